@@ -1,0 +1,35 @@
+"""What comes back to whoever handed in a command or asked for depth; shared by those who answer and those who ask.
+
+Always true: plain values and exceptions, no behaviour. The engine makes them, the gateway reads them, and neither
+imports the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Answer(NamedTuple):
+    """What came of one command: `events` are its own, and end with its OUTCOME."""
+
+    position: int
+    time_ns: int
+    events: bytes
+
+
+class Busy(Exception):
+    """Too many commands are waiting: nothing was logged, nothing will happen."""
+
+
+class Stopped(Exception):
+    """The exchange takes no more commands: it is shutting down, or its log failed."""
+
+
+class Depth(NamedTuple):
+    """One market's book: (price_ticks, lots) per level, best first, as of `update_id`."""
+
+    update_id: int
+    time_ns: int
+    bids: Sequence[tuple[int, int]]
+    asks: Sequence[tuple[int, int]]
