@@ -1,0 +1,103 @@
+"""Who may do what: the answer of the accounts store to a key or a token, and the rules of both.
+
+Always true:
+- of a key the exchange knows the public half only, of a token only its hash;
+- a public key is 32 canonical bytes of a point of the full order, so that a signature fits one
+  key and one text.
+
+Not here: where they are kept (sqlite.py); what text is signed (gateway).
+"""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from nacl.bindings import crypto_core_ed25519_is_valid_point
+
+READ: Final = 1
+TRADE: Final = 2
+WITHDRAW: Final = 4
+ALL_PERMISSIONS: Final = READ | TRADE | WITHDRAW
+
+PUBLIC_KEY_BYTES: Final = 32
+TOKEN_HASH_BYTES: Final = 32
+TOKEN_CHARACTERS: Final = 43  # 256 random bits, base64url without padding
+
+
+class Refused(Exception):
+    """The store says no, and nothing changed; the message is fit for the person who asked."""
+
+
+class AccountsDamaged(Exception):
+    """The store cannot be trusted or read. The message names the file and what was found."""
+
+
+class Access(NamedTuple):
+    """What a live key or token opens. Exactly one of `key_id`, `token_id` is not 0."""
+
+    account: int
+    permissions: int  # READ | TRADE | WITHDRAW
+    key_id: int = 0
+    token_id: int = 0
+
+
+class User(NamedTuple):
+    """A person or a program. `account`: what OPEN_ACCOUNT answered for `user_id`, 0 before."""
+
+    user_id: int
+    name: str | None
+    email: str | None
+    account: int
+    created_ns: int
+
+
+class Key(NamedTuple):
+    """A registered public key. `revoked_ns` 0: it is live."""
+
+    key_id: int
+    account: int
+    public_key: bytes
+    label: str
+    permissions: int
+    created_ns: int
+    revoked_ns: int
+
+
+class Token(NamedTuple):
+    """A bearer token, of which only the hash was kept. `expires_ns` 0: never."""
+
+    token_id: int
+    account: int
+    permissions: int
+    created_ns: int
+    expires_ns: int
+
+
+def check_public_key(public_key: bytes) -> None:
+    """Raise Refused unless it is 32 bytes, its point's one encoding, and of the full order.
+
+    A key of small order verifies signatures that nobody made; with a second encoding one key could
+    be registered twice.
+    """
+    if len(public_key) != PUBLIC_KEY_BYTES:
+        raise Refused(f"A public key has {PUBLIC_KEY_BYTES} bytes, not {len(public_key)}")
+    if not crypto_core_ed25519_is_valid_point(public_key):
+        raise Refused("The public key is not a valid ED25519 key")
+
+
+def check_permissions(permissions: int) -> None:
+    """Raise Refused unless at least one and only known permissions are set."""
+    if permissions <= 0 or permissions & ~ALL_PERMISSIONS:
+        raise Refused("Permissions are one or more of read, trade and withdraw")
+
+
+def new_token() -> str:
+    """A token of 256 random bits, as its holder sends it."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of a token. No salt: 256 random bits cannot be guessed from it."""
+    return blake2b(token.encode("ascii"), digest_size=TOKEN_HASH_BYTES).digest()

@@ -1,0 +1,338 @@
+"""The accounts store of one machine: users, public keys and tokens in one SQLite file.
+
+How it works: a change is committed to the file (WAL, synchronous=FULL) and then made in memory;
+look-ups read memory alone. A change blocks for a sync to disk and may be called from a worker
+thread; one lock orders them, so that memory follows the file.
+
+Always true:
+- by_key and by_token know every live key and token, and none that was revoked or has expired;
+- what a method returned is in the file.
+
+Not here: opening accounts in the ledger (a logged command); passwords.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from fairbook.accounts.access import (
+    TOKEN_CHARACTERS,
+    Access,
+    AccountsDamaged,
+    Key,
+    Refused,
+    Token,
+    User,
+    check_permissions,
+    check_public_key,
+    new_token,
+    token_hash,
+)
+
+SCHEMA_VERSION: Final = 1
+LABEL_CHARACTERS_MAX: Final = 100
+NAME_CHARACTERS_MAX: Final = 254
+REVOKED_PER_LIVE_MAX: Final = (
+    20  # revoked keys stay, so that none is registered again; a bound all the same
+)
+
+_SCHEMA: Final = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE user (
+    user_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT UNIQUE,
+    email TEXT UNIQUE,
+    account INTEGER UNIQUE CHECK (account >= 2),
+    created_ns INTEGER NOT NULL
+) STRICT;
+CREATE TABLE key (
+    key_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account INTEGER NOT NULL REFERENCES user (account),
+    public_key BLOB NOT NULL UNIQUE CHECK (length(public_key) = 32),
+    label TEXT NOT NULL,
+    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 7),
+    created_ns INTEGER NOT NULL,
+    revoked_ns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX key_of_account ON key (account);
+CREATE TABLE token (
+    token_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account INTEGER NOT NULL REFERENCES user (account),
+    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 7),
+    created_ns INTEGER NOT NULL,
+    expires_ns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX token_of_account ON token (account);
+PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
+"""
+
+_KEY_COLUMNS: Final = "key_id, account, public_key, label, permissions, created_ns, revoked_ns"
+_TOKEN_COLUMNS: Final = "token_id, account, permissions, created_ns, expires_ns"
+_USER_COLUMNS: Final = "user_id, name, email, coalesce(account, 0), created_ns"
+
+
+class SqliteAccounts:
+    """Users, keys and tokens. See access.py for what the answers mean."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        keys_max: int = 50,
+        tokens_max: int = 50,
+    ) -> None:
+        """Open the store, and make it if it is missing. The limits are per account.
+
+        Raises AccountsDamaged if the file is no accounts store, or one of a newer version.
+        """
+        self._now_ns = now_ns
+        self._keys_max = keys_max
+        self._tokens_max = tokens_max
+        self._lock = Lock()
+        self._by_key: dict[bytes, Access] = {}
+        self._by_token: dict[bytes, tuple[Access, int]] = {}  # hash: (access, expires_ns)
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._open(path)
+            self._load()
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise AccountsDamaged(f"{path} cannot be read as an accounts store: {error}") from error
+        except AccountsDamaged:
+            self._database.close()
+            raise
+
+    def by_key(self, public_key: bytes) -> Access | None:
+        """What this public key opens, if it is registered and live."""
+        return self._by_key.get(public_key)
+
+    def by_token(self, token: str) -> Access | None:
+        """What this token opens, if it is live. Anything may be given: it came from outside."""
+        if len(token) != TOKEN_CHARACTERS or not token.isascii():
+            return None
+        found = self._by_token.get(token_hash(token))
+        if found is None:
+            return None
+        access, expires_ns = found
+        return access if _is_live(expires_ns, self._now_ns()) else None
+
+    def add_user(
+        self, *, name: str | None = None, email: str | None = None, user_id: int | None = None
+    ) -> User:
+        """Make a user, without an account yet. The store chooses the id unless one is given.
+
+        Raises Refused if the id, the name or the email is taken, or a text is empty or too long.
+        """
+        for text in (name, email):
+            if text is not None and not 1 <= len(text) <= NAME_CHARACTERS_MAX:
+                raise Refused(f"A name or email has 1 to {NAME_CHARACTERS_MAX} characters")
+        if user_id is not None and user_id < 1:
+            raise Refused("User ids count from 1")
+        with self._lock, self._change("That user id, name or email is taken") as database:
+            row = database.execute(
+                "INSERT INTO user (user_id, name, email, created_ns) VALUES (?, ?, ?, ?)"
+                f" RETURNING {_USER_COLUMNS}",
+                (user_id, name, email, self._now_ns()),
+            ).fetchone()
+        return User(*row)
+
+    def user(self, user_id: int) -> User | None:
+        """By id."""
+        with self._lock:
+            row = self._database.execute(
+                f"SELECT {_USER_COLUMNS} FROM user WHERE user_id = ?", (user_id,)
+            ).fetchone()
+        return None if row is None else User(*row)
+
+    def set_account(self, user_id: int, account: int) -> None:
+        """Keep the account that OPEN_ACCOUNT answered for the user. Idempotent.
+
+        Raises Refused for an unknown user, one that has another account, or another user's account.
+        """
+        with self._lock, self._change("The account belongs to another user") as database:
+            row = database.execute(
+                "SELECT coalesce(account, 0) FROM user WHERE user_id = ?", (user_id,)
+            ).fetchone()
+            if row is None:
+                raise Refused("Unknown user")
+            if row[0] not in (0, account):
+                raise Refused("The user has another account")
+            database.execute("UPDATE user SET account = ? WHERE user_id = ?", (account, user_id))
+
+    def add_key(self, *, account: int, public_key: bytes, label: str, permissions: int) -> Key:
+        """Register a public key. Whether its owner holds the secret half is checked by the caller.
+
+        Raises Refused for a bad key, label or permissions, a key that was ever registered, an
+        account without a user, too many keys.
+        """
+        check_public_key(public_key)
+        check_permissions(permissions)
+        if len(label) > LABEL_CHARACTERS_MAX:
+            raise Refused(f"A label has at most {LABEL_CHARACTERS_MAX} characters")
+        with self._lock:
+            with self._change("The public key is already registered") as database:
+                self._require_account(account)
+                live, ever = database.execute(
+                    "SELECT count(*) FILTER (WHERE revoked_ns = 0), count(*) FROM key"
+                    " WHERE account = ?",
+                    (account,),
+                ).fetchone()
+                if live >= self._keys_max or ever >= self._keys_max * (1 + REVOKED_PER_LIVE_MAX):
+                    raise Refused("Too many API keys")
+                row = database.execute(
+                    "INSERT INTO key"
+                    " (account, public_key, label, permissions, created_ns, revoked_ns)"
+                    f" VALUES (?, ?, ?, ?, ?, 0) RETURNING {_KEY_COLUMNS}",
+                    (account, public_key, label, permissions, self._now_ns()),
+                ).fetchone()
+            key = Key(*row)
+            self._by_key[key.public_key] = Access(account, permissions, key_id=key.key_id)
+        return key
+
+    def keys(self, account: int) -> list[Key]:
+        """Every key the account ever registered, oldest first."""
+        with self._lock:
+            rows = self._database.execute(
+                f"SELECT {_KEY_COLUMNS} FROM key WHERE account = ? ORDER BY key_id", (account,)
+            ).fetchall()
+        return [Key(*row) for row in rows]
+
+    def revoke_key(self, *, account: int, key_id: int) -> bool:
+        """End a key of the account. False if it has no such live key."""
+        with self._lock:
+            with self._change("") as database:
+                row = database.execute(
+                    "UPDATE key SET revoked_ns = ?"
+                    " WHERE key_id = ? AND account = ? AND revoked_ns = 0 RETURNING public_key",
+                    (self._now_ns(), key_id, account),
+                ).fetchone()
+            if row is None:
+                return False
+            del self._by_key[row[0]]
+            return True
+
+    def add_token(
+        self, *, account: int, permissions: int, expires_ns: int = 0
+    ) -> tuple[str, Token]:
+        """Make a bearer token; the text is returned this once. `expires_ns` 0: never.
+
+        Raises Refused for bad permissions, an account without a user, a time that has passed, too
+        many tokens.
+        """
+        check_permissions(permissions)
+        now_ns = self._now_ns()
+        if not _is_live(expires_ns, now_ns):
+            raise Refused("The token would have expired already")
+        text = new_token()
+        with self._lock:
+            with self._change("") as database:
+                self._require_account(account)
+                dead = database.execute(
+                    "DELETE FROM token WHERE account = ? AND expires_ns BETWEEN 1 AND ?"
+                    " RETURNING hash",
+                    (account, now_ns),
+                ).fetchall()
+                (live,) = database.execute(
+                    "SELECT count(*) FROM token WHERE account = ?", (account,)
+                ).fetchone()
+                if live >= self._tokens_max:
+                    raise Refused("Too many tokens")
+                row = database.execute(
+                    "INSERT INTO token (account, hash, permissions, created_ns, expires_ns)"
+                    f" VALUES (?, ?, ?, ?, ?) RETURNING {_TOKEN_COLUMNS}",
+                    (account, token_hash(text), permissions, now_ns, expires_ns),
+                ).fetchone()
+            for (digest,) in dead:
+                self._by_token.pop(digest, None)
+            token = Token(*row)
+            access = Access(account, permissions, token_id=token.token_id)
+            self._by_token[token_hash(text)] = (access, expires_ns)
+        return text, token
+
+    def tokens(self, account: int) -> list[Token]:
+        """The live tokens of the account, oldest first."""
+        with self._lock:
+            rows = self._database.execute(
+                f"SELECT {_TOKEN_COLUMNS} FROM token WHERE account = ? ORDER BY token_id",
+                (account,),
+            ).fetchall()
+        now_ns = self._now_ns()
+        return [token for row in rows if _is_live((token := Token(*row)).expires_ns, now_ns)]
+
+    def revoke_token(self, *, account: int, token_id: int) -> bool:
+        """End a token of the account. False if it has no such token."""
+        with self._lock:
+            with self._change("") as database:
+                row = database.execute(
+                    "DELETE FROM token WHERE token_id = ? AND account = ? RETURNING hash",
+                    (token_id, account),
+                ).fetchone()
+            if row is None:
+                return False
+            self._by_token.pop(row[0], None)
+            return True
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        with self._lock:
+            self._database.close()
+
+    def _open(self, path: Path) -> None:
+        database = self._database
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA foreign_keys = ON")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == SCHEMA_VERSION:
+            return
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if version or tables:
+            raise AccountsDamaged(
+                f"{path} has version {version} of the accounts schema;"
+                f" this release knows {SCHEMA_VERSION}"
+            )
+        database.executescript(_SCHEMA)
+
+    def _load(self) -> None:
+        for row in self._database.execute(f"SELECT {_KEY_COLUMNS} FROM key WHERE revoked_ns = 0"):
+            key = Key(*row)
+            self._by_key[key.public_key] = Access(key.account, key.permissions, key_id=key.key_id)
+        for digest, *row in self._database.execute(f"SELECT hash, {_TOKEN_COLUMNS} FROM token"):
+            token = Token(*row)
+            access = Access(token.account, token.permissions, token_id=token.token_id)
+            self._by_token[digest] = (access, token.expires_ns)
+
+    def _require_account(self, account: int) -> None:
+        found = self._database.execute(
+            "SELECT 1 FROM user WHERE account = ?", (account,)
+        ).fetchone()
+        if found is None:
+            raise Refused("Unknown account")
+
+    @contextmanager
+    def _change(self, taken: str) -> Iterator[sqlite3.Connection]:
+        """One transaction, under the lock: all or nothing. What is not unique: Refused(taken)."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._database
+            self._database.execute("COMMIT")
+        except sqlite3.IntegrityError as error:
+            self._database.execute("ROLLBACK")
+            raise Refused(taken) from error
+        except BaseException:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise
+
+
+def _is_live(expires_ns: int, now_ns: int) -> bool:
+    return expires_ns == 0 or now_ns < expires_ns
