@@ -1,0 +1,100 @@
+"""How the package is built: plain Python, and core/ compiled by mypyc where that can be.
+
+FAIRBOOK_BUILD=interpreted: do not compile. FAIRBOOK_BUILD=compiled: fail if it cannot be compiled.
+Otherwise it is compiled if there is a C compiler, and the package is installed in any case.
+
+The compiled modules lie in fairbook/core/_compiled/KEY; fairbook/core/__init__.py says what KEY is
+and when they are used. They are one library, so that calls between them are C calls.
+"""
+
+import os
+import runpy
+import shlex
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+COMMANDS_THAT_COMPILE = {"bdist_wheel", "build", "build_ext", "editable_wheel"}
+BUILD_DIR = Path("build", "core")
+
+core = runpy.run_path(
+    str(Path("src", "fairbook", "core", "__init__.py")), init_globals={"__path__": []}
+)
+
+
+class BuildCore(build_ext):
+    """Build the extensions, then write the manifest that makes them valid."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.extensions:
+            return
+        folder = Path(self.get_ext_fullpath(self.extensions[0].name)).parent
+        built = all(Path(self.get_ext_fullpath(each.name)).exists() for each in self.extensions)
+        if built and folder.name == core["key"]():
+            from mypy.version import __version__ as mypy_version  # noqa: PLC0415
+
+            (folder / core["MANIFEST"]).write_text(f"mypyc {mypy_version}\n", encoding="ascii")
+        elif os.environ.get("FAIRBOOK_BUILD") == "compiled":
+            sys.exit("the core was edited while it was being compiled" if built else 1)
+
+
+def without_compiler() -> str:
+    """Why no C can be compiled here, or nothing if it can. Chooses a compiler by CC if need be."""
+    configured = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    if shutil.which(configured) is None:
+        found = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+        if found is None:
+            return "no C compiler was found"
+        os.environ["CC"] = found
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "Python's C headers are not installed (Debian: python3-dev)"
+    return ""
+
+
+def compiled_modules(*, demanded: bool) -> list[Extension]:
+    """Translate core/ to C; returns its extensions, still to be compiled."""
+    from mypyc.build import mypycify  # noqa: PLC0415
+
+    key = core["key"]()
+    modules = [str(path) for path in core["sources"]()]
+    BUILD_DIR.mkdir(parents=True, exist_ok=True)
+    package = f"fairbook.core._compiled.{key}"
+    extensions: list[Any] = mypycify(
+        [f"--cache-dir={BUILD_DIR / 'mypy_cache'}", *modules],
+        group_name="fairbook.core.native",
+        opt_level=os.environ.get("FAIRBOOK_OPT", "3"),
+        target_dir=str(BUILD_DIR),
+    )
+    for extension in extensions:
+        extension.name = f"{package}.{extension.name.rpartition('.')[2]}"
+        extension.optional = not demanded
+        # Whatever else a newer compiler warns of, this C was not written by hand.
+        extension.extra_compile_args.append("-Wno-error")
+    return extensions
+
+
+def extensions() -> list[Extension]:
+    """What this run is to compile: core/, or nothing."""
+    wanted = os.environ.get("FAIRBOOK_BUILD", "")
+    if wanted == "interpreted" or COMMANDS_THAT_COMPILE.isdisjoint(sys.argv):
+        return []
+    demanded = wanted == "compiled"
+    why = without_compiler()
+    if not why:
+        try:
+            return compiled_modules(demanded=demanded)
+        except (ImportError, SystemExit) as error:
+            why = f"mypyc failed ({error})"
+    if demanded:
+        sys.exit(f"the core cannot be compiled: {why}")
+    sys.stderr.write(f"the core will run interpreted: {why}\n")
+    return []
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildCore})
