@@ -31,10 +31,14 @@ class BuildCore(build_ext):
     """Build the extensions, then write the manifest that makes them valid."""
 
     def run(self) -> None:
-        super().run()
         if not self.extensions:
             return
         folder = Path(self.get_ext_fullpath(self.extensions[0].name)).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for other in Path(self.build_lib, "fairbook", "core", "_compiled").glob("*"):
+            if other.name != folder.name:
+                shutil.rmtree(other)  # Or it would go into the next wheel.
+        super().run()
         built = all(Path(self.get_ext_fullpath(each.name)).exists() for each in self.extensions)
         if built and folder.name == core["key"]():
             from mypy.version import __version__ as mypy_version  # noqa: PLC0415

@@ -1,0 +1,311 @@
+"""Set Fairbook up on first use, and run it.
+
+./dev up [--data DIR] [...]      run the exchange with its demo; options are those of `fairbook up`
+./dev test [--all] [PYTEST ...]  run the tests; --all: also the long ones, and public clients
+./dev check [--fix]              lint, format, types
+./dev bench NAME [...]           measure; options are those of `fairbook bench`
+./dev lock [--upgrade]           write the requirements*.txt anew from pyproject.toml
+
+How it works: .venv gets what the locked lists name, and nothing else; a stamp in it remembers which
+lists those were, so that a second run costs no time. Where a C compiler is found the core is
+compiled whenever its sources have changed. Only the standard library is used here.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+VENVS = ROOT / ".venvs"  # one for each public client that tests/clients runs
+COMPILED = ROOT / "src" / "fairbook" / "core" / "_compiled"
+BUILDS_KEPT = 4
+
+TO_RUN = ("requirements.txt", "requirements-build.txt")
+TO_TEST = (*TO_RUN, "requirements-dev.txt")
+CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
+WHEELS = ("--only-binary=:all:",)  # Nobody's build script runs here but our own.
+LOCKER = "uv==0.13.9"
+
+CORE_STATE = "import fairbook.core as core; print(core.key(), core.COMPILED)"
+
+
+def say(text: str) -> None:
+    print(f"dev: {text}", file=sys.stderr, flush=True)
+
+
+def up(arguments: list[str]) -> int:
+    prepare(TO_RUN)
+    compile_core()
+    return become("up", *arguments)
+
+
+def bench(arguments: list[str]) -> int:
+    prepare(TO_TEST)
+    compile_core(must=True)
+    return become("bench", *arguments)
+
+
+def test(arguments: list[str]) -> int:
+    """Run pytest, and the core's tests once more interpreted, unless FAIRBOOK_CORE says which."""
+    everything = "--all" in arguments
+    chosen = [argument for argument in arguments if argument != "--all"]
+    prepare(TO_TEST)
+    compiled = compile_core(must=True)
+    if everything:
+        chosen = ["-m", "", *chosen]
+        for client in CLIENTS:
+            prepare_client(client)
+    pytest = [str(python_of(VENV)), "-m", "pytest"]
+    if "FAIRBOOK_CORE" in os.environ or not compiled:
+        return run([*pytest, *chosen])
+    status = run([*pytest, *chosen], {"FAIRBOOK_CORE": "compiled"})
+    if status == 0 and set(arguments) <= {"--all"} and (ROOT / "tests" / "core").is_dir():
+        say("the core's tests again, interpreted")
+        status = run([*pytest, *chosen, "tests/core"], {"FAIRBOOK_CORE": "interpreted"})
+    return status
+
+
+def check(arguments: list[str]) -> int:
+    """Run every check, also after one of them has failed."""
+    prepare(TO_TEST)
+    python = str(python_of(VENV))
+    fix = "--fix" in arguments
+    statuses = [
+        run([python, "-m", "ruff", "check", *(["--fix"] if fix else [])]),
+        run([python, "-m", "ruff", "format", *([] if fix else ["--check"])]),
+        run([python, "-m", "mypy"]),
+    ]
+    return max(statuses)
+
+
+def lock(arguments: list[str]) -> int:
+    """Resolve for every platform and Python from 3.11 on; keep the present versions if they fit."""
+    with alone():
+        tool = VENVS / "lock"
+        make_venv(tool)
+        run_or_stop([*pip_of(tool), "install", LOCKER])
+    for name, source in (
+        ("requirements.txt", ["pyproject.toml"]),
+        ("requirements-build.txt", ["--group", "build", "-c", "requirements.txt"]),
+        ("requirements-dev.txt", ["--group", "dev", "-c", "requirements-build.txt"]),
+    ):
+        resolve(name, source, arguments)
+    for client in CLIENTS:
+        name, _, version = client.rpartition("-")
+        resolve(f"tests/clients/requirements-{client}.txt", ["-"], arguments, f"{name}=={version}")
+    return 0
+
+
+def resolve(path: str, source: list[str], arguments: list[str], text: str = "") -> None:
+    say(f"resolving {path}")
+    uv = str(VENVS / "lock" / "bin" / "uv")
+    switches = "--universal --generate-hashes --no-header --no-annotate --only-binary=:all: --quiet"
+    command = [uv, "pip", "compile", *source, *switches.split(), *arguments]
+    (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [*command, "--python-version=3.11", f"--output-file={path}"],
+        cwd=ROOT,
+        input=text,
+        text=True,
+        check=True,
+    )
+
+
+def prepare(lists: Sequence[str]) -> None:
+    """Make .venv hold what `lists` name, and the package itself as it stands here."""
+    wanted = {name: fingerprint(ROOT / name) for name in lists}
+    built_by = fingerprint(ROOT / "pyproject.toml", ROOT / "setup.py")
+    wanted["the package"] = f"{built_by} {ROOT}"
+    if wanted.items() <= stamp_of(VENV).items():
+        return
+    with alone():
+        stamp = stamp_of(VENV)
+        if wanted.items() <= stamp.items():
+            return  # Another ./dev did it meanwhile.
+        make_venv(VENV)
+        changed = [name for name in lists if stamp.get(name) != wanted[name]]
+        if changed:
+            install(VENV, lists)
+            # What was compiled by another mypyc, or against another runtime, is of no use.
+            shutil.rmtree(COMPILED, ignore_errors=True)
+        package = ["install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+        run_or_stop([*pip_of(VENV), *package], {"FAIRBOOK_BUILD": "interpreted"})
+        write_stamp(VENV, {**stamp, **wanted})
+
+
+def prepare_client(name: str) -> None:
+    """Make .venvs/NAME hold one public client, unmodified, and what it needs."""
+    path = f"tests/clients/requirements-{name}.txt"
+    wanted = {path: fingerprint(ROOT / path)}
+    with alone():
+        if wanted == stamp_of(VENVS / name):
+            return
+        make_venv(VENVS / name)
+        install(VENVS / name, [path])
+        write_stamp(VENVS / name, wanted)
+
+
+def compile_core(*, must: bool = False) -> bool:
+    """Compile the core if its sources have changed since; returns whether it is compiled.
+
+    must: stop if a compiler is there and fails, instead of going on interpreted.
+    """
+    key, compiled = core_state()
+    if compiled or os.environ.get("FAIRBOOK_CORE") == "interpreted":
+        return compiled
+    if not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):
+        say("no C compiler found: the core runs interpreted, several times slower")
+        return False
+    with alone():
+        key, compiled = core_state()
+        failed = VENV / "compile-failed"
+        if not compiled and (must or not failed.exists() or failed.read_text() != key):
+            say("compiling the core, which takes some seconds; only after changes to it")
+            log = ROOT / "build" / "core.log"
+            log.parent.mkdir(exist_ok=True)
+            setup = [str(python_of(VENV)), "setup.py", "--quiet", "build_ext", "--inplace"]
+            with log.open("wb") as output:
+                status = run(setup, {"FAIRBOOK_BUILD": "compiled"}, output.fileno())
+            if status != 0 and must:
+                say("\n".join(log.read_text(errors="replace").splitlines()[-20:]))
+                sys.exit(status)
+            if status != 0:
+                failed.write_text(key)
+            forget_old_builds()
+            compiled = core_state()[1]
+    if not compiled:
+        say("the core could not be compiled and runs interpreted; build/core.log says why")
+    return compiled
+
+
+def core_state() -> tuple[str, bool]:
+    """The key of the core's sources, and whether they are compiled."""
+    environment = {**os.environ, "FAIRBOOK_CORE": ""}
+    command = [str(python_of(VENV)), "-c", CORE_STATE]
+    key, compiled = subprocess.check_output(command, env=environment, cwd=ROOT, text=True).split()
+    return key, compiled == "True"
+
+
+def forget_old_builds() -> None:
+    """Keep the newest few, so that going back and forth between versions is cheap."""
+    builds = sorted(COMPILED.glob("*"), key=lambda path: path.stat().st_mtime)
+    for path in builds[:-BUILDS_KEPT]:
+        shutil.rmtree(path)
+
+
+def make_venv(path: Path) -> None:
+    """Make a virtual environment, unless a working one is there."""
+    probe = [str(python_of(path)), "-c", "import pip"]
+    if python_of(path).exists() and run(probe) == 0:
+        return
+    say(f"making {path.relative_to(ROOT)}")
+    status = run([base_python(), "-m", "venv", "--clear", str(path)])
+    if status != 0:
+        say("Python's venv module is needed (Debian: apt install python3-venv)")
+        sys.exit(status)
+
+
+def base_python() -> str:
+    """The interpreter outside of any environment: one that --clear does not remove."""
+    return str(getattr(sys, "_base_executable", sys.executable))
+
+
+def install(venv: Path, lists: Sequence[str]) -> None:
+    """Install locked versions, from wheels whose hashes are known."""
+    say(f"installing into {venv.relative_to(ROOT)}")
+    named = [part for name in lists for part in ("-r", str(ROOT / name))]
+    run_or_stop([*pip_of(venv), "install", "--require-hashes", "--no-deps", *WHEELS, *named])
+
+
+def pip_of(venv: Path) -> list[str]:
+    switches = ["--quiet", "--no-input", "--disable-pip-version-check"]
+    return [str(python_of(venv)), "-m", "pip", *switches]
+
+
+def python_of(venv: Path) -> Path:
+    return venv / "bin" / "python"
+
+
+def fingerprint(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def stamp_of(venv: Path) -> dict[str, str]:
+    """What was last installed into `venv`; nothing if it is not usable."""
+    try:
+        stamp: dict[str, str] = json.loads((venv / "stamp.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return stamp if python_of(venv).exists() else {}
+
+
+def write_stamp(venv: Path, stamp: dict[str, str]) -> None:
+    aside = venv / "stamp.json.new"
+    aside.write_text(json.dumps(stamp, indent=1))
+    aside.rename(venv / "stamp.json")
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other ./dev changes an environment or compiles."""
+    VENVS.mkdir(exist_ok=True)
+    with (VENVS / "lock-file").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another ./dev to finish its setup")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def run(command: list[str], extra: dict[str, str] | None = None, output: int | None = None) -> int:
+    """Run a command in ROOT and return its exit status.
+
+    extra: additions to the environment. output: a file for all that it prints.
+    """
+    environment = {**os.environ, **(extra or {})}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False
+    )
+    return done.returncode
+
+
+def run_or_stop(command: list[str], extra: dict[str, str] | None = None) -> None:
+    status = run(command, extra)
+    if status != 0:
+        sys.exit(status)
+
+
+def become(*arguments: str) -> int:
+    """Run `fairbook` in place of this process, so that signals reach it."""
+    python = str(python_of(VENV))
+    sys.stdout.flush()
+    os.execv(python, [python, "-m", "fairbook", *arguments])
+
+
+COMMANDS = {"up": up, "test": test, "check": check, "bench": bench, "lock": lock}
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status."""
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    if command is None:
+        asked = arguments in (["-h"], ["--help"], ["help"])
+        print(__doc__, file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    try:
+        return command(arguments[1:])
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
