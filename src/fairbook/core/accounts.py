@@ -1,0 +1,65 @@
+"""Accounts: who may trade, with their open orders and client ids. Money is in the ledger.
+
+How it works: a list indexed by account; 0 (EXTERNAL) and 1 (FEE) belong to the house. An account's
+open orders are an intrusive list in
+the order of their ids, which is the order in which they came.
+
+Always true: each open order is in the list of exactly one account, and `open` counts them.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from mypy_extensions import i64
+
+from fairbook.core.book import Order
+from fairbook.core.receipts import Memory
+
+
+@final
+class Account:
+    """One owner of money and orders.
+
+    `user_id` is a number of the world outside; 0 for the house.
+    """
+
+    def __init__(self, user_id: i64) -> None:
+        self.user_id = user_id
+        self.frozen = False
+        self.open: i64 = 0
+        self.first: Order | None = None
+        self.last: Order | None = None
+        self.memory: Memory | None = None
+
+    def add(self, order: Order) -> None:
+        """An order of this account rests now."""
+        last = self.last
+        order.own_prev = last
+        if last is None:
+            self.first = order
+        else:
+            last.own_next = order
+        self.last = order
+        self.open += 1
+
+    def remove(self, order: Order) -> None:
+        """An order of this account is closed."""
+        before, after = order.own_prev, order.own_next
+        if before is None:
+            self.first = after
+        else:
+            before.own_next = after
+        if after is None:
+            self.last = before
+        else:
+            after.own_prev = before
+        order.own_prev = order.own_next = None
+        self.open -= 1
+
+    def remembered(self) -> Memory:
+        """The client ids of this account; most accounts never use one."""
+        memory = self.memory
+        if memory is None:
+            memory = self.memory = Memory()
+        return memory

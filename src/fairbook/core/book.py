@@ -1,0 +1,220 @@
+"""The book of one market: who would trade, at what price, in which order.
+
+How it works: each side keeps a sorted list of keys with the best last (a bid's key is its price, an
+ask's the negated
+price), a level for each key, and in a level an intrusive list of orders. Adding at a known price,
+removing, and finding
+the best are O(1).
+
+Always true (`state.check` runs after every command in tests):
+- at one price, orders stand in the order of their priority;
+- a level's `lots` is the sum of what is left of its orders, above zero: an empty level does not
+  exist.
+
+Not here: that best bid < best ask (matching.py), money (ledger.py), parameters (markets.py).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import Final, final
+
+from mypy_extensions import i64
+
+from fairbook.core.markets import Market
+from fairbook.core.receipts import Receipt
+from fairbook.core.records import BID
+
+SLOT_BITS: Final = 24
+SLOT_MASK: Final = (1 << SLOT_BITS) - 1
+SLOTS_MAX: Final = 1 << SLOT_BITS
+
+
+@final
+class Order:
+    """An order that was accepted and is not closed. Its quantity is filled + rest, in lots."""
+
+    def __init__(
+        self,
+        order_id: i64,
+        who: i64,
+        session_tif: i64,
+        side: i64,
+        flags: i64,
+        price: i64,
+        rest: i64,
+        created_ns: i64,
+        priority: i64,
+        book: Book,
+    ) -> None:
+        self.id = order_id
+        self.who = who  # account and client id, one word as in commands and events
+        self.session_tif = session_tif
+        self.side = side
+        self.flags = flags
+        self.price = price
+        self.rest = rest
+        self.filled: i64 = 0
+        self.quote: i64 = 0
+        self.fee_atoms: i64 = 0  # the fee so far, exact: atoms and millionths of an atom
+        self.fee_millionths: i64 = 0
+        self.created_ns = created_ns
+        self.priority = priority
+        self.book = book
+        self.receipt: Receipt | None = None
+        self.level: Level | None = None
+        self.prev: Order | None = None
+        self.next: Order | None = None
+        self.own_prev: Order | None = None  # among the open orders of its account
+        self.own_next: Order | None = None
+
+    def fee_paid(self) -> i64:
+        """The fee so far: rounded up to whole atoms once, for the order and not for each fill."""
+        if self.fee_millionths > 0:
+            return self.fee_atoms + 1
+        return self.fee_atoms
+
+
+@final
+class Level:
+    """All orders at one price, first come first."""
+
+    def __init__(self, price: i64) -> None:
+        self.price = price
+        self.lots: i64 = 0
+        self.head: Order | None = None
+        self.tail: Order | None = None
+
+    def append(self, order: Order) -> None:
+        """Put an order behind all others."""
+        order.level = self
+        tail = self.tail
+        order.prev = tail
+        if tail is None:
+            self.head = order
+        else:
+            tail.next = order
+        self.tail = order
+        self.lots += order.rest
+
+    def unlink(self, order: Order) -> None:
+        """Take an order out. `lots` is the caller's to adjust."""
+        before, after = order.prev, order.next
+        if before is None:
+            self.head = after
+        else:
+            before.next = after
+        if after is None:
+            self.tail = before
+        else:
+            after.prev = before
+        order.prev = order.next = None
+        order.level = None
+
+
+@final
+class Half:
+    """One side of a book. `sign` is 1 for bids, -1 for asks: key = sign * price."""
+
+    def __init__(self, sign: i64) -> None:
+        self.sign = sign
+        self.keys: list[int] = []
+        self.levels: dict[int, Level] = {}
+
+    def add(self, order: Order) -> i64:
+        """Put an order at its price, behind the others there.
+
+        Returns the lots now at this price.
+        """
+        key: int = self.sign * order.price
+        level = self.levels.get(key)
+        if level is None:
+            level = Level(order.price)
+            self.levels[key] = level
+            insort(self.keys, key)
+        level.append(order)
+        return level.lots
+
+    def remove(self, order: Order) -> i64:
+        """Take out an order that is in this half. Returns the lots now at its price."""
+        level = order.level
+        assert level is not None
+        level.unlink(order)
+        level.lots -= order.rest
+        if level.head is None:
+            self.drop(level)
+        return level.lots
+
+    def drop(self, level: Level) -> None:
+        """Take out an empty level."""
+        key: int = self.sign * level.price
+        del self.levels[key]
+        keys = self.keys
+        if keys[-1] == key:
+            keys.pop()
+        else:
+            del keys[bisect_left(keys, key)]
+
+    def has(self, price: i64) -> bool:
+        """Whether there is a level at this price."""
+        key: int = self.sign * price
+        return key in self.levels
+
+    def crosses(self, key_min: i64) -> bool:
+        """Whether the best order here satisfies a limit, given as the lowest acceptable key."""
+        keys = self.keys
+        return len(keys) > 0 and i64(keys[-1]) >= key_min
+
+
+@final
+class Book:
+    """Both sides of one market."""
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self.bids = Half(1)
+        self.asks = Half(-1)
+
+    def half(self, side: i64) -> Half:
+        """Where orders of this side rest."""
+        return self.bids if side == BID else self.asks
+
+
+@final
+class Slots:
+    """Every open order, by the slot in its id: finding one is an index, not a search."""
+
+    def __init__(self) -> None:
+        self.orders: list[Order | None] = []
+        self.free: list[int] = []  # the last one given back is taken first
+
+    def take(self) -> i64:
+        """A slot for a new order; `full` must be false."""
+        if len(self.free) > 0:
+            return self.free.pop()
+        self.orders.append(None)
+        return len(self.orders) - 1
+
+    def full(self) -> bool:
+        """Whether SLOTS_MAX orders are open."""
+        return len(self.free) == 0 and len(self.orders) >= SLOTS_MAX
+
+    def put(self, order: Order) -> None:
+        """The order whose id carries the slot rests now."""
+        self.orders[order.id & SLOT_MASK] = order
+
+    def give_back(self, order_id: i64) -> None:
+        """An order is closed: its slot may be taken again."""
+        slot = order_id & SLOT_MASK
+        self.orders[slot] = None
+        self.free.append(slot)
+
+    def find(self, order_id: i64) -> Order | None:
+        """The open order with this id."""
+        slot = order_id & SLOT_MASK
+        if slot >= len(self.orders):
+            return None
+        order = self.orders[slot]
+        if order is None or order.id != order_id:
+            return None
+        return order

@@ -1,0 +1,79 @@
+"""Assets and markets: what may be traded, in which units, under which parameters.
+
+How it works: plain objects in two lists, indexed by id; index 0 is never used. The core changes
+them when a listing or
+SET command says so; everyone else reads them (the gateway through its Catalogue port).
+
+Always true:
+- an id, a name, decimals, lot and tick never change once listed;
+- one tick times one lot is a whole number of quote atoms, and the tick size is a decimal of
+  `price_decimals` places.
+
+Not here: the book (book.py); turning text into ticks and lots (api/numbers.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from mypy_extensions import i64
+
+from fairbook.core.records import CLOSED_STATE
+from fairbook.core.units import MAX_ATOMS, MAX_UNITS
+
+ASSETS_MAX: Final = 1000
+MARKETS_MAX: Final = 1000
+FIRST_UPDATE_ID: Final = 12  # source: the public contract, "Replay on subscribe"
+
+
+@final
+class Asset:
+    """Something that can be owned, counted in atoms of 10^-decimals."""
+
+    def __init__(self, asset_id: i64, name: str, decimals: i64) -> None:
+        self.id = asset_id
+        self.name = name
+        self.decimals = decimals
+        self.reserve_cap: i64 = MAX_ATOMS
+
+
+@final
+class Market:
+    """A pair that can be traded.
+
+    tick size as text = price_step / 10^price_decimals; lot size = lot_atoms / 10^(decimals of
+    base).
+    """
+
+    def __init__(
+        self,
+        market_id: i64,
+        name: str,
+        base: i64,
+        quote: i64,
+        lot_atoms: i64,
+        tick_atoms: i64,
+        price_step: int,
+        price_decimals: int,
+        created_ns: i64,
+    ) -> None:
+        self.id = market_id
+        self.name = name
+        self.base = base
+        self.quote = quote
+        self.lot_atoms = lot_atoms
+        self.tick_atoms = tick_atoms
+        self.price_step = price_step
+        self.price_decimals = price_decimals
+        self.created_ns = created_ns
+        self.state: i64 = CLOSED_STATE
+        self.maker_fee_ppm: i64 = 0
+        self.taker_fee_ppm: i64 = 0
+        self.price_min: i64 = 1
+        self.price_max: i64 = MAX_UNITS
+        self.quantity_min: i64 = 1
+        self.quantity_max: i64 = MAX_UNITS
+        self.band_ppm: i64 = 0
+        self.levels_max: i64 = 100_000
+        self.update_id: i64 = FIRST_UPDATE_ID
+        self.last_trade_id: i64 = 0

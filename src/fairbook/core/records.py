@@ -1,0 +1,451 @@
+"""The bytes of commands and events: the only module that knows their offsets.
+
+How it works: a command is 48 bytes; an event is a head word and whole words after it, its length in
+the head. Commands
+are built with the functions named after them (`place`, `cancel`, ...), events are read with
+`split`, `kind_at` and the
+`read_*` functions.
+
+Always true:
+- numbers are little-endian and signed 64 bit, or fields of a word that a reader here takes apart;
+- a reader can pass over an event it does not know, by its length.
+
+Not here: what commands mean (exchange.py), and the rules in words (docs/protocol.md).
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final, final
+
+from librt.strings import read_i64_le
+from mypy_extensions import i64
+
+COMMAND_BYTES: Final = 48
+
+# Kinds of commands.
+RULES: Final = 1
+TICK: Final = 2
+PLACE: Final = 3
+CANCEL: Final = 4
+AMEND: Final = 5
+CANCEL_ALL: Final = 6
+END_SESSION: Final = 7
+OPEN_ACCOUNT: Final = 8
+CREDIT: Final = 9
+DEBIT: Final = 10
+LIST_ASSET: Final = 11
+LIST_MARKET: Final = 12
+SET_ASSET: Final = 13
+SET_MARKET: Final = 14
+SET_ACCOUNT: Final = 15
+SET_EXCHANGE: Final = 16
+
+BID: Final = 0
+ASK: Final = 1
+
+GTC: Final = 0
+IOC: Final = 1
+FOK: Final = 2
+
+# Flags of a command, kept by its order. Self-trade prevention is a field of two bits.
+HAS_CLIENT_ID: Final = 1
+POST_ONLY: Final = 2
+MARKET_ORDER: Final = 4
+BY_QUOTE: Final = 8
+STP_SHIFT: Final = 4
+STP_MASK: Final = 3
+REJECT_TAKER: Final = 0
+REJECT_MAKER: Final = 1
+REJECT_BOTH: Final = 2
+
+# Parameters of SET commands, per kind.
+RESERVE_CAP: Final = 1
+STATE: Final = 1
+MAKER_FEE_PPM: Final = 2
+TAKER_FEE_PPM: Final = 3
+PRICE_MIN: Final = 4
+PRICE_MAX: Final = 5
+QUANTITY_MIN: Final = 6
+QUANTITY_MAX: Final = 7
+BAND_PPM: Final = 8
+LEVELS_MAX: Final = 9
+FROZEN: Final = 1
+ORDERS_MAX: Final = 2
+ACCOUNTS_MAX: Final = 3
+
+# States of a market; the exchange itself knows OPEN and its own CANCEL_ONLY.
+OPEN: Final = 0
+ONLY_POST: Final = 1
+ONLY_LIMIT: Final = 2
+ONLY_CANCEL: Final = 3
+CLOSED_STATE: Final = 4
+EXCHANGE_CANCEL_ONLY: Final = 1
+
+# Kinds of events.
+OUTCOME: Final = 1
+ACCEPTED: Final = 2
+FILL: Final = 3
+LEVEL: Final = 4
+CLOSED: Final = 5
+AMENDED: Final = 6
+ORDER: Final = 7
+MOVED: Final = 8
+ACCOUNT: Final = 9
+ASSET: Final = 10
+MARKET: Final = 11
+PARAMETER: Final = 12
+
+REPEATED: Final = 1  # flag of OUTCOME
+
+# Status of an order, or of a command.
+REJECTED: Final = 0
+NEW: Final = 1
+PARTIALLY_FILLED: Final = 2
+FILLED: Final = 3
+CANCELLED: Final = 4
+EXPIRED: Final = 5
+DONE: Final = 6
+
+# Why an order was closed.
+BY_FILL: Final = 1
+BY_REQUEST: Final = 2
+BY_CANCEL_ALL: Final = 3
+BY_SESSION_END: Final = 4
+IMMEDIATE_OR_CANCEL: Final = 5
+FILL_OR_KILL: Final = 6
+SELF_TRADE: Final = 7
+INSUFFICIENT_LIQUIDITY: Final = 8
+PRICE_OUT_OF_BOUNDS: Final = 9
+
+# Rejects; numbered in their order of precedence.
+MALFORMED: Final = 1
+NO_RULES: Final = 2
+UNKNOWN_ACCOUNT: Final = 3
+UNKNOWN_MARKET: Final = 4
+UNKNOWN_ASSET: Final = 5
+DUPLICATE_CLIENT_ID: Final = 6
+UNKNOWN_ORDER: Final = 7
+ALREADY_LISTED: Final = 8
+BAD_VALUE: Final = 9
+ACCOUNT_FROZEN: Final = 10
+TRADING_PAUSED: Final = 11
+MARKET_CLOSED: Final = 12
+BAD_PRICE: Final = 13
+BAD_QUANTITY: Final = 14
+TOO_MANY_ORDERS: Final = 15
+BOOK_FULL: Final = 16
+TABLE_FULL: Final = 17
+OVER_CAP: Final = 18
+INSUFFICIENT_FUNDS: Final = 19
+WOULD_CROSS: Final = 20
+
+_COMMAND: Final = Struct("<BBBBHHIIIIqqq")
+_LIST_ASSET: Final = Struct("<BBBBHHIIIIq16s")
+_LIST_MARKET: Final = Struct("<BBBBHHIIqq16s")
+
+LOW: Final = 0xFFFFFFFF  # the low half of a word
+
+
+def place(
+    *,
+    account: int,
+    market: int,
+    side: int,
+    quantity: int,
+    price: int = 0,
+    tif: int = GTC,
+    flags: int = 0,
+    client_id: int = 0,
+    session: int = 0,
+) -> bytes:
+    """PLACE.
+
+    `price` in ticks (0 for a market order), `quantity` in lots, or in quote atoms with BY_QUOTE.
+    """
+    return _COMMAND.pack(
+        PLACE, side, tif, flags, market, 0, account, client_id, session, 0, 0, price, quantity
+    )
+
+
+def cancel(
+    *, account: int, order_id: int = 0, market: int = 0, flags: int = 0, client_id: int = 0
+) -> bytes:
+    """CANCEL by order id, or by client id with HAS_CLIENT_ID in `flags`.
+
+    Market 0: whichever it is in.
+    """
+    return _COMMAND.pack(CANCEL, 0, 0, flags, market, 0, account, client_id, 0, 0, order_id, 0, 0)
+
+
+def amend(
+    *,
+    account: int,
+    order_id: int = 0,
+    market: int = 0,
+    price: int = 0,
+    quantity: int = 0,
+    flags: int = 0,
+    client_id: int = 0,
+) -> bytes:
+    """AMEND. `quantity` is the new total in lots; 0 keeps a term as it is."""
+    return _COMMAND.pack(
+        AMEND, 0, 0, flags, market, 0, account, client_id, 0, 0, order_id, price, quantity
+    )
+
+
+def cancel_all(*, account: int, market: int = 0) -> bytes:
+    """CANCEL_ALL in one market, or in all with market 0."""
+    return _COMMAND.pack(CANCEL_ALL, 0, 0, 0, market, 0, account, 0, 0, 0, 0, 0, 0)
+
+
+def end_session(*, account: int, session: int) -> bytes:
+    """END_SESSION: cancel what the account's connection `session` left open."""
+    return _COMMAND.pack(END_SESSION, 0, 0, 0, 0, 0, account, 0, session, 0, 0, 0, 0)
+
+
+def open_account(user_id: int) -> bytes:
+    """OPEN_ACCOUNT; its outcome carries the account."""
+    return _COMMAND.pack(OPEN_ACCOUNT, 0, 0, 0, 0, 0, 0, 0, 0, 0, user_id, 0, 0)
+
+
+def credit(*, account: int, asset: int, atoms: int, reference: int = 0) -> bytes:
+    """CREDIT an account from EXTERNAL."""
+    return _COMMAND.pack(CREDIT, 0, 0, 0, asset, 0, account, 0, 0, 0, reference, 0, atoms)
+
+
+def debit(*, account: int, asset: int, atoms: int, reference: int = 0) -> bytes:
+    """DEBIT an account towards EXTERNAL."""
+    return _COMMAND.pack(DEBIT, 0, 0, 0, asset, 0, account, 0, 0, 0, reference, 0, atoms)
+
+
+def rules(version: int = 1) -> bytes:
+    """RULES: which version of matching and fees holds from here on."""
+    return _COMMAND.pack(RULES, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, version)
+
+
+def tick() -> bytes:
+    """TICK: log time passes."""
+    return _COMMAND.pack(TICK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def list_asset(*, asset: int, decimals: int, name: str) -> bytes:
+    """LIST_ASSET. `name`: 1 to 16 of A-Z 0-9 _."""
+    return _LIST_ASSET.pack(LIST_ASSET, 0, 0, 0, asset, 0, 0, 0, 0, 0, decimals, _name(name))
+
+
+def list_market(
+    *, market: int, base: int, quote: int, lot_atoms: int, tick_atoms: int, name: str
+) -> bytes:
+    """LIST_MARKET. It starts Closed; lot and tick never change."""
+    return _LIST_MARKET.pack(
+        LIST_MARKET, 0, 0, 0, market, 0, base, quote, lot_atoms, tick_atoms, _name(name)
+    )
+
+
+def set_asset(*, asset: int, parameter: int, value: int) -> bytes:
+    """SET_ASSET: RESERVE_CAP."""
+    return _COMMAND.pack(SET_ASSET, 0, 0, 0, asset, 0, 0, 0, 0, parameter, 0, 0, value)
+
+
+def set_market(*, market: int, parameter: int, value: int) -> bytes:
+    """SET_MARKET: STATE, fees, ranges, band."""
+    return _COMMAND.pack(SET_MARKET, 0, 0, 0, market, 0, 0, 0, 0, parameter, 0, 0, value)
+
+
+def set_account(*, account: int, parameter: int, value: int) -> bytes:
+    """SET_ACCOUNT: FROZEN."""
+    return _COMMAND.pack(SET_ACCOUNT, 0, 0, 0, 0, 0, account, 0, 0, parameter, 0, 0, value)
+
+
+def set_exchange(*, parameter: int, value: int) -> bytes:
+    """SET_EXCHANGE: STATE, ORDERS_MAX, ACCOUNTS_MAX."""
+    return _COMMAND.pack(SET_EXCHANGE, 0, 0, 0, 0, 0, 0, 0, 0, parameter, 0, 0, value)
+
+
+def _name(name: str) -> bytes:
+    encoded = name.encode("ascii")
+    if len(encoded) > 16:
+        raise ValueError(f"a name has at most 16 characters: {name!r}")
+    return encoded
+
+
+# The readers' side.
+
+
+@final
+class Outcome:
+    """How one command ended.
+
+    `status` REJECTED: `reason` is a reject code; else a close reason or 0.
+    """
+
+    def __init__(self, data: bytes, at: i64) -> None:
+        word = read_i64_le(data, at)
+        self.command: i64 = word >> 8 & 255
+        self.reason: i64 = word >> 16 & 255
+        self.market: i64 = word >> 32 & 0xFFFF
+        self.status: i64 = word >> 48 & 255
+        self.repeated: bool = word >> 56 & REPEATED != 0
+        word = read_i64_le(data, at + 8)
+        self.account: i64 = word & LOW
+        self.client_id: i64 = word >> 32 & LOW
+        self.sequence: i64 = read_i64_le(data, at + 16)
+        self.order_id: i64 = read_i64_le(data, at + 24)
+        self.filled: i64 = read_i64_le(data, at + 32)
+        self.quote: i64 = read_i64_le(data, at + 40)
+        self.created_ns: i64 = read_i64_le(data, at + 48)
+
+
+@final
+class Placed:
+    """PLACE as it was sent, or ACCEPTED: the terms of an order. `order_id` is 0 in the command."""
+
+    def __init__(self, data: bytes, at: i64, is_event: bool) -> None:
+        word = read_i64_le(data, at)
+        self.side: i64 = word >> 8 & 255
+        self.tif: i64 = word >> 16 & 255
+        self.flags: i64 = (word >> 56 if is_event else word >> 24) & 255
+        self.market: i64 = word >> 32 & 0xFFFF
+        word = read_i64_le(data, at + 8)
+        self.account: i64 = word & LOW
+        self.client_id: i64 = word >> 32 & LOW
+        self.session: i64 = read_i64_le(data, at + 16) & LOW
+        self.order_id: i64 = read_i64_le(data, at + 24)
+        self.price: i64 = read_i64_le(data, at + 32)
+        self.quantity: i64 = read_i64_le(data, at + 40)
+
+
+@final
+class Fill:
+    """One taker met one maker, at the maker's price. Fees in atoms of the asset each received."""
+
+    def __init__(self, data: bytes, at: i64) -> None:
+        word = read_i64_le(data, at)
+        self.side: i64 = word >> 8 & 255
+        self.market: i64 = word >> 32 & 0xFFFF
+        word = read_i64_le(data, at + 8)
+        self.taker_account: i64 = word & LOW
+        self.maker_account: i64 = word >> 32 & LOW
+        self.trade_id: i64 = read_i64_le(data, at + 16)
+        self.taker_order_id: i64 = read_i64_le(data, at + 24)
+        self.maker_order_id: i64 = read_i64_le(data, at + 32)
+        self.price: i64 = read_i64_le(data, at + 40)
+        self.lots: i64 = read_i64_le(data, at + 48)
+        self.taker_fee: i64 = read_i64_le(data, at + 56)
+        self.maker_fee: i64 = read_i64_le(data, at + 64)
+
+
+@final
+class LevelChange:
+    """A price level has now `lots`; 0: it is gone."""
+
+    def __init__(self, data: bytes, at: i64) -> None:
+        word = read_i64_le(data, at)
+        self.side: i64 = word >> 8 & 255
+        self.market: i64 = word >> 32 & 0xFFFF
+        self.update_id: i64 = read_i64_le(data, at + 8)
+        self.price: i64 = read_i64_le(data, at + 16)
+        self.lots: i64 = read_i64_le(data, at + 24)
+
+
+@final
+class OrderRecord:
+    """The whole of an order: CLOSED, AMENDED, or ORDER (an answer to a query)."""
+
+    def __init__(self, data: bytes, at: i64) -> None:
+        word = read_i64_le(data, at)
+        self.kind: i64 = word & 255
+        self.side: i64 = word >> 8 & 255
+        self.reason: i64 = word >> 16 & 255
+        self.market: i64 = word >> 32 & 0xFFFF
+        self.status: i64 = word >> 48 & 255
+        self.flags: i64 = word >> 56 & 255
+        word = read_i64_le(data, at + 8)
+        self.account: i64 = word & LOW
+        self.client_id: i64 = word >> 32 & LOW
+        word = read_i64_le(data, at + 16)
+        self.session: i64 = word & LOW
+        self.tif: i64 = word >> 32 & LOW
+        self.order_id: i64 = read_i64_le(data, at + 24)
+        self.price: i64 = read_i64_le(data, at + 32)
+        self.quantity: i64 = read_i64_le(data, at + 40)
+        self.filled: i64 = read_i64_le(data, at + 48)
+        self.quote: i64 = read_i64_le(data, at + 56)
+        self.created_ns: i64 = read_i64_le(data, at + 64)
+        self.fee: i64 = read_i64_le(data, at + 72)
+
+
+@final
+class Change:
+    """MOVED, ACCOUNT, ASSET, MARKET or PARAMETER.
+
+    The head's fields, and the words after it as they are.
+    """
+
+    def __init__(self, data: bytes, at: i64) -> None:
+        word = read_i64_le(data, at)
+        self.kind: i64 = word & 255
+        self.side: i64 = word >> 8 & 255
+        self.market: i64 = word >> 32 & 0xFFFF
+        count = word >> 24 & 255
+        words: list[int] = []
+        i: i64 = 1
+        while i < count:
+            words.append(read_i64_le(data, at + 8 * i))
+            i += 1
+        self.words: list[int] = words
+
+
+def kind_at(events: bytes, at: i64) -> i64:
+    """The kind of the event at `at`, an offset that `next_at` gave, or 0 for the first."""
+    return read_i64_le(events, at) & 255
+
+
+def next_at(events: bytes, at: i64) -> i64:
+    """The offset of the event after the one at `at`."""
+    return at + (read_i64_le(events, at) >> 24 & 255) * 8
+
+
+def split(events: bytes) -> list[bytes]:
+    """The events of a frame, per command and in order; each ends with its OUTCOME."""
+    parts: list[bytes] = []
+    start: i64 = 0
+    at: i64 = 0
+    end: i64 = len(events)
+    while at < end:
+        word = read_i64_le(events, at)
+        at += (word >> 24 & 255) * 8
+        if word & 255 == OUTCOME:
+            parts.append(events[start:at])
+            start = at
+    return parts
+
+
+def read_outcome(events: bytes) -> Outcome:
+    """The outcome of one command's events, as `split` gives them: the last record."""
+    return Outcome(events, len(events) - 56)
+
+
+def order_records(events: bytes) -> list[OrderRecord]:
+    """Every CLOSED, AMENDED and ORDER in `events`, in order."""
+    found: list[OrderRecord] = []
+    at: i64 = 0
+    end: i64 = len(events)
+    while at < end:
+        word = read_i64_le(events, at)
+        kind = word & 255
+        if kind == CLOSED or kind == AMENDED or kind == ORDER:
+            found.append(OrderRecord(events, at))
+        at += (word >> 24 & 255) * 8
+    return found
+
+
+def read_placed(command: bytes) -> Placed:
+    """The terms in a PLACE command."""
+    return Placed(command, 0, is_event=False)
+
+
+def read_accepted(events: bytes, at: i64) -> Placed:
+    """The terms in an ACCEPTED event."""
+    return Placed(events, at, is_event=True)
