@@ -1,7 +1,7 @@
-"""What comes back to whoever handed in a command or asked for depth; shared by those who answer and those who ask.
+"""What comes back to whoever handed in a command, or asked for depth.
 
-Always true: plain values and exceptions, no behaviour. The engine makes them, the gateway reads them, and neither
-imports the other.
+Always true: plain values and exceptions, no behaviour. The engine makes them, the gateway reads
+them, and neither imports the other.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """What the gateway needs of the rest of the house; processes.py gives it adapters.
 
-Embedded, the engine in the same process is behind all three; scaled, the log and the engines' internal HTTP are. The gateway never
-imports the engine.
+Embedded, the engine in the same process is behind all three; scaled, the log and the engines'
+internal HTTP are. The gateway never imports the engine.
 
-Always true: an answer is given only when its command is durable and applied; a query at a position sees every command up to it.
+Always true: an answer is given only when its command is durable and applied; a query at a position
+sees every command up to it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from fairbook.accounts.access import Access
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
 from fairbook.events.answers import Answer, Busy, Depth, Stopped
 
-__all__ = ["Answer", "Busy", "Catalogue", "Commands", "Depth", "Queries", "Stopped", "View"]
+__all__ = ["Access", "Accounts", "Answer", "Busy", "Catalogue", "Commands", "Depth", "Queries", "Stopped", "View"]
 
 
 class Commands(Protocol):
@@ -25,8 +27,8 @@ class Commands(Protocol):
     def submit(self, command: bytes) -> asyncio.Future[Answer]:
         """Queue one command, in the order of calls. The future ends when it is durable and applied.
 
-        Cancels (CANCEL, CANCEL_ALL, END_SESSION) may use room that is kept for them.
-        Raises Busy or Stopped at once. The future may raise Stopped: then it is not known what happened.
+        Cancels (CANCEL, CANCEL_ALL, END_SESSION) may use room that is kept for them. Raises Busy or
+        Stopped at once. The future may raise Stopped: then it is not known what happened.
         """
 
     def settled(self) -> asyncio.Future[int]:
@@ -62,7 +64,7 @@ class Queries(Protocol):
 
 
 class Catalogue(Protocol):
-    """What can be traded. Objects are read, never changed, and stay the same ones while the process lives."""
+    """What can be traded. Objects are read, never changed, and the same ones for ever."""
 
     def asset(self, asset_id: int) -> Asset:
         """By id; must exist."""
@@ -81,3 +83,13 @@ class Catalogue(Protocol):
 
     def markets(self) -> Sequence[Market]:
         """All, by id."""
+
+
+class Accounts(Protocol):
+    """Who is asking. Both look-ups are in memory: they are on the path of every order."""
+
+    def by_key(self, public_key: bytes) -> Access | None:
+        """What a live public key (32 bytes) opens."""
+
+    def by_token(self, token: str) -> Access | None:
+        """What a live bearer token opens. Any text may be given."""

@@ -1,0 +1,101 @@
+"""One step of the state machine: applied once, in order, whole or never again."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import pytest
+
+from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.engine.runner import Broken, Runner
+from fairbook.log.log import Entry, LogDamaged, chain_after
+from tests.engine import world
+
+
+def test_entries_are_applied_once_and_in_order() -> None:
+    """An older entry is passed over, and changes nothing."""
+    entries = world.logged(world.frames(seed=1, count=20)).entries
+    runner = Runner(Exchange())
+    events = world.run_all(runner, entries)
+    sequence = runner.exchange.sequence
+
+    assert runner.apply(entries[3]) is None
+    assert runner.apply(entries[-1]) is None
+    assert runner.exchange.sequence == sequence
+    assert runner.position == len(entries)
+    assert runner.chain == entries[-1].chain
+    assert runner.event_hash == blake2b(events[-1], digest_size=32).digest()
+
+
+def test_subscribers_see_every_frame_after_it_was_applied() -> None:
+    entries = world.logged(world.frames(seed=2, count=5)).entries
+    seen: list[tuple[int, int, bytes, bytes]] = []
+    runner = Runner(
+        Exchange(),
+        subscribers=[
+            lambda position, time_ns, frame, events: seen.append((position, time_ns, frame, events))
+        ],
+    )
+    runner.subscribe(lambda position, *_: seen.append((runner.position, position, b"", b"")))
+    events = world.run_all(runner, entries)
+    expected: list[tuple[int, int, bytes, bytes]] = []
+    for entry, made in zip(entries, events, strict=True):
+        expected.append((entry.position, entry.time_ns, entry.frame, made))
+        expected.append((entry.position, entry.position, b"", b""))
+    assert seen == expected
+
+
+def test_a_gap_stops_the_runner_for_good() -> None:
+    entries = world.logged(world.frames(seed=3, count=5)).entries
+    runner = Runner(Exchange())
+    runner.apply(entries[0])
+    with pytest.raises(LogDamaged, match="expected position 2, got 3"):
+        runner.apply(entries[2])
+    with pytest.raises(Broken):
+        runner.apply(entries[1])
+    assert runner.exchange.sequence == len(world.setup())
+
+
+@pytest.mark.parametrize("changed", ["time_ns", "frame", "chain"])
+def test_an_entry_that_does_not_continue_the_chain_is_refused(changed: str) -> None:
+    entries = world.logged(world.frames(seed=4, count=2)).entries
+    runner = Runner(Exchange())
+    runner.apply(entries[0])
+    entry = entries[1]
+    wrong = {
+        "time_ns": entry._replace(time_ns=entry.time_ns + 1),
+        "frame": entry._replace(frame=entry.frame + records.tick()),
+        "chain": entry._replace(chain=bytes(32)),
+    }[changed]
+    with pytest.raises(LogDamaged, match="position 2 does not continue the chain"):
+        runner.apply(wrong)
+    assert runner.broken
+    assert runner.position == 1
+
+
+def test_time_that_goes_back_is_refused() -> None:
+    runner = Runner(Exchange())
+    entry = world.logged(world.frames(seed=5, count=0)).entries[0]
+    runner.apply(entry)
+    frame = records.tick()
+    earlier = entry.time_ns - 1
+    back = Entry(2, earlier, chain_after(entry.chain, 2, earlier, frame), frame)
+    with pytest.raises(LogDamaged, match=r"position 2 is of \d+ ns, before"):
+        runner.apply(back)
+
+
+def test_an_exception_on_the_way_breaks_the_runner() -> None:
+    """The state machine or a subscriber: a frame that is not done whole is the last one."""
+    entries = world.logged(world.frames(seed=6, count=3)).entries
+
+    def fail_at_two(position: int, *_: object) -> None:
+        if position == 2:
+            raise ZeroDivisionError
+
+    runner = Runner(Exchange(), subscribers=[fail_at_two])
+    runner.apply(entries[0])
+    with pytest.raises(ZeroDivisionError):
+        runner.apply(entries[1])
+    with pytest.raises(Broken):
+        runner.apply(entries[2])

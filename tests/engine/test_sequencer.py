@@ -1,0 +1,437 @@
+"""Group commit: order, durability before answers, room, ticks, and what happens when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Awaitable
+
+import pytest
+
+from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.engine.clock import Clock
+from fairbook.engine.runner import Runner
+from fairbook.engine.sequencer import Sequencer
+from fairbook.events.answers import Answer, Busy, Stopped
+from fairbook.log.log import Entry, LogFailed
+from fairbook.log.memory import MemoryLog
+from tests.engine import world
+
+NEVER_S = 3600.0
+ENOUGH_S = 30.0  # A test that hangs fails.
+
+
+class Gate:
+    """A disk that a test can hold up: appends wait until it is opened."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self._open = threading.Event()
+        self.arrived = threading.Semaphore(0)
+        if is_open:
+            self._open.set()
+
+    def pass_through(self, _entry: Entry) -> None:
+        self.arrived.release()
+        assert self._open.wait(ENOUGH_S)
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def until_held(self) -> None:
+        """An append is under way."""
+        assert await asyncio.to_thread(self.arrived.acquire, timeout=ENOUGH_S)
+
+
+def sequencer(log: MemoryLog, runner: Runner | None = None, **limits: int) -> Sequencer:
+    return Sequencer(
+        log,
+        runner if runner is not None else Runner(Exchange()),
+        Clock(),
+        tick_after_s=NEVER_S,
+        **limits,
+    )
+
+
+def run(story: Awaitable[None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(ENOUGH_S):
+            await story
+
+    asyncio.run(bounded())
+
+
+async def turns(count: int = 3) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_answers_are_a_commands_own_events_in_the_order_of_submission() -> None:
+    """However they fall into frames, the answers are those of one command after the other."""
+    commands = world.setup() + list(itertools.islice(world.busy_traders(seed=11), 500))
+
+    async def story() -> None:
+        log = MemoryLog()
+        way_in = sequencer(log)
+        done: list[int] = []
+        futures = []
+        for number, command in enumerate(commands):
+            future = way_in.submit(command)
+            future.add_done_callback(lambda _, number=number: done.append(number))
+            futures.append(future)
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+        answers = await asyncio.gather(*futures)
+        await way_in.stop()
+
+        assert done == list(range(len(commands)))
+        assert b"".join(entry.frame for entry in log.entries) == b"".join(commands)
+        assert len(log.entries) > 1
+        again = Runner(Exchange())
+        events = b"".join(world.run_all(again, log.entries))
+        assert b"".join(answer.events for answer in answers) == events
+        for sequence, answer in enumerate(answers, start=1):
+            assert records.read_outcome(answer.events).sequence == sequence
+            assert answer.time_ns == log.entries[answer.position - 1].time_ns
+
+    run(story())
+
+
+def test_nothing_is_applied_or_answered_before_it_is_durable() -> None:
+    gate = Gate(is_open=False)
+
+    async def story() -> None:
+        log = MemoryLog(before_durable=gate.pass_through)
+        runner = Runner(Exchange())
+        way_in = sequencer(log, runner)
+        first = way_in.submit(records.rules())
+        await gate.until_held()
+        await turns(20)
+        assert not first.done()
+        assert runner.exchange.sequence == 0
+        gate.open()
+        assert (await first).position == 1
+        assert runner.exchange.sequence == 1
+        await way_in.stop()
+
+    run(story())
+
+
+def test_what_arrives_during_an_append_shares_the_next_frame() -> None:
+    gate = Gate(is_open=False)
+
+    async def story() -> None:
+        log = MemoryLog(before_durable=gate.pass_through)
+        way_in = sequencer(log)
+        together = [way_in.submit(records.tick()) for _ in range(3)]  # In one turn of the loop.
+        await gate.until_held()
+        later = [way_in.submit(records.tick()) for _ in range(5)]
+        gate.open()
+        answers = await asyncio.gather(*together, *later)
+        assert [answer.position for answer in answers] == [1] * 3 + [2] * 5
+        await way_in.stop()
+
+    run(story())
+
+
+def test_a_frame_is_bounded() -> None:
+    async def story() -> None:
+        log = MemoryLog()
+        way_in = sequencer(log, frame_commands_max=4)
+        answers = await asyncio.gather(*[way_in.submit(records.tick()) for _ in range(10)])
+        assert [answer.position for answer in answers] == [1] * 4 + [2] * 4 + [3] * 2
+        await way_in.stop()
+
+    run(story())
+
+
+def test_the_next_append_runs_while_a_frame_is_applied() -> None:
+    """What had collected is in the worker's hands before the durable frame is applied."""
+    gate = Gate(is_open=False)
+
+    async def story() -> None:
+        log = MemoryLog(before_durable=gate.pass_through)
+        under_way: list[bool] = []
+        runner = Runner(
+            Exchange(),
+            subscribers=[
+                lambda position, *_: under_way.append(
+                    position == 2 or gate.arrived.acquire(timeout=ENOUGH_S)
+                )
+            ],
+        )
+        way_in = sequencer(log, runner)
+        first = way_in.submit(records.tick())
+        await gate.until_held()
+        second = way_in.submit(records.tick())
+        gate.open()
+        await asyncio.gather(first, second)
+        assert under_way == [True, True]
+        await way_in.stop()
+
+    run(story())
+
+
+def test_orders_leave_room_for_cancels() -> None:
+    """With 6 places of which 2 are reserved: 4 orders, then 2 cancels, and then nothing."""
+    gate = Gate(is_open=False)
+
+    async def story() -> None:
+        log = MemoryLog(before_durable=gate.pass_through)
+        way_in = sequencer(log, pending_max=6, reserved_for_cancels=2)
+        taken = [way_in.submit(world.buy()) for _ in range(4)]
+        for refused in (world.buy(), records.amend(account=2, order_id=1, price=1), records.tick()):
+            with pytest.raises(Busy):
+                way_in.submit(refused)
+        taken.append(way_in.submit(records.cancel_all(account=2)))
+        taken.append(way_in.submit(records.end_session(account=2, session=1)))
+        with pytest.raises(Busy):
+            way_in.submit(records.cancel(account=2, order_id=1))
+        assert way_in.pending == 6
+
+        gate.open()
+        answers = await asyncio.gather(*taken)
+        assert [records.read_outcome(answer.events).sequence for answer in answers] == [
+            1,
+            2,
+            3,
+            4,
+            5,
+            6,
+        ]
+        assert way_in.pending == 0
+        await way_in.submit(world.buy())
+        assert len(b"".join(entry.frame for entry in log.entries)) == 7 * records.COMMAND_BYTES
+        await way_in.stop()
+
+    run(story())
+
+
+def test_a_command_of_another_length_is_refused() -> None:
+    """It would shift every command after it in its frame."""
+
+    async def story() -> None:
+        way_in = sequencer(MemoryLog())
+        for wrong in (b"", records.tick()[:-1], records.tick() + b"\0"):
+            with pytest.raises(ValueError, match="a command has 48 bytes"):
+                way_in.submit(wrong)
+        await way_in.stop()
+
+    run(story())
+
+
+def test_a_client_that_is_gone_changes_nothing() -> None:
+    gate = Gate(is_open=False)
+
+    async def story() -> None:
+        log = MemoryLog(before_durable=gate.pass_through)
+        way_in = sequencer(log)
+        futures = [way_in.submit(records.tick()) for _ in range(3)]
+        await gate.until_held()
+        waiting = [way_in.submit(records.tick()) for _ in range(3)]
+        settled = way_in.settled()
+        futures[1].cancel()
+        waiting[0].cancel()
+        settled.cancel()
+        gate.open()
+        assert (await futures[2]).position == 1
+        assert (await waiting[2]).position == 2
+        assert len(b"".join(entry.frame for entry in log.entries)) == 6 * records.COMMAND_BYTES
+        await way_in.stop()
+
+    run(story())
+
+
+def test_a_quiet_market_ticks() -> None:
+    """Without a frame for a while a TICK is logged, again and again, and not once stopped."""
+
+    async def story() -> None:
+        log = MemoryLog()
+        three = asyncio.Event()
+        runner = Runner(
+            Exchange(), subscribers=[lambda position, *_: three.set() if position == 3 else None]
+        )
+        way_in = Sequencer(log, runner, Clock(), tick_after_s=0.001)
+        await three.wait()
+        await way_in.stop()
+        count = len(log.entries)
+        assert {entry.frame for entry in log.entries} == {records.tick()}
+        await asyncio.sleep(0.01)
+        assert len(log.entries) == count
+
+    run(story())
+
+
+def test_no_tick_while_an_append_is_under_way() -> None:
+    gate = Gate(is_open=False)
+
+    async def story() -> None:
+        log = MemoryLog(before_durable=gate.pass_through)
+        way_in = Sequencer(log, Runner(Exchange()), Clock(), tick_after_s=0.001)
+        first = way_in.submit(records.rules())
+        await gate.until_held()
+        await asyncio.sleep(0.02)
+        assert way_in.pending == 1
+        gate.open()
+        await first
+        await way_in.stop()
+
+    run(story())
+
+
+def test_settled_names_a_position_after_everything_submitted() -> None:
+    gate = Gate(is_open=False)
+
+    async def story() -> None:
+        log = MemoryLog(before_durable=gate.pass_through)
+        way_in = sequencer(log, frame_commands_max=2)
+        assert await way_in.settled() == 0
+        futures = [way_in.submit(records.tick()) for _ in range(5)]
+        await gate.until_held()
+        settled = way_in.settled()
+        later = way_in.submit(records.tick())
+        await turns()
+        assert not settled.done()
+        gate.open()
+        position = await settled
+        assert [future.done() for future in futures] == [True] * 5
+        assert position == futures[-1].result().position == 3
+        await later
+        assert await way_in.settled() == later.result().position
+        await way_in.stop()
+
+    run(story())
+
+
+def test_stop_answers_what_was_taken_and_takes_nothing_more() -> None:
+    gate = Gate(is_open=False)
+
+    async def story() -> None:
+        log = MemoryLog(before_durable=gate.pass_through)
+        way_in = sequencer(log)
+        first = way_in.submit(records.tick())
+        await gate.until_held()
+        second = way_in.submit(records.tick())
+        stops = [asyncio.ensure_future(way_in.stop()) for _ in range(2)]
+        await turns()
+        with pytest.raises(Stopped, match="shutting down"):
+            way_in.submit(records.tick())
+        assert not any(stop.done() for stop in stops)
+        gate.open()
+        await asyncio.gather(*stops)
+        assert (first.result().position, second.result().position) == (1, 2)
+        assert await way_in.settled() == 2
+        await way_in.stop()
+        assert not way_in.failed.done()
+
+    run(story())
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_failed_append_stops_everything(durable: bool) -> None:
+    """Whether or not the frame got to the disk, nobody is told a result, and `failed` says why."""
+    gate = Gate(is_open=False)
+
+    def fail(entry: Entry) -> None:
+        gate.pass_through(entry)
+        if entry.position == 2:
+            raise OSError(5, "Input/output error")
+
+    async def story() -> None:
+        log = MemoryLog(**{"after_durable" if durable else "before_durable": fail})
+        runner = Runner(Exchange())
+        way_in = sequencer(log, runner)
+        good = way_in.submit(records.rules())
+        await gate.until_held()
+        in_flight = way_in.submit(records.tick())
+        in_flight_gone = way_in.submit(records.tick())
+        in_flight_gone.cancel()
+        settled = way_in.settled()
+        gate.open()
+        assert (await good).position == 1
+        waiting = way_in.submit(records.tick())
+        assert isinstance(await way_in.failed, LogFailed)
+
+        for future in (in_flight, waiting, settled, way_in.settled()):
+            with pytest.raises(Stopped, match="Input/output error"):
+                await future
+        with pytest.raises(Stopped, match="Input/output error"):
+            way_in.submit(records.tick())
+        assert runner.position == 1
+        await way_in.stop()
+        assert len(log.entries) == (2 if durable else 1)
+
+    run(story())
+
+
+def test_a_bug_in_the_state_machine_stops_everything() -> None:
+    """The frame is durable, nobody is told a result, and nothing later is applied."""
+
+    async def story() -> None:
+        log = MemoryLog()
+
+        def bug(position: int, *_: object) -> None:
+            assert position != 2, "held funds below zero"
+
+        runner = Runner(Exchange(), subscribers=[bug])
+        way_in = sequencer(log, runner, frame_commands_max=1)
+        futures = [way_in.submit(records.tick()) for _ in range(4)]
+        error = await way_in.failed
+        assert isinstance(error, AssertionError)
+        assert isinstance(await futures[0], Answer)
+        for future in futures[1:]:
+            with pytest.raises(Stopped, match="held funds below zero"):
+                await future
+        with pytest.raises(Stopped):
+            way_in.submit(records.tick())
+        await way_in.stop()
+        assert runner.broken
+        assert 2 <= len(log.entries) <= 3, "the append under way may end, no other begins"
+
+    run(story())
+
+
+def test_a_failure_that_nobody_awaits_leaves_no_noise() -> None:
+    """Futures of clients that are gone must not fill the console when the log fails."""
+    noise: list[object] = []
+
+    def fail(_entry: Entry) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+        way_in = sequencer(MemoryLog(before_durable=fail))
+        for _ in range(3):
+            way_in.submit(records.tick())
+        await way_in.failed
+        await way_in.stop()
+
+    run(story())
+    assert noise == []
+
+
+def test_submission_order_is_kept_under_load_with_many_clients() -> None:
+    """64 clients, each awaiting its answer before the next command: sequences never go back."""
+
+    async def story() -> None:
+        log = MemoryLog()
+        way_in = sequencer(log)
+        for command in world.setup():
+            way_in.submit(command)
+        last = 0
+
+        async def client(seed: int) -> None:
+            nonlocal last
+            for command in itertools.islice(world.busy_traders(seed), 50):
+                answer = await way_in.submit(command)
+                sequence = records.read_outcome(answer.events).sequence
+                assert sequence > last
+                last = sequence
+
+        await asyncio.gather(*[client(seed) for seed in range(64)])
+        await way_in.stop()
+        assert last == len(world.setup()) + 64 * 50
+        assert len(log.entries) < last, "frames are shared"
+
+    run(story())

@@ -1,0 +1,116 @@
+"""A small exchange for the engine's tests: how it is set up, and commands that keep it busy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from fairbook.core import records
+from fairbook.engine.runner import Runner
+from fairbook.log.log import Entry
+from fairbook.log.memory import MemoryLog
+
+MARKET = 1
+USERS = (2, 3, 4, 5)
+START_NS = 1_700_000_000_000_000_000
+
+
+def setup() -> list[bytes]:
+    """Two assets, one open market with fees, four funded accounts."""
+    commands = [
+        records.rules(),
+        records.list_asset(asset=1, decimals=6, name="SOL"),
+        records.list_asset(asset=2, decimals=6, name="USDC"),
+        records.list_market(
+            market=MARKET, base=1, quote=2, lot_atoms=1000, tick_atoms=10, name="SOL_USDC"
+        ),
+        records.set_market(market=MARKET, parameter=records.STATE, value=records.OPEN),
+        records.set_market(market=MARKET, parameter=records.TAKER_FEE_PPM, value=1000),
+    ]
+    for user in range(1, len(USERS) + 1):
+        commands.append(records.open_account(user))
+    for account in USERS:
+        for asset in (1, 2):
+            commands.append(records.credit(account=account, asset=asset, atoms=10**9))
+    return commands
+
+
+def buy(account: int = 2, *, price: int = 90, quantity: int = 1, client_id: int = 0) -> bytes:
+    """A limit order that rests, unless somebody sells at 90."""
+    return records.place(
+        account=account,
+        market=MARKET,
+        side=records.BID,
+        price=price,
+        quantity=quantity,
+        client_id=client_id,
+        flags=records.HAS_CLIENT_ID if client_id else 0,
+    )
+
+
+def busy_traders(seed: int) -> Iterator[bytes]:
+    """Orders that often cross, cancels by client id, cancels of all, and nonsense, for ever."""
+    chance = random.Random(seed)
+    number = 0
+    while True:
+        account = chance.choice(USERS)
+        kind = chance.random()
+        if kind < 0.6:
+            number += 1
+            yield records.place(
+                account=account,
+                market=MARKET,
+                side=chance.choice((records.BID, records.ASK)),
+                price=100 + chance.randrange(-10, 11),
+                quantity=chance.randrange(1, 50),
+                tif=chance.choice((records.GTC, records.GTC, records.GTC, records.IOC)),
+                flags=records.HAS_CLIENT_ID,
+                client_id=number,
+                session=chance.randrange(3),
+            )
+        elif kind < 0.9:
+            yield records.cancel(
+                account=account,
+                flags=records.HAS_CLIENT_ID,
+                client_id=chance.randrange(max(1, number - 40), number + 2),
+            )
+        elif kind < 0.93:
+            yield records.cancel_all(account=account, market=MARKET)
+        elif kind < 0.96:
+            yield records.end_session(account=account, session=1 + chance.randrange(2))
+        else:
+            yield bytes(chance.randrange(256) for _ in range(records.COMMAND_BYTES))
+
+
+def logged(frames: list[bytes]) -> MemoryLog:
+    """A log that holds these frames, a millisecond apart."""
+    log = MemoryLog()
+    for number, frame in enumerate(frames):
+        log.append(frame, START_NS + number * 1_000_000)
+    return log
+
+
+def frames(seed: int, count: int, *, commands_max: int = 8) -> list[bytes]:
+    """The setup as one frame, and then `count` frames of busy traders."""
+    chance = random.Random(seed)
+    traders = busy_traders(seed)
+    made = [b"".join(setup())]
+    for _ in range(count):
+        made.append(b"".join(next(traders) for _ in range(chance.randrange(1, commands_max + 1))))
+    return made
+
+
+def run_all(runner: Runner, entries: list[Entry]) -> list[bytes]:
+    """Apply them; the events of each."""
+    made: list[bytes] = []
+    for entry in entries:
+        events = runner.apply(entry)
+        assert events is not None
+        made.append(events)
+    return made
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file in it, by name."""
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
