@@ -1,0 +1,142 @@
+"""The `fairbook` command: what a person may ask for, and which part does it.
+
+How it works: each command is imported when it is asked for, so that `--help` is quick.
+
+Always true: 0 means done; 1 refused or failed, with one line on stderr that says why; 2 not
+understood, or not in this release.
+
+Not here: configuration (settings.py), signals (processes.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import fairbook.settings
+
+# Of the command line contract, and not yet in this release.
+LATER: Final = {
+    "gateway": "the gateway alone",
+    "engine": "an engine alone",
+    "streams": "the WebSocket streams alone",
+    "recorder": "the recorder of history alone",
+    "maker": "the market maker alone",
+    "backup": "copy a data directory while it is in use",
+    "admin": "list, credit, freeze, halt",
+    "status": "how a running exchange does",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what `argv` asks for (default: the process's own) and return the exit code."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    command: str = arguments.command
+    if command in LATER:
+        print(f"fairbook {command}: NOT_IMPLEMENTED in this release", file=sys.stderr)
+        return 2
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        if command == "up":
+            return _up(arguments)
+        if command == "bench":
+            return _bench(arguments)
+        return _look(arguments)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as `head` does. Nothing may be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    try:
+        settings = fairbook.settings.up_settings(
+            {
+                "data": arguments.data,
+                "host": arguments.host,
+                "http-port": arguments.http_port,
+                "ws-port": arguments.ws_port,
+                "no-maker": arguments.no_maker,
+            },
+            os.environ,
+        )
+    except fairbook.settings.BadSetting as error:
+        print(f"fairbook up: {error}", file=sys.stderr)
+        return 2
+    from fairbook import processes  # noqa: PLC0415
+
+    return processes.up(settings)
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    """Commands that read a data directory, in use or not."""
+    from fairbook.cli import look  # noqa: PLC0415
+
+    directory = Path(arguments.directory)
+    if arguments.command == "verify":
+        return look.verify(directory)
+    if arguments.command == "replay":
+        return look.replay(directory, to=arguments.to)
+    return look.inspect(directory, first=arguments.first, to=arguments.to)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    print(
+        f"fairbook bench {arguments.name}: NOT_IMPLEMENTED in this release; see ./dev bench",
+        file=sys.stderr,
+    )
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fairbook", description="A spot exchange that anyone can run, and check."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="run the demo exchange; sets everything up on first use")
+    up.add_argument(
+        "--data",
+        metavar="DIR",
+        help=f"where everything is kept (default: {fairbook.settings.DEFAULT_DATA_DIR})",
+    )
+    up.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    up.add_argument("--http-port", metavar="PORT", help="default: 8000; 0: any free one")
+    up.add_argument("--ws-port", metavar="PORT", help="of the streams (default: 8001)")
+    up.add_argument(
+        "--no-maker",
+        action="store_const",
+        const="",
+        help="leave the book to itself; the orders of the first start stay",
+    )
+
+    verify = commands.add_parser("verify", help="replay the whole log and check every invariant")
+    inspect = commands.add_parser("inspect", help="print commands and their events")
+    replay = commands.add_parser("replay", help="the digest of the state at a position")
+    for command in (verify, inspect, replay):
+        command.add_argument("directory", metavar="DIR")
+    inspect.add_argument(
+        "--from", dest="first", type=_position, default=1, metavar="N", help="first position"
+    )
+    for command in (inspect, replay):
+        command.add_argument(
+            "--to", type=_position, default=None, metavar="N", help="last position"
+        )
+
+    bench = commands.add_parser("bench", help="measure")
+    bench.add_argument("name", metavar="NAME")
+    for name, text in LATER.items():
+        commands.add_parser(name, help=f"{text} (not in this release)", add_help=False)
+    return parser
+
+
+def _position(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"a position counts from 1, not {text!r}")
+    return int(text)

@@ -1,0 +1,107 @@
+"""Settings: the only place where arguments and the environment become configuration.
+
+How it works: what the command line says wins over `FAIRBOOK_*` in the environment, that over the
+default. An empty variable counts as not set. There is no configuration file: market parameters are
+commands in the log.
+
+Always true: a setting that is out of range is refused before anything starts.
+
+Not here: FAIRBOOK_CORE, which must be known before the core is imported (core/__init__.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_DATA_DIR = "fairbook-data"
+
+
+class BadSetting(Exception):
+    """A setting cannot be used. The message names it as the person gave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpSettings:
+    """What `fairbook up` needs to know."""
+
+    data_dir: Path = Path(DEFAULT_DATA_DIR)
+    """FAIRBOOK_DATA: everything that is kept. Made if missing."""
+    host: str = "127.0.0.1"
+    """FAIRBOOK_HOST: the address to listen on."""
+    http_port: int = 8000
+    """FAIRBOOK_HTTP_PORT, 0..65535; 0: a free one, named in `demo.json`."""
+    ws_port: int = 8001
+    """FAIRBOOK_WS_PORT, 0..65535: of the streams."""
+    with_maker: bool = True
+    """`--no-maker`: the book is left to itself; what the first start placed stays."""
+    drain_max_s: float = 5.0
+    """FAIRBOOK_DRAIN_MAX_S, 0..60: how long a shutdown waits for requests under way."""
+    json_logs: bool | None = None
+    """FAIRBOOK_LOGS=text|json; not set: text on a terminal, else JSON lines."""
+
+
+def up_settings(arguments: Mapping[str, str | None], environ: Mapping[str, str]) -> UpSettings:
+    """Settings from what was given. `arguments`: long options by name, None: not given.
+
+    Raises BadSetting.
+    """
+    given = _Given(arguments, environ)
+    defaults = UpSettings()
+    return UpSettings(
+        data_dir=Path(given.text("data", "FAIRBOOK_DATA", str(defaults.data_dir))),
+        host=given.text("host", "FAIRBOOK_HOST", defaults.host),
+        http_port=given.port("http-port", "FAIRBOOK_HTTP_PORT", defaults.http_port),
+        ws_port=given.port("ws-port", "FAIRBOOK_WS_PORT", defaults.ws_port),
+        with_maker=arguments.get("no-maker") is None,
+        drain_max_s=given.seconds("FAIRBOOK_DRAIN_MAX_S", defaults.drain_max_s, most=60),
+        json_logs=given.json_logs("FAIRBOOK_LOGS"),
+    )
+
+
+class _Given:
+    """What a person said, on the command line or in the environment."""
+
+    def __init__(self, arguments: Mapping[str, str | None], environ: Mapping[str, str]) -> None:
+        self._arguments = arguments
+        self._environ = environ
+
+    def text(self, option: str, variable: str, default: str) -> str:
+        """As it was given."""
+        return self._find(option, variable)[1] or default
+
+    def port(self, option: str, variable: str, default: int) -> int:
+        """A TCP port, or 0."""
+        source, text = self._find(option, variable)
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65_535):
+            raise BadSetting(f"{source} is a port, 0 to 65535, not {text!r}")
+        return int(text)
+
+    def seconds(self, variable: str, default: float, *, most: int) -> float:
+        """A duration from 0 to `most` seconds."""
+        text = self._environ.get(variable, "")
+        if not text:
+            return default
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = -1
+        if not 0 <= seconds <= most:
+            raise BadSetting(f"{variable} is a number of seconds, 0 to {most}, not {text!r}")
+        return seconds
+
+    def json_logs(self, variable: str) -> bool | None:
+        """How log lines look; None: as suits the terminal."""
+        text = self._environ.get(variable, "")
+        if text not in ("", "text", "json"):
+            raise BadSetting(f"{variable} is text or json, not {text!r}")
+        return text == "json" if text else None
+
+    def _find(self, option: str, variable: str) -> tuple[str, str]:
+        argument = self._arguments.get(option)
+        if argument is not None:
+            return f"--{option}", argument
+        return variable, self._environ.get(variable, "")
