@@ -1,0 +1,45 @@
+"""What all tests share: reproducible hypothesis runs, and the environments of public clients."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import fairbook.core
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The same examples in every run, and no limit by the clock: what fails here fails everywhere.
+settings.register_profile(
+    "fixed",
+    database=None,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# --hypothesis-profile=search looks further, differently each time.
+settings.register_profile("search", settings.get_profile("fixed"), derandomize=False)
+settings.load_profile("fixed")
+
+
+def pytest_report_header() -> str:
+    """Say which core is tested."""
+    how = "compiled" if fairbook.core.COMPILED else f"interpreted ({fairbook.core.WHY_INTERPRETED})"
+    return f"core: {how}"
+
+
+@pytest.fixture(scope="session")
+def client_python() -> Callable[[str], Path]:
+    """Find the Python that has one public client, such as "ccxt-4.5.90" or "bpx-py-2.0.11"."""
+    environments = Path(os.environ.get("FAIRBOOK_CLIENTS", ROOT / ".venvs"))
+
+    def find(name: str) -> Path:
+        python = environments / name / "bin" / "python"
+        if not python.exists():
+            pytest.fail(f"{name} is not installed; ./dev test --all does that", pytrace=False)
+        return python
+
+    return find

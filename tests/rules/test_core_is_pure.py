@@ -1,0 +1,90 @@
+"""The core has no clock, no chance, no I/O and no fractions: equal logs give equal states."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rules.source import core_modules, parsed, place
+
+# None of them knows the time, the machine or the order of addresses. Think before adding one.
+MAY_IMPORT = {
+    "__future__",
+    "bisect",
+    "hashlib",
+    "librt.strings",
+    "mypy_extensions",
+    "struct",
+    "typing",
+}
+BANNED_NAMES = {
+    # fractions
+    "Decimal", "Fraction", "complex", "float", "round",
+    # an order that differs from process to process
+    "frozenset", "hash", "id", "set",
+    # the world outside
+    "__import__", "eval", "exec", "input", "open", "print",
+}  # fmt: skip
+
+
+def impurities(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+    """Everything in a module that could make two replicas differ."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(module=str(module)):
+                modules = [module]
+            case _:
+                modules = []
+        for module in modules:
+            if module not in MAY_IMPORT and not f"{module}.".startswith("fairbook.core."):
+                yield node, f"import of {module}"
+        match node:
+            case ast.Constant(value=float() | complex()):
+                yield node, "a number with a fraction"
+            case ast.BinOp(op=ast.Div()) | ast.AugAssign(op=ast.Div()):
+                yield node, "division that gives a fraction"
+            case ast.Set() | ast.SetComp():
+                yield node, "a set"
+            case ast.Name(id=name) | ast.alias(name=name) if name in BANNED_NAMES:
+                yield node, name
+
+
+@pytest.mark.parametrize("path", core_modules(), ids=place)
+def test_a_core_module_is_pure(path: Path) -> None:
+    """Whole numbers in, whole numbers out."""
+    assert [f"{place(path, node)} {what}" for node, what in impurities(parsed(path))] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import time",
+        "from datetime import datetime",
+        "from os import path",
+        "import random, secrets",
+        "x = 0.5",
+        "x = 1e3",
+        "x = 3 / 2",
+        "x /= 2",
+        "x = float(1)",
+        "def f(x: float) -> None: ...",
+        "for x in {1, 2}: pass",
+        "x = {y for y in z}",
+        "x = set(y)",
+        "x = sorted(y, key=hash)",
+        "x = id(y)",
+        "from fairbook.log import log",
+    ],
+)
+def test_the_rule_finds(line: str) -> None:
+    """Each of these has cost somebody an exchange."""
+    assert list(impurities(ast.parse(line)))
+
+
+def test_the_rule_lets_pass() -> None:
+    """What the core is made of."""
+    fine = "from fairbook.core import book\nx = 7 // 2 % 3\ny = {1: 2}\nz = [*y]"
+    assert not list(impurities(ast.parse(fine)))
