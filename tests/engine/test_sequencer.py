@@ -153,13 +153,13 @@ def test_the_next_append_runs_while_a_frame_is_applied() -> None:
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
         under_way: list[bool] = []
+
+        def look(position: int, *_: object) -> None:
+            under_way.append(position == 2 or gate.arrived.acquire(timeout=ENOUGH_S))
+
         runner = Runner(
             Exchange(),
-            subscribers=[
-                lambda position, *_: under_way.append(
-                    position == 2 or gate.arrived.acquire(timeout=ENOUGH_S)
-                )
-            ],
+            subscribers=[look],
         )
         way_in = sequencer(log, runner)
         first = way_in.submit(records.tick())
@@ -339,7 +339,11 @@ def test_a_failed_append_stops_everything(durable: bool) -> None:
             raise OSError(5, "Input/output error")
 
     async def story() -> None:
-        log = MemoryLog(**{"after_durable" if durable else "before_durable": fail})
+        log = MemoryLog()
+        if durable:
+            log.after_durable = fail
+        else:
+            log.before_durable = fail
         runner = Runner(Exchange())
         way_in = sequencer(log, runner)
         good = way_in.submit(records.rules())

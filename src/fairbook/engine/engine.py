@@ -16,12 +16,13 @@ import asyncio
 import gc
 from collections.abc import Sequence
 
+from fairbook.core import state
 from fairbook.engine.clock import Clock
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.recovery import Recovery, recover
 from fairbook.engine.runner import Runner, Subscriber
 from fairbook.engine.sequencer import PENDING_MAX, RESERVED_FOR_CANCELS, TICK_AFTER_S, Sequencer
-from fairbook.engine.snapshots import Snapshots, take
+from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.log.log import CommandLog
 
 
@@ -107,11 +108,13 @@ class Engine:
         async with self._snapshot_lock:
             runner = self._runner
             assert not runner.broken
-            taken = take(
-                runner.exchange,
+            body = state.dump(runner.exchange)
+            taken = Snapshot(
                 position=runner.position,
+                time_ns=runner.exchange.time_ns,
                 chain=runner.chain,
                 event_hash=runner.event_hash,
+                body=body,
             )
             await asyncio.to_thread(self._snapshots.write, taken)
             return taken.position

@@ -28,6 +28,7 @@ from typing import Final
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
 
+DIRECTORY: Final = "snapshots"
 FORMAT_VERSION: Final = 1
 KEPT: Final = 3
 
@@ -44,14 +45,19 @@ class Unsound(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state and its place in the log. `body` is what core/state.py made of it."""
+    """A state, and of the last entry in it: position, time, chain and hash of its events."""
 
     position: int
     time_ns: int
     chain: bytes
     event_hash: bytes
-    digest: bytes
     body: bytes
+    """What core/state.py made of it."""
+
+    @property
+    def digest(self) -> bytes:
+        """Of the state: what state.digest says of the exchange that was dumped."""
+        return blake2b(self.body, digest_size=state.DIGEST_BYTES).digest()
 
     def restore(self) -> Exchange:
         """The exchange as it was. Raises Unsound if what comes out is not what went in."""
@@ -66,26 +72,16 @@ class Snapshot:
         return exchange
 
 
-def take(exchange: Exchange, *, position: int, chain: bytes, event_hash: bytes) -> Snapshot:
-    """The state of `exchange`, which has applied the log up to `position`."""
-    return Snapshot(
-        position=position,
-        time_ns=exchange.time_ns,
-        chain=chain,
-        event_hash=event_hash,
-        digest=state.digest(exchange),
-        body=state.dump(exchange),
-    )
-
-
 class Snapshots:
-    """A directory of snapshots. One process at a time: the lock is the log's."""
+    """DIR/snapshots. For one process at a time: the lock is the log's."""
 
-    def __init__(self, directory: Path) -> None:
-        """directory: made if missing."""
-        self._directory = directory
+    def __init__(self, directory: Path | str) -> None:
+        """directory: of all data; `snapshots` is made in it if missing. Raises OSError."""
+        self._directory = Path(directory) / DIRECTORY
         self._unsound: set[Path] = set()
-        directory.mkdir(parents=True, exist_ok=True)
+        if not self._directory.is_dir():
+            self._directory.mkdir(parents=True)
+            _sync_directory(self._directory.parent)
 
     def write(self, snapshot: Snapshot) -> Path:
         """Store it; return once it is durable, and only three are left. Raises OSError."""
@@ -156,14 +152,16 @@ def _parse(content: bytes, name: str) -> Snapshot:
         raise Unsound(f"{name}: says it holds {length} bytes, has {len(whole) - _HEAD.size}")
     if name != _name(position, _SUFFIX):
         raise Unsound(f"{name}: is of position {position}")
-    return Snapshot(
+    snapshot = Snapshot(
         position=position,
         time_ns=time_ns,
         chain=chain,
         event_hash=event_hash,
-        digest=digest,
         body=bytes(whole[_HEAD.size :]),
     )
+    if snapshot.digest != digest:
+        raise Unsound(f"{name}: its digest is not that of the state in it")
+    return snapshot
 
 
 def _name(position: int, suffix: str) -> str:

@@ -1,0 +1,173 @@
+"""Snapshot files: whole or not used, three kept, and nothing that a crash leaves does harm."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fairbook.core import state
+from fairbook.core.exchange import Exchange
+from fairbook.engine.runner import Runner
+from fairbook.engine.snapshots import KEPT, Snapshot, Snapshots, Unsound
+from tests.engine import world
+
+
+def taken(runner: Runner) -> Snapshot:
+    return Snapshot(
+        position=runner.position,
+        time_ns=runner.exchange.time_ns,
+        chain=runner.chain,
+        event_hash=runner.event_hash,
+        body=state.dump(runner.exchange),
+    )
+
+
+def after(count: int, seed: int = 1) -> Runner:
+    """A runner that has applied the setup and `count` frames."""
+    runner = Runner(Exchange())
+    world.run_all(runner, world.logged(world.frames(seed=seed, count=count)).entries)
+    return runner
+
+
+def numbered(position: int) -> Snapshot:
+    """A snapshot that claims a position."""
+    return Snapshot(
+        position=position,
+        time_ns=0,
+        chain=bytes(32),
+        event_hash=bytes(32),
+        body=state.dump(Exchange()),
+    )
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    runner = after(30)
+    snapshots = Snapshots(tmp_path)
+    path = snapshots.write(taken(runner))
+    assert path == tmp_path / "snapshots" / "00000000000000000031.snapshot"
+    read = snapshots.read(path)
+    assert read == taken(runner)
+    assert read.digest == state.digest(runner.exchange)
+    assert state.digest(read.restore()) == state.digest(runner.exchange)
+
+
+def test_three_are_kept(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    for position in (1, 5, 9, 10, 200):
+        snapshots.write(numbered(position))
+    assert [snapshots.read(path).position for path in snapshots.paths()] == [200, 10, 9]
+    snapshots.write(numbered(200))
+    assert len(snapshots.paths()) == KEPT
+
+
+def test_an_unsound_one_does_not_push_a_sound_one_out(tmp_path: Path) -> None:
+    """It stays where it is, but is not one of the three; nor does one from the future count."""
+    snapshots = Snapshots(tmp_path)
+    for position in (1, 2, 3):
+        snapshots.write(numbered(position))
+    bad = snapshots.paths()[0]
+    bad.write_bytes(b"rubbish")
+    snapshots.pass_over(bad)
+    future = bad.with_name(f"{10**15:020d}.snapshot")
+    future.write_bytes(b"rubbish")
+    for position in (4, 5):
+        snapshots.write(numbered(position))
+    left = [int(path.stem) for path in snapshots.paths()]
+    assert left == [10**15, 5, 4, 3, 2]
+    snapshots.write(numbered(3))  # Written anew, it is sound.
+    assert snapshots.read(bad).position == 3
+
+
+def test_every_flipped_bit_shows(tmp_path: Path) -> None:
+    """400 places, head and checksum among them."""
+    snapshots = Snapshots(tmp_path)
+    path = snapshots.write(taken(after(10)))
+    whole = path.read_bytes()
+    chance = random.Random(7)
+    places = [*range(176), *range(len(whole) - 32, len(whole))]
+    places += [chance.randrange(len(whole)) for _ in range(400 - len(places))]
+    for place in places:
+        changed = bytearray(whole)
+        changed[place] ^= 1 << chance.randrange(8)
+        path.write_bytes(changed)
+        with pytest.raises(Unsound, match=path.name):
+            snapshots.read(path)
+
+
+def test_every_cut_shows(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    path = snapshots.write(taken(after(3)))
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        if 200 < length < len(whole) - 200 and length % 37:
+            continue
+        path.write_bytes(whole[:length])
+        with pytest.raises(Unsound, match=path.name):
+            snapshots.read(path)
+    path.write_bytes(whole + b"\0")
+    with pytest.raises(Unsound, match="checksum"):
+        snapshots.read(path)
+
+
+def test_one_under_the_name_of_another_position_is_not_used(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    path = snapshots.write(numbered(4))
+    renamed = path.rename(path.with_name(f"{5:020d}.snapshot"))
+    with pytest.raises(Unsound, match="is of position 4"):
+        snapshots.read(renamed)
+
+
+def test_one_that_cannot_be_opened_is_unsound(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    directory = tmp_path / "snapshots" / f"{5:020d}.snapshot"
+    directory.mkdir()
+    with pytest.raises(Unsound, match=directory.name):
+        snapshots.read(directory)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda snapshot: numbered(snapshot.position).body[:-8],
+        lambda snapshot: (99).to_bytes(8, "little") + snapshot.body[8:],
+        lambda snapshot: snapshot.body + bytes(8),
+        lambda snapshot: b"",
+    ],
+    ids=["cut", "format", "longer", "empty"],
+)
+def test_a_state_that_cannot_be_restored_is_unsound(spoil: Callable[[Snapshot], bytes]) -> None:
+    """Whatever its checksum says: for example one of a later release."""
+    good = taken(after(10))
+    spoilt = Snapshot(
+        position=good.position,
+        time_ns=good.time_ns,
+        chain=good.chain,
+        event_hash=good.event_hash,
+        body=spoil(good),
+    )
+    with pytest.raises(Unsound, match="snapshot of position 11"):
+        spoilt.restore()
+
+
+def test_leftovers_of_a_crash_are_removed(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    path = snapshots.write(numbered(4))
+    kept = world.contents(path.parent)
+    (path.parent / f"{9:020d}.snapshot.aside").write_bytes(b"half")
+    snapshots.remove_leftovers()
+    assert world.contents(path.parent) == kept
+
+
+def test_a_failed_write_leaves_the_others_alone(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    paths = [snapshots.write(numbered(position)) for position in (1, 2, 3)]
+    before = world.contents(paths[0].parent)
+    in_the_way = paths[0].with_name(f"{4:020d}.snapshot.aside")
+    in_the_way.mkdir()
+    with pytest.raises(OSError):
+        snapshots.write(numbered(4))
+    in_the_way.rmdir()
+    assert world.contents(paths[0].parent) == before
