@@ -72,7 +72,7 @@ def compiled_modules(*, demanded: bool) -> list[Extension]:
     extensions: list[Any] = mypycify(
         [f"--cache-dir={BUILD_DIR / 'mypy_cache'}", *modules],
         group_name="fairbook.core.native",
-        opt_level=os.environ.get("FAIRBOOK_OPT", "3"),
+        opt_level="3",
         target_dir=str(BUILD_DIR),
     )
     for extension in extensions:
