@@ -1,0 +1,295 @@
+"""The command log in files: what makes an accepted command durable.
+
+How it works: segments of records in DIR/log, one write and one sync per append; a segment that is
+full gets a successor. The writer holds DIR/LOCK. Opening goes through the last segment and the
+joints between all (opening.py); earlier entries are judged when they are read, always from the
+beginning of their segment. A log opened `read_only` changes nothing, takes no lock, and follows a
+writer in another process.
+
+Always true:
+- an entry is returned by `append` after its record is synced, in a file that still has its name and
+  only what this log wrote;
+- after one failed append none is tried again: what a failed sync left on disk, only the next
+  opening can tell;
+- a record goes into a segment only when the one before has its end record: so the last segment
+  cannot go missing unnoticed.
+
+Not here: the bytes (segments.py); what is taken away after a crash (opening.py); the rules in words
+(docs/log-format.md).
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from fairbook.log import lock
+from fairbook.log.disk import Disk
+from fairbook.log.log import (
+    GENESIS,
+    GENESIS_CHAIN,
+    Entry,
+    LogDamaged,
+    LogFailed,
+    entry_after,
+    require_entry,
+)
+from fairbook.log.opening import Dropped, Segment, mend, scan_tail, survey
+from fairbook.log.reading import Course, Place
+from fairbook.log.segments import (
+    HEADER_BYTES,
+    MARK_BYTES,
+    Header,
+    create_segment,
+    pack_record,
+    segment_name,
+)
+
+DIRECTORY: Final = "log"
+SEGMENT_BYTES: Final = 64 * 1024 * 1024
+
+
+class FileLog:
+    """A log in DIR/log; `append` for one thread at a time, everything else for any thread."""
+
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        read_only: bool = False,
+        disk: Disk | None = None,
+    ) -> None:
+        """Open the log of a data directory; a writer makes what is missing.
+
+        segment_bytes: a new segment is begun rather than grow beyond it, except by a single record.
+        Raises LogDamaged, LogLocked, OSError.
+        """
+        self._disk = Disk() if disk is None else disk
+        self._directory = Path(directory) / DIRECTORY
+        self._segment_bytes = segment_bytes
+        self._read_only = read_only
+        self._refusal: str | None = "the log was opened read-only" if read_only else None
+        self._fd = -1
+        self._lock_fd = -1
+        self._mark = b""
+        self._firsts: list[int] = []  # Of the segments, ascending.
+        self._end = Place(0, 0, GENESIS)
+        self._cursor: Place | None = (
+            None  # Where a reader was: saves going through the segment again.
+        )
+        self.dropped: Dropped | None = None
+        """What a crash had left and opening took away; to be shown to the operator."""
+        try:
+            if read_only:
+                self._follow()
+            else:
+                self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def last(self) -> Entry:
+        """As CommandLog. Read-only: the newest entry that was seen."""
+        return self._end.last
+
+    def append(self, frame: bytes, time_ns: int) -> Entry:
+        """As CommandLog."""
+        if self._refusal is not None:
+            raise LogFailed(self._refusal)
+        end = self._end
+        entry = entry_after(end.last, frame, time_ns)
+        record = pack_record(self._mark, entry)
+        try:
+            if end.offset + len(record) > self._segment_bytes and entry.position > end.first:
+                end = self._rotate(end)
+            offset = end.offset + len(record)
+            self._write(self._fd, record, offset)
+        except BaseException as error:
+            # Also an interrupt: whatever it was, nobody knows how much is on disk.
+            self._refusal = f"an earlier append failed: {error!r}"
+            if isinstance(error, OSError):
+                raise LogFailed(
+                    f"the append of position {entry.position} failed: {error}"
+                ) from error
+            raise
+        self._end = Place(end.first, offset, Entry(entry.position, entry.time_ns, entry.chain, b""))
+        return entry
+
+    def read(self, first: int) -> Iterator[Entry]:
+        """As CommandLog. Read-only: up to the last whole record in the files, which need not be
+        synced yet.
+        """
+        if first < 1:
+            raise ValueError(f"positions count from 1, not {first}")
+        end = self._end
+        if self._read_only:
+            segments = self._seen()
+            limit = segments[-1].size if segments else 0
+            firsts = self._firsts
+        else:
+            limit = end.offset
+            firsts = [begin for begin in self._firsts if begin <= end.first]
+        return self._read(first, firsts, limit)
+
+    def require(self, position: int, chain: bytes) -> None:
+        """As CommandLog."""
+        last = self.last
+        found: bytes | None = None
+        if position == 0:
+            found = GENESIS_CHAIN
+        elif position == last.position:
+            found = last.chain
+        elif position < last.position:
+            found = next(self.read(position)).chain
+        require_entry(last, position, chain, found)
+
+    def verify(self) -> Entry:
+        """Go through every entry there is; returns the last one, without its frame. Raises
+        LogDamaged.
+        """
+        last = GENESIS
+        for entry in self.read(1):
+            last = entry
+        return last._replace(frame=b"")
+
+    def close(self) -> None:
+        """As CommandLog. Syncs nothing: what was appended is durable, and what failed is not to be
+        retried.
+        """
+        if self._refusal is None:
+            self._refusal = "the log is closed"
+        if self._fd >= 0:
+            self._disk.close(self._fd)
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+        self._fd = self._lock_fd = -1
+
+    def _open(self) -> None:
+        """Become the writer."""
+        disk, directory = self._disk, self._directory
+        data_directory = directory.parent
+        for path in (*reversed(data_directory.parents), data_directory):
+            if not path.is_dir():
+                disk.make_directory(path)
+                disk.sync_directory(path.parent)
+        self._lock_fd = lock.hold(data_directory)
+        disk.make_directory(directory)
+        # Also if it was there: whoever made it may have been killed before it was durable.
+        disk.sync_directory(data_directory)
+        found = survey(disk, directory)
+        if not found.segments:
+            for name in found.asides:
+                disk.remove(directory / name)
+            self._begin()
+            return
+        tail, self.dropped = mend(disk, directory, found)
+        header = found.segments[-1].header
+        self._mark = header.mark
+        self._firsts = [segment.header.first for segment in found.segments]
+        self._end = Place(header.first, tail.offset, tail.last)
+        self._fd = disk.open(directory / segment_name(header.first), write=True)
+
+    def _begin(self) -> None:
+        """Make the first segment of a new log."""
+        self._mark = os.urandom(MARK_BYTES)
+        self._fd = create_segment(
+            self._disk, self._directory, Header(self._mark, 1, 0, GENESIS_CHAIN)
+        )
+        self._firsts = [1]
+        self._end = Place(1, HEADER_BYTES, GENESIS)
+
+    def _follow(self) -> None:
+        """Find the end of a log that another process may be writing."""
+        segments = self._seen()
+        if segments:
+            reader = scan_tail(self._disk, self._directory, segments[-1])
+            self._end = self._cursor = Place(self._firsts[-1], reader.offset, reader.last)
+
+    def _seen(self) -> tuple[Segment, ...]:
+        """The segments there are now, from the one that was last at the look before, which may have
+        grown.
+        """
+        since = self._firsts[-1] if self._firsts else 1
+        found = survey(self._disk, self._directory, since=since)
+        # One that was just begun is left out while the one before has no end record: its writer is
+        # not done, or was killed.
+        segments = found.segments[:-1] if found.unfinished else found.segments
+        if not segments and self._firsts:
+            raise LogDamaged(f"segment {segment_name(since)} is missing: it was there before")
+        self._firsts = self._firsts[:-1] + [segment.header.first for segment in segments]
+        return segments
+
+    def _write(self, fd: int, octets: bytes, size: int) -> None:
+        """Append and sync; the file has `size` bytes then. Raises OSError if any of this is not so."""
+        disk = self._disk
+        written = disk.write(fd, octets)
+        if written != len(octets):
+            raise OSError(f"{written} of {len(octets)} bytes were written: no space left?")
+        disk.sync(fd)
+        # Only now, so that it also tells what happened meanwhile; it costs a hundredth of the sync.
+        status = disk.status(fd)
+        if status.links == 0:
+            raise OSError("the segment was deleted or replaced by somebody else")
+        if status.size != size:
+            raise OSError(
+                f"the segment has {status.size} bytes, expected {size}: changed by others"
+            )
+
+    def _rotate(self, end: Place) -> Place:
+        """Begin a new segment; end the old one only when the new one is durable, so that its
+        absence would show.
+        """
+        if not lock.is_held(self._lock_fd, self._directory.parent / lock.NAME):
+            raise OSError(f"{lock.NAME} was deleted or replaced: this log may have another writer")
+        last = end.last
+        header = Header(self._mark, last.position + 1, last.time_ns, last.chain)
+        fd = create_segment(self._disk, self._directory, header)
+        try:
+            record = pack_record(self._mark, last)
+            self._write(self._fd, record, end.offset + len(record))
+        except BaseException:
+            self._disk.close(fd)
+            raise
+        self._disk.close(self._fd)
+        self._fd = fd
+        self._firsts.append(header.first)
+        self._end = Place(header.first, HEADER_BYTES, last)
+        return self._end
+
+    def _read(self, first: int, firsts: list[int], limit: int) -> Iterator[Entry]:
+        """Yield the entries from `first` on. `limit`: how many bytes of the last of the segments
+        `firsts` may be read.
+        """
+        if not firsts:
+            return
+        begin = firsts[max(bisect_right(firsts, first) - 1, 0)]
+        start = self._cursor
+        if start is not None and begin <= start.first <= firsts[-1] and start.last.position < first:
+            begin = start.first
+        else:
+            start = None
+        course = Course(
+            self._disk,
+            self._directory,
+            [segment_first for segment_first in firsts if segment_first >= begin],
+            start=start,
+            limit=limit,
+            following=self._read_only,
+        )
+        try:
+            for entry in course.entries():
+                if entry.position >= first:
+                    yield entry
+        finally:
+            place = self._cursor = course.place
+            if (
+                self._read_only
+                and place is not None
+                and place.last.position > self._end.last.position
+            ):
+                self._end = place

@@ -1,0 +1,81 @@
+"""The command log in memory: the twin of the file log, for tests and simulations.
+
+How it works: a list of entries. Two hooks stand where a disk can fail: what they raise is a failed
+append.
+
+Always true: `entries` is what another opener of the log would find.
+
+Not here: anything that survives the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from fairbook.log.log import GENESIS, Entry, LogFailed, entry_after, require_entry
+
+
+class MemoryLog:
+    """A log that lives as long as the object. `before_durable` and `after_durable` may block, or
+    raise to fail the append.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry] = (),
+        *,
+        before_durable: Callable[[Entry], None] | None = None,
+        after_durable: Callable[[Entry], None] | None = None,
+    ) -> None:
+        self.entries = list(entries)
+        self.before_durable = before_durable
+        """Called with the entry to come; if it raises, the entry is lost."""
+        self.after_durable = after_durable
+        """Called with the stored entry; if it raises, the entry is there, and nobody was told."""
+        self._refusal: str | None = None
+
+    @property
+    def last(self) -> Entry:
+        """As CommandLog."""
+        return self.entries[-1]._replace(frame=b"") if self.entries else GENESIS
+
+    def append(self, frame: bytes, time_ns: int) -> Entry:
+        """As CommandLog."""
+        if self._refusal is not None:
+            raise LogFailed(self._refusal)
+        entry = entry_after(self.entries[-1] if self.entries else GENESIS, frame, time_ns)
+        try:
+            if self.before_durable is not None:
+                self.before_durable(entry)
+            self.entries.append(entry)
+            if self.after_durable is not None:
+                self.after_durable(entry)
+        except Exception as error:
+            self._refusal = f"an earlier append failed: {error!r}"
+            raise LogFailed(f"the append of position {entry.position} failed: {error!r}") from error
+        return entry
+
+    def read(self, first: int) -> Iterator[Entry]:
+        """As CommandLog."""
+        if first < 1:
+            raise ValueError(f"positions count from 1, not {first}")
+        return iter(self.entries[first - 1 :])
+
+    def require(self, position: int, chain: bytes) -> None:
+        """As CommandLog."""
+        found: bytes | None = None
+        if position == 0:
+            found = GENESIS.chain
+        elif position <= len(self.entries):
+            found = self.entries[position - 1].chain
+        require_entry(self.last, position, chain, found)
+
+    def close(self) -> None:
+        """As CommandLog."""
+        if self._refusal is None:
+            self._refusal = "the log is closed"
+
+    def reopened(self) -> MemoryLog:
+        """The log as it would be found after this one's process has ended."""
+        self.close()
+        return MemoryLog(self.entries)

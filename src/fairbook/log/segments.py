@@ -1,0 +1,256 @@
+"""The bytes of the file log: segment headers and records, and how they are read and judged.
+
+How it works: a segment is a header and records, one behind the other; its file is named by the
+position of its first entry. Every record begins with the mark, eight random bytes that are the same
+in all segments of one log and are never told to anybody: so no frame that a client could compose
+looks like a record, and a search for the mark finds what follows a damaged record. A segment that
+is no longer the last ends with an end record, a record without a frame, which repeats the last
+entry's position, time and chain and says that another segment was begun.
+
+Always true: what a Reader yields has its checksum, the next position, no earlier time, and the
+right chain.
+
+Not here: when a segment is begun or cut (files.py, opening.py); the layout in words
+(docs/log-format.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from struct import Struct
+from typing import Final, NamedTuple
+
+from google_crc32c import value as crc32c
+
+from fairbook.log.disk import Disk
+from fairbook.log.log import FRAME_BYTES_MAX, Entry, LogDamaged, chain_after
+
+MAGIC: Final = b"FAIRLOG\n"
+VERSION: Final = 1
+MARK_BYTES: Final = 8
+
+_HEADER: Final = Struct("<8sI")  # Magic, CRC32C of what follows:
+_HEADER_BODY: Final = Struct(
+    "<I8sQQ32s"
+)  # version, mark, first position, time and chain before it.
+HEADER_BYTES: Final = _HEADER.size + _HEADER_BODY.size
+
+_RECORD: Final = Struct("<8sI")  # Mark, CRC32C of what follows, the frame included:
+_RECORD_BODY: Final = Struct("<IQQ32s")  # length of the frame, position, time, chain.
+_RECORD_ALL: Final = Struct("<8sIIQQ32s")
+RECORD_BYTES: Final = _RECORD.size + _RECORD_BODY.size
+RECORD_BYTES_MAX: Final = RECORD_BYTES + FRAME_BYTES_MAX
+
+SUFFIX: Final = ".log"
+ASIDE_SUFFIX: Final = ".log.new"
+_DIGITS: Final = 20
+_READ_BYTES: Final = 1 << 20
+
+
+class Header(NamedTuple):
+    """The beginning of a segment: what it continues."""
+
+    mark: bytes
+    first: int
+    """Position of the first entry that it holds or will hold."""
+    time_ns: int
+    chain: bytes
+    """Time and chain of the entry before it."""
+
+    @property
+    def before(self) -> Entry:
+        """The entry before the first one, without its frame."""
+        return Entry(self.first - 1, self.time_ns, self.chain, b"")
+
+
+class BadHeader(Exception):
+    """Not the header of a segment; the message says what was found."""
+
+
+def segment_name(first: int) -> str:
+    """The name of the segment that begins at position `first`."""
+    return f"{first:0{_DIGITS}d}{SUFFIX}"
+
+
+def first_of_name(name: str) -> int | None:
+    """The position in a segment's name; None if it is not one."""
+    digits = name.removesuffix(SUFFIX)
+    if len(digits) != _DIGITS or not (digits.isascii() and digits.isdigit()):
+        return None
+    return int(digits) if name == digits + SUFFIX else None
+
+
+def pack_header(header: Header) -> bytes:
+    """A header's bytes."""
+    body = _HEADER_BODY.pack(VERSION, header.mark, header.first, header.time_ns, header.chain)
+    return _HEADER.pack(MAGIC, crc32c(body)) + body
+
+
+def parse_header(octets: bytes) -> Header:
+    """The header at the beginning of `octets`. Raises BadHeader."""
+    if len(octets) < HEADER_BYTES:
+        raise BadHeader(f"{len(octets)} bytes, expected a header of {HEADER_BYTES}")
+    magic, crc = _HEADER.unpack_from(octets)
+    if magic != MAGIC:
+        raise BadHeader(f"it begins with {magic!r}, expected {MAGIC!r}")
+    if crc32c(octets[_HEADER.size : HEADER_BYTES]) != crc:
+        raise BadHeader("the checksum of the header is wrong")
+    version, mark, first, time_ns, chain = _HEADER_BODY.unpack_from(octets, _HEADER.size)
+    if version != VERSION:
+        raise BadHeader(f"format version {version}, expected {VERSION}: written by another release")
+    return Header(mark, first, time_ns, chain)
+
+
+def pack_record(mark: bytes, entry: Entry) -> bytes:
+    """A record's bytes; those of an end record, if the entry's frame is empty."""
+    position, time_ns, chain, frame = entry
+    body = _RECORD_BODY.pack(len(frame), position, time_ns, chain) + frame
+    return _RECORD.pack(mark, crc32c(body)) + body
+
+
+def parse_end(mark: bytes, octets: bytes) -> Entry | None:
+    """The last entry, without its frame, that the end record `octets` tells of; None if it is not a
+    sound one.
+    """
+    if len(octets) != RECORD_BYTES:
+        return None
+    found_mark, crc, length, position, time_ns, chain = _RECORD_ALL.unpack(octets)
+    if found_mark != mark or length != 0 or crc32c(octets[_RECORD.size :]) != crc:
+        return None
+    return Entry(position, time_ns, chain, b"")
+
+
+def damaged(name: str, offset: int, position: int, what: str) -> LogDamaged:
+    """The one form of all such messages. `position`: of the entry that should be at `offset`."""
+    return LogDamaged(f"segment {name}, offset {offset}, position {position}: {what}")
+
+
+class Reader:
+    """Goes through the records of one segment and stops where no sound one follows.
+
+    After `entries` has ended: `offset` and `last` are behind the last sound record, `newest` is
+    where it begins; `ended` tells whether that was an end record; `fault` says what is wrong with
+    the bytes that follow, and is empty if none do.
+    """
+
+    def __init__(
+        self, disk: Disk, fd: int, header: Header, *, offset: int, limit: int, last: Entry
+    ) -> None:
+        """Begin at `offset`, behind the entry `last`; bytes from `limit` on are not looked at."""
+        self.name = segment_name(header.first)
+        self.offset = offset
+        self.limit = limit
+        self.last = last
+        self.newest = offset
+        self.ended = False
+        self.fault = ""
+        self._disk = disk
+        self._fd = fd
+        self._mark = header.mark
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the sound records. Raises LogDamaged for a record that is whole but does not belong
+        here.
+        """
+        buffer = b""
+        at = 0
+        while self.offset < self.limit:
+            if len(buffer) - at < RECORD_BYTES:
+                buffer, at = self._fill(_READ_BYTES), 0
+                if len(buffer) < RECORD_BYTES:
+                    self.fault = f"a record cut short after {len(buffer)} bytes"
+                    return
+            mark, crc, length, position, time_ns, chain = _RECORD_ALL.unpack_from(buffer, at)
+            if mark != self._mark:
+                self.fault = "no record begins here"
+                return
+            if length > FRAME_BYTES_MAX:
+                self.fault = f"a frame of {length} bytes, more than {FRAME_BYTES_MAX}"
+                return
+            size = RECORD_BYTES + length
+            if at + size > len(buffer):
+                buffer, at = self._fill(max(size, _READ_BYTES)), 0
+                if size > len(buffer):
+                    self.fault = f"a record cut short after {len(buffer)} of {size} bytes"
+                    return
+            if crc32c(buffer[at + _RECORD.size : at + size]) != crc:
+                self.fault = "a record whose checksum is wrong"
+                return
+            entry = Entry(position, time_ns, chain, buffer[at + RECORD_BYTES : at + size])
+            if length == 0:
+                self._end(entry)
+                return
+            self._accept(entry)
+            self.newest = self.offset
+            self.offset += size
+            at += size
+            yield entry
+
+    def next_mark(self) -> int | None:
+        """The offset of the first mark behind the faulty record's first byte, if there is one
+        before the limit.
+        """
+        start = self.offset + 1
+        while start < self.limit:
+            octets = self._disk.read(self._fd, start, min(_READ_BYTES, self.limit - start))
+            at = octets.find(self._mark)
+            if at >= 0:
+                return start + at
+            if len(octets) < MARK_BYTES:
+                return None
+            start += len(octets) - MARK_BYTES + 1
+        return None
+
+    def damaged(self, what: str) -> LogDamaged:
+        """What to raise about the place where the reader stands."""
+        return damaged(self.name, self.offset, self.last.position + 1, what)
+
+    def _fill(self, size: int) -> bytes:
+        return self._disk.read(self._fd, self.offset, min(size, self.limit - self.offset))
+
+    def _accept(self, entry: Entry) -> None:
+        last = self.last
+        if entry.position != last.position + 1:
+            raise self.damaged(
+                f"a record of position {entry.position}, expected {last.position + 1}"
+            )
+        if entry.time_ns < last.time_ns:
+            raise self.damaged(f"time {entry.time_ns}, expected at least {last.time_ns}")
+        chain = chain_after(last.chain, entry.position, entry.time_ns, entry.frame)
+        if entry.chain != chain:
+            raise self.damaged(f"chain {entry.chain.hex()}, expected {chain.hex()}")
+        self.last = entry._replace(frame=b"")
+
+    def _end(self, entry: Entry) -> None:
+        if entry != self.last:
+            raise self.damaged(
+                f"an end record of position {entry.position}, time {entry.time_ns}, chain {entry.chain.hex()},"
+                f" expected {self.last.position}, {self.last.time_ns}, {self.last.chain.hex()}"
+            )
+        self.ended = True
+        self.newest = self.offset
+        self.offset += RECORD_BYTES
+        if self.offset < self.limit:
+            raise self.damaged(f"{self.limit - self.offset} bytes behind the end record")
+
+
+def create_segment(disk: Disk, directory: Path, header: Header) -> int:
+    """Make an empty segment, durably, and return its descriptor for appending.
+
+    It gets its name only when its header is durable, so a crash never leaves a torn header under
+    that name.
+    """
+    aside = directory / (segment_name(header.first).removesuffix(SUFFIX) + ASIDE_SUFFIX)
+    fd = disk.create(aside)
+    try:
+        octets = pack_header(header)
+        if disk.write(fd, octets) != len(octets):
+            raise OSError(f"{aside}: the header was written only in part: no space left?")
+        disk.sync(fd)
+        disk.rename(aside, directory / segment_name(header.first))
+        disk.sync_directory(directory)
+    except BaseException:
+        disk.close(fd)
+        raise
+    return fd

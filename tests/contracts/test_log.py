@@ -1,0 +1,224 @@
+"""What every command log must do, whatever it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from fairbook.log.disk import Disk
+from fairbook.log.files import FileLog
+from fairbook.log.log import (
+    FRAME_BYTES_MAX,
+    GENESIS_CHAIN,
+    TIME_MAX_NS,
+    CommandLog,
+    Entry,
+    LogDamaged,
+    LogFailed,
+    chain_after,
+)
+from fairbook.log.memory import MemoryLog
+
+
+class FailingDisk(Disk):
+    """A disk whose syncs fail when told to."""
+
+    failing = False
+
+    def sync(self, fd: int) -> None:
+        if self.failing:
+            raise OSError(5, "Input/output error")
+        super().sync(fd)
+
+
+class Memory:
+    """A log in memory, and how to break and reopen it."""
+
+    def __init__(self, _: Path) -> None:
+        self.log = MemoryLog()
+
+    def fail_next(self) -> None:
+        def fail(_: Entry) -> None:
+            raise OSError(5, "Input/output error")
+
+        self.log.before_durable = fail
+
+    def reopen(self) -> CommandLog:
+        self.log = self.log.reopened()
+        return self.log
+
+
+class Files:
+    """A log in files, with segments so small that every few entries begin a new one."""
+
+    segment_bytes = 600
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._disk = FailingDisk()
+        self.log = self._open()
+
+    def fail_next(self) -> None:
+        self._disk.failing = True
+
+    def reopen(self) -> CommandLog:
+        self.log.close()
+        self._disk.failing = False
+        self.log = self._open()
+        return self.log
+
+    def _open(self) -> FileLog:
+        return FileLog(self._directory, segment_bytes=self.segment_bytes, disk=self._disk)
+
+
+class OneSegment(Files):
+    """A log in one file."""
+
+    segment_bytes = 1 << 30
+
+
+@pytest.fixture(params=[Memory, Files, OneSegment])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Memory | Files:
+    made: Callable[[Path], Memory | Files] = request.param
+    return made(tmp_path)
+
+
+def fill(log: CommandLog, entries: int, seed: int = 1) -> list[Entry]:
+    chance = Random(seed)
+    made = []
+    for _ in range(entries):
+        frame = chance.randbytes(48 * chance.randint(1, 6))
+        made.append(log.append(frame, log.last.time_ns + chance.randint(-5, 10) % 2**40))
+    return made
+
+
+def test_an_empty_log_ends_at_position_0(house: Memory | Files) -> None:
+    assert house.log.last == Entry(0, 0, GENESIS_CHAIN, b"")
+    assert list(house.log.read(1)) == []
+    house.log.require(0, GENESIS_CHAIN)
+
+
+def test_entries_are_dense_chained_and_come_back_as_they_were(house: Memory | Files) -> None:
+    made = fill(house.log, 40)
+    chain = GENESIS_CHAIN
+    for position, entry in enumerate(made, start=1):
+        chain = chain_after(chain, position, entry.time_ns, entry.frame)
+        assert (entry.position, entry.chain) == (position, chain)
+    assert list(house.log.read(1)) == made
+    assert house.log.last == made[-1]._replace(frame=b"")
+
+
+def test_the_chain_covers_position_time_and_frame() -> None:
+    """Source: docs/log-format.md; the value was computed with b2sum over the 32 + 8 + 8 + 5 bytes."""
+    base = chain_after(GENESIS_CHAIN, 1, 2, b"frame")
+    assert base.hex() == "56e89b13ad21bdcdb05bb6a3f03f543568562bba03e144d308998e3762aa9773"
+    others = [
+        chain_after(bytes(31) + b"\1", 1, 2, b"frame"),
+        chain_after(GENESIS_CHAIN, 2, 2, b"frame"),
+        chain_after(GENESIS_CHAIN, 1, 3, b"frame"),
+        chain_after(GENESIS_CHAIN, 1, 2, b"framf"),
+    ]
+    assert len({base, *others}) == 5
+
+
+def test_time_never_decreases(house: Memory | Files) -> None:
+    """A clock that was set back stops log time until it has caught up."""
+    times = [house.log.append(b"x", at).time_ns for at in (5, 3, 0, 5, 6, TIME_MAX_NS, 7)]
+    assert times == [5, 5, 5, 5, 6, TIME_MAX_NS, TIME_MAX_NS]
+    assert house.reopen().append(b"x", 0).time_ns == TIME_MAX_NS
+
+
+def test_reading_begins_anywhere(house: Memory | Files) -> None:
+    made = fill(house.log, 25)
+    for log in (house.log, house.reopen()):
+        for first in (1, 25, 13, 12, 2, 24, 26, 100, 7):
+            assert list(log.read(first)) == made[first - 1 :]
+    with pytest.raises(ValueError, match="count from 1"):
+        house.log.read(0)
+
+
+def test_reading_ends_where_the_log_ended_at_the_call(house: Memory | Files) -> None:
+    made = fill(house.log, 5)
+    before = house.log.read(2)
+    reading = house.log.read(4)
+    assert next(reading) == made[3]
+    fill(house.log, 30, seed=2)
+    assert list(before) == made[1:]
+    assert list(reading) == made[4:]
+
+
+def test_a_reopened_log_goes_on(house: Memory | Files) -> None:
+    made: list[Entry] = []
+    for seed in range(8):
+        made += fill(house.log, seed, seed=seed)
+        log = house.reopen()
+        assert log.last == (
+            made[-1]._replace(frame=b"") if made else Entry(0, 0, GENESIS_CHAIN, b"")
+        )
+        assert list(log.read(1)) == made
+
+
+def test_a_failed_append_is_the_last(house: Memory | Files) -> None:
+    """What was appended is unknown until the log is opened again; then it goes on without a gap."""
+    made = fill(house.log, 7)
+    house.fail_next()
+    with pytest.raises(LogFailed, match="position 8"):
+        house.log.append(b"lost or not", 9)
+    for _ in range(2):
+        with pytest.raises(LogFailed, match="earlier append failed"):
+            house.log.append(b"never", 9)
+    assert house.log.last.position == 7
+    assert list(house.log.read(1)) == made
+    log = house.reopen()
+    after = list(log.read(1))
+    assert after[:7] == made
+    assert [entry.frame for entry in after[7:]] in ([], [b"lost or not"])
+    assert log.append(b"on", 0).position == len(after) + 1
+
+
+@pytest.mark.parametrize("frame", [b"", bytes(FRAME_BYTES_MAX + 1)])
+def test_a_frame_out_of_bounds_harms_nothing(house: Memory | Files, frame: bytes) -> None:
+    made = fill(house.log, 3)
+    with pytest.raises(ValueError, match="a frame has 1 to 4194304 bytes"):
+        house.log.append(frame, 9)
+    made += fill(house.log, 1)
+    assert list(house.reopen().read(1)) == made
+
+
+@pytest.mark.parametrize("time_ns", [-1, TIME_MAX_NS + 1])
+def test_a_time_out_of_bounds_harms_nothing(house: Memory | Files, time_ns: int) -> None:
+    with pytest.raises(ValueError, match="a time is 0 to"):
+        house.log.append(b"x", time_ns)
+    assert house.log.append(b"x", 1).position == 1
+
+
+def test_the_largest_frame_comes_back(house: Memory | Files) -> None:
+    frame = Random(3).randbytes(FRAME_BYTES_MAX)
+    house.log.append(b"before", 1)
+    house.log.append(frame, 2)
+    house.log.append(b"after", 3)
+    assert [entry.frame for entry in house.reopen().read(1)] == [b"before", frame, b"after"]
+
+
+def test_a_shorter_log_or_another_history_is_refused(house: Memory | Files) -> None:
+    made = fill(house.log, 12)
+    for log in (house.log, house.reopen()):
+        for entry in made:
+            log.require(entry.position, entry.chain)
+        with pytest.raises(LogDamaged, match="ends at position 12, but position 13 is known"):
+            log.require(13, made[-1].chain)
+        for position in (0, 1, 7, 12):
+            with pytest.raises(LogDamaged, match=f"another history.*position {position} "):
+                log.require(position, bytes(31) + b"x")
+
+
+def test_closing_is_idempotent_and_ends_appending(house: Memory | Files) -> None:
+    made = fill(house.log, 2)
+    house.log.close()
+    house.log.close()
+    with pytest.raises(LogFailed, match="closed"):
+        house.log.append(b"x", 1)
+    assert list(house.reopen().read(1)) == made
