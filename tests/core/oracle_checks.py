@@ -1,0 +1,132 @@
+"""Checks of the naive exchange that need no more than what they are given.
+
+How it works: each function is one sentence of docs/protocol.md ("Rejects", "Rules").
+
+Not here: checks that look at balances, books or remembered client ids (oracle.py).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from tests.core import wire
+from tests.core.oracle_state import (
+    ACCOUNT_PARAMETERS,
+    ASSET_PARAMETERS,
+    BAND,
+    EXCHANGE_PARAMETERS,
+    MARKET_PARAMETERS,
+    MAX_ATOMS,
+    MILLION,
+    PRICE_MAX,
+    PRICE_MIN,
+    QUANTITY_MAX,
+    QUANTITY_MIN,
+    Asset,
+    Market,
+    Order,
+)
+from tests.core.wire import Command, Kind, Reject
+
+LISTED_MAX = 1000
+LISTED_ATOMS_MAX = 10**18
+NAME_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+PARAMETERS: dict[int, dict[int, tuple[int, int, int]]] = {
+    Kind.SET_ASSET: ASSET_PARAMETERS,
+    Kind.SET_MARKET: MARKET_PARAMETERS,
+    Kind.SET_ACCOUNT: ACCOUNT_PARAMETERS,
+    Kind.SET_EXCHANGE: EXCHANGE_PARAMETERS,
+}
+
+
+def is_malformed(c: Command) -> bool:
+    """Whether the command alone, without any state, already says that it cannot be meant."""
+    if not Kind.RULES <= c.kind <= Kind.SET_EXCHANGE or c.reserved:
+        return True
+    match c.kind:
+        case Kind.PLACE:
+            is_market, is_post_only = c.flags & wire.MARKET, c.flags & wire.POST_ONLY
+            return bool(
+                c.side > 1
+                or c.tif > 2
+                or c.flags > 63
+                or c.self_trade == 3
+                or (c.flags & wire.BY_QUOTE and not is_market)
+                or (is_market and (is_post_only or c.tif != wire.IOC or c.price))
+                or (is_post_only and c.tif != wire.GTC)
+            )
+        case Kind.AMEND:
+            return c.price < 0 or c.quantity < 0 or c.price == c.quantity == 0
+        case Kind.END_SESSION:
+            return c.session == 0
+        case Kind.OPEN_ACCOUNT:
+            return c.order_id < 1
+        case Kind.LIST_ASSET:
+            return c.market == 0 or not has_good_name(c) or not 0 <= c.order_id <= 18
+        case Kind.LIST_MARKET:
+            return c.market == 0 or not has_good_name(c)
+    return c.kind in PARAMETERS and c.parameter not in PARAMETERS[c.kind]
+
+
+def name_of(c: Command) -> bytes:
+    """The name without its padding."""
+    return c.name.rstrip(b"\0")
+
+
+def has_good_name(c: Command) -> bool:
+    """1 to 16 of A-Z 0-9 _, then only NUL."""
+    name = name_of(c)
+    return len(name) >= 1 and all(character in NAME_CHARACTERS for character in name)
+
+
+def has_bad_quantity(order: Order) -> bool:
+    """Whether the quantity or what follows from it is out of bounds."""
+    if order.is_by_quote:
+        return not 1 <= order.quantity <= MAX_ATOMS
+    market = order.market
+    return (
+        not market.parameters[QUANTITY_MIN] <= order.quantity <= market.parameters[QUANTITY_MAX]
+        or order.quantity * market.lot_atoms > MAX_ATOMS
+        or order.price * order.quantity * market.tick_atoms > MAX_ATOMS
+    )
+
+
+def is_beyond_band(order: Order, best: int, price: int) -> bool:
+    """Whether a market order may not go as far as this price."""
+    band_ppm = order.market.parameters[BAND]
+    return band_ppm > 0 and abs(price - best) > best * band_ppm // MILLION
+
+
+def status_of_open(order: Order) -> int:
+    """NEW, or PARTIALLY_FILLED."""
+    return wire.PARTIALLY_FILLED if order.filled else wire.NEW
+
+
+def listing_failures(c: Command, listed: list[Asset] | list[Market]) -> set[Reject]:
+    """What assets and markets have in common."""
+    failed: set[Reject] = set()
+    if c.market <= len(listed) or name_of(c) in [thing.name for thing in listed]:
+        failed.add(Reject.ALREADY_LISTED)
+    if c.market != len(listed) + 1:
+        failed.add(Reject.BAD_VALUE)
+    if len(listed) >= LISTED_MAX:
+        failed.add(Reject.TABLE_FULL)
+    return failed
+
+
+def is_tick_size(lot_atoms: int, tick_atoms: int, base: Asset, quote: Asset) -> bool:
+    """Whether lot and tick are in range and the tick's price has at most 18 decimals."""
+    if not (1 <= lot_atoms <= LISTED_ATOMS_MAX and 1 <= tick_atoms <= LISTED_ATOMS_MAX):
+        return False
+    size = Fraction(tick_atoms, 10**quote.decimals) / Fraction(lot_atoms, 10**base.decimals)
+    return (size * 10**18).denominator == 1
+
+
+def has_sound_ranges(kind: int, parameters: dict[int, int]) -> bool:
+    """min <= max."""
+    if kind != Kind.SET_MARKET:
+        return True
+    return (
+        parameters[PRICE_MIN] <= parameters[PRICE_MAX]
+        and parameters[QUANTITY_MIN] <= parameters[QUANTITY_MAX]
+    )
