@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from typing import final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from fairbook.core.book import Order
 from fairbook.core.receipts import Memory
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Account:
     """One owner of money and orders.
 

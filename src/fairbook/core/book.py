@@ -19,7 +19,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import Final, final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from fairbook.core.markets import Market
 from fairbook.core.receipts import Receipt
@@ -31,6 +31,7 @@ SLOTS_MAX: Final = 1 << SLOT_BITS
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Order:
     """An order that was accepted and is not closed. Its quantity is filled + rest, in lots."""
 
@@ -76,6 +77,7 @@ class Order:
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Level:
     """All orders at one price, first come first."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 EXTERNAL: Final = 0
 FEE: Final = 1
@@ -23,6 +23,7 @@ FIRST_USER: Final = 2
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Cell:
     """What one account owns of one asset. An open order holds its reserve in `locked`."""
 

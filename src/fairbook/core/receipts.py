@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 CLOSED_MAX: Final = 256
 KEPT_NS: Final = 600_000_000_000
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Receipt:
     """The first answer to one client id, and the payload that it was given for."""
 
@@ -47,6 +48,7 @@ class Receipt:
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Memory:
     """The receipts of one account."""
 

@@ -19,7 +19,7 @@ from struct import Struct
 from typing import Final, final
 
 from librt.strings import read_i64_le
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 COMMAND_BYTES: Final = 48
 
@@ -274,6 +274,7 @@ def _name(name: str) -> bytes:
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Outcome:
     """How one command ended.
 
@@ -298,6 +299,7 @@ class Outcome:
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Placed:
     """PLACE as it was sent, or ACCEPTED: the terms of an order. `order_id` is 0 in the command."""
 
@@ -317,6 +319,7 @@ class Placed:
 
 
 @final
+@mypyc_attr(acyclic=True)
 class Fill:
     """One taker met one maker, at the maker's price. Fees in atoms of the asset each received."""
 
@@ -337,6 +340,7 @@ class Fill:
 
 
 @final
+@mypyc_attr(acyclic=True)
 class LevelChange:
     """A price level has now `lots`; 0: it is gone."""
 
@@ -350,6 +354,7 @@ class LevelChange:
 
 
 @final
+@mypyc_attr(acyclic=True)
 class OrderRecord:
     """The whole of an order: CLOSED, AMENDED, or ORDER (an answer to a query)."""
 
