@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 VENVS = ROOT / ".venvs"  # one for each public client that tests/clients runs
 COMPILED = ROOT / "src" / "fairbook" / "core" / "_compiled"
+COMPILE_LOG = ROOT / "build" / "core.log"
 BUILDS_KEPT = 4
 
 TO_RUN = ("requirements.txt", "requirements-build.txt")
@@ -156,9 +157,9 @@ def prepare_client(name: str) -> None:
 def compile_core(*, must: bool = False) -> bool:
     """Compile the core if its sources have changed since; returns whether it is compiled.
 
-    must: stop if a compiler is there and fails, instead of going on interpreted.
+    must: stop if the compiler that is there fails, instead of going on interpreted.
     """
-    key, compiled = core_state()
+    _, compiled = core_state()
     if compiled or os.environ.get("FAIRBOOK_CORE") == "interpreted":
         return compiled
     if not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):
@@ -167,23 +168,33 @@ def compile_core(*, must: bool = False) -> bool:
     with alone():
         key, compiled = core_state()
         failed = VENV / "compile-failed"
-        if not compiled and (must or not failed.exists() or failed.read_text() != key):
+        if compiled or (not must and failed.exists() and failed.read_text() == key):
+            status = 0
+        else:
             say("compiling the core, which takes some seconds; only after changes to it")
-            log = ROOT / "build" / "core.log"
-            log.parent.mkdir(exist_ok=True)
-            setup = [str(python_of(VENV)), "setup.py", "--quiet", "build_ext", "--inplace"]
-            with log.open("wb") as output:
-                status = run(setup, {"FAIRBOOK_BUILD": "compiled"}, output.fileno())
-            if status != 0 and must:
-                say("\n".join(log.read_text(errors="replace").splitlines()[-20:]))
-                sys.exit(status)
-            if status != 0:
-                failed.write_text(key)
-            forget_old_builds()
+            status = run_compiler()
             compiled = core_state()[1]
-    if not compiled:
-        say("the core could not be compiled and runs interpreted; build/core.log says why")
-    return compiled
+    if compiled:
+        return True
+    reason = " / ".join(COMPILE_LOG.read_text(errors="replace").splitlines()[-20 if must else -1 :])
+    say(f"the core runs interpreted, as it could not be compiled: {reason}")
+    if must and status != os.EX_UNAVAILABLE:
+        sys.exit(status or 1)
+    failed.write_text(key)
+    return False
+
+
+def run_compiler() -> int:
+    """Compile; what the compiler says goes to COMPILE_LOG."""
+    COMPILE_LOG.parent.mkdir(exist_ok=True)
+    setup = [str(python_of(VENV)), "setup.py", "--quiet", "build_ext", "--inplace"]
+    with COMPILE_LOG.open("wb") as output:
+        status = run(setup, {"FAIRBOOK_BUILD": "compiled"}, output.fileno())
+    # Keep the newest few, so that going back and forth between versions is cheap.
+    builds = sorted(COMPILED.glob("*"), key=lambda path: path.stat().st_mtime)
+    for path in builds[:-BUILDS_KEPT]:
+        shutil.rmtree(path)
+    return status
 
 
 def core_state() -> tuple[str, bool]:
@@ -192,13 +203,6 @@ def core_state() -> tuple[str, bool]:
     command = [str(python_of(VENV)), "-c", CORE_STATE]
     key, compiled = subprocess.check_output(command, env=environment, cwd=ROOT, text=True).split()
     return key, compiled == "True"
-
-
-def forget_old_builds() -> None:
-    """Keep the newest few, so that going back and forth between versions is cheap."""
-    builds = sorted(COMPILED.glob("*"), key=lambda path: path.stat().st_mtime)
-    for path in builds[:-BUILDS_KEPT]:
-        shutil.rmtree(path)
 
 
 def make_venv(path: Path) -> None:

@@ -88,17 +88,19 @@ def extensions() -> list[Extension]:
     wanted = os.environ.get("FAIRBOOK_BUILD", "")
     if wanted == "interpreted" or COMMANDS_THAT_COMPILE.isdisjoint(sys.argv):
         return []
-    demanded = wanted == "compiled"
     why = without_compiler()
-    if not why:
-        try:
-            return compiled_modules(demanded=demanded)
-        except (ImportError, SystemExit) as error:
-            why = f"mypyc failed ({error})"
-    if demanded:
-        sys.exit(f"the core cannot be compiled: {why}")
-    sys.stderr.write(f"the core will run interpreted: {why}\n")
-    return []
+    if why:
+        sys.stderr.write(f"the core will run interpreted: {why}\n")
+        if wanted == "compiled":
+            sys.exit(os.EX_UNAVAILABLE)
+        return []
+    try:
+        return compiled_modules(demanded=wanted == "compiled")
+    except (ImportError, SystemExit) as error:
+        if wanted == "compiled":
+            raise
+        sys.stderr.write(f"the core will run interpreted: mypyc failed ({error})\n")
+        return []
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": BuildCore})
