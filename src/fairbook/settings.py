@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_DATA_DIR = "fairbook-data"
+COUNT_MAX = 1_000_000_000
 
 
 class BadSetting(Exception):
@@ -36,6 +37,16 @@ class UpSettings:
     """FAIRBOOK_WS_PORT, 0..65535: of the streams."""
     with_maker: bool = True
     """`--no-maker`: the book is left to itself; what the first start placed stays."""
+    account_per_minute: int = 6_000_000
+    """FAIRBOOK_ACCOUNT_PER_MINUTE: requests of one account; 0: no limit. For a demo, hardly one."""
+    account_burst: int = 100_000
+    """FAIRBOOK_ACCOUNT_BURST: how many of them may come at once."""
+    address_per_minute: int = 6_000_000
+    """FAIRBOOK_ADDRESS_PER_MINUTE: public requests from one address; 0: no limit."""
+    address_burst: int = 100_000
+    """FAIRBOOK_ADDRESS_BURST."""
+    deadline_s: float = 2.0
+    """FAIRBOOK_DEADLINE_S, 0..60: after which a request is told that its outcome is unknown."""
     drain_max_s: float = 5.0
     """FAIRBOOK_DRAIN_MAX_S, 0..60: how long a shutdown waits for requests under way."""
     json_logs: bool | None = None
@@ -55,6 +66,11 @@ def up_settings(arguments: Mapping[str, str | None], environ: Mapping[str, str])
         http_port=given.port("http-port", "FAIRBOOK_HTTP_PORT", defaults.http_port),
         ws_port=given.port("ws-port", "FAIRBOOK_WS_PORT", defaults.ws_port),
         with_maker=arguments.get("no-maker") is None,
+        account_per_minute=given.count("FAIRBOOK_ACCOUNT_PER_MINUTE", defaults.account_per_minute),
+        account_burst=given.count("FAIRBOOK_ACCOUNT_BURST", defaults.account_burst, least=1),
+        address_per_minute=given.count("FAIRBOOK_ADDRESS_PER_MINUTE", defaults.address_per_minute),
+        address_burst=given.count("FAIRBOOK_ADDRESS_BURST", defaults.address_burst, least=1),
+        deadline_s=given.seconds("FAIRBOOK_DEADLINE_S", defaults.deadline_s, most=60),
         drain_max_s=given.seconds("FAIRBOOK_DRAIN_MAX_S", defaults.drain_max_s, most=60),
         json_logs=given.json_logs("FAIRBOOK_LOGS"),
     )
@@ -76,9 +92,20 @@ class _Given:
         source, text = self._find(option, variable)
         if not text:
             return default
-        if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65_535):
+        port = _digits(text)
+        if not 0 <= port <= 65_535:
             raise BadSetting(f"{source} is a port, 0 to 65535, not {text!r}")
-        return int(text)
+        return port
+
+    def count(self, variable: str, default: int, *, least: int = 0) -> int:
+        """A whole number from `least` to a thousand million."""
+        text = self._environ.get(variable, "")
+        if not text:
+            return default
+        count = _digits(text)
+        if not least <= count <= COUNT_MAX:
+            raise BadSetting(f"{variable} is a number, {least} to {COUNT_MAX}, not {text!r}")
+        return count
 
     def seconds(self, variable: str, default: float, *, most: int) -> float:
         """A duration from 0 to `most` seconds."""
@@ -105,3 +132,8 @@ class _Given:
         if argument is not None:
             return f"--{option}", argument
         return variable, self._environ.get(variable, "")
+
+
+def _digits(text: str) -> int:
+    """The number that up to 10 plain digits say, else -1."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1

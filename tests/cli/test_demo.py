@@ -60,7 +60,7 @@ def run(directory: Path, story: Callable[[Engine, SqliteAccounts], Awaitable[Non
 
     async def play() -> None:
         log = FileLog(directory, disk=Unsynced())
-        engine = await Engine.start(log, Snapshots(directory / "snapshots"))
+        engine = await Engine.start(log, Snapshots(directory))
         accounts = SqliteAccounts(directory / "accounts.db")
         try:
             await story(engine, accounts)

@@ -100,16 +100,16 @@ class SqliteAccounts:
         self._lock = Lock()
         self._by_key: dict[bytes, Access] = {}
         self._by_token: dict[bytes, tuple[Access, int]] = {}  # hash: (access, expires_ns)
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            self._open(path)
-            self._load()
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self._open(path)
+                self._load()
+            except BaseException:
+                self._database.close()
+                raise
         except sqlite3.DatabaseError as error:
-            self._database.close()
             raise AccountsDamaged(f"{path} cannot be read as an accounts store: {error}") from error
-        except AccountsDamaged:
-            self._database.close()
-            raise
 
     def by_key(self, public_key: bytes) -> Access | None:
         """What this public key opens, if it is registered and live."""

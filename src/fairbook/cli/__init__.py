@@ -44,10 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if command == "up":
-            return _up(arguments)
-        if command == "bench":
-            return _bench(arguments)
-        return _look(arguments)
+            code = _up(arguments)
+        elif command == "bench":
+            code = _bench(arguments)
+        else:
+            code = _look(arguments)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
         # Whoever read our output has seen enough, as `head` does. Nothing may be flushed at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,14 +72,14 @@ def _up(arguments: argparse.Namespace) -> int:
     except fairbook.settings.BadSetting as error:
         print(f"fairbook up: {error}", file=sys.stderr)
         return 2
-    from fairbook import processes  # noqa: PLC0415
+    from fairbook import processes
 
     return processes.up(settings)
 
 
 def _look(arguments: argparse.Namespace) -> int:
     """Commands that read a data directory, in use or not."""
-    from fairbook.cli import look  # noqa: PLC0415
+    from fairbook.cli import look
 
     directory = Path(arguments.directory)
     if arguments.command == "verify":

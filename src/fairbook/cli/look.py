@@ -14,18 +14,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 from fairbook.cli import text
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
+from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
 from fairbook.engine.snapshots import Snapshot, Snapshots, Unsound
 from fairbook.log.files import DIRECTORY as LOG_NAME
 from fairbook.log.files import FileLog
 from fairbook.log.log import Entry, LogDamaged
-
-SNAPSHOTS_NAME: Final = "snapshots"
 
 
 class Wrong(Exception):
@@ -95,6 +93,8 @@ def _say(command: str, directory: Path, look: Callable[[], None]) -> int:
         if not (directory / LOG_NAME).is_dir():
             raise Wrong("there is no log in it")
         look()
+    except BrokenPipeError:
+        raise  # It is not the directory's fault.
     except (Wrong, LogDamaged, OSError) as error:
         print(f"fairbook {command}: {directory}: {error}", file=sys.stderr)
         return 1
@@ -113,23 +113,16 @@ def _snapshots(directory: Path) -> tuple[dict[int, Snapshot], list[str]]:
     """The sound snapshots by position, and what is wrong with the others."""
     sound: dict[int, Snapshot] = {}
     problems: list[str] = []
-    for path, found in _read_snapshots(directory / SNAPSHOTS_NAME):
-        if isinstance(found, Snapshot):
-            sound[found.position] = found
-        else:
-            problems.append(f"{path.name}: {found}")
-    return sound, problems
-
-
-def _read_snapshots(directory: Path) -> Iterator[tuple[Path, Snapshot | Unsound]]:
-    if not directory.is_dir():
-        return
+    if not (directory / SNAPSHOTS_NAME).is_dir():
+        return sound, problems
     snapshots = Snapshots(directory)
     for path in snapshots.paths():
         try:
-            yield path, snapshots.read(path)
+            snapshot = snapshots.read(path)
+            sound[snapshot.position] = snapshot
         except Unsound as problem:
-            yield path, problem
+            problems.append(str(problem))
+    return sound, problems
 
 
 def _compare(runner: Runner, snapshot: Snapshot) -> None:

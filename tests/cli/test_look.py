@@ -1,0 +1,222 @@
+"""`verify`, `replay` and `inspect` on data directories of which we know what is in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from fairbook.cli import main
+from fairbook.core import records, state
+from fairbook.core.exchange import Exchange
+from fairbook.engine.snapshots import Snapshot, Snapshots
+from fairbook.log.files import FileLog
+
+# Frames at 1 s, 2 s, ...: the shortest story with a trade, a reject and each kind of order.
+FRAMES = (
+    records.rules()
+    + records.list_asset(asset=1, decimals=2, name="GOLD")
+    + records.list_asset(asset=2, decimals=2, name="COIN")
+    + records.list_market(market=1, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="GOLD_COIN")
+    + records.set_market(market=1, parameter=records.STATE, value=records.OPEN),
+    records.open_account(7) + records.open_account(8),
+    records.credit(account=2, asset=1, atoms=500) + records.credit(account=3, asset=2, atoms=900),
+    records.place(
+        account=2,
+        market=1,
+        side=records.ASK,
+        price=3,
+        quantity=100,
+        flags=records.HAS_CLIENT_ID | records.POST_ONLY,
+        client_id=42,
+    ),
+    records.place(
+        account=3,
+        market=1,
+        side=records.BID,
+        price=4,
+        quantity=150,
+        tif=records.IOC,
+        flags=records.REJECT_MAKER << records.STP_SHIFT,
+        session=5,
+    ),
+    records.cancel(account=2, client_id=42, flags=records.HAS_CLIENT_ID),
+    b"short",
+)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    write(tmp_path, FRAMES)
+    return tmp_path
+
+
+def write(directory: Path, frames: Sequence[bytes]) -> None:
+    log = FileLog(directory)
+    for number, frame in enumerate(frames, start=1):
+        log.append(frame, number * 1_000_000_000)
+    log.close()
+
+
+def replayed(frames: Sequence[bytes]) -> Exchange:
+    exchange = Exchange()
+    for number, frame in enumerate(frames, start=1):
+        exchange.apply(frame, number * 1_000_000_000)
+    return exchange
+
+
+def snapshot(directory: Path, position: int, exchange: Exchange) -> Path:
+    log = FileLog(directory, read_only=True)
+    entry = next(log.read(position))
+    log.close()
+    taken = Snapshot(
+        position=position,
+        time_ns=exchange.time_ns,
+        chain=entry.chain,
+        event_hash=bytes(32),
+        body=state.dump(exchange),
+    )
+    return Snapshots(directory).write(taken)
+
+
+def test_replay_gives_the_state_at_a_position(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The digest is that of the state after the entry, and of the last one without --to."""
+    for to, position in (("3", 3), (None, len(FRAMES))):
+        assert main(["replay", str(directory), *(["--to", to] if to else [])]) == 0
+        exchange = replayed(FRAMES[:position])
+        line = capsys.readouterr().out
+        assert f"position {position}  sequence {exchange.sequence}" in line
+        assert state.digest(exchange).hex() in line
+    assert main(["replay", str(directory), "--to", "99"]) == 1
+    assert "ends at position 7" in capsys.readouterr().err
+
+
+def test_verify_accepts_what_is_sound(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says where the log ends, and with which digest; it changes nothing."""
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    assert main(["verify", str(directory)]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("position 7  sequence 13  digest ")
+    assert state.digest(replayed(FRAMES)).hex() in said.out
+    assert said.err == ""
+    assert before == {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_verify_finds_a_snapshot_of_another_state(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sound file with a state that the log does not lead to: somebody made it."""
+    forged = replayed(FRAMES[:2])
+    forged.apply(records.credit(account=2, asset=1, atoms=501), 3_000_000_000)
+    snapshot(directory, 3, forged)
+    assert main(["verify", str(directory)]) == 1
+    said = capsys.readouterr()
+    assert "position 3 the state" in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_verify_finds_a_log_that_was_cut(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A snapshot knows of a position that the log has no longer."""
+    path = snapshot(directory, 7, replayed(FRAMES))
+    kept = path.read_bytes()
+    other = directory / "other"
+    write(other, FRAMES[:6])
+    (other / "snapshots").mkdir()
+    (other / "snapshots" / path.name).write_bytes(kept)
+    assert main(["verify", str(other)]) == 1
+    assert "acknowledged commands are missing" in capsys.readouterr().err
+
+
+def test_verify_finds_a_changed_record(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One bit is enough."""
+    (segment,) = (directory / "log").glob("*.log")
+    octets = bytearray(segment.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    segment.write_bytes(octets)
+    assert main(["verify", str(directory)]) == 1
+    assert segment.name in capsys.readouterr().err
+
+
+def test_inspect_prints_commands_and_what_came_of_them(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line a command, its events below it; only the positions that were asked for."""
+    assert main(["inspect", str(directory), "--from", "2", "--to", "7"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:5] == [
+        "[2] 1970-01-01T00:00:02.000000000Z",
+        "  #6 OPEN_ACCOUNT user 7 -> DONE account 2",
+        "      account 2 of user 7",
+        "  #7 OPEN_ACCOUNT user 8 -> DONE account 3",
+        "      account 3 of user 8",
+    ]
+    text = "\n".join(lines)
+    assert "CREDIT account 2 500 atoms of GOLD -> DONE" in text
+    assert "PLACE GOLD_COIN Ask 100 @ 3 GTC account 2 client id 42 POST_ONLY -> NEW" in text
+    assert "PLACE GOLD_COIN Bid 150 @ 4 IOC account 3 session 5 RejectMaker -> EXPIRED" in text
+    assert "trade 1 of GOLD_COIN: 100 @ 3, taker 3" in text
+    assert "CANCEL (market 0) account 2 client id 42 -> REJECTED UNKNOWN_ORDER" in text
+    assert f"({b'short'.hex()}) -> REJECTED MALFORMED" in text
+    assert "[1]" not in text
+
+
+@pytest.mark.parametrize("command", ["verify", "replay", "inspect"])
+def test_a_directory_without_a_log_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """In one line, and without making anything."""
+    assert main([command, str(tmp_path / "none")]) == 1
+    assert "there is no log in it" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_there_yet_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """The contract's other commands are known, and not pretended."""
+    for argv in (["admin", "halt", "--now"], ["gateway"], ["status"], ["bench", "core"]):
+        assert main(argv) == 2
+        assert "NOT_IMPLEMENTED" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["nothing"], ["up", "--port", "1"], ["replay", "d", "--to", "0"]]
+)
+def test_what_is_not_understood_is_refused(
+    capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    """With exit code 2, as argparse has it."""
+    with pytest.raises(SystemExit) as exit_:
+        main(argv)
+    assert exit_.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_a_bad_setting_is_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is made."""
+    assert main(["up", "--data", str(tmp_path / "d"), "--http-port", "x"]) == 2
+    assert "--http-port" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
+def test_output_that_nobody_reads_ends_quietly(directory: Path) -> None:
+    """`fairbook inspect DIR | head -1` is no error to talk about."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fairbook", "inspect", str(directory)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": "src"},
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=30)
+    assert said == b""

@@ -1,0 +1,52 @@
+"""Settings: what wins, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairbook.settings import BadSetting, UpSettings, up_settings
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    """Also when variables are there but empty."""
+    assert up_settings({}, {}) == UpSettings()
+    assert up_settings({"data": None}, {"FAIRBOOK_DATA": "", "FAIRBOOK_HTTP_PORT": ""}) == (
+        UpSettings()
+    )
+
+
+def test_an_argument_wins_over_the_environment() -> None:
+    """And the environment over the default."""
+    environ = {"FAIRBOOK_DATA": "from-environ", "FAIRBOOK_HTTP_PORT": "9000"}
+    settings = up_settings({"http-port": "0", "no-maker": ""}, environ)
+    assert settings.data_dir == Path("from-environ")
+    assert settings.http_port == 0
+    assert not settings.with_maker
+
+
+@pytest.mark.parametrize(
+    "port", ["-1", "65536", "80 ", "1e3", "٣", "0x50", "99999999999999999999", "http"]
+)
+def test_a_bad_port_is_named(port: str) -> None:
+    """With the name under which it was given."""
+    with pytest.raises(BadSetting, match="--http-port"):
+        up_settings({"http-port": port}, {})
+    with pytest.raises(BadSetting, match="FAIRBOOK_WS_PORT"):
+        up_settings({}, {"FAIRBOOK_WS_PORT": port})
+
+
+@pytest.mark.parametrize("seconds", ["-1", "61", "nan", "inf", "five"])
+def test_a_bad_duration_is_named(seconds: str) -> None:
+    """Not a number is not a duration either."""
+    with pytest.raises(BadSetting, match="FAIRBOOK_DRAIN_MAX_S"):
+        up_settings({}, {"FAIRBOOK_DRAIN_MAX_S": seconds})
+
+
+def test_logs_are_text_or_json() -> None:
+    """Nothing else."""
+    assert up_settings({}, {"FAIRBOOK_LOGS": "json"}).json_logs is True
+    assert up_settings({}, {"FAIRBOOK_LOGS": "text"}).json_logs is False
+    with pytest.raises(BadSetting, match="FAIRBOOK_LOGS"):
+        up_settings({}, {"FAIRBOOK_LOGS": "xml"})
