@@ -18,7 +18,18 @@ from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
 from fairbook.events.answers import Answer, Busy, Depth, Stopped
 
-__all__ = ["Access", "Accounts", "Answer", "Busy", "Catalogue", "Commands", "Depth", "Queries", "Stopped", "View"]
+__all__ = [
+    "Access",
+    "Accounts",
+    "Answer",
+    "Busy",
+    "Catalogue",
+    "Commands",
+    "Depth",
+    "Queries",
+    "Stopped",
+    "View",
+]
 
 
 class Commands(Protocol):

@@ -1,0 +1,146 @@
+"""Every *no* of the public contract: status, code and message, in one table.
+
+How it works: a reject of the core has one row in REJECTS; what is refused at the edge is raised as
+ApiError (BadRequest for the common 400). Both become the same JSON object, {"code", "message"}.
+
+Always true: each reject code of core/records.py has a row; a code is one that public clients know;
+texts other software matches on (the public contract, section 2) stand here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from fairbook.core import records
+
+INVALID_CLIENT_REQUEST: Final = "INVALID_CLIENT_REQUEST"
+
+
+class ApiError(Exception):
+    """A refusal that the client is told. `retry_after_s` 0: no Retry-After header; `close`: the
+    connection ends.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, retry_after_s: int = 0, close: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after_s = retry_after_s
+        self.close = close
+
+    def body(self) -> bytes:
+        """The JSON that every reply other than 2xx carries."""
+        return msgspec.json.encode({"code": self.code, "message": self.message})
+
+
+class BadRequest(ApiError):
+    """A malformed or missing field, a bad enumeration value, too many decimals: it never reaches
+    the log.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, INVALID_CLIENT_REQUEST, message)
+
+
+class Refusal(NamedTuple):
+    """A row of the table."""
+
+    status: int
+    code: str
+    message: str
+
+
+REJECTS: Final[dict[int, Refusal]] = {
+    records.MALFORMED: Refusal(400, INVALID_CLIENT_REQUEST, "Malformed request"),
+    records.NO_RULES: Refusal(503, "MAINTENANCE", "The exchange is not open yet"),
+    records.UNKNOWN_ACCOUNT: Refusal(403, "FORBIDDEN", "Account not open"),
+    records.UNKNOWN_MARKET: Refusal(400, "INVALID_MARKET", "Unknown market"),
+    records.UNKNOWN_ASSET: Refusal(400, "INVALID_ASSET", "Unknown asset"),
+    records.DUPLICATE_CLIENT_ID: Refusal(
+        400, "INVALID_ORDER", "Order with client ID already exists: {client_id}"
+    ),
+    records.UNKNOWN_ORDER: Refusal(400, "INVALID_ORDER", "Order Not Found (RESOURCE_NOT_FOUND)"),
+    records.ALREADY_LISTED: Refusal(400, INVALID_CLIENT_REQUEST, "Already listed"),
+    records.BAD_VALUE: Refusal(400, INVALID_CLIENT_REQUEST, "Value out of range"),
+    records.ACCOUNT_FROZEN: Refusal(403, "FORBIDDEN", "Account is frozen"),
+    records.TRADING_PAUSED: Refusal(
+        503, "TRADING_PAUSED", "Trading is paused, only cancels are taken"
+    ),
+    records.MARKET_CLOSED: Refusal(400, "INVALID_ORDER", "Market does not take this order now"),
+    records.BAD_PRICE: Refusal(400, "INVALID_PRICE", "Price is out of range"),
+    records.BAD_QUANTITY: Refusal(400, "INVALID_QUANTITY", "Quantity is out of range"),
+    records.TOO_MANY_ORDERS: Refusal(400, "ORDER_LIMIT", "Too many open orders"),
+    records.BOOK_FULL: Refusal(400, "ORDER_LIMIT", "The order book has no room at this price"),
+    records.TABLE_FULL: Refusal(400, INVALID_CLIENT_REQUEST, "No more room"),
+    records.OVER_CAP: Refusal(400, "INVALID_QUANTITY", "The supply would exceed its cap"),
+    records.INSUFFICIENT_FUNDS: Refusal(400, "INSUFFICIENT_FUNDS", "Insufficient funds"),
+    records.WOULD_CROSS: Refusal(400, "INVALID_ORDER", "Order would immediately match and take"),
+}
+
+# Why an order ended, as `expiryReason` says it; None where it did not expire.
+CLOSE_REASONS: Final[dict[int, str | None]] = {
+    0: None,
+    records.BY_FILL: None,
+    records.BY_REQUEST: None,
+    records.BY_CANCEL_ALL: None,
+    records.BY_SESSION_END: None,
+    records.IMMEDIATE_OR_CANCEL: "ImmediateOrCancel",
+    records.FILL_OR_KILL: "FillOrKill",
+    records.SELF_TRADE: "SelfTradePrevention",
+    records.INSUFFICIENT_LIQUIDITY: "InsufficientLiquidity",
+    records.PRICE_OUT_OF_BOUNDS: "PriceOutOfBounds",
+}
+
+
+def rejected(reason: int, *, client_id: int = 0) -> ApiError:
+    """The error of a reject of the core. `client_id` is that of the command."""
+    status, code, message = REJECTS[reason]
+    return ApiError(status, code, message.format(client_id=client_id))
+
+
+def unauthorized() -> ApiError:
+    """No, malformed, unknown, revoked or expired credentials: one answer for all, so that nobody
+    can probe for keys.
+    """
+    return ApiError(401, "UNAUTHORIZED", "Unauthorized")
+
+
+def not_found() -> ApiError:
+    """An unknown path, or an order that is not open."""
+    return ApiError(404, "RESOURCE_NOT_FOUND", "Not Found")
+
+
+def not_implemented(what: str) -> ApiError:
+    """Known to the contract and not offered."""
+    return ApiError(501, "NOT_IMPLEMENTED", f"Not offered: {what}")
+
+
+def outcome_unknown() -> ApiError:
+    """It may have been done: the one answer for every way in which we lost sight of a command."""
+    return ApiError(504, "TIMEOUT", "Outcome unknown, ask by clientId")
+
+
+def busy() -> ApiError:
+    """Nothing was logged, nothing will happen. TRADING_PAUSED, because ccxt makes it a retryable
+    error.
+    """
+    return ApiError(
+        503, "TRADING_PAUSED", "The exchange is busy, nothing was done", retry_after_s=1
+    )
+
+
+def maintenance() -> ApiError:
+    """Nothing was logged: the exchange is shutting down, or its log failed."""
+    return ApiError(
+        503, "MAINTENANCE", "The exchange takes no requests now", retry_after_s=5, close=True
+    )
+
+
+def invalid_market() -> ApiError:
+    """An unknown symbol, in the words of the core's reject."""
+    return rejected(records.UNKNOWN_MARKET)

@@ -1,0 +1,216 @@
+"""Request bodies and queries: strict to read, and kept as written for the signature.
+
+How it works: JSON is read with the literal text of its numbers, so a field is a str, bool, None,
+dict or list, and never an int or float. Fields nobody knows stay in the result: they are part of
+what was signed.
+
+Always true:
+- an object with the same key twice, NaN, Infinity, a lone surrogate, a byte order mark or anything
+  but UTF-8 is refused;
+- a value that was read can be encoded again.
+
+Not here: numbers (numbers.py), what the fields of an order mean (orders.py).
+"""
+
+from __future__ import annotations
+
+from json import JSONDecodeError, JSONDecoder
+from typing import Any, Final, NoReturn
+from urllib.parse import parse_qsl
+
+from fairbook.api.errors import BadRequest, invalid_market, rejected
+from fairbook.core.records import UNKNOWN_ORDER
+
+BODY_BYTES_MAX: Final = 16 * 1024
+QUERY_FIELDS_MAX: Final = 64
+CLIENT_ID_MAX: Final = 0xFFFFFFFF
+ORDER_ID_DIGITS_MAX: Final = 19
+MAX_ORDER_ID: Final = (1 << 63) - 1
+
+Fields = dict[str, Any]
+Pairs = list[tuple[str, str | None]]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Fields:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise BadRequest("A field is given twice")
+    return fields
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise BadRequest(f"Not a JSON value: {name}")
+
+
+_decode: Final = JSONDecoder(
+    object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=_no_constant
+).decode
+
+
+def read_json(body: bytes) -> Any:
+    """Read a body. Numbers come as their literal text.
+
+    Raises BadRequest if it is not one JSON value in UTF-8, or something in it is ambiguous.
+    """
+    try:
+        value = _decode(body.decode())
+        if b"\\u" in body:
+            _check_encodable(value)
+    except (JSONDecodeError, UnicodeError, RecursionError):
+        raise BadRequest("Body is not valid JSON") from None
+    return value
+
+
+def _check_encodable(value: Any) -> None:
+    """Raise UnicodeError for a lone surrogate: it would come apart where nobody expects it."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            value.encode()
+        elif isinstance(value, dict):
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def read_object(body: bytes) -> Fields:
+    """Read a body that must be one JSON object."""
+    value = read_json(body)
+    if type(value) is not dict:
+        raise BadRequest("Body must be a JSON object")
+    return value
+
+
+def read_array(body: bytes) -> list[Fields]:
+    """Read a body that must be an array of JSON objects."""
+    value = read_json(body)
+    if type(value) is not list or not all(type(item) is dict for item in value):
+        raise BadRequest("Body must be a JSON array of objects")
+    return value
+
+
+def read_query(query: bytes) -> list[tuple[str, str]]:
+    """The pairs of a query string, decoded and in their order.
+
+    Raises BadRequest for more than QUERY_FIELDS_MAX fields, or what is not percent-encoded UTF-8.
+    """
+    if not query:
+        return []
+    try:
+        return parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=QUERY_FIELDS_MAX,
+        )
+    except ValueError:  # UnicodeError is one.
+        raise BadRequest("Malformed query") from None
+
+
+def query_fields(pairs: list[tuple[str, str]]) -> Fields:
+    """The fields of a query; `marketType` may repeat and becomes a list.
+
+    Raises BadRequest if any other field is given twice.
+    """
+    fields: Fields = {}
+    for name, value in pairs:
+        if name == "marketType":
+            fields.setdefault(name, []).append(value)
+        elif name in fields:
+            raise BadRequest("A field is given twice")
+        else:
+            fields[name] = value
+    return fields
+
+
+def signed_pairs(fields: Fields) -> Pairs:
+    """The top-level fields of one object as signed, sorted by key; None for a JSON null."""
+    return sorted((name, _signed_text(value)) for name, value in fields.items())
+
+
+def _signed_text(value: Any) -> str | None:
+    if type(value) is str:
+        return value
+    if value is None:
+        return None
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    return str(value)
+
+
+def text_field(fields: Fields, name: str) -> str:
+    """A field that must be there, as text."""
+    value = fields.get(name)
+    if type(value) is not str or not value:
+        raise BadRequest(f"Missing or malformed field: {name}")
+    return value
+
+
+def symbol_field(fields: Fields) -> str:
+    """The symbol. Whether there is such a market is for the caller to look up, by exact match."""
+    value = fields.get("symbol")
+    if type(value) is str:
+        return value
+    if value is None:
+        raise BadRequest("Missing or malformed field: symbol")
+    raise invalid_market()
+
+
+def is_absent(fields: Fields, name: str) -> bool:
+    """Whether a field is missing, null or an empty string: clients mean the same by all three."""
+    value = fields.get(name)
+    return value is None or value == ""
+
+
+def choice(fields: Fields, name: str, choices: dict[str, int], default: int | None = None) -> int:
+    """A field with an enumeration value. Raises BadRequest if it is none of `choices`, or missing
+    without a default.
+    """
+    value = fields.get(name)
+    if value is None and default is not None:
+        return default
+    if type(value) is str:
+        found = choices.get(value)
+        if found is not None:
+            return found
+    raise BadRequest(f"Missing or malformed field: {name}")
+
+
+def flag(fields: Fields, name: str) -> bool:
+    """A field that is true, false or absent."""
+    value = fields.get(name)
+    if value is None or value is False:
+        return False
+    if value is True:
+        return True
+    raise BadRequest(f"Missing or malformed field: {name}")
+
+
+def client_id_field(fields: Fields) -> int | None:
+    """The client id, a 32-bit number or the same as digits; None if it is absent, null or empty."""
+    value = fields.get("clientId")
+    if value is None or value == "":
+        return None
+    if type(value) is str and value.isdigit() and value.isascii() and len(value) <= 10:
+        number = int(value)
+        if number <= CLIENT_ID_MAX:
+            return number
+    raise BadRequest("Invalid clientId")
+
+
+def order_id_field(fields: Fields) -> int | None:
+    """The order id, as digits or a number; None if it is absent, null or empty. An id that no order
+    can have: not found.
+    """
+    value = fields.get("orderId")
+    if value is None or value == "":
+        return None
+    if type(value) is not str or not (value.isdigit() and value.isascii()):
+        raise BadRequest("Invalid orderId")
+    if len(value) > ORDER_ID_DIGITS_MAX or int(value) > MAX_ORDER_ID:
+        raise rejected(UNKNOWN_ORDER)
+    return int(value)

@@ -1,0 +1,120 @@
+"""Decimal text to whole units and back: the only place where a number of a client becomes one of
+ours.
+
+How it works: a scale says what one unit is, step / 10^decimals. Text is checked against one ASCII
+grammar, its digits become one integer, and that must be a whole number of units; nothing is ever
+rounded, and no float or Decimal is made.
+
+Always true:
+- `scale.units(scale.text(n)) == n` for every n >= 0 whose text has at most 18 digits before the
+  point;
+- text that is accepted is `[0-9]{1,18}(\\.[0-9]{1,18})?`, so its cost is bounded;
+- units are at most UNITS_OUT, which is above every bound of the core and still fits 64 bits.
+
+Not here: whether a price or quantity is allowed (the core decides that).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fairbook.api.errors import BadRequest
+from fairbook.core.markets import Asset, Market
+from fairbook.core.units import MAX_ATOMS
+
+DIGITS_MAX: Final = 18
+UNITS_OUT: Final = (
+    MAX_ATOMS + 1
+)  # what a larger number becomes: the core refuses it by its own rules
+
+
+class Scale:
+    """What one unit of a price, quantity or amount is worth: step / 10^decimals."""
+
+    __slots__ = ("decimals", "name", "step")
+
+    def __init__(self, name: str, *, step: int, decimals: int) -> None:
+        """`name` begins the message of a refusal: "Price" gives "Price decimal too long"."""
+        while decimals > 0 and step % 10 == 0:
+            step //= 10
+            decimals -= 1
+        self.name = name
+        self.step = step
+        self.decimals = decimals
+
+    def units(self, text: object) -> int:
+        """Turn a decimal as clients write it, such as "100.25" or "00001.50", into units.
+
+        text: a JSON string, or a JSON number by its literal: plain ASCII digits; no sign, exponent,
+        space or underscore.
+        Returns 0 <= units <= UNITS_OUT. Raises BadRequest if text is malformed or not a whole
+        number of units.
+        """
+        if type(text) is not str:
+            raise BadRequest(f"Invalid {self.name.lower()}")
+        whole, point, fraction = text.partition(".")
+        if not (whole.isdigit() and text.isascii()) or len(whole) > DIGITS_MAX:
+            raise BadRequest(f"Invalid {self.name.lower()}")
+        missing = self.decimals
+        if point:
+            if not fraction.isdigit() or len(fraction) > DIGITS_MAX:
+                raise BadRequest(f"Invalid {self.name.lower()}")
+            missing -= len(fraction)
+            if missing < 0:
+                fraction = fraction.rstrip("0")
+                missing = self.decimals - len(fraction)
+                if missing < 0:
+                    raise BadRequest(f"{self.name} decimal too long")
+        units = int(whole + fraction)
+        if missing:
+            units *= 10**missing
+        if self.step != 1:
+            units, rest = divmod(units, self.step)
+            if rest:
+                raise BadRequest(f"{self.name} decimal too long")
+        return units if units < UNITS_OUT else UNITS_OUT
+
+    def text(self, units: int) -> str:
+        """Plain notation without trailing zeros: "0.00001", "141.5", "10". `units` >= 0."""
+        if not units:
+            return "0"
+        digits = str(units * self.step)
+        decimals = self.decimals
+        if not decimals:
+            return digits
+        if len(digits) <= decimals:
+            digits = digits.zfill(decimals + 1)
+        fraction = digits[-decimals:].rstrip("0")
+        return f"{digits[:-decimals]}.{fraction}" if fraction else digits[:-decimals]
+
+
+class Terms:
+    """One market in the words of the public contract: its symbol, and the scales of its numbers."""
+
+    __slots__ = (
+        "base",
+        "base_symbol",
+        "id",
+        "market",
+        "price",
+        "quantity",
+        "quote",
+        "quote_symbol",
+        "symbol",
+    )
+
+    def __init__(self, market: Market, *, base: Asset, quote: Asset) -> None:
+        self.market = market
+        self.id: int = market.id
+        self.symbol: str = market.name
+        self.base_symbol: str = base.name
+        self.quote_symbol: str = quote.name
+        self.price = Scale("Price", step=market.price_step, decimals=market.price_decimals)
+        self.quantity = Scale("Quantity", step=market.lot_atoms, decimals=base.decimals)
+        self.base = amounts(base)  # atoms of the base asset
+        self.quote = amounts(quote)  # atoms of the quote asset
+
+
+def amounts(asset: Asset) -> Scale:
+    """The scale of an asset's atoms."""
+    return Scale("Quantity", step=1, decimals=asset.decimals)

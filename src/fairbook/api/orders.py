@@ -1,0 +1,225 @@
+"""Orders in the words of the public contract: fields to commands, outcomes and records to the order
+object.
+
+How it works: the fields of a request become one 48-byte command, or BadRequest; what came of it is
+written as JSON straight from the core's records. The order object is written by hand, because it is
+on the path of every order; tests hold it against the documented shape.
+
+Always true: whatever the core can decide is left to it (ranges, funds, states, ids); here is only
+what cannot be said in a command at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from fairbook.api.errors import BadRequest, not_implemented, rejected
+from fairbook.api.messages import (
+    Fields,
+    choice,
+    client_id_field,
+    flag,
+    is_absent,
+    order_id_field,
+    symbol_field,
+)
+from fairbook.api.numbers import Scale, Terms
+from fairbook.core import records
+from fairbook.core.records import OrderRecord, Outcome, Placed
+
+TermsOf = Callable[[str], Terms]  # By exact symbol; raises INVALID_MARKET.
+
+SIDES: Final = {"Bid": records.BID, "Ask": records.ASK}
+_KINDS: Final = {"Limit": 0, "Market": records.MARKET_ORDER}
+_TIMES_IN_FORCE: Final = {"GTC": records.GTC, "IOC": records.IOC, "FOK": records.FOK}
+_SELF_TRADE: Final = {
+    "RejectTaker": records.REJECT_TAKER << records.STP_SHIFT,
+    "RejectMaker": records.REJECT_MAKER << records.STP_SHIFT,
+    "RejectBoth": records.REJECT_BOTH << records.STP_SHIFT,
+}
+_NOT_OFFERED: Final = frozenset(
+    (
+        "triggerPrice", "triggerQuantity",
+        "stopLossTriggerPrice", "stopLossLimitPrice", "stopLossTriggerBy",
+        "takeProfitTriggerPrice", "takeProfitLimitPrice", "takeProfitTriggerBy",
+    )
+)  # fmt: skip
+
+_SIDE_TEXT: Final = ("Bid", "Ask")
+_TIME_IN_FORCE_TEXT: Final = ("GTC", "IOC", "FOK")
+_SELF_TRADE_TEXT: Final = ("RejectTaker", "RejectMaker", "RejectBoth")
+STATUS_TEXT: Final = ("Rejected", "New", "PartiallyFilled", "Filled", "Cancelled", "Expired")
+_REST: Final = (
+    '"reduceOnly":null,"relatedOrderId":null,"strategyId":null,"triggerBy":null,"triggerPrice":null,'
+    '"triggerQuantity":null,"triggeredAt":null,"stopLossTriggerPrice":null,"stopLossLimitPrice":null,'
+    '"stopLossTriggerBy":null,"takeProfitTriggerPrice":null,"takeProfitLimitPrice":null,'
+    '"takeProfitTriggerBy":null}'
+)
+
+
+def place_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[bytes, Terms]:
+    """The PLACE of a request to place an order, and its market.
+
+    Raises BadRequest, INVALID_MARKET, or NOT_IMPLEMENTED for conditional orders.
+    """
+    terms = terms_of(symbol_field(fields))
+    side = choice(fields, "side", SIDES)
+    is_market = choice(fields, "orderType", _KINDS)
+    tif = choice(fields, "timeInForce", _TIMES_IN_FORCE, records.GTC)
+    flags = is_market | choice(fields, "selfTradePrevention", _SELF_TRADE, 0)
+    if not _NOT_OFFERED.isdisjoint(fields) and not all(
+        is_absent(fields, name) for name in _NOT_OFFERED
+    ):
+        raise not_implemented("conditional orders")
+    client_id = client_id_field(fields)
+    if client_id is None:
+        client_id = 0
+    else:
+        flags |= records.HAS_CLIENT_ID
+    post_only = flag(fields, "postOnly")
+    price = 0
+    if is_market:
+        if post_only:
+            raise BadRequest("postOnly is for limit orders")
+        tif = records.IOC
+        by_quote, quantity = _market_amount(fields, terms)
+        flags |= by_quote
+    else:
+        if post_only:
+            if tif != records.GTC:
+                raise BadRequest("postOnly goes with timeInForce GTC only")
+            flags |= records.POST_ONLY
+        if not is_absent(fields, "quoteQuantity"):
+            raise BadRequest("quoteQuantity is for market orders")
+        price = terms.price.units(fields.get("price"))
+        quantity = terms.quantity.units(fields.get("quantity"))
+    command = records.place(
+        account=account, market=terms.id, side=side, tif=tif, flags=flags, client_id=client_id,
+        price=price, quantity=quantity,
+    )  # fmt: skip
+    return command, terms
+
+
+def _market_amount(fields: Fields, terms: Terms) -> tuple[int, int]:
+    """(BY_QUOTE or 0, lots or quote atoms) of a market order."""
+    if not is_absent(fields, "price"):
+        raise BadRequest("Market orders have no price")
+    has_quantity = not is_absent(fields, "quantity")
+    if has_quantity == (not is_absent(fields, "quoteQuantity")):
+        raise BadRequest(
+            "Market orders must specify only one of quantity and quoteQuantity"
+            if has_quantity
+            else "Market orders must specify a quantity or quoteQuantity"
+        )
+    if has_quantity:
+        return 0, terms.quantity.units(fields["quantity"])
+    return records.BY_QUOTE, terms.quote.units(fields["quoteQuantity"])
+
+
+def named_order(fields: Fields) -> tuple[int, int | None]:
+    """(order id, None) or (0, client id): which order a request is about. Raises BadRequest unless
+    it names it once.
+    """
+    order_id = order_id_field(fields)
+    client_id = client_id_field(fields)
+    if (order_id is None) == (client_id is None):
+        raise BadRequest("Must specify either clientId or orderId")
+    return order_id or 0, client_id
+
+
+def cancel_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[bytes, Terms]:
+    """The CANCEL of a request, and its market."""
+    terms = terms_of(symbol_field(fields))
+    order_id, client_id = named_order(fields)
+    if client_id is None:
+        return records.cancel(account=account, market=terms.id, order_id=order_id), terms
+    command = records.cancel(
+        account=account, market=terms.id, flags=records.HAS_CLIENT_ID, client_id=client_id
+    )
+    return command, terms
+
+
+def amend_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[bytes, Terms]:
+    """The AMEND of a request, and its market. A term that is absent stays as it is."""
+    terms = terms_of(symbol_field(fields))
+    order_id, client_id = named_order(fields)
+    price = _new_term(fields, "price", terms.price, records.BAD_PRICE)
+    quantity = _new_term(fields, "quantity", terms.quantity, records.BAD_QUANTITY)
+    if not price and not quantity:
+        raise BadRequest("Must specify a new price or quantity")
+    command = records.amend(
+        account=account, market=terms.id, order_id=order_id, price=price, quantity=quantity,
+        flags=0 if client_id is None else records.HAS_CLIENT_ID, client_id=client_id or 0,
+    )  # fmt: skip
+    return command, terms
+
+
+def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
+    if is_absent(fields, name):
+        return 0
+    units = scale.units(fields[name])
+    if not units:
+        raise rejected(reject)  # 0 means "keep" in the command, which is not what was asked for.
+    return units
+
+
+def placed_text(placed: Placed, outcome: Outcome, terms: Terms) -> str:
+    """The order object of a PLACE that was accepted, now or the first time."""
+    return _order_text(
+        terms, flags=placed.flags, side=placed.side, tif=placed.tif, order_id=outcome.order_id,
+        client_id=placed.client_id, price=placed.price, quantity=placed.quantity,
+        filled=outcome.filled, quote=outcome.quote, status=outcome.status,
+        created_ns=outcome.created_ns,
+    )  # fmt: skip
+
+
+def record_text(order: OrderRecord, terms: Terms) -> str:
+    """The order object of a record: of an open order, or of one as it was closed."""
+    return _order_text(
+        terms, flags=order.flags, side=order.side, tif=order.tif, order_id=order.order_id,
+        client_id=order.client_id, price=order.price, quantity=order.quantity,
+        filled=order.filled, quote=order.quote, status=order.status, created_ns=order.created_ns,
+    )  # fmt: skip
+
+
+def amended_text(order: OrderRecord, outcome: Outcome, terms: Terms) -> str:
+    """The order object after AMEND: the new terms of the record, and what the outcome says became
+    of it.
+    """
+    return _order_text(
+        terms, flags=order.flags, side=order.side, tif=order.tif, order_id=order.order_id,
+        client_id=order.client_id, price=order.price, quantity=order.quantity,
+        filled=outcome.filled, quote=outcome.quote, status=outcome.status,
+        created_ns=order.created_ns,
+    )  # fmt: skip
+
+
+def _order_text(
+    terms: Terms, *, flags: int, side: int, tif: int, order_id: int, client_id: int, price: int,
+    quantity: int, filled: int, quote: int, status: int, created_ns: int,
+) -> str:  # fmt: skip
+    client = client_id if flags & records.HAS_CLIENT_ID else "null"
+    self_trade = _SELF_TRADE_TEXT[flags >> records.STP_SHIFT & records.STP_MASK]
+    executed = terms.quantity.text(filled)
+    if flags & records.MARKET_ORDER:
+        if flags & records.BY_QUOTE:
+            amounts = f'"quantity":"{executed}","quoteQuantity":"{terms.quote.text(quantity)}"'
+        else:
+            amounts = f'"quantity":"{terms.quantity.text(quantity)}","quoteQuantity":null'
+        kind = "Market"
+    else:
+        post_only = "true" if flags & records.POST_ONLY else "false"
+        amounts = (
+            f'"price":"{terms.price.text(price)}","quantity":"{terms.quantity.text(quantity)}",'
+            f'"postOnly":{post_only}'
+        )
+        kind = "Limit"
+    return (
+        f'{{"orderType":"{kind}","id":"{order_id}","clientId":{client},"symbol":"{terms.symbol}",'
+        f'"side":"{_SIDE_TEXT[side]}",{amounts},"executedQuantity":"{executed}",'
+        f'"executedQuoteQuantity":"{terms.quote.text(quote) if quote else "0"}",'
+        f'"timeInForce":"{_TIME_IN_FORCE_TEXT[tif]}",'
+        f'"selfTradePrevention":"{self_trade}",'
+        f'"status":"{STATUS_TEXT[status]}","createdAt":{created_ns // 1_000_000},{_REST}'
+    )

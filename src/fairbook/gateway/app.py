@@ -1,0 +1,313 @@
+"""The gateway: one ASGI application, one port, one table of endpoints by method and path.
+
+How it works: a request is found in the table, read, authenticated, limited and given to its
+endpoint; whatever is refused on the way becomes the JSON error of the contract. The path of an
+order is the same as any other, and makes few objects.
+
+Always true:
+- every reply is JSON (ping and time: text), errors of ours included;
+- after the first byte of a command was submitted no reply says that nothing happened, unless that
+  is known.
+
+Not here: HTTP itself (server.py), what endpoints do (orders.py, queries.py, stubs.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, NamedTuple
+
+from fairbook.api.errors import (
+    ApiError,
+    BadRequest,
+    maintenance,
+    not_found,
+    outcome_unknown,
+)
+from fairbook.api.messages import (
+    BODY_BYTES_MAX,
+    Fields,
+    is_absent,
+    query_fields,
+    read_array,
+    read_object,
+    read_query,
+    signed_pairs,
+)
+from fairbook.gateway.answers import Answers
+from fairbook.gateway.auth import Authenticator, Headers, Signed, query_pairs
+from fairbook.gateway.call import (
+    JSON_TYPE,
+    OF_ARRAY,
+    OF_BODY,
+    OF_BODY_OR_QUERY,
+    OF_QUERY,
+    Call,
+    Endpoint,
+    Endpoints,
+    Reply,
+)
+from fairbook.gateway.limits import Buckets, address_key
+from fairbook.gateway.listings import Listings
+from fairbook.gateway.orders import Orders
+from fairbook.gateway.ports import Access, Accounts, Catalogue, Commands, Queries
+from fairbook.gateway.queries import Reads
+from fairbook.gateway.stubs import stub_endpoints
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_MARKET_PATH: Final = b"/api/v1/markets/"
+_OURS: Final = (b"/api/", b"/wapi/", b"/auth/", b"/admin/")
+_JSON_TYPES: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
+
+logger = logging.getLogger(__name__)
+
+
+class GatewayLimits(NamedTuple):
+    """How much one may ask. Per minute 0: no limit."""
+
+    account_per_minute: int = 2000
+    account_burst: int = 100
+    address_per_minute: int = 1200
+    address_burst: int = 100
+    deadline_s: float = 2.0
+
+
+class Gone(Exception):
+    """The client left before its request was complete: there is nobody to answer."""
+
+
+class Gateway:
+    """The application. `stopping` is set by the server: requests that come after it are refused."""
+
+    def __init__(
+        self,
+        *,
+        commands: Commands,
+        queries: Queries,
+        catalogue: Catalogue,
+        accounts: Accounts,
+        limits: GatewayLimits,
+        authenticator: Authenticator | None = None,
+        pages: Application | None = None,
+    ) -> None:
+        """`pages` serves every path that is not of the API; without it they are 404."""
+        self.stopping = False
+        self._pages = pages
+        self._authenticator = authenticator or Authenticator(accounts)
+        self._of_account: Buckets[int] = Buckets(
+            per_minute=limits.account_per_minute, burst=limits.account_burst
+        )
+        self._of_address: Buckets[str] = Buckets(
+            per_minute=limits.address_per_minute, burst=limits.address_burst
+        )
+        answers = Answers(commands, queries, deadline_s=limits.deadline_s)
+        listings = Listings(catalogue)
+        reads = Reads(answers, listings)
+        self._market_of_path = Endpoint(reads.market_of_path)
+        self._endpoints: Endpoints = {
+            **stub_endpoints(),
+            **reads.endpoints(),
+            **Orders(answers, listings).endpoints(),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request."""
+        endpoint = self._endpoints.get((scope["method"], scope["raw_path"]))
+        try:
+            if endpoint is None or self.stopping:
+                endpoint = self._find(scope)
+                if endpoint is None:
+                    assert self._pages is not None
+                    await self._pages(scope, receive, send)
+                    return
+            if endpoint.permission:
+                reply = await self._private(endpoint, scope, receive)
+            else:
+                reply = await self._public(endpoint, scope)
+        except ApiError as error:
+            reply = error_reply(error)
+        except Gone:
+            return
+        except Exception:
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            unknown = endpoint is not None and endpoint.writes
+            reply = error_reply(
+                outcome_unknown() if unknown else ApiError(500, "SERVER_ERROR", "Our mistake")
+            )
+        if isinstance(reply, Reply):
+            await _send_reply(reply, send)
+        else:
+            headers = [JSON_TYPE, (b"content-length", b"%d" % len(reply))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": reply})
+
+    async def _public(self, endpoint: Endpoint, scope: Scope) -> bytes | Reply:
+        self._of_address.take(_address(scope))
+        call = Call(scope["raw_path"], {})
+        query = scope["query_string"]
+        if query:
+            call.fields = query_fields(read_query(query))
+        return await endpoint.handler(call)
+
+    async def _private(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> bytes | Reply:
+        headers: Headers = dict(scope["headers"])
+        address = _address(scope)
+        self._of_address.check(address)
+        body = await _read_body(headers, receive) if endpoint.reads else b""
+        call = Call(scope["raw_path"], headers)
+        try:
+            access, signed = self._who(call, endpoint, scope["query_string"], body)
+        except ApiError as error:
+            if error.status == 401:
+                self._of_address.take(address)  # Guessing is paid for by whoever guesses.
+            raise
+        if not access.permissions & endpoint.permission:
+            raise ApiError(403, "FORBIDDEN", "Permission denied")
+        self._of_account.take(access.account, len(call.orders) or 1)
+        if signed is not None and endpoint.writes and not _has_client_ids(call):
+            self._authenticator.refuse_repeated(signed)
+        call.account = access.account
+        return await endpoint.handler(call)
+
+    def _who(
+        self, call: Call, endpoint: Endpoint, query: bytes, body: bytes
+    ) -> tuple[Access, Signed | None]:
+        """Authenticate, and read the fields of the call."""
+        authorization = call.headers.get(b"authorization")
+        if authorization is not None and b"x-signature" not in call.headers:
+            access = self._authenticator.by_token(authorization)
+            _read_fields(call, endpoint, read_query(query) if query else [], body)
+            return access, None
+        signed = self._authenticator.begin(call.headers)
+        pairs = read_query(query)
+        bodies = _read_fields(call, endpoint, pairs, body)
+        signed_query = query_pairs(pairs)
+        groups = [signed_query + signed_pairs(fields) for fields in bodies] or [signed_query]
+        return self._authenticator.finish(signed, endpoint.instruction, groups), signed
+
+    def _find(self, scope: Scope) -> Endpoint | None:
+        """The endpoint of a path that is not written as in the table; None: it is for `pages`.
+        Raises 404, 405, 503.
+        """
+        if self.stopping:
+            raise maintenance()
+        method, path = scope["method"], scope["raw_path"]
+        while b"//" in path:
+            path = path.replace(b"//", b"/")
+        scope["raw_path"] = path
+        endpoint = self._endpoints.get((method, path))
+        if endpoint is not None:
+            return endpoint
+        allowed = sorted(m for m, known in self._endpoints if known == path)
+        if path.startswith(_MARKET_PATH):
+            allowed = ["GET"]
+        if allowed:
+            if method in allowed:
+                return self._market_of_path
+            raise MethodNotAllowed(allowed)
+        if self._pages is not None and not path.startswith(_OURS):
+            return None
+        raise not_found()
+
+
+class MethodNotAllowed(ApiError):
+    """405, with what is allowed."""
+
+    def __init__(self, allowed: list[str]) -> None:
+        super().__init__(405, "INVALID_CLIENT_REQUEST", "Method Not Allowed")
+        self.allowed = ", ".join(allowed)
+
+
+def error_reply(error: ApiError) -> Reply:
+    """The reply that an error becomes."""
+    headers: list[tuple[bytes, bytes]] = []
+    if error.retry_after_s:
+        headers.append((b"retry-after", b"%d" % error.retry_after_s))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allowed.encode()))
+    if error.close:
+        headers.append((b"connection", b"close"))
+    return Reply(error.body(), error.status, headers=tuple(headers))
+
+
+async def _send_reply(reply: Reply, send: Send) -> None:
+    headers = [reply.content_type, (b"content-length", b"%d" % len(reply.body)), *reply.headers]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+def _address(scope: Scope) -> str:
+    client = scope["client"]
+    return address_key(client[0]) if client else ""
+
+
+async def _read_body(headers: Headers, receive: Receive) -> bytes:
+    """The whole body. Raises 413, 415, or Gone."""
+    if b"content-encoding" in headers:
+        raise _unsupported("Content-Encoding is not accepted")
+    content_type = headers.get(b"content-type")
+    if content_type is not None and content_type not in _JSON_TYPES:
+        _check_type(content_type)
+    if len(headers.get(b"content-length", b"")) > 5:
+        raise _too_large()  # Not worth receiving.
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False) and len(body) <= BODY_BYTES_MAX:
+        message = await receive()
+        body += message.get("body", b"")
+    if message["type"] != "http.request":
+        raise Gone
+    if len(body) > BODY_BYTES_MAX:
+        raise _too_large()
+    return body
+
+
+def _check_type(content_type: bytes) -> None:
+    kind, _, parameters = content_type.lower().replace(b" ", b"").partition(b";")
+    if kind != b"application/json" or parameters not in (b"", b"charset=utf-8", b'charset="utf-8"'):
+        raise _unsupported("Content-Type must be application/json in UTF-8")
+
+
+def _unsupported(message: str) -> ApiError:
+    return ApiError(415, "INVALID_CLIENT_REQUEST", message, close=True)
+
+
+def _too_large() -> ApiError:
+    return ApiError(
+        413, "INVALID_CLIENT_REQUEST", f"Body exceeds {BODY_BYTES_MAX} bytes", close=True
+    )
+
+
+def _read_fields(
+    call: Call, endpoint: Endpoint, pairs: list[tuple[str, str]], body: bytes
+) -> list[Fields]:
+    """Fill in `fields` or `orders`; return the objects of the body, which are part of the signed
+    text.
+    """
+    reads = endpoint.reads
+    if reads == OF_BODY:
+        call.fields = read_object(body)
+        return [call.fields]
+    if reads == OF_ARRAY:
+        call.orders = read_array(body)
+        return call.orders
+    call.fields = query_fields(pairs)
+    if reads == OF_QUERY or not body:
+        return []
+    assert reads == OF_BODY_OR_QUERY
+    fields = read_object(body)
+    if not call.fields.keys().isdisjoint(fields):
+        raise BadRequest("A field is given twice")
+    call.fields.update(fields)
+    return [fields]
+
+
+def _has_client_ids(call: Call) -> bool:
+    if call.orders:
+        return not any(is_absent(fields, "clientId") for fields in call.orders)
+    return not is_absent(call.fields, "clientId")

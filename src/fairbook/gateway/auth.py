@@ -1,0 +1,208 @@
+"""Who asks, and may they: ED25519 signatures over the text of the public contract, or a bearer
+token.
+
+How it works: clients disagree in details of the signed text, so a short list of candidates is tried
+(the contract, section 1, numbers 1 to 4), the plain one first. Verification is inline, in the
+loop's thread: one costs about 50 us.
+
+Always true: the checks come in the contract's order, and a request that is refused changed nothing.
+No more than eight candidates are verified for one request.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from nacl.bindings import crypto_sign_open
+from nacl.exceptions import BadSignatureError
+
+from fairbook.api.errors import ApiError, BadRequest, unauthorized
+from fairbook.api.messages import Pairs
+from fairbook.gateway.ports import Access, Accounts
+
+WINDOW_MS: Final = 5000
+WINDOW_MS_MAX: Final = 60_000
+EXPIRED: Final = "Request has expired"
+
+_MILLISECONDS: Final = re.compile(rb"[0-9]{1,15}").fullmatch
+_WINDOW: Final = re.compile(rb"[0-9]{1,5}").fullmatch
+
+Headers = dict[bytes, bytes]
+
+
+class Signed(NamedTuple):
+    """A request whose key is known and whose time is right; the signature comes next."""
+
+    access: Access
+    public_key: bytes
+    signature: bytes  # 64 bytes, or fewer: then it never verifies
+    timestamp: str  # as the client wrote it
+    window: str
+    expires_ms: int
+
+
+class Authenticator:
+    """Headers to an account and its permissions."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        replays_max: int = 200_000,
+    ) -> None:
+        self._accounts = accounts
+        self._now_ms = now_ms
+        self._replays = Replays(entries_max=replays_max, since_ms=now_ms())
+
+    def by_token(self, authorization: bytes) -> Access:
+        """What an Authorization header opens. Raises UNAUTHORIZED."""
+        if authorization[:7].lower() != b"bearer ":
+            raise unauthorized()
+        access = self._accounts.by_token(authorization[7:].decode("latin-1"))
+        if access is None:
+            raise unauthorized()
+        return access
+
+    def begin(self, headers: Headers) -> Signed:
+        """Everything that can be checked before the body is read: headers present, time, key; in
+        this order.
+        """
+        key = headers.get(b"x-api-key")
+        signature = headers.get(b"x-signature")
+        timestamp = headers.get(b"x-timestamp")
+        if key is None or signature is None or timestamp is None:
+            raise unauthorized()
+        window = headers.get(b"x-window", b"5000")
+        if _MILLISECONDS(timestamp) is None or _WINDOW(window) is None:
+            raise BadRequest(EXPIRED)
+        at_ms, window_ms = int(timestamp), int(window)
+        if window_ms > WINDOW_MS_MAX or abs(self._now_ms() - at_ms) > window_ms:
+            raise BadRequest(EXPIRED)
+        public_key = _from_base64(key)
+        access = self._accounts.by_key(public_key) if len(public_key) == 32 else None
+        if access is None:
+            raise unauthorized()
+        return Signed(
+            access, public_key, _from_base64(signature),
+            timestamp.decode(), window.decode(), at_ms + window_ms,
+        )  # fmt: skip
+
+    def finish(self, signed: Signed, instruction: str, groups: Sequence[Pairs]) -> Access:
+        """Verify the signature over `groups`, one per order of a batch, or refuse."""
+        if not any(
+            _verifies(signed, text)
+            for text in candidates(groups, instruction, signed.timestamp, signed.window)
+        ):
+            raise ApiError(401, "INVALID_SIGNATURE", "Invalid signature")
+        return signed.access
+
+    def refuse_repeated(self, signed: Signed) -> None:
+        """The replay rule, for a verified request that changes state and carries no client id."""
+        self._replays.add(
+            signed.signature,
+            timestamp_ms=int(signed.timestamp),
+            expires_ms=signed.expires_ms,
+            now_ms=self._now_ms(),
+        )
+
+
+class Replays:
+    """Signatures that were used and could be used again.
+
+    A signature covers its timestamp and window, so the same one always expires in the same second:
+    it is looked for there alone, and whole seconds are forgotten once they have passed. A full
+    table refuses what it could not remember (503, not an open door). What was signed before this
+    process began may have been seen by the one before it, and is refused as expired.
+    """
+
+    def __init__(self, *, entries_max: int, since_ms: int) -> None:
+        self._by_second: dict[int, set[bytes]] = {}
+        self._entries = 0
+        self._entries_max = entries_max
+        self._since_ms = since_ms
+
+    def add(self, signature: bytes, *, timestamp_ms: int, expires_ms: int, now_ms: int) -> None:
+        """Remember a signature. Raises BadRequest if it was seen, TRADING_PAUSED if there is no
+        room.
+        """
+        if timestamp_ms < self._since_ms:
+            raise BadRequest(EXPIRED)
+        second = expires_ms // 1000
+        seen = self._by_second.get(second)
+        if seen is None:
+            self._forget(now_ms // 1000)
+            seen = self._by_second[second] = set()
+        elif signature in seen:
+            raise BadRequest("Request already seen")
+        if self._entries >= self._entries_max:
+            raise ApiError(
+                503, "TRADING_PAUSED", "Too many signed requests, use a clientId", retry_after_s=1
+            )
+        seen.add(signature)
+        self._entries += 1
+
+    def __len__(self) -> int:
+        return self._entries
+
+    def _forget(self, now_s: int) -> None:
+        for second in [second for second in self._by_second if second < now_s]:
+            self._entries -= len(self._by_second.pop(second))
+
+
+def candidates(
+    groups: Sequence[Pairs], instruction: str, timestamp: str, window: str
+) -> Iterator[str]:
+    """The texts that may have been signed, likeliest first, none twice."""
+    has_null = any(value is None for group in groups for _, value in group)
+    seen: list[str] = []
+    for null in ("None", None, "", "null") if has_null else ("",):
+        for encode in (_as_it_is, _percent_encoded):
+            parts = []
+            for group in groups:
+                parts.append(f"instruction={instruction}")
+                for name, value in group:
+                    text = null if value is None else value
+                    if text is not None:
+                        parts.append(f"{encode(name)}={encode(text)}")
+            parts.append(f"timestamp={timestamp}&window={window}")
+            text = "&".join(parts)
+            if text not in seen:
+                seen.append(text)
+                yield text
+
+
+def query_pairs(pairs: Sequence[tuple[str, str]]) -> Pairs:
+    """The pairs of a query as they are signed: sorted, Python's booleans in lower case."""
+    return sorted((k, v.lower() if v in ("True", "False") else v) for k, v in pairs)
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _percent_encoded(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _verifies(signed: Signed, text: str) -> bool:
+    if len(signed.signature) != 64:
+        return False
+    try:
+        crypto_sign_open(signed.signature + text.encode(), signed.public_key)
+    except BadSignatureError:
+        return False
+    return True
+
+
+def _from_base64(text: bytes) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except Base64Error:
+        return b""

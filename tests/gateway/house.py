@@ -1,0 +1,216 @@
+"""A gateway on a real port with the real core behind it, and a plain HTTP client to ask it."""
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import uvloop
+from nacl.signing import SigningKey
+
+from fairbook.accounts.access import ALL_PERMISSIONS, READ, Access
+from fairbook.gateway.app import Gateway, GatewayLimits
+from fairbook.gateway.auth import Authenticator
+from fairbook.gateway.server import HttpServer, ServerLimits
+from tests.gateway.exchange import ALICE, BOB, MS, START_NS, DirectExchange, small_exchange
+
+NO_LIMITS = GatewayLimits(account_per_minute=0, address_per_minute=0)
+ALICE_TOKEN, BOB_TOKEN, READER_TOKEN = "alice-token", "bob-token", "reader-token"
+ALICE_SEED = bytes(32)
+ALICE_KEY = SigningKey(ALICE_SEED)
+READER_KEY = SigningKey(sha256(b"reader").digest())
+
+
+class DictAccounts:
+    """The accounts port, in two dicts."""
+
+    def __init__(self) -> None:
+        full, read = Access(ALICE, ALL_PERMISSIONS), Access(ALICE, READ)
+        self.keys = {bytes(ALICE_KEY.verify_key): full, bytes(READER_KEY.verify_key): read}
+        self.tokens = {
+            ALICE_TOKEN: full,
+            BOB_TOKEN: Access(BOB, ALL_PERMISSIONS),
+            READER_TOKEN: read,
+        }
+
+    def by_key(self, public_key: bytes) -> Access | None:
+        return self.keys.get(public_key)
+
+    def by_token(self, token: str) -> Access | None:
+        return self.tokens.get(token)
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def error(self) -> tuple[int, str, str]:
+        found = self.json()
+        assert list(found) == ["code", "message"], found
+        assert self.headers["content-type"] == "application/json; charset=utf-8"
+        return self.status, found["code"], found["message"]
+
+
+class Client:
+    """One keep-alive connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def reply(self) -> Reply:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        status, *lines = head[:-4].split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        body = await self.reader.readexactly(int(headers["content-length"]))
+        return Reply(int(status.split()[1]), headers, body)
+
+    async def is_closed(self) -> bool:
+        """Wait for the server to end the connection; what it still sent does not matter."""
+        try:
+            while await self.reader.read(65536):
+                pass
+        except ConnectionError:
+            pass
+        return True
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """One request; `body` is bytes as they are, or becomes JSON."""
+        if body is None:
+            data = b""
+        elif isinstance(body, bytes):
+            data = body
+        else:
+            data = json.dumps(body, separators=(",", ":")).encode()
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
+        if token is not None:
+            lines.append(f"Authorization: Bearer {token}")
+        if data:
+            lines.append(f"Content-Length: {len(data)}")
+            if "Content-Type" not in (headers or {}):
+                lines.append("Content-Type: application/json")
+        for name, value in (headers or {}).items():
+            lines.append(f"{name}: {value}")
+        await self.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + data)
+        return await self.reply()
+
+
+class House:
+    def __init__(self, exchange: DirectExchange, gateway: Gateway, server: HttpServer) -> None:
+        self.exchange = exchange
+        self.gateway = gateway
+        self.server = server
+        self.accounts: DictAccounts = DictAccounts()
+        self.port = 0
+        self.now_ms = START_NS // MS
+
+    async def connect(self) -> Client:
+        return Client(*await asyncio.open_connection("127.0.0.1", self.port))
+
+
+@asynccontextmanager
+async def open_house(
+    limits: GatewayLimits = NO_LIMITS,
+    server_limits: ServerLimits | None = None,
+    *,
+    exchange: DirectExchange | None = None,
+) -> AsyncIterator[House]:
+    exchange = exchange or small_exchange()
+    accounts = DictAccounts()
+    clock = [START_NS // MS]
+    gateway = Gateway(
+        commands=exchange,
+        queries=exchange,
+        catalogue=exchange,
+        accounts=accounts,
+        limits=limits,
+        authenticator=Authenticator(accounts, now_ms=lambda: clock[0]),
+    )
+    house = House(exchange, gateway, HttpServer(gateway, server_limits))
+    house.accounts = accounts
+    house.port = await house.server.start("127.0.0.1", 0)
+    try:
+        yield house
+    finally:
+        await house.server.stop(drain_s=1.0)
+
+
+def play(
+    story: Callable[[House, Client], Awaitable[None]],
+    limits: GatewayLimits = NO_LIMITS,
+    server_limits: ServerLimits | None = None,
+    *,
+    exchange: DirectExchange | None = None,
+) -> None:
+    """Run a story against a fresh house, over one connection."""
+
+    async def scene() -> None:
+        async with open_house(limits, server_limits, exchange=exchange) as house:
+            client = await house.connect()
+            try:
+                await asyncio.wait_for(story(house, client), 20)
+            finally:
+                client.writer.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scene())
+
+
+def signed(
+    instruction: str,
+    text: str = "",
+    *,
+    at_ms: int = START_NS // MS,
+    window: int | None = 5000,
+    key: SigningKey = ALICE_KEY,
+) -> dict[str, str]:
+    """The headers over `text`, the sorted pairs as the client would write them."""
+    message = f"instruction={instruction}"
+    if text:
+        message += f"&{text}"
+    message += f"&timestamp={at_ms}&window={5000 if window is None else window}"
+    headers = {
+        "X-API-Key": b64encode(bytes(key.verify_key)).decode(),
+        "X-Signature": b64encode(key.sign(message.encode()).signature).decode(),
+        "X-Timestamp": str(at_ms),
+    }
+    if window is not None:
+        headers["X-Window"] = str(window)
+    return headers
+
+
+def query(**fields: object) -> str:
+    return urlencode(sorted(fields.items()))
+
+
+def bid(price: str = "100", quantity: str = "1", **more: Any) -> dict[str, Any]:
+    """A limit order of the small exchange; fields may be changed, or taken out with None."""
+    order = {
+        "symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "price": price,
+        "quantity": quantity, **more,
+    }  # fmt: skip
+    return {name: value for name, value in order.items() if value is not ...}
+
+
+def ask(price: str = "100", quantity: str = "1", **more: Any) -> dict[str, Any]:
+    return bid(price, quantity, side="Ask", **more)
