@@ -35,8 +35,6 @@ CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
 WHEELS = ("--only-binary=:all:",)  # Nobody's build script runs here but our own.
 LOCKER = "uv==0.13.9"
 
-CORE_STATE = "import fairbook.core as core; print(core.key(), core.COMPILED)"
-
 
 def say(text: str) -> None:
     print(f"dev: {text}", file=sys.stderr, flush=True)
@@ -159,28 +157,28 @@ def compile_core(*, must: bool = False) -> bool:
 
     must: stop if the compiler that is there fails, instead of going on interpreted.
     """
-    _, compiled = core_state()
-    if compiled or os.environ.get("FAIRBOOK_CORE") == "interpreted":
-        return compiled
+    if is_compiled():
+        return True
+    if os.environ.get("FAIRBOOK_CORE") == "interpreted":
+        return False
     if not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):
         say("no C compiler found: the core runs interpreted, several times slower")
         return False
     with alone():
-        key, compiled = core_state()
-        failed = VENV / "compile-failed"
-        if compiled or (not must and failed.exists() and failed.read_text() == key):
-            status = 0
-        else:
-            say("compiling the core, which takes some seconds; only after changes to it")
-            status = run_compiler()
-            compiled = core_state()[1]
-    if compiled:
+        if is_compiled():
+            return True
+        say("compiling the core, which takes some seconds; only after changes to it")
+        status = run_compiler()
+    if is_compiled():
         return True
-    reason = " / ".join(COMPILE_LOG.read_text(errors="replace").splitlines()[-20 if must else -1 :])
-    say(f"the core runs interpreted, as it could not be compiled: {reason}")
-    if must and status != os.EX_UNAVAILABLE:
+    lines = COMPILE_LOG.read_text(errors="replace").splitlines()
+    if status == os.EX_UNAVAILABLE:
+        say(lines[-1])
+        return False
+    say("the core could not be compiled; build/core.log says more:")
+    say("\n".join(line[:300] for line in lines[-10:]))
+    if must:
         sys.exit(status or 1)
-    failed.write_text(key)
     return False
 
 
@@ -197,12 +195,11 @@ def run_compiler() -> int:
     return status
 
 
-def core_state() -> tuple[str, bool]:
-    """The key of the core's sources, and whether they are compiled."""
+def is_compiled() -> bool:
+    """Whether there is a compiled core of the sources as they are."""
     environment = {**os.environ, "FAIRBOOK_CORE": ""}
-    command = [str(python_of(VENV)), "-c", CORE_STATE]
-    key, compiled = subprocess.check_output(command, env=environment, cwd=ROOT, text=True).split()
-    return key, compiled == "True"
+    command = [str(python_of(VENV)), "-c", "import fairbook.core as core; print(core.COMPILED)"]
+    return subprocess.check_output(command, env=environment, cwd=ROOT, text=True) == "True\n"
 
 
 def make_venv(path: Path) -> None:

@@ -79,7 +79,7 @@ def compiled_modules(*, demanded: bool) -> list[Extension]:
         extension.name = f"{package}.{extension.name.rpartition('.')[2]}"
         extension.optional = not demanded
         # Whatever else a newer compiler warns of, this C was not written by hand.
-        extension.extra_compile_args.append("-Wno-error")
+        extension.extra_compile_args = [*extension.extra_compile_args, "-Wno-error"]
     return extensions
 
 
