@@ -1,8 +1,8 @@
 """The core and the oracle, side by side: the same frames in, and all that comes out compared.
 
 How it works: `apply` gives a frame to both and compares the events of each command; `compare`
-compares all that can be asked of them. A difference is an AssertionError that shows the last commands
-and both answers.
+compares all that can be asked of them. A difference is an AssertionError that shows the last
+commands and both answers.
 
 Not here: the commands (stream.py).
 """

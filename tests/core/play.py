@@ -1,0 +1,322 @@
+"""Stories of orders: one line, one command, and what it must lead to.
+
+    deposit    ann  150 USDT
+    buy        ann  1 BTC @ 120 as a       -> rests
+    amend      ann  a 1 BTC @ 110          -> amended, rests
+    sell       bob  1 BTC at market        -> fills 1 @ 110
+    balance    ann  1 BTC, 40 USDT
+
+How it works: a name is a user, whose account is opened when it first appears. What follows `->` is
+all that the command did, in order (`summary`); a line without it must not be rejected. Each line
+goes to the core and to the oracle (lockstep.py), after it the invariants are checked, and at the end
+that the state survives being written and read, and that the same frames give the same digest again.
+
+Orders: `buy|sell USER QUANTITY ASSET @ PRICE|at market WORDS`, or `buy|sell USER for AMOUNT ASSET`
+(a market order by quote). Words: ioc, fok, post-only, reject-maker, reject-both, as LABEL,
+id CLIENT_ID, session NUMBER. The rest of the vocabulary is in `Play.VERBS`.
+
+The markets: BTC_USDT and ETH_USDT, lots of 0.001, ticks of 0.1; assets: BTC and ETH with 8
+decimals, USDT with 6. Without fees unless they are set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import ClassVar
+
+from fairbook.core import records, state
+from fairbook.core.exchange import Exchange
+from tests.core import wire
+from tests.core.lockstep import Lockstep
+
+SECOND = 10**9
+ASSETS = {"BTC": (1, 8), "ETH": (2, 8), "USDT": (3, 6)}  # id, decimals
+MARKETS = {"BTC_USDT": 1, "ETH_USDT": 2}
+LOTS_IN_ONE, TICKS_IN_ONE = 1000, 10
+PARAMETERS = {
+    "state": records.STATE,
+    "maker-fee": records.MAKER_FEE_PPM,
+    "taker-fee": records.TAKER_FEE_PPM,
+    "price-min": records.PRICE_MIN,
+    "price-max": records.PRICE_MAX,
+    "quantity-min": records.QUANTITY_MIN,
+    "quantity-max": records.QUANTITY_MAX,
+    "band": records.BAND_PPM,
+    "levels-max": records.LEVELS_MAX,
+    "orders-max": records.ORDERS_MAX,
+    "accounts-max": records.ACCOUNTS_MAX,
+}
+STATES = {"open": 0, "post-only": 1, "limit-only": 2, "cancel-only": 3, "closed": 4}
+REASONS = {
+    wire.IMMEDIATE_OR_CANCEL: "immediate-or-cancel",
+    wire.FILL_OR_KILL: "fill-or-kill",
+    wire.SELF_TRADE: "self-trade",
+    wire.INSUFFICIENT_LIQUIDITY: "insufficient-liquidity",
+    wire.PRICE_OUT_OF_BOUNDS: "out-of-bounds",
+}
+
+
+def play(script: str) -> Play:
+    """Perform the script, and check the whole of it."""
+    story = Play()
+    story.perform(script)
+    story.finish()
+    return story
+
+
+class Play:
+    """An exchange with its users and the orders that have labels."""
+
+    def __init__(self) -> None:
+        self.both = Lockstep()
+        self.time_ns = SECOND
+        self.frames: list[tuple[bytes, int]] = []
+        self.users: dict[str, int] = {}
+        self.labels: dict[str, int] = {}  # label -> order id
+        self.send(records.rules())
+        for name, (asset, decimals) in ASSETS.items():
+            self.send(records.list_asset(asset=asset, decimals=decimals, name=name))
+        for name, market in MARKETS.items():
+            self.send(
+                records.list_market(
+                    market=market, base=market, quote=3, lot_atoms=10**5, tick_atoms=100, name=name
+                )
+            )
+            self.send(records.set_market(market=market, parameter=records.STATE, value=0))
+
+    @property
+    def core(self) -> Exchange:
+        """The exchange of the story, for questions that have no word."""
+        return self.both.core
+
+    def send(self, frame: bytes) -> list[wire.Event]:
+        """One frame to the core and to the oracle; the invariants hold after it."""
+        self.frames.append((frame, self.time_ns))
+        events = self.both.apply(frame, self.time_ns)
+        self.both.compare()
+        self.both.check()
+        return events
+
+    def perform(self, script: str) -> None:
+        """Line by line."""
+        for line in script.splitlines():
+            order, _, expected = line.partition("->")
+            words = order.split()
+            if not words:
+                continue
+            verb = self.VERBS[words[0]]
+            events = verb(self, words)
+            if events is None:
+                continue
+            if "as" in words and isinstance(events[0], wire.Accepted):
+                self.labels[words[words.index("as") + 1]] = events[0].order_id
+            did = self.summary(events)
+            if expected.strip():
+                assert did == " ".join(expected.split()), f"{line.strip()!r} did: {did}"
+            else:
+                assert not did.startswith("rejected"), f"{line.strip()!r} was {did}"
+
+    def finish(self) -> None:
+        """What is written can be read, and the same frames lead to the same state."""
+        image = state.dump(self.core)
+        assert state.dump(state.load(image)) == image
+        again = Exchange()
+        for frame, time_ns in self.frames:
+            again.apply(frame, time_ns)
+        assert state.digest(again) == state.digest(self.core)
+
+    def summary(self, events: list[wire.Event]) -> str:
+        """What a command did, in the words of the scripts."""
+        outcome = events[-1]
+        assert isinstance(outcome, wire.Outcome)
+        did = ["amended" for event in events if isinstance(event, wire.Amended)]
+        for event in events:
+            if isinstance(event, wire.Fill):
+                did.append(f"fills {lots_text(event.lots)} @ {price_text(event.price)}")
+            if not isinstance(event, wire.Closed) or event.order.order_id == outcome.order_id:
+                continue
+            if event.order.reason == wire.SELF_TRADE:
+                did.append(f"removes {self._label(event.order.order_id)}")
+        if outcome.repeated:
+            did.append("repeated")
+        if outcome.status == wire.REJECTED:
+            did.append(f"rejected {wire.Reject(outcome.reason).name}")
+        elif outcome.status in (wire.NEW, wire.PARTIALLY_FILLED):
+            did.append("rests")
+        elif outcome.status == wire.CANCELLED:
+            did.append("cancelled")
+        elif outcome.status == wire.EXPIRED:
+            did.append(f"expires {REASONS[outcome.reason]}")
+        elif outcome.command in (wire.Kind.CANCEL_ALL, wire.Kind.END_SESSION):
+            did.append(f"cancelled {outcome.filled}")
+        return ", ".join(did)
+
+    def account(self, name: str) -> int:
+        """Of a user; opened when the name first appears."""
+        if name in ("fee", "external"):
+            return int(name == "fee")
+        if name not in self.users:
+            events = self.send(records.open_account(1000 + len(self.users)))
+            assert isinstance(events[-1], wire.Outcome)
+            self.users[name] = events[-1].account
+        return self.users[name]
+
+    def _label(self, order_id: int) -> str:
+        return next((label for label, known in self.labels.items() if known == order_id), "?")
+
+    def _order(self, words: list[str]) -> list[wire.Event]:
+        account = self.account(words[1])
+        by_quote = words[2] == "for"
+        flags = 0
+        price, tif, client_id, session = 0, records.GTC, 0, 0
+        if by_quote:
+            flags = records.MARKET_ORDER | records.BY_QUOTE
+            tif, rest, market = records.IOC, words[5:], 1
+            quantity = atoms(words[3], words[4])
+        else:
+            quantity, market = lots(words[2]), ASSETS[words[3]][0]
+            rest = words[6:]
+            if words[4:6] == ["at", "market"]:
+                flags, tif = records.MARKET_ORDER, records.IOC
+            else:
+                price = ticks(words[5])
+        following = iter(rest)
+        for word in following:
+            match word:
+                case "ioc" | "fok":
+                    tif = records.IOC if word == "ioc" else records.FOK
+                case "post-only":
+                    flags |= records.POST_ONLY
+                case "reject-maker" | "reject-both":
+                    mode = records.REJECT_MAKER if word == "reject-maker" else records.REJECT_BOTH
+                    flags |= mode << records.STP_SHIFT
+                case "id":
+                    flags |= records.HAS_CLIENT_ID
+                    client_id = int(next(following))
+                case "session":
+                    session = int(next(following))
+                case "as":
+                    next(following)
+                case _:
+                    raise ValueError(f"what is {word!r}?")
+        return self.send(
+            records.place(
+                account=account,
+                market=market,
+                side=records.BID if words[0] == "buy" else records.ASK,
+                quantity=quantity,
+                price=price,
+                tif=tif,
+                flags=flags,
+                client_id=client_id,
+                session=session,
+            )
+        )
+
+    def _move(self, words: list[str]) -> list[wire.Event]:
+        command = records.credit if words[0] == "deposit" else records.debit
+        account = self.account(words[1])
+        asset = ASSETS[words[3]][0]
+        return self.send(command(account=account, asset=asset, atoms=atoms(words[2], words[3])))
+
+    def _cancel(self, words: list[str]) -> list[wire.Event]:
+        account = self.account(words[1])
+        if words[2] == "id":
+            flags, client_id = records.HAS_CLIENT_ID, int(words[3])
+            return self.send(records.cancel(account=account, flags=flags, client_id=client_id))
+        return self.send(records.cancel(account=account, order_id=self.labels[words[2]]))
+
+    def _amend(self, words: list[str]) -> list[wire.Event]:
+        return self.send(
+            records.amend(
+                account=self.account(words[1]),
+                order_id=self.labels[words[2]],
+                quantity=lots(words[3]),
+                price=ticks(words[6]),
+            )
+        )
+
+    def _cancel_all(self, words: list[str]) -> list[wire.Event]:
+        market = MARKETS[words[2]] if len(words) > 2 else 0
+        return self.send(records.cancel_all(account=self.account(words[1]), market=market))
+
+    def _end_session(self, words: list[str]) -> list[wire.Event]:
+        account = self.account(words[1])
+        return self.send(records.end_session(account=account, session=int(words[2])))
+
+    def _set(self, words: list[str]) -> list[wire.Event]:
+        parameter = PARAMETERS[words[2]]
+        value = STATES[words[3]] if words[3] in STATES else int(words[3])
+        if words[1] == "exchange":
+            value = int(words[3] != "open") if words[2] == "state" else value
+            return self.send(records.set_exchange(parameter=parameter, value=value))
+        market = MARKETS[words[1]]
+        return self.send(records.set_market(market=market, parameter=parameter, value=value))
+
+    def _freeze(self, words: list[str]) -> list[wire.Event]:
+        account, value = self.account(words[1]), int(words[0] == "freeze")
+        return self.send(
+            records.set_account(account=account, parameter=records.FROZEN, value=value)
+        )
+
+    def _wait(self, words: list[str]) -> None:
+        self.time_ns += int(Decimal(words[1]) * SECOND)
+
+    def _balance(self, words: list[str]) -> None:
+        column = 1 if words[0] == "balance" else 2
+        held = {row[0]: row[column] for row in self.core.balances(self.account(words[1]))}
+        for part in " ".join(words[2:]).split(","):
+            amount, name = part.split()
+            given, expected = held.get(ASSETS[name][0], 0), atoms(amount, name)
+            assert given == expected, f"{' '.join(words)}: it is {given} atoms of {name}"
+
+    def _book(self, words: list[str]) -> None:
+        """`bids BTC_USDT 1 @ 100, 2 @ 99`: every level, best first; nothing: it is empty."""
+        sides = self.core.depth(MARKETS[words[1]], 1000)
+        given = [f"{lots_text(q)} @ {price_text(p)}" for p, q in sides[words[0] == "asks"]]
+        assert ", ".join(given) == " ".join(words[2:]), f"{' '.join(words)}: it is {given}"
+
+    VERBS: ClassVar[dict[str, Callable[[Play, list[str]], list[wire.Event] | None]]] = {
+        "deposit": _move,
+        "withdraw": _move,
+        "buy": _order,
+        "sell": _order,
+        "cancel": _cancel,  # USER LABEL, or USER id CLIENT_ID
+        "amend": _amend,  # USER LABEL QUANTITY ASSET @ PRICE
+        "cancel-all": _cancel_all,  # USER [MARKET]
+        "end-session": _end_session,  # USER NUMBER
+        "set": _set,  # MARKET|exchange PARAMETER VALUE
+        "freeze": _freeze,
+        "unfreeze": _freeze,
+        "wait": _wait,  # SECONDS
+        "balance": _balance,  # USER AMOUNT ASSET, ...: available
+        "locked": _balance,
+        "bids": _book,
+        "asks": _book,
+    }
+
+
+def lots(text: str) -> int:
+    """A quantity as the scripts write it, in lots; 0 stands for 0."""
+    return int(Decimal(text) * LOTS_IN_ONE)
+
+
+def ticks(text: str) -> int:
+    """A price as the scripts write it, in ticks."""
+    return int(Decimal(text) * TICKS_IN_ONE)
+
+
+def atoms(text: str, asset: str) -> int:
+    """An amount, in atoms."""
+    return int(Decimal(text) * 10 ** ASSETS[asset][1])
+
+
+def lots_text(quantity: int) -> str:
+    """Lots, as the scripts write them."""
+    return f"{Decimal(quantity) / LOTS_IN_ONE:f}"
+
+
+def price_text(price: int) -> str:
+    """Ticks, as the scripts write them."""
+    return f"{Decimal(price) / TICKS_IN_ONE:f}"
