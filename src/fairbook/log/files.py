@@ -69,7 +69,7 @@ class FileLog:
         Raises LogDamaged, LogLocked, OSError.
         """
         self._disk = Disk() if disk is None else disk
-        self._directory = Path(directory) / DIRECTORY
+        self._directory = Path(directory).absolute() / DIRECTORY
         self._segment_bytes = segment_bytes
         self._read_only = read_only
         self._refusal: str | None = "the log was opened read-only" if read_only else None
@@ -78,9 +78,8 @@ class FileLog:
         self._mark = b""
         self._firsts: list[int] = []  # Of the segments, ascending.
         self._end = Place(0, 0, GENESIS)
-        self._cursor: Place | None = (
-            None  # Where a reader was: saves going through the segment again.
-        )
+        # Where a reader was: saves the next one from going through the segment again.
+        self._cursor: Place | None = None
         self.dropped: Dropped | None = None
         """What a crash had left and opening took away; to be shown to the operator."""
         try:
@@ -179,7 +178,8 @@ class FileLog:
                 disk.sync_directory(path.parent)
         self._lock_fd = lock.hold(data_directory)
         disk.make_directory(directory)
-        # Also if it was there: whoever made it may have been killed before it was durable.
+        # Also if they were there: whoever made them may have been killed before that was durable.
+        disk.sync_directory(data_directory.parent)
         disk.sync_directory(data_directory)
         found = survey(disk, directory)
         if not found.segments:
@@ -225,7 +225,7 @@ class FileLog:
         return segments
 
     def _write(self, fd: int, octets: bytes, size: int) -> None:
-        """Append and sync; the file has `size` bytes then. Raises OSError if any of this is not so."""
+        """Append and sync; the file has `size` bytes then. Raises OSError if that is not so."""
         disk = self._disk
         written = disk.write(fd, octets)
         if written != len(octets):

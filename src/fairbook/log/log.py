@@ -115,5 +115,6 @@ def require_entry(last: Entry, position: int, chain: bytes, found: bytes | None)
         )
     if found != chain:
         raise LogDamaged(
-            f"the log has another history: its chain at position {position} is {found.hex()}, expected {chain.hex()}"
+            f"the log has another history: its chain at position {position} is {found.hex()},"
+            f" expected {chain.hex()}"
         )

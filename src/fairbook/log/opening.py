@@ -63,8 +63,8 @@ class Dropped(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"segment {self.segment}: dropped {self.size_bytes} bytes from offset {self.offset} ({self.reason}),"
-            " an append that was under way at the last stop"
+            f"segment {self.segment}: dropped {self.size_bytes} bytes from offset {self.offset}"
+            f" ({self.reason}), an append that was under way at the last stop"
         )
 
 
@@ -155,6 +155,8 @@ def mend(disk: Disk, directory: Path, found: Survey) -> tuple[Tail, Dropped | No
         if before.last != found.segments[-1].header.before:
             raise _link_damage(found.segments[-2], before.offset, found.segments[-1], before.last)
 
+    # First: the end record must not be durable before the name of the segment that it announces.
+    disk.sync_directory(directory)
     dropped = _cut(disk, directory, reader)
     if before is not None:
         _cut(disk, directory, before)
@@ -168,7 +170,8 @@ def mend(disk: Disk, directory: Path, found: Survey) -> tuple[Tail, Dropped | No
         dropped = dropped or found.torn
     for name in found.asides:
         disk.remove(directory / name)
-    disk.sync_directory(directory)
+    if found.torn is not None or found.asides:
+        disk.sync_directory(directory)
     return Tail(reader.offset, reader.last), dropped
 
 
@@ -201,7 +204,8 @@ def _check_first(segment: Segment, since: int) -> None:
             segment.name,
             0,
             header.first,
-            f"it continues position {header.first - 1}, but nothing is before it: {segment_name(since)} is missing",
+            f"it continues position {header.first - 1}, but nothing is before it:"
+            f" {segment_name(since)} is missing",
         )
 
 
@@ -224,7 +228,8 @@ def _link_fault(
             before.name,
             offset,
             segment.header.first,
-            f"no sound end record before {segment.name}: the segment is cut, grown, changed, or an older copy",
+            f"no sound end record before {segment.name}:"
+            " the segment is cut, grown, changed, or an older copy",
         )
     if end.position < segment.header.first - 1:
         return damaged(
@@ -244,8 +249,9 @@ def _link_damage(before: Segment, offset: int, segment: Segment, last: Entry) ->
         before.name,
         offset,
         last.position + 1,
-        f"it ends with position {last.position}, time {last.time_ns}, chain {last.chain.hex()}; {segment.name} continues"
-        f" position {expected.position}, time {expected.time_ns}, chain {expected.chain.hex()}",
+        f"it ends with position {last.position}, time {last.time_ns}, chain {last.chain.hex()};"
+        f" {segment.name} continues position {expected.position}, time {expected.time_ns},"
+        f" chain {expected.chain.hex()}",
     )
 
 
@@ -274,7 +280,7 @@ def scan_tail(disk: Disk, directory: Path, segment: Segment) -> Reader:
 
 
 def judge_fault(reader: Reader) -> None:
-    """Raise LogDamaged unless the reader's fault, if any, can be an append that was never finished."""
+    """Raise LogDamaged unless the reader's fault, if any, can be an append that never ended."""
     if not reader.fault:
         return
     mark = reader.next_mark()
@@ -284,7 +290,8 @@ def judge_fault(reader: Reader) -> None:
         )
     if reader.limit - reader.offset > RECORD_BYTES_MAX:
         raise reader.damaged(
-            f"{reader.fault}, and {reader.limit - reader.offset} bytes follow: one append writes at most {RECORD_BYTES_MAX}"
+            f"{reader.fault}, and {reader.limit - reader.offset} bytes follow:"
+            f" one append writes at most {RECORD_BYTES_MAX}"
         )
 
 

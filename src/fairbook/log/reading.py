@@ -115,8 +115,9 @@ class Course:
                 name,
                 0,
                 first,
-                f"it continues position {header.first - 1}, chain {header.chain.hex()}; the segment before ends"
-                f" with position {place.last.position}, chain {place.last.chain.hex()}",
+                f"it continues position {header.first - 1}, chain {header.chain.hex()};"
+                f" the segment before ends with position {place.last.position},"
+                f" chain {place.last.chain.hex()}",
             )
         return header
 

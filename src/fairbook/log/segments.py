@@ -225,8 +225,9 @@ class Reader:
     def _end(self, entry: Entry) -> None:
         if entry != self.last:
             raise self.damaged(
-                f"an end record of position {entry.position}, time {entry.time_ns}, chain {entry.chain.hex()},"
-                f" expected {self.last.position}, {self.last.time_ns}, {self.last.chain.hex()}"
+                f"an end record of position {entry.position}, time {entry.time_ns},"
+                f" chain {entry.chain.hex()}, expected {self.last.position},"
+                f" {self.last.time_ns}, {self.last.chain.hex()}"
             )
         self.ended = True
         self.newest = self.offset

@@ -1,0 +1,230 @@
+"""A power cut, a kill or a failing sync at any moment loses nothing that was acknowledged, and
+never keeps the log shut.
+
+The moments l1 to l5 of the log (before the append, written and not synced, torn, synced and not
+told, a new segment whose name is not durable yet) are all steps of the disk here: every step is cut
+at.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from fairbook.log.files import FileLog
+from fairbook.log.log import Entry, LogFailed
+from tests.log.disks import ForgetfulDisk, Image, QuickDisk
+
+SEGMENT_BYTES = 420  # Three or four entries.
+
+
+class Killed(BaseException):
+    """The process ends here; the system goes on."""
+
+
+class Story:
+    """One log on a disk that forgets, what was acknowledged, and what is under way."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        self.root = directory / "disk"
+        self.root.mkdir()
+        self.data = self.root / "exchange"
+        self.disk = ForgetfulDisk()
+        self.chance = Random(seed)
+        self.acked: list[Entry] = []
+        self.under_way: bytes | None = None
+        self.images = 0
+        self._scratch = directory / "image"
+
+    def append(self, log: FileLog, frames: int) -> None:
+        for _ in range(frames):
+            self.under_way = self.chance.randbytes(self.chance.randint(1, 40))
+            self.acked.append(log.append(self.under_way, log.last.time_ns + 3))
+            self.under_way = None
+
+    def check_images(self, *, every_byte: bool) -> None:
+        for image in self.disk.images(self.chance, every_byte=every_byte):
+            self.check(image)
+
+    def check(self, image: Image) -> None:
+        """The log of an image opens, has what was acknowledged, and goes on from there."""
+        self.images += 1
+        self.restore(image)
+        data = self._scratch / "exchange"
+        log = FileLog(data, segment_bytes=SEGMENT_BYTES, disk=QuickDisk())
+        entries = list(log.read(1))
+        assert entries[: len(self.acked)] == self.acked
+        assert [entry.frame for entry in entries[len(self.acked) :]] in ([], [self.under_way])
+        entries += [log.append(bytes(30), 0) for _ in range(4)]
+        log.close()
+        again = FileLog(data, segment_bytes=SEGMENT_BYTES, disk=QuickDisk())
+        assert again.dropped is None
+        assert list(again.read(1)) == entries
+        again.close()
+
+    def restore(self, image: Image) -> Path:
+        """Write an image where it can be opened."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir()
+        for path, octets in sorted(image.items()):
+            target = self._scratch / path.relative_to(self.root)
+            if octets is None:
+                target.mkdir()
+            else:
+                target.write_bytes(octets)
+        return self._scratch
+
+
+def opened(story: Story) -> FileLog:
+    return FileLog(story.data, segment_bytes=SEGMENT_BYTES, disk=story.disk)
+
+
+def test_a_power_cut_at_any_step_and_byte(tmp_path: Path) -> None:
+    """From the first start on, over several segments."""
+    story = Story(tmp_path, seed=11)
+    story.disk.after_step = lambda: story.check_images(every_byte=True)
+    log = opened(story)
+    story.append(log, 12)
+    log.close()
+    assert len(list((story.data / "log").iterdir())) >= 3
+    assert story.images > 1000
+
+
+def test_an_acknowledged_entry_needs_no_orderly_close(tmp_path: Path) -> None:
+    """And what was not acknowledged may be there or not: both happen."""
+    story = Story(tmp_path, seed=12)
+    log = opened(story)
+    story.append(log, 2)
+    found: set[int] = set()
+
+    def count() -> None:
+        for image in story.disk.images(story.chance, every_byte=True):
+            scratch = story.restore(image)
+            with_image = FileLog(scratch / "exchange", disk=QuickDisk())
+            found.add(with_image.last.position)
+            with_image.close()
+
+    story.disk.after_step = count
+    story.append(log, 1)
+    log.close()
+    assert found == {2, 3}
+
+
+def killed_at(story: Story, step: int) -> bool:
+    """Run until the disk has made `step` changes, and end there as kill -9 does. Returns whether it
+    came so far.
+    """
+
+    def kill() -> None:
+        if story.disk.steps == step:
+            raise Killed
+
+    story.disk.after_step = kill
+    log: FileLog | None = None
+    try:
+        log = opened(story)
+        story.append(log, 9)
+    except Killed:
+        return True
+    finally:
+        story.disk.after_step = lambda: None
+        if log is not None:
+            log.close()
+    return False
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_kill_at_any_step_and_then_a_power_cut_at_any_later_step(
+    tmp_path: Path, part: int
+) -> None:
+    """What a restart has read it may have answered with: from then on it must be durable, though
+    nobody had synced it.
+    """
+    step = part + 1
+    while True:
+        directory = tmp_path / str(step)
+        directory.mkdir()
+        story = Story(directory, seed=step)
+        if not killed_at(story, step):
+            break
+        story.disk.after_step = lambda story=story: story.check_images(every_byte=False)  # type: ignore[misc]
+        log = opened(story)
+        entries = list(log.read(1))
+        assert entries[: len(story.acked)] == story.acked
+        assert len(entries) <= len(story.acked) + 1
+        story.acked = entries
+        story.under_way = None
+        story.check_images(every_byte=True)
+        story.append(log, 4)
+        log.close()
+        step += 4
+    assert step > 30
+
+
+@pytest.mark.parametrize("failing", range(1, 28))
+def test_a_sync_that_fails_is_not_tried_again_and_a_restart_sorts_it_out(
+    tmp_path: Path, failing: int
+) -> None:
+    """After the error the system believes its cache is clean, so the restart must write again what
+    it goes on from.
+    """
+    story = Story(tmp_path, seed=failing)
+    story.disk.failing_sync = failing
+    log: FileLog | None = None
+    try:
+        log = opened(story)
+        story.append(log, 20)
+    except (OSError, LogFailed) as problem:
+        assert "Input/output error" in str(problem)
+    else:
+        pytest.fail("more syncs were expected")
+    finally:
+        story.check_images(every_byte=True)
+        syncs = story.disk.syncs
+        if log is not None:
+            with pytest.raises(LogFailed):
+                log.append(b"x", 0)
+            assert list(log.read(1)) == story.acked
+            log.close()
+        assert story.disk.syncs == syncs
+    log = opened(story)
+    entries = list(log.read(1))
+    assert entries[: len(story.acked)] == story.acked
+    story.acked, story.under_way = entries, None
+    story.check_images(every_byte=True)
+    story.disk.after_step = lambda: story.check_images(every_byte=False)
+    story.append(log, 5)
+    log.close()
+
+
+def test_a_power_cut_in_the_middle_of_mending(tmp_path: Path) -> None:
+    """Whatever a cut left, a second cut while that is being mended loses no more."""
+    story = Story(tmp_path, seed=13)
+    left: list[tuple[Image, list[Entry], bytes | None]] = []
+
+    def collect() -> None:
+        sample = list(story.disk.images(story.chance, every_byte=False))
+        left.extend((image, story.acked.copy(), story.under_way) for image in sample)
+
+    story.disk.after_step = collect
+    log = opened(story)
+    story.append(log, 8)
+    log.close()
+    for number, (image, acked, under_way) in enumerate(left):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        second = Story(directory, seed=number)
+        second.acked, second.under_way = acked, under_way
+        for path, octets in sorted(image.items()):
+            target = second.root / path.relative_to(story.root)
+            if octets is None:
+                target.mkdir()
+            else:
+                target.write_bytes(octets)
+        second.disk.adopt(second.root)
+        second.disk.after_step = lambda second=second: second.check_images(every_byte=False)  # type: ignore[misc]
+        opened(second).close()
+    assert len(left) > 60
