@@ -74,18 +74,18 @@ def test_answers_are_a_commands_own_events_in_the_order_of_submission() -> None:
     async def story() -> None:
         log = MemoryLog()
         way_in = sequencer(log)
-        done: list[int] = []
-        futures = []
+        done: list[asyncio.Future[Answer]] = []
+        futures: list[asyncio.Future[Answer]] = []
         for number, command in enumerate(commands):
             future = way_in.submit(command)
-            future.add_done_callback(lambda _, number=number: done.append(number))
+            future.add_done_callback(done.append)
             futures.append(future)
             if number % 7 == 0:
                 await asyncio.sleep(0)
         answers = await asyncio.gather(*futures)
         await way_in.stop()
 
-        assert done == list(range(len(commands)))
+        assert done == futures
         assert b"".join(entry.frame for entry in log.entries) == b"".join(commands)
         assert len(log.entries) > 1
         again = Runner(Exchange())
