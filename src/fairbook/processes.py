@@ -215,12 +215,16 @@ def _tell_start(directory: Path, log: FileLog, engine: Engine) -> None:
 
 def _tell_ready(http_url: str, file: Path) -> None:
     logger.info("ready", http=http_url)
-    print(
+    text = (
         f"Fairbook is ready: {http_url}\n"
         f"  keys and tokens of demo1 and demo2: {file.resolve()}\n"
-        "  Ctrl-C ends it.",
-        flush=True,
+        "  Ctrl-C ends it."
     )
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever wanted to read this has gone; the exchange goes on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _configure_logs(json_logs: bool | None) -> None:

@@ -1,0 +1,413 @@
+"""`fairbook up` as its users meet it: a process, a directory, an open port."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
+
+from fairbook.cli import main
+
+WAIT_S = 30
+
+
+class Up:
+    """One `fairbook up` process that has said it is ready."""
+
+    def __init__(self, directory: Path, *, environ: dict[str, str] | None = None) -> None:
+        self.directory = directory
+        self.process = start(directory, environ=environ)
+        assert self.process.stdout is not None
+        self.said = self.process.stdout.readline()
+        if not self.said.startswith("Fairbook is ready"):
+            self.process.kill()
+            raise AssertionError(f"not ready: {self.process.communicate()}")
+        self.demo: dict[str, Any] = json.loads((directory / "demo.json").read_text())
+        self.address: str = self.demo["http"].removeprefix("http://")
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: dict[str, str | int] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        """One request on a connection of its own; the answer parsed, if it is JSON."""
+        connection = http.client.HTTPConnection(self.address, timeout=WAIT_S)
+        try:
+            content = None if body is None else json.dumps(body)
+            kind = {} if body is None else {"Content-Type": "application/json"}
+            connection.request(method, path, content, kind | (headers or {}))
+            reply = connection.getresponse()
+            text = reply.read().decode()
+            is_json = "json" in (reply.getheader("content-type") or "")
+            return reply.status, json.loads(text) if is_json else text
+        finally:
+            connection.close()
+
+    def by_token(self, name: str = "demo1") -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.demo['accounts'][name]['token']}"}
+
+    def by_signature(
+        self, instruction: str, fields: dict[str, str | int], name: str = "demo1"
+    ) -> dict[str, str]:
+        """The headers that sign `fields`, as the public contract has it."""
+        account = self.demo["accounts"][name]
+        _, secret = crypto_sign_seed_keypair(base64.b64decode(account["apiSecret"]))
+        pairs = "".join(f"&{key}={value}" for key, value in sorted(fields.items()))
+        at_ms = str(time.time_ns() // 1_000_000)
+        text = f"instruction={instruction}{pairs}&timestamp={at_ms}&window=5000"
+        signature = crypto_sign(text.encode(), secret)[:64]
+        return {
+            "X-API-Key": account["apiKey"],
+            "X-Signature": base64.b64encode(signature).decode(),
+            "X-Timestamp": at_ms,
+            "X-Window": "5000",
+        }
+
+    def place(self, client_id: int, price: str = "100") -> tuple[int, Any]:
+        """A bid for SOL far below the ladder."""
+        order = limit_order(client_id, price)
+        return self.call("POST", "/api/v1/order", body=order, headers=self.by_token())
+
+    def open_client_ids(self) -> list[int]:
+        """Of demo1's open orders."""
+        status, orders = self.call("GET", "/api/v1/orders", headers=self.by_token())
+        assert status == 200
+        return sorted(order["clientId"] for order in orders)
+
+    def terminate(self) -> tuple[int, str]:
+        """SIGTERM; exit code and stderr."""
+        self.process.terminate()
+        _, said = self.process.communicate(timeout=WAIT_S)
+        return self.process.returncode, said
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=WAIT_S)
+
+
+def limit_order(client_id: int, price: str = "100") -> dict[str, str | int]:
+    return {
+        "symbol": "SOL_USDC",
+        "side": "Bid",
+        "orderType": "Limit",
+        "price": price,
+        "quantity": "1.5",
+        "clientId": client_id,
+    }
+
+
+def start(
+    directory: Path, *, port: int = 0, environ: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "fairbook", "up"]
+    return subprocess.Popen(
+        [*command, "--data", str(directory), "--http-port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": "src"} | (environ or {}),
+    )
+
+
+class Starter(Protocol):
+    def __call__(self, **environ: str) -> Up: ...
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Starter]:
+    """Start `up` on one directory; whatever still runs at the end is killed."""
+    started: list[Up] = []
+
+    def start_one(**environ: str) -> Up:
+        started.append(Up(tmp_path / "kept", environ=environ))
+        return started[-1]
+
+    yield start_one
+    for one in started:
+        if one.process.poll() is None:
+            one.kill()
+
+
+def test_it_is_ready_when_it_says_so(up: Starter) -> None:
+    """Then, and with the addresses and keys that the command line contract names."""
+    exchange = up()
+    assert exchange.demo["http"] in exchange.said
+    assert exchange.call("GET", "/api/v1/ping") == (200, "pong")
+    assert set(exchange.demo) == {"http", "ws", "accounts"}
+    assert set(exchange.demo["accounts"]) == {"demo1", "demo2"}
+    for account in exchange.demo["accounts"].values():
+        assert set(account) == {"apiKey", "apiSecret", "token"}
+        assert len(base64.b64decode(account["apiSecret"], validate=True)) == 32
+    status, markets = exchange.call("GET", "/api/v1/markets")
+    assert status == 200
+    assert {market["symbol"]: market["filters"]["price"]["tickSize"] for market in markets} == {
+        "SOL_USDC": "0.01",
+        "BTC_USDC": "0.1",
+        "ETH_USDC": "0.01",
+    }
+    assert [market["orderBookState"] for market in markets] == ["Open"] * 3
+
+
+def test_orders_by_token_and_by_signature(up: Starter) -> None:
+    """Both ways of saying who one is; a first market order fills."""
+    exchange = up()
+    status, placed = exchange.place(1)
+    assert (status, placed["status"], placed["clientId"]) == (200, "New", 1)
+
+    market_order: dict[str, str | int] = {
+        "symbol": "BTC_USDC",
+        "side": "Ask",
+        "orderType": "Market",
+        "quantity": "0.3",
+    }
+    headers = exchange.by_signature("orderExecute", market_order, "demo2")
+    status, filled = exchange.call("POST", "/api/v1/order", body=market_order, headers=headers)
+    assert (status, filled["status"], filled["executedQuantity"]) == (200, "Filled", "0.3")
+
+    headers = exchange.by_signature("balanceQuery", {}, "demo2")
+    status, balances = exchange.call("GET", "/api/v1/capital", headers=headers)
+    assert (status, balances["BTC"]["available"]) == (200, "999.7")
+
+    forged = exchange.by_signature("orderExecute", market_order, "demo2") | {
+        "X-API-Key": exchange.demo["accounts"]["demo1"]["apiKey"]
+    }
+    status, refused = exchange.call("POST", "/api/v1/order", body=market_order, headers=forged)
+    assert (status, refused["code"]) == (401, "INVALID_SIGNATURE")
+
+
+def test_an_orderly_stop_keeps_everything(up: Starter, capsys: pytest.CaptureFixture[str]) -> None:
+    """SIGTERM: exit 0, a snapshot; the next start goes on with the same orders, keys and tokens."""
+    exchange = up()
+    for client_id in (1, 2, 3):
+        assert exchange.place(client_id)[0] == 200
+    code, said = exchange.terminate()
+    assert code == 0, said
+    assert len(list((exchange.directory / "snapshots").glob("*.snapshot"))) == 1
+
+    again = up()
+    assert again.open_client_ids() == [1, 2, 3]
+    assert again.demo["accounts"] == exchange.demo["accounts"]
+    status, repeated = again.place(2)
+    assert (status, repeated["clientId"]) == (200, 2)
+    assert again.open_client_ids() == [1, 2, 3]
+    code, said = again.terminate()
+    assert code == 0
+    recovered = next(line for line in said.splitlines() if "recovered" in line)
+    assert json.loads(recovered)["replayed"] == 0
+
+    assert main(["verify", str(exchange.directory)]) == 0
+    assert "digest" in capsys.readouterr().out
+
+
+def test_a_crash_loses_nothing_acknowledged(up: Starter) -> None:
+    """kill -9 right after the answer, several times; `verify` agrees, also while it runs."""
+    exchange = up()
+    assert main(["verify", str(exchange.directory)]) == 0
+    for turn in range(3):
+        assert exchange.place(turn)[0] == 200
+        exchange.kill()
+        exchange = up()
+        assert exchange.open_client_ids() == list(range(turn + 1))
+    assert main(["verify", str(exchange.directory)]) == 0
+
+
+def test_a_first_start_that_is_killed_early_is_completed_later(tmp_path: Path) -> None:
+    """Killed at moments spread over the first start; then it comes up whole."""
+    for step in range(5):
+        process = start(tmp_path / "kept")
+        time.sleep(0.15 + 0.05 * step)
+        process.kill()
+        process.communicate()
+    exchange = Up(tmp_path / "kept")
+    try:
+        status, balances = exchange.call("GET", "/api/v1/capital", headers=exchange.by_token())
+        assert (status, balances["SOL"]["available"]) == (200, "100000")
+        status, depth = exchange.call("GET", "/api/v1/depth?symbol=SOL_USDC")
+        assert (status, len(depth["bids"]), len(depth["asks"])) == (200, 10, 10)
+    finally:
+        exchange.kill()
+
+
+def test_requests_under_way_are_answered_before_it_stops(up: Starter) -> None:
+    """On a connection that stays open: every order is answered, or refused as not taken."""
+    exchange = up()
+    connection = http.client.HTTPConnection(exchange.address, timeout=WAIT_S)
+    acknowledged = []
+    exchange_stopped = False
+    for client_id in range(2_000):
+        if client_id == 20:
+            exchange.process.terminate()
+        try:
+            connection.request(
+                "POST",
+                "/api/v1/order",
+                json.dumps(limit_order(client_id)),
+                {"Content-Type": "application/json"} | exchange.by_token(),
+            )
+            reply = connection.getresponse()
+            text = reply.read()
+        except (ConnectionError, http.client.HTTPException):
+            exchange_stopped = True
+            break
+        if reply.status == 200:
+            acknowledged.append(client_id)
+        else:
+            assert (reply.status, json.loads(text)["code"]) == (503, "MAINTENANCE")
+    connection.close()
+    assert exchange_stopped
+    assert len(acknowledged) >= 20
+    exchange.process.communicate(timeout=WAIT_S)
+    assert exchange.process.returncode == 0
+
+    open_after = up().open_client_ids()
+    assert set(acknowledged) <= set(open_after)
+    # The last one may have been logged without an answer, as the connection went away.
+    assert len(open_after) <= len(acknowledged) + 1
+
+
+def test_a_second_exchange_on_the_same_directory_is_refused(up: Starter) -> None:
+    """In one line that names the other; the first goes on."""
+    exchange = up()
+    second = start(exchange.directory)
+    out, said = second.communicate(timeout=WAIT_S)
+    assert (second.returncode, out) == (1, "")
+    (line,) = said.splitlines()
+    assert f"process {exchange.process.pid}" in line
+    assert exchange.call("GET", "/api/v1/ping") == (200, "pong")
+    assert json.loads((exchange.directory / "demo.json").read_text()) == exchange.demo
+
+
+def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
+    """In one line, before anything is made."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start(tmp_path / "kept", port=port)
+        out, said = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, out) == (1, "")
+    (line,) = said.splitlines()
+    assert f"port {port}" in line
+    assert "in use" in line
+    assert not (tmp_path / "kept").exists()
+
+
+def damage_log(directory: Path) -> None:
+    (segment,) = (directory / "log").glob("*.log")
+    octets = bytearray(segment.read_bytes())
+    octets[300] ^= 1  # In the first record: the last one could have been torn in a crash.
+    segment.write_bytes(octets)
+
+
+def damage_accounts(directory: Path) -> None:
+    (directory / "accounts.db-wal").unlink(missing_ok=True)
+    (directory / "accounts.db").write_bytes(b"nothing that a database would be" * 200)
+
+
+def remove_log(directory: Path) -> None:
+    for segment in (directory / "log").glob("*.log"):
+        segment.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (damage_log, "00000000000000000001.log"),
+        (damage_accounts, "accounts.db"),
+        (remove_log, "acknowledged"),
+    ],
+)
+def test_a_damaged_directory_is_refused(
+    up: Starter, damage: Callable[[Path], None], named: str
+) -> None:
+    """In one line that says what is wrong; never a start with another state."""
+    exchange = up()
+    assert exchange.terminate()[0] == 0
+    damage(exchange.directory)
+    process = start(exchange.directory)
+    out, said = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, out) == (1, "")
+    assert named in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_a_log_that_fails_ends_the_process(up: Starter) -> None:
+    """When the log's file goes away under it: no order is acknowledged, one line says why."""
+    exchange = up()
+    (segment,) = (exchange.directory / "log").glob("*.log")
+    segment.rename(segment.with_suffix(".moved"))
+    segment.with_suffix(".moved").unlink()
+    status, answer = exchange.place(1)
+    assert (status, answer["code"]) in {(504, "TIMEOUT"), (503, "MAINTENANCE")}
+    _, said = exchange.process.communicate(timeout=WAIT_S)
+    assert exchange.process.returncode == 1
+    assert "deleted or replaced" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_a_signal_before_it_is_ready_ends_it_at_once(tmp_path: Path) -> None:
+    """Nothing was promised yet: exit 0, or the signal's own end if it came before Python was up."""
+    for step in range(4):
+        process = start(tmp_path / "kept")
+        time.sleep(0.1 + 0.05 * step)
+        process.terminate()
+        _, said = process.communicate(timeout=WAIT_S)
+        assert process.returncode in (0, -signal.SIGTERM)
+        assert "Traceback" not in said
+
+
+def test_a_second_signal_ends_it_at_once(up: Starter) -> None:
+    """While it drains a request that never ends; what was acknowledged is there."""
+    exchange = up(FAIRBOOK_DRAIN_MAX_S="60")
+    assert exchange.place(1)[0] == 200
+    host, _, port = exchange.address.partition(":")
+    with socket.create_connection((host, int(port))) as slow:
+        quick = "GET /api/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n"
+        endless = "POST /api/v1/order HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
+        slow.sendall((quick + endless).encode())
+        # They came in one piece: once the first is answered, the other is under way.
+        replied = b""
+        while not replied.endswith(b"pong"):
+            replied += slow.recv(4096)
+        exchange.process.terminate()
+        with pytest.raises(subprocess.TimeoutExpired):
+            exchange.process.wait(timeout=0.3)
+        exchange.process.send_signal(signal.SIGINT)
+        exchange.process.communicate(timeout=WAIT_S)
+    # On a machine so busy that both came at once, Python sees the lower number first.
+    assert exchange.process.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    assert up().open_client_ids() == [1]
+
+
+def test_limits_can_be_set(up: Starter) -> None:
+    """The demo's are generous; the environment may say less."""
+    exchange = up(FAIRBOOK_ADDRESS_PER_MINUTE="1", FAIRBOOK_ADDRESS_BURST="2")
+    statuses = [exchange.call("GET", "/api/v1/ping")[0] for _ in range(4)]
+    assert statuses == [200, 200, 429, 429]
+
+
+def test_it_goes_on_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """As with `fairbook up | head`: a closed pipe is no reason to stop trading."""
+    process = start(tmp_path / "kept")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    while "ready" not in process.stderr.readline():
+        assert process.poll() is None
+    process.terminate()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=WAIT_S) == 0, said
