@@ -473,16 +473,16 @@ class Exchange:
     def depth(
         self, market: int, levels_max: int
     ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """(bids, asks) as (price, lots), best first."""
+        """(bids, asks) as (price, lots), best first; `levels_max` of at least 1."""
         book = self.registry.books[market]
         return levels(book.bids, levels_max), levels(book.asks, levels_max)
 
     def sessions(self) -> list[tuple[int, int]]:
         """(account, session) of every session that has open orders, in order."""
-        found: set[tuple[int, int]] = set()
+        found: dict[tuple[int, int], int] = {}
         for order in self.matcher.slots.orders:
             if order is not None and order.session_tif & LOW != 0:
-                found.add((order.who & LOW, order.session_tif & LOW))
+                found[(order.who & LOW, order.session_tif & LOW)] = 1
         return sorted(found)
 
 
