@@ -381,7 +381,9 @@ def test_a_second_signal_ends_it_at_once(up: Starter) -> None:
         # They came in one piece: once the first is answered, the other is under way.
         replied = b""
         while not replied.endswith(b"pong"):
-            replied += slow.recv(4096)
+            part = slow.recv(4096)
+            assert part, replied
+            replied += part
         exchange.process.terminate()
         with pytest.raises(subprocess.TimeoutExpired):
             exchange.process.wait(timeout=0.3)
