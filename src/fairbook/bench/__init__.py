@@ -1,0 +1,1 @@
+"""Measurements that ship with the exchange; `./dev bench NAME` runs one."""

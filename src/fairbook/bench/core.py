@@ -1,0 +1,218 @@
+"""`./dev bench core`: the core against a bare one, in one run.
+
+How it works: both cores get the same flow (flows.py), each run in a process of its own
+(core_run.py), in alternation; a ratio is taken within each round, and the median of the rounds is
+reported. The bare core is a single file `core_mypyc.py`, given with `--against`; it is compiled
+with mypyc into a temporary folder. Without it only our own figures are reported.
+
+Always true: nothing is durable here, there is no JSON and no network: records in, records out.
+
+Not here: the whole path of an order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fairbook.bench.core_run import Result, Task
+from fairbook.bench.flows import MIXES, Flow, generate
+
+COMPILED, INTERPRETED = "compiled", "interpreted"
+BATCHES: Final = (256, 1)
+TARGETS: Final = {  # docs/performance.md; stated for w1 in batches of 256
+    (COMPILED, "w1", 256, False): 0.8,
+    (COMPILED, "w1", 256, True): 0.5,
+    (INTERPRETED, "w1", 256, False): 0.3,
+    (INTERPRETED, "w1", 256, True): 0.3,
+}
+BYTES_TARGET: Final = 280
+INTERPRETED_SHARE: Final = 8  # an interpreted run gets one eighth of the commands
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table."""
+
+    core: str
+    mix: str
+    batch: int
+    with_ids: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A measured case. Rates in commands/s, medians; `ratio` is ours to the bare core's."""
+
+    case: Case
+    rate: float
+    bare_rate: float | None
+    ratio: float | None
+    lowest: float | None
+    highest: float | None
+
+
+class Bench:
+    """Holds the flows on disk and starts the runs."""
+
+    def __init__(self, folder: Path, *, against: Path | None, count: int, seed: int) -> None:
+        self.folder = folder
+        self.flows: dict[tuple[str, str], Flow] = {}
+        self.bare: dict[str, Path] = {}
+        for core, commands in ((COMPILED, count), (INTERPRETED, count // INTERPRETED_SHARE)):
+            for name, mix in MIXES.items():
+                flow = generate(mix, seed=seed, count=commands)
+                self.flows[core, name] = flow
+                for part in ("setup", "steps", "steps_with_ids", "bare_setup", "bare_steps"):
+                    self._path(core, name, part).write_bytes(getattr(flow, part))
+        if against is not None:
+            self.bare = {COMPILED: compile_bare(against, folder), INTERPRETED: against.parent}
+
+    def _path(self, core: str, mix: str, part: str) -> Path:
+        return self.folder / f"{core}-{mix}-{part}"
+
+    def run(self, case: Case, dialect: str, *, orders: int = 0) -> Result:
+        """Start one run and wait for it. Raises SystemExit if the wrong kind of core was loaded."""
+        is_bare = dialect == "bare"
+        steps = "bare_steps" if is_bare else "steps_with_ids" if case.with_ids else "steps"
+        task = Task(
+            dialect=dialect,
+            setup=str(self._path(case.core, case.mix, "bare_setup" if is_bare else "setup")),
+            steps=str(self._path(case.core, case.mix, steps)),
+            batch=case.batch,
+            bare_folder=str(self.bare[case.core]) if is_bare else "",
+            orders=orders,
+        )
+        environment = dict(os.environ, PYTHONHASHSEED="0")
+        environment.pop("FAIRBOOK_CORE", None)
+        if case.core == INTERPRETED:
+            environment["FAIRBOOK_CORE"] = "interpreted"
+        done = subprocess.run(
+            [sys.executable, "-m", "fairbook.bench.core_run", json.dumps(task._asdict())],
+            env=environment,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        result = Result(**json.loads(done.stdout))
+        if result.compiled != (case.core == COMPILED):
+            kind = COMPILED if result.compiled else INTERPRETED
+            raise SystemExit(f"the {dialect} core is {kind}; this row needs the {case.core} one")
+        return result
+
+    def measure(self, case: Case, rounds: int) -> Row:
+        """Run ours and the bare core in alternation."""
+        rates: list[float] = []
+        bare_rates: list[float] = []
+        for _ in range(rounds):
+            if self.bare:
+                bare = self.run(case, "bare")
+                bare_rates.append(bare.commands / bare.seconds)
+            ours = self.run(case, "fairbook")
+            rates.append(ours.commands / ours.seconds)
+        ratios = [ours / bare for ours, bare in zip(rates, bare_rates, strict=False)]
+        return Row(
+            case=case,
+            rate=statistics.median(rates),
+            bare_rate=statistics.median(bare_rates) if bare_rates else None,
+            ratio=statistics.median(ratios) if ratios else None,
+            lowest=min(ratios, default=None),
+            highest=max(ratios, default=None),
+        )
+
+    def bytes_per_order(self, dialect: str, orders: int) -> float:
+        """Resident memory per resting order of the compiled core."""
+        case = Case(core=COMPILED, mix="w1", batch=256, with_ids=False)
+        return self.run(case, dialect, orders=orders).resident_bytes / orders
+
+
+def compile_bare(source: Path, folder: Path) -> Path:
+    """Compile the bare core into a folder of its own; return that folder."""
+    build = folder / "bare"
+    build.mkdir()
+    shutil.copy(source, build / "core_mypyc.py")
+    command = [sys.executable, "-m", "mypyc", "core_mypyc.py"]
+    done = subprocess.run(command, cwd=build, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"mypyc could not compile {source}:\n{done.stdout}{done.stderr}")
+    return build
+
+
+def cases(*, interpreted: bool) -> Iterator[Case]:
+    """Every row of the table, the ones with a target first."""
+    for core in (COMPILED, INTERPRETED) if interpreted else (COMPILED,):
+        for mix in MIXES:
+            for batch in BATCHES:
+                for with_ids in (False, True):
+                    yield Case(core=core, mix=mix, batch=batch, with_ids=with_ids)
+
+
+def line(row: Row) -> str:
+    """One row as Markdown."""
+    case = row.case
+    ids = "yes" if case.with_ids else "no"
+    target = TARGETS.get((case.core, case.mix, case.batch, case.with_ids))
+    wish = f">= {target}" if target else "-"
+    head = f"| {case.core} | {case.mix} | {case.batch} | {ids} | {row.rate / 1e6:.2f} M"
+    if row.ratio is None or row.bare_rate is None:
+        return f"{head} | - | - | - | {wish} |"
+    span = f"{row.lowest:.2f}-{row.highest:.2f}"
+    return f"{head} | {row.bare_rate / 1e6:.2f} M | {row.ratio:.2f} | {span} | {wish} |"
+
+
+def machine() -> str:
+    """What this was measured on, in a few words."""
+    cores = os.cpu_count()
+    python = platform.python_version()
+    return f"{platform.system()} {platform.machine()}, {cores} cores, Python {python}"
+
+
+def report(bench: Bench, arguments: argparse.Namespace) -> Iterator[str]:
+    """The lines of docs/performance.md's section on the core, as they are measured."""
+    yield f"Machine: {machine()}. Seed {arguments.seed}, {arguments.count:,} commands a run"
+    yield f"(interpreted: an eighth of that), {arguments.rounds} rounds, CPU time, nothing durable."
+    for (core, name), flow in bench.flows.items():
+        if core == COMPILED:
+            yield f"Mix {name}: {flow.fills / flow.count:.2f} fills a command."
+    yield ""
+    yield "| core | mix | batch | client ids | commands/s | bare core | ratio | range | target |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for case in cases(interpreted=not arguments.compiled_only):
+        yield line(bench.measure(case, arguments.rounds))
+    yield ""
+    for dialect, name in (("fairbook", "our core"), ("bare", "bare core")):
+        if dialect == "fairbook" or bench.bare:
+            size = bench.bytes_per_order(dialect, arguments.orders)
+            wish = f" (target <= {BYTES_TARGET})" if dialect == "fairbook" else ""
+            yield f"Bytes per resting order, {name}: {size:.0f}{wish}, {arguments.orders:,} orders."
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(prog="bench core", description=__doc__.split("\n")[0])
+    parser.add_argument("--against", type=Path, help="a bare core's core_mypyc.py, to compare with")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=200_000, help="commands a run")
+    parser.add_argument("--orders", type=int, default=200_000, help="resting ones, for memory")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--compiled-only", action="store_true")
+    arguments = parser.parse_args()
+    against = arguments.against.resolve() if arguments.against else None
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), against=against, count=arguments.count, seed=arguments.seed)
+        for text in report(bench, arguments):
+            print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Unmodified public clients trade against real processes; each lives in an environment of its own.
+
+What they do stands in ccxt_*.py and bpx_scenarios.py, which their own interpreters run; here is
+which exchange they meet. `./dev test --all` installs them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nacl.bindings import crypto_sign_seed_keypair
+
+from fairbook.accounts.access import READ
+from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.core import records
+from fairbook.log.files import FileLog
+from fairbook.processes import ACCOUNTS_NAME
+from tests.e2e.venue import Venue
+
+pytestmark = pytest.mark.clients
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
+SECONDS_MAX = 180
+ORDERS_MAX = 5
+PRICE_MAX_TICKS = 100_000  # 1,000 USDC
+QUANTITY_MAX_LOTS = 1_000_000  # 10,000 SOL
+SOL_USDC, ETH_USDC = 1, 3
+READER_SEED = bytes(range(32))
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest) -> str:
+    """The client under test."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    """The exchange as `fairbook up` makes it."""
+    with Venue(tmp_path_factory.mktemp("demo")) as venue:
+        yield venue
+
+
+@pytest.fixture(scope="module")
+def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    """With low limits, a frozen account, a market that takes cancels only, and a read-only key."""
+    with Venue(tmp_path_factory.mktemp("restricted")) as venue:
+        venue.stop()
+        decree(
+            venue,
+            records.set_exchange(parameter=records.ORDERS_MAX, value=ORDERS_MAX),
+            records.set_account(account=account_of(venue, "demo2"), parameter=1, value=1),
+            market(SOL_USDC, records.PRICE_MAX, PRICE_MAX_TICKS),
+            market(SOL_USDC, records.QUANTITY_MAX, QUANTITY_MAX_LOTS),
+            market(ETH_USDC, records.STATE, records.ONLY_CANCEL),
+        )
+        add_reader(venue)
+        venue.start()
+        yield venue
+
+
+@pytest.fixture(scope="module")
+def paused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    """The whole exchange takes cancels only."""
+    with Venue(tmp_path_factory.mktemp("paused")) as venue:
+        venue.stop()
+        state = records.EXCHANGE_CANCEL_ONLY
+        decree(venue, records.set_exchange(parameter=records.STATE, value=state))
+        venue.start()
+        yield venue
+
+
+def market(number: int, parameter: int, value: int) -> bytes:
+    """SET_MARKET."""
+    return records.set_market(market=number, parameter=parameter, value=value)
+
+
+def decree(venue: Venue, *commands: bytes) -> None:
+    """Write commands of the house into the log of an exchange that is not running."""
+    log = FileLog(venue.folder)
+    try:
+        log.append(b"".join(commands), time.time_ns())
+    finally:
+        log.close()
+
+
+def account_of(venue: Venue, name: str) -> int:
+    """The account number of a demo account."""
+    accounts = SqliteAccounts(venue.folder / ACCOUNTS_NAME)
+    try:
+        access = accounts.by_token(venue.demo(name)["token"])
+        assert access is not None
+        return access.account
+    finally:
+        accounts.close()
+
+
+def add_reader(venue: Venue) -> None:
+    """Register a key of demo1 that may only read."""
+    account = account_of(venue, "demo1")
+    accounts = SqliteAccounts(venue.folder / ACCOUNTS_NAME)
+    try:
+        public_key = crypto_sign_seed_keypair(READER_SEED)[0]
+        accounts.add_key(account=account, public_key=public_key, label="reader", permissions=READ)
+    finally:
+        accounts.close()
+
+
+def play(venue: Venue, python: Path, client: str, scenario: str, **extra: Any) -> None:
+    """Run one scenario; its output is shown if a step of it failed."""
+    told = json.loads(venue.demo_path.read_bytes()) | extra
+    reader = crypto_sign_seed_keypair(READER_SEED)[0]
+    told["accounts"]["reader"] = {
+        "apiKey": base64.b64encode(reader).decode(),
+        "apiSecret": base64.b64encode(READER_SEED).decode(),
+    }
+    path = venue.folder / "venue.json"
+    path.write_text(json.dumps(told), encoding="utf-8")
+    done = subprocess.run(
+        [str(python), "-m", script(client, scenario), scenario, str(path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+    if done.returncode:
+        pytest.fail(f"{client}, {scenario}:\n{done.stdout}", pytrace=False)
+
+
+def script(client: str, scenario: str) -> str:
+    """The module that plays a client's scenario."""
+    if client.startswith("bpx"):
+        return "tests.clients.bpx_scenarios"
+    return "tests.clients.ccxt_trade" if scenario == "trade" else "tests.clients.ccxt_refusals"
+
+
+PythonOf = Callable[[str], Path]
+
+
+@pytest.mark.parametrize("scenario", ["trade", "errors"])
+def test_demo(demo: Venue, client_python: PythonOf, client: str, scenario: str) -> None:
+    """Everything that a trader does, and everything that is refused."""
+    play(demo, client_python(client), client, scenario)
+
+
+def test_restricted(restricted: Venue, client_python: PythonOf, client: str) -> None:
+    """What an operator forbids."""
+    play(
+        restricted,
+        client_python(client),
+        client,
+        "restricted",
+        orders_max=ORDERS_MAX,
+        price_max=PRICE_MAX_TICKS // 100,
+        quantity_max=QUANTITY_MAX_LOTS // 100,
+    )
+
+
+def test_paused(paused: Venue, client_python: PythonOf, client: str) -> None:
+    """Nothing but cancels."""
+    play(paused, client_python(client), client, "paused")
+
+
+def test_rate(tmp_path: Path, client_python: PythonOf, client: str) -> None:
+    """An account that may do little."""
+    with Venue(tmp_path, FAIRBOOK_ACCOUNT_PER_MINUTE="60", FAIRBOOK_ACCOUNT_BURST="10") as venue:
+        play(venue, client_python(client), client, "rate", requests=40)
+
+
+def test_late(tmp_path: Path, client_python: PythonOf, client: str) -> None:
+    """A deadline that no answer keeps."""
+    with Venue(tmp_path, FAIRBOOK_DEADLINE_S="0") as venue:
+        play(venue, client_python(client), client, "late")

@@ -1,0 +1,206 @@
+"""kill -9 of the exchange at random moments under load, again and again, in one folder.
+
+`python -m tests.crash.campaign [--rounds 50] [--seed 1]` runs it by hand; test_kill.py in CI.
+
+How it works: a round is: traders trade; the process is killed; sometimes it is killed again while
+it starts; it starts; everything that was sent without an answer is sent again, and some of what was
+answered; then its answers are compared with the log, read by an independent replay from genesis.
+Every `STOP_EVERY` rounds it is stopped gracefully instead, and the snapshot that it leaves is
+compared.
+
+Always true: a seed gives the same orders and the same delays. Where a delay falls in the exchange's
+own work differs from run to run, which is why there are many rounds.
+
+Not here: damage to the log's files (tests/log), power loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from pathlib import Path
+
+from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.engine.snapshots import Snapshots
+from fairbook.processes import ACCOUNTS_NAME
+from tests.crash.audit import Audit, told_balances, told_orders
+from tests.crash.load import Journal, Placement, Trader
+from tests.e2e.rest import Reply, Rest, Unknown
+from tests.e2e.venue import Venue
+
+ACCOUNTS = ("demo1", "demo2")
+TRADERS_PER_ACCOUNT = 2
+SHORTEST_S, LONGEST_S = 0.05, 1.2  # of trading before the kill
+START_S = 0.6  # within this much of a start falls a kill during it
+START_KILLS_MAX = 3
+STOP_EVERY = 5
+ASKED_AGAIN = 20  # newest answered placements of each trader; far fewer than are remembered
+
+
+class Campaign:
+    """One exchange and its history of crashes."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.seed = seed
+        self.chance = random.Random(f"campaign {seed}")
+        self.venue = Venue(folder)
+        self.audit = Audit(folder)
+        self.accounts: dict[str, int] = {}
+        self.round = 0
+        self.traders = 0
+        self.counted = {"orders": 0, "unknown": 0, "kills": 0, "stops": 0}
+
+    def run(self, rounds: int) -> None:
+        """Set up, with kills during the very first start as well; then `rounds` rounds."""
+        try:
+            self._kill_while_starting(START_KILLS_MAX)
+            self.venue.start()
+            self._learn_accounts()
+            for self.round in range(1, rounds + 1):
+                try:
+                    self._run_round()
+                except AssertionError as error:
+                    error.add_note(f"seed {self.seed}, round {self.round}")
+                    raise
+            self._stop_and_compare()
+            self._compare_with_genesis()
+        finally:
+            self.venue.kill()
+
+    def _learn_accounts(self) -> None:
+        store = SqliteAccounts(self.venue.folder / ACCOUNTS_NAME)
+        try:
+            for name in ACCOUNTS:
+                access = store.by_token(self.venue.demo(name)["token"])
+                assert access is not None
+                self.accounts[name] = access.account
+        finally:
+            store.close()
+
+    def _run_round(self) -> None:
+        traders = [self._trader(name) for name in ACCOUNTS for _ in range(TRADERS_PER_ACCOUNT)]
+        for trader in traders:
+            trader.start()
+        time.sleep(self.chance.uniform(SHORTEST_S, LONGEST_S))
+        if self.round % STOP_EVERY == 0:
+            self._stop_and_compare()
+        else:
+            self.venue.kill()
+            self.counted["kills"] += 1
+        for trader in traders:
+            trader.join()
+        if self.chance.random() < 0.4:
+            self._kill_while_starting(self.chance.randint(1, START_KILLS_MAX))
+        self.venue.start()
+        for trader in traders:
+            self._ask_again(trader.journal, trader.account)
+        self._compare_answers([(each.journal, each.account) for each in traders])
+
+    def _trader(self, account: str) -> Trader:
+        self.traders += 1
+        return Trader(
+            port=self.venue.http_port,
+            account=account,
+            token=self.venue.demo(account)["token"],
+            number=self.traders,
+            seed=f"{self.seed}/{self.traders}",
+        )
+
+    def _kill_while_starting(self, times: int) -> None:
+        for _ in range(times):
+            self.venue.spawn()
+            time.sleep(self.chance.uniform(0, START_S))
+            self.venue.kill()
+            self.counted["kills"] += 1
+
+    def _ask_again(self, journal: Journal, account: str) -> None:
+        """Repeat what has no answer, until it has one; and what has, to get the same one."""
+        rest = Rest(self.venue.http_port, self.venue.demo(account)["token"])
+        unknown = [each for each in journal.placements if is_unknown(each)]
+        answered = [each for each in journal.placements if not is_unknown(each)]
+        assert len(unknown) <= 1, unknown
+        self.counted["orders"] += len(journal.placements)
+        self.counted["unknown"] += len(unknown)
+        for placement in unknown:
+            placement.reply = repeat(rest, placement)
+            assert repeat(rest, placement).body.get("id") == placement.reply.body.get("id")
+        for placement in answered[-ASKED_AGAIN:]:
+            before = placement.reply
+            assert before is not None
+            if before.status == 200:  # Rejects are not remembered.
+                again = repeat(rest, placement)
+                assert again.status == 200, (placement, again)
+                for name in ("id", "status", "executedQuantity", "createdAt"):
+                    assert again.body[name] == before.body[name], (name, placement, again)
+        rest.close()
+
+    def _compare_answers(self, journals: list[tuple[Journal, str]]) -> None:
+        """What the exchange says now, what it said before, and what the log says."""
+        told: dict[str, tuple[object, object]] = {}
+        for name in ACCOUNTS:
+            rest = Rest(self.venue.http_port, self.venue.demo(name)["token"])
+            open_now = told_orders(rest.expect(200, "GET", "/api/v1/orders"))
+            told[name] = (open_now, told_balances(rest.expect(200, "GET", "/api/v1/capital")))
+            rest.close()
+        self.audit.catch_up().check()
+        for name, account in self.accounts.items():
+            orders, balances = told[name]
+            assert orders == self.audit.open_orders(account), f"open orders of {name}"
+            assert balances == self.audit.balances(account), f"balances of {name}"
+        for journal, name in journals:
+            self.audit.confirm(journal, self.accounts[name])
+
+    def _stop_and_compare(self) -> None:
+        """A graceful stop leaves a snapshot of the running state: it is what a replay gives."""
+        self.venue.stop()
+        self.counted["stops"] += 1
+        snapshots = Snapshots(self.venue.folder)
+        newest = snapshots.read(snapshots.paths()[0])
+        self.audit.catch_up(until=newest.position)
+        assert self.audit.position == newest.position, "the snapshot is of another log"
+        assert self.audit.chain == newest.chain
+        assert self.audit.digest() == newest.digest, "the running state is not a replay's"
+
+    def _compare_with_genesis(self) -> None:
+        """The whole log once more, in one go."""
+        whole = Audit(self.venue.folder).catch_up()
+        whole.check()
+        self.audit.catch_up()
+        assert (whole.position, whole.chain) == (self.audit.position, self.audit.chain)
+        assert whole.digest() == self.audit.digest()
+
+
+def is_unknown(placement: Placement) -> bool:
+    """Whether its trader does not know what became of it."""
+    return placement.reply is None or placement.reply.status == 504
+
+
+def repeat(rest: Rest, placement: Placement) -> Reply:
+    """Send an order again. After 504 as well, which says to do just that."""
+    for _ in range(10):
+        try:
+            reply = rest.call("POST", "/api/v1/order", placement.body)
+        except Unknown as error:
+            raise AssertionError(f"the exchange went away: {error}") from error
+        if reply.status != 504:
+            return reply
+    raise AssertionError(f"no outcome for {placement}")
+
+
+def main() -> None:
+    """Run it by hand."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        campaign = Campaign(Path(folder), arguments.seed)
+        campaign.run(arguments.rounds)
+    print(f"{arguments.rounds} rounds, {campaign.counted}, {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

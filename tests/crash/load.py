@@ -1,0 +1,167 @@
+"""Traders under whose hands the exchange is killed, and the journal of what they were told.
+
+How it works: each trader is a thread with a connection of its own and a seed of its own. It places,
+amends and cancels orders on SOL_USDC until its connection breaks. Every order has a client id that
+nobody used before.
+
+Always true: an answer is in the journal before the next request is sent, so at any moment at most
+one request of a trader has an outcome that it does not know.
+
+Not here: what must be true of the journal after a crash (audit.py).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tests.e2e.rest import Reply, Rest, Unknown
+
+SYMBOL = "SOL_USDC"
+UNITS = 100  # ticks of one USDC, and lots of one SOL
+MIDDLE = 14_000  # ticks
+NEAREST, FARTHEST = 20, 3_000  # ticks from the middle
+LIVE_MAX = 40  # open orders a trader likes to have
+CLIENT_IDS = 10_000_000  # for each trader
+
+
+@dataclass(slots=True)
+class Placement:
+    """An order that was sent. `reply` is None while nobody knows what became of it."""
+
+    account: str
+    body: dict[str, Any]
+    reply: Reply | None = None
+
+    @property
+    def client_id(self) -> int:
+        """The number it can be asked for by."""
+        number: int = self.body["clientId"]
+        return number
+
+
+@dataclass(slots=True)
+class Journal:
+    """What one trader sent and was told, in order."""
+
+    placements: list[Placement] = field(default_factory=list)
+    cancelled: list[int] = field(default_factory=list)  # order ids
+    amended: list[tuple[int, int, int]] = field(default_factory=list)  # id, ticks, lots
+    surprises: list[str] = field(default_factory=list)
+
+
+def text(units: int) -> str:
+    """Ticks or lots as the interface writes them."""
+    return f"{Decimal(units) / UNITS:f}"
+
+
+class Trader(threading.Thread):
+    """Trades until the connection ends. `number` separates its client ids from the others'."""
+
+    def __init__(self, *, port: int, account: str, token: str, number: int, seed: str) -> None:
+        super().__init__(name=f"trader {number}", daemon=True)
+        self.account = account
+        self.rest = Rest(port, token)
+        self.chance = random.Random(seed)
+        self.next_client_id = number * CLIENT_IDS
+        self.live: list[tuple[int, int]] = []  # (order id, client id)
+        self.journal = Journal()
+
+    def run(self) -> None:
+        """Send one request after the other."""
+        try:
+            while True:
+                self._act()
+        except Unknown:
+            self.rest.close()
+
+    def _act(self) -> None:
+        crowded = len(self.live) >= LIVE_MAX
+        draw = self.chance.random() * (0.45 if crowded else 1.0)
+        if draw < 0.45 and self.live:
+            self._amend() if draw < 0.12 else self._cancel()
+        elif draw < 0.85:
+            self._place(self._passive())
+        else:
+            self._place(self._aggressive())
+
+    def _passive(self) -> dict[str, Any]:
+        side = self.chance.choice(("Bid", "Ask"))
+        body = self._limit(side, self._passive_ticks(side), self.chance.randint(1, 300))
+        if self.chance.random() < 0.2:
+            body["postOnly"] = True
+        return body
+
+    def _passive_ticks(self, side: str) -> int:
+        away = self.chance.randint(NEAREST, FARTHEST)
+        return MIDDLE - away if side == "Bid" else MIDDLE + away
+
+    def _aggressive(self) -> dict[str, Any]:
+        side = self.chance.choice(("Bid", "Ask"))
+        lots = self.chance.randint(1, 200)
+        kind = self.chance.choice(("GTC", "IOC", "FOK", "quantity", "quote"))
+        if kind == "quantity":
+            terms = {"orderType": "Market", "quantity": text(lots)}
+        elif kind == "quote":
+            terms = {"orderType": "Market", "quoteQuantity": text(lots * 140)}
+        else:
+            sign = 1 if side == "Bid" else -1
+            return self._limit(side, MIDDLE + sign * 150, lots) | {"timeInForce": kind}
+        return {"symbol": SYMBOL, "side": side, **terms}
+
+    def _limit(self, side: str, ticks: int, lots: int) -> dict[str, Any]:
+        return {
+            "symbol": SYMBOL,
+            "side": side,
+            "orderType": "Limit",
+            "price": text(ticks),
+            "quantity": text(lots),
+        }
+
+    def _place(self, body: dict[str, Any]) -> None:
+        self.next_client_id += 1
+        placement = Placement(self.account, body | {"clientId": self.next_client_id})
+        self.journal.placements.append(placement)
+        placement.reply = self.rest.call("POST", "/api/v1/order", placement.body)
+        status, answer, _ = placement.reply
+        if status == 200:
+            if answer["status"] in ("New", "PartiallyFilled"):
+                self.live.append((int(answer["id"]), self.next_client_id))
+        elif answer.get("code") != "INVALID_ORDER":  # A post-only order may have crossed.
+            self.journal.surprises.append(f"{placement.body}: {status} {answer}")
+
+    def _pick(self) -> tuple[int, int]:
+        place = self.chance.randrange(len(self.live))
+        self.live[place], self.live[-1] = self.live[-1], self.live[place]
+        return self.live[-1]
+
+    def _cancel(self) -> None:
+        order_id, client_id = self._pick()
+        named: dict[str, Any] = {"orderId": str(order_id)}
+        if self.chance.random() < 0.3:
+            named = {"clientId": client_id}
+        reply = self.rest.call("DELETE", "/api/v1/order", {"symbol": SYMBOL, **named})
+        self.live.pop()
+        if reply.status == 200 and reply.body["status"] == "Cancelled":
+            self.journal.cancelled.append(int(reply.body["id"]))
+        elif reply.body.get("code") != "INVALID_ORDER":  # It may have been filled meanwhile.
+            self.journal.surprises.append(f"cancel {named}: {reply.status} {reply.body}")
+
+    def _amend(self) -> None:
+        order_id, _ = self._pick()
+        side = self.chance.choice(("Bid", "Ask"))
+        ticks, lots = self._passive_ticks(side), self.chance.randint(1, 400)
+        body = {"symbol": SYMBOL, "orderId": str(order_id)}
+        body |= {"price": text(ticks), "quantity": text(lots)}
+        reply = self.rest.call("PATCH", "/api/v1/order", body)
+        if reply.status == 200:
+            self.journal.amended.append((order_id, ticks, lots))
+            if reply.body["status"] not in ("New", "PartiallyFilled"):
+                self.live.pop()
+        elif reply.body.get("code") in ("INVALID_ORDER", "INVALID_QUANTITY"):
+            self.live.pop()  # Filled, or filled beyond the new total; leave it to rest.
+        else:
+            self.journal.surprises.append(f"amend {body}: {reply.status} {reply.body}")
