@@ -330,12 +330,12 @@ def write_file(path: Path, *, http_url: str, ws_url: str, traders: dict[str, Cre
     }
     aside = path.with_suffix(".new")
     aside.unlink(missing_ok=True)
-    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(file, json.dumps(content, indent=2).encode() + b"\n")
-        os.fsync(file)
-    finally:
-        os.close(file)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(descriptor)
     aside.replace(path)
     directory = os.open(path.parent, os.O_RDONLY)
     try:

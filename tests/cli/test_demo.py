@@ -55,13 +55,20 @@ class Counting:
         return self._engine.commands.settled()
 
 
-def run(directory: Path, story: Callable[[Engine, SqliteAccounts], Awaitable[None]]) -> None:
+IN_MEMORY = Path(":memory:")  # for SQLite: a store that syncs nothing, and is gone when closed
+
+
+def run(
+    directory: Path,
+    story: Callable[[Engine, SqliteAccounts], Awaitable[None]],
+    store: Path | None = None,
+) -> None:
     """Open the directory, let the story happen, and close it; without a snapshot, as in a crash."""
 
     async def play() -> None:
         log = FileLog(directory, disk=Unsynced())
         engine = await Engine.start(log, Snapshots(directory))
-        accounts = SqliteAccounts(directory / "accounts.db")
+        accounts = SqliteAccounts(store or directory / "accounts.db")
         try:
             await story(engine, accounts)
         finally:
@@ -167,8 +174,8 @@ def test_killed_after_any_command_it_becomes_the_same(
                     Counting(engine, logged), engine.queries, engine.catalogue, accounts
                 )
 
-        run(directory, interrupted)
-        run(directory, prepare)
+        run(directory, interrupted, IN_MEMORY)
+        run(directory, prepare, IN_MEMORY)
         assert picture(exchange_of(directory)) == expected, f"killed after command {logged}"
 
 

@@ -159,6 +159,10 @@ def test_inspect_prints_commands_and_what_came_of_them(
         "  #7 OPEN_ACCOUNT user 8 -> DONE account 3",
         "      account 3 of user 8",
     ]
+    assert main(["inspect", str(directory), "--to", "1"]) == 0
+    first = capsys.readouterr().out.splitlines()
+    assert first[1:3] == ["  #1 RULES -> DONE", "      rules of version 1"]
+    assert first[-1] == "      STATE = 0"
     text = "\n".join(lines)
     assert "CREDIT account 2 500 atoms of GOLD -> DONE" in text
     assert "PLACE GOLD_COIN Ask 100 @ 3 GTC account 2 client id 42 POST_ONLY -> NEW" in text
@@ -181,13 +185,14 @@ def test_a_directory_without_a_log_is_refused(
 
 def test_what_is_not_there_yet_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     """The contract's other commands are known, and not pretended."""
-    for argv in (["admin", "halt", "--now"], ["gateway"], ["status"], ["bench", "core"]):
+    for argv in (["admin", "halt", "--now"], ["gateway"], ["status"]):
         assert main(argv) == 2
         assert "NOT_IMPLEMENTED" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["nothing"], ["up", "--port", "1"], ["replay", "d", "--to", "0"]]
+    "argv",
+    [[], ["nothing"], ["bench", "nothing"], ["up", "--port", "1"], ["replay", "d", "--to", "0"]],
 )
 def test_what_is_not_understood_is_refused(
     capsys: pytest.CaptureFixture[str], argv: list[str]

@@ -77,6 +77,22 @@ REASONS: Final = {
     records.INSUFFICIENT_LIQUIDITY: "INSUFFICIENT_LIQUIDITY",
     records.PRICE_OUT_OF_BOUNDS: "PRICE_OUT_OF_BOUNDS",
 }
+PARAMETERS: Final = {
+    (records.SET_ASSET, records.RESERVE_CAP): "RESERVE_CAP",
+    (records.SET_MARKET, records.STATE): "STATE",
+    (records.SET_MARKET, records.MAKER_FEE_PPM): "MAKER_FEE_PPM",
+    (records.SET_MARKET, records.TAKER_FEE_PPM): "TAKER_FEE_PPM",
+    (records.SET_MARKET, records.PRICE_MIN): "PRICE_MIN",
+    (records.SET_MARKET, records.PRICE_MAX): "PRICE_MAX",
+    (records.SET_MARKET, records.QUANTITY_MIN): "QUANTITY_MIN",
+    (records.SET_MARKET, records.QUANTITY_MAX): "QUANTITY_MAX",
+    (records.SET_MARKET, records.BAND_PPM): "BAND_PPM",
+    (records.SET_MARKET, records.LEVELS_MAX): "LEVELS_MAX",
+    (records.SET_ACCOUNT, records.FROZEN): "FROZEN",
+    (records.SET_EXCHANGE, records.STATE): "STATE",
+    (records.SET_EXCHANGE, records.ORDERS_MAX): "ORDERS_MAX",
+    (records.SET_EXCHANGE, records.ACCOUNTS_MAX): "ACCOUNTS_MAX",
+}
 SIDES: Final = {records.BID: "Bid", records.ASK: "Ask"}
 TIFS: Final = {records.GTC: "GTC", records.IOC: "IOC", records.FOK: "FOK"}
 FLAGS: Final = {
@@ -215,7 +231,10 @@ def _change(change: records.Change, exchange: Exchange) -> str:
         market = _market(change.market, exchange)
         return f"market {change.market}: {market}, a lot {words[1]} atoms, a tick {words[2]} atoms"
     if change.kind == records.PARAMETER:
-        return f"parameter {words[1]} = {words[2]}"
+        if change.side == records.RULES:
+            return f"rules of version {words[2]}"
+        name = PARAMETERS.get((change.side, words[1]), f"parameter {words[1]}")
+        return f"{name} = {words[2]}"
     return f"(event {change.kind})"
 
 
