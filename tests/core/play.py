@@ -8,7 +8,7 @@
 
 How it works: a name is a user, whose account is opened when it first appears. What follows `->` is
 all that the command did, in order (`summary`); a line without it must not be rejected. Each line
-goes to the core and to the oracle (lockstep.py), after it the invariants are checked, and at the end
+goes to the core and to the oracle (lockstep.py), then the invariants are checked, and at the end
 that the state survives being written and read, and that the same frames give the same digest again.
 
 Orders: `buy|sell USER QUANTITY ASSET @ PRICE|at market WORDS`, or `buy|sell USER for AMOUNT ASSET`
@@ -47,7 +47,7 @@ PARAMETERS = {
     "orders-max": records.ORDERS_MAX,
     "accounts-max": records.ACCOUNTS_MAX,
 }
-STATES = {"open": 0, "post-only": 1, "limit-only": 2, "cancel-only": 3, "closed": 4}
+STATES = {"open": 0, "post-only": 1, "limit-only": 2, "cancel-only": 3, "closed": 4, "paused": 1}
 REASONS = {
     wire.IMMEDIATE_OR_CANCEL: "immediate-or-cancel",
     wire.FILL_OR_KILL: "fill-or-kill",
@@ -249,7 +249,6 @@ class Play:
         parameter = PARAMETERS[words[2]]
         value = STATES[words[3]] if words[3] in STATES else int(words[3])
         if words[1] == "exchange":
-            value = int(words[3] != "open") if words[2] == "state" else value
             return self.send(records.set_exchange(parameter=parameter, value=value))
         market = MARKETS[words[1]]
         return self.send(records.set_market(market=market, parameter=parameter, value=value))

@@ -1,0 +1,67 @@
+"""A state that was written and read goes on exactly like the one that was not (invariant 33)."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairbook.core import state
+from fairbook.core.exchange import Exchange
+from tests.core import wire
+from tests.core.stream import START_NS, SplitMix64, Stream, opening
+
+
+def recorded(seed: int, frames_count: int) -> list[tuple[bytes, int]]:
+    """Frames of a stream, with their times."""
+    exchange = Exchange()
+    stream = Stream(SplitMix64(seed).pick)
+    frames = [(opening(), START_NS)]
+    stream.saw(wire.split_events(exchange.apply(*frames[0])))
+    for _ in range(frames_count):
+        frame, time_ns = stream.frame(), stream.step()
+        frames.append((frame, time_ns))
+        stream.saw(wire.split_events(exchange.apply(frame, time_ns)))
+    return frames
+
+
+def test_restored_at_any_frame_the_next_commands_give_equal_events() -> None:
+    """At each k, the same bytes for what follows, and the same state in the end."""
+    frames = recorded(seed=5, frames_count=400)
+    whole = Exchange()
+    events, images = [], []
+    for frame, time_ns in frames:
+        events.append(whole.apply(frame, time_ns))
+        images.append(state.dump(whole))
+    end = state.digest(whole)
+    for k in range(0, len(frames), 7):
+        restored = state.load(images[k])
+        assert state.dump(restored) == images[k]
+        state.check(restored)
+        following = [restored.apply(*frame) for frame in frames[k + 1 :]]
+        assert following == events[k + 1 :], f"restored after frame {k}"
+        assert state.digest(restored) == end
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_a_restored_state_goes_on_for_ten_thousand_commands(seed: int) -> None:
+    """Long enough for client ids to expire, slots to be used again and levels to come and go."""
+    frames = recorded(seed, frames_count=6000)
+    whole = Exchange()
+    half = len(frames) // 8
+    for frame in frames[:half]:
+        whole.apply(*frame)
+    restored = state.load(state.dump(whole))
+    for frame in frames[half:]:
+        assert restored.apply(*frame) == whole.apply(*frame)
+    assert whole.sequence > 10_000
+    assert state.digest(restored) == state.digest(whole)
+
+
+def test_two_states_that_differ_have_different_digests() -> None:
+    """Each frame of a stream changes at least the sequence."""
+    exchange = Exchange()
+    digests = set()
+    frames = recorded(seed=3, frames_count=200)
+    for frame in frames:
+        exchange.apply(*frame)
+        digests.add(state.digest(exchange))
+    assert len(digests) == len(frames)
