@@ -58,8 +58,15 @@ def text(units: int) -> str:
     return f"{Decimal(units) / UNITS:f}"
 
 
+class Closing(Exception):
+    """The exchange is being stopped, and says that it did nothing."""
+
+
 class Trader(threading.Thread):
-    """Trades until the connection ends. `number` separates its client ids from the others'."""
+    """Trades until the connection ends, or the exchange says that it is going.
+
+    `number` separates its client ids from the others'.
+    """
 
     def __init__(self, *, port: int, account: str, token: str, number: int, seed: str) -> None:
         super().__init__(name=f"trader {number}", daemon=True)
@@ -75,7 +82,7 @@ class Trader(threading.Thread):
         try:
             while True:
                 self._act()
-        except Unknown:
+        except (Unknown, Closing):
             self.rest.close()
 
     def _act(self) -> None:
@@ -130,6 +137,8 @@ class Trader(threading.Thread):
         if status == 200:
             if answer["status"] in ("New", "PartiallyFilled"):
                 self.live.append((int(answer["id"]), self.next_client_id))
+        elif answer.get("code") == "MAINTENANCE":
+            raise Closing
         elif answer.get("code") != "INVALID_ORDER":  # A post-only order may have crossed.
             self.journal.surprises.append(f"{placement.body}: {status} {answer}")
 
@@ -147,6 +156,8 @@ class Trader(threading.Thread):
         self.live.pop()
         if reply.status == 200 and reply.body["status"] == "Cancelled":
             self.journal.cancelled.append(int(reply.body["id"]))
+        elif reply.body.get("code") == "MAINTENANCE":
+            raise Closing
         elif reply.body.get("code") != "INVALID_ORDER":  # It may have been filled meanwhile.
             self.journal.surprises.append(f"cancel {named}: {reply.status} {reply.body}")
 
@@ -163,5 +174,7 @@ class Trader(threading.Thread):
                 self.live.pop()
         elif reply.body.get("code") in ("INVALID_ORDER", "INVALID_QUANTITY"):
             self.live.pop()  # Filled, or filled beyond the new total; leave it to rest.
+        elif reply.body.get("code") == "MAINTENANCE":
+            raise Closing
         else:
             self.journal.surprises.append(f"amend {body}: {reply.status} {reply.body}")
