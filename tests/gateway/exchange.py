@@ -26,6 +26,8 @@ class DirectExchange:
         self.busy = False
         self.stopped = False
         self.held: list[tuple[bytes, asyncio.Future[Answer]]] | None = None
+        self.barriers: list[asyncio.Future[int]] = []
+        self.submitted = asyncio.Event()  # set whenever something is held
 
     def apply(self, command: bytes) -> Answer:
         self.position += 1
@@ -50,6 +52,7 @@ class DirectExchange:
             future.set_result(self.apply(command))
         else:
             self.held.append((command, future))
+            self.submitted.set()
         return future
 
     def release(self) -> None:
@@ -59,11 +62,14 @@ class DirectExchange:
             answer = self.apply(command)
             if not future.done():
                 future.set_result(answer)
+        for barrier in self.barriers:
+            if not barrier.done():
+                barrier.set_result(self.position)
 
     def settled(self) -> asyncio.Future[int]:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if self.held:
-            self.held[-1][1].add_done_callback(lambda _: future.set_result(self.position))
+            self.barriers.append(future)
         else:
             future.set_result(self.position)
         return future
@@ -123,7 +129,7 @@ ALICE, BOB = 2, 3
 
 
 def small_exchange() -> DirectExchange:
-    """SOL_USDC (tick and step 0.01, fees 8 and 10 bp), BTC_USDC; Alice and Bob have 1000 of each."""
+    """SOL_USDC (tick and step 0.01, fees 8 and 10 bp), BTC_USDC; Alice and Bob own 1000 of each."""
     exchange = DirectExchange()
     exchange.do(
         records.rules(),

@@ -96,23 +96,33 @@ class Client:
         headers: dict[str, str] | None = None,
     ) -> Reply:
         """One request; `body` is bytes as they are, or becomes JSON."""
-        if body is None:
-            data = b""
-        elif isinstance(body, bytes):
-            data = body
-        else:
-            data = json.dumps(body, separators=(",", ":")).encode()
-        lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
-        if token is not None:
-            lines.append(f"Authorization: Bearer {token}")
-        if data:
-            lines.append(f"Content-Length: {len(data)}")
-            if "Content-Type" not in (headers or {}):
-                lines.append("Content-Type: application/json")
-        for name, value in (headers or {}).items():
-            lines.append(f"{name}: {value}")
-        await self.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + data)
+        await self.send(request_bytes(method, path, body, token=token, headers=headers))
         return await self.reply()
+
+
+def request_bytes(
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    token: str | None = ALICE_TOKEN,
+    headers: dict[str, str] | None = None,
+) -> bytes:
+    """A request as it goes over the wire."""
+    if body is None:
+        data = b""
+    elif isinstance(body, bytes):
+        data = body
+    else:
+        data = json.dumps(body, separators=(",", ":")).encode()
+    fields = {"Host": "localhost"}
+    if token is not None:
+        fields["Authorization"] = f"Bearer {token}"
+    if data:
+        fields |= {"Content-Length": str(len(data)), "Content-Type": "application/json"}
+    lines = [f"{name}: {value}" for name, value in {**fields, **(headers or {})}.items()]
+    head = "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""])
+    return head.encode("latin-1") + data
 
 
 class House:
@@ -121,11 +131,14 @@ class House:
         self.gateway = gateway
         self.server = server
         self.accounts: DictAccounts = DictAccounts()
+        self.clients: list[Client] = []
         self.port = 0
         self.now_ms = START_NS // MS
 
     async def connect(self) -> Client:
-        return Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.clients.append(client)
+        return client
 
 
 @asynccontextmanager
@@ -166,11 +179,11 @@ def play(
 
     async def scene() -> None:
         async with open_house(limits, server_limits, exchange=exchange) as house:
-            client = await house.connect()
             try:
-                await asyncio.wait_for(story(house, client), 20)
+                await asyncio.wait_for(story(house, await house.connect()), 20)
             finally:
-                client.writer.close()
+                for client in house.clients:
+                    client.writer.transport.abort()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scene())
@@ -203,8 +216,8 @@ def query(**fields: object) -> str:
     return urlencode(sorted(fields.items()))
 
 
-def bid(price: str = "100", quantity: str = "1", **more: Any) -> dict[str, Any]:
-    """A limit order of the small exchange; fields may be changed, or taken out with None."""
+def bid(price: Any = "100", quantity: Any = "1", **more: Any) -> dict[str, Any]:
+    """A limit order of the small exchange; `...` takes a field out."""
     order = {
         "symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "price": price,
         "quantity": quantity, **more,
@@ -212,5 +225,5 @@ def bid(price: str = "100", quantity: str = "1", **more: Any) -> dict[str, Any]:
     return {name: value for name, value in order.items() if value is not ...}
 
 
-def ask(price: str = "100", quantity: str = "1", **more: Any) -> dict[str, Any]:
+def ask(price: Any = "100", quantity: Any = "1", **more: Any) -> dict[str, Any]:
     return bid(price, quantity, side="Ask", **more)

@@ -50,12 +50,12 @@ class ServerLimits(NamedTuple):
     reply_s: float = 60.0  # from the last byte of a request to the last of its reply
 
 
-class TooMuch(Exception):
-    """A head that is larger than any of ours."""
+class NotOurs(Exception):
+    """A head that is larger than any of ours, or of another version of HTTP."""
 
 
 class HttpServer:
-    """Serves a gateway on one port. `start` and `stop` once each, in the same event loop."""
+    """Serves a gateway on one port. `start` once; `stop` is idempotent; in one event loop."""
 
     def __init__(self, app: Gateway, limits: ServerLimits | None = None) -> None:
         self.limits = limits or ServerLimits()
@@ -94,8 +94,10 @@ class HttpServer:
 
     async def stop(self, drain_s: float) -> None:
         """Take no more requests (503), let those under way end within `drain_s`, then close."""
-        assert self._listener is not None, "start comes first"
+        if self._listener is None:
+            return
         self._listener.close()
+        self._listener = None
         self._app.stopping = True
         if self._state.tasks:
             await asyncio.wait(set(self._state.tasks), timeout=drain_s)
@@ -230,7 +232,7 @@ class Connection(HttpToolsProtocol):
         """A part of the path and query."""
         super().on_url(url)
         if len(self.url) > _URL_BYTES_MAX:
-            raise TooMuch
+            raise NotOurs
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line, or one of the trailer, which nobody wants."""
@@ -238,10 +240,12 @@ class Connection(HttpToolsProtocol):
             return
         super().on_header(name, value)
         if len(self.headers) > _HEADERS_MAX:
-            raise TooMuch
+            raise NotOurs
 
     def on_headers_complete(self) -> None:
         """The head is whole: the application starts, or waits its turn."""
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            raise NotOurs
         self._in_head = False
         super().on_headers_complete()
 

@@ -1,0 +1,249 @@
+"""Signatures as every client makes them, tokens, permissions, and the replay rule."""
+
+from base64 import b64decode, b64encode
+from urllib.parse import quote
+
+import pytest
+from nacl.signing import SigningKey
+
+from fairbook.accounts.access import ALL_PERMISSIONS, Access
+from fairbook.api.errors import ApiError, BadRequest
+from fairbook.api.messages import read_array, read_object, read_query, signed_pairs
+from fairbook.gateway.auth import Authenticator, Replays, candidates, query_pairs
+from tests.gateway.house import ALICE_KEY, DictAccounts
+
+KEY = "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik="
+AT_MS = 1614550000000
+ORDER = (
+    '{"orderType":"Limit","side":"Bid","symbol":"SOL_USDC","price":"140.12","quantity":"1.5",'
+    '"clientId":12345,"postOnly":true,"timeInForce":"GTC"}'
+)
+BATCH = (
+    '[{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"141","quantity":"12"},'
+    '{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"140","quantity":"11"}]'
+)
+
+# The vectors of the public contract: instruction, query, body, signature.
+VECTORS = [
+    ("balanceQuery", "", "",
+     "zLzcVkg9842QV/I2FOxfOe8htlIhrrsnGySKhMq76HP5xb2BrpTg5Rp4VanX+aR5ntQ/spRWZae/Mamrt0pGBQ=="),
+    ("orderCancel", "", '{"symbol":"SOL_USDC","orderId":"28"}',
+     "A1Juhf/XaLZVXsAb2fA5WkqQArGB7vHH0CFxDa29trBRO5DncQPRduFK64na/16XqSUR2mzB6EmZfC4izRxsCA=="),
+    ("orderExecute", "", ORDER,
+     "sDP5SOIpVFf22wSUjISRn+jXciNCapjBbtZQqovjnDbLPp5vDyMIyWzc+mqKmBRVRgWeOj7Ay6LTfHGLF4CGCA=="),
+    ("orderExecute", "", BATCH,
+     "iTbjzJwjYu8M+7MaBY4zYTwPTfb9CCm++Ki4xP5HfGCgh8xdwJ42xbnWJqhE21Fw92lEXJ/kR+6wX8xR+mfpDw=="),
+    ("subscribe", "", "",
+     "fdz4MsPYqzitb0nPEoFi2A6bKKhu04Eu0/1ZLnCiGo68bPr2pN0qv+Sxi7HOr8739h8BHX0F8lSAicuNHhE5AQ=="),
+]  # fmt: skip
+
+
+def authenticator(now_ms: int = AT_MS) -> Authenticator:
+    return Authenticator(DictAccounts(), now_ms=lambda: now_ms)
+
+
+def check(
+    instruction: str,
+    query: str,
+    body: str,
+    signature: str,
+    *,
+    key: str = KEY,
+    timestamp: str = str(AT_MS),
+    window: str | None = "5000",
+    now_ms: int = AT_MS,
+) -> Access:
+    """What the gateway does with a signed request."""
+    headers = {
+        b"x-api-key": key.encode(),
+        b"x-signature": signature.encode(),
+        b"x-timestamp": timestamp.encode(),
+    }
+    if window is not None:
+        headers[b"x-window"] = window.encode()
+    asked = authenticator(now_ms)
+    signed = asked.begin(headers)
+    pairs = query_pairs(read_query(query.encode()))
+    groups = [pairs]
+    if body:
+        bodies = read_array(body.encode()) if body.startswith("[") else [read_object(body.encode())]
+        groups = [pairs + signed_pairs(fields) for fields in bodies]
+    return asked.finish(signed, instruction, groups)
+
+
+def sign(text: str, key: SigningKey = ALICE_KEY) -> str:
+    return b64encode(key.sign(text.encode()).signature).decode()
+
+
+@pytest.mark.parametrize(("instruction", "query", "body", "signature"), VECTORS)
+def test_the_vectors_verify(instruction: str, query: str, body: str, signature: str) -> None:
+    assert check(instruction, query, body, signature).permissions == ALL_PERMISSIONS
+    assert check(instruction, query, body, signature, window=None).permissions == ALL_PERMISSIONS
+
+
+@pytest.mark.parametrize(("instruction", "query", "body", "signature"), VECTORS)
+def test_any_changed_byte_fails(instruction: str, query: str, body: str, signature: str) -> None:
+    """One bit in any byte of the signature; any value of the text."""
+    raw = b64decode(signature)
+    for i in range(64):
+        changed = bytearray(raw)
+        changed[i] ^= 1
+        with pytest.raises(ApiError) as refused:
+            check(instruction, query, body, b64encode(changed).decode())
+        assert (refused.value.status, refused.value.code) == (401, "INVALID_SIGNATURE")
+    others = [
+        (instruction + "x", query, body),
+        (instruction, "a=1", body),
+        (instruction, query, body.replace('"140', '"141') if "140" in body else '{"a":"1"}'),
+        (instruction, query, '{"extra":1}' if not body else body.replace('"symbol"', '"symbo1"')),
+    ]
+    for changed_instruction, changed_query, changed_body in others:
+        with pytest.raises(ApiError, match=r"^Invalid signature$"):
+            check(changed_instruction, changed_query, changed_body, signature)
+    with pytest.raises(ApiError, match=r"^Invalid signature$"):
+        check(instruction, query, body, signature, timestamp=str(AT_MS + 1))
+    with pytest.raises(ApiError, match=r"^Invalid signature$"):
+        check(instruction, query, body, signature, window="5001")
+
+
+@pytest.mark.parametrize("signature", ["", "abc", "!!!!", b64encode(bytes(63)).decode(), "é" * 64])
+def test_a_malformed_signature_is_an_invalid_one(signature: str) -> None:
+    with pytest.raises(ApiError, match=r"^Invalid signature$"):
+        check("balanceQuery", "", "", signature)
+
+
+def test_percent_encoded_as_ccxt_signs() -> None:
+    """Every reserved character, space as %20; only where it differs from the plain text."""
+    address = "a:b/c+d e~f_g.h-i"
+    body = f'{{"address":"{address}","symbol":"SOL"}}'
+    for value in (address, quote(address, safe="")):
+        text = f"instruction=withdraw&address={value}&symbol=SOL&timestamp={AT_MS}&window=5000"
+        check("withdraw", "", body, sign(text))
+    half = quote(address)  # leaves "/" as it is: nobody signs that
+    text = f"instruction=withdraw&address={half}&symbol=SOL&timestamp={AT_MS}&window=5000"
+    with pytest.raises(ApiError, match=r"^Invalid signature$"):
+        check("withdraw", "", body, sign(text))
+
+
+@pytest.mark.parametrize("pair", ["clientId=None&", "", "clientId=&", "clientId=null&"])
+def test_null_fields_as_each_client_signs_them(pair: str) -> None:
+    body = '{"symbol":"SOL_USDC","clientId":null}'
+    text = f"instruction=x&{pair}symbol=SOL_USDC&timestamp={AT_MS}&window=5000"
+    check("x", "", body, sign(text))
+
+
+def test_python_booleans_in_a_query_are_signed_in_lower_case() -> None:
+    text = f"instruction=x&reduceOnly=true&symbol=A&timestamp={AT_MS}&window=5000"
+    check("x", "symbol=A&reduceOnly=True", "", sign(text))
+    raw = f"instruction=x&reduceOnly=True&symbol=A&timestamp={AT_MS}&window=5000"
+    with pytest.raises(ApiError, match=r"^Invalid signature$"):
+        check("x", "symbol=A&reduceOnly=True", "", sign(raw))
+
+
+def test_booleans_and_numbers_of_a_body() -> None:
+    """`true` and `false`; a number exactly as it was written."""
+    body = '{"postOnly":false,"price":1.10,"quantity":1e2,"reduceOnly":true}'
+    text = (
+        "instruction=x&postOnly=false&price=1.10&quantity=1e2&reduceOnly=true"
+        f"&timestamp={AT_MS}&window=5000"
+    )
+    check("x", "", body, sign(text))
+
+
+def test_a_query_comes_before_the_body() -> None:
+    text = f"instruction=x&b=1&z=2&a=3&timestamp={AT_MS}&window=5000"
+    check("x", "z=2&b=1", '{"a":3}', sign(text))
+
+
+def test_no_request_has_more_than_eight_candidates() -> None:
+    groups = [signed_pairs({"a": None, "b": "x/y", "c": None})] * 3
+    texts = list(candidates(groups, "orderExecute", "1", "2"))
+    assert len(texts) == len(set(texts)) == 8
+    assert len(list(candidates([[("a", "plain")]], "x", "1", "2"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "window", "now_ms"),
+    [
+        (str(AT_MS), "5000", AT_MS + 5001),
+        (str(AT_MS), "5000", AT_MS - 5001),
+        (str(AT_MS), "60001", AT_MS),
+        (str(AT_MS), "999999999999", AT_MS),
+        (str(AT_MS), "-1", AT_MS),
+        (str(AT_MS), "5e3", AT_MS),
+        (str(AT_MS), "", AT_MS),
+        ("-1", "5000", AT_MS),
+        (f"{AT_MS}.0", "5000", AT_MS),
+        (f"{AT_MS}000", "5000", AT_MS),
+        (str(AT_MS // 1000), "5000", AT_MS),
+        ("x", "5000", AT_MS),
+        ("9" * 5000, "5000", AT_MS),
+    ],
+)
+def test_what_is_not_of_now_has_expired(timestamp: str, window: str, now_ms: int) -> None:
+    """Before the key is looked at: the answer is the same for an unknown one."""
+    for key in (KEY, "unknown"):
+        with pytest.raises(BadRequest, match=r"^Request has expired$"):
+            check("x", "", "", "x", key=key, timestamp=timestamp, window=window, now_ms=now_ms)
+
+
+def test_the_edges_of_the_window_are_inside() -> None:
+    for now_ms in (AT_MS - 60_000, AT_MS + 60_000):
+        text = f"instruction=x&timestamp={AT_MS}&window=60000"
+        check("x", "", "", sign(text), window="60000", now_ms=now_ms)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "x", "=", "é", b64encode(bytes(31)).decode(), b64encode(bytes(32)).decode()]
+)
+def test_unknown_and_malformed_keys_are_told_the_same(key: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        check("x", "", "", "x", key=key)
+    assert (refused.value.status, refused.value.message) == (401, "Unauthorized")
+
+
+@pytest.mark.parametrize("missing", [b"x-api-key", b"x-signature", b"x-timestamp"])
+def test_missing_headers(missing: bytes) -> None:
+    headers = {b"x-api-key": KEY.encode(), b"x-signature": b"x", b"x-timestamp": b"bad"}
+    del headers[missing]
+    with pytest.raises(ApiError, match=r"^Unauthorized$"):
+        authenticator().begin(headers)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"Bearer", b"Bearer ", b"Basic alice-token", b"Bearer \xff"]
+)
+def test_bad_tokens(value: bytes) -> None:
+    with pytest.raises(ApiError, match=r"^Unauthorized$"):
+        authenticator().by_token(value)
+    assert authenticator().by_token(b"bearer alice-token").account == 2
+
+
+def test_a_signature_is_taken_once_while_it_is_valid() -> None:
+    replays = Replays(entries_max=10, since_ms=0)
+    replays.add(b"a", timestamp_ms=1000, expires_ms=6000, now_ms=1000)
+    replays.add(b"b", timestamp_ms=1000, expires_ms=6000, now_ms=1000)
+    with pytest.raises(BadRequest, match=r"^Request already seen$"):
+        replays.add(b"a", timestamp_ms=1000, expires_ms=6000, now_ms=5999)
+    assert len(replays) == 2
+
+
+def test_the_table_forgets_what_has_expired_and_never_more() -> None:
+    """A full table refuses what it could not remember; room comes back with time."""
+    replays = Replays(entries_max=3, since_ms=0)
+    for name in (b"a", b"b", b"c"):
+        replays.add(name, timestamp_ms=1000, expires_ms=6000, now_ms=1000)
+    with pytest.raises(ApiError) as refused:
+        replays.add(b"d", timestamp_ms=2000, expires_ms=7000, now_ms=2000)
+    assert (refused.value.status, refused.value.retry_after_s) == (503, 1)
+    with pytest.raises(BadRequest, match="already seen"):
+        replays.add(b"a", timestamp_ms=1000, expires_ms=6000, now_ms=6000)
+    replays.add(b"d", timestamp_ms=7000, expires_ms=12000, now_ms=7000)
+    assert len(replays) == 1
+
+
+def test_what_was_signed_before_the_start_may_have_been_seen() -> None:
+    replays = Replays(entries_max=3, since_ms=5000)
+    with pytest.raises(BadRequest, match="expired"):
+        replays.add(b"a", timestamp_ms=4999, expires_ms=9999, now_ms=5001)
+    replays.add(b"a", timestamp_ms=5000, expires_ms=10000, now_ms=5001)

@@ -1,0 +1,140 @@
+"""Who may order, and how requests arrive: permissions, signatures, replays, one connection's order."""
+
+import asyncio
+
+from tests.gateway.exchange import ALICE, small_exchange
+from tests.gateway.house import (
+    ALICE_TOKEN,
+    READER_TOKEN,
+    Client,
+    House,
+    bid,
+    play,
+    request_bytes,
+    signed,
+)
+
+
+def test_permissions() -> None:
+    """A key that may only read: everything else is refused, before anything happens."""
+
+    async def story(house: House, client: Client) -> None:
+        position = house.exchange.position
+        for method, path, body in (
+            ("POST", "/api/v1/order", bid()),
+            ("POST", "/api/v1/orders", [bid()]),
+            ("PATCH", "/api/v1/order", {"symbol": "SOL_USDC", "orderId": "1", "price": "1"}),
+            ("DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "orderId": "1"}),
+            ("DELETE", "/api/v1/orders", {"symbol": "SOL_USDC"}),
+            ("PATCH", "/api/v1/account", {"autoLend": True}),
+            ("POST", "/wapi/v1/capital/withdrawals", {"symbol": "SOL", "quantity": "1"}),
+        ):
+            reply = await client.ask(method, path, body, token=READER_TOKEN)
+            assert reply.error() == (403, "FORBIDDEN", "Permission denied")
+        for path in ("/api/v1/capital", "/api/v1/orders", "/api/v1/account"):
+            assert (await client.ask("GET", path, token=READER_TOKEN)).status == 200
+        assert house.exchange.position == position
+
+    play(story)
+
+
+def test_the_replay_rule_over_http() -> None:
+    """Once, if it changes something and has no client id; reads and client ids are exempt."""
+
+    async def story(house: House, client: Client) -> None:
+        text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+        headers = signed("orderExecute", text)
+        order = bid("90", "0.1")
+        assert (await client.ask("POST", "/api/v1/order", order, headers=headers)).status == 200
+        assert (await client.ask("POST", "/api/v1/order", order, headers=headers)).error() == (
+            400, "INVALID_CLIENT_REQUEST", "Request already seen",
+        )  # fmt: skip
+        assert len(house.exchange.open_orders(ALICE)) == 1
+        headers = signed("orderExecute", "clientId=5&" + text)
+        first = await client.ask("POST", "/api/v1/order", {**order, "clientId": 5}, headers=headers)
+        again = await client.ask("POST", "/api/v1/order", {**order, "clientId": 5}, headers=headers)
+        assert first.body == again.body and first.status == 200
+        headers = signed("balanceQuery")
+        for _ in range(2):
+            assert (await client.ask("GET", "/api/v1/capital", headers=headers)).status == 200
+
+    play(story)
+
+
+def test_signed_orders_and_token_orders_are_the_same() -> None:
+    async def story(house: House, client: Client) -> None:
+        text = "clientId=5&orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+        order = bid("90", "0.1", clientId=5)
+        by_key = await client.ask(
+            "POST", "/api/v1/order", order, headers=signed("orderExecute", text)
+        )
+        by_token = await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)
+        assert by_key.body == by_token.body
+        batch = signed("orderExecute", f"{text}&instruction=orderExecute&{text}")
+        reply = await client.ask("POST", "/api/v1/orders", [order, order], headers=batch)
+        assert [item["operation"] for item in reply.json()] == ["Ok", "Ok"]
+        cancel = signed("orderCancel", "clientId=5&symbol=SOL_USDC")
+        reply = await client.ask(
+            "DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": 5}, headers=cancel
+        )
+        assert reply.json()["status"] == "Cancelled"
+
+    play(story)
+
+
+def test_unknown_fields_are_ignored_but_signed() -> None:
+    async def story(house: House, client: Client) -> None:
+        order = bid("90", "0.1", clientOrderId="abc", brokerId=1500, autoLend=True, reduceOnly=None)
+        text = (
+            "autoLend=true&brokerId=1500&clientOrderId=abc&orderType=Limit&price=90&quantity=0.1"
+            "&reduceOnly=None&side=Bid&symbol=SOL_USDC"
+        )
+        reply = await client.ask(
+            "POST", "/api/v1/order", order, headers=signed("orderExecute", text)
+        )
+        assert reply.status == 200
+        reply = await client.ask(
+            "POST",
+            "/api/v1/order",
+            {**order, "brokerId": 1501},
+            headers=signed("orderExecute", text, at_ms=house.now_ms + 1),
+        )
+        assert reply.error() == (401, "INVALID_SIGNATURE", "Invalid signature")
+
+    play(story)
+
+
+def test_orders_of_one_connection_are_executed_in_their_order() -> None:
+    """Pipelined: a bid and the cancel of it by client id, twenty times, all at once."""
+
+    async def story(house: House, client: Client) -> None:
+        data = b""
+        for i in range(20):
+            data += request_bytes("POST", "/api/v1/order", bid("90", "0.1", clientId=i))
+            data += request_bytes("DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": i})
+        await client.send(data)
+        for i in range(20):
+            placed, cancelled = await client.reply(), await client.reply()
+            assert placed.json()["clientId"] == cancelled.json()["clientId"] == i
+            assert cancelled.json()["status"] == "Cancelled"
+
+    play(story)
+
+
+def test_a_client_that_leaves_is_served_all_the_same() -> None:
+    """The command completes once, and is found by its client id."""
+
+    async def story(house: House, client: Client) -> None:
+        house.exchange.held = []
+        other = await house.connect()
+        await other.send(request_bytes("POST", "/api/v1/order", bid(clientId=77)))
+        await house.exchange.submitted.wait()
+        other.writer.transport.abort()
+        await asyncio.sleep(0.01)
+        house.exchange.release()
+        reply = await client.ask(
+            "GET", "/api/v1/order?symbol=SOL_USDC&clientId=77", token=ALICE_TOKEN
+        )
+        assert reply.json()["clientId"] == 77
+
+    play(story, exchange=small_exchange())
