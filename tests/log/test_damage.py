@@ -10,6 +10,7 @@ it is read: the entries before it come, and then a refusal.
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -19,7 +20,7 @@ import google_crc32c
 import pytest
 
 from fairbook.log.files import FileLog
-from fairbook.log.log import FRAME_BYTES_MAX, Entry, LogDamaged
+from fairbook.log.log import FRAME_BYTES_MAX, Entry, LogDamaged, chain_after
 from tests.log.disks import QuickDisk
 
 HEADER_BYTES = 72
@@ -110,7 +111,7 @@ def assert_holds(directory: Path, entries: list[Entry], *, dropped: bool) -> Non
 
 
 def assert_refused(directory: Path, *words: str) -> None:
-    """Neither a writer nor a reader opens it, nothing is changed, and the message has all `words`."""
+    """A writer does not open it and changes nothing; the message has all `words`."""
     before = {path: path.read_bytes() for path in (directory / "log").iterdir()}
     with pytest.raises(LogDamaged) as problem:
         opened(directory)
@@ -251,14 +252,12 @@ def test_a_segment_of_another_history(healthy: Healthy, tmp_path: Path) -> None:
     )
     log = opened(tmp_path)
     assert log.last.position == first - 2
-    while log.last.position < first + 2:
-        log.append(b"another" * 30, 9_000)
+    for entry in healthy.entries[first - 2 :]:
+        log.append(bytes(len(entry.frame)), entry.time_ns)
     log.close()
-    forked = (segments / name).read_bytes() if (segments / name).exists() else None
-    healthy.lay_out(tmp_path)
-    if forked is not None:
-        (segments / name).write_bytes(forked)
-        assert_refused(tmp_path, f"continues position {first - 1}")
+    forked = (segments / name).read_bytes()
+    (healthy.lay_out(tmp_path) / name).write_bytes(forked)
+    assert_refused(tmp_path, f"segment {previous.name}", f"continues position {first - 1}")
 
     stranger = tmp_path / "stranger"
     log = opened(stranger)
@@ -347,6 +346,60 @@ def test_entries_taken_out_of_a_record_boundary(healthy: Healthy, tmp_path: Path
         path = healthy.lay_out(tmp_path) / name
         path.write_bytes(octets[:HEADER_BYTES] + b"".join(records[number] for number in order))
         assert_refused(tmp_path, f"segment {name}", "a record of position", "expected")
+
+
+def sealed(mark: bytes, entry: Entry) -> bytes:
+    """A record with a right checksum, whatever is in it. Source: docs/log-format.md."""
+    body = struct.pack("<IQQ", len(entry.frame), entry.position, entry.time_ns)
+    body += entry.chain + entry.frame
+    crc: int = google_crc32c.value(body)
+    return mark + crc.to_bytes(4, "little") + body
+
+
+def test_a_forged_last_record_is_refused(healthy: Healthy, tmp_path: Path) -> None:
+    """Its checksum is right: so it is no torn write, and is not dropped."""
+    name = max(healthy.files)
+    octets, spot = healthy.files[name], healthy.layout[name][-1]
+    mark = octets[spot.start : spot.start + 8]
+    last, before = healthy.entries[-1], healthy.entries[-2]
+    assert sealed(mark, last) == octets[spot.start :]
+    earlier_ns = before.time_ns - 1
+    forged = {
+        "chain ": last._replace(frame=b"another"),
+        "expected at least": Entry(
+            last.position,
+            earlier_ns,
+            chain_after(before.chain, last.position, earlier_ns, last.frame),
+            last.frame,
+        ),
+        "an end record of position": last._replace(frame=b""),
+        "is missing or has lost its header": before._replace(frame=b""),
+    }
+    for words, entry in forged.items():
+        path = healthy.lay_out(tmp_path) / name
+        path.write_bytes(octets[: spot.start] + sealed(mark, entry))
+        assert_refused(tmp_path, f"segment {name}", words)
+
+
+def test_a_segment_exchanged_after_the_start_is_met_when_it_is_read(
+    healthy: Healthy, tmp_path: Path
+) -> None:
+    """A header with a right checksum, and another chain than the segment before it ends with."""
+    path = healthy.lay_out(tmp_path) / healthy.names[1]
+    log = opened(tmp_path)
+    octets = healthy.files[path.name]
+    body = octets[12 : HEADER_BYTES - 1] + bytes([octets[HEADER_BYTES - 1] ^ 1])
+    crc = google_crc32c.value(body).to_bytes(4, "little")
+    path.write_bytes(octets[:8] + crc + body + octets[HEADER_BYTES:])
+    got: list[Entry] = []
+    with pytest.raises(LogDamaged, match=f"segment {path.name}, offset 0, .* it continues"):
+        for entry in log.read(1):
+            got.append(entry)
+    assert got == healthy.entries[: int(path.name[:20]) - 1]
+    path.unlink()
+    with pytest.raises(LogDamaged, match=f"segment {path.name}, offset 0, .* is missing"):
+        list(log.read(1))
+    log.close()
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, HEADER_BYTES - 1])
