@@ -1,9 +1,10 @@
 """`./dev bench core`: the core against a bare one, in one run.
 
-How it works: both cores get the same flow (flows.py), each run in a process of its own
-(core_run.py), in alternation; a ratio is taken within each round, and the median of the rounds is
-reported. The bare core is a single file `core_mypyc.py`, given with `--against`; it is compiled
-with mypyc into a temporary folder. Without it only our own figures are reported.
+How it works: both cores get the same flow (flows.py), each in a process of its own (core_run.py),
+and take turns, a slice of the flow at a time. A ratio is taken over each round of all slices, and
+the median of the rounds is reported. The bare core is a single file `core_mypyc.py`, given with
+`--against`; it is compiled with mypyc into a temporary folder. Without it only our own figures are
+reported.
 
 Always true: nothing is durable here, there is no JSON and no network: records in, records out.
 
@@ -24,12 +25,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from fairbook.bench.core_run import Result, Task
+from fairbook.bench.core_run import Ready, Slice, Task
 from fairbook.bench.flows import MIXES, Flow, generate
 
 COMPILED, INTERPRETED = "compiled", "interpreted"
+OURS, BARE = "fairbook", "bare"
 BATCHES: Final = (256, 1)
 TARGETS: Final = {  # docs/performance.md; stated for w1 in batches of 256
     (COMPILED, "w1", 256, False): 0.8,
@@ -63,6 +65,60 @@ class Row:
     highest: float | None
 
 
+class Worker:
+    """A process that holds one core. Starting it waits for nothing; `ready` does."""
+
+    def __init__(self, task: Task, core: str) -> None:
+        environment = dict(os.environ, PYTHONHASHSEED="0", FAIRBOOK_CORE="")
+        if core == INTERPRETED:
+            environment["FAIRBOOK_CORE"] = "interpreted"
+        self.core = core
+        self.dialect = task.dialect
+        self.seconds = 0.0
+        self.commands = 0
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fairbook.bench.core_run", json.dumps(task._asdict())],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ready(self) -> Ready:
+        """Wait until its setup is played. Raises SystemExit if it has the wrong kind of core."""
+        ready = Ready(*self._read())
+        if ready.compiled != (self.core == COMPILED):
+            kind = COMPILED if ready.compiled else INTERPRETED
+            raise SystemExit(f"the {self.dialect} core is {kind}, not {self.core}")
+        return ready
+
+    def turn(self) -> None:
+        """Let it run its next slice, and wait for it."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        slice_ = Slice(*self._read())
+        self.seconds += slice_.seconds
+        self.commands += slice_.commands
+
+    @property
+    def rate(self) -> float:
+        """Commands per CPU second so far."""
+        return self.commands / self.seconds
+
+    def end(self) -> None:
+        """Wait until it is gone."""
+        self.process.communicate()
+
+    def _read(self) -> list[Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the run of the {self.core} {self.dialect} core failed")
+        read: list[Any] = json.loads(line)
+        return read
+
+
 class Bench:
     """Holds the flows on disk and starts the runs."""
 
@@ -82,9 +138,9 @@ class Bench:
     def _path(self, core: str, mix: str, part: str) -> Path:
         return self.folder / f"{core}-{mix}-{part}"
 
-    def run(self, case: Case, dialect: str, *, orders: int = 0) -> Result:
-        """Start one run and wait for it. Raises SystemExit if the wrong kind of core was loaded."""
-        is_bare = dialect == "bare"
+    def start(self, case: Case, dialect: str, *, orders: int = 0) -> Worker:
+        """A core in a process; `orders`: only the memory of so many resting ones is measured."""
+        is_bare = dialect == BARE
         steps = "bare_steps" if is_bare else "steps_with_ids" if case.with_ids else "steps"
         task = Task(
             dialect=dialect,
@@ -94,33 +150,24 @@ class Bench:
             bare_folder=str(self.bare[case.core]) if is_bare else "",
             orders=orders,
         )
-        environment = dict(os.environ, PYTHONHASHSEED="0")
-        environment.pop("FAIRBOOK_CORE", None)
-        if case.core == INTERPRETED:
-            environment["FAIRBOOK_CORE"] = "interpreted"
-        done = subprocess.run(
-            [sys.executable, "-m", "fairbook.bench.core_run", json.dumps(task._asdict())],
-            env=environment,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        result = Result(**json.loads(done.stdout))
-        if result.compiled != (case.core == COMPILED):
-            kind = COMPILED if result.compiled else INTERPRETED
-            raise SystemExit(f"the {dialect} core is {kind}; this row needs the {case.core} one")
-        return result
+        return Worker(task, case.core)
 
     def measure(self, case: Case, rounds: int) -> Row:
-        """Run ours and the bare core in alternation."""
+        """Let ours and the bare core take turns, for so many rounds."""
         rates: list[float] = []
         bare_rates: list[float] = []
         for _ in range(rounds):
-            if self.bare:
-                bare = self.run(case, "bare")
-                bare_rates.append(bare.commands / bare.seconds)
-            ours = self.run(case, "fairbook")
-            rates.append(ours.commands / ours.seconds)
-        ratios = [ours / bare for ours, bare in zip(rates, bare_rates, strict=False)]
+            ours = self.start(case, OURS)
+            workers = [ours, self.start(case, BARE)] if self.bare else [ours]
+            slices = [worker.ready().slices for worker in workers]
+            for _ in range(max(slices)):
+                for worker in workers:
+                    worker.turn()
+            for worker in workers:
+                worker.end()
+            rates.append(ours.rate)
+            bare_rates += [worker.rate for worker in workers[1:]]
+        ratios = [mine / bare for mine, bare in zip(rates, bare_rates, strict=False)]
         return Row(
             case=case,
             rate=statistics.median(rates),
@@ -133,7 +180,10 @@ class Bench:
     def bytes_per_order(self, dialect: str, orders: int) -> float:
         """Resident memory per resting order of the compiled core."""
         case = Case(core=COMPILED, mix="w1", batch=256, with_ids=False)
-        return self.run(case, dialect, orders=orders).resident_bytes / orders
+        worker = self.start(case, dialect, orders=orders)
+        resident = worker.ready().resident_bytes
+        worker.end()
+        return resident / orders
 
 
 def compile_bare(source: Path, folder: Path) -> Path:
@@ -190,10 +240,10 @@ def report(bench: Bench, arguments: argparse.Namespace) -> Iterator[str]:
     for case in cases(interpreted=not arguments.compiled_only):
         yield line(bench.measure(case, arguments.rounds))
     yield ""
-    for dialect, name in (("fairbook", "our core"), ("bare", "bare core")):
-        if dialect == "fairbook" or bench.bare:
+    for dialect, name in ((OURS, "our core"), (BARE, "bare core")):
+        if dialect == OURS or bench.bare:
             size = bench.bytes_per_order(dialect, arguments.orders)
-            wish = f" (target <= {BYTES_TARGET})" if dialect == "fairbook" else ""
+            wish = f" (target <= {BYTES_TARGET})" if dialect == OURS else ""
             yield f"Bytes per resting order, {name}: {size:.0f}{wish}, {arguments.orders:,} orders."
 
 

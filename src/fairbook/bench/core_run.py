@@ -1,11 +1,11 @@
-"""One measured run of one core, in a process of its own: `python -m fairbook.bench.core_run JSON`.
+"""One core under measurement, in a process of its own: `python -m fairbook.bench.core_run JSON`.
 
-How it works: core.py starts it with a task as JSON and reads the result, one line of JSON, from its
-standard output. A process per run keeps compiled and interpreted cores, which have the same names,
-and their heaps apart.
+How it works: core.py starts it with a task as JSON. It plays the setup and says so with a line of
+JSON; then, for every line that it reads, it runs the next slice of the steps and answers with a
+line. A process per core keeps compiled and interpreted ones, which have the same names, and their
+heaps apart; slices let two processes take turns, so that what disturbs the machine disturbs both.
 
-Always true: only `apply` is timed, in CPU time of this process (a core does no input or output),
-after a collection.
+Always true: only `apply` is timed, in CPU time of this process: a core does no input or output.
 
 Not here: what the commands are (flows.py), and what is compared with what (core.py).
 """
@@ -29,6 +29,7 @@ from fairbook.core import records
 BARE_BYTES: Final = flows.BARE.size
 MEMORY_BATCH: Final = 256
 MEMORY_LEVELS: Final = 100  # a side
+SLICES: Final = 40
 
 
 class Task(NamedTuple):
@@ -45,14 +46,19 @@ class Task(NamedTuple):
     orders: int
 
 
-class Result(NamedTuple):
-    """CPU seconds, commands, bytes of events, resident bytes added, whether it was compiled."""
+class Ready(NamedTuple):
+    """Said once, after the setup. `resident_bytes`: what a memory task's orders took."""
+
+    compiled: bool
+    slices: int
+    resident_bytes: int
+
+
+class Slice(NamedTuple):
+    """CPU seconds of one slice, and how many commands it had."""
 
     seconds: float
     commands: int
-    event_bytes: int
-    resident_bytes: int
-    compiled: bool
 
 
 class Core(NamedTuple):
@@ -88,8 +94,8 @@ def frames_of(commands: bytes, frame_bytes: int) -> list[bytes]:
     return [commands[at : at + frame_bytes] for at in range(0, len(commands), frame_bytes)]
 
 
-def run(task: Task) -> Result:
-    """Play the setup untimed and the steps timed."""
+def serve(task: Task) -> None:
+    """Set up, then run a slice for every line of standard input."""
     core = open_core(task)
     size = core.command_bytes
     setup = Path(task.setup).read_bytes()
@@ -98,21 +104,37 @@ def run(task: Task) -> Result:
         time_ns += flows.STEP_NS
         core.apply(frame, time_ns)
     if task.orders:
-        return _measure_memory(core, task, time_ns)
-    steps = Path(task.steps).read_bytes()
-    frames = frames_of(steps, task.batch * size)
-    step_ns = task.batch * flows.STEP_NS
-    apply, event_bytes = core.apply, 0
+        say(Ready(core.compiled, 0, _resident_for(core, task, time_ns)))
+        return
+    frames = frames_of(Path(task.steps).read_bytes(), task.batch * size)
+    per_slice = -(-len(frames) // SLICES)
+    starts = range(0, len(frames), per_slice)
     gc.collect()
+    say(Ready(core.compiled, len(starts), 0))
+    for start in starts:
+        sys.stdin.readline()
+        chosen = frames[start : start + per_slice]
+        seconds = _timed(core.apply, chosen, time_ns, task.batch * flows.STEP_NS)
+        time_ns += len(chosen) * task.batch * flows.STEP_NS
+        say(Slice(seconds, sum(map(len, chosen)) // size))
+
+
+def _timed(
+    apply: Callable[[bytes, int], bytes], frames: list[bytes], time_ns: int, step_ns: int
+) -> float:
     started = time.process_time()
     for frame in frames:
         time_ns += step_ns
-        event_bytes += len(apply(frame, time_ns))
-    seconds = time.process_time() - started
-    return Result(seconds, len(steps) // size, event_bytes, 0, core.compiled)
+        apply(frame, time_ns)
+    return time.process_time() - started
 
 
-def _measure_memory(core: Core, task: Task, time_ns: int) -> Result:
+def say(line: Ready | Slice) -> None:
+    """One line to whoever started this process."""
+    print(json.dumps(line), flush=True)
+
+
+def _resident_for(core: Core, task: Task, time_ns: int) -> int:
     """Fill the book with orders that never meet; what the process grew by is theirs."""
     is_bare = task.dialect == "bare"
     gc.collect()
@@ -125,7 +147,7 @@ def _measure_memory(core: Core, task: Task, time_ns: int) -> Result:
             core.apply(b"".join(parts), time_ns)
             parts.clear()
     gc.collect()
-    return Result(0.0, task.orders, 0, resident_bytes() - before, core.compiled)
+    return resident_bytes() - before
 
 
 def _resting(number: int, *, is_bare: bool) -> bytes:
@@ -151,10 +173,5 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def main() -> None:
-    """Read a task, print its result."""
-    print(json.dumps(run(Task(**json.loads(sys.argv[1])))._asdict()))
-
-
 if __name__ == "__main__":
-    main()
+    serve(Task(**json.loads(sys.argv[1])))
