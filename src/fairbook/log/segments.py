@@ -220,7 +220,7 @@ class Reader:
         chain = chain_after(last.chain, entry.position, entry.time_ns, entry.frame)
         if entry.chain != chain:
             raise self.damaged(f"chain {entry.chain.hex()}, expected {chain.hex()}")
-        self.last = entry._replace(frame=b"")
+        self.last = Entry(entry.position, entry.time_ns, chain, b"")
 
     def _end(self, entry: Entry) -> None:
         if entry != self.last:
