@@ -29,7 +29,7 @@ class Lockstep:
     def __init__(self) -> None:
         self.core = Exchange()
         self.oracle = Oracle()
-        self.recent: deque[str] = deque(maxlen=SHOWN)
+        self.recent: deque[tuple[int, Command | None]] = deque(maxlen=SHOWN)
 
     def apply(self, frame: bytes, time_ns: int) -> list[Event]:
         """Both execute the frame; returns the events."""
@@ -51,13 +51,14 @@ class Lockstep:
         slot = accepted.order_id & SLOT_MASK if accepted else 0
         taken = [order_id & SLOT_MASK for order_id in self.oracle.orders]
         expected = self.oracle.apply(command, time_ns, slot)
-        self.recent.append(f"{self.oracle.sequence}: {wire.describe(command)}")
+        self.recent.append((self.oracle.sequence, command))
         assert given == expected, self.report(expected, given)
         assert accepted is None or slot not in taken, f"slot {slot} is in use"
 
     def report(self, expected: list[Event], given: list[Event]) -> str:
         """The last commands, and where the answers to the last one part."""
-        lines = ["the core and the oracle differ; the last commands:", *self.recent]
+        lines = ["the core and the oracle differ; the last commands:"]
+        lines += [f"{sequence}: {wire.describe(command)}" for sequence, command in self.recent]
         for at in range(max(len(expected), len(given))):
             want = expected[at] if at < len(expected) else None
             got = given[at] if at < len(given) else None

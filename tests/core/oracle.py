@@ -357,12 +357,13 @@ class Oracle(State):
     def _open_account(self, c: Command) -> list[Event]:
         for number, account in enumerate(self.accounts):
             if account.user_id == c.order_id:
-                return [self._done(c)._replace(account=number)]
+                return [self._done(c)._replace(account=number, client_id=0)]
         if len(self.accounts) >= self.parameters[ACCOUNTS_MAX]:
             return [self._rejected(c, Reject.TABLE_FULL)]
         self.accounts.append(Account(c.order_id))
         number = len(self.accounts) - 1
-        return [wire.AccountOpened(number, c.order_id), self._done(c)._replace(account=number)]
+        done = self._done(c)._replace(account=number, client_id=0)
+        return [wire.AccountOpened(number, c.order_id), done]
 
     def _move(self, c: Command) -> list[Event]:
         asset = self.asset(c.market)

@@ -22,6 +22,7 @@ T = TypeVar("T")
 SECOND = 10**9
 START_NS = 1_700_000_000 * SECOND
 FIRST, LAST = 2, 6  # the accounts that are opened at the start
+POOR = 6  # has just enough for an order, or just not
 EXTREMES = (0, 1, 2**40, 2**40 + 1, 2**62, 2**62 + 1, 2**63 - 1, -1, -(2**63))
 WIDE = 3  # the market whose lots and ticks are large: its orders reach the bounds
 SET_VALUES = {  # per parameter of a market: what it is set to; the first one heals
@@ -97,7 +98,8 @@ def opening() -> bytes:
     for account in range(FIRST, LAST + 1):
         commands.append(records.open_account(1000 + account))
         for asset in (1, 2, 3):
-            commands.append(records.credit(account=account, asset=asset, atoms=20_000))
+            atoms = 50 if account == POOR else 20_000
+            commands.append(records.credit(account=account, asset=asset, atoms=atoms))
     return b"".join(commands)
 
 
@@ -132,10 +134,10 @@ class Stream:
 
     def step(self) -> int:
         """The time of the next frame: it may stand still, pass a little, or over ten minutes."""
-        chance = self.pick(1000)
-        if chance == 999:
+        chance = self.pick(5000)
+        if chance == 4999:
             self.time_ns += self.one_of((600 * SECOND, 600 * SECOND - 1, 601 * SECOND))
-        elif chance >= 500:
+        elif chance >= 2500:
             self.time_ns += self.pick(20) * 1_000_000
         return self.time_ns
 
@@ -279,12 +281,16 @@ class Stream:
 
     def _move(self, kind: Kind) -> bytes:
         command = records.credit if kind == Kind.CREDIT else records.debit
-        usual = 1 + self.pick(5000)
-        wide = self.one_of((2**30, 2**42, 2**61, 2**62 - 100_000, 2**62, -5))
+        account = self._account()
+        atoms = 1 + self.pick(5000)
+        if account == POOR:
+            atoms = 10 * (1 + self.pick(6))
+        elif self.pick(4) == 3:
+            atoms = self.one_of((2**30, 2**42, 2**61, 2**62 - 100_000, 2**62, -5))
         return command(
-            account=self._account(),
+            account=account,
             asset=self.one_of((1, 2, 3, 3, self.pick(5))),
-            atoms=usual if self.pick(4) < 3 else wide,
+            atoms=atoms,
             reference=self.one_of((0, 7, -(2**63))),
         )
 

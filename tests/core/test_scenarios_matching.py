@@ -294,6 +294,18 @@ def test_a_market_sell_by_quote_receives_at_most_its_amount() -> None:
     """)
 
 
+def test_an_order_by_quote_ends_where_no_lot_fits_though_a_cheaper_level_would() -> None:
+    """A sell: 0.095 is left, a lot is 0.1 here and 0.09 at the next price: no more base needed."""
+    play("""
+        deposit   buyer   1000 USDT
+        deposit   seller  1 BTC
+        buy       buyer   5 BTC @ 100
+        buy       buyer   5 BTC @ 90
+        sell      seller  for 100.095 USDT    -> fills 1 @ 100
+        balance   seller  0 BTC, 100 USDT
+    """)
+
+
 def test_a_market_order_by_quote_that_runs_out_of_book_expires() -> None:
     """With all that it could get."""
     play("""
