@@ -76,8 +76,9 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
     directory = settings.data_dir
     _require_free_port(settings.host, settings.http_port)
     _make_directory(directory)
-    log = FileLog(directory)
-    engine = await Engine.start(log, Snapshots(directory))
+    snapshots = Snapshots(directory)
+    log = FileLog(directory, known=snapshots.newest_sound)
+    engine = await Engine.start(log, snapshots)
     _tell_start(directory, log, engine)
     accounts = None
     try:

@@ -12,6 +12,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
+from fairbook.log.files import FileLog
 from fairbook.log.log import LogDamaged
 from fairbook.log.memory import MemoryLog
 from tests.engine import world
@@ -184,3 +185,28 @@ def test_every_state_that_a_crash_while_writing_leaves(tmp_path: Path, log: Memo
             (directory / "snapshots" / file).write_bytes(content)
         assert assert_recovers(log, directory, start=start) == ()
         assert not list((directory / "snapshots").glob("*.aside"))
+
+
+def test_a_tail_that_a_snapshot_knows_is_not_cut_off(tmp_path: Path, log: MemoryLog) -> None:
+    """A spoilt last record looks like a torn one. If it was durable, it stays for a person."""
+    files = FileLog(tmp_path)
+    for entry in log.entries:
+        files.append(entry.frame, entry.time_ns)
+    last = files.last
+    files.close()
+    store(tmp_path, log, last.position)
+    (segment,) = (tmp_path / "log").glob("*.log")
+    content = bytearray(segment.read_bytes())
+    content[-1] ^= 1
+    segment.write_bytes(content)
+
+    with pytest.raises(LogDamaged, match=f"position {last.position} was durable"):
+        FileLog(tmp_path, known=Snapshots(tmp_path).newest_sound)
+    assert segment.read_bytes() == content
+
+    for path in Snapshots(tmp_path).paths():
+        path.write_bytes(b"unsound")
+    files = FileLog(tmp_path, known=Snapshots(tmp_path).newest_sound)
+    assert files.dropped is not None
+    assert files.last.position == last.position - 1
+    files.close()

@@ -148,6 +148,8 @@ class Walk:
                     return
                 self.lots += traded
                 self.quote += traded * unit
+                if traded < maker.rest:
+                    return  # Also by quote: nothing more of this order, so nothing of the next.
                 maker = maker.next
             i -= 1
 

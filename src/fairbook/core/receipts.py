@@ -91,7 +91,7 @@ class Receipts:
     def expire(self, time_ns: i64) -> None:
         """Forget what was closed ten minutes of log time ago, or earlier."""
         oldest = self.oldest
-        while oldest is not None and oldest.closed_ns + KEPT_NS <= time_ns:
+        while oldest is not None and time_ns - oldest.closed_ns >= KEPT_NS:
             memory = oldest.memory
             assert memory is not None and memory.oldest is oldest
             self._forget_oldest_of(memory)

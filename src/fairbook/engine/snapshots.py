@@ -127,6 +127,15 @@ class Snapshots:
             raise Unsound(f"{path.name}: {error}") from error
         return _parse(content, path.name)
 
+    def newest_sound(self) -> int:
+        """The position of the newest sound one, 0 if there is none. Reads whole files."""
+        for path in self.paths():
+            try:
+                return self.read(path).position
+            except Unsound:
+                continue  # `recover` reports it.
+        return 0
+
     def pass_over(self, path: Path) -> None:
         """That file is not sound: it does not count as one of the three that are kept."""
         self._unsound.add(path)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -61,17 +61,21 @@ class FileLog:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         read_only: bool = False,
+        known: Callable[[], int] | None = None,
         disk: Disk | None = None,
     ) -> None:
         """Open the log of a data directory; a writer makes what is missing.
 
         segment_bytes: a new segment is begun rather than grow beyond it, except by a single record.
+        known: asked when a torn tail is found: the newest position that is known to have been
+        durable (from a snapshot). A log that would end before it is refused, and left as it is.
         Raises LogDamaged, LogLocked, OSError.
         """
         self._disk = Disk() if disk is None else disk
         self._directory = Path(directory).absolute() / DIRECTORY
         self._segment_bytes = segment_bytes
         self._read_only = read_only
+        self._known = known
         self._refusal: str | None = "the log was opened read-only" if read_only else None
         self._fd = -1
         self._lock_fd = -1
@@ -187,7 +191,7 @@ class FileLog:
                 disk.remove(directory / name)
             self._begin()
             return
-        tail, self.dropped = mend(disk, directory, found)
+        tail, self.dropped = mend(disk, directory, found, self._known)
         header = found.segments[-1].header
         self._mark = header.mark
         self._firsts = [segment.header.first for segment in found.segments]

@@ -18,6 +18,7 @@ Not here: entries of earlier segments, which are judged when they are read (file
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -137,9 +138,13 @@ def _names(disk: Disk, directory: Path) -> tuple[list[int], list[str]]:
     return sorted(firsts), asides
 
 
-def mend(disk: Disk, directory: Path, found: Survey) -> tuple[Tail, Dropped | None]:
-    """Take away what a crash left, durably; return where the log ends. There is a segment. Raises
-    LogDamaged.
+def mend(
+    disk: Disk, directory: Path, found: Survey, known: Callable[[], int] | None = None
+) -> tuple[Tail, Dropped | None]:
+    """Take away what a crash left, durably; return where the log ends. There is a segment.
+
+    known: the newest position that must not be lost; asked only if something would be taken away.
+    Raises LogDamaged.
     """
     # Everything is judged before anything is changed: a log that is refused is left as it was
     # found.
@@ -148,6 +153,10 @@ def mend(disk: Disk, directory: Path, found: Survey) -> tuple[Tail, Dropped | No
         raise reader.damaged(
             "the end record says that another segment was begun:"
             f" {segment_name(reader.last.position + 1)} is missing or has lost its header"
+        )
+    if reader.fault and known is not None and known() > reader.last.position:
+        raise reader.damaged(
+            f"{reader.fault}, but position {known()} was durable: a snapshot has it"
         )
     before: Reader | None = None
     if found.unfinished:
