@@ -5,7 +5,7 @@ amends and cancels orders on SOL_USDC until its connection breaks. Every order h
 nobody used before.
 
 Always true: an answer is in the journal before the next request is sent, so at any moment at most
-one request of a trader has an outcome that it does not know.
+one request of a trader has an outcome that it does not know; a request is one order or a batch.
 
 Not here: what must be true of the journal after a crash (audit.py).
 """
@@ -24,6 +24,7 @@ SYMBOL = "SOL_USDC"
 UNITS = 100  # ticks of one USDC, and lots of one SOL
 MIDDLE = 14_000  # ticks
 NEAREST, FARTHEST = 20, 3_000  # ticks from the middle
+BATCH_MAX = 5  # orders in one request
 LIVE_MAX = 40  # open orders a trader likes to have
 CLIENT_IDS = 10_000_000  # for each trader
 
@@ -90,10 +91,12 @@ class Trader(threading.Thread):
         draw = self.chance.random() * (0.45 if crowded else 1.0)
         if draw < 0.45 and self.live:
             self._amend() if draw < 0.12 else self._cancel()
-        elif draw < 0.85:
+        elif draw < 0.82:
             self._place(self._passive())
-        else:
+        elif draw < 0.97:
             self._place(self._aggressive())
+        else:
+            self._place_several([self._passive() for _ in range(self.chance.randint(1, BATCH_MAX))])
 
     def _passive(self) -> dict[str, Any]:
         side = self.chance.choice(("Bid", "Ask"))
@@ -128,18 +131,41 @@ class Trader(threading.Thread):
             "quantity": text(lots),
         }
 
-    def _place(self, body: dict[str, Any]) -> None:
+    def _begin(self, body: dict[str, Any]) -> Placement:
         self.next_client_id += 1
         placement = Placement(self.account, body | {"clientId": self.next_client_id})
         self.journal.placements.append(placement)
+        return placement
+
+    def _place(self, body: dict[str, Any]) -> None:
+        placement = self._begin(body)
         placement.reply = self.rest.call("POST", "/api/v1/order", placement.body)
-        status, answer, _ = placement.reply
+        self._note(placement, placement.reply)
+
+    def _place_several(self, bodies: list[dict[str, Any]]) -> None:
+        placements = [self._begin(body) for body in bodies]
+        reply = self.rest.call("POST", "/api/v1/orders", [each.body for each in placements])
+        for place, placement in enumerate(placements):
+            item = reply.body[place] if reply.status == 200 else reply.body
+            status = reply.status
+            if item.get("operation") == "Err":
+                status = 504 if item["code"] == "TIMEOUT" else 400
+            placement.reply = Reply(status, item, reply.headers)
+        for placement in placements:
+            if placement.reply is not None:
+                self._note(placement, placement.reply)
+
+    def _note(self, placement: Placement, reply: Reply) -> None:
+        status, answer, _ = reply
         if status == 200:
             if answer["status"] in ("New", "PartiallyFilled"):
-                self.live.append((int(answer["id"]), self.next_client_id))
-        elif answer.get("code") == "MAINTENANCE":
+                self.live.append((int(answer["id"]), placement.client_id))
+        elif answer["code"] == "MAINTENANCE":
             raise Closing
-        elif answer.get("code") != "INVALID_ORDER":  # A post-only order may have crossed.
+        elif answer["code"] not in (
+            "INVALID_ORDER",
+            "TIMEOUT",
+        ):  # A post-only order may have crossed.
             self.journal.surprises.append(f"{placement.body}: {status} {answer}")
 
     def _pick(self) -> tuple[int, int]:
@@ -156,9 +182,12 @@ class Trader(threading.Thread):
         self.live.pop()
         if reply.status == 200 and reply.body["status"] == "Cancelled":
             self.journal.cancelled.append(int(reply.body["id"]))
-        elif reply.body.get("code") == "MAINTENANCE":
+        elif reply.body["code"] == "MAINTENANCE":
             raise Closing
-        elif reply.body.get("code") != "INVALID_ORDER":  # It may have been filled meanwhile.
+        elif reply.body["code"] not in (
+            "INVALID_ORDER",
+            "TIMEOUT",
+        ):  # It may have been filled meanwhile.
             self.journal.surprises.append(f"cancel {named}: {reply.status} {reply.body}")
 
     def _amend(self) -> None:
@@ -172,9 +201,9 @@ class Trader(threading.Thread):
             self.journal.amended.append((order_id, ticks, lots))
             if reply.body["status"] not in ("New", "PartiallyFilled"):
                 self.live.pop()
-        elif reply.body.get("code") in ("INVALID_ORDER", "INVALID_QUANTITY"):
+        elif reply.body["code"] in ("INVALID_ORDER", "INVALID_QUANTITY", "TIMEOUT"):
             self.live.pop()  # Filled, or filled beyond the new total; leave it to rest.
-        elif reply.body.get("code") == "MAINTENANCE":
+        elif reply.body["code"] == "MAINTENANCE":
             raise Closing
         else:
             self.journal.surprises.append(f"amend {body}: {reply.status} {reply.body}")

@@ -40,6 +40,7 @@ TARGETS: Final = {  # docs/performance.md; stated for w1 in batches of 256
     (INTERPRETED, "w1", 256, True): 0.3,
 }
 BYTES_TARGET: Final = 280
+BEGIN, END = "<!-- figures of bench core -->", "<!-- end of figures -->"
 INTERPRETED_SHARE: Final = 8  # an interpreted run gets one eighth of the commands
 
 
@@ -107,7 +108,8 @@ class Worker:
         return self.commands / self.seconds
 
     def end(self) -> None:
-        """Wait until it is gone."""
+        """Nothing more is wanted of it."""
+        self.process.kill()
         self.process.communicate()
 
     def _read(self) -> list[Any]:
@@ -159,12 +161,14 @@ class Bench:
         for _ in range(rounds):
             ours = self.start(case, OURS)
             workers = [ours, self.start(case, BARE)] if self.bare else [ours]
-            slices = [worker.ready().slices for worker in workers]
-            for _ in range(max(slices)):
+            try:
+                slices = [worker.ready().slices for worker in workers]
+                for _ in range(max(slices)):
+                    for worker in workers:
+                        worker.turn()
+            finally:
                 for worker in workers:
-                    worker.turn()
-            for worker in workers:
-                worker.end()
+                    worker.end()
             rates.append(ours.rate)
             bare_rates += [worker.rate for worker in workers[1:]]
         ratios = [mine / bare for mine, bare in zip(rates, bare_rates, strict=False)]
@@ -227,6 +231,16 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {cores} cores, Python {python}"
 
 
+def write_into(path: Path, lines: list[str]) -> None:
+    """Put the figures between the two marks of a Markdown file. Raises SystemExit without them."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{path} has no place for the figures: {BEGIN} and {END}")
+    text = "\n".join([before + begin, *lines, end + after])
+    path.write_text(text, encoding="utf-8")
+
+
 def report(bench: Bench, arguments: argparse.Namespace) -> Iterator[str]:
     """The lines of docs/performance.md's section on the core, as they are measured."""
     yield f"Machine: {machine()}. Seed {arguments.seed}, {arguments.count:,} commands a run"
@@ -256,12 +270,17 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=200_000, help="resting ones, for memory")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compiled-only", action="store_true")
+    parser.add_argument("--write", type=Path, help="a Markdown file to put the figures into")
     arguments = parser.parse_args()
     against = arguments.against.resolve() if arguments.against else None
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), against=against, count=arguments.count, seed=arguments.seed)
+        lines: list[str] = []
         for text in report(bench, arguments):
             print(text, flush=True)
+            lines.append(text)
+    if arguments.write is not None:
+        write_into(arguments.write, lines)
 
 
 if __name__ == "__main__":
