@@ -1,4 +1,4 @@
-"""Who may order, and how requests arrive: permissions, signatures, replays, one connection's order."""
+"""Who may order, and how requests arrive: permissions, signatures, replays, pipelining."""
 
 import asyncio
 

@@ -38,7 +38,6 @@ from fairbook.api.messages import (
 from fairbook.gateway.answers import Answers
 from fairbook.gateway.auth import Authenticator, Headers, Signed, query_pairs
 from fairbook.gateway.call import (
-    JSON_TYPE,
     OF_ARRAY,
     OF_BODY,
     OF_BODY_OR_QUERY,
@@ -59,6 +58,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CLOSE: Final = (b"connection", b"close")
 
 _MARKET_PATH: Final = b"/api/v1/markets/"
 _OURS: Final = (b"/api/", b"/wapi/", b"/auth/", b"/admin/")
@@ -109,59 +110,74 @@ class Gateway:
         listings = Listings(catalogue)
         reads = Reads(answers, listings)
         self._market_of_path = Endpoint(reads.market_of_path)
-        self._endpoints: Endpoints = {
-            **stub_endpoints(),
-            **reads.endpoints(),
-            **Orders(answers, listings).endpoints(),
-        }
+        self.orders = Orders(answers, listings).endpoints()
+        """The endpoints of orders, which the server may ask for a `reply` without ASGI."""
+        self._endpoints: Endpoints = {**stub_endpoints(), **reads.endpoints(), **self.orders}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
-        endpoint = self._endpoints.get((scope["method"], scope["raw_path"]))
+        reply: bytes | Reply
         try:
-            if endpoint is None or self.stopping:
-                endpoint = self._find(scope)
-                if endpoint is None:
-                    assert self._pages is not None
-                    await self._pages(scope, receive, send)
-                    return
-            if endpoint.permission:
-                reply = await self._private(endpoint, scope, receive)
-            else:
-                reply = await self._public(endpoint, scope)
+            endpoint = self._find(scope)
+            if endpoint is None:
+                assert self._pages is not None
+                await self._pages(scope, receive, send)
+                return
+            headers = dict(scope["headers"])
+            call = Call(
+                scope["raw_path"],
+                query=scope["query_string"],
+                headers=headers,
+                address=scope["client"][0] if scope["client"] else "",
+                body=await _read_body(headers, receive) if endpoint.reads else b"",
+            )
+            reply = await self.reply(endpoint, call)
         except ApiError as error:
             reply = error_reply(error)
         except Gone:
             return
-        except Exception:
-            logger.exception("%s %s failed", scope["method"], scope["path"])
-            unknown = endpoint is not None and endpoint.writes
-            reply = error_reply(
-                outcome_unknown() if unknown else ApiError(500, "SERVER_ERROR", "Our mistake")
-            )
-        if isinstance(reply, Reply):
-            await _send_reply(reply, send)
-        else:
-            headers = [JSON_TYPE, (b"content-length", b"%d" % len(reply))]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": reply})
+        if type(reply) is bytes:
+            reply = Reply(reply)
+        assert isinstance(reply, Reply)
+        headers_out = [
+            reply.content_type,
+            (b"content-length", b"%d" % len(reply.body)),
+            *reply.headers,
+        ]
+        start = {"type": "http.response.start", "status": reply.status, "headers": headers_out}
+        await send(start)
+        await send({"type": "http.response.body", "body": reply.body})
 
-    async def _public(self, endpoint: Endpoint, scope: Scope) -> bytes | Reply:
-        self._of_address.take(_address(scope))
-        call = Call(scope["raw_path"], {})
-        query = scope["query_string"]
-        if query:
-            call.fields = query_fields(read_query(query))
-        return await endpoint.handler(call)
-
-    async def _private(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> bytes | Reply:
-        headers: Headers = dict(scope["headers"])
-        address = _address(scope)
-        self._of_address.check(address)
-        body = await _read_body(headers, receive) if endpoint.reads else b""
-        call = Call(scope["raw_path"], headers)
+    async def reply(self, endpoint: Endpoint, call: Call) -> bytes | Reply:
+        """Whatever is to be said to a request whose body is read. Raises nothing."""
         try:
-            access, signed = self._who(call, endpoint, scope["query_string"], body)
+            if self.stopping:
+                raise maintenance()
+            if endpoint.permission:
+                self._admit(endpoint, call)
+            else:
+                self._of_address.take(address_key(call.address))
+                if call.query:
+                    call.fields = query_fields(read_query(call.query))
+            return await endpoint.handler(call)
+        except ApiError as error:
+            return error_reply(error)
+        except Exception:
+            logger.exception("%s failed", call.path.decode("latin-1"))
+            return error_reply(
+                outcome_unknown()
+                if endpoint.writes
+                else ApiError(500, "SERVER_ERROR", "Our mistake")
+            )
+
+    def _admit(self, endpoint: Endpoint, call: Call) -> None:
+        """Authenticate, read the fields, and see to permission, limits and the replay rule."""
+        if endpoint.reads:
+            _check_body(call.headers, call.body)
+        address = address_key(call.address)
+        self._of_address.check(address)
+        try:
+            access, signed = self._who(call, endpoint)
         except ApiError as error:
             if error.status == 401:
                 self._of_address.take(address)  # Guessing is paid for by whoever guesses.
@@ -172,31 +188,29 @@ class Gateway:
         if signed is not None and endpoint.writes and not _has_client_ids(call):
             self._authenticator.refuse_repeated(signed)
         call.account = access.account
-        return await endpoint.handler(call)
 
-    def _who(
-        self, call: Call, endpoint: Endpoint, query: bytes, body: bytes
-    ) -> tuple[Access, Signed | None]:
+    def _who(self, call: Call, endpoint: Endpoint) -> tuple[Access, Signed | None]:
         """Authenticate, and read the fields of the call."""
         authorization = call.headers.get(b"authorization")
         if authorization is not None and b"x-signature" not in call.headers:
             access = self._authenticator.by_token(authorization)
-            _read_fields(call, endpoint, read_query(query) if query else [], body)
+            _read_fields(call, endpoint, read_query(call.query) if call.query else [])
             return access, None
         signed = self._authenticator.begin(call.headers)
-        pairs = read_query(query)
-        bodies = _read_fields(call, endpoint, pairs, body)
+        pairs = read_query(call.query)
+        bodies = _read_fields(call, endpoint, pairs)
         signed_query = query_pairs(pairs)
         groups = [signed_query + signed_pairs(fields) for fields in bodies] or [signed_query]
         return self._authenticator.finish(signed, endpoint.instruction, groups), signed
 
     def _find(self, scope: Scope) -> Endpoint | None:
         """The endpoint of a path that is not written as in the table; None: it is for `pages`.
-        Raises 404, 405, 503.
+        Raises 404, 405.
         """
-        if self.stopping:
-            raise maintenance()
         method, path = scope["method"], scope["raw_path"]
+        endpoint = self._endpoints.get((method, path))
+        if endpoint is not None:
+            return endpoint
         while b"//" in path:
             path = path.replace(b"//", b"/")
         scope["raw_path"] = path
@@ -231,30 +245,14 @@ def error_reply(error: ApiError) -> Reply:
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allowed.encode()))
     if error.close:
-        headers.append((b"connection", b"close"))
+        headers.append(CLOSE)
     return Reply(error.body(), error.status, headers=tuple(headers))
 
 
-async def _send_reply(reply: Reply, send: Send) -> None:
-    headers = [reply.content_type, (b"content-length", b"%d" % len(reply.body)), *reply.headers]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
-
-
-def _address(scope: Scope) -> str:
-    client = scope["client"]
-    return address_key(client[0]) if client else ""
-
-
 async def _read_body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body. Raises 413, 415, or Gone."""
-    if b"content-encoding" in headers:
-        raise _unsupported("Content-Encoding is not accepted")
-    content_type = headers.get(b"content-type")
-    if content_type is not None and content_type not in _JSON_TYPES:
-        _check_type(content_type)
+    """The whole body, or a little more than is allowed of it. Raises 413 or Gone."""
     if len(headers.get(b"content-length", b"")) > 5:
-        raise _too_large()  # Not worth receiving.
+        raise too_large()  # Not worth receiving.
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body", False) and len(body) <= BODY_BYTES_MAX:
@@ -262,9 +260,18 @@ async def _read_body(headers: Headers, receive: Receive) -> bytes:
         body += message.get("body", b"")
     if message["type"] != "http.request":
         raise Gone
-    if len(body) > BODY_BYTES_MAX:
-        raise _too_large()
     return body
+
+
+def _check_body(headers: Headers, body: bytes) -> None:
+    """Refuse what need not be read: 413, 415."""
+    if len(body) > BODY_BYTES_MAX:
+        raise too_large()
+    if b"content-encoding" in headers:
+        raise _unsupported("Content-Encoding is not accepted")
+    content_type = headers.get(b"content-type")
+    if content_type is not None and content_type not in _JSON_TYPES:
+        _check_type(content_type)
 
 
 def _check_type(content_type: bytes) -> None:
@@ -277,30 +284,29 @@ def _unsupported(message: str) -> ApiError:
     return ApiError(415, "INVALID_CLIENT_REQUEST", message, close=True)
 
 
-def _too_large() -> ApiError:
+def too_large() -> ApiError:
+    """A body that is larger than any of ours."""
     return ApiError(
         413, "INVALID_CLIENT_REQUEST", f"Body exceeds {BODY_BYTES_MAX} bytes", close=True
     )
 
 
-def _read_fields(
-    call: Call, endpoint: Endpoint, pairs: list[tuple[str, str]], body: bytes
-) -> list[Fields]:
+def _read_fields(call: Call, endpoint: Endpoint, pairs: list[tuple[str, str]]) -> list[Fields]:
     """Fill in `fields` or `orders`; return the objects of the body, which are part of the signed
     text.
     """
     reads = endpoint.reads
     if reads == OF_BODY:
-        call.fields = read_object(body)
+        call.fields = read_object(call.body)
         return [call.fields]
     if reads == OF_ARRAY:
-        call.orders = read_array(body)
+        call.orders = read_array(call.body)
         return call.orders
     call.fields = query_fields(pairs)
-    if reads == OF_QUERY or not body:
+    if reads == OF_QUERY or not call.body:
         return []
     assert reads == OF_BODY_OR_QUERY
-    fields = read_object(body)
+    fields = read_object(call.body)
     if not call.fields.keys().isdisjoint(fields):
         raise BadRequest("A field is given twice")
     call.fields.update(fields)

@@ -18,15 +18,26 @@ OF_ARRAY: Final = 3
 
 
 class Call:
-    """`fields`: of the body or the query; a batch has `orders` instead. `account` is 0 where nobody
-    needs to say who he is.
+    """One request. What stands behind `body` is filled in on the way to the endpoint: `fields` of
+    the body or the query, or `orders` of a batch, and the `account` that asks (0: nobody said so).
     """
 
-    __slots__ = ("account", "fields", "headers", "orders", "path")
+    __slots__ = ("account", "address", "body", "fields", "headers", "orders", "path", "query")
 
-    def __init__(self, path: bytes, headers: dict[bytes, bytes]) -> None:
+    def __init__(
+        self,
+        path: bytes,
+        *,
+        query: bytes,
+        headers: dict[bytes, bytes],
+        address: str,
+        body: bytes = b"",
+    ) -> None:
         self.path = path
+        self.query = query
         self.headers = headers
+        self.address = address
+        self.body = body
         self.account = 0
         self.fields: Fields = {}
         self.orders: list[Fields] = []

@@ -31,7 +31,9 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from fairbook.api.errors import ApiError, BadRequest
-from fairbook.gateway.app import Gateway
+from fairbook.api.messages import BODY_BYTES_MAX
+from fairbook.gateway.app import CLOSE, Gateway, error_reply
+from fairbook.gateway.call import JSON_TYPE, Call, Endpoint, Reply
 
 _URL_BYTES_MAX: Final = 8 * 1024
 _HEAD_BYTES_MAX: Final = 64 * 1024  # received while a head is incomplete
@@ -61,7 +63,11 @@ class HttpServer:
         self.limits = limits or ServerLimits()
         self.seconds = 0  # sweeps so far: the clock of the connections
         self.of_address: dict[str, int] = {}
-        self._app = app
+        self.app = app
+        self.orders = {
+            (method.encode(), path): endpoint for (method, path), endpoint in app.orders.items()
+        }
+        self.ok_head = b""  # of a 200 with JSON, up to its length
         self._config = Config(
             cast(Any, app),
             http=HttpToolsProtocol,
@@ -98,7 +104,7 @@ class HttpServer:
             return
         self._listener.close()
         self._listener = None
-        self._app.stopping = True
+        self.app.stopping = True
         if self._state.tasks:
             await asyncio.wait(set(self._state.tasks), timeout=drain_s)
         for connection in list(self._state.connections):
@@ -126,13 +132,48 @@ class HttpServer:
         self.seconds += _SWEEP_S
         date = formatdate(time.time(), usegmt=True).encode()
         self._state.default_headers = [(b"date", date)]
+        self.ok_head = b"HTTP/1.1 200 OK\r\ndate: %s\r\n%s: %s\r\ncontent-length: " % (
+            date,
+            *JSON_TYPE,
+        )
         for connection in list(self._state.connections):
             cast(Connection, connection).check_pace()
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep, loop)
 
 
+class Turn:
+    """A request to the order endpoints while it is read and answered. It stands in for uvicorn's
+    cycle, so that whatever is pipelined behind it waits its turn, and has what is asked of one.
+    """
+
+    __slots__ = ("call", "disconnected", "endpoint", "keep_alive", "response_complete")
+
+    response_started = False
+    waiting_for_100_continue = False
+
+    def __init__(self, endpoint: Endpoint, call: Call) -> None:
+        self.endpoint = endpoint
+        self.call = call
+        self.keep_alive = True
+        self.disconnected = False
+        self.response_complete = False
+
+    @property
+    def message_event(self) -> Turn:
+        """Whom to wake when the client leaves: nobody, its body is whole or will never be."""
+        return self
+
+    def set(self) -> None:
+        """See `message_event`."""
+
+
 class Connection(HttpToolsProtocol):
-    """One client connection."""
+    """One client connection.
+
+    Requests to the order endpoints take a short way to the gateway: when nothing else is owed on
+    the connection and the path is written as in the table, their body is collected here and their
+    reply written here, in one piece. Everything else is ASGI under uvicorn.
+    """
 
     def __init__(
         self,
@@ -153,6 +194,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._ending = False  # nothing more is read
         self._since = server.seconds  # when reading, waiting or replying began
+        self._turn: Turn | None = None  # of the request that is being read
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Take the connection, or refuse it if there are too many."""
@@ -222,11 +264,14 @@ class Connection(HttpToolsProtocol):
     # Parser callbacks.
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins. uvicorn's scope is made when it is known to be needed."""
         self._reading = self._in_head = True
         self._head_bytes = 0
         self._since = self._server.seconds
-        super().on_message_begin()
+        self._turn = None
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_url(self, url: bytes) -> None:
         """A part of the path and query."""
@@ -244,16 +289,75 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: the application starts, or waits its turn."""
-        if self.parser.get_http_version() not in ("1.1", "1.0"):
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):
             raise NotOurs
         self._in_head = False
+        endpoint = self._server.orders.get((self.parser.get_method(), self.url))
+        if endpoint is not None and not self._is_replying():
+            headers = dict(self.headers)
+            if self._is_plain(headers):
+                call = Call(self.url, query=b"", headers=headers, address=self._address)
+                self._turn = Turn(endpoint, call)
+                self.cycle = cast(RequestResponseCycle, self._turn)
+                return
+        url, lines, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url = url
+        self.headers.extend(lines)
+        self.expect_100_continue = expects
         super().on_headers_complete()
+
+    def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether nothing but the request itself has to be done."""
+        return (
+            not self.expect_100_continue
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+            and len(headers.get(b"content-length", b"")) <= 5  # More is not worth receiving.
+        )
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        turn = self._turn
+        if turn is None:
+            super().on_body(body)
+        elif len(turn.call.body) <= BODY_BYTES_MAX:
+            turn.call.body += body
+            if len(turn.call.body) > BODY_BYTES_MAX:
+                self._ending = True  # It need not come to its end.
+                self._start(turn)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._reading = False
         self._since = self._server.seconds
-        super().on_message_complete()
+        turn = self._turn
+        if turn is None:
+            super().on_message_complete()
+        elif not self._ending:
+            self._start(turn)
+
+    def _start(self, turn: Turn) -> None:
+        task = self.loop.create_task(self._answer(turn))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answer(self, turn: Turn) -> None:
+        """Ask the gateway and write what it says, in one piece."""
+        reply = await self._server.app.reply(turn.endpoint, turn.call)
+        if self.flow.write_paused and not turn.disconnected:
+            await self.flow.drain()  # Whoever does not read his replies waits for the next.
+        turn.response_complete = True
+        if turn.disconnected:
+            return
+        if isinstance(reply, Reply):
+            self.transport.write(_reply_bytes(reply))
+            if CLOSE in reply.headers:
+                self.transport.close()
+        else:
+            self.transport.write(b"%s%d\r\n\r\n%s" % (self._server.ok_head, len(reply), reply))
+        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         """The reply is written: the next request's turn."""
@@ -284,12 +388,11 @@ class Connection(HttpToolsProtocol):
 
 
 def _error_bytes(error: ApiError) -> bytes:
-    body = error.body()
-    return b"".join(
-        (
-            STATUS_LINE[error.status],
-            b"content-type: application/json; charset=utf-8\r\nconnection: close\r\n",
-            b"content-length: %d\r\n\r\n" % len(body),
-            body,
-        )
-    )
+    error.close = True
+    return _reply_bytes(error_reply(error))
+
+
+def _reply_bytes(reply: Reply) -> bytes:
+    length = (b"content-length", b"%d" % len(reply.body))
+    lines = [b"%s: %s\r\n" % line for line in (reply.content_type, length, *reply.headers)]
+    return b"".join((STATUS_LINE[reply.status], *lines, b"\r\n", reply.body))
