@@ -83,6 +83,7 @@ class Lockstep:
             assert balances == [row for row in expected if row[1] or row[2]], f"account {account}"
             orders = sorted(map(record_of, core.open_orders(account)), key=lambda r: r.order_id)
             assert orders == [record_in(order) for order in oracle.open_orders(account)]
+            self._compare_answers(account)
         for market in oracle.markets:
             bids, asks = core.depth(market.id, 2**20)
             assert list(bids) == oracle.levels(market, wire.BID)
@@ -99,6 +100,19 @@ class Lockstep:
             ] == list(market.parameters.values())  # fmt: skip
         sessions = {(o.account, o.session) for o in oracle.orders.values() if o.session}
         assert sorted(core.sessions()) == sorted(sessions)
+
+    def _compare_answers(self, account: int) -> None:
+        """Each open order is found by its id and by its client id, in its own market only."""
+        core = self.core
+        for order in self.oracle.open_orders(account):
+            market = order.market.id
+            found = core.order(account, market, order.id)
+            assert found is not None and record_of(found) == record_in(order)
+            assert core.order(account, market + 1, order.id) is None
+            assert core.order(account + 1, market, order.id) is None
+            if order.flags & wire.HAS_CLIENT_ID:
+                found = core.order_of_client(account, market, order.client_id)
+                assert found is not None and record_of(found) == record_in(order)
 
     def check(self) -> None:
         """The core's own invariants."""

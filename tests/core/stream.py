@@ -215,7 +215,10 @@ class Stream:
         side = self.pick(2)
         price, quantity = self._price(market, side), self._quantity(market)
         flags = self.one_of((0, 0, 1, 2)) << records.STP_SHIFT
+        account = self._account()
         shape = self.pick(20)
+        if account == POOR and self.pick(2):
+            shape = 14 + shape % 4
         tif = records.GTC
         if shape >= 18:
             flags |= records.POST_ONLY
@@ -236,7 +239,7 @@ class Stream:
                 self.next_client_id += 1
                 client_id = self.next_client_id
         made = records.place(
-            account=self._account(),
+            account=account,
             market=market,
             side=side,
             quantity=max(quantity, -(2**63)),

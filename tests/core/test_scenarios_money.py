@@ -67,7 +67,7 @@ def test_a_fee_is_taken_out_of_what_is_received() -> None:
     """)
 
 
-@pytest.mark.parametrize("rate_ppm", [1, 999, 333_333, 999_999])
+@pytest.mark.parametrize("rate_ppm", [1, 333_333, 999_999])
 def test_ten_thousand_fills_of_one_lot_cost_the_fee_of_one_fill(rate_ppm: int) -> None:
     """The ceiling is on the order, not on the fill: splitting neither saves nor costs an atom."""
     fees = []

@@ -2,8 +2,8 @@
 
 How it works: `rules-1.xz` is the frames of rules version 1 with their times, compressed;
 `rules-1.json` says what they lead to: digests of all events and of the state, at the end and at
-marks on the way, so that a difference can be placed. A golden log is written once per rules version
-and never again: if its digests change, behaviour changed, and that needs a new version of the rules.
+marks on the way, so that a difference can be placed. A golden log is written once per rules
+version and never again: other digests are another behaviour, and need a new version of the rules.
 
     python -m tests.golden.golden replay        the digests, as JSON
     python -m tests.golden.golden write         a log for a new version of the rules
