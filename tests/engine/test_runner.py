@@ -25,7 +25,10 @@ def test_entries_are_applied_once_and_in_order() -> None:
     assert runner.exchange.sequence == sequence
     assert runner.position == len(entries)
     assert runner.chain == entries[-1].chain
-    assert runner.event_hash == blake2b(events[-1], digest_size=32).digest()
+    running = bytes(32)
+    for made in events:
+        running = blake2b(running + made, digest_size=32).digest()
+    assert runner.event_hash == running
 
 
 def test_subscribers_see_every_frame_after_it_was_applied() -> None:

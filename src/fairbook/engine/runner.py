@@ -1,8 +1,8 @@
 """Entries of the log in, events out: the same for an answering engine, recovery, every replica.
 
 How it works: an entry is checked against the position and the chain reached so far, applied, and
-shown to the subscribers. The hash of the last frame's events is there for whoever compares
-replicas.
+shown to the subscribers. A running hash over the events of all frames is there for whoever compares
+replicas: two that agree at one position made the same events at every position before it.
 
 Always true:
 - entries are applied once each and in order: an older one is passed over, a gap or another chain
@@ -47,15 +47,17 @@ class Runner:
         event_hash: bytes = bytes(EVENT_HASH_BYTES),
         subscribers: Iterable[Subscriber] = (),
     ) -> None:
-        """position, chain, event_hash: of the last entry in `exchange`; by default of no entry."""
+        """position, chain, event_hash: of the last entry in `exchange`; by default of no entry.
+
+        event_hash: blake2b(event_hash of the entry before || its events); zeros at position 0.
+        """
         assert len(chain) == CHAIN_BYTES
         assert len(event_hash) == EVENT_HASH_BYTES
         self.exchange = exchange
         self.position = position
         self.chain = chain
         self.broken = False
-        self._event_hash = event_hash
-        self._events: bytes | None = None
+        self.event_hash = event_hash
         self._subscribers = list(subscribers)
 
     def apply(self, entry: Entry) -> bytes | None:
@@ -74,7 +76,9 @@ class Runner:
         events = self.exchange.apply(frame, time_ns)
         self.position = position
         self.chain = chain
-        self._events = events
+        event_hash = blake2b(self.event_hash, digest_size=EVENT_HASH_BYTES)
+        event_hash.update(events)
+        self.event_hash = event_hash.digest()
         for subscriber in self._subscribers:
             subscriber(position, time_ns, frame, events)
         self.broken = False
@@ -83,14 +87,6 @@ class Runner:
     def subscribe(self, subscriber: Subscriber) -> None:
         """Show it every frame from here on."""
         self._subscribers.append(subscriber)
-
-    @property
-    def event_hash(self) -> bytes:
-        """blake2b of the events of the last frame; zeros at position 0."""
-        if self._events is not None:
-            self._event_hash = blake2b(self._events, digest_size=EVENT_HASH_BYTES).digest()
-            self._events = None
-        return self._event_hash
 
     def _check(self, entry: Entry) -> None:
         position, time_ns, chain, frame = entry

@@ -3,7 +3,7 @@
 How it works: a file is written aside, synced, renamed to `<position>.snapshot`, and its directory
 synced; only then are old ones removed. Layout, little-endian: magic (8 bytes), format version u32,
 reserved u32, position i64, time_ns i64, length of the body i64, chain (32), digest of the state
-(32), hash of the last frame's events (32), the body, and a blake2b (32) over all of it.
+(32), running hash of all events (32), the body, and a blake2b (32) over all of it.
 
 Always true:
 - a file of that name is whole: every state that a crash can leave is either a leftover, removed at
@@ -29,7 +29,7 @@ from fairbook.core import state
 from fairbook.core.exchange import Exchange
 
 DIRECTORY: Final = "snapshots"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 KEPT: Final = 3
 
 _MAGIC: Final = b"FAIRSNAP"
@@ -45,7 +45,7 @@ class Unsound(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state, and of the last entry in it: position, time, chain and hash of its events."""
+    """A state, and of the last entry in it: position, time, chain and running hash of events."""
 
     position: int
     time_ns: int
