@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -135,8 +136,18 @@ class House:
         self.port = 0
         self.now_ms = START_NS // MS
 
-    async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def connect(self, receive_bytes: int = 0) -> Client:
+        """A new connection, with a small receive buffer if that is asked for."""
+        sock = socket.socket()
+        if receive_bytes:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+        except OSError:
+            sock.close()
+            raise
+        client = Client(*await asyncio.open_connection(sock=sock))
         self.clients.append(client)
         return client
 

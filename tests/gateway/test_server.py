@@ -283,6 +283,42 @@ def test_slow_clients_are_closed_and_nobody_else() -> None:
     play(story, NO_LIMITS, SLOW)
 
 
+def test_whoever_does_not_read_his_replies_is_closed() -> None:
+    """However much he sends; his requests are not taken without end."""
+
+    async def story(house: House, client: Client) -> None:
+        for data in (
+            request_bytes("GET", "/api/v1/markets") * 200,
+            request_bytes("POST", "/api/v1/order", bid("90", "0.01", clientId=1)) * 200,
+        ):
+            deaf = await house.connect(receive_bytes=4096)
+            deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            with pytest.raises(ConnectionError):
+                while True:
+                    deaf.writer.write(data)
+                    await deaf.writer.drain()
+                    await asyncio.sleep(0.01)
+            assert (await client.ask("GET", "/api/v1/ping")).status == 200
+            assert len(house.server._state.connections) == 1
+
+    play(story, NO_LIMITS, ServerLimits(reply_s=1))
+
+
+def test_pipelined_requests_are_bounded() -> None:
+    """What was taken is answered, in order; then the connection ends."""
+
+    async def story(house: House, client: Client) -> None:
+        await client.send(
+            b"".join(request_bytes("POST", "/api/v1/order", bid("x", str(i))) for i in range(2000))
+        )
+        answers = (await client.reader.read(1 << 22)).split(b"HTTP/1.1 400 ")
+        while more := await client.reader.read(1 << 22):
+            answers += more.split(b"HTTP/1.1 400 ")[1:]
+        assert 200 < len(answers) < 2000
+
+    play(story)
+
+
 def test_connections_are_bounded() -> None:
     """Those that are over are told so; those that are there stay; room comes back."""
 

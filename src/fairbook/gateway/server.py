@@ -19,10 +19,13 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio import AbstractEventLoop, AbstractServer, Transport
+from collections.abc import Sized
 from email.utils import formatdate
 from typing import Any, Final, NamedTuple, cast
 
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -38,7 +41,9 @@ from fairbook.gateway.call import JSON_TYPE, Call, Endpoint, Reply
 _URL_BYTES_MAX: Final = 8 * 1024
 _HEAD_BYTES_MAX: Final = 64 * 1024  # received while a head is incomplete
 _HEADERS_MAX: Final = 100
+_PIPELINED_MAX: Final = 256  # requests that wait for the one before them
 _SWEEP_S: Final = 1
+_LINGER_S: Final = 2
 _CLOSE_S: Final = 1.0  # for transports to end after they were closed
 
 
@@ -53,7 +58,7 @@ class ServerLimits(NamedTuple):
 
 
 class NotOurs(Exception):
-    """A head that is larger than any of ours, or of another version of HTTP."""
+    """More than any client of ours sends, or another version of HTTP."""
 
 
 class HttpServer:
@@ -141,12 +146,25 @@ class HttpServer:
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep, loop)
 
 
+class Flow(FlowControl):
+    """Reading stays paused while requests wait for the one before them, whoever asks for more."""
+
+    def __init__(self, transport: Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Read on, unless there is enough to do."""
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class Turn:
     """A request to the order endpoints while it is read and answered. It stands in for uvicorn's
     cycle, so that whatever is pipelined behind it waits its turn, and has what is asked of one.
     """
 
-    __slots__ = ("call", "disconnected", "endpoint", "keep_alive", "response_complete")
+    __slots__ = ("call", "disconnected", "endpoint", "keep_alive", "response_complete", "task")
 
     response_started = False
     waiting_for_100_continue = False
@@ -157,6 +175,7 @@ class Turn:
         self.keep_alive = True
         self.disconnected = False
         self.response_complete = False
+        self.task: asyncio.Task[None] | None = None
 
     @property
     def message_event(self) -> Turn:
@@ -192,9 +211,11 @@ class Connection(HttpToolsProtocol):
         self._reading = True  # a request has begun and is not complete; also before the first one
         self._in_head = True
         self._head_bytes = 0
-        self._ending = False  # nothing more is read
+        self._ending = False  # nothing more is taken
+        self._lingering = False  # nor sent
         self._since = server.seconds  # when reading, waiting or replying began
         self._turn: Turn | None = None  # of the request that is being read
+        self._answering: RequestResponseCycle | None = None  # the last that was started under ASGI
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Take the connection, or refuse it if there are too many."""
@@ -209,6 +230,7 @@ class Connection(HttpToolsProtocol):
         of_address = self._server.of_address
         of_address[self._address] = of_address.get(self._address, 0) + 1
         super().connection_made(transport)
+        self.flow = Flow(transport, self.pipeline)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Requests under way end by themselves: what was submitted happens."""
@@ -220,6 +242,11 @@ class Connection(HttpToolsProtocol):
             of_address[self._address] = left
         else:
             del of_address[self._address]
+        answering = self._answering
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True  # uvicorn knows of the newest request only.
+            answering.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -253,7 +280,16 @@ class Connection(HttpToolsProtocol):
         """End the connection, with an error unless a reply `has_begun`."""
         if not has_begun:
             self.transport.write(_error_bytes(BadRequest("Malformed HTTP request")))
-        self.transport.close()
+        self._end()
+
+    def _end(self) -> None:
+        """Say that nothing follows, and let run out what still comes: closing at once would be a
+        reset, to which the last reply can be lost.
+        """
+        self._ending = self._lingering = True
+        self._since = self._server.seconds
+        self.transport.write_eof()
+        self.flow.resume_reading()
 
     def _unsupported_upgrade_warning(self) -> None:
         """An Upgrade header is ignored: the request is answered as what it is."""
@@ -265,6 +301,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins. uvicorn's scope is made when it is known to be needed."""
+        if len(self.pipeline) >= _PIPELINED_MAX:
+            raise NotOurs
         self._reading = self._in_head = True
         self._head_bytes = 0
         self._since = self._server.seconds
@@ -283,8 +321,12 @@ class Connection(HttpToolsProtocol):
         """One header line, or one of the trailer, which nobody wants."""
         if not self._in_head:
             return
-        super().on_header(name, value)
-        if len(self.headers) > _HEADERS_MAX:
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        headers = self.headers
+        headers.append((name, value))
+        if len(headers) > _HEADERS_MAX:
             raise NotOurs
 
     def on_headers_complete(self) -> None:
@@ -338,23 +380,31 @@ class Connection(HttpToolsProtocol):
         elif not self._ending:
             self._start(turn)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def _start(self, turn: Turn) -> None:
-        task = self.loop.create_task(self._answer(turn))
+        turn.task = task = self.loop.create_task(self._answer(turn))
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     async def _answer(self, turn: Turn) -> None:
         """Ask the gateway and write what it says, in one piece."""
-        reply = await self._server.app.reply(turn.endpoint, turn.call)
-        if self.flow.write_paused and not turn.disconnected:
-            await self.flow.drain()  # Whoever does not read his replies waits for the next.
+        try:
+            reply = await self._server.app.reply(turn.endpoint, turn.call)
+            if self.flow.write_paused:
+                await self.flow.drain()  # Whoever does not read his replies waits for the next.
+        finally:
+            if turn.task is not None:
+                self.tasks.discard(turn.task)
         turn.response_complete = True
-        if turn.disconnected:
+        if turn.disconnected or self.transport.is_closing():
             return
         if isinstance(reply, Reply):
             self.transport.write(_reply_bytes(reply))
             if CLOSE in reply.headers:
-                self.transport.close()
+                self._end()
+                return
         else:
             self.transport.write(b"%s%d\r\n\r\n%s" % (self._server.ok_head, len(reply), reply))
         self.on_response_complete()
@@ -370,14 +420,17 @@ class Connection(HttpToolsProtocol):
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
         elif self._ending:
-            self.transport.close()
+            self._end()
         else:
             self.flow.resume_reading()
 
     def check_pace(self) -> None:
         """Close if the client is too slow; once a second."""
         seconds = self._server.seconds - self._since
-        if self._reading:
+        if self._lingering:
+            if seconds > _LINGER_S:
+                self.transport.abort()
+        elif self._reading:
             if seconds > self._limits.request_s:
                 self.transport.close()
         elif not self._is_replying():

@@ -1,0 +1,42 @@
+"""Pages beside the interface: another ASGI application on the same port."""
+
+import asyncio
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from fairbook.gateway.app import Gateway
+from fairbook.gateway.server import HttpServer
+from tests.gateway.exchange import small_exchange
+from tests.gateway.house import NO_LIMITS, DictAccounts, House
+
+
+def test_pages_get_what_is_not_of_the_interface() -> None:
+    """Unknown paths of the interface stay JSON errors."""
+
+    async def home(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("home")
+
+    async def scene() -> None:
+        exchange = small_exchange()
+        gateway = Gateway(
+            commands=exchange,
+            queries=exchange,
+            catalogue=exchange,
+            accounts=DictAccounts(),
+            limits=NO_LIMITS,
+            pages=Starlette(routes=[Route("/", home)]),
+        )
+        house = House(exchange, gateway, HttpServer(gateway))
+        house.port = await house.server.start("127.0.0.1", 0)
+        client = await house.connect()
+        assert (await client.ask("GET", "/")).body == b"home"
+        assert (await client.ask("GET", "/api/v1/ping")).body == b"pong"
+        for path in ("/api/v1/nope", "//wapi/nope", "/admin/", "/auth/v1/nope"):
+            assert (await client.ask("GET", path)).error()[0] == 404
+        client.writer.close()
+        await house.server.stop(drain_s=1)
+
+    asyncio.run(scene())
