@@ -28,6 +28,7 @@ from fairbook.core import records
 
 BARE_BYTES: Final = flows.BARE.size
 MEMORY_BATCH: Final = 256
+SETUP_BATCH: Final = 256
 MEMORY_LEVELS: Final = 100  # a side
 SLICES: Final = 40
 
@@ -100,8 +101,8 @@ def serve(task: Task) -> None:
     size = core.command_bytes
     setup = Path(task.setup).read_bytes()
     time_ns = 0
-    for frame in frames_of(setup, size):
-        time_ns += flows.STEP_NS
+    for frame in frames_of(setup, SETUP_BATCH * size):
+        time_ns += SETUP_BATCH * flows.STEP_NS
         core.apply(frame, time_ns)
     if task.orders:
         say(Ready(core.compiled, 0, _resident_for(core, task, time_ns)))

@@ -36,6 +36,7 @@ MAKER_PPM: Final = 1_000
 TAKER_PPM: Final = 2_000
 FUNDS: Final = 10**15  # atoms of each asset, each user
 FIRST_ACCOUNT: Final = 2
+EXPIRED_CLIENT_IDS: Final = 1 << 31
 STEP_NS: Final = 4_000  # log time from one command to the next
 
 BARE: Final = Struct("<BBBBIQqqq")
@@ -63,9 +64,13 @@ MIXES: Final = {"w1": W1, "wx": WX}
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The same commands in each dialect. `setup` lists, funds and fills the book; untimed."""
+    """The same commands in each dialect. `setup` lists, funds and fills the book; untimed.
+
+    `setup_remembered` does the same with client ids in what expires, which are remembered then.
+    """
 
     setup: bytes
+    setup_remembered: bytes
     steps: bytes
     steps_with_ids: bytes
     bare_setup: bytes
@@ -125,6 +130,24 @@ class Generator:
         for _ in range(RESTING):
             self._passive(records.BID)
             self._passive(records.ASK)
+
+    def remember(self, orders_each: int) -> None:
+        """Let each user send so many orders that expire at once, as many as may be remembered."""
+        for number in range(orders_each * USERS):
+            terms = {
+                "account": FIRST_ACCOUNT + number % USERS,
+                "market": 1,
+                "side": records.BID,
+                "quantity": 1,
+                "price": 1,
+                "tif": records.IOC,
+            }
+            client_id = EXPIRED_CLIENT_IDS + number
+            self._write(
+                records.place(**terms),
+                records.place(**terms, flags=records.HAS_CLIENT_ID, client_id=client_id),
+                b"",
+            )
 
     def step(self) -> None:
         """One command, by the shares of the mix."""
@@ -268,16 +291,18 @@ def count_fills(events: bytes) -> int:
     return count
 
 
-def generate(mix: Mix, *, seed: int, count: int) -> Flow:
-    """The flow of `count` timed commands of `mix`."""
+def generate(mix: Mix, *, seed: int, count: int, remembered: int) -> Flow:
+    """The flow of `count` timed commands of `mix`, after `remembered` orders of each user."""
     generator = Generator(mix, seed)
     generator.set_up()
+    generator.remember(remembered)
     split = len(generator.plain)
     generator.fills = 0
     for _ in range(count):
         generator.step()
     return Flow(
         setup=b"".join(generator.plain[:split]),
+        setup_remembered=b"".join(generator.with_ids[:split]),
         steps=b"".join(generator.plain[split:]),
         steps_with_ids=b"".join(generator.with_ids[split:]),
         bare_setup=b"".join(generator.bare[:split]),
