@@ -108,6 +108,11 @@ class Disk:
             """Make the contents of a file, and the size needed to read them, durable."""
             os.fdatasync(fd)
 
+    def forget(self, fd: int) -> None:
+        """Let the next read of what was synced come from the device, where the system allows it."""
+        if sys.platform == "linux":
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def sync_directory(self, directory: Path) -> None:
         """Make the names in a directory durable."""
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from fairbook.log.disk import Disk
 from fairbook.log.log import GENESIS, Entry, LogDamaged
+from fairbook.log.packed import PACKED_ASIDE_SUFFIX, PACKED_SUFFIX, Packed, open_segment
 from fairbook.log.segments import (
     ASIDE_SUFFIX,
     HEADER_BYTES,
@@ -45,13 +46,12 @@ from fairbook.log.segments import (
 class Segment(NamedTuple):
     """A segment as the survey saw it."""
 
+    name: str
     header: Header
     size: int
-
-    @property
-    def name(self) -> str:
-        """Its file's name."""
-        return segment_name(self.header.first)
+    """In bytes, before compression."""
+    packed_end: Entry | None
+    """Of a compressed one: its last entry, without the frame."""
 
 
 class Dropped(NamedTuple):
@@ -110,7 +110,12 @@ def survey(disk: Disk, directory: Path, *, since: int = 1) -> Survey:
             _check_first(found, since)
         else:
             fault = _link_fault(disk, directory, segments[-1], found)
-            unfinished = fault is not None and is_last and found.size == HEADER_BYTES
+            unfinished = (
+                fault is not None
+                and is_last
+                and found.size == HEADER_BYTES
+                and segments[-1].packed_end is None
+            )
             if fault is not None and not unfinished:
                 raise fault
         segments.append(found)
@@ -121,7 +126,7 @@ def _names(disk: Disk, directory: Path) -> tuple[list[int], list[str]]:
     """The first positions in the names of segments, ascending, and the files without a name of
     their own yet.
     """
-    firsts: list[int] = []
+    firsts: set[int] = set()
     asides: list[str] = []
     try:
         names = disk.names(directory)
@@ -129,9 +134,11 @@ def _names(disk: Disk, directory: Path) -> tuple[list[int], list[str]]:
         names = []
     for name in names:
         first = first_of_name(name)
+        if first is None:
+            first = first_of_name(name, PACKED_SUFFIX)
         if first is not None:
-            firsts.append(first)
-        elif name.endswith(ASIDE_SUFFIX):
+            firsts.add(first)
+        elif name.endswith((ASIDE_SUFFIX, PACKED_ASIDE_SUFFIX)):
             asides.append(name)
         elif not name.startswith("."):
             raise LogDamaged(f"{directory / name} is not a segment of the log: move it away")
@@ -172,7 +179,8 @@ def mend(
         _append_end(disk, directory / before.name, found.segments[-1].header.mark, before.last)
     elif len(found.segments) > 1 and reader.offset == HEADER_BYTES:
         end = found.segments[-2]
-        disk.rewrite(directory / end.name, end.size - RECORD_BYTES)
+        if end.packed_end is None:
+            disk.rewrite(directory / end.name, end.size - RECORD_BYTES)
     disk.rewrite(directory / reader.name, reader.newest)
     if found.torn is not None:
         disk.remove(directory / found.torn.segment)
@@ -186,24 +194,25 @@ def mend(
 
 def _look(disk: Disk, directory: Path, first: int, *, may_be_torn: bool) -> Segment | Dropped:
     """Read one segment's header, and compare it with the file's name."""
-    name = segment_name(first)
-    fd = disk.open(directory / name)
     try:
-        size = disk.status(fd).size
-        octets = disk.read(fd, 0, HEADER_BYTES)
-    finally:
-        disk.close(fd)
+        octets = open_segment(disk, directory, first)
+    except BadHeader as problem:
+        raise damaged(segment_name(first, PACKED_SUFFIX), 0, first, str(problem)) from None
+    name = octets.name
     try:
-        header = parse_header(octets)
+        size = octets.size()
+        header = parse_header(octets.read(0, HEADER_BYTES))
     except BadHeader as problem:
         if may_be_torn and size <= HEADER_BYTES:
             return Dropped(name, 0, size, str(problem))
         raise damaged(name, 0, first, str(problem)) from None
+    finally:
+        octets.close()
     if header.first != first:
         raise damaged(
             name, 0, first, f"the header is that of {segment_name(header.first)}, renamed or copied"
         )
-    return Segment(header, size)
+    return Segment(name, header, size, octets.end if isinstance(octets, Packed) else None)
 
 
 def _check_first(segment: Segment, since: int) -> None:
@@ -227,11 +236,7 @@ def _link_fault(
     if before.header.mark != segment.header.mark:
         return damaged(segment.name, 0, segment.header.first, "it is a segment of another log")
     offset = max(before.size - RECORD_BYTES, HEADER_BYTES)
-    fd = disk.open(directory / before.name)
-    try:
-        end = parse_end(before.header.mark, disk.read(fd, offset, RECORD_BYTES))
-    finally:
-        disk.close(fd)
+    end = before.packed_end or _end_of(disk, directory, before, offset)
     if end is None:
         return damaged(
             before.name,
@@ -252,6 +257,15 @@ def _link_fault(
     return None
 
 
+def _end_of(disk: Disk, directory: Path, segment: Segment, offset: int) -> Entry | None:
+    """What the end record at `offset` tells of, if it is a sound one."""
+    octets = open_segment(disk, directory, segment.header.first)
+    try:
+        return parse_end(segment.header.mark, octets.read(offset, RECORD_BYTES))
+    finally:
+        octets.close()
+
+
 def _link_damage(before: Segment, offset: int, segment: Segment, last: Entry) -> LogDamaged:
     expected = segment.header.before
     return damaged(
@@ -270,11 +284,10 @@ def scan_tail(disk: Disk, directory: Path, segment: Segment) -> Reader:
 
     A fault is raised here unless it is what one torn append can leave: then it is in the reader.
     """
-    fd = disk.open(directory / segment.name)
+    octets = open_segment(disk, directory, segment.header.first)
     try:
         reader = Reader(
-            disk,
-            fd,
+            octets,
             segment.header,
             offset=HEADER_BYTES,
             limit=segment.size,
@@ -284,7 +297,7 @@ def scan_tail(disk: Disk, directory: Path, segment: Segment) -> Reader:
             pass
         judge_fault(reader)
     finally:
-        disk.close(fd)
+        octets.close()
     return reader
 
 
@@ -292,6 +305,8 @@ def judge_fault(reader: Reader) -> None:
     """Raise LogDamaged unless the reader's fault, if any, can be an append that never ended."""
     if not reader.fault:
         return
+    if reader.is_whole:
+        raise reader.damaged(reader.fault)
     mark = reader.next_mark()
     if mark is not None:
         raise reader.damaged(

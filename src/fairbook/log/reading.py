@@ -6,7 +6,8 @@ which must be what the next header says; a place that was reached before saves t
 Always true: entries come without a gap, each chained to the one before, or LogDamaged is raised
 instead of the next one.
 
-Not here: one segment's records (segments.py); which segments there are (opening.py).
+Not here: one segment's records (segments.py), also of a compressed one (packed.py); which segments
+there are (opening.py).
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import NamedTuple
 from fairbook.log.disk import Disk
 from fairbook.log.log import Entry
 from fairbook.log.opening import judge_fault
+from fairbook.log.packed import PACKED_SUFFIX, open_segment
 from fairbook.log.segments import (
     HEADER_BYTES,
     BadHeader,
     Header,
+    Octets,
     Reader,
     damaged,
     parse_header,
@@ -70,19 +73,17 @@ class Course:
             yield from self._segment(first, is_last=first == self._firsts[-1])
 
     def _segment(self, first: int, *, is_last: bool) -> Iterator[Entry]:
-        disk = self._disk
-        fd = self._open(first)
+        octets = self._open(first)
         try:
-            header = self._header(fd, first)
+            header = self._header(octets, first)
             place = self.place
             if place is None or place.first != first:
                 place = Place(first, HEADER_BYTES, header.before)
             reader = Reader(
-                disk,
-                fd,
+                octets,
                 header,
                 offset=place.offset,
-                limit=self._limit if is_last else disk.status(fd).size,
+                limit=self._limit if is_last else octets.size(),
                 last=place.last,
             )
             for entry in reader.entries():
@@ -91,20 +92,21 @@ class Course:
             self._judge(reader, is_last=is_last)
             self.place = Place(first, reader.offset, reader.last)
         finally:
-            disk.close(fd)
+            octets.close()
 
-    def _open(self, first: int) -> int:
-        name = segment_name(first)
+    def _open(self, first: int) -> Octets:
         try:
-            return self._disk.open(self._directory / name)
+            return open_segment(self._disk, self._directory, first)
         except FileNotFoundError:
-            raise damaged(name, 0, first, "the segment is missing") from None
+            raise damaged(segment_name(first), 0, first, "the segment is missing") from None
+        except BadHeader as problem:
+            raise damaged(segment_name(first, PACKED_SUFFIX), 0, first, str(problem)) from None
 
-    def _header(self, fd: int, first: int) -> Header:
+    def _header(self, octets: Octets, first: int) -> Header:
         """The segment's header, which must continue the place where the course stands."""
-        name = segment_name(first)
+        name = octets.name
         try:
-            header = parse_header(self._disk.read(fd, 0, HEADER_BYTES))
+            header = parse_header(octets.read(0, HEADER_BYTES))
         except BadHeader as problem:
             raise damaged(name, 0, first, str(problem)) from None
         if header.first != first:

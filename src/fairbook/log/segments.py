@@ -10,8 +10,8 @@ entry's position, time and chain and says that another segment was begun.
 Always true: what a Reader yields has its checksum, the next position, no earlier time, and the
 right chain.
 
-Not here: when a segment is begun or cut (files.py, opening.py); the layout in words
-(docs/log-format.md).
+Not here: when a segment is begun or cut (files.py, opening.py); compressed segments (packed.py);
+the layout in words (docs/log-format.md).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, final
 
 from google_crc32c import value as crc32c
 
@@ -68,17 +68,62 @@ class BadHeader(Exception):
     """Not the header of a segment; the message says what was found."""
 
 
-def segment_name(first: int) -> str:
+class Octets(Protocol):
+    """A segment's bytes as they were written, however they are kept. For one thread."""
+
+    name: str
+    """Of the file."""
+    is_whole: bool
+    """Whether it was whole when it got its name: no append can have been under way in it."""
+    fault: str
+    """Why `read` gave fewer bytes than there are; empty if it did not."""
+
+    def size(self) -> int:
+        """How many there are now."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from `offset`; fewer only at the end, or at a fault."""
+
+    def close(self) -> None:
+        """Give the file back."""
+
+
+@final
+class Plain:
+    """The bytes of a segment that is kept as it was written."""
+
+    def __init__(self, disk: Disk, directory: Path, first: int) -> None:
+        """Raises FileNotFoundError."""
+        self.name = segment_name(first)
+        self.is_whole = False
+        self.fault = ""
+        self._disk = disk
+        self._fd = disk.open(directory / self.name)
+
+    def size(self) -> int:
+        """As Octets."""
+        return self._disk.status(self._fd).size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """As Octets."""
+        return self._disk.read(self._fd, offset, size)
+
+    def close(self) -> None:
+        """As Octets."""
+        self._disk.close(self._fd)
+
+
+def segment_name(first: int, suffix: str = SUFFIX) -> str:
     """The name of the segment that begins at position `first`."""
-    return f"{first:0{_DIGITS}d}{SUFFIX}"
+    return f"{first:0{_DIGITS}d}{suffix}"
 
 
-def first_of_name(name: str) -> int | None:
+def first_of_name(name: str, suffix: str = SUFFIX) -> int | None:
     """The position in a segment's name; None if it is not one."""
-    digits = name.removesuffix(SUFFIX)
+    digits = name.removesuffix(suffix)
     if len(digits) != _DIGITS or not (digits.isascii() and digits.isdigit()):
         return None
-    return int(digits) if name == digits + SUFFIX else None
+    return int(digits) if name == digits + suffix else None
 
 
 def pack_header(header: Header) -> bytes:
@@ -135,18 +180,18 @@ class Reader:
     """
 
     def __init__(
-        self, disk: Disk, fd: int, header: Header, *, offset: int, limit: int, last: Entry
+        self, octets: Octets, header: Header, *, offset: int, limit: int, last: Entry
     ) -> None:
         """Begin at `offset`, behind the entry `last`; bytes from `limit` on are not looked at."""
-        self.name = segment_name(header.first)
+        self.name = octets.name
+        self.is_whole = octets.is_whole
         self.offset = offset
         self.limit = limit
         self.last = last
         self.newest = offset
         self.ended = False
         self.fault = ""
-        self._disk = disk
-        self._fd = fd
+        self._octets = octets
         self._mark = header.mark
 
     def entries(self) -> Iterator[Entry]:
@@ -159,7 +204,8 @@ class Reader:
             if len(buffer) - at < RECORD_BYTES:
                 buffer, at = self._fill(_READ_BYTES), 0
                 if len(buffer) < RECORD_BYTES:
-                    self.fault = f"a record cut short after {len(buffer)} bytes"
+                    short = f"a record cut short after {len(buffer)} bytes"
+                    self.fault = self._octets.fault or short
                     return
             mark, crc, length, position, time_ns, chain = _RECORD_ALL.unpack_from(buffer, at)
             if mark != self._mark:
@@ -172,7 +218,8 @@ class Reader:
             if at + size > len(buffer):
                 buffer, at = self._fill(max(size, _READ_BYTES)), 0
                 if size > len(buffer):
-                    self.fault = f"a record cut short after {len(buffer)} of {size} bytes"
+                    short = f"a record cut short after {len(buffer)} of {size} bytes"
+                    self.fault = self._octets.fault or short
                     return
             if crc32c(buffer[at + _RECORD.size : at + size]) != crc:
                 self.fault = "a record whose checksum is wrong"
@@ -193,7 +240,7 @@ class Reader:
         """
         start = self.offset + 1
         while start < self.limit:
-            octets = self._disk.read(self._fd, start, min(_READ_BYTES, self.limit - start))
+            octets = self._octets.read(start, min(_READ_BYTES, self.limit - start))
             at = octets.find(self._mark)
             if at >= 0:
                 return start + at
@@ -207,7 +254,7 @@ class Reader:
         return damaged(self.name, self.offset, self.last.position + 1, what)
 
     def _fill(self, size: int) -> bytes:
-        return self._disk.read(self._fd, self.offset, min(size, self.limit - self.offset))
+        return self._octets.read(self.offset, min(size, self.limit - self.offset))
 
     def _accept(self, entry: Entry) -> None:
         last = self.last
