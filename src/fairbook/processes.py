@@ -77,7 +77,7 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
     _require_free_port(settings.host, settings.http_port)
     _make_directory(directory)
     snapshots = Snapshots(directory)
-    log = FileLog(directory, known=snapshots.newest_sound)
+    log = FileLog(directory, known=snapshots.newest_known)
     engine = await Engine.start(log, snapshots)
     _tell_start(directory, log, engine)
     accounts = None

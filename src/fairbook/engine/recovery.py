@@ -13,7 +13,7 @@ Not here: the torn tail of the log and its damages (log/files.py, when it is ope
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fairbook.core.exchange import Exchange
@@ -46,16 +46,22 @@ def recover(
     snapshots.remove_leftovers()
     problems: list[str] = []
     runner: Runner | None = None
+    known: list[tuple[int, bytes]] = []
     for path in snapshots.paths():
         try:
-            snapshot = snapshots.read(path)
             # The older ones too: each proves what the log must contain.
-            log.require(snapshot.position, snapshot.chain)
+            head = snapshots.read_head(path)
+            known.append((head.position, head.chain))
+            if head.position > log.last.position:
+                log.require(head.position, head.chain)
             if runner is None:
-                runner = _runner_at(snapshot, subscribers)
+                runner = _runner_at(snapshots.read(path), subscribers)
         except Unsound as problem:
             snapshots.pass_over(path)
             problems.append(str(problem))
+    # Oldest first: so the log is gone through once, from where the oldest one's segment begins.
+    for position, chain in reversed(known):
+        log.require(position, chain)
     if runner is None:
         runner = Runner(Exchange(), subscribers=subscribers)
         if problems:
@@ -72,6 +78,29 @@ def recover(
         position=runner.position,
         problems=tuple(problems),
     )
+
+
+def runner_before(
+    log: CommandLog,
+    snapshots: Snapshots,
+    position: int,
+    *,
+    note: Callable[[str], None] = lambda _: None,
+) -> Runner:
+    """At the newest sound snapshot of at most `position`; at position 0 if there is none.
+
+    For those who only read: a replica, a judge. note: told of each snapshot that is passed over.
+    Raises LogDamaged if the log denies the snapshot.
+    """
+    for path in snapshots.paths():
+        try:
+            snapshot = snapshots.read(path)
+            if snapshot.position <= position:
+                log.require(snapshot.position, snapshot.chain)
+                return _runner_at(snapshot, ())
+        except Unsound as problem:
+            note(str(problem))
+    return Runner(Exchange())
 
 
 def _runner_at(snapshot: Snapshot, subscribers: Sequence[Subscriber]) -> Runner:

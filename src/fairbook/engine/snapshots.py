@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
@@ -35,6 +35,7 @@ KEPT: Final = 3
 _MAGIC: Final = b"FAIRSNAP"
 _HEAD: Final = Struct("<8sIIqqq32s32s32s")
 _CHECKSUM_BYTES: Final = 32
+_HEAD_BYTES: Final = _HEAD.size + _CHECKSUM_BYTES
 _SUFFIX: Final = ".snapshot"
 _ASIDE: Final = ".snapshot.aside"
 
@@ -67,9 +68,20 @@ class Snapshot:
             raise Unsound(
                 f"snapshot of position {self.position} cannot be read: {error!r}"
             ) from error
-        if state.digest(exchange) != self.digest or exchange.time_ns != self.time_ns:
+        if state.dump(exchange) != self.body or exchange.time_ns != self.time_ns:
             raise Unsound(f"snapshot of position {self.position} is not the state that it names")
         return exchange
+
+
+class Head(NamedTuple):
+    """What a snapshot says of itself; `length`, `digest`: of its body. The others as Snapshot."""
+
+    position: int
+    time_ns: int
+    length: int
+    chain: bytes
+    digest: bytes
+    event_hash: bytes
 
 
 class Snapshots:
@@ -99,9 +111,8 @@ class Snapshots:
             snapshot.event_hash,
         )
         with aside.open("wb") as file:
-            file.write(head)
+            file.write(head + _checksum(head))
             file.write(snapshot.body)
-            file.write(_checksum(head, snapshot.body))
             file.flush()
             os.fsync(file.fileno())
         aside.rename(path)
@@ -125,13 +136,37 @@ class Snapshots:
             content = path.read_bytes()
         except OSError as error:
             raise Unsound(f"{path.name}: {error}") from error
-        return _parse(content, path.name)
+        head = _parse_head(content[:_HEAD_BYTES], path.name)
+        body = content[_HEAD_BYTES:]
+        if len(body) != head.length:
+            raise Unsound(f"{path.name}: says it holds {head.length} bytes, has {len(body)}")
+        snapshot = Snapshot(
+            position=head.position,
+            time_ns=head.time_ns,
+            chain=head.chain,
+            event_hash=head.event_hash,
+            body=body,
+        )
+        if snapshot.digest != head.digest:
+            raise Unsound(f"{path.name}: its digest is not that of the state in it")
+        return snapshot
 
-    def newest_sound(self) -> int:
-        """The position of the newest sound one, 0 if there is none. Reads whole files."""
+    def read_head(self, path: Path) -> Head:
+        """What the snapshot in that file knows of the log; its state is not looked at.
+
+        Raises Unsound.
+        """
+        try:
+            with path.open("rb") as file:
+                return _parse_head(file.read(_HEAD_BYTES), path.name)
+        except OSError as error:
+            raise Unsound(f"{path.name}: {error}") from error
+
+    def newest_known(self) -> int:
+        """The newest position that a sound head names, 0 if there is none: it was durable."""
         for path in self.paths():
             try:
-                return self.read(path).position
+                return self.read_head(path).position
             except Unsound:
                 continue  # `recover` reports it.
         return 0
@@ -147,30 +182,18 @@ class Snapshots:
             path.unlink()
 
 
-def _parse(content: bytes, name: str) -> Snapshot:
-    if len(content) < _HEAD.size + _CHECKSUM_BYTES:
-        raise Unsound(f"{name}: {len(content)} bytes are too few")
-    whole = memoryview(content)[:-_CHECKSUM_BYTES]
-    if _checksum(whole) != content[-_CHECKSUM_BYTES:]:
+def _parse_head(octets: bytes, name: str) -> Head:
+    if len(octets) < _HEAD_BYTES:
+        raise Unsound(f"{name}: {len(octets)} bytes are too few")
+    if _checksum(octets[: _HEAD.size]) != octets[_HEAD.size :]:
         raise Unsound(f"{name}: its checksum is wrong")
-    magic, version, _, position, time_ns, length, *hashes = _HEAD.unpack_from(whole)
-    chain, digest, event_hash = hashes
+    magic, version, _, *fields = _HEAD.unpack_from(octets)
     if magic != _MAGIC or version != FORMAT_VERSION:
         raise Unsound(f"{name}: not a snapshot of format {FORMAT_VERSION}")
-    if length != len(whole) - _HEAD.size:
-        raise Unsound(f"{name}: says it holds {length} bytes, has {len(whole) - _HEAD.size}")
-    if name != _name(position, _SUFFIX):
-        raise Unsound(f"{name}: is of position {position}")
-    snapshot = Snapshot(
-        position=position,
-        time_ns=time_ns,
-        chain=chain,
-        event_hash=event_hash,
-        body=bytes(whole[_HEAD.size :]),
-    )
-    if snapshot.digest != digest:
-        raise Unsound(f"{name}: its digest is not that of the state in it")
-    return snapshot
+    head = Head(*fields)
+    if name != _name(head.position, _SUFFIX):
+        raise Unsound(f"{name}: is of position {head.position}")
+    return head
 
 
 def _name(position: int, suffix: str) -> str:
@@ -178,11 +201,8 @@ def _name(position: int, suffix: str) -> str:
     return f"{position:020d}{suffix}"
 
 
-def _checksum(*parts: bytes | memoryview) -> bytes:
-    digest = blake2b(digest_size=_CHECKSUM_BYTES)
-    for part in parts:
-        digest.update(part)
-    return digest.digest()
+def _checksum(octets: bytes) -> bytes:
+    return blake2b(octets, digest_size=_CHECKSUM_BYTES).digest()
 
 
 def _sync_directory(directory: Path) -> None:
