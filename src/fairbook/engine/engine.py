@@ -13,10 +13,10 @@ Not here: configuration, signals, exit codes (processes.py).
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Sequence
 
 from fairbook.core import state
+from fairbook.engine import collector
 from fairbook.engine.clock import Clock
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.recovery import Recovery, recover
@@ -71,14 +71,14 @@ class Engine:
         subscribers: see the events of every frame that is applied here, the replayed ones too.
         Raises LogDamaged, or whatever a bug raises in the replay; `log` is closed then.
         """
+        collector.hold()
         try:
             runner, recovery = recover(log, snapshots, subscribers)
         except BaseException:
             log.close()
             raise
-        # What is there now will mostly stay: later collections need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        finally:
+            collector.settle()
         clock = clock if clock is not None else Clock()
         commands = Sequencer(
             log,
@@ -103,7 +103,8 @@ class Engine:
     async def snapshot(self) -> int:
         """Write a snapshot and return its position. Raises OSError.
 
-        Pauses the loop while the state is copied, not while it is written.
+        Pauses the loop while the state is copied: about a second for a million orders. So it is for
+        a stop, when nobody trades; the regular ones are written by another process.
         """
         async with self._snapshot_lock:
             runner = self._runner
