@@ -35,6 +35,7 @@ from fairbook.engine.snapshots import Snapshots
 from fairbook.events.answers import Stopped
 from fairbook.gateway.app import Gateway, GatewayLimits
 from fairbook.gateway.server import HttpServer
+from fairbook.log.archive import Archive
 from fairbook.log.files import FileLog
 from fairbook.log.log import LogDamaged, LogFailed, LogLocked
 from fairbook.settings import UpSettings
@@ -80,6 +81,8 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
     log = FileLog(directory, known=snapshots.newest_known)
     engine = await Engine.start(log, snapshots)
     _tell_start(directory, log, engine)
+    archive = Archive(directory, tell=lambda problem: logger.warning("archive", problem=problem))
+    archive.start()
     accounts = None
     try:
         accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
@@ -113,6 +116,7 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
             await server.stop(settings.drain_max_s)
     finally:
         try:
+            await asyncio.to_thread(archive.stop)
             await engine.stop()
         finally:
             if accounts is not None:
