@@ -13,7 +13,7 @@ Not here: the torn tail of the log and its damages (log/files.py, when it is ope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairbook.core.exchange import Exchange
@@ -78,29 +78,6 @@ def recover(
         position=runner.position,
         problems=tuple(problems),
     )
-
-
-def runner_before(
-    log: CommandLog,
-    snapshots: Snapshots,
-    position: int,
-    *,
-    note: Callable[[str], None] = lambda _: None,
-) -> Runner:
-    """At the newest sound snapshot of at most `position`; at position 0 if there is none.
-
-    For those who only read: a replica, a judge. note: told of each snapshot that is passed over.
-    Raises LogDamaged if the log denies the snapshot.
-    """
-    for path in snapshots.paths():
-        try:
-            snapshot = snapshots.read(path)
-            if snapshot.position <= position:
-                log.require(snapshot.position, snapshot.chain)
-                return _runner_at(snapshot, ())
-        except Unsound as problem:
-            note(str(problem))
-    return Runner(Exchange())
 
 
 def _runner_at(snapshot: Snapshot, subscribers: Sequence[Subscriber]) -> Runner:
