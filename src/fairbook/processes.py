@@ -30,7 +30,10 @@ import uvloop
 from fairbook import core, demo
 from fairbook.accounts.access import AccountsDamaged
 from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.engine.comparison import Comparison
+from fairbook.engine.control import Control
 from fairbook.engine.engine import Engine
+from fairbook.engine.replica import Replica, ReplicaOptions
 from fairbook.engine.snapshots import Snapshots
 from fairbook.events.answers import Stopped
 from fairbook.gateway.app import Gateway, GatewayLimits
@@ -41,6 +44,7 @@ from fairbook.log.log import LogDamaged, LogFailed, LogLocked
 from fairbook.settings import UpSettings
 
 ACCOUNTS_NAME: Final = "accounts.db"
+REPLICA_NICE: Final = 5  # Where processors are short, the engine comes first.
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 # What a person can understand and mend. Everything else that ends the process is a bug.
@@ -84,6 +88,14 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
     archive = Archive(directory, tell=lambda problem: logger.warning("archive", problem=problem))
     archive.start()
     accounts = None
+    comparison = Comparison(
+        directory,
+        engine,
+        snapshots,
+        ReplicaOptions(settings.snapshot_commands, settings.snapshot_s, settings.allow_faults),
+        has_replica=settings.with_replica,
+    )
+    control = Control(directory, comparison.handlers())
     try:
         accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
         owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
@@ -95,15 +107,12 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
                 queries=engine.queries,
                 catalogue=engine.catalogue,
                 accounts=accounts,
-                limits=GatewayLimits(
-                    account_per_minute=settings.account_per_minute,
-                    account_burst=settings.account_burst,
-                    address_per_minute=settings.address_per_minute,
-                    address_burst=settings.address_burst,
-                    deadline_s=settings.deadline_s,
-                ),
+                limits=_limits(settings),
+                checkpoints=comparison,
             )
         )
+        await comparison.start()
+        await control.start()
         stop = signals.drain()
         port = await server.start(settings.host, settings.http_port)
         try:
@@ -117,14 +126,48 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
     finally:
         try:
             await asyncio.to_thread(archive.stop)
+            await control.stop()
             await engine.stop()
         finally:
+            await comparison.stop()
             if accounts is not None:
                 accounts.close()
     if engine.failed.done():
         raise engine.failed.result()
     logger.info("stopped", position=engine.position)
     return 0
+
+
+def _limits(settings: UpSettings) -> GatewayLimits:
+    return GatewayLimits(
+        account_per_minute=settings.account_per_minute,
+        account_burst=settings.account_burst,
+        address_per_minute=settings.address_per_minute,
+        address_burst=settings.address_burst,
+        deadline_s=settings.deadline_s,
+    )
+
+
+def replica(directory: Path, descriptor: int, options: ReplicaOptions) -> int:
+    """Be the replica of the engine at the other end of `descriptor`; return the exit code.
+
+    A signal to the whole group, such as Ctrl-C, is for the engine: when that ends, so does this.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(0o077)
+    os.nice(REPLICA_NICE)
+    _configure_logs(None)
+    try:
+        Replica(directory, socket.socket(fileno=descriptor), options).run()
+    except REFUSALS as refusal:
+        print(f"fairbook replica: {refusal}", file=sys.stderr)
+    except Exception as bug:
+        logger.exception("bug")
+        print(f"fairbook replica: a bug, trading goes on: {bug!r}", file=sys.stderr)
+    else:
+        return 0
+    return 1
 
 
 class Signals:

@@ -49,6 +49,14 @@ class UpSettings:
     """FAIRBOOK_DEADLINE_S, 0..60: after which a request is told that its outcome is unknown."""
     drain_max_s: float = 5.0
     """FAIRBOOK_DRAIN_MAX_S, 0..60: how long a shutdown waits for requests under way."""
+    with_replica: bool = True
+    """`--no-replica`: nobody compares, and snapshots are written only at a stop."""
+    snapshot_commands: int = 250_000
+    """FAIRBOOK_SNAPSHOT_COMMANDS, from 1: the replica writes a snapshot after that many,"""
+    snapshot_s: float = 60.0
+    """FAIRBOOK_SNAPSHOT_S, 0..3600: or after so long, if there was a hundredth of them."""
+    allow_faults: bool = False
+    """`--allow-faults`: memory may be edited at the control door. For tests of the audit."""
     json_logs: bool | None = None
     """FAIRBOOK_LOGS=text|json; not set: text on a terminal, else JSON lines."""
 
@@ -72,6 +80,12 @@ def up_settings(arguments: Mapping[str, str | None], environ: Mapping[str, str])
         address_burst=given.count("FAIRBOOK_ADDRESS_BURST", defaults.address_burst, least=1),
         deadline_s=given.seconds("FAIRBOOK_DEADLINE_S", defaults.deadline_s, most=60),
         drain_max_s=given.seconds("FAIRBOOK_DRAIN_MAX_S", defaults.drain_max_s, most=60),
+        with_replica=arguments.get("no-replica") is None,
+        snapshot_commands=given.count(
+            "FAIRBOOK_SNAPSHOT_COMMANDS", defaults.snapshot_commands, least=1
+        ),
+        snapshot_s=given.seconds("FAIRBOOK_SNAPSHOT_S", defaults.snapshot_s, most=3600),
+        allow_faults=arguments.get("allow-faults") is not None,
         json_logs=given.json_logs("FAIRBOOK_LOGS"),
     )
 

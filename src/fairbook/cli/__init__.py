@@ -27,12 +27,10 @@ LATER: Final = {
     "recorder": "the recorder of history alone",
     "maker": "the market maker alone",
     "backup": "copy a data directory while it is in use",
-    "admin": "list, credit, freeze, halt",
-    "status": "how a running exchange does",
 }
 
 
-BENCHES: Final = ("core",)  # modules of fairbook.bench that can be run
+BENCHES: Final = ("core", "pauses", "restart")  # modules of fairbook.bench that can be run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if command == "up":
             code = _up(arguments)
+        elif command == "replica":
+            code = _replica(arguments)
+        elif command in ("judge", "status", "admin"):
+            code = _audit(arguments)
         else:
             code = _look(arguments)
         sys.stdout.flush()
@@ -71,6 +73,8 @@ def _up(arguments: argparse.Namespace) -> int:
                 "http-port": arguments.http_port,
                 "ws-port": arguments.ws_port,
                 "no-maker": arguments.no_maker,
+                "no-replica": arguments.no_replica,
+                "allow-faults": arguments.allow_faults,
             },
             os.environ,
         )
@@ -80,6 +84,30 @@ def _up(arguments: argparse.Namespace) -> int:
     from fairbook import processes
 
     return processes.up(settings)
+
+
+def _replica(arguments: argparse.Namespace) -> int:
+    from fairbook import processes
+    from fairbook.engine.replica import ReplicaOptions
+
+    options = ReplicaOptions(
+        snapshot_commands=arguments.snapshot_commands,
+        snapshot_s=arguments.snapshot_s,
+        allow_faults=arguments.allow_faults,
+    )
+    return processes.replica(Path(arguments.directory), arguments.fd, options)
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    """Engine and replica: how they do, who is wrong, and going on."""
+    from fairbook.cli import audit
+
+    directory = Path(arguments.directory)
+    if arguments.command == "judge":
+        return audit.judge(directory)
+    if arguments.command == "status":
+        return audit.status(directory, as_json=arguments.json)
+    return audit.resume(directory, arguments.acknowledge)
 
 
 def _look(arguments: argparse.Namespace) -> int:
@@ -116,6 +144,20 @@ def _parser() -> argparse.ArgumentParser:
         help="leave the book to itself; the orders of the first start stay",
     )
 
+    up.add_argument(
+        "--no-replica",
+        action="store_const",
+        const="",
+        help="nobody compares, and snapshots are written only at a stop",
+    )
+    up.add_argument(
+        "--allow-faults",
+        action="store_const",
+        const="",
+        help="let memory be edited at the control door, to test the comparison",
+    )
+    _add_audit(commands)
+
     verify = commands.add_parser("verify", help="replay the whole log and check every invariant")
     inspect = commands.add_parser("inspect", help="print commands and their events")
     replay = commands.add_parser("replay", help="the digest of the state at a position")
@@ -134,6 +176,32 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in LATER.items():
         commands.add_parser(name, help=f"{text} (not in this release)", add_help=False)
     return parser
+
+
+def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    status = commands.add_parser("status", help="how an exchange does, running or not")
+    status.add_argument("directory", metavar="DIR")
+    status.add_argument("--json", action="store_true", help="everything, for programs")
+
+    admin = commands.add_parser("admin", help="what only the operator may do")
+    acts = admin.add_subparsers(dest="act", required=True, metavar="ACT")
+    resume = acts.add_parser("resume", help="open trading again after a verdict of the audit")
+    resume.add_argument("directory", metavar="DIR")
+    resume.add_argument(
+        "--acknowledge",
+        type=_position,
+        metavar="POSITION",
+        help="of the verdict that you have read; without it, the verdict is shown",
+    )
+
+    judge = commands.add_parser("judge", help="say who is wrong (done by itself)")
+    judge.add_argument("directory", metavar="DIR")
+    replica = commands.add_parser("replica", help="the second engine (started by `up`)")
+    replica.add_argument("directory", metavar="DIR")
+    replica.add_argument("--fd", type=int, required=True, help="connection to the engine")
+    replica.add_argument("--snapshot-commands", type=int, required=True, metavar="N")
+    replica.add_argument("--snapshot-s", type=float, required=True, metavar="S")
+    replica.add_argument("--allow-faults", action="store_true")
 
 
 def _position(text: str) -> int:

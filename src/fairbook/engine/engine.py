@@ -13,7 +13,7 @@ Not here: configuration, signals, exit codes (processes.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from fairbook.core import state
 from fairbook.engine import collector
@@ -44,6 +44,9 @@ class Engine:
         self.catalogue = EngineCatalogue(runner.exchange)
         self.clock = clock
         self.recovery = recovery
+        self.runner = runner
+        self.vouch: Callable[[], Awaitable[bool]] | None = None
+        """Asked at the end, when nothing changes any more: may the state become a snapshot?"""
         self._log = log
         self._snapshots = snapshots
         self._runner = runner
@@ -132,7 +135,7 @@ class Engine:
     async def _stop(self) -> None:
         try:
             await self.commands.stop()
-            if not self.failed.done():
+            if not self.failed.done() and (self.vouch is None or await self.vouch()):
                 await self.snapshot()
         finally:
             self.queries.end("shut down")

@@ -33,3 +33,18 @@ class Depth(NamedTuple):
     time_ns: int
     bids: Sequence[tuple[int, int]]
     asks: Sequence[tuple[int, int]]
+
+
+class Checkpoint(NamedTuple):
+    """Where the log and one slice of the state stood, for replicas and auditors to compare."""
+
+    position: int
+    chain: bytes
+    event_hash: bytes
+    """Running hash of the events of all frames up to there."""
+    slice_index: int
+    """Of `slice_count` that make up the state. 0 of 0: no slice."""
+    slice_count: int
+    slice_digest: bytes
+    engines: list[str]
+    """Who has come to these values so far. Grows."""

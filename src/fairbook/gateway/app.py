@@ -47,10 +47,11 @@ from fairbook.gateway.call import (
     Endpoints,
     Reply,
 )
+from fairbook.gateway.checkpoints import checkpoint_endpoints
 from fairbook.gateway.limits import Buckets, address_key
 from fairbook.gateway.listings import Listings
 from fairbook.gateway.orders import Orders
-from fairbook.gateway.ports import Access, Accounts, Catalogue, Commands, Queries
+from fairbook.gateway.ports import Access, Accounts, Catalogue, Checkpoints, Commands, Queries
 from fairbook.gateway.queries import Reads
 from fairbook.gateway.stubs import stub_endpoints
 
@@ -95,6 +96,7 @@ class Gateway:
         limits: GatewayLimits,
         authenticator: Authenticator | None = None,
         pages: Application | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """`pages` serves every path that is not of the API; without it they are 404."""
         self.stopping = False
@@ -113,6 +115,8 @@ class Gateway:
         self.orders = Orders(answers, listings).endpoints()
         """The endpoints of orders, which the server may ask for a `reply` without ASGI."""
         self._endpoints: Endpoints = {**stub_endpoints(), **reads.endpoints(), **self.orders}
+        if checkpoints is not None:
+            self._endpoints |= checkpoint_endpoints(checkpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""

@@ -16,7 +16,7 @@ from typing import Protocol
 from fairbook.accounts.access import Access
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
-from fairbook.events.answers import Answer, Busy, Depth, Stopped
+from fairbook.events.answers import Answer, Busy, Checkpoint, Depth, Stopped
 
 __all__ = [
     "Access",
@@ -24,6 +24,8 @@ __all__ = [
     "Answer",
     "Busy",
     "Catalogue",
+    "Checkpoint",
+    "Checkpoints",
     "Commands",
     "Depth",
     "Queries",
@@ -94,6 +96,13 @@ class Catalogue(Protocol):
 
     def markets(self) -> Sequence[Market]:
         """All, by id."""
+
+
+class Checkpoints(Protocol):
+    """What engines have come to, for replicas and auditors to compare."""
+
+    def checkpoints(self, first: int) -> Sequence[Checkpoint]:
+        """The newest ones at positions of at least `first`, newest first."""
 
 
 class Accounts(Protocol):

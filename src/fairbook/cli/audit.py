@@ -1,0 +1,140 @@
+"""Engine and replica as a person sees them: `status`, `admin resume` and `judge`.
+
+How it works: a running exchange is asked at its control door; of one that is not running, the files
+are read.
+
+Always true: nothing is changed but by `resume`, which asks the exchange to do it, and by `judge`,
+which completes a verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fairbook.engine import control
+from fairbook.engine.audit import summary
+from fairbook.engine.audit_files import DIRECTORY, VERDICT_NAME, Verdict, read_verdict
+from fairbook.engine.judge import judge as decide
+from fairbook.engine.snapshots import Snapshots, Unsound
+from fairbook.log.files import DIRECTORY as LOG_NAME
+from fairbook.log.files import FileLog
+from fairbook.log.log import LogDamaged
+
+
+def status(directory: Path, *, as_json: bool) -> int:
+    """Print how the exchange in `directory` does. 1: trading is paused by a verdict."""
+    try:
+        found = control.ask(directory, "status")
+    except control.NotRunning:
+        try:
+            found = _at_rest(directory)
+        except (OSError, ValueError, LogDamaged) as error:
+            return _fail("status", directory, error)
+    except (OSError, control.Refused) as error:
+        return _fail("status", directory, error)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        for line in lines(found):
+            print(line)
+    return 0 if found["audit"]["verdict"] is None else 1
+
+
+def resume(directory: Path, position: int | None) -> int:
+    """Open trading again, or show the verdict that has to be acknowledged first."""
+    try:
+        verdict = read_verdict(directory)
+        if position is None:
+            if verdict is None:
+                raise control.Refused("there is no verdict to acknowledge")
+            print(json.dumps(verdict, indent=2))
+            print(summary(verdict))
+            print(
+                "When you know why, and what to do about it:\n"
+                f"  fairbook admin resume {directory} --acknowledge {verdict['position']}"
+            )
+            return 1
+        print(control.ask(directory, "resume", position=position)["done"])
+    except (OSError, ValueError, control.NotRunning, control.Refused) as error:
+        return _fail("admin resume", directory, error)
+    return 0
+
+
+def judge(directory: Path) -> int:
+    """Complete the verdict of `directory`."""
+    try:
+        verdict = decide(directory)
+    except (OSError, ValueError, LogDamaged) as error:
+        return _fail("judge", directory, error)
+    print(summary(verdict))
+    return 0
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """A status in a few lines."""
+    engine, replica = found["engine"], found["replica"]
+    paused = ", only cancels are taken" if engine["paused"] else ""
+    if engine["pid"] is None:
+        return [
+            f"not running; the log ends at position {engine['position']}",
+            f"newest snapshot: position {replica['snapshot_position']}",
+            *_verdict_lines(found["audit"]),
+        ]
+    waiting = f"position {engine['position']}, {engine['pending']} commands waiting"
+    behind = f"behind by {replica['lag_frames']} frames, {replica['lag_ms']} ms"
+    process = f"process {replica['pid']}, started {replica['starts']} times"
+    agreed = f"events up to position {replica['agreed_position']}"
+    age = "never" if replica["round_age_s"] is None else f"{replica['round_age_s']} s ago"
+    found_lines = [
+        f"engine   {waiting} (process {engine['pid']}){paused}",
+        f"replica  {replica['state']}: position {replica['position']}, {behind} ({process})",
+        f"agreed   {agreed}; the whole state {replica['rounds_agreed']} times, last {age}",
+    ]
+    if replica["last_end"]:
+        found_lines.append(f"last end {replica['last_end']}")
+    if replica["other_version"]:
+        found_lines.append(f"versions differ, which proves nothing: {replica['other_version']}")
+    return found_lines + _verdict_lines(found["audit"])
+
+
+def _verdict_lines(audit: dict[str, Any]) -> list[str]:
+    if audit["verdict"] is None:
+        return ["audit    no difference is open"]
+    return [f"audit    TRADING IS PAUSED: {audit['summary']}"]
+
+
+def _at_rest(directory: Path) -> dict[str, Any]:
+    """As the exchange answers, as far as files tell. Raises OSError, ValueError, LogDamaged."""
+    if not (directory / LOG_NAME).is_dir():
+        raise ValueError("there is no log in it")
+    log = FileLog(directory, read_only=True)
+    try:
+        position = log.last.position
+    finally:
+        log.close()
+    snapshots = Snapshots(directory)
+    newest = 0
+    for path in snapshots.paths():
+        try:
+            newest = snapshots.read(path).position
+            break
+        except Unsound:
+            continue
+    verdict: Verdict | None = read_verdict(directory)
+    return {
+        "engine": {"pid": None, "position": position, "paused": verdict is not None},
+        "replica": {"state": "down", "snapshot_position": newest},
+        "audit": {
+            "verdict": verdict,
+            "summary": None if verdict is None else summary(verdict),
+            "file": None if verdict is None else str(directory / DIRECTORY / VERDICT_NAME),
+        },
+    }
+
+
+def _fail(command: str, directory: Path, error: Exception) -> int:
+    print(f"fairbook {command}: {directory}: {error}", file=sys.stderr)
+    return 1

@@ -1,0 +1,283 @@
+"""What follows when engine and replica disagree: nothing more is risked until a person has looked.
+
+How it works: the first disagreement becomes DIR/audit/verdict.json, trading is paused by a logged
+command of the exchange's own, and a judge in a third process says who is wrong (judge.py). A wrong
+replica is replaced at once; a wrong engine goes on taking cancels until it is restarted. `resume`
+opens trading again, when a person has named the verdict and both have agreed on the whole state
+since.
+
+Always true:
+- while there is a verdict.json, the exchange is CancelOnly, over restarts too;
+- it is opened only by `resume`, and not if somebody else had paused it before;
+- no snapshot is written of a state that is in doubt.
+
+Not here: comparing (replica_lead.py, replica.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.engine import audit_files
+from fairbook.engine.audit_files import Verdict
+from fairbook.engine.control import Refused
+from fairbook.engine.judge import BOTH, ENGINE, REPLICA, UNKNOWN
+from fairbook.engine.replica_lead import DOWN, Disagreement, Lead
+from fairbook.engine.replica_wire import VERSION
+from fairbook.events.answers import Answer, Busy, Stopped
+
+SLICE_WAIT_S: Final = 3.0
+"""Events differ: so long for a slice to differ too, which then names the account."""
+RESUME_WAIT_S: Final = 15.0
+VOUCH_WAIT_S: Final = 10.0
+BUSY_WAIT_S: Final = 0.001
+
+logger = logging.getLogger(__name__)
+
+
+class Commands(Protocol):
+    """The way into the exchange (the sequencer)."""
+
+    def submit(self, command: bytes) -> asyncio.Future[Answer]:
+        """Log and apply one command."""
+
+
+class Audit:
+    """One per engine process. All methods are for the loop's thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        exchange: Exchange,
+        commands: Commands,
+        lead: Lead,
+        *,
+        run_judge: Callable[[], Awaitable[Verdict]],
+        replace_replica: Callable[[str], None],
+    ) -> None:
+        """directory: of all data. run_judge: `judge.judge`, in another process; it may raise.
+
+        replace_replica: end the replica and start another; given the reason. Raises OSError
+        if there is a verdict that cannot be read.
+        """
+        self.verdict = audit_files.read_verdict(directory)
+        """What no person has acknowledged yet."""
+        self.versions: str | None = None
+        """Set if a replica of another version disagreed: that proves nothing."""
+        self._directory = directory
+        self._exchange = exchange
+        self._commands = commands
+        self._lead = lead
+        self._run_judge = run_judge
+        self._replace_replica = replace_replica
+        self._slice_came = asyncio.Event()
+        self._slice: Disagreement | None = None
+        self._inquiry: asyncio.Task[None] | None = None
+        lead.on_disagreement = self._hear
+
+    async def start(self) -> None:
+        """Before anybody may trade: what an earlier process has left open stays closed."""
+        if self.verdict is None:
+            return
+        logger.error("trading stays paused: %s", summary(self.verdict))
+        await self._pause()
+        if self.verdict["status"] != "judged":
+            self._inquiry = asyncio.ensure_future(self._judge())
+
+    async def stop(self) -> None:
+        """End an inquiry that is under way: the next start goes on with it."""
+        if self._inquiry is not None:
+            self._inquiry.cancel()
+            await asyncio.wait([self._inquiry])
+
+    async def vouch(self) -> bool:
+        """Whether the engine's own state may become a snapshot; asked when it changes no more."""
+        if self._is_engine_in_doubt():
+            logger.error("no snapshot: this engine's memory is in doubt")
+            return False
+        if self._lead.state == DOWN:
+            logger.warning("the last snapshot is unchecked: there is no replica")
+            return True
+        if await self._lead.round_agreed(within_s=VOUCH_WAIT_S, hurried=True):
+            return True
+        if self.verdict is not None:
+            return not self._is_engine_in_doubt()
+        logger.warning("the last snapshot is unchecked: the replica did not answer in time")
+        return True
+
+    async def resume(self, position: int) -> str:
+        """A person has looked at the verdict of `position`: open trading again. Raises Refused."""
+        verdict = self.verdict
+        if verdict is None:
+            raise Refused("there is no verdict to acknowledge: the audit has not paused trading")
+        if verdict["position"] != position:
+            raise Refused(f"the verdict is of position {verdict['position']}, not {position}")
+        if verdict["status"] != "judged":
+            raise Refused("it has not been judged yet: wait, and read the verdict")
+        if self._is_engine_in_doubt():
+            raise Refused(
+                "this engine's memory is wrong, and stays wrong: restart it (SIGTERM, then"
+                " `fairbook up`), which recovers from a snapshot that was agreed on; then resume"
+            )
+        if not await self._lead.round_agreed(within_s=RESUME_WAIT_S):
+            raise Refused(
+                f"engine and replica have not agreed on the whole state (replica:"
+                f" {self._lead.state}): see `fairbook status`, and try again"
+            )
+        if self.verdict is not verdict:
+            raise Refused("something happened meanwhile: see `fairbook status`")
+        was_paused = verdict["paused_before"]
+        if not was_paused:
+            await self._set_state(records.OPEN)
+        path = audit_files.put_verdict_away(self._directory, verdict)
+        self.verdict = None
+        logger.warning("a person has acknowledged the verdict of position %d", position)
+        opened = "it was paused before, and stays so" if was_paused else "trading is open again"
+        return f"{opened}; the verdict is kept in {path.name}"
+
+    def _is_engine_in_doubt(self) -> bool:
+        """Whether the verdict says, or may yet say, that the memory of this process is wrong."""
+        verdict = self.verdict
+        if verdict is None or verdict[ENGINE]["id"] != self._lead.id:
+            return False
+        return verdict["wrong"] in (ENGINE, BOTH, UNKNOWN, None)
+
+    # A disagreement.
+
+    def _hear(self, disagreement: Disagreement) -> None:
+        if disagreement.of_engine is not None and self._slice is None:
+            self._slice = disagreement
+            self._slice_came.set()
+        if self.verdict is not None:
+            return
+        replica = self._lead.replica
+        if replica.get("version") != VERSION:
+            self.versions = f"engine {VERSION}, replica {replica.get('version')}"
+            logger.error(
+                "engine and replica are of different versions and do not agree: %s", self.versions
+            )
+            self._replace_replica("another version")
+            return
+        self.verdict = self._first_words(disagreement)
+        self._inquiry = asyncio.ensure_future(self._inquire(disagreement))
+
+    async def _inquire(self, disagreement: Disagreement) -> None:
+        logger.error(
+            "engine and replica do not agree at position %d: trading is paused",
+            disagreement.position,
+        )
+        # Side by side: neither may keep the other waiting.
+        pausing = asyncio.ensure_future(self._pause())
+        try:
+            await self._keep()
+            if disagreement.of_engine is None:
+                # Something happened to the state before, and will show there.
+                await self._for_slice()
+            chosen = self._slice or disagreement
+            if chosen.of_engine is not None:
+                path = audit_files.slice_path(self._directory, chosen.position, ENGINE)
+                octets = chosen.of_engine.octets
+                await asyncio.to_thread(audit_files.write_whole, path, octets)
+            assert self.verdict is not None
+            self._put_terms(self.verdict, chosen)
+            await self._keep()
+            await self._judge()
+        finally:
+            await pausing
+
+    async def _keep(self) -> None:
+        """Have the verdict on disk as it is."""
+        assert self.verdict is not None
+        copy = json.loads(json.dumps(self.verdict))
+        await asyncio.to_thread(audit_files.write_verdict, self._directory, copy)
+
+    async def _for_slice(self) -> None:
+        try:
+            await asyncio.wait_for(self._slice_came.wait(), SLICE_WAIT_S)
+        except TimeoutError:
+            pass  # Then the events are judged alone.
+
+    async def _judge(self) -> None:
+        """Have it judged, and do what follows."""
+        assert self.verdict is not None
+        try:
+            self.verdict = await self._run_judge()
+        except Exception as error:
+            # The log, the disk, a bug: whatever it is, a person must look.
+            logger.exception("the difference could not be judged")
+            self.verdict |= {"status": "judged", "wrong": UNKNOWN, "why": repr(error)}
+            await self._keep()
+        logger.error("%s", summary(self.verdict))
+        self._slice = None
+        self._slice_came.clear()
+        if self.verdict["wrong"] in (REPLICA, BOTH, UNKNOWN):
+            self._replace_replica("its memory was wrong")
+
+    def _first_words(self, disagreement: Disagreement) -> Verdict:
+        """The verdict before anything is known but that there is a difference."""
+        lead = self._lead
+        verdict: Verdict = {
+            "status": "found",
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "wrong": None,
+            "paused_before": self._exchange.paused,
+            ENGINE: {"id": lead.id, "version": VERSION},
+            REPLICA: {"id": lead.replica.get("id"), "version": lead.replica.get("version")},
+            "differences": [],
+        }
+        self._put_terms(verdict, disagreement)
+        return verdict
+
+    @staticmethod
+    def _put_terms(verdict: Verdict, disagreement: Disagreement) -> None:
+        made = disagreement.of_engine
+        verdict["position"] = disagreement.position
+        verdict["slice"] = None if made is None else {"index": made.index, "count": made.count}
+        verdict[ENGINE]["digest"] = disagreement.engine_digest.hex()
+        verdict[REPLICA]["digest"] = disagreement.replica_digest.hex()
+
+    async def _pause(self) -> None:
+        if not self._exchange.paused:
+            await self._set_state(records.EXCHANGE_CANCEL_ONLY)
+
+    async def _set_state(self, value: int) -> None:
+        command = records.set_exchange(parameter=records.STATE, value=value)
+        while True:
+            try:
+                answer = await self._commands.submit(command)
+            except Busy:
+                await asyncio.sleep(BUSY_WAIT_S)
+                continue
+            except Stopped:
+                return  # It takes no orders any more, and the next start sees the verdict.
+            outcome = records.read_outcome(answer.events)
+            assert outcome.status == records.DONE, f"reject {outcome.reason}"
+            return
+
+
+def summary(verdict: Verdict) -> str:
+    """A verdict in one line."""
+    position = verdict["position"]
+    if verdict["status"] != "judged":
+        return f"engine and replica do not agree at position {position}; being judged"
+    text = f"position {position}: wrong is {verdict['wrong']}"
+    for first in verdict["differences"][:1]:
+        text += f"; {first['process']}: {first['what']}"
+        if "asset_name" in first:
+            text += (
+                f" of account {first['account']} (user {first.get('user')})"
+                f" in {first['asset_name']}"
+            )
+        elif "key" in first:
+            text += f" {first['key']}"
+        if "field" in first:
+            text += f", {first['field']}: expected {first['expected']}, found {first['found']}"
+    return text

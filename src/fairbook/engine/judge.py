@@ -1,0 +1,116 @@
+"""Who is wrong: engine and replica disagree, and a third state machine says what the log says.
+
+How it works: in a process of its own, the log is replayed from the last snapshot that both agreed
+on, up to the position of the difference; what comes out is compared with what each of them had.
+The verdict names the process, and the first number of its slice that is wrong.
+
+Always true: neither memory that is in doubt is asked; nothing is changed but the verdict.
+
+Not here: that trading pauses meanwhile, and what follows from the verdict (audit.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from fairbook.core.exchange import Exchange
+from fairbook.core.slices import Difference, differences, slice_bytes
+from fairbook.engine.audit_files import Verdict, read_verdict, slice_path, write_verdict
+from fairbook.engine.replica_recovery import runner_before
+from fairbook.engine.replica_wire import VERSION
+from fairbook.engine.runner import Runner
+from fairbook.engine.snapshots import Snapshots
+from fairbook.log.files import FileLog
+from fairbook.log.log import LogDamaged
+
+ENGINE: Final = "engine"
+REPLICA: Final = "replica"
+BOTH: Final = "both"
+NEITHER: Final = "neither"
+UNKNOWN: Final = "unknown"
+
+SHOWN_MAX: Final = 20
+
+
+def judge(directory: Path) -> Verdict:
+    """Complete the verdict.json of a data directory, and return it.
+
+    Raises LogDamaged, OSError, ValueError (no verdict.json, or an unreadable one), and what a bug
+    raises in the replay.
+    """
+    verdict = read_verdict(directory)
+    if verdict is None:
+        raise ValueError("there is no difference to be judged")
+    position: int = verdict["position"]
+    log = FileLog(directory, read_only=True)
+    try:
+        runner = runner_before(log, Snapshots(directory), position)
+        verdict["from_snapshot"] = runner.position
+        _replay(runner, log, position)
+    finally:
+        log.close()
+    wrong: list[str] = []
+    for who in (ENGINE, REPLICA):
+        if _expected(runner, verdict["slice"]).hex() != verdict[who]["digest"]:
+            wrong.append(who)
+            verdict["differences"] += list(_found(directory, runner, verdict, who))
+    verdict["wrong"] = {0: NEITHER, 1: "".join(wrong), 2: BOTH}[len(wrong)]
+    verdict["judge"] = {"version": VERSION}
+    verdict["status"] = "judged"
+    write_verdict(directory, verdict)
+    return verdict
+
+
+def _replay(runner: Runner, log: FileLog, position: int) -> None:
+    for entry in log.read(runner.position + 1):
+        if entry.position > position:
+            return
+        runner.apply(entry)
+    if runner.position != position:
+        raise LogDamaged(f"the log ends at position {runner.position}, before {position}")
+
+
+def _expected(runner: Runner, place: dict[str, int] | None) -> bytes:
+    """What both should have told: a slice's digest, or the running hash of events."""
+    if place is None:
+        return runner.event_hash
+    return sha256(slice_bytes(runner.exchange, place["index"], place["count"])).digest()
+
+
+def _found(directory: Path, runner: Runner, verdict: Verdict, who: str) -> Iterator[dict[str, Any]]:
+    """What is wrong in the slice of `who`, in words; nothing if it was not kept."""
+    place = verdict["slice"]
+    path = slice_path(directory, verdict["position"], who)
+    if place is None or not path.exists():
+        return
+    expected = slice_bytes(runner.exchange, place["index"], place["count"])
+    try:
+        found = differences(expected, path.read_bytes(), SHOWN_MAX)
+    except ValueError as error:
+        yield {"process": who, "what": f"its slice cannot be read: {error}"}
+        return
+    for each in found:
+        yield {"process": who} | in_words(runner.exchange, each)
+
+
+def in_words(exchange: Exchange, difference: Difference) -> dict[str, Any]:
+    """A difference with names. mine: what is expected; theirs: what was found."""
+    registry = exchange.registry
+    words: dict[str, Any] = {"what": difference.kind, "key": difference.key}
+    if difference.account > 0 or difference.asset > 0:
+        words["account"] = difference.account
+        if difference.account < len(registry.accounts):
+            words["user"] = registry.accounts[difference.account].user_id
+    if difference.asset > 0:
+        words["asset"] = difference.asset
+        words["asset_name"] = exchange.assets[difference.asset].name
+    if difference.kind == "market" and difference.key < len(exchange.markets):
+        words["market_name"] = exchange.markets[difference.key].name
+    return words | {
+        "field": difference.field,
+        "expected": difference.mine,
+        "found": difference.theirs,
+    }
