@@ -2,12 +2,7 @@
 
 import asyncio
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
-
-from fairbook.gateway.app import Gateway
+from fairbook.gateway.app import Gateway, Receive, Scope, Send
 from fairbook.gateway.server import HttpServer
 from tests.gateway.exchange import small_exchange
 from tests.gateway.house import NO_LIMITS, DictAccounts, House
@@ -16,8 +11,10 @@ from tests.gateway.house import NO_LIMITS, DictAccounts, House
 def test_pages_get_what_is_not_of_the_interface() -> None:
     """Unknown paths of the interface stay JSON errors."""
 
-    async def home(request: Request) -> PlainTextResponse:
-        return PlainTextResponse("home")
+    async def home(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["path"] == "/"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"home"})
 
     async def scene() -> None:
         exchange = small_exchange()
@@ -27,7 +24,7 @@ def test_pages_get_what_is_not_of_the_interface() -> None:
             catalogue=exchange,
             accounts=DictAccounts(),
             limits=NO_LIMITS,
-            pages=Starlette(routes=[Route("/", home)]),
+            pages=home,
         )
         house = House(exchange, gateway, HttpServer(gateway))
         house.port = await house.server.start("127.0.0.1", 0)
