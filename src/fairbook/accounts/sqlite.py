@@ -16,7 +16,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -332,6 +332,32 @@ class SqliteAccounts:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
+
+
+def copy_accounts(source: Path, target: Path, *, accounts: int) -> None:
+    """Copy a store that may be in use, for an exchange that knows only the accounts below
+    `accounts`.
+
+    Users of later accounts are kept without one, so that their ids are not given away; keys and
+    tokens of these accounts are left out. Raises AccountsDamaged.
+    """
+    try:
+        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)) as origin:
+            copied = sqlite3.connect(target, isolation_level=None)
+            with closing(copied):
+                origin.backup(copied)
+                copied.execute("PRAGMA journal_mode = DELETE")
+                copied.execute("PRAGMA synchronous = FULL")
+                copied.execute("BEGIN IMMEDIATE")
+                copied.execute("DELETE FROM key WHERE account >= ?", (accounts,))
+                copied.execute("DELETE FROM token WHERE account >= ?", (accounts,))
+                copied.execute("UPDATE user SET account = NULL WHERE account >= ?", (accounts,))
+                copied.execute("COMMIT")
+                faults = [row[0] for row in copied.execute("PRAGMA integrity_check")]
+    except sqlite3.Error as error:
+        raise AccountsDamaged(f"{source} cannot be copied: {error}") from error
+    if faults != ["ok"]:
+        raise AccountsDamaged(f"{source} is damaged: {faults[0]}")
 
 
 def _is_live(expires_ns: int, now_ns: int) -> bool:

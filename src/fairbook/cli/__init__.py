@@ -26,11 +26,10 @@ LATER: Final = {
     "streams": "the WebSocket streams alone",
     "recorder": "the recorder of history alone",
     "maker": "the market maker alone",
-    "backup": "copy a data directory while it is in use",
 }
 
 
-BENCHES: Final = ("core", "pauses", "restart")  # modules of fairbook.bench that can be run
+BENCHES: Final = ("core",)  # modules of fairbook.bench that can be run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,6 +114,10 @@ def _look(arguments: argparse.Namespace) -> int:
     from fairbook.cli import look
 
     directory = Path(arguments.directory)
+    if arguments.command == "backup":
+        from fairbook.cli import backup
+
+        return backup.backup(directory, Path(arguments.to), full=arguments.full)
     if arguments.command == "verify":
         return look.verify(directory)
     if arguments.command == "replay":
@@ -170,6 +173,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--to", type=_position, default=None, metavar="N", help="last position"
         )
+
+    backup = commands.add_parser("backup", help="copy a data directory, in use or not")
+    backup.add_argument("directory", metavar="DIR")
+    backup.add_argument("to", metavar="TO", help="must not exist; start an exchange on it with up")
+    backup.add_argument("--full", action="store_true", help="replay the copy from the first entry")
 
     bench = commands.add_parser("bench", help="measure", add_help=False)
     bench.add_argument("name", choices=BENCHES)

@@ -47,7 +47,7 @@ def verify(directory: Path) -> int:
                 f" position {max(snapshots)}: acknowledged commands are missing"
             )
         _check(runner)
-        print(_summary(runner))
+        print(summary(runner))
         for problem in problems:
             print(f"warning: {problem}; it is not used", file=sys.stderr)
 
@@ -65,7 +65,7 @@ def replay(directory: Path, *, to: int | None) -> int:
             runner.apply(entry)
         if to is not None and runner.position < to:
             raise Wrong(f"the log ends at position {runner.position}")
-        print(_summary(runner))
+        print(summary(runner))
 
     return _say("replay", directory, look)
 
@@ -146,7 +146,8 @@ def _check(runner: Runner) -> None:
         raise Wrong(f"at position {runner.position} an invariant is broken: {broken}") from broken
 
 
-def _summary(runner: Runner) -> str:
+def summary(runner: Runner) -> str:
+    """Where it stands, in one line."""
     return (
         f"position {runner.position}  sequence {runner.exchange.sequence}"
         f"  digest {state.digest(runner.exchange).hex()}  chain {runner.chain.hex()}"

@@ -1,0 +1,158 @@
+"""`fairbook backup` of a real exchange: made while it trades, verified, and started on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairbook.accounts.access import READ, TRADE
+from fairbook.accounts.sqlite import SqliteAccounts, copy_accounts
+from tests.e2e.rest import Rest
+from tests.e2e.venue import Venue
+
+
+def fairbook(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fairbook", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def order(price: str, number: int) -> dict[str, Any]:
+    return {
+        "symbol": "SOL_USDC",
+        "side": "Bid",
+        "orderType": "Limit",
+        "price": price,
+        "quantity": "0.1",
+        "clientId": number,
+    }
+
+
+def test_a_backup_while_orders_come_and_a_start_on_it(tmp_path: Path) -> None:
+    """It has what was acknowledged before it began; keys and tokens work; it goes on trading."""
+    directory, to = tmp_path / "exchange", tmp_path / "copy"
+    directory.mkdir()
+    with Venue(directory) as venue:
+        token = venue.demo("demo1")["token"]
+        rest = Rest(venue.http_port, token)
+        before = rest.expect(200, "POST", "/api/v1/order", order("10.00", 1))
+        stop = threading.Event()
+
+        def trade() -> None:
+            number = 10
+            while not stop.is_set():
+                number += 1
+                rest.expect(200, "POST", "/api/v1/order", order("11.00", number))
+                rest.expect(
+                    200, "DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": number}
+                )
+
+        trader = threading.Thread(target=trade)
+        trader.start()
+        try:
+            done = fairbook("backup", directory, to)
+        finally:
+            stop.set()
+            trader.join()
+            rest.close()
+        assert done.returncode == 0, done.stderr
+        assert "position " in done.stdout and "digest " in done.stdout
+        assert fairbook("verify", to).stdout == done.stdout
+        position = done.stdout.split()[1]
+        assert fairbook("replay", directory, "--to", position).stdout == done.stdout
+    for name in ("demo.json", "accounts.db"):
+        assert stat.S_IMODE((to / name).stat().st_mode) == 0o600
+    assert not (to / "LOCK").exists()
+    with Venue(to) as restored:
+        assert restored.demo("demo1")["token"] == token
+        rest = Rest(restored.http_port, token)
+        orders = rest.expect(200, "GET", "/api/v1/orders?symbol=SOL_USDC")
+        assert before["id"] in [each["id"] for each in orders]
+        again = rest.expect(200, "POST", "/api/v1/order", order("10.00", 1))
+        assert again["id"] == before["id"]
+        rest.expect(200, "POST", "/api/v1/order", order("12.00", 2))
+        rest.close()
+    assert fairbook("verify", to).returncode == 0
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    directory = tmp_path / "exchange"
+    directory.mkdir()
+    venue = Venue(directory)
+    with venue:
+        venue.stop()
+    (directory / "stderr.txt").unlink()
+    return directory
+
+
+def test_what_is_there_already_is_refused(stopped: Path, tmp_path: Path) -> None:
+    """And nothing is left of a backup that did not come about."""
+    there = tmp_path / "there"
+    there.mkdir()
+    half = tmp_path / "half.unfinished"
+    half.mkdir()
+    for to, words in (
+        (there, "is there already"),
+        (tmp_path / "half", "did not end"),
+        (tmp_path / "no" / "where", "is not a directory"),
+        (stopped / "inside", "is inside of"),
+    ):
+        done = fairbook("backup", stopped, to)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert words in done.stderr
+    assert list(there.iterdir()) == []
+    done = fairbook("backup", tmp_path / "nowhere", tmp_path / "copy")
+    assert done.returncode == 1
+    assert "no log" in done.stderr
+    segment = next((stopped / "log").iterdir())
+    octets = bytearray(segment.read_bytes())
+    octets[200] ^= 1
+    segment.write_bytes(octets)
+    done = fairbook("backup", stopped, tmp_path / "copy")
+    assert done.returncode == 1
+    assert segment.name in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "exchange",
+        "half.unfinished",
+        "there",
+    ]
+
+
+def test_a_stopped_exchange_and_what_is_not_known(stopped: Path, tmp_path: Path) -> None:
+    (stopped / "notes.txt").write_text("mine")
+    to = tmp_path / "copy"
+    done = fairbook("backup", stopped, to, "--full")
+    assert done.returncode == 0, done.stderr
+    assert "notes.txt was not copied" in done.stderr
+    assert done.stdout == fairbook("verify", stopped).stdout == fairbook("verify", to).stdout
+    assert os.listdir(to / "snapshots") == os.listdir(stopped / "snapshots")
+
+
+def test_accounts_that_the_log_does_not_know_yet_are_opened_anew(tmp_path: Path) -> None:
+    """The user stays, so that nobody else gets the id, and with it what the log gives to it."""
+    source, target = tmp_path / "accounts.db", tmp_path / "copy.db"
+    store = SqliteAccounts(source)
+    tokens = []
+    for account in (2, 3, 4):
+        user = store.add_user(name=f"user{account}")
+        store.set_account(user.user_id, account)
+        tokens.append(store.add_token(account=account, permissions=READ | TRADE)[0])
+    copy_accounts(source, target, accounts=4)
+    assert store.by_token(tokens[2]) is not None
+    store.close()
+    copy = SqliteAccounts(target)
+    assert [copy.by_token(token) is not None for token in tokens] == [True, True, False]
+    assert [getattr(copy.user(user_id), "account", None) for user_id in (1, 2, 3)] == [2, 3, 0]
+    assert copy.add_user(name="next").user_id == 4
+    copy.close()
+    with sqlite3.connect(target) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()
