@@ -13,7 +13,8 @@ def test_pages_get_what_is_not_of_the_interface() -> None:
 
     async def home(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["path"] == "/"
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        headers = [(b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"home"})
 
     async def scene() -> None:
