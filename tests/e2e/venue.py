@@ -37,8 +37,10 @@ class DidNotStart(AssertionError):
 class Venue:
     """One exchange, running or not. Ports stay the same over restarts."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
+        """options: more of `fairbook up`."""
         self.folder = folder
+        self.options = options
         self.environment = environment
         self.http_port, self.ws_port = free_ports(2)
         self.process: subprocess.Popen[bytes] | None = None
@@ -64,7 +66,7 @@ class Venue:
         assert self.process is None, "it runs already"
         command = [sys.executable, "-m", "fairbook", "up", "--data", str(self.folder)]
         command += ["--http-port", str(self.http_port), "--ws-port", str(self.ws_port)]
-        command += ["--no-maker"]
+        command += ["--no-maker", *self.options]
         with (self.folder / "stderr.txt").open("ab") as stderr:
             self.process = subprocess.Popen(
                 command,

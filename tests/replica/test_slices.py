@@ -1,0 +1,268 @@
+"""Slices cover the state: no number can change without the slice that holds it showing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from fairbook.core import records, slices, state
+from fairbook.core.book import Order
+from fairbook.core.exchange import Exchange
+from tests.core import wire
+from tests.core.stream import START_NS, SplitMix64, Stream, opening
+
+COUNT = 7
+
+
+def played(seed: int, frames_count: int) -> Exchange:
+    """An exchange with open orders, receipts of open and closed ones, and free slots."""
+    exchange = Exchange()
+    stream = Stream(SplitMix64(seed).pick)
+    stream.saw(wire.split_events(exchange.apply(opening(), START_NS)))
+    for _ in range(frames_count):
+        frame, time_ns = stream.frame(), stream.step()
+        stream.saw(wire.split_events(exchange.apply(frame, time_ns)))
+    return exchange
+
+
+def digests(exchange: Exchange, count: int = COUNT) -> list[bytes]:
+    return [slices.slice_digest(exchange, index, count) for index in range(count)]
+
+
+def holder(place: int, size: int, count: int = COUNT) -> int:
+    """Which slice has a place of a table of that size."""
+    return next(i for i in range(count) if size * i // count <= place < size * (i + 1) // count)
+
+
+class Number(NamedTuple):
+    """One number of the state, and the slices that must change with it."""
+
+    name: str
+    owner: Any
+    attribute: str
+    slices: set[int]
+    is_dumped: bool = True  # False: follows from others, and is kept for speed
+
+
+ORDER = [
+    "who",
+    "session_tif",
+    "side",
+    "flags",
+    "price",
+    "rest",
+    "filled",
+    "quote",
+    "fee_atoms",
+    "fee_millionths",
+    "created_ns",
+    "priority",
+]
+RECEIPT = [
+    "client_id",
+    "payload",
+    "price",
+    "quantity",
+    "status",
+    "reason",
+    "filled",
+    "quote",
+    "created_ns",
+]
+MARKET = [
+    "base",
+    "quote",
+    "lot_atoms",
+    "tick_atoms",
+    "created_ns",
+    "state",
+    "maker_fee_ppm",
+    "taker_fee_ppm",
+    "price_min",
+    "price_max",
+    "quantity_min",
+    "quantity_max",
+    "band_ppm",
+    "levels_max",
+    "update_id",
+    "last_trade_id",
+]
+
+
+def numbers(exchange: Exchange) -> Iterator[Number]:
+    """Every number there is."""
+    registry, slots = exchange.registry, exchange.matcher.slots
+    for attribute in ("sequence", "time_ns"):
+        yield Number("exchange", exchange, attribute, {0})
+    for attribute in ("rules", "cancel_only", "orders_max", "accounts_max"):
+        yield Number("exchange", registry, attribute, {0})
+    for place, asset in enumerate(registry.assets):
+        for attribute in ("decimals", "reserve_cap"):
+            where = {holder(place, len(registry.assets))}
+            yield Number(f"asset {place}", asset, attribute, where, is_dumped=place > 0)
+    for place, market in enumerate(registry.markets):
+        for attribute in MARKET:
+            where = {holder(place, len(registry.markets))}
+            yield Number(f"market {place}", market, attribute, where, is_dumped=place > 0)
+    columns = registry.ledger.columns
+    for place, cell in enumerate(registry.ledger.cells):
+        where = {holder(place // columns, registry.ledger.rows)}
+        yield Number(f"cell {place}", cell, "available", where)
+        yield Number(f"cell {place}", cell, "locked", where)
+    of_slot = {
+        order.id: holder(slot, len(slots.orders))
+        for slot, order in enumerate(slots.orders)
+        if order is not None
+    }
+    for place, account in enumerate(registry.accounts):
+        where = {holder(place, len(registry.accounts))}
+        yield Number(f"account {place}", account, "user_id", where)
+        yield Number(f"account {place}", account, "frozen", where)
+        yield Number(f"account {place}", account, "open", where, is_dumped=False)
+        if account.memory is not None:
+            yield Number(f"memory {place}", account.memory, "closed", where, is_dumped=False)
+            receipt = account.memory.oldest
+            while receipt is not None:
+                for attribute in (*RECEIPT, "closed_ns"):
+                    yield Number(f"receipt of {place}", receipt, attribute, where)
+                receipt = receipt.own_younger
+    for order in slots.orders:
+        if order is None:
+            continue
+        where = {of_slot[order.id]}
+        for attribute in ORDER:
+            yield Number(f"order {order.id}", order, attribute, where)
+        if order.receipt is not None:
+            for attribute in (*RECEIPT, "order_id"):
+                yield Number(f"receipt of order {order.id}", order.receipt, attribute, where)
+        level = order.level
+        assert level is not None
+        if level.head is order:
+            at_level: set[int] = set()
+            each: Order | None = level.head
+            while each is not None:
+                at_level.add(of_slot[each.id])
+                each = each.next
+            yield Number(f"level {level.price}", level, "lots", at_level, is_dumped=False)
+
+
+def test_each_number_changes_the_slice_that_holds_it() -> None:
+    """That one and no other, and back again."""
+    exchange = played(seed=3, frames_count=500)
+    before, dumped = digests(exchange), state.dump(exchange)
+    seen = 0
+    for number in numbers(exchange):
+        value = getattr(number.owner, number.attribute)
+        setattr(number.owner, number.attribute, not value if isinstance(value, bool) else value + 1)
+        after = digests(exchange)
+        changed = {index for index in range(COUNT) if after[index] != before[index]}
+        assert changed == number.slices, number
+        if number.is_dumped:
+            assert state.dump(exchange) != dumped, number
+        setattr(number.owner, number.attribute, value)
+        seen += 1
+    assert digests(exchange) == before
+    assert seen > 1000
+
+
+def test_places_in_line_are_covered() -> None:
+    """Who is next at a price, whose turn it is to be forgotten, which slot is taken next."""
+    exchange = played(seed=3, frames_count=500)
+    before = digests(exchange)
+    free = exchange.matcher.slots.free
+    for place in range(len(free)):
+        free[place] += 1
+        after = digests(exchange)
+        free[place] -= 1
+        where = holder(place, len(free))
+        assert [i for i in range(COUNT) if after[i] != before[i]] == [where]
+    halves = [half for book in exchange.registry.books for half in (book.bids, book.asks)]
+    levels = [level for half in halves for level in half.levels.values()]
+    crowded = [level for level in levels if level.head is not level.tail]
+    assert crowded
+    for level in crowded:
+        first = level.head
+        assert first is not None and first.next is not None
+        second, third = first.next, first.next.next
+        first.next, second.next = third, first  # Overtaken.
+        level.head = second
+        assert digests(exchange) != before
+        first.next, second.next, level.head = second, third, first
+    assert digests(exchange) == before
+
+
+def test_no_attribute_of_the_state_is_unknown_here() -> None:
+    """A new one has to be put into the slices, or named here as something that follows."""
+    exchange = played(seed=3, frames_count=300)
+    order = next(each for each in exchange.matcher.slots.orders if each is not None)
+    receipt = exchange.matcher.receipts.oldest
+    account = next(each for each in exchange.registry.accounts if each.memory is not None)
+    links = ["book", "id", "level", "next", "own_next", "own_prev", "prev", "receipt"]
+    assert receipt is not None and order.level is not None and account.memory is not None
+    for thing, known in (
+        (order, [*ORDER, *links]),
+        (order.level, ["head", "lots", "price", "tail"]),
+        (
+            receipt,
+            [*RECEIPT, "order_id", "closed_ns", "memory", "older", "own_younger", "younger"],
+        ),
+        (account, ["first", "frozen", "last", "memory", "open", "user_id"]),
+        (account.memory, ["by_client_id", "closed", "oldest", "youngest"]),
+        (exchange.markets[1], [*MARKET, "id", "name", "price_decimals", "price_step"]),
+        (exchange.assets[1], ["decimals", "id", "name", "reserve_cap"]),
+        (exchange.registry.ledger.cells[0], ["available", "locked"]),
+        (exchange.registry.ledger, ["cells", "columns", "rows"]),
+    ):
+        names = [name for name in dir(thing) if not name.startswith("_")]
+        assert [n for n in names if not callable(getattr(thing, n))] == sorted(known)
+
+
+@pytest.mark.parametrize("count", [1, 3, 64])
+def test_a_restored_state_has_the_same_slices(count: int) -> None:
+    """Whether replayed or loaded, at any frame."""
+    for frames_count in (0, 40, 160, 480):
+        exchange = played(seed=9, frames_count=frames_count)
+        restored = state.load(state.dump(exchange))
+        for index in range(count):
+            mine = slices.slice_bytes(exchange, index, count)
+            assert mine == slices.slice_bytes(restored, index, count), (frames_count, index)
+            assert slices.differences(mine, mine, 10) == []
+
+
+def test_the_difference_is_named() -> None:
+    """Balances first, whatever else differs; and in words."""
+    exchange = played(seed=3, frames_count=400)
+    before = slices.slice_bytes(exchange, 0, 1)
+    order = next(each for each in exchange.matcher.slots.orders if each is not None)
+    order.rest += 5
+    exchange.registry.ledger.cell(4, 2).locked += 1
+    exchange.markets[2].taker_fee_ppm += 7
+    found = slices.differences(before, slices.slice_bytes(exchange, 0, 1), 10)
+    locked = exchange.registry.ledger.cell(4, 2).locked
+    assert found[0] == slices.Difference("balance", 4, "locked", 2, 4, locked - 1, locked)
+    named = {(each.kind, each.key, each.field) for each in found}
+    assert ("market", 2, "taker_fee_ppm") in named
+    assert ("order", order.id, "rest") in named
+    assert len(found) == 3
+    assert [each.account for each in found if each.kind == "order"] == [order.who & records.LOW]
+
+
+def test_a_record_that_one_of_them_lacks_is_named() -> None:
+    exchange = played(seed=3, frames_count=400)
+    exchange.registry.accounts_max = 1000
+    before = slices.slice_bytes(exchange, 0, 1)
+    exchange.apply(records.open_account(77), exchange.time_ns)
+    found = slices.differences(before, slices.slice_bytes(exchange, 0, 1), 100)
+    account = len(exchange.registry.accounts) - 1
+    assert ("account", "user_id", None, 77) in {
+        (each.kind, each.field, each.mine, each.theirs) for each in found if each.key == account
+    }
+
+
+@pytest.mark.parametrize("cut", [1, 8, 16, 24, 200])
+def test_what_is_no_slice_is_refused(cut: int) -> None:
+    octets = slices.slice_bytes(played(seed=3, frames_count=50), 0, 1)
+    with pytest.raises(ValueError, match=r"section|record|words"):
+        slices.parsed(octets[:-cut])
