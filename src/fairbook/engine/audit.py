@@ -30,12 +30,13 @@ from fairbook.engine import audit_files
 from fairbook.engine.audit_files import Verdict
 from fairbook.engine.control import Refused
 from fairbook.engine.judge import BOTH, ENGINE, REPLICA, UNKNOWN
-from fairbook.engine.replica_lead import DOWN, Disagreement, Lead
+from fairbook.engine.replica_lead import DOWN, Disagreement, Lead, Slice
 from fairbook.engine.replica_wire import VERSION
 from fairbook.events.answers import Answer, Busy, Stopped
 
-SLICE_WAIT_S: Final = 3.0
-"""Events differ: so long for a slice to differ too, which then names the account."""
+ROUND_WAIT_S: Final = 3.0
+"""When events differ: so long for all slices to be compared, which then name the account."""
+SLICES_KEPT: Final = 64
 RESUME_WAIT_S: Final = 15.0
 VOUCH_WAIT_S: Final = 10.0
 BUSY_WAIT_S: Final = 0.001
@@ -78,8 +79,7 @@ class Audit:
         self._lead = lead
         self._run_judge = run_judge
         self._replace_replica = replace_replica
-        self._slice_came = asyncio.Event()
-        self._slice: Disagreement | None = None
+        self._slices: list[Slice] = []  # The engine's, of those that differed.
         self._inquiry: asyncio.Task[None] | None = None
         lead.on_disagreement = self._hear
 
@@ -127,7 +127,7 @@ class Audit:
                 "this engine's memory is wrong, and stays wrong: restart it (SIGTERM, then"
                 " `fairbook up`), which recovers from a snapshot that was agreed on; then resume"
             )
-        if not await self._lead.round_agreed(within_s=RESUME_WAIT_S):
+        if not await self._lead.round_agreed(within_s=RESUME_WAIT_S, hurried=True):
             raise Refused(
                 f"engine and replica have not agreed on the whole state (replica:"
                 f" {self._lead.state}): see `fairbook status`, and try again"
@@ -153,12 +153,12 @@ class Audit:
     # A disagreement.
 
     def _hear(self, disagreement: Disagreement) -> None:
-        if disagreement.of_engine is not None and self._slice is None:
-            self._slice = disagreement
-            self._slice_came.set()
         if self.verdict is not None:
+            if self.verdict["status"] == "found":
+                self._add(self.verdict, disagreement)
             return
-        replica = self._lead.replica
+        lead = self._lead
+        replica = lead.replica
         if replica.get("version") != VERSION:
             self.versions = f"engine {VERSION}, replica {replica.get('version')}"
             logger.error(
@@ -166,44 +166,70 @@ class Audit:
             )
             self._replace_replica("another version")
             return
-        self.verdict = self._first_words(disagreement)
-        self._inquiry = asyncio.ensure_future(self._inquire(disagreement))
+        self.verdict = {
+            "status": "found",
+            "position": disagreement.position,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "wrong": None,
+            "paused_before": self._exchange.paused,
+            ENGINE: {"id": lead.id, "version": VERSION},
+            REPLICA: {"id": replica.get("id"), "version": replica.get("version")},
+            "events": None,
+            "slices": [],
+            "differences": [],
+        }
+        self._slices = []
+        self._add(self.verdict, disagreement)
+        self._inquiry = asyncio.ensure_future(self._inquire())
 
-    async def _inquire(self, disagreement: Disagreement) -> None:
+    def _add(self, verdict: Verdict, disagreement: Disagreement) -> None:
+        """One more thing that they do not agree on."""
+        both = {
+            "position": disagreement.position,
+            ENGINE: disagreement.engine_digest.hex(),
+            REPLICA: disagreement.replica_digest.hex(),
+        }
+        made = disagreement.of_engine
+        if made is None:
+            verdict["events"] = both
+        elif len(self._slices) < SLICES_KEPT:
+            self._slices.append(made)
+            verdict["slices"].append(both | {"index": made.index, "count": made.count})
+
+    async def _inquire(self) -> None:
+        verdict = self.verdict
+        assert verdict is not None
         logger.error(
             "engine and replica do not agree at position %d: trading is paused",
-            disagreement.position,
+            verdict["position"],
         )
         # Side by side: neither may keep the other waiting.
         pausing = asyncio.ensure_future(self._pause())
         try:
             await self._keep()
-            if disagreement.of_engine is None:
-                # Something happened to the state before, and will show there.
-                await self._for_slice()
-            chosen = self._slice or disagreement
-            if chosen.of_engine is not None:
-                path = audit_files.slice_path(self._directory, chosen.position, ENGINE)
-                octets = chosen.of_engine.octets
-                await asyncio.to_thread(audit_files.write_whole, path, octets)
-            assert self.verdict is not None
-            self._put_terms(self.verdict, chosen)
+            if verdict["events"] is not None:
+                # Something has happened to the state before: look at all of it.
+                await self._lead.round_agreed(within_s=ROUND_WAIT_S, hurried=True)
+            kept = list(self._slices)
+            await asyncio.to_thread(self._write_slices, kept)
+            verdict["slices"] = verdict["slices"][: len(kept)]
             await self._keep()
             await self._judge()
         finally:
             await pausing
+
+    def _write_slices(self, kept: list[Slice]) -> None:
+        for made in kept:
+            path = audit_files.slice_path(
+                self._directory, made.position, made.index, made.count, ENGINE
+            )
+            audit_files.write_whole(path, made.octets)
 
     async def _keep(self) -> None:
         """Have the verdict on disk as it is."""
         assert self.verdict is not None
         copy = json.loads(json.dumps(self.verdict))
         await asyncio.to_thread(audit_files.write_verdict, self._directory, copy)
-
-    async def _for_slice(self) -> None:
-        try:
-            await asyncio.wait_for(self._slice_came.wait(), SLICE_WAIT_S)
-        except TimeoutError:
-            pass  # Then the events are judged alone.
 
     async def _judge(self) -> None:
         """Have it judged, and do what follows."""
@@ -216,33 +242,9 @@ class Audit:
             self.verdict |= {"status": "judged", "wrong": UNKNOWN, "why": repr(error)}
             await self._keep()
         logger.error("%s", summary(self.verdict))
-        self._slice = None
-        self._slice_came.clear()
+        self._slices = []
         if self.verdict["wrong"] in (REPLICA, BOTH, UNKNOWN):
             self._replace_replica("its memory was wrong")
-
-    def _first_words(self, disagreement: Disagreement) -> Verdict:
-        """The verdict before anything is known but that there is a difference."""
-        lead = self._lead
-        verdict: Verdict = {
-            "status": "found",
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "wrong": None,
-            "paused_before": self._exchange.paused,
-            ENGINE: {"id": lead.id, "version": VERSION},
-            REPLICA: {"id": lead.replica.get("id"), "version": lead.replica.get("version")},
-            "differences": [],
-        }
-        self._put_terms(verdict, disagreement)
-        return verdict
-
-    @staticmethod
-    def _put_terms(verdict: Verdict, disagreement: Disagreement) -> None:
-        made = disagreement.of_engine
-        verdict["position"] = disagreement.position
-        verdict["slice"] = None if made is None else {"index": made.index, "count": made.count}
-        verdict[ENGINE]["digest"] = disagreement.engine_digest.hex()
-        verdict[REPLICA]["digest"] = disagreement.replica_digest.hex()
 
     async def _pause(self) -> None:
         if not self._exchange.paused:

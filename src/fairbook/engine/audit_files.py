@@ -1,8 +1,8 @@
 """DIR/audit: what is kept of a difference between engine and replica.
 
-How it works: `<position>-engine.slice` and `<position>-replica.slice` are the two slices as their
-owners had them. `verdict.json` is the difference that no person has acknowledged yet; afterwards it
-is `<position>-verdict.json`. A file is written aside and renamed.
+How it works: `<position>-<index>of<count>-engine.slice` and `...-replica.slice` are one slice as
+each of them had it. `verdict.json` is the difference that no person has acknowledged yet;
+afterwards it is `<position>-verdict.json`. A file is written aside and renamed.
 
 Always true: nothing here is ever removed; while there is a verdict.json, trading stays paused.
 
@@ -25,9 +25,9 @@ FIELDS: Final = ("available", "locked")
 Verdict = dict[str, Any]
 
 
-def slice_path(directory: Path, position: int, who: str) -> Path:
+def slice_path(directory: Path, position: int, index: int, count: int, who: str) -> Path:
     """Where the slice that `who` had at `position` is kept. directory: of all data."""
-    return directory / DIRECTORY / f"{position}-{who}.slice"
+    return directory / DIRECTORY / f"{position}-{index}of{count}-{who}.slice"
 
 
 def read_verdict(directory: Path) -> Verdict | None:

@@ -61,7 +61,7 @@ class Comparison:
         self._keeper = ReplicaKeeper(
             self._lead, replica_command(directory, options), before=snapshots.remove_leftovers
         )
-        self._audit = Audit(
+        self.audit = Audit(
             directory,
             engine.runner.exchange,
             engine.commands,
@@ -74,13 +74,13 @@ class Comparison:
 
     async def start(self) -> None:
         """Before anybody may trade."""
-        await self._audit.start()
+        await self.audit.start()
         if self._has_replica:
             self._keeper.start()
 
     async def stop(self) -> None:
         """After the engine has stopped, or instead. Idempotent."""
-        await self._audit.stop()
+        await self.audit.stop()
         await self._keeper.stop()
 
     def checkpoints(self, first: int) -> Sequence[Checkpoint]:
@@ -96,14 +96,14 @@ class Comparison:
 
     async def _vouch(self) -> bool:
         try:
-            return await self._audit.vouch()
+            return await self.audit.vouch()
         finally:
             # Nothing more is to be compared, and only one may write snapshots.
             await self._keeper.stop()
 
     def _replace(self, why: str) -> None:
         # One of another version would only disagree again.
-        self._keeper.replace(why, again=self._audit.versions is None)
+        self._keeper.replace(why, again=self.audit.versions is None)
 
     async def _judge(self) -> Verdict:
         await asyncio.to_thread(run_judge, self._directory)
@@ -114,7 +114,7 @@ class Comparison:
     async def _status(self, _request: Request) -> Mapping[str, Any]:
         engine, lead, keeper = self._engine, self._lead, self._keeper
         exchange = engine.runner.exchange
-        verdict = self._audit.verdict
+        verdict = self.audit.verdict
         lag_frames, lag_s = lead.lag()
         return {
             "engine": {
@@ -142,7 +142,7 @@ class Comparison:
                 "snapshot_position": lead.snapshot_position,
                 "starts": keeper.starts,
                 "last_end": keeper.last_end,
-                "other_version": self._audit.versions,
+                "other_version": self.audit.versions,
             },
             "audit": {
                 "verdict": verdict,
@@ -154,7 +154,7 @@ class Comparison:
         position = request.get("position")
         if type(position) is not int:
             raise Refused("name the position of the verdict that you have read")
-        return {"done": await self._audit.resume(position)}
+        return {"done": await self.audit.resume(position)}
 
     async def _edit(self, request: Request) -> Mapping[str, Any]:
         """A fault in memory, for tests."""

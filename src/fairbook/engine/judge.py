@@ -1,8 +1,8 @@
 """Who is wrong: engine and replica disagree, and a third state machine says what the log says.
 
 How it works: in a process of its own, the log is replayed from the last snapshot that both agreed
-on, up to the position of the difference; what comes out is compared with what each of them had.
-The verdict names the process, and the first number of its slice that is wrong.
+on, up to the positions of the differences; what comes out is compared with what each of them had.
+The verdict names the process, and the numbers in its slices that are wrong.
 
 Always true: neither memory that is in doubt is asked; nothing is changed but the verdict.
 
@@ -24,7 +24,7 @@ from fairbook.engine.replica_wire import VERSION
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
 from fairbook.log.files import FileLog
-from fairbook.log.log import LogDamaged
+from fairbook.log.log import Entry, LogDamaged
 
 ENGINE: Final = "engine"
 REPLICA: Final = "replica"
@@ -44,56 +44,73 @@ def judge(directory: Path) -> Verdict:
     verdict = read_verdict(directory)
     if verdict is None:
         raise ValueError("there is no difference to be judged")
-    position: int = verdict["position"]
     log = FileLog(directory, read_only=True)
     try:
-        runner = runner_before(log, Snapshots(directory), position)
+        runner = runner_before(log, Snapshots(directory), verdict["position"])
         verdict["from_snapshot"] = runner.position
-        _replay(runner, log, position)
+        entries = log.read(runner.position + 1)
+        wrong: dict[str, None] = {}
+        found: list[dict[str, Any]] = []
+        for place in _places(verdict):
+            _replay(runner, entries, place["position"])
+            expected = _expected(runner, place)
+            for who in (ENGINE, REPLICA):
+                if expected != place[who]:
+                    wrong[who] = None
+                    found += _found(directory, runner, place, who)
     finally:
         log.close()
-    wrong: list[str] = []
-    for who in (ENGINE, REPLICA):
-        if _expected(runner, verdict["slice"]).hex() != verdict[who]["digest"]:
-            wrong.append(who)
-            verdict["differences"] += list(_found(directory, runner, verdict, who))
-    verdict["wrong"] = {0: NEITHER, 1: "".join(wrong), 2: BOTH}[len(wrong)]
-    verdict["judge"] = {"version": VERSION}
-    verdict["status"] = "judged"
+    # A balance explains more than what followed from it.
+    found.sort(key=lambda words: words["what"] != "balance")
+    verdict |= {
+        "status": "judged",
+        "wrong": {0: NEITHER, 1: "".join(wrong), 2: BOTH}[len(wrong)],
+        "differences": found[:SHOWN_MAX],
+        "judge": {"version": VERSION},
+    }
     write_verdict(directory, verdict)
     return verdict
 
 
-def _replay(runner: Runner, log: FileLog, position: int) -> None:
-    for entry in log.read(runner.position + 1):
-        if entry.position > position:
-            return
+def _places(verdict: Verdict) -> list[dict[str, Any]]:
+    """Everything that they did not agree on, by position; a running hash of events has no count."""
+    places: list[dict[str, Any]] = [*verdict["slices"]]
+    if verdict["events"] is not None:
+        places.append(verdict["events"] | {"count": 0})
+    return sorted(places, key=lambda place: int(place["position"]))
+
+
+def _replay(runner: Runner, entries: Iterator[Entry], position: int) -> None:
+    while runner.position < position:
+        entry = next(entries, None)
+        if entry is None:
+            raise LogDamaged(f"the log ends at position {runner.position}, before {position}")
         runner.apply(entry)
-    if runner.position != position:
-        raise LogDamaged(f"the log ends at position {runner.position}, before {position}")
 
 
-def _expected(runner: Runner, place: dict[str, int] | None) -> bytes:
-    """What both should have told: a slice's digest, or the running hash of events."""
-    if place is None:
-        return runner.event_hash
-    return sha256(slice_bytes(runner.exchange, place["index"], place["count"])).digest()
+def _expected(runner: Runner, place: dict[str, Any]) -> str:
+    """What both should have told."""
+    if not place["count"]:
+        return runner.event_hash.hex()
+    return sha256(slice_bytes(runner.exchange, place["index"], place["count"])).hexdigest()
 
 
-def _found(directory: Path, runner: Runner, verdict: Verdict, who: str) -> Iterator[dict[str, Any]]:
+def _found(
+    directory: Path, runner: Runner, place: dict[str, Any], who: str
+) -> Iterator[dict[str, Any]]:
     """What is wrong in the slice of `who`, in words; nothing if it was not kept."""
-    place = verdict["slice"]
-    path = slice_path(directory, verdict["position"], who)
-    if place is None or not path.exists():
+    index, count = place.get("index", 0), place["count"]
+    path = slice_path(directory, place["position"], index, count, who)
+    if not count or not path.exists():
         return
-    expected = slice_bytes(runner.exchange, place["index"], place["count"])
+    expected = slice_bytes(runner.exchange, index, count)
     try:
         found = differences(expected, path.read_bytes(), SHOWN_MAX)
     except ValueError as error:
         yield {"process": who, "what": f"its slice cannot be read: {error}"}
         return
     for each in found:
-        yield {"process": who} | in_words(runner.exchange, each)
+        yield {"process": who, "position": place["position"]} | in_words(runner.exchange, each)
 
 
 def in_words(exchange: Exchange, difference: Difference) -> dict[str, Any]:

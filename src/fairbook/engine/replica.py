@@ -158,7 +158,8 @@ class Replica:
             self._album.agreed(index, count)
             return
         self._album.close()
-        write_whole(slice_path(self._directory, message.position, "replica"), octets)
+        path = slice_path(self._directory, message.position, index, count, "replica")
+        write_whole(path, octets)
         self._send(
             wire.pack(wire.SLICE_DIFFERS, message.position, message.number, message.detail, digest)
         )

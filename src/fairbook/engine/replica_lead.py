@@ -79,6 +79,32 @@ class Disagreement:
     """None: events differ, and the digests are running hashes of them."""
 
 
+class Round:
+    """Which slices of the state, made after a moment, have been compared, and with what result."""
+
+    def __init__(self, since: int, count: int) -> None:
+        """since: the last serial that does not count; count: of the slices."""
+        self.since = since
+        self.count = count
+        self._results = bytearray(count)  # 0: none yet, 1: equal, 2: not equal
+
+    def compared(self, made: Slice, *, is_equal: bool) -> None:
+        """The replica has compared a slice."""
+        if made.serial > self.since and made.count == self.count:
+            result = 1 if is_equal else 2
+            self._results[made.index] = max(self._results[made.index], result)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every slice was compared."""
+        return self._results.find(0) < 0
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether every slice was equal."""
+        return self._results.count(1) == self.count
+
+
 class Lead:
     """One per engine; replicas come and go. All methods are for the loop's thread."""
 
@@ -116,9 +142,8 @@ class Lead:
         self._disagrees = False
         self._index, self._count, self._count_next = 0, SLICES_MIN, SLICES_MIN
         self._round_bytes = 0
-        self._seen = bytearray(SLICES_MIN)  # Which slices agreed, of those after `_seen_since`.
-        self._seen_since = 0
-        self._round_waiters: list[asyncio.Future[None]] = []
+        self._round = Round(0, SLICES_MIN)
+        self._round_waiters: list[asyncio.Future[bool]] = []
         self._is_hurried = False
         self._marks: deque[tuple[int, float]] = deque(maxlen=20_000)
         self._checkpoints: deque[Checkpoint] = deque(maxlen=CHECKPOINTS_MAX)
@@ -145,7 +170,7 @@ class Lead:
         self._buffer += wire.pack_hello(self.id)
         self._tell_position()
         self._is_behind, self._caught_up_at = True, self._runner.position
-        self.begin_round()
+        self._begin_round()
         self._loop.add_reader(connection, self._readable)
         self._flush()
         self._schedule_slice(0)
@@ -177,6 +202,11 @@ class Lead:
             return CATCHING_UP
         return LAGGING if self.lag()[1] > LAGGING_S else FOLLOWING
 
+    @property
+    def waiting_bytes(self) -> int:
+        """What the socket has not taken yet."""
+        return len(self._buffer)
+
     def lag(self) -> tuple[int, float]:
         """How far the replica is behind, in frames and in seconds; seconds to about 20 ms."""
         frames = max(0, self._runner.position - self.position)
@@ -194,29 +224,40 @@ class Lead:
 
     # Rounds.
 
-    def begin_round(self) -> None:
+    def _begin_round(self) -> None:
         """Forget which slices agreed: a round from here on is of the state from here on."""
-        self._seen = bytearray(self._count)
-        self._seen_since = self._serial
+        self._round = Round(self._serial, self._count)
 
     async def round_agreed(self, *, within_s: float, hurried: bool = False) -> bool:
         """Whether the whole state, as it is from here on, is found equal in that time.
 
-        hurried: do not spread the slices over the usual time.
+        hurried: do not spread the slices over the usual time. Returns early with False when all
+        slices have been compared and one was not equal.
         """
-        self.begin_round()
-        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._begin_round()
+        waiter: asyncio.Future[bool] = self._loop.create_future()
         self._round_waiters.append(waiter)
         self._is_hurried = hurried
         if hurried and self._connection is not None:
             self._schedule_slice(0)
         try:
-            await asyncio.wait_for(waiter, within_s)
-            return True
+            return await asyncio.wait_for(waiter, within_s)
         except TimeoutError:
             return False
         finally:
             self._is_hurried = False
+
+    def _end_round(self) -> None:
+        """All slices have been compared."""
+        agreed = self._round.is_agreed
+        if agreed:
+            self.rounds += 1
+            self.round_at_s = time.monotonic()
+        self._begin_round()
+        waiters, self._round_waiters = self._round_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(agreed)
 
     # Out.
 
@@ -296,8 +337,8 @@ class Lead:
         if self._index >= self._count:
             wanted = self._round_bytes // SLICE_BYTES
             self._count = min(max(wanted, SLICES_MIN), SLICES_MAX)
-            if len(self._seen) != self._count:
-                self.begin_round()
+            if self._round.count != self._count:
+                self._begin_round()
             self._index = self._round_bytes = 0
         runner, index, count = self._runner, self._index, self._count
         octets = slice_bytes(runner.exchange, index, count)
@@ -354,6 +395,7 @@ class Lead:
             case wire.SLICE_DIFFERS:
                 made = self._take_outstanding(message.number)
                 if made is not None:
+                    self._round.compared(made, is_equal=False)
                     self._differ(Disagreement(made.position, made.digest, message.digest, made))
             case wire.EVENTS_DIFFER:
                 told = json.loads(message.text)
@@ -368,12 +410,10 @@ class Lead:
 
     def _differ(self, disagreement: Disagreement) -> None:
         self._disagrees = True
-        self.begin_round()
         self.on_disagreement(disagreement)
 
     def _done(self, position: int, serial: int) -> None:
         """All that was told up to there was compared, and what is still outstanding agreed."""
-        now_s = time.monotonic()
         self.position = position
         if not self._disagrees:
             self.agreed_position = position
@@ -384,13 +424,6 @@ class Lead:
         for made in [each for each in self._outstanding.values() if each.serial <= serial]:
             self._take_outstanding(made.serial)
             made.checkpoint.engines.append(str(self.replica.get("id", "")))
-            if made.count == len(self._seen) and made.serial > self._seen_since:
-                self._seen[made.index] = 1
-        if self._seen.find(0) < 0:
-            self.rounds += 1
-            self.round_at_s = now_s
-            self.begin_round()
-            waiters, self._round_waiters = self._round_waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._round.compared(made, is_equal=True)
+        if self._round.is_complete:
+            self._end_round()
