@@ -11,7 +11,7 @@ from fairbook.events.answers import Stopped
 from fairbook.gateway.answers import SWEEP_S, Answers
 from fairbook.gateway.app import GatewayLimits
 from tests.gateway.exchange import ALICE, DirectExchange, small_exchange
-from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, Client, House, bid, play
+from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, READER_TOKEN, Client, House, bid, play
 
 SOON = NO_LIMITS._replace(deadline_s=0.05)
 
@@ -160,6 +160,28 @@ def test_rate_limits_over_http() -> None:
         account_per_minute=1, account_burst=3, address_per_minute=1, address_burst=2
     )
     play(story, limits)
+
+
+def test_public_requests_leave_room_for_orders() -> None:
+    """Whoever watches the market as fast as he may can still cancel."""
+
+    async def story(house: House, client: Client) -> None:
+        assert (await client.ask("GET", "/api/v1/ping")).status == 200
+        assert (await client.ask("GET", "/api/v1/ping")).error()[0] == 429
+        body = {"symbol": "SOL_USDC"}
+        reply = await client.ask("DELETE", "/api/v1/orders", body, token=ALICE_TOKEN)
+        assert reply.status == 200
+
+    play(story, NO_LIMITS._replace(address_per_minute=1, address_burst=1))
+
+
+def test_what_a_key_may_not_is_paid_for_by_its_account() -> None:
+    async def story(house: House, client: Client) -> None:
+        for status in (403, 403, 429):
+            reply = await client.ask("POST", "/api/v1/order", bid(), token=READER_TOKEN)
+            assert reply.error()[0] == status
+
+    play(story, NO_LIMITS._replace(account_per_minute=1, account_burst=2))
 
 
 def test_guessing_is_paid_for_by_the_address() -> None:

@@ -210,6 +210,10 @@ def test_limits_of_an_account() -> None:
         assert await order_limit(side="Bid", **sol) == {
             **sol, "side": "Bid", "maxOrderQuantity": "0", "price": None,
         }  # fmt: skip
+        # A number that is never shown as another one.
+        assert await order_limit(side="Bid", price="9" * 18, **sol) == {
+            "code": "INVALID_PRICE", "message": "Price is out of range",
+        }  # fmt: skip
         await client.ask("POST", "/api/v1/order", ask("100", "1"), token=BOB_TOKEN)
         assert await order_limit(side="Bid", **sol) == {
             **sol, "side": "Bid", "maxOrderQuantity": "10", "price": None,

@@ -83,6 +83,24 @@ def test_garbage_after_an_order_is_not_its_answer() -> None:
     play(story)
 
 
+@pytest.mark.parametrize("url", [b"http://x", b"http://x:99999/", b"http://[::1", b"x:443"])
+def test_a_bad_url_after_an_order_is_not_its_answer(url: bytes) -> None:
+    """Such a URL is found out when its head is complete, later than other garbage."""
+
+    async def story(house: House, client: Client) -> None:
+        house.exchange.held = []
+        order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
+        bad = (b"CONNECT " if url == b"x:443" else b"GET ") + url + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        await client.send(order * 2 + bad)
+        await house.exchange.submitted.wait()
+        house.exchange.release()
+        for _ in range(2):
+            assert (await client.reply()).json()["status"] == "New"
+        assert await client.reader.read() == b""
+
+    play(story)
+
+
 def test_a_broken_second_request_is_dropped_and_the_first_answered() -> None:
     """Its body breaks off while the first one is still on its way."""
 
@@ -121,6 +139,54 @@ def test_bodies_are_bounded() -> None:
             assert (await client.reply()).error()[0] == 413
             assert await client.is_closed()
         assert len(house.exchange.open_orders(ALICE)) == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/order", b"//api/v1/order", b"/nowhere"])
+def test_what_follows_a_body_is_bounded(path: bytes) -> None:
+    """A trailer without end is not read to its end, whatever was asked."""
+
+    async def story(house: House, client: Client) -> None:
+        head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+        await client.send(head + b"0\r\nX: ")
+        sent = 0
+        try:
+            while sent < 8 << 20 and not client.writer.is_closing():
+                await client.send(b"x" * 65536)
+                sent += 65536
+        except ConnectionError:
+            pass
+        assert await asyncio.wait_for(client.is_closed(), 5)
+        assert house.exchange.open_orders(ALICE) == []
+        other = await house.connect()
+        assert (await other.ask("GET", "/api/v1/ping")).status == 200
+
+    play(story)
+
+
+def test_a_client_that_has_nothing_more_to_say_gets_its_replies() -> None:
+    """It may shut down its side of the connection at once; the replies come, and then the end."""
+
+    async def story(house: House, _client: Client) -> None:
+        order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
+        for count in (1, 2):
+            client = await house.connect()
+            house.exchange.held = []
+            house.exchange.submitted.clear()
+            await client.send(order * count)
+            client.writer.write_eof()
+            await house.exchange.submitted.wait()
+            assert (await (await house.connect()).ask("GET", "/api/v1/ping")).status == 200
+            house.exchange.release()
+            for _ in range(count):
+                assert (await client.reply()).json()["status"] == "New"
+            assert await client.reader.read() == b""
+        half = await house.connect()
+        await half.send(order[:-1])
+        half.writer.write_eof()
+        assert await half.reader.read() == b""
+        assert len(house.exchange.open_orders(ALICE)) == 3
 
     play(story)
 

@@ -61,6 +61,32 @@ def test_the_replay_rule_over_http() -> None:
     play(story)
 
 
+def test_a_signed_client_id_cannot_be_hidden() -> None:
+    """Whoever saw a signed order cannot make a second one of it, by writing the same text with the
+    client id elsewhere: in the query, or in the value of the field before it.
+    """
+
+    async def story(house: House, client: Client) -> None:
+        order = bid("90", "0.1", autoLend=True)
+        text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+        headers = signed("orderExecute", f"autoLend=true&clientId=5&{text}")
+        for _ in range(2):
+            body = {**order, "clientId": 5}
+            assert (await client.ask("POST", "/api/v1/order", body, headers=headers)).status == 200
+        hidden = {**order, "autoLend": "true&clientId=5"}
+        reply = await client.ask("POST", "/api/v1/order", hidden, headers=headers)
+        assert reply.error()[:2] == (401, "INVALID_SIGNATURE")
+        del order["autoLend"]
+        for path, moved in (("/api/v1/order", order), ("/api/v1/orders", [order])):
+            for place in ("clientId=5", "autoLend=true&clientId=5"):
+                headers = signed("orderExecute", f"{place}&{text}")
+                reply = await client.ask("POST", f"{path}?{place}", moved, headers=headers)
+                assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
+        assert len(house.exchange.open_orders(ALICE)) == 1
+
+    play(story)
+
+
 def test_signed_orders_and_token_orders_are_the_same() -> None:
     async def story(house: House, client: Client) -> None:
         text = "clientId=5&orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"

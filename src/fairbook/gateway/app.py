@@ -108,6 +108,9 @@ class Gateway:
         self._of_address: Buckets[str] = Buckets(
             per_minute=limits.address_per_minute, burst=limits.address_burst
         )
+        self._guesses: Buckets[str] = Buckets(
+            per_minute=limits.address_per_minute, burst=limits.address_burst
+        )
         answers = Answers(commands, queries, deadline_s=limits.deadline_s)
         listings = Listings(catalogue)
         reads = Reads(answers, listings)
@@ -179,14 +182,15 @@ class Gateway:
         if endpoint.reads:
             _check_body(call.headers, call.body)
         address = address_key(call.address)
-        self._of_address.check(address)
+        self._guesses.check(address)
         try:
             access, signed = self._who(call, endpoint)
         except ApiError as error:
             if error.status == 401:
-                self._of_address.take(address)  # Guessing is paid for by whoever guesses.
+                self._guesses.take(address)  # Guessing is paid for by whoever guesses.
             raise
         if not access.permissions & endpoint.permission:
+            self._of_account.take(access.account)
             raise ApiError(403, "FORBIDDEN", "Permission denied")
         self._of_account.take(access.account, len(call.orders) or 1)
         if signed is not None and endpoint.writes and not _has_client_ids(call):
@@ -300,6 +304,10 @@ def _read_fields(call: Call, endpoint: Endpoint, pairs: list[tuple[str, str]]) -
     text.
     """
     reads = endpoint.reads
+    if reads in (OF_BODY, OF_ARRAY) and any(name == "clientId" for name, _ in pairs):
+        # Signed there, it is the same text as in the body, and would keep no order from happening
+        # twice.
+        raise BadRequest("clientId belongs in the body")
     if reads == OF_BODY:
         call.fields = read_object(call.body)
         return [call.fields]

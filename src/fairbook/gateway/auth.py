@@ -159,11 +159,16 @@ class Replays:
 def candidates(
     groups: Sequence[Pairs], instruction: str, timestamp: str, window: str
 ) -> Iterator[str]:
-    """The texts that may have been signed, likeliest first, none twice."""
+    """The texts that may have been signed, likeliest first, none twice.
+
+    What holds the separator was signed encoded or not at all: as it is, one text would fit other
+    fields too, and a signed clientId could be hidden in the value of the field before it.
+    """
     has_null = any(value is None for group in groups for _, value in group)
+    is_plain = not any("&" in name or "&" in (value or "") for g in groups for name, value in g)
     seen: list[str] = []
     for null in ("None", None, "", "null") if has_null else ("",):
-        for encode in (_as_it_is, _percent_encoded):
+        for encode in (_as_it_is, _percent_encoded) if is_plain else (_percent_encoded,):
             parts = []
             for group in groups:
                 parts.append(f"instruction={instruction}")

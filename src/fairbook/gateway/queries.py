@@ -16,11 +16,12 @@ from typing import Any, Final
 import msgspec
 
 from fairbook.accounts.access import READ, TRADE
-from fairbook.api.errors import ApiError, invalid_market, not_found
+from fairbook.api.errors import ApiError, invalid_market, not_found, rejected
 from fairbook.api.messages import Fields, choice, is_absent, symbol_field, text_field
 from fairbook.api.numbers import Scale
 from fairbook.api.orders import SIDES, named_order, record_text
-from fairbook.core.records import ASK, OrderRecord
+from fairbook.core.records import ASK, BAD_PRICE, OrderRecord
+from fairbook.core.units import MAX_UNITS
 from fairbook.gateway.answers import Answers
 from fairbook.gateway.call import OF_BODY, TEXT_TYPE, Call, Endpoint, Endpoints, Reply
 from fairbook.gateway.listings import Listings, market_object
@@ -198,6 +199,8 @@ class Reads:
         side = choice(call.fields, "side", SIDES)
         has_price = not is_absent(call.fields, "price")
         price = terms.price.units(call.fields["price"]) if has_price else 0
+        if price > MAX_UNITS:
+            raise rejected(BAD_PRICE)
         view = await self._answers.view()
         free = {asset: available for asset, available, _ in view.balances(call.account)}
         market = terms.market

@@ -40,6 +40,7 @@ from fairbook.gateway.call import JSON_TYPE, Call, Endpoint, Reply
 
 _URL_BYTES_MAX: Final = 8 * 1024
 _HEAD_BYTES_MAX: Final = 64 * 1024  # received while a head is incomplete
+_REQUEST_BYTES_MAX: Final = 256 * 1024  # and a whole request: no chunked body we take needs more
 _HEADERS_MAX: Final = 100
 _PIPELINED_MAX: Final = 256  # requests that wait for the one before them
 _SWEEP_S: Final = 1
@@ -210,7 +211,7 @@ class Connection(HttpToolsProtocol):
         self._counted = False
         self._reading = True  # a request has begun and is not complete; also before the first one
         self._in_head = True
-        self._head_bytes = 0
+        self._received_bytes = 0  # since the request began
         self._ending = False  # nothing more is taken
         self._lingering = False  # nor sent
         self._since = server.seconds  # when reading, waiting or replying began
@@ -250,14 +251,22 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse; a head that grows without end is an error."""
+        """Parse; a request that grows without end is an error, in its trailer too: the parser joins
+        the pieces of a header at a cost that grows with its square.
+        """
         if self._ending:
             return
-        if self._in_head:
-            self._head_bytes += len(data)
+        if self._reading:
+            self._received_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > _HEAD_BYTES_MAX and not self._ending:
-            self.send_400_response("Request head is too large")
+        bytes_max = _HEAD_BYTES_MAX if self._in_head else _REQUEST_BYTES_MAX
+        if self._reading and self._received_bytes > bytes_max and not self._ending:
+            self.send_400_response("Request is too large")
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whoever sends nothing more still gets the replies that are owed; then it is closed."""
+        self._ending = True
+        return self._is_replying() and not self._reading
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed ends the connection, after the replies that are still owed."""
@@ -265,7 +274,9 @@ class Connection(HttpToolsProtocol):
         broken = self.cycle if self._reading and not self._in_head else None  # its body broke off
         if broken is not None and self.pipeline:
             self.pipeline.popleft()  # It is the newest, and had to wait.
-        elif broken is not None and not broken.response_complete:
+        elif broken is not None and broken.response_complete:
+            self._end()  # It was answered before it was complete.
+        elif broken is not None:
             broken.disconnected = True  # It will never be complete; nobody else is owed anything.
             broken.message_event.set()
             self._refuse(broken.response_started)
@@ -304,7 +315,7 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= _PIPELINED_MAX:
             raise NotOurs
         self._reading = self._in_head = True
-        self._head_bytes = 0
+        self._received_bytes = 0
         self._since = self._server.seconds
         self._turn = None
         self.url = b""
@@ -334,13 +345,13 @@ class Connection(HttpToolsProtocol):
         version = self.parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise NotOurs
-        self._in_head = False
         endpoint = self._server.orders.get((self.parser.get_method(), self.url))
         if endpoint is not None and not self._is_replying():
             headers = dict(self.headers)
             if self._is_plain(headers):
                 call = Call(self.url, query=b"", headers=headers, address=self._address)
                 self._turn = Turn(endpoint, call)
+                self._in_head = False
                 self.cycle = cast(RequestResponseCycle, self._turn)
                 return
         url, lines, expects = self.url, self.headers, self.expect_100_continue
@@ -348,7 +359,8 @@ class Connection(HttpToolsProtocol):
         self.url = url
         self.headers.extend(lines)
         self.expect_100_continue = expects
-        super().on_headers_complete()
+        super().on_headers_complete()  # Raises if the URL is none; then `cycle` is still another's.
+        self._in_head = False
 
     def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
         """Whether nothing but the request itself has to be done."""
