@@ -42,12 +42,12 @@ class Watched(Venue):
         return status
 
     def until_agreed(self) -> dict[str, Any]:
-        """A replica follows, and the whole state was found equal after this call."""
+        """A replica follows, and a round over the whole state ends well after this call."""
         rounds = self.status()["replica"]["rounds_agreed"]
 
         def agreed(status: dict[str, Any]) -> bool:
             replica = status["replica"]
-            return bool(replica["state"] == "following" and replica["rounds_agreed"] >= rounds + 2)
+            return bool(replica["state"] == "following" and replica["rounds_agreed"] >= rounds + 1)
 
         status: dict[str, Any] = self.until(agreed)
         return status
