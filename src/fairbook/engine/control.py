@@ -54,7 +54,7 @@ class Control:
         try:
             before = os.umask(0o177)
             try:
-                with _short(self._path) as name:
+                with short_name(self._path) as name:
                     listener.bind(name)
             finally:
                 os.umask(before)
@@ -100,7 +100,7 @@ def ask(directory: Path, command: str, **more: Any) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_WAIT_S)
         try:
-            with _short(path) as name:
+            with short_name(path) as name:
                 connection.connect(name)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunning(f"no exchange runs in {directory}") from error
@@ -118,7 +118,7 @@ def ask(directory: Path, command: str, **more: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _short(path: Path) -> Iterator[str]:
+def short_name(path: Path) -> Iterator[str]:
     """A name for the socket that every system takes: a long one is reached over a link."""
     name = str(path.absolute())
     if len(os.fsencode(name)) <= _PATH_BYTES_MAX:
