@@ -95,6 +95,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     ]
     if replica["last_end"]:
         found_lines.append(f"last end {replica['last_end']}")
+    if replica["last_note"]:
+        found_lines.append(f"it said  {replica['last_note']}")
     if replica["other_version"]:
         found_lines.append(f"versions differ, which proves nothing: {replica['other_version']}")
     return found_lines + _verdict_lines(found["audit"])

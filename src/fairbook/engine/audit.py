@@ -211,7 +211,10 @@ class Audit:
                 # Something has happened to the state before: look at all of it.
                 await self._lead.round_agreed(within_s=ROUND_WAIT_S, hurried=True)
             kept = list(self._slices)
-            await asyncio.to_thread(self._write_slices, kept)
+            try:
+                await asyncio.to_thread(self._write_slices, kept)
+            except OSError:
+                logger.exception("a slice that differs cannot be written")
             verdict["slices"] = verdict["slices"][: len(kept)]
             await self._keep()
             await self._judge()
@@ -226,10 +229,13 @@ class Audit:
             audit_files.write_whole(path, made.octets)
 
     async def _keep(self) -> None:
-        """Have the verdict on disk as it is."""
+        """Have the verdict on disk as it is; if that cannot be, trading is paused all the same."""
         assert self.verdict is not None
         copy = json.loads(json.dumps(self.verdict))
-        await asyncio.to_thread(audit_files.write_verdict, self._directory, copy)
+        try:
+            await asyncio.to_thread(audit_files.write_verdict, self._directory, copy)
+        except OSError:
+            logger.exception("the verdict cannot be written")
 
     async def _judge(self) -> None:
         """Have it judged, and do what follows."""

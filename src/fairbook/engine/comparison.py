@@ -142,6 +142,7 @@ class Comparison:
                 "snapshot_position": lead.snapshot_position,
                 "starts": keeper.starts,
                 "last_end": keeper.last_end,
+                "last_note": lead.last_note,
                 "other_version": self.audit.versions,
             },
             "audit": {

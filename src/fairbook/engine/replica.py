@@ -16,7 +16,6 @@ Not here: processes (replica_keeper.py); what a difference leads to (audit.py).
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import secrets
@@ -32,6 +31,7 @@ from typing import Final
 
 from fairbook.core import state
 from fairbook.core.slices import slice_bytes
+from fairbook.engine import collector
 from fairbook.engine import replica_wire as wire
 from fairbook.engine.audit_files import edit_memory, slice_path, write_whole
 from fairbook.engine.replica_recovery import runner_before
@@ -97,6 +97,9 @@ class Replica:
                 self._report()
         except (EngineGone, ConnectionError):
             pass
+        except Exception as error:
+            self._note(f"it cannot go on: {error!r}")
+            raise
         finally:
             self._connection.close()
             self._log.close()
@@ -159,16 +162,21 @@ class Replica:
             return
         self._album.close()
         path = slice_path(self._directory, message.position, index, count, "replica")
-        write_whole(path, octets)
+        try:
+            write_whole(path, octets)
+        except OSError as error:
+            self._note(f"the slice that differs was not kept: {error}")
         self._send(
             wire.pack(wire.SLICE_DIFFERS, message.position, message.number, message.detail, digest)
         )
 
     def _recover(self, position: int) -> Runner:
         """From the newest sound snapshot that is not ahead of the engine; it need not be there."""
-        runner = runner_before(self._log, Snapshots(self._directory), position, note=self._note)
-        gc.collect()
-        gc.freeze()
+        collector.hold()
+        try:
+            runner = runner_before(self._log, Snapshots(self._directory), position, note=self._note)
+        finally:
+            collector.settle()
         self._album.begin(runner)
         return runner
 
@@ -189,7 +197,10 @@ class Replica:
         self._connection.sendall(octets + kept)
 
     def _note(self, text: str) -> None:
-        self._send(wire.pack_text(wire.NOTE, text))
+        try:
+            self._send(wire.pack_text(wire.NOTE, text))
+        except ConnectionError:
+            pass  # Nobody is left to be told.
 
 
 class Album:

@@ -89,9 +89,9 @@ class ReplicaKeeper:
 
     async def _keep(self) -> None:
         while self._is_wanted:
-            self._before()
             began_s = time.monotonic()
             try:
+                self._before()
                 ended = await self._start()
             except OSError as error:
                 self.last_end = f"it cannot be started: {error}"

@@ -115,6 +115,7 @@ class Lead:
         """What the replica said of itself: id, version, python, pid, position it began at."""
         self.on_disagreement: Callable[[Disagreement], None] = lambda _: None
         self.on_note: Callable[[str], None] = lambda _: None
+        self.last_note: str | None = None
         self.position = 0
         """Up to where the replica has compared what it was told."""
         self.agreed_position = 0
@@ -404,6 +405,7 @@ class Lead:
             case wire.KEPT:
                 self.snapshot_position = message.position
             case wire.NOTE:
+                self.last_note = message.text
                 self.on_note(message.text)
             case kind:
                 raise wire.Garbled(f"message of kind {kind}")
