@@ -38,10 +38,12 @@ from fairbook.log.log import (
     require_entry,
 )
 from fairbook.log.opening import Dropped, Segment, mend, scan_tail, survey
-from fairbook.log.reading import Course, Place
+from fairbook.log.packed import open_segment
+from fairbook.log.reading import Course, Place, seek
 from fairbook.log.segments import (
     HEADER_BYTES,
     MARK_BYTES,
+    BadHeader,
     Header,
     create_segment,
     pack_record,
@@ -148,8 +150,28 @@ class FileLog:
         elif position == last.position:
             found = last.chain
         elif position < last.position:
+            place = self._seek(position)
+            if place is not None and place.last.chain == chain:
+                # The caller knows this chain, so what comes behind can be held against it.
+                self._cursor = place
+                return
             found = next(self.read(position)).chain
         require_entry(last, position, chain, found)
+
+    def _seek(self, position: int) -> Place | None:
+        """Behind the record of a position that is in the log, if it is found quickly. It says what
+        the record says; what is before it is not looked at.
+        """
+        first = self._firsts[bisect_right(self._firsts, position) - 1]
+        try:
+            octets = open_segment(self._disk, self._directory, first)
+        except (FileNotFoundError, BadHeader):
+            return None
+        try:
+            limit = self._end.offset if first == self._end.first else octets.size()
+            return seek(octets, first, position, limit=limit)
+        finally:
+            octets.close()
 
     def verify(self) -> Entry:
         """Go through every entry there is; returns the last one, without its frame. Raises
@@ -286,9 +308,12 @@ class FileLog:
             following=self._read_only,
         )
         try:
-            for entry in course.entries():
+            entries = course.entries()
+            for entry in entries:
                 if entry.position >= first:
                     yield entry
+                    break
+            yield from entries
         finally:
             place = self._cursor = course.place
             if (

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from struct import Struct
+from typing import Final, NamedTuple, Protocol
 
 CHAIN_BYTES = 32
 GENESIS_CHAIN = bytes(CHAIN_BYTES)
 FRAME_BYTES_MAX = 4 * 1024 * 1024
 TIME_MAX_NS = 2**63 - 1
+
+_PLACE: Final = Struct("<QQ")  # Position and time, as they go into the chain.
 
 
 class Entry(NamedTuple):
@@ -86,9 +89,7 @@ class CommandLog(Protocol):
 
 def chain_after(chain: bytes, position: int, time_ns: int, frame: bytes) -> bytes:
     """The chain value of an entry: blake2b over the one before it, position, time and frame."""
-    digest = blake2b(chain, digest_size=CHAIN_BYTES)
-    digest.update(position.to_bytes(8, "little"))
-    digest.update(time_ns.to_bytes(8, "little"))
+    digest = blake2b(chain + _PLACE.pack(position, time_ns), digest_size=CHAIN_BYTES)
     digest.update(frame)
     return digest.digest()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fairbook.log.disk import Disk
 from fairbook.log.log import Entry
@@ -22,14 +22,19 @@ from fairbook.log.opening import judge_fault
 from fairbook.log.packed import PACKED_SUFFIX, open_segment
 from fairbook.log.segments import (
     HEADER_BYTES,
+    RECORD_BYTES,
     BadHeader,
     Header,
     Octets,
     Reader,
     damaged,
+    find_mark,
     parse_header,
+    read_record,
     segment_name,
 )
+
+_NEAR_BYTES: Final = 1 << 14
 
 
 class Place(NamedTuple):
@@ -46,8 +51,8 @@ class Course:
     """One way through the segments that begin at `firsts`, from the place `start`, or else from the
     first of them on.
 
-    `place` is how far it came. `limit`: how many bytes of the last segment may be read. With
-    `following`, an append that is not finished there ends the course; else it is damage.
+    `limit`: how many bytes of the last segment may be read. With `following`, an append that is not
+    finished there ends the course; else it is damage.
     """
 
     def __init__(
@@ -60,12 +65,22 @@ class Course:
         limit: int,
         following: bool,
     ) -> None:
-        self.place = start
+        self._place = start
+        self._reader: Reader | None = None
+        self._reading = 0
         self._disk = disk
         self._directory = directory
         self._firsts = firsts
         self._limit = limit
         self._following = following
+
+    @property
+    def place(self) -> Place | None:
+        """How far it came."""
+        reader = self._reader
+        if reader is not None:
+            self._place = Place(self._reading, reader.offset, reader.last)
+        return self._place
 
     def entries(self) -> Iterator[Entry]:
         """Yield the entries. Raises LogDamaged."""
@@ -86,11 +101,9 @@ class Course:
                 limit=self._limit if is_last else octets.size(),
                 last=place.last,
             )
-            for entry in reader.entries():
-                self.place = Place(first, reader.offset, reader.last)
-                yield entry
+            self._reader, self._reading = reader, first
+            yield from reader.entries()
             self._judge(reader, is_last=is_last)
-            self.place = Place(first, reader.offset, reader.last)
         finally:
             octets.close()
 
@@ -130,3 +143,31 @@ class Course:
             raise reader.damaged(reader.fault)
         elif not is_last and not reader.ended:
             raise reader.damaged("the segment has no end record, but it is not the last")
+
+
+def seek(octets: Octets, first: int, position: int, *, limit: int) -> Place | None:
+    """Behind the record of `position` in the segment that begins at `first`, by checksums alone:
+    nothing before it is verified. None if it is not found.
+
+    How it works: positions rise, and the mark shows where records begin, so a handful of looks will
+    do, however long the segment is.
+    """
+    try:
+        mark = parse_header(octets.read(0, HEADER_BYTES)).mark
+    except BadHeader:
+        return None
+    low, high = HEADER_BYTES, limit
+    while high - low > _NEAR_BYTES:
+        middle = (low + high) // 2
+        at = find_mark(octets, mark, middle, high)
+        found = None if at is None else read_record(octets, mark, at)
+        if at is not None and found is not None and found.position <= position:
+            low = at
+        else:
+            high = middle
+    while low < limit and (found := read_record(octets, mark, low)) is not None:
+        low += RECORD_BYTES + len(found.frame)
+        if found.position >= position:
+            is_it = found.position == position and found.frame != b""
+            return Place(first, low, found._replace(frame=b"")) if is_it else None
+    return None

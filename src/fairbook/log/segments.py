@@ -46,6 +46,7 @@ SUFFIX: Final = ".log"
 ASIDE_SUFFIX: Final = ".log.new"
 _DIGITS: Final = 20
 _READ_BYTES: Final = 1 << 20
+_PROBE_BYTES: Final = 1 << 12
 
 
 class Header(NamedTuple):
@@ -166,6 +167,35 @@ def parse_end(mark: bytes, octets: bytes) -> Entry | None:
     return Entry(position, time_ns, chain, b"")
 
 
+def find_mark(octets: Octets, mark: bytes, start: int, limit: int) -> int | None:
+    """The offset of the first mark from `start` on, if there is one before `limit`."""
+    size = _PROBE_BYTES
+    while start < limit:
+        piece = octets.read(start, min(size, limit - start))
+        at = piece.find(mark)
+        if at >= 0:
+            return start + at
+        if len(piece) < MARK_BYTES:
+            return None
+        start += len(piece) - MARK_BYTES + 1
+        size = _READ_BYTES
+    return None
+
+
+def read_record(octets: Octets, mark: bytes, offset: int) -> Entry | None:
+    """The entry of the record at `offset`, by its checksum alone; None if no sound one is there."""
+    head = octets.read(offset, RECORD_BYTES)
+    if len(head) < RECORD_BYTES:
+        return None
+    found_mark, crc, length, position, time_ns, chain = _RECORD_ALL.unpack(head)
+    if found_mark != mark or length > FRAME_BYTES_MAX:
+        return None
+    frame = octets.read(offset + RECORD_BYTES, length)
+    if len(frame) != length or crc32c(head[_RECORD.size :] + frame) != crc:
+        return None
+    return Entry(position, time_ns, chain, frame)
+
+
 def damaged(name: str, offset: int, position: int, what: str) -> LogDamaged:
     """The one form of all such messages. `position`: of the entry that should be at `offset`."""
     return LogDamaged(f"segment {name}, offset {offset}, position {position}: {what}")
@@ -187,12 +217,19 @@ class Reader:
         self.is_whole = octets.is_whole
         self.offset = offset
         self.limit = limit
-        self.last = last
         self.newest = offset
         self.ended = False
         self.fault = ""
         self._octets = octets
         self._mark = header.mark
+        self._position = last.position
+        self._time_ns = last.time_ns
+        self._chain = last.chain
+
+    @property
+    def last(self) -> Entry:
+        """The last sound entry so far, without its frame."""
+        return Entry(self._position, self._time_ns, self._chain, b"")
 
     def entries(self) -> Iterator[Entry]:
         """Yield the sound records. Raises LogDamaged for a record that is whole but does not belong
@@ -224,30 +261,30 @@ class Reader:
             if crc32c(buffer[at + _RECORD.size : at + size]) != crc:
                 self.fault = "a record whose checksum is wrong"
                 return
-            entry = Entry(position, time_ns, chain, buffer[at + RECORD_BYTES : at + size])
+            frame = buffer[at + RECORD_BYTES : at + size]
             if length == 0:
-                self._end(entry)
+                self._end(Entry(position, time_ns, chain, b""))
                 return
-            self._accept(entry)
+            if position != self._position + 1:
+                raise self.damaged(
+                    f"a record of position {position}, expected {self._position + 1}"
+                )
+            if time_ns < self._time_ns:
+                raise self.damaged(f"time {time_ns}, expected at least {self._time_ns}")
+            expected = chain_after(self._chain, position, time_ns, frame)
+            if chain != expected:
+                raise self.damaged(f"chain {chain.hex()}, expected {expected.hex()}")
+            self._position, self._time_ns, self._chain = position, time_ns, chain
             self.newest = self.offset
             self.offset += size
             at += size
-            yield entry
+            yield Entry(position, time_ns, chain, frame)
 
     def next_mark(self) -> int | None:
         """The offset of the first mark behind the faulty record's first byte, if there is one
         before the limit.
         """
-        start = self.offset + 1
-        while start < self.limit:
-            octets = self._octets.read(start, min(_READ_BYTES, self.limit - start))
-            at = octets.find(self._mark)
-            if at >= 0:
-                return start + at
-            if len(octets) < MARK_BYTES:
-                return None
-            start += len(octets) - MARK_BYTES + 1
-        return None
+        return find_mark(self._octets, self._mark, self.offset + 1, self.limit)
 
     def damaged(self, what: str) -> LogDamaged:
         """What to raise about the place where the reader stands."""
@@ -255,19 +292,6 @@ class Reader:
 
     def _fill(self, size: int) -> bytes:
         return self._octets.read(self.offset, min(size, self.limit - self.offset))
-
-    def _accept(self, entry: Entry) -> None:
-        last = self.last
-        if entry.position != last.position + 1:
-            raise self.damaged(
-                f"a record of position {entry.position}, expected {last.position + 1}"
-            )
-        if entry.time_ns < last.time_ns:
-            raise self.damaged(f"time {entry.time_ns}, expected at least {last.time_ns}")
-        chain = chain_after(last.chain, entry.position, entry.time_ns, entry.frame)
-        if entry.chain != chain:
-            raise self.damaged(f"chain {entry.chain.hex()}, expected {chain.hex()}")
-        self.last = Entry(entry.position, entry.time_ns, chain, b"")
 
     def _end(self, entry: Entry) -> None:
         if entry != self.last:
