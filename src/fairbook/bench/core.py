@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -29,6 +28,7 @@ from typing import Any, Final
 
 from fairbook.bench.core_run import Ready, Slice, Task
 from fairbook.bench.flows import MIXES, Flow, generate
+from fairbook.bench.table import machine, write_into
 
 COMPILED, INTERPRETED = "compiled", "interpreted"
 OURS, BARE = "fairbook", "bare"
@@ -52,7 +52,6 @@ PARTS: Final = (
     "bare_setup",
     "bare_steps",
 )
-BEGIN, END = "<!-- figures of bench core -->", "<!-- end of figures -->"
 INTERPRETED_SHARE: Final = 8  # an interpreted run gets one eighth of the commands
 
 
@@ -239,23 +238,6 @@ def line(row: Row) -> str:
     return f"{head} | {row.bare_rate / 1e6:.2f} M | {row.ratio:.2f} | {span} | {wish} |"
 
 
-def machine() -> str:
-    """What this was measured on, in a few words."""
-    cores = os.cpu_count()
-    python = platform.python_version()
-    return f"{platform.system()} {platform.machine()}, {cores} cores, Python {python}"
-
-
-def write_into(path: Path, lines: list[str]) -> None:
-    """Put the figures between the two marks of a Markdown file. Raises SystemExit without them."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{path} has no place for the figures: {BEGIN} and {END}")
-    text = "\n".join([before + begin, *lines, end + after])
-    path.write_text(text, encoding="utf-8")
-
-
 def report(bench: Bench, arguments: argparse.Namespace) -> Iterator[str]:
     """The lines of docs/performance.md's section on the core, as they are measured."""
     yield f"Machine: {machine()}. Seed {arguments.seed}, {arguments.count:,} commands a run"
@@ -295,7 +277,7 @@ def main() -> None:
             print(text, flush=True)
             lines.append(text)
     if arguments.write is not None:
-        write_into(arguments.write, lines)
+        write_into(arguments.write, "core", lines)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import gc
 import importlib
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fairbook.bench import flows
+from fairbook.bench.table import resident_bytes
 from fairbook.core import records
 
 BARE_BYTES: Final = flows.BARE.size
@@ -166,15 +166,6 @@ def _resting(number: int, *, is_bare: bool) -> bytes:
     return records.place(
         account=flows.FIRST_ACCOUNT + user, market=1, side=side, quantity=1, price=price
     )
-
-
-def resident_bytes() -> int:
-    """Memory of this process that is in RAM now (Linux), or has ever been (elsewhere)."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":
