@@ -59,7 +59,7 @@ _FIELDS: Final = {
     " last_trade_id bid_levels best_bid ask_levels best_ask",
     ACCOUNT: "account user_id frozen open_orders first_order last_order receipts closed_receipts",
     ORDER: "id market_side_flags who session_tif price rest filled quote fee_atoms fee_millionths"
-    " created_ns priority lots_at_price next_at_price next_of_account",
+    " created_ns priority lots_at_price next_at_price",
     OPEN_RECEIPT: f"order {_RECEIPT}",
     CLOSED_RECEIPT: f"account {_RECEIPT} closed_ns next_of_all",
     FREE_SLOT: "place slot",
@@ -241,11 +241,11 @@ def _put_closed(out: BytesWriter, exchange: Exchange, index: i64, count: i64) ->
 def _put_orders(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
     orders = exchange.matcher.slots.orders
     size: i64 = len(orders)
-    _begin(out, ORDER, 15)
+    _begin(out, ORDER, 14)
     for slot in range(size * index // count, size * (index + 1) // count):
         order = orders[slot]
         if order is not None:
-            level, after, own_next = order.level, order.next, order.own_next
+            level, after = order.level, order.next
             write_i64_le(out, order.id)
             write_i64_le(out, order.book.market.id | order.side << 16 | order.flags << 24)
             write_i64_le(out, order.who)
@@ -260,7 +260,6 @@ def _put_orders(out: BytesWriter, exchange: Exchange, index: i64, count: i64) ->
             write_i64_le(out, order.priority)
             write_i64_le(out, 0 if level is None else level.lots)
             write_i64_le(out, 0 if after is None else after.id)
-            write_i64_le(out, 0 if own_next is None else own_next.id)
     write_i64_le(out, END)
 
 

@@ -12,7 +12,7 @@ Always true:
   and then dropped, but for the newest position, whose running hash stands for all before it;
 - at most `OUTSTANDING_MAX` slices, `OUTSTANDING_BYTES_MAX` bytes in all, wait for the replica; with
   a slow one, or none, no more are made;
-- slices take at most a quarter of the time of the loop, however large the state.
+- slices take at most a third of the time of the loop, however large the state.
 
 Not here: what a difference leads to (audit.py); processes (replica_keeper.py).
 """
@@ -43,7 +43,8 @@ OUTSTANDING_BYTES_MAX: Final = 64 * 1024 * 1024
 SLICES_MIN: Final = 64
 SLICES_MAX: Final = 2048
 SLICE_BYTES: Final = 256 * 1024  # what one slice should have, of a large state
-REST_PER_WORK: Final = 3  # after a slice, at least so many times as long without one
+ORDER_BYTES: Final = 200  # what an open order has in its slice, roughly, with its receipt
+REST_PER_WORK: Final = 2  # after a slice, at least so many times as long without one
 CHECKPOINTS_MAX: Final = 1024
 MARK_S: Final = 0.02
 HURRIED_S: Final = 0.0005
@@ -77,6 +78,11 @@ class Disagreement:
     replica_digest: bytes
     of_engine: Slice | None
     """None: events differ, and the digests are running hashes of them."""
+
+
+def slices_for(state_bytes: int) -> int:
+    """How many slices keep each one small. state_bytes: of all of them."""
+    return min(max(state_bytes // SLICE_BYTES, SLICES_MIN), SLICES_MAX)
 
 
 class Round:
@@ -141,9 +147,10 @@ class Lead:
         self._outstanding_bytes = 0
         self._serial = 0
         self._disagrees = False
-        self._index, self._count, self._count_next = 0, SLICES_MIN, SLICES_MIN
+        orders = len(runner.exchange.matcher.slots.orders)
+        self._index, self._count = 0, slices_for(orders * ORDER_BYTES)
         self._round_bytes = 0
-        self._round = Round(0, SLICES_MIN)
+        self._round = Round(0, self._count)
         self._round_waiters: list[asyncio.Future[bool]] = []
         self._is_hurried = False
         self._marks: deque[tuple[int, float]] = deque(maxlen=20_000)
@@ -336,8 +343,7 @@ class Lead:
 
     def _make_slice(self) -> None:
         if self._index >= self._count:
-            wanted = self._round_bytes // SLICE_BYTES
-            self._count = min(max(wanted, SLICES_MIN), SLICES_MAX)
+            self._count = slices_for(self._round_bytes)
             if self._round.count != self._count:
                 self._begin_round()
             self._index = self._round_bytes = 0
