@@ -51,7 +51,7 @@ class UpSettings:
     """FAIRBOOK_DRAIN_MAX_S, 0..60: how long a shutdown waits for requests under way."""
     with_replica: bool = True
     """`--no-replica`: nobody compares, and snapshots are written only at a stop."""
-    snapshot_commands: int = 250_000
+    snapshot_commands: int = 25_000
     """FAIRBOOK_SNAPSHOT_COMMANDS, from 1: the replica writes a snapshot after that many,"""
     snapshot_s: float = 60.0
     """FAIRBOOK_SNAPSHOT_S, 0..3600: or after so long, if there was a hundredth of them."""

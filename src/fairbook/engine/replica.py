@@ -40,7 +40,7 @@ from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.log.files import FileLog
 from fairbook.log.log import Entry, LogDamaged
 
-SNAPSHOT_COMMANDS: Final = 250_000
+SNAPSHOT_COMMANDS: Final = 25_000
 SNAPSHOT_S: Final = 60.0
 COMMANDS_FOR_TIME: Final = 100  # a snapshot for its age needs 1/100 of SNAPSHOT_COMMANDS
 REST_PER_SNAPSHOT: Final = 10  # a snapshot that took a second is followed by ten without one
