@@ -29,7 +29,7 @@ LATER: Final = {
 }
 
 
-BENCHES: Final = ("core", "restart")  # modules of fairbook.bench that can be run
+BENCHES: Final = ("core", "pauses", "restart")  # modules of fairbook.bench that can be run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
