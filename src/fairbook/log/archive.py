@@ -3,7 +3,9 @@
 How it works: a thread of the process that writes the log looks every few seconds for segments that
 have a successor with an entry in it, oldest first. The compressed form is written aside, synced,
 read back and compared; it gets its name, the directory is synced, and only then the plain file is
-removed. The thread has the lowest priority, and rests four times as long as it works.
+removed. The thread rests four times as long as it works, and lets go of the interpreter while it
+compresses. It has no low priority: one that holds the interpreter and is not given the processor
+would hold up all the others.
 
 Always true:
 - at every moment each entry is durable in at least one of the two forms; if both are there, the
@@ -16,8 +18,6 @@ Not here: the compressed form (packed.py).
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -35,7 +35,6 @@ from fairbook.log.segments import HEADER_BYTES, BadHeader, Plain, first_of_name,
 LOOK_EVERY_S: Final = 10.0
 SHARE: Final = 0.2
 """Of one processor, at most, while there is something to do."""
-_NICE: Final = 19
 
 
 class _Ending(Exception):
@@ -115,9 +114,6 @@ class Archive:
             source.close()
 
     def _run(self) -> None:
-        if sys.platform == "linux":
-            # There a thread has a priority of its own.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while not self._ending.is_set():
             self._worked_from_s = time.monotonic()
             try:
