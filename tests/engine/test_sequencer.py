@@ -439,3 +439,21 @@ def test_submission_order_is_kept_under_load_with_many_clients() -> None:
         assert len(log.entries) < last, "frames are shared"
 
     run(story())
+
+
+def test_reads_that_gave_up_do_not_pile_up_behind_a_hung_append() -> None:
+    gate = Gate(is_open=False)
+
+    async def story() -> None:
+        way_in = sequencer(MemoryLog(before_durable=gate.pass_through))
+        way_in.submit(records.tick())
+        await gate.until_held()
+        for _ in range(100):
+            way_in.settled().cancel()
+        assert len(way_in._settlings) == 1
+        settled = way_in.settled()
+        gate.open()
+        assert await settled == 1
+        await way_in.stop()
+
+    run(story())

@@ -41,6 +41,17 @@ def test_the_lock_outlives_neither_a_refused_start_nor_its_file(tmp_path: Path) 
     FileLog(tmp_path).close()
 
 
+def test_a_second_writer_is_refused_also_when_the_lock_file_was_deleted(tmp_path: Path) -> None:
+    log = FileLog(tmp_path)
+    log.append(b"x", 1)
+    (tmp_path / "LOCK").unlink()
+    with pytest.raises(LogLocked, match="whose LOCK was deleted"):
+        FileLog(tmp_path)
+    log.append(b"y", 2)
+    log.close()
+    assert [entry.frame for entry in FileLog(tmp_path, read_only=True).read(1)] == [b"x", b"y"]
+
+
 def test_a_writer_whose_lock_was_deleted_stops_at_its_next_segment(tmp_path: Path) -> None:
     log = FileLog(tmp_path, segment_bytes=200)
     log.append(bytes(100), 1)

@@ -124,6 +124,9 @@ class Sequencer:
         elif self._submitted == self._applied:
             future.set_result(self._runner.position)
         else:
+            # Those that nobody awaits any more must not pile up while an append hangs.
+            while self._settlings and self._settlings[0][1].done():
+                self._settlings.popleft()
             self._settlings.append((self._submitted, future))
         return future
 

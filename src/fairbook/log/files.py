@@ -81,6 +81,7 @@ class FileLog:
         self._refusal: str | None = "the log was opened read-only" if read_only else None
         self._fd = -1
         self._lock_fd = -1
+        self._folder_fd = -1
         self._mark = b""
         self._firsts: list[int] = []  # Of the segments, ascending.
         self._end = Place(0, 0, GENESIS)
@@ -190,9 +191,10 @@ class FileLog:
             self._refusal = "the log is closed"
         if self._fd >= 0:
             self._disk.close(self._fd)
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-        self._fd = self._lock_fd = -1
+        for fd in (self._folder_fd, self._lock_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._folder_fd = self._lock_fd = -1
 
     def _open(self) -> None:
         """Become the writer."""
@@ -204,6 +206,7 @@ class FileLog:
                 disk.sync_directory(path.parent)
         self._lock_fd = lock.hold(data_directory)
         disk.make_directory(directory)
+        self._folder_fd = lock.hold_folder(directory)
         # Also if they were there: whoever made them may have been killed before that was durable.
         disk.sync_directory(data_directory.parent)
         disk.sync_directory(data_directory)

@@ -51,6 +51,26 @@ def hold(directory: Path) -> int:
     return fd
 
 
+def hold_folder(folder: Path) -> int:
+    """Lock a folder itself; returns the file descriptor that holds the lock.
+
+    A file can be deleted while it is locked, a folder with files in it cannot: so this one holds
+    when somebody has taken LOCK away. Raises LogLocked.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException as error:
+        os.close(fd)
+        if isinstance(error, BlockingIOError):
+            raise LogLocked(
+                f"{folder} is held by another process, whose {NAME} was deleted:"
+                " a data directory has one writer"
+            ) from None
+        raise
+    return fd
+
+
 def is_held(fd: int, path: Path) -> bool:
     """Whether the file that `fd` locks is still the one of that name."""
     try:
