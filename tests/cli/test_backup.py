@@ -128,10 +128,14 @@ def test_what_is_there_already_is_refused(stopped: Path, tmp_path: Path) -> None
 
 def test_a_stopped_exchange_and_what_is_not_known(stopped: Path, tmp_path: Path) -> None:
     (stopped / "notes.txt").write_text("mine")
+    (stopped / "audit").mkdir(exist_ok=True)
+    (stopped / "audit" / "5-verdict.json").write_text("{}")
     to = tmp_path / "copy"
     done = fairbook("backup", stopped, to, "--full")
     assert done.returncode == 0, done.stderr
     assert "notes.txt was not copied" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (to / "audit" / "5-verdict.json").read_text() == "{}"
     assert done.stdout == fairbook("verify", stopped).stdout == fairbook("verify", to).stdout
     assert os.listdir(to / "snapshots") == os.listdir(stopped / "snapshots")
 

@@ -3,7 +3,8 @@ started on.
 
 How it works: everything goes into `TO.unfinished`, is read back there, and gets its name at the
 end. Log and snapshots first (engine/backup.py); then the accounts, so that every user that the log
-knows is among them, without those that it does not know yet; then `demo.json`.
+knows is among them, without those that it does not know yet; then `demo.json`, and what is kept of
+differences between engine and replica.
 
 Always true:
 - whatever has the name TO is whole: durable, read back, and of one moment of the exchange;
@@ -25,6 +26,8 @@ from fairbook.accounts.access import AccountsDamaged
 from fairbook.accounts.sqlite import copy_accounts
 from fairbook.cli.look import summary
 from fairbook.engine import backup as engine_backup
+from fairbook.engine.audit_files import DIRECTORY as AUDIT_NAME
+from fairbook.engine.control import NAME as CONTROL_NAME
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
 from fairbook.log import lock
@@ -36,7 +39,8 @@ from fairbook.processes import ACCOUNTS_NAME
 UNFINISHED: Final = ".unfinished"
 NICE: Final = 10  # Trading goes first.
 
-_KNOWN: Final = (LOG_NAME, SNAPSHOTS_NAME, ACCOUNTS_NAME, demo.FILE_NAME, lock.NAME)
+_COPIED: Final = (LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, demo.FILE_NAME)
+_OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME)
 _REFUSALS: Final = (
     engine_backup.NotCopied,
     LogDamaged,
@@ -96,12 +100,21 @@ def _copy(directory: Path, aside: Path, *, full: bool) -> Runner:
     secrets = directory / demo.FILE_NAME
     if secrets.exists():
         (aside / demo.FILE_NAME).write_bytes(secrets.read_bytes())
-    for path in aside.iterdir():
+    if (directory / AUDIT_NAME).is_dir():
+        shutil.copytree(directory / AUDIT_NAME, aside / AUDIT_NAME)
+    _sync(aside)
+    return runner
+
+
+def _sync(directory: Path) -> None:
+    """Make all that is in it durable."""
+    for path in directory.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-    Disk().sync_directory(aside)
-    return runner
+        else:
+            Disk().sync_directory(path)
+    Disk().sync_directory(directory)
 
 
 def _left_out(directory: Path) -> list[str]:
@@ -109,7 +122,7 @@ def _left_out(directory: Path) -> list[str]:
     return [
         path.name
         for path in sorted(directory.iterdir())
-        if path.name not in _KNOWN
+        if path.name not in (*_COPIED, *_OF_A_PROCESS)
         and not path.name.startswith(".")
         and not path.name.endswith(("-wal", "-shm"))
     ]
