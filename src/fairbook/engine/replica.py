@@ -86,10 +86,8 @@ class Replica:
     def run(self) -> None:
         """Follow until the engine is gone. Raises LogDamaged, and what a bug raises."""
         messages = wire.Messages()
-        self._send(
-            wire.pack_hello(self.id, pid=os.getpid(), commands=self._options.snapshot_commands)
-        )
         try:
+            self._send(wire.pack_hello(self.id, pid=os.getpid()))
             while octets := self._connection.recv(256 * 1024):
                 for message in messages.feed(octets):
                     self._take(message)
