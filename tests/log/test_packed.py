@@ -104,7 +104,7 @@ def test_one_bit_flipped_in_each_third_byte(tmp_path: Path, entries: list[Entry]
         changed[offset] ^= 1 << offset % 8
         path.write_bytes(changed)
         outcomes[damaged_at_start_or_later(tmp_path, path, entries)] += 1
-    assert min(outcomes.values()) >= 100, outcomes
+    assert min(outcomes.values()) >= 30, outcomes
 
 
 def damaged_at_start_or_later(directory: Path, path: Path, entries: list[Entry]) -> str:
