@@ -289,15 +289,6 @@ def test_paths(method: str, path: str, status: int) -> None:
     play(story)
 
 
-def test_an_upgrade_is_ignored() -> None:
-    async def story(house: House, client: Client) -> None:
-        headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"}
-        reply = await client.ask("GET", "/api/v1/ping", headers=headers)
-        assert reply.body == b"pong"
-
-    play(story)
-
-
 def test_replies_leave_at_once() -> None:
     """TCP_NODELAY is set; a reply does not wait for the acknowledgement of its head."""
 

@@ -23,6 +23,7 @@ from collections.abc import Sized
 from email.utils import formatdate
 from typing import Any, Final, NamedTuple, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -258,10 +259,34 @@ class Connection(HttpToolsProtocol):
             return
         if self._reading:
             self._received_bytes += len(data)
-        super().data_received(data)
+        try:
+            self._parse(data)
+        except HttpParserError:
+            self.send_400_response("Malformed HTTP request")
         bytes_max = _HEAD_BYTES_MAX if self._in_head else _REQUEST_BYTES_MAX
         if self._reading and self._received_bytes > bytes_max and not self._ending:
             self.send_400_response("Request is too large")
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser, which takes all that follows a wish to upgrade for another protocol, the
+        body of that very request too: it is read again without the wish, which is granted to none.
+        """
+        while data and not self._ending:
+            try:
+                self.parser.feed_data(data)
+                return
+            except HttpParserUpgrade as wish:
+                head = self._head_without_upgrade()
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As uvicorn's.
+                self.parser.feed_data(head)
+                data = data[wish.args[0] :]
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%s: %s\r\n" % line for line in self.headers if line[0] != b"upgrade"]
+        return b"".join((*lines, b"\r\n"))
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whoever sends nothing more still gets the replies that are owed; then it is closed."""
@@ -301,9 +326,6 @@ class Connection(HttpToolsProtocol):
         self._since = self._server.seconds
         self.transport.write_eof()
         self.flow.resume_reading()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """An Upgrade header is ignored: the request is answered as what it is."""
 
     def _unset_keepalive_if_required(self) -> None:
         """No timer per connection: see `check_pace`."""
@@ -345,6 +367,10 @@ class Connection(HttpToolsProtocol):
         version = self.parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise NotOurs
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise NotOurs
+            return  # It begins again: see `_parse`.
         endpoint = self._server.orders.get((self.parser.get_method(), self.url))
         if endpoint is not None and not self._is_replying():
             headers = dict(self.headers)
@@ -367,7 +393,6 @@ class Connection(HttpToolsProtocol):
         return (
             not self.expect_100_continue
             and self.parser.should_keep_alive()
-            and not self.parser.should_upgrade()
             and len(headers.get(b"content-length", b"")) <= 5  # More is not worth receiving.
         )
 
@@ -387,10 +412,11 @@ class Connection(HttpToolsProtocol):
         self._reading = False
         self._since = self._server.seconds
         turn = self._turn
-        if turn is None:
+        if turn is not None:
+            if not self._ending:
+                self._start(turn)
+        elif not self.parser.should_upgrade():
             super().on_message_complete()
-        elif not self._ending:
-            self._start(turn)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle

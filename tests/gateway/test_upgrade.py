@@ -1,0 +1,81 @@
+"""Wishes to speak another protocol, as `curl --http2` and Java's client send them: ignored."""
+
+import asyncio
+
+import pytest
+
+from tests.gateway.exchange import ALICE
+from tests.gateway.house import Client, House, bid, play, request_bytes
+
+ORDER = b'{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"90","quantity":"0.1"}'
+H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
+WEBSOCKET = {"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"}
+
+
+@pytest.mark.parametrize("wish", [H2C, WEBSOCKET], ids=["h2c", "websocket"])
+@pytest.mark.parametrize("path", ["/api/v1/order", "//api/v1/order"], ids=["order path", "ASGI"])
+def test_a_wish_to_upgrade_is_ignored(path: str, wish: dict[str, str]) -> None:
+    """The request is answered as what it is: its body is its own, however it arrives, and so is
+    whatever is pipelined behind it.
+    """
+
+    async def story(house: House, client: Client) -> None:
+        order = request_bytes("POST", path, bid("90", "0.1"), headers=wish)
+        split = order.index(b"\r\n\r\n") + 4
+        for pieces in (
+            [order],
+            [order[:split], order[split:]],
+            [order[: split - 2], order[split - 2 : split + 5], order[split + 5 :]],
+            [order[i : i + 1] for i in range(len(order))],
+            [order + order, order + order[:-1], order[-1:] + order],
+        ):
+            for piece in pieces:
+                await client.send(piece)
+                await asyncio.sleep(0)
+            for _ in range(b"".join(pieces).count(b"POST")):
+                assert (await client.reply()).json()["status"] == "New"
+        await client.send(
+            request_bytes("GET", "/api/v1/ping", headers=wish)
+            + request_bytes("POST", path, b"", headers={**wish, "Content-Length": "0"})
+            + request_bytes("GET", "/api/v1/ping")
+        )
+        assert (await client.reply()).body == b"pong"
+        assert (await client.reply()).error()[2] == "Body is not valid JSON"
+        assert (await client.reply()).body == b"pong"
+        assert len(house.exchange.open_orders(ALICE)) == 9
+
+    play(story)
+
+
+def test_a_wish_to_upgrade_changes_no_limit() -> None:
+    """Chunks, a broken body, a body that is too large, and waiting for one's turn."""
+    head = b"POST /api/v1/order HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n"
+    head += b"Connection: upgrade\r\nUpgrade: h2c\r\n"
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n"
+
+    async def story(house: House, client: Client) -> None:
+        house.exchange.held = []
+        whole = head + chunked + b"%x\r\n%s\r\n0\r\n\r\n" % (len(ORDER), ORDER)
+        await client.send(whole * 2 + request_bytes("GET", "/api/v1/ping"))
+        await house.exchange.submitted.wait()
+        house.exchange.release()
+        for _ in range(2):
+            assert (await client.reply()).json()["status"] == "New"
+        assert (await client.reply()).body == b"pong"
+        for data, status in (
+            (head + chunked + b"zz\r\n", 400),
+            (head + b"Content-Length: 5\r\n" + chunked, 400),
+            (head + b"Content-Length: 20000\r\n\r\n" + b"x" * 20000, 413),
+            (head + b"Content-Length: 999999\r\n\r\n" + b"x", 413),
+            (b"CONNECT example.org:443 HTTP/1.1\r\nUpgrade: h2c\r\n\r\n", 400),
+        ):
+            client = await house.connect()
+            await client.send(data)
+            assert (await client.reply()).error()[:2] == (status, "INVALID_CLIENT_REQUEST")
+            assert await client.is_closed()
+        many = await house.connect()
+        await many.send((head + b"Content-Length: 2\r\n\r\n{}") * 1000)
+        assert 200 < (await many.reader.read()).count(b"HTTP/1.1 400 ") < 1000
+        assert len(house.exchange.open_orders(ALICE)) == 2
+
+    play(story)
