@@ -39,6 +39,7 @@ from fairbook.log.files import FileLog
 
 NAME: Final = "restart"
 TARGET_S: Final = 10.0
+ENDED_S: Final = 1.0  # A replica notices a moment later that its engine is gone.
 READY: Final = b"Fairbook is ready"
 HEADINGS: Final = (
     "commands",
@@ -94,13 +95,14 @@ class Writer:
         self._write(self._history.fill(orders), orders)
 
     def trade(self, commands: int) -> None:
-        """So many more; snapshots at each whole interval but for the last one."""
-        done = 0
-        while done < commands:
-            count = min(self._snapshot_commands, commands - done)
-            self._snapshots.write(_snapshot(self._runner))
-            self._write(self._trade, count)
-            done += count
+        """So many more; a snapshot before each interval, of which the last one is whole."""
+        count = commands % self._snapshot_commands
+        while commands > 0:
+            if count > 0:
+                self._snapshots.write(_snapshot(self._runner))
+                self._write(self._trade, count)
+                commands -= count
+            count = self._snapshot_commands
         Archive(self.directory, disk=Unsynced()).compress_all()
 
     def _write(self, commands: Iterator[bytes], count: int) -> None:
@@ -167,6 +169,7 @@ def row(writer: Writer, folder: Path, rounds: int) -> dict[str, Any]:
     sizes = {path: path.stat().st_size for path in (copy / "log").iterdir()}
     packed = sum(size for path, size in sizes.items() if path.suffix == ".z")
     starts = [start(copy) for _ in range(rounds)]
+    time.sleep(ENDED_S)
     shutil.rmtree(copy, ignore_errors=True)
     seconds = [each.seconds for each in starts]
     return {
