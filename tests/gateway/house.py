@@ -161,7 +161,7 @@ async def open_house(
 ) -> AsyncIterator[House]:
     exchange = exchange or small_exchange()
     accounts = DictAccounts()
-    clock = [START_NS // MS]
+    clock = [START_NS // MS - 10_000]  # It has been open for a while.
     gateway = Gateway(
         commands=exchange,
         queries=exchange,
@@ -170,6 +170,7 @@ async def open_house(
         limits=limits,
         authenticator=Authenticator(accounts, now_ms=lambda: clock[0]),
     )
+    clock[0] = START_NS // MS
     house = House(exchange, gateway, HttpServer(gateway, server_limits))
     house.accounts = accounts
     house.port = await house.server.start("127.0.0.1", 0)

@@ -245,5 +245,44 @@ def test_the_table_forgets_what_has_expired_and_never_more() -> None:
 def test_what_was_signed_before_the_start_may_have_been_seen() -> None:
     replays = Replays(entries_max=3, since_ms=5000)
     with pytest.raises(BadRequest, match="expired"):
-        replays.add(b"a", timestamp_ms=4999, expires_ms=9999, now_ms=5001)
-    replays.add(b"a", timestamp_ms=5000, expires_ms=10000, now_ms=5001)
+        replays.add(b"a", timestamp_ms=5000, expires_ms=10000, now_ms=5001)
+    replays.add(b"a", timestamp_ms=5001, expires_ms=10001, now_ms=5001)
+
+
+@pytest.mark.parametrize("window", [1000, 60_000])
+def test_nothing_is_taken_again_after_a_restart(window: int) -> None:
+    """A table does not outlive its process: whatever the first one took at any time, the second
+    refuses for as long as its window is open, even if it begins in the same millisecond.
+    """
+    clock = [AT_MS - 10_000]
+
+    def begun() -> Authenticator:
+        return Authenticator(DictAccounts(), now_ms=lambda: clock[0])
+
+    def take(asked: Authenticator, at_ms: int) -> bool:
+        signed = asked.begin(
+            {
+                b"x-api-key": KEY.encode(),
+                b"x-signature": b64encode(at_ms.to_bytes(64, "big")),
+                b"x-timestamp": str(at_ms).encode(),
+                b"x-window": str(window).encode(),
+            }
+        )
+        try:
+            asked.refuse_repeated(signed)
+        except BadRequest as error:
+            assert error.message == "Request has expired"
+            return False
+        return True
+
+    first = begun()
+    clock[0] = AT_MS
+    offered = range(AT_MS - window, AT_MS + window + 1, 250)
+    taken = [at_ms for at_ms in offered if take(first, at_ms)]
+    assert taken == [at_ms for at_ms in offered if AT_MS - 9000 < at_ms <= AT_MS + 1000]
+    second = begun()
+    for clock[0] in (AT_MS, AT_MS + 1, AT_MS + 1000, AT_MS + window - 1):
+        for at_ms in taken:
+            if abs(at_ms - clock[0]) <= window:
+                assert not take(second, at_ms)
+    assert take(second, clock[0] + 1000)

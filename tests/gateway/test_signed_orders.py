@@ -61,6 +61,29 @@ def test_the_replay_rule_over_http() -> None:
     play(story)
 
 
+def test_what_is_taken_once_is_not_of_tomorrow() -> None:
+    """At most a second ahead, whatever the window, unless its client id makes it harmless."""
+
+    async def story(house: House, client: Client) -> None:
+        text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+        order = bid("90", "0.1")
+        for ahead_ms, status in ((1000, 200), (1001, 400), (60_000, 400)):
+            headers = signed("orderExecute", text, at_ms=house.now_ms + ahead_ms, window=60_000)
+            reply = await client.ask("POST", "/api/v1/order", order, headers=headers)
+            assert reply.status == status
+            if status == 400:
+                assert reply.error() == (400, "INVALID_CLIENT_REQUEST", "Request has expired")
+        headers = signed(
+            "orderExecute", "clientId=5&" + text, at_ms=house.now_ms + 60_000, window=60_000
+        )
+        named = {**order, "clientId": 5}
+        assert (await client.ask("POST", "/api/v1/order", named, headers=headers)).status == 200
+        headers = signed("balanceQuery", at_ms=house.now_ms + 60_000, window=60_000)
+        assert (await client.ask("GET", "/api/v1/capital", headers=headers)).status == 200
+
+    play(story)
+
+
 def test_a_signed_client_id_cannot_be_hidden() -> None:
     """Whoever saw a signed order cannot make a second one of it, by writing the same text with the
     client id elsewhere: in the query, or in the value of the field before it.

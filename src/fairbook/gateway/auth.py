@@ -28,6 +28,7 @@ from fairbook.gateway.ports import Access, Accounts
 
 WINDOW_MS: Final = 5000
 WINDOW_MS_MAX: Final = 60_000
+AHEAD_MS_MAX: Final = 1000  # of the clock here, for a request that is taken once
 EXPIRED: Final = "Request has expired"
 
 _MILLISECONDS: Final = re.compile(rb"[0-9]{1,15}").fullmatch
@@ -59,7 +60,7 @@ class Authenticator:
     ) -> None:
         self._accounts = accounts
         self._now_ms = now_ms
-        self._replays = Replays(entries_max=replays_max, since_ms=now_ms())
+        self._replays = Replays(entries_max=replays_max, since_ms=now_ms() + AHEAD_MS_MAX)
 
     def by_token(self, authorization: bytes) -> Access:
         """What an Authorization header opens. Raises UNAUTHORIZED."""
@@ -104,7 +105,9 @@ class Authenticator:
         return signed.access
 
     def refuse_repeated(self, signed: Signed) -> None:
-        """The replay rule, for a verified request that changes state and carries no client id."""
+        """The replay rule, for a verified request that changes state, unless a client id makes it
+        harmless to repeat.
+        """
         self._replays.add(
             signed.signature,
             timestamp_ms=int(signed.timestamp),
@@ -118,8 +121,9 @@ class Replays:
 
     A signature covers its timestamp and window, so the same one always expires in the same second:
     it is looked for there alone, and whole seconds are forgotten once they have passed. A full
-    table refuses what it could not remember (503, not an open door). What was signed before this
-    process began may have been seen by the one before it, and is refused as expired.
+    table refuses what it could not remember (503, not an open door). What a process before this
+    one may have seen is refused as expired: everything up to `since_ms`, the start and the
+    AHEAD_MS_MAX that a timestamp may be ahead of the clock.
     """
 
     def __init__(self, *, entries_max: int, since_ms: int) -> None:
@@ -129,10 +133,10 @@ class Replays:
         self._since_ms = since_ms
 
     def add(self, signature: bytes, *, timestamp_ms: int, expires_ms: int, now_ms: int) -> None:
-        """Remember a signature. Raises BadRequest if it was seen, TRADING_PAUSED if there is no
-        room.
+        """Remember a signature. Raises BadRequest if it was seen or may have been, or is of a time
+        to come; TRADING_PAUSED if there is no room.
         """
-        if timestamp_ms < self._since_ms:
+        if not self._since_ms < timestamp_ms <= now_ms + AHEAD_MS_MAX:
             raise BadRequest(EXPIRED)
         second = expires_ms // 1000
         seen = self._by_second.get(second)
