@@ -61,6 +61,38 @@ def test_the_replay_rule_over_http() -> None:
     play(story)
 
 
+def test_a_client_id_that_names_an_order_makes_nothing_repeatable() -> None:
+    """An amendment, and cancelling all: taken again, each would undo what came after it."""
+
+    async def story(house: House, client: Client) -> None:
+        order = bid("90", "0.1", clientId=5)
+        assert (await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)).status == 200
+        named = {"symbol": "SOL_USDC", "clientId": 5}
+        amended = signed("orderAmend", "clientId=5&price=80&symbol=SOL_USDC")
+        change = {**named, "price": "80"}
+        reply = await client.ask("PATCH", "/api/v1/order", change, headers=amended)
+        assert reply.json()["price"] == "80"
+        back = {**named, "price": "90"}
+        reply = await client.ask("PATCH", "/api/v1/order", back, token=ALICE_TOKEN)
+        assert reply.json()["price"] == "90"
+        seen = (400, "INVALID_CLIENT_REQUEST", "Request already seen")
+        reply = await client.ask("PATCH", "/api/v1/order", change, headers=amended)
+        assert reply.error() == seen
+        assert [found.price for found in house.exchange.open_orders(ALICE)] == [9000]
+        text = "clientId=5&symbol=SOL_USDC"
+        headers = signed("orderCancelAll", text)
+        reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
+        assert len(reply.json()) == 1
+        reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
+        assert reply.error() == seen
+        headers = signed("orderCancel", text)
+        for _ in range(2):  # Closed is closed.
+            reply = await client.ask("DELETE", "/api/v1/order", named, headers=headers)
+            assert reply.error()[1] == "INVALID_ORDER"
+
+    play(story)
+
+
 def test_what_is_taken_once_is_not_of_tomorrow() -> None:
     """At most a second ahead, whatever the window, unless its client id makes it harmless."""
 

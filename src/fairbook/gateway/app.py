@@ -193,7 +193,7 @@ class Gateway:
             self._of_account.take(access.account)
             raise ApiError(403, "FORBIDDEN", "Permission denied")
         self._of_account.take(access.account, len(call.orders) or 1)
-        if signed is not None and endpoint.writes and not _has_client_ids(call):
+        if signed is not None and endpoint.writes and not _is_repeatable(endpoint, call):
             self._authenticator.refuse_repeated(signed)
         call.account = access.account
 
@@ -325,7 +325,10 @@ def _read_fields(call: Call, endpoint: Endpoint, pairs: list[tuple[str, str]]) -
     return [fields]
 
 
-def _has_client_ids(call: Call) -> bool:
+def _is_repeatable(endpoint: Endpoint, call: Call) -> bool:
+    """Whether the client ids of a request see to it that it happens once."""
+    if not endpoint.repeatable:
+        return False
     if call.orders:
         return not any(is_absent(fields, "clientId") for fields in call.orders)
     return not is_absent(call.fields, "clientId")

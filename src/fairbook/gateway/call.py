@@ -63,6 +63,7 @@ class Endpoint(NamedTuple):
     permission: int = 0  # 0: public
     reads: int = OF_QUERY
     writes: bool = False  # it may change the exchange
+    repeatable: bool = False  # with a clientId, doing it again changes nothing
 
 
 Endpoints = dict[tuple[str, bytes], Endpoint]  # by method and path

@@ -54,13 +54,15 @@ class Orders:
         """Everything under /api/v1/order and /api/v1/orders that is not a GET."""
         order, orders = b"/api/v1/order", b"/api/v1/orders"
         return {
-            ("POST", order): Endpoint(self.place, "orderExecute", TRADE, OF_BODY, writes=True),
+            ("POST", order): Endpoint(
+                self.place, "orderExecute", TRADE, OF_BODY, writes=True, repeatable=True
+            ),
             ("DELETE", order): Endpoint(
-                self.cancel, "orderCancel", TRADE, OF_BODY_OR_QUERY, writes=True
+                self.cancel, "orderCancel", TRADE, OF_BODY_OR_QUERY, writes=True, repeatable=True
             ),
             ("PATCH", order): Endpoint(self.amend, "orderAmend", TRADE, OF_BODY, writes=True),
             ("POST", orders): Endpoint(
-                self.place_several, "orderExecute", TRADE, OF_ARRAY, writes=True
+                self.place_several, "orderExecute", TRADE, OF_ARRAY, writes=True, repeatable=True
             ),
             ("DELETE", orders): Endpoint(
                 self.cancel_all, "orderCancelAll", TRADE, OF_BODY_OR_QUERY, writes=True
