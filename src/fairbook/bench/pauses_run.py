@@ -175,6 +175,7 @@ async def measure(directory: Path, history: History, task: Task) -> Run:
     await _trade(sequencer, history, task)
     await asyncio.to_thread(archive.stop)
     gc.collect()
+    gc.callbacks.remove(watch)
     await sequencer.stop()
     log.close()
     began = time.perf_counter()
