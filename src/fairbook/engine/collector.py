@@ -9,8 +9,8 @@ begins anew.
 
 What holds, measured with a million resting orders (`./dev bench pauses`):
 - compiled: orders, levels, balances and receipts are not known to the collector (`acyclic`), and
-  their lists are frozen. A full collection takes less than a millisecond, without `settle` 50;
-- interpreted: orders are known. A full collection takes about 10 ms, without the rule 200 to 900.
+  their lists are frozen. A full collection takes about a millisecond, without `settle` 50;
+- interpreted: orders are known. A full collection takes 10 to 20 ms, without the rule 200 to 900.
 
 Always true: cyclic garbage made after `settle` is collected, but for cycles that were alive when a
 long collection ended and die later. Those collections happen only when tens of thousands of new
