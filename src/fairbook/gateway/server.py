@@ -19,14 +19,12 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio import AbstractEventLoop, AbstractServer, Transport
-from collections.abc import Sized
 from email.utils import formatdate
 from typing import Any, Final, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -37,7 +35,8 @@ from uvicorn.server import ServerState
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.messages import BODY_BYTES_MAX
 from fairbook.gateway.app import CLOSE, Gateway, error_reply
-from fairbook.gateway.call import JSON_TYPE, Call, Endpoint, Reply
+from fairbook.gateway.call import JSON_TYPE, Call, Reply
+from fairbook.gateway.turns import Ending, Flow, Turn
 
 _URL_BYTES_MAX: Final = 8 * 1024
 _HEAD_BYTES_MAX: Final = 64 * 1024  # received while a head is incomplete
@@ -146,46 +145,6 @@ class HttpServer:
         for connection in list(self._state.connections):
             cast(Connection, connection).check_pace()
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep, loop)
-
-
-class Flow(FlowControl):
-    """Reading stays paused while requests wait for the one before them, whoever asks for more."""
-
-    def __init__(self, transport: Transport, pipeline: Sized) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        """Read on, unless there is enough to do."""
-        if not self._pipeline:
-            super().resume_reading()
-
-
-class Turn:
-    """A request to the order endpoints while it is read and answered. It stands in for uvicorn's
-    cycle, so that whatever is pipelined behind it waits its turn, and has what is asked of one.
-    """
-
-    __slots__ = ("call", "disconnected", "endpoint", "keep_alive", "response_complete", "task")
-
-    response_started = False
-    waiting_for_100_continue = False
-
-    def __init__(self, endpoint: Endpoint, call: Call) -> None:
-        self.endpoint = endpoint
-        self.call = call
-        self.keep_alive = True
-        self.disconnected = False
-        self.response_complete = False
-        self.task: asyncio.Task[None] | None = None
-
-    @property
-    def message_event(self) -> Turn:
-        """Whom to wake when the client leaves: nobody, its body is whole or will never be."""
-        return self
-
-    def set(self) -> None:
-        """See `message_event`."""
 
 
 class Connection(HttpToolsProtocol):
@@ -322,7 +281,10 @@ class Connection(HttpToolsProtocol):
         """Say that nothing follows, and let run out what still comes: closing at once would be a
         reset, to which the last reply can be lost.
         """
+        if self._lingering or self.transport.is_closing():
+            return
         self._ending = self._lingering = True
+        self.pipeline.clear()  # Nobody waits for a turn any more, and reading may go on.
         self._since = self._server.seconds
         self.transport.write_eof()
         self.flow.resume_reading()
@@ -420,6 +382,7 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
+        cycle.transport = cast(Transport, Ending(self.transport, self._end))
         super()._start_asgi_task(cycle, app)
 
     def _start(self, turn: Turn) -> None:
@@ -451,7 +414,7 @@ class Connection(HttpToolsProtocol):
         """The reply is written: the next request's turn."""
         if not self._reading:
             self._since = self._server.seconds
-        if self.transport.is_closing():
+        if self._lingering or self.transport.is_closing():
             return
         if self.pipeline:
             self.flow.resume_reading()
