@@ -30,6 +30,11 @@ LIMIT = COMMON | {"price", "postOnly"}
 MARKET = COMMON | {"quoteQuantity"}
 
 Order = dict[str, Any]
+ANYTHING: list[Any] = ["GTC", "FOK", "GTD", "", 7, None, []]
+CONDITIONS = [
+    "triggerPrice", "triggerQuantity", "stopLossTriggerPrice", "stopLossLimitPrice",
+    "stopLossTriggerBy", "takeProfitTriggerPrice", "takeProfitLimitPrice", "takeProfitTriggerBy",
+]  # fmt: skip
 
 
 async def place(client: Client, order: Order, token: str = ALICE_TOKEN) -> Order:
@@ -109,6 +114,13 @@ def test_a_taker_gets_its_fills_in_the_answer() -> None:
         (
             bid("", "", orderType="Market", quoteQuantity="50", timeInForce="GTC"),
             ("Market", "0.5", "0.5", "50", "Filled", "IOC"),
+        ),
+        *(
+            (
+                bid(..., "0.5", orderType="Market", timeInForce=whatever),
+                ("Market", "0.5", "0.5", "50", "Filled", "IOC"),
+            )
+            for whatever in ANYTHING
         ),
     ],
 )
@@ -192,7 +204,7 @@ NOT_COMMANDS = [
     ({"symbol": "A" * 10_000}, "INVALID_MARKET"),
     ({"symbol": 1}, "INVALID_MARKET"),
     ({"symbol": ["SOL_USDC"]}, "INVALID_MARKET"),
-    ({"triggerPrice": "1", "triggerQuantity": "1"}, "NOT_IMPLEMENTED"),
+    *(({name: "1"}, "NOT_IMPLEMENTED") for name in CONDITIONS),
     ({"stopLossTriggerPrice": "1"}, "NOT_IMPLEMENTED"),
     ({"takeProfitLimitPrice": 1}, "NOT_IMPLEMENTED"),
     ({"orderType": "Market"}, "INVALID_CLIENT_REQUEST"),  # it has a price
@@ -200,6 +212,16 @@ NOT_COMMANDS = [
     ({"orderType": "Market", "price": ..., "quoteQuantity": "1"}, "INVALID_CLIENT_REQUEST"),
     ({"orderType": "Market", "price": ..., "postOnly": True}, "INVALID_CLIENT_REQUEST"),
 ]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_conditions_that_are_none(value: str | None) -> None:
+    """Clients fill them in with nothing; `triggerBy` alone says nothing either."""
+
+    async def story(house: House, client: Client) -> None:
+        await place(client, bid("90", **dict.fromkeys(CONDITIONS, value), triggerBy="LastPrice"))
+
+    play(story)
 
 
 @pytest.mark.parametrize(("changed", "code"), NOT_COMMANDS, ids=lambda value: str(value)[:40])

@@ -265,6 +265,13 @@ def test_private_stubs_and_what_is_not_offered_yet() -> None:
         reply = await client.ask("POST", "/wapi/v1/capital/withdrawals", body, token=ALICE_TOKEN)
         assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
         assert (await client.ask("POST", "/auth/v1/login", {})).error()[0] == 501
+        for path in ("/auth/v1/keys/", "/auth/v1/sessions/"):
+            reply = await client.ask("DELETE", path + "7")
+            assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
+            reply = await client.ask("POST", path + "7")
+            assert reply.status == 405 and reply.headers["allow"] == "delete"
+            for unknown in (path, path + "7/8"):
+                assert (await client.ask("DELETE", unknown)).status == 404
 
     play(story)
 

@@ -66,7 +66,10 @@ def place_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[b
     terms = terms_of(symbol_field(fields))
     side = choice(fields, "side", SIDES)
     is_market = choice(fields, "orderType", _KINDS)
-    tif = choice(fields, "timeInForce", _TIMES_IN_FORCE, records.GTC)
+    if is_market:
+        tif = records.IOC  # Whatever is sent: there is nothing else that it could be.
+    else:
+        tif = choice(fields, "timeInForce", _TIMES_IN_FORCE, records.GTC)
     flags = is_market | choice(fields, "selfTradePrevention", _SELF_TRADE, 0)
     if not _NOT_OFFERED.isdisjoint(fields) and not all(
         is_absent(fields, name) for name in _NOT_OFFERED
@@ -82,7 +85,6 @@ def place_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[b
     if is_market:
         if post_only:
             raise BadRequest("postOnly is for limit orders")
-        tif = records.IOC
         by_quote, quantity = _market_amount(fields, terms)
         flags |= by_quote
     else:

@@ -53,7 +53,7 @@ from fairbook.gateway.listings import Listings
 from fairbook.gateway.orders import Orders
 from fairbook.gateway.ports import Access, Accounts, Catalogue, Checkpoints, Commands, Queries
 from fairbook.gateway.queries import Reads
-from fairbook.gateway.stubs import stub_endpoints
+from fairbook.gateway.stubs import stub_endpoints, stub_endpoints_under
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -114,10 +114,13 @@ class Gateway:
         answers = Answers(commands, queries, deadline_s=limits.deadline_s)
         listings = Listings(catalogue)
         reads = Reads(answers, listings)
-        self._market_of_path = Endpoint(reads.market_of_path)
         self.orders = Orders(answers, listings).endpoints()
         """The endpoints of orders, which the server may ask for a `reply` without ASGI."""
         self._endpoints: Endpoints = {**stub_endpoints(), **reads.endpoints(), **self.orders}
+        self._endpoints_under: Endpoints = {
+            **stub_endpoints_under(), ("GET", _MARKET_PATH): Endpoint(reads.market_of_path)
+        }  # fmt: skip
+        """Of paths whose last part is a name, by method and what is before it."""
         if checkpoints is not None:
             self._endpoints |= checkpoint_endpoints(checkpoints)
 
@@ -222,16 +225,17 @@ class Gateway:
         while b"//" in path:
             path = path.replace(b"//", b"/")
         scope["raw_path"] = path
-        endpoint = self._endpoints.get((method, path))
-        if endpoint is not None:
-            return endpoint
-        allowed = sorted(m for m, known in self._endpoints if known == path)
-        if path.startswith(_MARKET_PATH):
-            allowed = ["GET"]
-        if allowed:
-            if method in allowed:
-                return self._market_of_path
-            raise MethodNotAllowed(allowed)
+        tables = [(self._endpoints, path)]
+        parent, _, name = path.rpartition(b"/")
+        if name:
+            tables.append((self._endpoints_under, parent + b"/"))
+        for endpoints, key in tables:
+            endpoint = endpoints.get((method, key))
+            if endpoint is not None:
+                return endpoint
+            allowed = sorted(m for m, known in endpoints if known == key)
+            if allowed:
+                raise MethodNotAllowed(allowed)
         if self._pages is not None and not path.startswith(_OURS):
             return None
         raise not_found()

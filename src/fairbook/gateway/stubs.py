@@ -82,6 +82,9 @@ _SIGN_UP: Final = {
 }
 
 
+_SIGN_UP_ONE: Final = ("/auth/v1/keys/", "/auth/v1/sessions/")  # and an id
+
+
 def stub_endpoints() -> Endpoints:
     """Every stub of the contract, by method and path."""
     found: Endpoints = {("GET", b"/api/v1/capital/collateral"): Endpoint(
@@ -107,6 +110,11 @@ def stub_endpoints() -> Endpoints:
         for method in methods:
             found[method, path.encode()] = Endpoint(_not_offered(path))
     return found
+
+
+def stub_endpoints_under() -> Endpoints:
+    """Stubs of paths whose last part is a name, by method and what is before it."""
+    return {("DELETE", path.encode()): Endpoint(_not_offered(path)) for path in _SIGN_UP_ONE}
 
 
 def _not_offered(what: str) -> Handler:
