@@ -127,6 +127,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
         reply: bytes | Reply
+        address = scope["client"][0] if scope["client"] else ""
         try:
             endpoint = self._find(scope)
             if endpoint is None:
@@ -138,12 +139,12 @@ class Gateway:
                 scope["raw_path"],
                 query=scope["query_string"],
                 headers=headers,
-                address=scope["client"][0] if scope["client"] else "",
+                address=address,
                 body=await _read_body(headers, receive) if endpoint.reads else b"",
             )
             reply = await self.reply(endpoint, call)
         except ApiError as error:
-            reply = error_reply(error)
+            reply = error_reply(self.charged(error, address))
         except Gone:
             return
         if type(reply) is bytes:
@@ -157,6 +158,18 @@ class Gateway:
         start = {"type": "http.response.start", "status": reply.status, "headers": headers_out}
         await send(start)
         await send({"type": "http.response.body", "body": reply.body})
+
+    def charged(self, error: ApiError, address: str) -> ApiError:
+        """What to say to a request that is refused before it is known who asks: it costs its
+        address as much as a public one, so this may be 429. Those who say who they are do not pay
+        from that allowance.
+        """
+        try:
+            self._of_address.take(address_key(address))
+        except ApiError as too_many:
+            too_many.close = error.close
+            return too_many
+        return error
 
     async def reply(self, endpoint: Endpoint, call: Call) -> bytes | Reply:
         """Whatever is to be said to a request whose body is read. Raises nothing."""
@@ -182,16 +195,17 @@ class Gateway:
 
     def _admit(self, endpoint: Endpoint, call: Call) -> None:
         """Authenticate, read the fields, and see to permission, limits and the replay rule."""
-        if endpoint.reads:
-            _check_body(call.headers, call.body)
         address = address_key(call.address)
         self._guesses.check(address)
         try:
+            if endpoint.reads:
+                _check_body(call.headers, call.body)
             access, signed = self._who(call, endpoint)
         except ApiError as error:
             if error.status == 401:
                 self._guesses.take(address)  # Guessing is paid for by whoever guesses.
-            raise
+                raise
+            raise self.charged(error, call.address) from None
         if not access.permissions & endpoint.permission:
             self._of_account.take(access.account)
             raise ApiError(403, "FORBIDDEN", "Permission denied")

@@ -36,6 +36,7 @@ from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.messages import BODY_BYTES_MAX
 from fairbook.gateway.app import CLOSE, Gateway, error_reply
 from fairbook.gateway.call import JSON_TYPE, Call, Reply
+from fairbook.gateway.limits import address_key
 from fairbook.gateway.turns import Ending, Flow, Turn
 
 _URL_BYTES_MAX: Final = 8 * 1024
@@ -127,11 +128,11 @@ class HttpServer:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
-    def has_room(self, address: str) -> bool:
-        """Whether one more connection may come from here."""
+    def has_room(self, network: str) -> bool:
+        """Whether one more connection may come from here (an `address_key`)."""
         return (
             len(self._state.connections) < self.limits.connections_max
-            and self.of_address.get(address, 0) < self.limits.connections_per_address_max
+            and self.of_address.get(network, 0) < self.limits.connections_per_address_max
         )
 
     def _sweep(self, loop: AbstractEventLoop) -> None:
@@ -168,6 +169,7 @@ class Connection(HttpToolsProtocol):
         self._server = server
         self._limits = server.limits
         self._address = ""
+        self._network = ""  # the address as limits count it
         self._counted = False
         self._reading = True  # a request has begun and is not complete; also before the first one
         self._in_head = True
@@ -182,14 +184,15 @@ class Connection(HttpToolsProtocol):
         """Take the connection, or refuse it if there are too many."""
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
-        if not self._server.has_room(self._address):
+        self._network = address_key(self._address)
+        if not self._server.has_room(self._network):
             self._ending = True
             transport.write(_error_bytes(ApiError(503, "TRADING_PAUSED", "Too many connections")))
             transport.close()
             return
         self._counted = True
         of_address = self._server.of_address
-        of_address[self._address] = of_address.get(self._address, 0) + 1
+        of_address[self._network] = of_address.get(self._network, 0) + 1
         super().connection_made(transport)
         self.flow = Flow(transport, self.pipeline)
 
@@ -198,11 +201,11 @@ class Connection(HttpToolsProtocol):
         if not self._counted:
             return
         of_address = self._server.of_address
-        left = of_address[self._address] - 1
+        left = of_address[self._network] - 1
         if left:
-            of_address[self._address] = left
+            of_address[self._network] = left
         else:
-            del of_address[self._address]
+            del of_address[self._network]
         answering = self._answering
         if answering is not None and not answering.response_complete:
             answering.disconnected = True  # uvicorn knows of the newest request only.
@@ -255,6 +258,7 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed ends the connection, after the replies that are still owed."""
         self._ending = True
+        error = self._server.app.charged(BadRequest(msg), self._address)
         broken = self.cycle if self._reading and not self._in_head else None  # its body broke off
         if broken is not None and self.pipeline:
             self.pipeline.popleft()  # It is the newest, and had to wait.
@@ -263,18 +267,18 @@ class Connection(HttpToolsProtocol):
         elif broken is not None:
             broken.disconnected = True  # It will never be complete; nobody else is owed anything.
             broken.message_event.set()
-            self._refuse(broken.response_started)
+            self._refuse(None if broken.response_started else error)
         elif not self._is_replying():
-            self._refuse(False)
+            self._refuse(error)
 
     def _is_replying(self) -> bool:
         cycle = cast(RequestResponseCycle | None, self.cycle)  # None before the first request
         return cycle is not None and not cycle.response_complete
 
-    def _refuse(self, has_begun: bool) -> None:
-        """End the connection, with an error unless a reply `has_begun`."""
-        if not has_begun:
-            self.transport.write(_error_bytes(BadRequest("Malformed HTTP request")))
+    def _refuse(self, error: ApiError | None) -> None:
+        """End the connection, with an error unless a reply has begun."""
+        if error is not None:
+            self.transport.write(_error_bytes(error))
         self._end()
 
     def _end(self) -> None:
