@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "bisect",
     "hashlib",
     "librt.strings",
+    "librt.vecs",
     "mypy_extensions",
     "struct",
     "typing",

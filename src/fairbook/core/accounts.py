@@ -14,7 +14,7 @@ from typing import final
 from mypy_extensions import i64, mypyc_attr
 
 from fairbook.core.book import Order
-from fairbook.core.receipts import Memory
+from fairbook.core.receipts import Receipts
 
 
 @final
@@ -31,7 +31,7 @@ class Account:
         self.open: i64 = 0
         self.first: Order | None = None
         self.last: Order | None = None
-        self.memory: Memory | None = None
+        self.receipts: Receipts | None = None
 
     def add(self, order: Order) -> None:
         """An order of this account rests now."""
@@ -58,9 +58,9 @@ class Account:
         order.own_prev = order.own_next = None
         self.open -= 1
 
-    def remembered(self) -> Memory:
+    def remembered(self) -> Receipts:
         """The client ids of this account; most accounts never use one."""
-        memory = self.memory
-        if memory is None:
-            memory = self.memory = Memory()
-        return memory
+        receipts = self.receipts
+        if receipts is None:
+            receipts = self.receipts = Receipts()
+        return receipts

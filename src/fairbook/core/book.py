@@ -22,7 +22,6 @@ from typing import Final, final
 from mypy_extensions import i64, mypyc_attr
 
 from fairbook.core.markets import Market
-from fairbook.core.receipts import Receipt
 from fairbook.core.records import BID
 
 SLOT_BITS: Final = 24
@@ -62,7 +61,7 @@ class Order:
         self.created_ns = created_ns
         self.priority = priority
         self.book = book
-        self.receipt: Receipt | None = None
+        self.receipt: i64 = 0  # its entry in the receipts of its account, if it has a client id
         self.level: Level | None = None
         self.prev: Order | None = None
         self.next: Order | None = None

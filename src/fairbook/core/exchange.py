@@ -32,7 +32,15 @@ from fairbook.core.emit import (
 )
 from fairbook.core.markets import Asset, Market
 from fairbook.core.matching import NO_BUDGET, Matcher, lowest_key, market_key
-from fairbook.core.receipts import Receipt
+from fairbook.core.receipts import (
+    ANSWER,
+    CREATED_NS,
+    FILLED,
+    NONE,
+    ORDER_ID,
+    QUOTE,
+    Receipts,
+)
 from fairbook.core.records import (
     AMEND,
     AMENDED,
@@ -86,7 +94,7 @@ class Exchange:
         assert time_ns >= self.time_ns, "log time never decreases"
         self.time_ns = time_ns
         self.matcher.time_ns = time_ns
-        self.matcher.receipts.expire(time_ns)
+        self.registry.expire_in_turn(self.sequence, time_ns)
         out = BytesWriter()
         at: i64 = 0
         end: i64 = len(frame)
@@ -156,10 +164,12 @@ class Exchange:
             self._reject(frame, at, reject, out)
             return
         account = registry.accounts[who & LOW]
-        if flags & HAS_CLIENT_ID != 0 and account.memory is not None:
-            receipt = account.memory.by_client_id.get(who >> 32 & LOW)
-            if receipt is not None:
-                self._repeat(receipt, head, price, quantity, frame, at, out)
+        receipts = account.receipts
+        if flags & HAS_CLIENT_ID != 0 and receipts is not None:
+            receipts.expire(self.time_ns)
+            receipt = receipts.find(who >> 32 & LOW)
+            if receipt != NONE:
+                self._repeat(receipts, receipt, frame, at, out)
                 return
         book = registry.books[head >> 32]
         key_min: i64 = lowest_key(side, price)
@@ -180,35 +190,31 @@ class Exchange:
         self._place_outcome(order, out)
 
     def _repeat(
-        self,
-        receipt: Receipt,
-        head: i64,
-        price: i64,
-        quantity: i64,
-        frame: bytes,
-        at: i64,
-        out: BytesWriter,
+        self, receipts: Receipts, receipt: i64, frame: bytes, at: i64, out: BytesWriter
     ) -> None:
         """Answer a client id that is remembered.
 
-        The first answer, or a reject if it meant something else.
+        The first answer again, or a reject if it meant something else.
         """
-        if receipt.payload != head or receipt.price != price or receipt.quantity != quantity:
+        head = read_i64_le(frame, at)
+        price, quantity = read_i64_le(frame, at + 32), read_i64_le(frame, at + 40)
+        if not receipts.stands_for(receipt, head, price, quantity):
             self._reject(frame, at, DUPLICATE_CLIENT_ID, out)
             return
+        answer = receipts.word(receipt, ANSWER)
         put_outcome(
             out,
             PLACE,
-            receipt.status,
-            receipt.reason,
+            answer & 255,
+            answer >> 8,
             head >> 32,
             REPEATED,
             read_i64_le(frame, at + 8),
             self.sequence,
-            receipt.order_id,
-            receipt.filled,
-            receipt.quote,
-            receipt.created_ns,
+            receipts.word(receipt, ORDER_ID),
+            receipts.word(receipt, FILLED),
+            receipts.word(receipt, QUOTE),
+            receipts.word(receipt, CREATED_NS),
         )
 
     def _accept(
@@ -240,22 +246,23 @@ class Exchange:
         slots.put(order)
         account.add(order)
         if flags & HAS_CLIENT_ID != 0:
-            client_id = who >> 32 & LOW
-            receipt = Receipt(client_id, head, price, quantity, order.id)
-            account.remembered().by_client_id[client_id] = receipt
-            order.receipt = receipt
+            order.receipt = account.remembered().add(
+                who >> 32 & LOW, head, price, quantity, order.id
+            )
         put_accepted(out, side, tif, book.market.id, flags, who, session, order.id, price, quantity)
         return order
 
     def _place_outcome(self, order: Order, out: BytesWriter) -> None:
         matcher = self.matcher
-        receipt = order.receipt
-        if receipt is not None:
-            receipt.status = matcher.status
-            receipt.reason = matcher.reason
-            receipt.filled = order.filled
-            receipt.quote = order.quote
-            receipt.created_ns = order.created_ns
+        if order.receipt != NONE:
+            self.registry.accounts[order.who & LOW].remembered().answer(
+                order.receipt,
+                matcher.status,
+                matcher.reason,
+                order.filled,
+                order.quote,
+                order.created_ns,
+            )
         self._order_outcome(PLACE, order, order.who, out)
 
     def _order_outcome(self, command: i64, order: Order, who: i64, out: BytesWriter) -> None:
@@ -281,11 +288,11 @@ class Exchange:
         who = read_i64_le(frame, at + 8)
         order_id = read_i64_le(frame, at + 24)
         if head >> 24 & HAS_CLIENT_ID != 0:
-            memory = self.registry.accounts[who & LOW].memory
-            receipt = None if memory is None else memory.by_client_id.get(who >> 32 & LOW)
-            if receipt is None:
+            receipts = self.registry.accounts[who & LOW].receipts
+            receipt = NONE if receipts is None else receipts.find(who >> 32 & LOW)
+            if receipts is None or receipt == NONE:
                 return None
-            order_id = receipt.order_id
+            order_id = receipts.word(receipt, ORDER_ID)
         order = self.matcher.slots.find(order_id)
         market = head >> 32 & 0xFFFF
         if order is None or order.who & LOW != who & LOW:
@@ -322,10 +329,8 @@ class Exchange:
         if kind == END_SESSION:
             market = 0
             session = read_i64_le(frame, at + 16) & LOW
-            if session == 0:
-                reject = MALFORMED
-        if reject != 0:
-            pass
+        if kind == END_SESSION and session == 0:
+            reject = MALFORMED
         elif self.registry.rules == 0:
             reject = NO_RULES
         elif not self.registry.is_user(who & LOW):
@@ -455,11 +460,11 @@ class Exchange:
         """The same, by client id."""
         if not self.registry.is_user(account):
             return None
-        memory = self.registry.accounts[account].memory
-        receipt = None if memory is None else memory.by_client_id.get(client_id)
-        if receipt is None:
+        receipts = self.registry.accounts[account].receipts
+        receipt = NONE if receipts is None else receipts.find(client_id)
+        if receipts is None or receipt == NONE:
             return None
-        return self.order(account, market, receipt.order_id)
+        return self.order(account, market, receipts.word(receipt, ORDER_ID))
 
     def _record(self, order: Order | None, account: int, market: int) -> OrderRecord | None:
         if order is None or order.who & LOW != account:

@@ -28,7 +28,7 @@ from fairbook.core.emit import (
     put_level,
     put_order,
 )
-from fairbook.core.receipts import Receipts
+from fairbook.core.receipts import NONE
 from fairbook.core.records import (
     AMENDED,
     BID,
@@ -163,7 +163,6 @@ class Matcher:
         self.ledger = registry.ledger
         self.accounts = registry.accounts
         self.slots = Slots()
-        self.receipts = Receipts()
         self.walk = Walk()
         self.time_ns: i64 = 0
         self.left: i64 = NO_BUDGET  # of the taker's quote budget
@@ -361,11 +360,10 @@ class Matcher:
     ) -> None:
         """End an order that is no longer in the book. Sets `status` and `reason`."""
         self.slots.give_back(order.id)
-        self.accounts[order.who & LOW].remove(order)
-        receipt = order.receipt
-        if receipt is not None:
-            memory = self.accounts[order.who & LOW].remembered()
-            self.receipts.close(receipt, memory, self.time_ns)
+        account = self.accounts[order.who & LOW]
+        account.remove(order)
+        if order.receipt != NONE:
+            account.remembered().close(order.receipt, order.who >> 32 & LOW, self.time_ns)
         self.status = status
         self.reason = reason
         self._put(order, CLOSED, reason, status, quantity, out)

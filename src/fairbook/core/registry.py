@@ -129,6 +129,15 @@ class Registry:
         """Whether an account was opened: the house's are not."""
         return FIRST_USER <= account < len(self.accounts)
 
+    def expire_in_turn(self, turn: i64, time_ns: i64) -> None:
+        """Clear the expired receipts of one account.
+
+        A busy account clears its own; this, called once a frame, is for those that never come back.
+        """
+        receipts = self.accounts[turn % len(self.accounts)].receipts
+        if receipts is not None:
+            receipts.expire(time_ns)
+
     def set_rules(self, version: i64, out: BytesWriter) -> i64:
         """RULES."""
         if version != RULES_VERSION:

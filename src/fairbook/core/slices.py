@@ -24,7 +24,7 @@ from mypy_extensions import i64
 
 from fairbook.core.book import Half
 from fairbook.core.exchange import Exchange
-from fairbook.core.receipts import Receipt
+from fairbook.core.receipts import NONE
 from fairbook.core.records import LOW
 
 END: Final = -1  # Keys are never negative.
@@ -49,7 +49,7 @@ NAMES: Final = {
     CLOSED_RECEIPT: "receipt of account",
     FREE_SLOT: "free slot",
 }
-_RECEIPT: Final = "client_id payload price quantity order_id status reason filled quote created_ns"
+_RECEIPT: Final = "payload price quantity order_id answer filled quote created_ns"
 _FIELDS: Final = {
     EXCHANGE: "key rules sequence time_ns cancel_only orders_max accounts_max assets markets"
     " accounts users slots free_slots",
@@ -61,7 +61,7 @@ _FIELDS: Final = {
     ORDER: "id market_side_flags who session_tif price rest filled quote fee_atoms fee_millionths"
     " created_ns priority lots_at_price next_at_price",
     OPEN_RECEIPT: f"order {_RECEIPT}",
-    CLOSED_RECEIPT: f"account {_RECEIPT} closed_ns next_of_all",
+    CLOSED_RECEIPT: f"account client_id closed_ns {_RECEIPT}",
     FREE_SLOT: "place slot",
 }
 
@@ -172,19 +172,19 @@ def _put_accounts(out: BytesWriter, exchange: Exchange, index: i64, count: i64) 
     _begin(out, ACCOUNT, 8)
     for number in range(size * index // count, size * (index + 1) // count):
         account = accounts[number]
-        first, last, memory = account.first, account.last, account.memory
+        first, last, receipts = account.first, account.last, account.receipts
         write_i64_le(out, number)
         write_i64_le(out, account.user_id)
         write_i64_le(out, 1 if account.frozen else 0)
         write_i64_le(out, account.open)
         write_i64_le(out, 0 if first is None else first.id)
         write_i64_le(out, 0 if last is None else last.id)
-        if memory is None:
+        if receipts is None:
             write_i64_le(out, 0)
             write_i64_le(out, 0)
         else:
-            write_i64_le(out, len(memory.by_client_id))
-            write_i64_le(out, memory.closed)
+            write_i64_le(out, receipts.count)
+            write_i64_le(out, receipts.closed)
     write_i64_le(out, END)
 
 
@@ -204,37 +204,19 @@ def _put_balances(out: BytesWriter, exchange: Exchange, index: i64, count: i64) 
     write_i64_le(out, END)
 
 
-def _put_receipt(out: BytesWriter, receipt: Receipt) -> None:
-    write_i64_le(out, receipt.client_id)
-    write_i64_le(out, receipt.payload)
-    write_i64_le(out, receipt.price)
-    write_i64_le(out, receipt.quantity)
-    write_i64_le(out, receipt.order_id)
-    write_i64_le(out, receipt.status)
-    write_i64_le(out, receipt.reason)
-    write_i64_le(out, receipt.filled)
-    write_i64_le(out, receipt.quote)
-    write_i64_le(out, receipt.created_ns)
-
-
 def _put_closed(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
-    """Receipts of closed orders, by account, in closing order.
-
-    The order in a memory's dictionary is not used: a snapshot does not keep it.
-    """
+    """Receipts of closed orders, by account, in closing order."""
     accounts = exchange.registry.accounts
     size: i64 = len(accounts)
-    _begin(out, CLOSED_RECEIPT, 13)
+    _begin(out, CLOSED_RECEIPT, 11)
     for number in range(size * index // count, size * (index + 1) // count):
-        memory = accounts[number].memory
-        receipt = None if memory is None else memory.oldest
-        while receipt is not None:
-            younger = receipt.younger
-            write_i64_le(out, number)
-            _put_receipt(out, receipt)
-            write_i64_le(out, receipt.closed_ns)
-            write_i64_le(out, 0 if younger is None else younger.order_id)
-            receipt = receipt.own_younger
+        receipts = accounts[number].receipts
+        if receipts is not None:
+            for which in range(receipts.closed):
+                write_i64_le(out, number)
+                write_i64_le(out, receipts.closed_client_id(which))
+                write_i64_le(out, receipts.closed_ns(which))
+                receipts.put(receipts.closed_entry(which), out)
     write_i64_le(out, END)
 
 
@@ -264,16 +246,18 @@ def _put_orders(out: BytesWriter, exchange: Exchange, index: i64, count: i64) ->
 
 
 def _put_open_receipts(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
+    accounts = exchange.registry.accounts
     orders = exchange.matcher.slots.orders
     size: i64 = len(orders)
-    _begin(out, OPEN_RECEIPT, 11)
+    _begin(out, OPEN_RECEIPT, 9)
     for slot in range(size * index // count, size * (index + 1) // count):
         order = orders[slot]
-        if order is not None:
-            receipt = order.receipt
-            if receipt is not None:
+        if order is not None and order.receipt != NONE and order.who & LOW < len(accounts):
+            receipts = accounts[order.who & LOW].receipts
+            # An order that somebody gave to another account is named by the difference in `who`.
+            if receipts is not None and order.receipt < receipts.used:
                 write_i64_le(out, order.id)
-                _put_receipt(out, receipt)
+                receipts.put(order.receipt, out)
     write_i64_le(out, END)
 
 

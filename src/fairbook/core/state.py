@@ -24,7 +24,7 @@ from fairbook.core.book import SLOT_MASK, Half, Order
 from fairbook.core.exchange import Exchange
 from fairbook.core.ledger import EXTERNAL, FIRST_USER
 from fairbook.core.markets import Asset, Market
-from fairbook.core.receipts import CLOSED_MAX, KEPT_NS, Receipt
+from fairbook.core.receipts import ANSWER, CLOSED_MAX, ENTRY_WORDS, NONE, ORDER_ID, Receipts
 from fairbook.core.records import BID, LOW
 from fairbook.core.units import MAX_ATOMS, MAX_UNITS, tick_size
 
@@ -119,10 +119,9 @@ def _put_orders(out: BytesWriter, exchange: Exchange) -> None:
         write_i64_le(out, order.fee_millionths)
         write_i64_le(out, order.created_ns)
         write_i64_le(out, order.priority)
-        receipt = order.receipt
-        write_i64_le(out, 0 if receipt is None else 1)
-        if receipt is not None:
-            _put_receipt(out, receipt)
+        write_i64_le(out, 0 if order.receipt == NONE else 1)
+        if order.receipt != NONE:
+            exchange.registry.accounts[order.who & LOW].remembered().put(order.receipt, out)
 
 
 def by_priority(exchange: Exchange) -> list[Order]:
@@ -137,35 +136,16 @@ def by_priority(exchange: Exchange) -> list[Order]:
     return [found[priority] for priority in sorted(found)]
 
 
-def _put_receipt(out: BytesWriter, receipt: Receipt) -> None:
-    write_i64_le(out, receipt.client_id)
-    write_i64_le(out, receipt.payload)
-    write_i64_le(out, receipt.price)
-    write_i64_le(out, receipt.quantity)
-    write_i64_le(out, receipt.order_id)
-    write_i64_le(out, receipt.status)
-    write_i64_le(out, receipt.reason)
-    write_i64_le(out, receipt.filled)
-    write_i64_le(out, receipt.quote)
-    write_i64_le(out, receipt.created_ns)
-
-
 def _put_receipts(out: BytesWriter, exchange: Exchange) -> None:
-    """Those of closed orders, in closing order.
-
-    A receipt knows no account, so its memory's owner is looked up.
-    """
-    owners: dict[int, int] = {}
+    """Those of closed orders: by account, the oldest first."""
     for number, account in enumerate(exchange.registry.accounts):
-        if account.memory is not None:
-            for receipt in account.memory.by_client_id.values():
-                owners[receipt.order_id] = number
-    receipt_or_none = exchange.matcher.receipts.oldest
-    while receipt_or_none is not None:
-        write_i64_le(out, owners[receipt_or_none.order_id])
-        write_i64_le(out, receipt_or_none.closed_ns)
-        _put_receipt(out, receipt_or_none)
-        receipt_or_none = receipt_or_none.younger
+        receipts = account.receipts
+        if receipts is not None:
+            for which in range(receipts.closed):
+                write_i64_le(out, number)
+                write_i64_le(out, receipts.closed_client_id(which))
+                write_i64_le(out, receipts.closed_ns(which))
+                receipts.put(receipts.closed_entry(which), out)
 
 
 @final
@@ -228,11 +208,9 @@ def load(data: bytes) -> Exchange:
         cell.locked = words.next()
     _load_orders(words, exchange)
     while words.more():
-        memory = registry.accounts[words.next()].remembered()
-        closed_ns = words.next()
-        receipt = _receipt(words)
-        memory.by_client_id[receipt.client_id] = receipt
-        exchange.matcher.receipts.close(receipt, memory, closed_ns)
+        receipts = registry.accounts[words.next()].remembered()
+        client_id, closed_ns = words.next(), words.next()
+        receipts.close(_receipt(words, receipts, client_id), client_id, closed_ns)
     return exchange
 
 
@@ -262,16 +240,13 @@ def _market(words: Words, number: i64, assets: list[Asset]) -> Market:
     return market
 
 
-def _receipt(words: Words) -> Receipt:
-    client_id, payload = words.next(), words.next()
-    price, quantity = words.next(), words.next()
-    receipt = Receipt(client_id, payload, price, quantity, words.next())
-    receipt.status = words.next()
-    receipt.reason = words.next()
-    receipt.filled = words.next()
-    receipt.quote = words.next()
-    receipt.created_ns = words.next()
-    return receipt
+def _receipt(words: Words, receipts: Receipts, client_id: i64) -> i64:
+    """Add the entry that stands next."""
+    payload, price, quantity = words.next(), words.next(), words.next()
+    entry = receipts.add(client_id, payload, price, quantity, words.next())
+    for which in range(ANSWER, ENTRY_WORDS):
+        receipts.entries[entry * ENTRY_WORDS + which] = words.next()
+    return entry
 
 
 def _load_orders(words: Words, exchange: Exchange) -> None:
@@ -301,10 +276,8 @@ def _load_orders(words: Words, exchange: Exchange) -> None:
         order.fee_atoms = fee_atoms
         order.fee_millionths = fee_millionths
         if words.next() == 1:
-            receipt = _receipt(words)
-            order.receipt = receipt
-            memory = registry.accounts[who & LOW].remembered()
-            memory.by_client_id[receipt.client_id] = receipt
+            receipts = registry.accounts[who & LOW].remembered()
+            order.receipt = _receipt(words, receipts, who >> 32 & LOW)
         slots.put(order)
         book.half(side).add(order)
         by_id[order_id] = order
@@ -422,29 +395,32 @@ def _check_indexes(exchange: Exchange) -> None:
 
 
 def _check_receipts(exchange: Exchange) -> None:
-    receipts = exchange.matcher.receipts
     slots = exchange.matcher.slots
-    closed = 0
-    last_ns: i64 = 0
-    receipt = receipts.oldest
-    while receipt is not None:
-        closed += 1
-        assert receipt.closed_ns >= last_ns, "26: receipts out of order"
-        assert exchange.time_ns - receipt.closed_ns < KEPT_NS, "26: a receipt is kept too long"
-        assert slots.find(receipt.order_id) is None, "26: the receipt of an open order is closed"
-        last_ns = receipt.closed_ns
-        receipt = receipt.younger
-    counted: i64 = 0
     remembered = 0
-    for account in exchange.registry.accounts:
-        memory = account.memory
-        if memory is not None:
-            assert memory.closed <= CLOSED_MAX, "26: too many receipts"
-            counted += memory.closed
-            remembered += len(memory.by_client_id)
+    closed = 0
+    for number, account in enumerate(exchange.registry.accounts):
+        receipts = account.receipts
+        if receipts is None:
+            continue
+        last_ns: i64 = 0
+        for which in range(receipts.closed):
+            closed_ns = receipts.closed_ns(which)
+            assert closed_ns >= last_ns, f"26: receipts of account {number} out of order"
+            last_ns = closed_ns
+            entry = receipts.closed_entry(which)
+            open_order = slots.find(receipts.word(entry, ORDER_ID))
+            assert open_order is None, f"26: a receipt of account {number} closed too early"
+            found = receipts.find(receipts.closed_client_id(which))
+            assert found == entry, f"26: a receipt of account {number} cannot be found"
+        assert receipts.closed <= CLOSED_MAX, f"26: account {number} keeps too many receipts"
+        closed += receipts.closed
+        remembered += receipts.count
     open_receipts = 0
     for order in slots.orders:
-        if order is not None and order.receipt is not None:
+        if order is not None and order.receipt != NONE:
             open_receipts += 1
-            assert order.receipt.order_id == order.id, f"26: order {order.id} has another's receipt"
-    assert closed == counted and closed + open_receipts == remembered, "26: receipts lost"
+            its = exchange.registry.accounts[order.who & LOW].remembered()
+            found = its.find(order.who >> 32 & LOW)
+            assert found == order.receipt, f"26: order {order.id} has no receipt"
+            assert its.word(found, ORDER_ID) == order.id, f"26: order {order.id} has another's"
+    assert closed + open_receipts == remembered, "26: receipts lost"
