@@ -37,6 +37,7 @@ from fairbook.engine.replica import Replica, ReplicaOptions
 from fairbook.engine.snapshots import Snapshots
 from fairbook.events.answers import Stopped
 from fairbook.gateway.app import Gateway, GatewayLimits
+from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.server import HttpServer
 from fairbook.log.archive import Archive
 from fairbook.log.files import FileLog
@@ -83,6 +84,7 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
     _make_directory(directory)
     snapshots = Snapshots(directory)
     log = FileLog(directory, known=snapshots.newest_known)
+    logged_until_ms = log.last.time_ns // 1_000_000 + 1
     engine = await Engine.start(log, snapshots)
     _tell_start(directory, log, engine)
     archive = Archive(directory, tell=lambda problem: logger.warning("archive", problem=problem))
@@ -101,16 +103,7 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
         owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
         file = directory / demo.FILE_NAME
         traders = demo.credentials(file, accounts, owners)
-        server = HttpServer(
-            Gateway(
-                commands=engine.commands,
-                queries=engine.queries,
-                catalogue=engine.catalogue,
-                accounts=accounts,
-                limits=_limits(settings),
-                checkpoints=comparison,
-            )
-        )
+        server = HttpServer(_gateway(engine, accounts, comparison, settings, logged_until_ms))
         await comparison.start()
         await control.start()
         stop = signals.drain()
@@ -136,6 +129,26 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
         raise engine.failed.result()
     logger.info("stopped", position=engine.position)
     return 0
+
+
+def _gateway(
+    engine: Engine,
+    accounts: SqliteAccounts,
+    comparison: Comparison,
+    settings: UpSettings,
+    logged_until_ms: int,
+) -> Gateway:
+    """`logged_until_ms`: the last time in the log before this process began."""
+    return Gateway(
+        commands=engine.commands,
+        queries=engine.queries,
+        catalogue=engine.catalogue,
+        accounts=accounts,
+        limits=_limits(settings),
+        # Whatever an earlier process took is in the log.
+        authenticator=Authenticator(accounts, taken_until_ms=logged_until_ms),
+        checkpoints=comparison,
+    )
 
 
 def _limits(settings: UpSettings) -> GatewayLimits:

@@ -286,3 +286,9 @@ def test_nothing_is_taken_again_after_a_restart(window: int) -> None:
             if abs(at_ms - clock[0]) <= window:
                 assert not take(second, at_ms)
     assert take(second, clock[0] + 1000)
+
+
+def test_an_empty_log_has_taken_nothing() -> None:
+    """A new exchange takes the first signed order in its first second."""
+    replays = Authenticator(DictAccounts(), now_ms=lambda: AT_MS, taken_until_ms=1)._replays
+    replays.add(b"a", timestamp_ms=AT_MS, expires_ms=AT_MS + 5000, now_ms=AT_MS)

@@ -56,11 +56,17 @@ class Authenticator:
         accounts: Accounts,
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        taken_until_ms: int | None = None,
         replays_max: int = 200_000,
     ) -> None:
+        """taken_until_ms: the latest time at which a process before this one may have taken a
+        request, such as the last time in its log; now, if nobody knows.
+        """
         self._accounts = accounts
         self._now_ms = now_ms
-        self._replays = Replays(entries_max=replays_max, since_ms=now_ms() + AHEAD_MS_MAX)
+        if taken_until_ms is None:
+            taken_until_ms = now_ms()
+        self._replays = Replays(entries_max=replays_max, since_ms=taken_until_ms + AHEAD_MS_MAX)
 
     def by_token(self, authorization: bytes) -> Access:
         """What an Authorization header opens. Raises UNAUTHORIZED."""
@@ -122,8 +128,8 @@ class Replays:
     A signature covers its timestamp and window, so the same one always expires in the same second:
     it is looked for there alone, and whole seconds are forgotten once they have passed. A full
     table refuses what it could not remember (503, not an open door). What a process before this
-    one may have seen is refused as expired: everything up to `since_ms`, the start and the
-    AHEAD_MS_MAX that a timestamp may be ahead of the clock.
+    one may have seen is refused as expired: everything up to `since_ms`, the last it may have taken
+    and the AHEAD_MS_MAX that a timestamp may be ahead of the clock.
     """
 
     def __init__(self, *, entries_max: int, since_ms: int) -> None:
