@@ -394,6 +394,15 @@ def test_a_second_signal_ends_it_at_once(up: Starter) -> None:
     assert up().open_client_ids() == [1]
 
 
+def test_a_person_can_confirm_the_clock(
+    up: Starter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up()
+    assert main(["admin", "confirm-clock", str(tmp_path / "kept")]) == 0
+    assert "log time follows the wall clock; it was 0 s behind" in capsys.readouterr().out
+    assert main(["admin", "confirm-clock", str(tmp_path / "nothing")]) == 1
+
+
 def test_limits_can_be_set(up: Starter) -> None:
     """The demo's are generous; the environment may say less."""
     exchange = up(FAIRBOOK_ADDRESS_PER_MINUTE="1", FAIRBOOK_ADDRESS_BURST="2")

@@ -106,6 +106,8 @@ def _audit(arguments: argparse.Namespace) -> int:
         return audit.judge(directory)
     if arguments.command == "status":
         return audit.status(directory, as_json=arguments.json)
+    if arguments.act == "confirm-clock":
+        return audit.confirm_clock(directory)
     return audit.resume(directory, arguments.acknowledge)
 
 
@@ -201,6 +203,9 @@ def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="POSITION",
         help="of the verdict that you have read; without it, the verdict is shown",
     )
+
+    confirm = acts.add_parser("confirm-clock", help="believe a wall clock that jumped ahead")
+    confirm.add_argument("directory", metavar="DIR")
 
     judge = commands.add_parser("judge", help="say who is wrong (done by itself)")
     judge.add_argument("directory", metavar="DIR")

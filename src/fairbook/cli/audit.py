@@ -1,10 +1,10 @@
-"""Engine and replica as a person sees them: `status`, `admin resume` and `judge`.
+"""Engine and replica as a person sees them: `status`, `admin` and `judge`.
 
 How it works: a running exchange is asked at its control door; of one that is not running, the files
 are read.
 
-Always true: nothing is changed but by `resume`, which asks the exchange to do it, and by `judge`,
-which completes a verdict.
+Always true: nothing is changed but by the acts of `admin`, which ask the exchange to do it, and by
+`judge`, which completes a verdict.
 """
 
 from __future__ import annotations
@@ -63,6 +63,15 @@ def resume(directory: Path, position: int | None) -> int:
     return 0
 
 
+def confirm_clock(directory: Path) -> int:
+    """Say that the wall clock is right, so that log time follows a jump ahead."""
+    try:
+        print(control.ask(directory, "confirm-clock")["done"])
+    except (OSError, control.NotRunning, control.Refused) as error:
+        return _fail("admin confirm-clock", directory, error)
+    return 0
+
+
 def judge(directory: Path) -> int:
     """Complete the verdict of `directory`."""
     try:
@@ -93,6 +102,11 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"replica  {replica['state']}: position {replica['position']}, {behind} ({process})",
         f"agreed   {agreed}; the whole state {replica['rounds_agreed']} times, last {age}",
     ]
+    if engine["clock_jump_ns"]:
+        ahead_s = engine["clock_jump_ns"] // 1_000_000_000
+        found_lines.append(
+            f"clock    {ahead_s} s ahead of log time; `admin confirm-clock` if right"
+        )
     if replica["last_end"]:
         found_lines.append(f"last end {replica['last_end']}")
     if replica["last_note"]:

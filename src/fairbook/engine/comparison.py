@@ -89,7 +89,11 @@ class Comparison:
 
     def handlers(self) -> dict[str, Handler]:
         """What can be asked at the control door."""
-        handlers: dict[str, Handler] = {"status": self._status, "resume": self._resume}
+        handlers: dict[str, Handler] = {
+            "status": self._status,
+            "resume": self._resume,
+            "confirm-clock": self._confirm_clock,
+        }
         if self._options.allow_faults:
             handlers["edit"] = self._edit
         return handlers
@@ -156,6 +160,12 @@ class Comparison:
         if type(position) is not int:
             raise Refused("name the position of the verdict that you have read")
         return {"done": await self.audit.resume(position)}
+
+    async def _confirm_clock(self, _request: Request) -> Mapping[str, Any]:
+        clock = self._engine.clock
+        refused_s = clock.jump_ns // 1_000_000_000
+        clock.confirm()
+        return {"done": f"log time follows the wall clock; it was {refused_s} s behind"}
 
     async def _edit(self, request: Request) -> Mapping[str, Any]:
         """A fault in memory, for tests."""
