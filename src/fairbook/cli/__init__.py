@@ -29,7 +29,7 @@ LATER: Final = {
 }
 
 
-BENCHES: Final = ("core", "pauses", "restart")  # modules of fairbook.bench that can be run
+BENCHES: Final = ("core", "orders", "pauses", "restart")  # modules of fairbook.bench to run
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,347 @@
+"""`./dev bench orders`: the whole way of an order, over HTTP, durable, on a real `fairbook up`.
+
+How it works: the exchange, with its replica, has one processor; the generator, in this process,
+the other. Slices of ping, orders with a token and signed orders take turns; a ratio is taken within
+each round, and the median of the rounds is reported. CPU is what the system counted for the
+process of the exchange, the replica's apart.
+
+Always true: every answer is checked, and the bench ends with 1 if one is not as it should be.
+
+Not here: what is sent (orders_flow.py), sending (orders_load.py), the core alone (core.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fairbook.bench.orders_flow import LIVE, Flow, Step, Trader, pings
+from fairbook.bench.orders_load import Load, Result
+from fairbook.bench.orders_server import Server, Usage, processors
+from fairbook.bench.table import machine, write_into
+
+NAME: Final = "orders"
+PING, TOKEN, SIGNED = "ping", "bearer", "signed"
+KINDS: Final = (PING, TOKEN, SIGNED)
+CONNECTIONS: Final = (1, 8, 32, 64)
+KNEE_CONNECTIONS: Final = 32
+OPEN_CONNECTIONS: Final = 64
+OPEN_SHARES: Final = (0.5, 0.75)
+CPU_TARGET: Final = 2.5  # docs/performance.md, here and below
+SIGNED_TARGET: Final = 0.5
+WISHES: Final = {8: 12_000, 32: 10_000}
+SETTLE_S: Final = 0.2  # The replica follows a moment later.
+ROOM: Final = 1.6  # so many more steps than the rate seen before would need
+FIRST_RATES: Final = {PING: 40_000, TOKEN: 20_000, SIGNED: 8_000}
+HEADINGS: Final = (
+    "connections", "resting", "what", "requests/s", "p50 ms", "p99", "p99.9", "max",
+    "server CPU us", "replica CPU us", "generator CPU us", "busy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One run of one kind, and the CPU of the exchange in it."""
+
+    result: Result
+    usage: Usage
+
+    @property
+    def server_us(self) -> float:
+        """Of the exchange's process, for one request."""
+        return self.usage.server_s / len(self.result.latencies) * 1e6
+
+    @property
+    def replica_us(self) -> float:
+        """Of its replica, for one request."""
+        return self.usage.replica_s / len(self.result.latencies) * 1e6
+
+
+@dataclass(slots=True)
+class Row:
+    """All slices of one kind at so many connections."""
+
+    slices: list[Slice] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Requests per second, median."""
+        return statistics.median(each.result.rate for each in self.slices)
+
+    @property
+    def server_us(self) -> float:
+        """Median."""
+        return statistics.median(each.server_us for each in self.slices)
+
+    @property
+    def replica_us(self) -> float:
+        """Median."""
+        return statistics.median(each.replica_us for each in self.slices)
+
+    @property
+    def generator_us(self) -> float:
+        """Median."""
+        return statistics.median(each.result.cpu_us for each in self.slices)
+
+    @property
+    def generator_busy(self) -> float:
+        """The part of its processor that it used, median: what is left shows it is no limit."""
+        return statistics.median(each.result.cpu_s / each.result.seconds for each in self.slices)
+
+    def latencies(self) -> str:
+        """Columns: percentiles over all slices, in ms."""
+        return percentiles([each for one in self.slices for each in one.result.latencies])
+
+
+class Exchange:
+    """An exchange that runs, and what is known of it: its flow, and how fast it was."""
+
+    def __init__(self, directory: Path, *, replica: bool, seed: int) -> None:
+        self.server = Server(directory, replica=replica)
+        first, second = (Trader.of(self.server.accounts[name]) for name in ("demo1", "demo2"))
+        self.flow = Flow((first, second), seed)
+        self.problems: list[bytes] = []
+        self._rates: dict[tuple[str, int], float] = {}
+
+    def steps(self, kind: str, connection: int, count: int, seconds: float) -> list[Step]:
+        """For one connection."""
+        if kind == PING:
+            return pings(count)
+        return self.flow.m1(connection, count, signed=kind == SIGNED, seconds=seconds)
+
+    def slice(self, kind: str, connections: int, seconds: float) -> Slice:
+        """A closed loop: each connection sends when it has its answer."""
+        rate = self._rates.get((kind, connections), FIRST_RATES[kind])
+        count = int(rate * ROOM * seconds / connections) + 100
+        load = self._load(kind, connections, count, seconds)
+        time.sleep(SETTLE_S)
+        begun = self.server.usage()
+        result = load.closed(seconds=seconds)
+        server_s = self.server.usage().server_s
+        time.sleep(SETTLE_S)
+        replica_s = self.server.usage().replica_s
+        usage = Usage(server_s - begun.server_s, replica_s - begun.replica_s)
+        if not result.exhausted:
+            self._rates[kind, connections] = result.rate
+        self._end(load, kind, result)
+        return Slice(result, usage)
+
+    def open(self, rate: float, seconds: float, seed: int) -> Result:
+        """Orders with a token that are due whether or not the exchange keeps up."""
+        count = int(rate * seconds / OPEN_CONNECTIONS * 3) + 200
+        load = self._load(TOKEN, OPEN_CONNECTIONS, count, seconds)
+        result = load.open(rate=rate, seconds=seconds, seed=seed)
+        self._end(load, TOKEN, result)
+        return result
+
+    def fill(self, orders: int) -> None:
+        """Leave so many orders in the book."""
+        load = Load(self.server.port, 1)
+        load.connections[0].steps = [Step(request, 0, 0) for request in self.flow.resting(orders)]
+        self.problems += load.closed().errors
+        load.close()
+
+    def _load(self, kind: str, connections: int, count: int, seconds: float) -> Load:
+        load = Load(self.server.port, connections)
+        for number, connection in enumerate(load.connections):
+            connection.steps = self.steps(kind, number, count, seconds)
+        self.problems += load.closed(steps=LIVE).errors
+        return load
+
+    def _end(self, load: Load, kind: str, result: Result) -> None:
+        """Cancel what is left; keep what was not as it should be."""
+        self.problems += result.errors
+        if kind != PING:
+            for number, connection in enumerate(load.connections):
+                done = connection.steps[: connection.at]
+                connection.steps, connection.at = self.flow.cleanup(number, done), 0
+            self.problems += load.closed().errors
+        load.close()
+
+
+def percentiles(latencies: list[float]) -> str:
+    """p50, p99, p99.9 and the longest, in ms, as columns."""
+    ordered = sorted(latencies)
+    last = len(ordered) - 1
+    places = [ordered[int(last * share)] for share in (0.5, 0.99, 0.999, 1.0)]
+    return " | ".join(f"{each * 1e3:.2f}" for each in places)
+
+
+class Run:
+    """One run of the bench: two exchanges, with and without a replica, and the tables."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self.seconds: float = arguments.seconds
+        self.rounds: int = arguments.rounds
+        self.resting: int = arguments.resting
+        self.seed: int = arguments.seed
+        self.answers = 0
+        self.rows: dict[tuple[str, int, int], Row] = {}
+        self.ratios: dict[tuple[str, int, int], list[float]] = {}
+        self.alone = Row()
+        self.exchange = Exchange(folder / "exchange", replica=True, seed=self.seed)
+        try:
+            self.without = Exchange(folder / "without", replica=False, seed=self.seed)
+        except BaseException:
+            self.exchange.server.stop()
+            raise
+
+    @property
+    def problems(self) -> list[bytes]:
+        """Answers that were not as they should be."""
+        return self.exchange.problems + self.without.problems
+
+    def stop(self) -> None:
+        """End both."""
+        self.exchange.server.stop()
+        self.without.server.stop()
+
+    def report(self) -> Iterator[str]:
+        """The section of docs/performance.md, as it is measured."""
+        begun = time.perf_counter()
+        yield from self._head()
+        yield "| " + " | ".join(HEADINGS) + " |"
+        yield "|" + "---|" * len(HEADINGS)
+        for connections in CONNECTIONS:
+            yield from self._closed(connections, 0, KINDS)
+        knee = self.rows[TOKEN, KNEE_CONNECTIONS, 0].rate
+        opened = [self._open(knee, share, 0) for share in OPEN_SHARES]
+        self.exchange.fill(self.resting)
+        for connections in WISHES:
+            yield from self._closed(connections, self.resting, (PING, TOKEN))
+        opened += [self._open(knee, share, self.resting) for share in OPEN_SHARES]
+        yield ""
+        yield f"Orders due at random times (Poisson), {OPEN_CONNECTIONS} connections, bearer;"
+        yield f"latency counts from when an order was due. The knee, {knee:,.0f} requests/s, is the"
+        yield f"closed loop's rate at {KNEE_CONNECTIONS} connections."
+        yield ""
+        columns = (
+            "due/s | of the knee | resting | p50 ms | p99 | p99.9 | max | generator late, p99 ms"
+        )
+        yield f"| {columns} | most |"
+        yield "|" + "---|" * 9
+        yield from opened
+        yield ""
+        yield from self._targets()
+        yield f"{self.answers:,} answers, {len(self.problems)} of them not as they should be."
+        spent_s = time.perf_counter() - begun
+        yield f"Load average at the end: {os.getloadavg()[0]:.1f}; {spent_s:.0f} s in all."
+
+    def _head(self) -> Iterator[str]:
+        yield f"Machine: {machine()}, core {self.exchange.server.core}; others used it too:"
+        yield f"load average at the start {os.getloadavg()[0]:.1f}. The exchange and its replica"
+        yield "have one processor, the generator the other. Mix M1; JSON, network, authentication are"
+        yield "included. Durable: an answer comes after fdatasync of the frame its command is in,"
+        yield "one frame for all that came meanwhile. Signatures are prepared beforehand."
+        yield f"{self.rounds} rounds of {self.seconds:g} s each, in turns."
+        yield ""
+
+    def _closed(self, connections: int, resting: int, kinds: tuple[str, ...]) -> Iterator[str]:
+        both = connections == KNEE_CONNECTIONS and resting == 0
+        for _ in range(self.rounds):
+            each = {kind: self.exchange.slice(kind, connections, self.seconds) for kind in kinds}
+            for kind, one in each.items():
+                self.rows.setdefault((kind, connections, resting), Row()).slices.append(one)
+                self.answers += len(one.result.latencies)
+            cpu = each[TOKEN].server_us / max(each[PING].server_us, 1e-9)
+            self.ratios.setdefault(("cpu", connections, resting), []).append(cpu)
+            if SIGNED in each:
+                share = each[SIGNED].result.rate / each[TOKEN].result.rate
+                self.ratios.setdefault((SIGNED, connections, resting), []).append(share)
+            if both:
+                self.alone.slices.append(self.without.slice(TOKEN, connections, self.seconds))
+                self.answers += len(self.alone.slices[-1].result.latencies)
+        for kind in kinds:
+            yield _line(connections, resting, kind, self.rows[kind, connections, resting])
+        if both:
+            yield _line(connections, resting, f"{TOKEN}, no replica", self.alone)
+
+    def _open(self, knee: float, share: float, resting: int) -> str:
+        result = self.exchange.open(knee * share, self.seconds * self.rounds, self.seed)
+        self.answers += len(result.latencies)
+        lags = sorted(result.lags)
+        late = f"{lags[int(len(lags) * 0.99)] * 1e3:.2f} | {lags[-1] * 1e3:.2f}"
+        return (
+            f"| {knee * share:,.0f} | {share:.0%} | {resting:,} |"
+            f" {percentiles(result.latencies)} | {late} |"
+        )
+
+    def _targets(self) -> Iterator[str]:
+        yield "| what | measured | range | target |"
+        yield "|---|---|---|---|"
+        for (what, connections, resting), ratios in self.ratios.items():
+            is_stated = connections == KNEE_CONNECTIONS
+            name, target = (
+                ("CPU of an order : of a ping", f"<= {CPU_TARGET}")
+                if what == "cpu"
+                else ("rate of signed : bearer", f">= {SIGNED_TARGET}")
+            )
+            yield (
+                f"| {name}, {connections} connections, {resting:,} resting |"
+                f" {statistics.median(ratios):.2f} | {min(ratios):.2f}-{max(ratios):.2f} |"
+                f" {target if is_stated else '-'} |"
+            )
+        for connections, wish in WISHES.items():
+            rates = [each.result.rate for each in self.rows[TOKEN, connections, 0].slices]
+            yield (
+                f"| M1, bearer, {connections} connections | {statistics.median(rates):,.0f}/s |"
+                f" {min(rates):,.0f}-{max(rates):,.0f} | wish: > {wish:,}/s |"
+            )
+        row = self.rows[TOKEN, KNEE_CONNECTIONS, 0]
+        shares = [each.replica_us / each.server_us for each in row.slices]
+        yield (
+            f"| CPU the replica adds to an order, {KNEE_CONNECTIONS} connections |"
+            f" {statistics.median(shares):.0%} | {min(shares):.0%}-{max(shares):.0%} |"
+            " <= 40 %, with streams and recorder |"
+        )
+
+
+def _line(connections: int, resting: int, kind: str, row: Row) -> str:
+    return (
+        f"| {connections} | {resting:,} | {kind} | {row.rate:,.0f} | {row.latencies()} |"
+        f" {row.server_us:.1f} | {row.replica_us:.1f} | {row.generator_us:.1f} |"
+        f" {row.generator_busy:.0%} |"
+    )
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(prog=f"bench {NAME}", description=__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=0.6, help="of a slice")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--resting", type=int, default=10_000, help="orders in the fuller book")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="whether it works, no figures")
+    parser.add_argument("--write", type=Path, help="a Markdown file to put the figures into")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.seconds, arguments.rounds, arguments.resting = 0.05, 1, 200
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(arguments, Path(folder))
+        allowed = os.sched_getaffinity(0)
+        try:
+            os.sched_setaffinity(0, {processors()[1]})
+            for text in run.report():
+                print(text, flush=True)
+                lines.append(text)
+        finally:
+            os.sched_setaffinity(0, allowed)
+            run.stop()
+    if run.problems:
+        print(f"not as it should be: {run.problems[0]!r}", file=sys.stderr)
+        raise SystemExit(1)
+    if arguments.write is not None:
+        write_into(arguments.write, NAME, lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The bench of the whole way: every answer is as it should be, the tables are there, and nothing is
+left running. Its figures are not looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from nacl.bindings import crypto_sign_open, crypto_sign_seed_keypair
+
+from fairbook.bench.orders_flow import BUY, CANCEL, PASSIVE, SELL, Flow, Trader
+
+TIMEOUT_S = 120
+
+
+def _traders() -> tuple[Trader, Trader]:
+    def trader(number: int) -> Trader:
+        seed = bytes([number]) * 32
+        public_key, _ = crypto_sign_seed_keypair(seed)
+        return Trader.of(
+            {
+                "apiKey": base64.b64encode(public_key).decode(),
+                "apiSecret": base64.b64encode(seed).decode(),
+                "token": f"token{number}",
+            }
+        )
+
+    return trader(1), trader(2)
+
+
+def test_the_mix_is_m1() -> None:
+    """45 % passive, 45 % cancels, 10 % pairs; a cancel follows its order, a buyer a seller."""
+    steps = Flow(_traders(), seed=1).m1(0, 20_000, signed=False, seconds=1.0)
+    kinds = Counter(step.kind for step in steps)
+    assert abs(kinds[PASSIVE] / len(steps) - 0.45) < 0.01
+    assert abs(kinds[CANCEL] / len(steps) - 0.45) < 0.01
+    assert kinds[SELL] == kinds[BUY] == (len(steps) - 4) // 20
+    live: set[int] = set()
+    for before, step in itertools.pairwise(steps):
+        assert (before.kind == SELL) == (step.kind == BUY)
+    for step in steps:
+        if step.kind == PASSIVE:
+            live.add(step.client_id)
+        elif step.kind == CANCEL:
+            live.remove(step.client_id)
+
+
+def test_a_signature_covers_the_request() -> None:
+    """What is signed is what is sent."""
+    trader = _traders()[0]
+    request = trader.request("DELETE", "/api/v1/order", {"clientId": 7, "symbol": "SOL_USDC"}, 1234)
+    head, _, body = request.partition(b"\r\n\r\n")
+    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert body == b'{"clientId":7,"symbol":"SOL_USDC"}'
+    signature = base64.b64decode(headers[b"X-Signature"])
+    text = b"instruction=orderCancel&clientId=7&symbol=SOL_USDC&timestamp=1234&window=60000"
+    public_key = base64.b64decode(headers[b"X-API-Key"])
+    assert crypto_sign_open(signature + text, public_key) == text
+
+
+def _can_run() -> bool:
+    return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) >= 2
+
+
+@pytest.mark.skipif(not _can_run(), reason="needs Linux and two processors")
+def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
+    """Every answer is checked by the bench itself, which else ends with 1."""
+    file = tmp_path / "figures.md"
+    file.write_text("before\n<!-- figures of bench orders -->\n<!-- end of figures -->\nafter\n")
+    command = [sys.executable, "-m", "fairbook", "bench", "orders", "--quick", "--write", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    text = file.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n")
+    assert " 0 of them not as they should be." in text
+    for connections in (1, 8, 32, 64):
+        for kind in ("ping", "bearer", "signed"):
+            assert f"| {connections} | 0 | {kind} | " in text
