@@ -254,9 +254,9 @@ class Run:
         yield f"Machine: {machine()}, core {self.exchange.server.core}; others used it too:"
         yield f"load average at the start {os.getloadavg()[0]:.1f}. The exchange and its replica"
         yield "have one processor, the generator the other. Mix M1; JSON, network, authentication"
-        yield "are included. Durable: an answer comes after fdatasync of the frame its command is in,"
-        yield "one frame for all that came meanwhile. Signatures are prepared beforehand; to verify one"
-        yield f"takes {verification_us():.0f} us here, with nothing around it."
+        yield "are included. Durable: an answer comes after fdatasync of the frame its command is"
+        yield "in, one frame for all that came meanwhile. Signatures are prepared beforehand; to"
+        yield f"verify one takes {verification_us():.0f} us here, with nothing around it."
         yield f"{self.rounds} rounds of {self.seconds:g} s each, in turns."
         yield ""
 
