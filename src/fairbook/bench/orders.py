@@ -42,6 +42,8 @@ SIGNED_TARGET: Final = 0.5
 WISHES: Final = {8: 12_000, 32: 10_000}
 SETTLE_SHARE: Final = 0.3  # of a slice, before and after it: the replica follows a moment later.
 VERIFICATIONS: Final = 500
+SYNCS: Final = 500
+SYNC_BYTES: Final = 400
 ROOM: Final = 1.6  # so many more steps than the rate seen before would need
 FIRST_RATES: Final = {PING: 40_000, TOKEN: 20_000, SIGNED: 8_000}
 HEADINGS: Final = (
@@ -182,6 +184,19 @@ def verification_us() -> float:
     return statistics.median(times) * 1e6
 
 
+def sync_ms(folder: Path) -> tuple[float, float]:
+    """p50 and p99 of what each frame waits for at least, by itself."""
+    times = []
+    with (folder / "sync").open("wb", buffering=0) as file:
+        for _ in range(SYNCS):
+            begun = time.perf_counter()
+            file.write(bytes(SYNC_BYTES))
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - begun)
+    times.sort()
+    return times[SYNCS // 2] * 1e3, times[SYNCS * 99 // 100] * 1e3
+
+
 def percentiles(latencies: list[float]) -> str:
     """p50, p99, p99.9 and the longest, in ms, as columns."""
     ordered = sorted(latencies)
@@ -202,6 +217,7 @@ class Run:
         self.rows: dict[tuple[str, int, int], Row] = {}
         self.ratios: dict[tuple[str, int, int], list[float]] = {}
         self.alone = Row()
+        self._folder = folder
         self.exchange = Exchange(folder / "exchange", replica=True, seed=self.seed)
         try:
             self.without = Exchange(folder / "without", replica=False, seed=self.seed)
@@ -257,6 +273,8 @@ class Run:
         yield "are included. Durable: an answer comes after fdatasync of the frame its command is"
         yield "in, one frame for all that came meanwhile. Signatures are prepared beforehand; to"
         yield f"verify one takes {verification_us():.0f} us here, with nothing around it."
+        p50, p99 = sync_ms(self._folder)
+        yield f"To append {SYNC_BYTES} bytes to a file and sync takes {p50:.2f} ms (p99 {p99:.2f})."
         yield f"{self.rounds} rounds of {self.seconds:g} s each, in turns."
         yield ""
 
