@@ -1,0 +1,78 @@
+"""Each bad input against a running exchange: the answer, the connection, the state, the cost.
+
+How it works: a row is sent some times over; the log is read before and after. What never reaches
+the engine leaves no command in the log; what the engine rejects is there each time, and the state
+is the same but for sequence and time.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.badinput.rows import NO_ANSWER, Row
+from tests.badinput.rows_auth import AUTH
+from tests.badinput.rows_http import HTTP
+from tests.badinput.rows_numbers import NUMBERS, STRINGS
+from tests.badinput.summary import COSTS
+from tests.badinput.world import Answer, Wire, World
+
+ROWS = [*NUMBERS, *STRINGS, *HTTP, *AUTH]
+
+
+def named(row: Row) -> str:
+    """For the person who reads a failure."""
+    return f"{row.id} {row.name}".encode("ascii", "backslashreplace").decode()[:60]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=named)
+def test_a_bad_input(row: Row, world: World) -> None:
+    before = world.replayed.catch_up()
+    commands = world.replayed.commands
+    inputs = [world.made(row) for _ in range(row.times)]
+    cpu_s = world.cpu_s()
+    wire = Wire(world.venue.http_port)
+    for data in inputs:
+        confirm(row, wire.ask(data, ends=row.ends))
+        if row.closes:
+            assert wire.is_ended()
+            wire.close()
+            wire = Wire(world.venue.http_port)
+    wire.close()
+    cost_ms = (world.cpu_s() - cpu_s) * 1000 / row.times
+    COSTS[named(row)] = (row.times, cost_ms)
+    assert world.replayed.catch_up() == before, "the state changed"
+    assert world.replayed.commands == commands + (row.times if row.logged else 0)
+    assert cost_ms < row.cpu_ms
+
+
+def confirm(row: Row, answer: Answer) -> None:
+    """The answer is the row's."""
+    assert answer.status == row.status, answer
+    if row.status == NO_ANSWER:
+        return
+    assert list(answer.body) == ["code", "message"]
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert answer.body["code"] == row.code and row.message in answer.body["message"], answer
+
+
+def test_nothing_is_left_out() -> None:
+    """The rows of the list that a request can be, by their ids; what is elsewhere is named in
+    docs/bad-input.md.
+    """
+    numbers = {"N": (*range(1, 11), 13, 14, 16, 18), "H": (*range(1, 9), 10, 11, 12, 14, 15, 16),
+               "C": range(1, 7), "A": (1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 15, 17)}  # fmt: skip
+    expected = {f"{kind}{number}" for kind, all_of in numbers.items() for number in all_of}
+    assert {row.id for row in ROWS} == expected
+    assert len({(row.id, row.name) for row in ROWS}) == len(ROWS) >= 500
+    assert not [row for row in ROWS if row.status >= 500 and row.status != 501]
+
+
+def test_all_that_are_not_known_are_told_the_same(world: World) -> None:
+    """Nobody can probe for keys: not a byte differs."""
+    told = set()
+    wire = Wire(world.venue.http_port)
+    for row in AUTH:
+        if row.id in ("A1", "A11", "A12", "A17") and row.code == "UNAUTHORIZED":
+            told.add(str(wire.ask(world.made(row)).body))
+    wire.close()
+    assert len(told) == 1

@@ -1,0 +1,238 @@
+"""A running exchange that is sent bad inputs, and an independent look at its log.
+
+How it works: `fairbook up` runs twice: the first time to have its demo and an order in a market
+that is closed later, the second time, with what an operator restricted in between, to be tested.
+What inputs do is read from the files of the log, replayed in a core of the test's own.
+
+Always true: nothing of what is compared was told by the exchange under test.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nacl.signing import SigningKey
+
+from fairbook.accounts.access import ALL_PERMISSIONS, READ, TRADE
+from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.core import records, state
+from fairbook.core.exchange import Exchange
+from fairbook.log.files import FileLog
+from fairbook.processes import ACCOUNTS_NAME
+from tests.badinput.rows import Known, Row
+from tests.e2e.rest import Rest
+from tests.e2e.venue import Venue
+
+USDC = 4
+BTC_USDC, ETH_USDC = 2, 3
+ORDERS_MAX = 300
+EXACT_ATOMS = 14_000_000  # 0.1 SOL at 140 USDC
+EXPIRES_NS = 1_000_000_000
+SEQUENCE_AND_TIME = slice(16, 32)  # the third and fourth word of a state
+
+
+class Replayed:
+    """The log, replayed as far as it was read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.exchange = Exchange()
+        self.position = 0
+        self.commands = 0  # without ticks of the clock
+
+    def catch_up(self) -> bytes:
+        """Read what is new; return the state without sequence and time."""
+        log = FileLog(self.folder, read_only=True)
+        try:
+            for entry in log.read(self.position + 1):
+                for part in records.split(self.exchange.apply(entry.frame, entry.time_ns)):
+                    self.commands += records.read_outcome(part).command != records.TICK
+                self.position = entry.position
+        finally:
+            log.close()
+        dump = bytearray(state.dump(self.exchange))
+        dump[SEQUENCE_AND_TIME] = bytes(16)
+        return bytes(dump)
+
+
+class Answer(NamedTuple):
+    """`status` 0: none came. `body` is decoded JSON, or text."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+class Wire:
+    """One connection, and bytes."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.received = b""
+
+    def ask(self, data: bytes, *, ends: bool = False) -> Answer:
+        """Send, and read one answer. Whoever refuses early may not take all of it."""
+        try:
+            self.socket.sendall(data)
+            if ends:
+                self.socket.shutdown(socket.SHUT_WR)
+        except ConnectionError:
+            pass
+        while b"\r\n\r\n" not in self.received:
+            if not self._more():
+                assert not self.received
+                return Answer(0, {}, None)
+        head, _, self.received = self.received.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        length = int(headers["content-length"])
+        while len(self.received) < length:
+            assert self._more(), "the answer broke off"
+        text, self.received = self.received[:length], self.received[length:]
+        is_json = headers["content-type"].startswith("application/json")
+        return Answer(
+            int(first.split()[1]), headers, json.loads(text) if is_json else text.decode()
+        )
+
+    def _more(self) -> bool:
+        data = self.socket.recv(1 << 16)
+        self.received += data
+        return bool(data)
+
+    def is_ended(self) -> bool:
+        """Wait for the server's end of the connection; nothing more may come before it."""
+        try:
+            return not self.received and self.socket.recv(1) == b""
+        except ConnectionError:
+            return True
+
+    def close(self) -> None:
+        """End it."""
+        self.socket.close()
+
+
+class World:
+    """The exchange under test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.venue = Venue(folder, "--no-replica")
+        self.known = Known()
+        self.replayed = Replayed(folder)
+        self.accounts: dict[str, int] = {}
+
+    def open(self) -> None:
+        """Start, restrict, start again."""
+        self.venue.start()
+        for name, demo in (("rich", "demo1"), ("other", "demo2")):
+            credentials = self.venue.demo(demo)
+            self.known.tokens[name] = credentials["token"]
+            self.known.keys[name] = SigningKey(base64.b64decode(credentials["apiSecret"]))
+        rest = self.rest("rich")
+        order = {"side": "Bid", "orderType": "Limit", "price": "50", "quantity": "0.1"}
+        for symbol in ("ETH_USDC", "BTC_USDC"):
+            placed = rest.expect(200, "POST", "/api/v1/order", {**order, "symbol": symbol})
+            self.known.order_ids[symbol] = int(placed["id"])
+        rest.close()
+        self.venue.stop()
+        self._decree()
+        self.venue.start()
+        time.sleep(1.1)  # What is signed before that cannot be told from a replay.
+        ladder = self.replayed.exchange.open_orders(4, 1)[0]
+        assert ladder.account not in (self.accounts["rich"], self.accounts["other"])
+        self.known.order_ids["foreign"] = ladder.order_id
+
+    def _decree(self) -> None:
+        """What an operator would do, while it is stopped."""
+        self.replayed.catch_up()
+        closed = [
+            records.set_market(market=market, parameter=records.STATE, value=value)
+            for market, value in ((ETH_USDC, records.ONLY_CANCEL), (BTC_USDC, records.CLOSED_STATE))
+        ]
+        limit = records.set_exchange(parameter=records.ORDERS_MAX, value=ORDERS_MAX)
+        frame = [*closed, limit]
+        names = ("exact", "short", "frozen")
+        first = 5  # after the house's two accounts and the demo's three
+        for i, name in enumerate(names):
+            self.accounts[name] = first + i
+            atoms = EXACT_ATOMS - (name == "short")
+            frame.append(records.open_account(100 + i))
+            frame.append(records.credit(account=first + i, asset=USDC, atoms=atoms))
+        freeze = records.set_account(
+            account=self.accounts["frozen"], parameter=records.FROZEN, value=1
+        )
+        log = FileLog(self.venue.folder)
+        try:
+            log.append(b"".join([*frame, freeze]), time.time_ns())
+        finally:
+            log.close()
+        self.replayed.catch_up()
+        for name in names:
+            assert self.replayed.exchange.balances(self.accounts[name])
+        store = SqliteAccounts(self.venue.folder / ACCOUNTS_NAME)
+        try:
+            self._hand_out(store, names)
+        finally:
+            store.close()
+
+    def _hand_out(self, store: SqliteAccounts, names: tuple[str, ...]) -> None:
+        """Keys and tokens of every kind."""
+        tokens, keys = self.known.tokens, self.known.keys
+        for name in ("rich", "other"):
+            access = store.by_token(tokens[name])
+            assert access is not None
+            self.accounts[name] = access.account
+        for i, name in enumerate(names):
+            store.add_user(user_id=100 + i, name=name)
+            store.set_account(100 + i, self.accounts[name])
+            tokens[name] = store.add_token(
+                account=self.accounts[name], permissions=ALL_PERMISSIONS
+            )[0]
+        rich = self.accounts["rich"]
+        for name, permissions in (("reader", READ), ("trader", TRADE), ("revoked", READ | TRADE)):
+            tokens[name], token = store.add_token(account=rich, permissions=permissions)
+            keys[name] = SigningKey(name.encode().ljust(32, b"."))
+            key = store.add_key(
+                account=rich,
+                public_key=bytes(keys[name].verify_key),
+                label=name,
+                permissions=permissions,
+            )
+            if name == "revoked":
+                assert store.revoke_key(account=rich, key_id=key.key_id)
+                assert store.revoke_token(account=rich, token_id=token.token_id)
+        keys["unknown"] = SigningKey(b"unknown".ljust(32, b"."))
+        tokens["unknown"] = "A" * len(tokens["rich"])
+        tokens["expired"] = store.add_token(
+            account=rich, permissions=READ | TRADE, expires_ns=time.time_ns() + EXPIRES_NS
+        )[0]
+
+    def rest(self, who: str) -> Rest:
+        """A well-behaved caller."""
+        return Rest(self.venue.http_port, self.known.tokens[who])
+
+    def made(self, row: Row) -> bytes:
+        """The bytes of an input, now."""
+        return row.send if isinstance(row.send, bytes) else row.send(self.known)
+
+    def cpu_s(self) -> float:
+        """Processor time of the exchange's process so far; 0 where the system does not tell."""
+        assert self.venue.process is not None
+        if sys.platform != "linux":
+            return 0.0
+        # The process's own clock, as clock_getcpuclockid(3) names it: /proc/PID/stat has 10 ms.
+        return time.clock_gettime(~self.venue.process.pid << 3 | 2)
+
+    def close(self) -> None:
+        """End it with status 0, and nothing on its standard error that tells of a bug."""
+        try:
+            self.venue.stop()
+        finally:
+            self.venue.kill()
+        told = self.venue.stderr()
+        assert "Traceback" not in told and "failed" not in told, told[-4000:]
