@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.badinput import summary
-from tests.badinput.world import World
+from tests.badinput.world import Wire, World
 
 
 @pytest.fixture(scope="package")
@@ -21,6 +21,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.venue.kill()
         raise
     world.close()
+
+
+@pytest.fixture
+def wire(world: World) -> Iterator[Wire]:
+    """A connection to it, closed whatever happens."""
+    wire = Wire(world.venue.http_port)
+    yield wire
+    wire.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

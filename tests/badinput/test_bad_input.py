@@ -25,19 +25,17 @@ def named(row: Row) -> str:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
-def test_a_bad_input(row: Row, world: World) -> None:
+def test_a_bad_input(row: Row, world: World, wire: Wire) -> None:
     before = world.replayed.catch_up()
     commands = world.replayed.commands
     inputs = [world.made(row) for _ in range(row.times)]
     cpu_s = world.cpu_s()
-    wire = Wire(world.venue.http_port)
     for data in inputs:
         confirm(row, wire.ask(data, ends=row.ends))
         if row.closes:
             assert wire.is_ended()
             wire.close()
-            wire = Wire(world.venue.http_port)
-    wire.close()
+            wire.open()
     cost_ms = (world.cpu_s() - cpu_s) * 1000 / row.times
     COSTS[named(row)] = (row.times, cost_ms)
     assert world.replayed.catch_up() == before, "the state changed"
@@ -67,12 +65,10 @@ def test_nothing_is_left_out() -> None:
     assert not [row for row in ROWS if row.status >= 500 and row.status != 501]
 
 
-def test_all_that_are_not_known_are_told_the_same(world: World) -> None:
+def test_all_that_are_not_known_are_told_the_same(world: World, wire: Wire) -> None:
     """Nobody can probe for keys: not a byte differs."""
     told = set()
-    wire = Wire(world.venue.http_port)
     for row in AUTH:
         if row.id in ("A1", "A11", "A12", "A17") and row.code == "UNAUTHORIZED":
             told.add(str(wire.ask(world.made(row)).body))
-    wire.close()
     assert len(told) == 1

@@ -24,9 +24,8 @@ BEST_BID, BEST_ASK = "139.86", "140.14"  # of the demo's ladder, 50 SOL each
 
 
 @pytest.fixture
-def ask(world: World) -> Iterator[Callable[..., Any]]:
+def ask(world: World, wire: Wire) -> Iterator[Callable[..., Any]]:
     """Ask on one connection: who, status, method, path, body."""
-    wire = Wire(world.venue.http_port)
 
     def asked(who: str, status: int, method: str, path: str, body: object = None) -> Any:
         text = "" if body is None else body if isinstance(body, str) else json.dumps(body)
@@ -35,7 +34,6 @@ def ask(world: World) -> Iterator[Callable[..., Any]]:
         return answer.body
 
     yield asked
-    wire.close()
     for who in ("rich", "other", "exact", "short"):
         assert not [
             found
@@ -66,28 +64,24 @@ def cancel_all(world: World, ask: Ask, *who: str) -> None:
     ],
 )
 def test_numbers_that_are_taken(
-    world: World, ask: Ask, price: str, quantity: str, means: tuple[str, str]
+    world: World, wire: Wire, ask: Ask, price: str, quantity: str, means: tuple[str, str]
 ) -> None:
-    wire = Wire(world.venue.http_port)
     data = written(price=price, quantity=quantity)(world.known)
     side = b'"Ask"' if "1400" in price else b'"Bid"'
     placed = wire.ask(data.replace(b'"Bid"', side)).body
-    wire.close()
     assert (placed["price"], placed["quantity"], placed["status"]) == (*means, "New")
     cancel_all(world, ask, "rich")
 
 
-def test_h13_a_client_that_leaves_is_served_once(world: World, ask: Ask) -> None:
-    """It sends an order and is gone, by a reset even; the order is there, and only once."""
-    wire = Wire(world.venue.http_port)
-    wire.socket.sendall(request("POST", "/api/v1/order", order_json(clientId=13))(world.known))
-    wire.close()
+def test_h13_a_client_that_leaves_is_served_once(world: World, wire: Wire, ask: Ask) -> None:
+    """It sends an order and is gone; the order is there, and only once."""
+    leaving = Wire(world.venue.http_port)
+    leaving.socket.sendall(request("POST", "/api/v1/order", order_json(clientId=13))(world.known))
+    leaving.close()
     path = "/api/v1/order?symbol=SOL_USDC&clientId=13"
-    probe = Wire(world.venue.http_port)
     deadline = time.monotonic() + 10
-    while (found := probe.ask(request("GET", path)(world.known))).status == 404:
+    while (found := wire.ask(request("GET", path)(world.known))).status == 404:
         assert time.monotonic() < deadline
-    probe.close()
     again = ask("rich", 200, "POST", "/api/v1/order", order_json(clientId=13))
     assert again["id"] == found.body["id"]
     assert len(ask("rich", 200, "GET", "/api/v1/orders?symbol=SOL_USDC")) == 1
@@ -101,10 +95,9 @@ def test_c3_cancel_works_in_a_closed_market(world: World, ask: Ask) -> None:
     world.replayed.catch_up()
 
 
-def test_a5_a_replay(world: World) -> None:
+def test_a5_a_replay(world: World, wire: Wire) -> None:
     """Inside the window it was seen, behind it it has expired; nothing happens twice."""
     body = {"symbol": "SOL_USDC"}
-    wire = Wire(world.venue.http_port)
     data = signed("DELETE", "/api/v1/orders", "orderCancelAll", body, window="800")(world.known)
     assert wire.ask(data).status == 200
     world.replayed.catch_up()
@@ -114,14 +107,12 @@ def test_a5_a_replay(world: World) -> None:
     time.sleep(0.9)
     late = wire.ask(data)
     assert (late.status, late.body["message"]) == (400, "Request has expired")
-    wire.close()
     world.replayed.catch_up()
     assert world.replayed.commands == commands
 
 
-def test_a7_a_query_in_any_order_and_any_encoding(world: World) -> None:
+def test_a7_a_query_in_any_order_and_any_encoding(world: World, wire: Wire) -> None:
     """The text is made of sorted, decoded pairs, however a client writes them."""
-    wire = Wire(world.venue.http_port)
     fields = {"marketType": "SPOT", "symbol": "SOL_USDC"}
     for query in (
         "marketType=SPOT&symbol=SOL_USDC",
@@ -131,7 +122,6 @@ def test_a7_a_query_in_any_order_and_any_encoding(world: World) -> None:
     ):
         data = signed("GET", "/api/v1/orders", "orderQueryAll", fields, query=query)(world.known)
         assert wire.ask(data).status == 200, query
-    wire.close()
 
 
 def test_o1_exactly_what_is_available(world: World, ask: Ask) -> None:

@@ -73,7 +73,12 @@ class Wire:
     """One connection, and bytes."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.port = port
+        self.open()
+
+    def open(self) -> None:
+        """A new connection; the one before it is to be closed."""
+        self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=20)
         self.received = b""
 
     def ask(self, data: bytes, *, ends: bool = False) -> Answer:
