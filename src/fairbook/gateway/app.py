@@ -14,6 +14,7 @@ Not here: HTTP itself (server.py), what endpoints do (orders.py, queries.py, stu
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple
@@ -177,7 +178,9 @@ class Gateway:
             if self.stopping:
                 raise maintenance()
             if endpoint.permission:
-                self._admit(endpoint, call)
+                wait_s = self._admit(endpoint, call)
+                if wait_s:
+                    await asyncio.sleep(wait_s)
             else:
                 self._of_address.take(address_key(call.address))
                 if call.query:
@@ -193,8 +196,11 @@ class Gateway:
                 else ApiError(500, "SERVER_ERROR", "Our mistake")
             )
 
-    def _admit(self, endpoint: Endpoint, call: Call) -> None:
-        """Authenticate, read the fields, and see to permission, limits and the replay rule."""
+    def _admit(self, endpoint: Endpoint, call: Call) -> float:
+        """Authenticate, read the fields, and see to permission, limits and the replay rule.
+
+        Returns the seconds until the request may go on, 0 for nearly all.
+        """
         address = address_key(call.address)
         self._guesses.check(address)
         try:
@@ -210,9 +216,10 @@ class Gateway:
             self._of_account.take(access.account)
             raise ApiError(403, "FORBIDDEN", "Permission denied")
         self._of_account.take(access.account, len(call.orders) or 1)
-        if signed is not None and endpoint.writes and not _is_repeatable(endpoint, call):
-            self._authenticator.refuse_repeated(signed)
         call.account = access.account
+        if signed is not None and endpoint.writes and not _is_repeatable(endpoint, call):
+            return self._authenticator.refuse_repeated(signed)
+        return 0.0
 
     def _who(self, call: Call, endpoint: Endpoint) -> tuple[Access, Signed | None]:
         """Authenticate, and read the fields of the call."""

@@ -28,7 +28,7 @@ from fairbook.gateway.ports import Access, Accounts
 
 WINDOW_MS: Final = 5000
 WINDOW_MS_MAX: Final = 60_000
-AHEAD_MS_MAX: Final = 1000  # of the clock here, for a request that is taken once
+AHEAD_MS_MAX: Final = 1000  # of the clock here, for a request that is taken once; it waits so long
 EXPIRED: Final = "Request has expired"
 
 _MILLISECONDS: Final = re.compile(rb"[0-9]{1,15}").fullmatch
@@ -66,7 +66,7 @@ class Authenticator:
         self._now_ms = now_ms
         if taken_until_ms is None:
             taken_until_ms = now_ms()
-        self._replays = Replays(entries_max=replays_max, since_ms=taken_until_ms + AHEAD_MS_MAX)
+        self._replays = Replays(entries_max=replays_max, since_ms=taken_until_ms)
 
     def by_token(self, authorization: bytes) -> Access:
         """What an Authorization header opens. Raises UNAUTHORIZED."""
@@ -110,16 +110,22 @@ class Authenticator:
             raise ApiError(401, "INVALID_SIGNATURE", "Invalid signature")
         return signed.access
 
-    def refuse_repeated(self, signed: Signed) -> None:
+    def refuse_repeated(self, signed: Signed) -> float:
         """The replay rule, for a verified request that changes state, unless a client id makes it
         harmless to repeat.
+
+        Returns how many seconds the request must wait: until the time that it carries. So no
+        request is in the log before its own time, and a later process knows by the log's last time
+        what may have been taken before it.
         """
+        timestamp_ms, now_ms = int(signed.timestamp), self._now_ms()
         self._replays.add(
             signed.signature,
-            timestamp_ms=int(signed.timestamp),
+            timestamp_ms=timestamp_ms,
             expires_ms=signed.expires_ms,
-            now_ms=self._now_ms(),
+            now_ms=now_ms,
         )
+        return (timestamp_ms - now_ms + 1) / 1000 if timestamp_ms > now_ms else 0.0
 
 
 class Replays:
@@ -128,8 +134,7 @@ class Replays:
     A signature covers its timestamp and window, so the same one always expires in the same second:
     it is looked for there alone, and whole seconds are forgotten once they have passed. A full
     table refuses what it could not remember (503, not an open door). What a process before this
-    one may have seen is refused as expired: everything up to `since_ms`, the last it may have taken
-    and the AHEAD_MS_MAX that a timestamp may be ahead of the clock.
+    one may have seen is refused as expired: everything up to `since_ms`.
     """
 
     def __init__(self, *, entries_max: int, since_ms: int) -> None:
