@@ -26,6 +26,7 @@ from fairbook.core.book import Half
 from fairbook.core.exchange import Exchange
 from fairbook.core.receipts import NONE
 from fairbook.core.records import LOW
+from fairbook.core.state import put_market
 
 END: Final = -1  # Keys are never negative.
 EXCHANGE: Final = 1
@@ -131,26 +132,7 @@ def _put_listings(out: BytesWriter, exchange: Exchange, index: i64, count: i64) 
     for number in range(size * index // count, size * (index + 1) // count):
         market = registry.markets[number]
         write_i64_le(out, market.id)
-        out.write(market.name.encode("ascii").ljust(16, b"\0"))
-        for word in (
-            market.base,
-            market.quote,
-            market.lot_atoms,
-            market.tick_atoms,
-            market.created_ns,
-            market.state,
-            market.maker_fee_ppm,
-            market.taker_fee_ppm,
-            market.price_min,
-            market.price_max,
-            market.quantity_min,
-            market.quantity_max,
-            market.band_ppm,
-            market.levels_max,
-            market.update_id,
-            market.last_trade_id,
-        ):
-            write_i64_le(out, word)
+        put_market(out, market)
         book = registry.books[number]
         _put_half(out, book.bids)
         _put_half(out, book.asks)

@@ -59,7 +59,7 @@ def dump(exchange: Exchange) -> bytes:
         write_i64_le(out, asset.decimals)
         write_i64_le(out, asset.reserve_cap)
     for market in registry.markets[1:]:
-        _put_market(out, market)
+        put_market(out, market)
     for account in registry.accounts:
         write_i64_le(out, account.user_id)
         write_i64_le(out, 1 if account.frozen else 0)
@@ -75,7 +75,8 @@ def _put_name(out: BytesWriter, name: str) -> None:
     out.write(name.encode("ascii").ljust(16, b"\0"))
 
 
-def _put_market(out: BytesWriter, market: Market) -> None:
+def put_market(out: BytesWriter, market: Market) -> None:
+    """Every number of a market but its id, which is its place."""
     _put_name(out, market.name)
     for word in (
         market.base,
