@@ -102,6 +102,9 @@ class DirectExchange:
     def paused(self) -> bool:
         return self.core.paused
 
+    def sessions(self) -> Sequence[tuple[int, int]]:
+        return self.core.sessions()
+
     # Catalogue.
 
     def asset(self, asset_id: int) -> Asset:

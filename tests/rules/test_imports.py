@@ -14,18 +14,31 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "log": set(),
     "events": set(),
+    "children": set(),
     "views": {"core"},
     "api": {"core"},
     "accounts": {"api"},
-    "engine": {"core", "log", "events"},
-    "history": {"core", "views"},
+    "engine": {"core", "log", "events", "children"},
+    "history": {"core", "events", "views"},
     "gateway": {"accounts", "api", "core", "events", "views"},
     "marketdata": {"accounts", "api", "core", "events", "views"},
     "client": {"api"},
     "maker": {"api", "client"},
 }
-FREE = {"bench", "cli", "demo", "processes", "settings", "sim", "__main__", "__init__", "web"}
-JOINERS = {"bench", "cli", "demo", "processes", "sim"}
+FREE = {
+    "bench",
+    "cli",
+    "demo",
+    "generated",
+    "recording",
+    "processes",
+    "settings",
+    "sim",
+    "__main__",
+    "__init__",
+    "web",
+}
+JOINERS = {"bench", "cli", "demo", "generated", "recording", "processes", "sim"}
 
 
 def module_name(path: Path) -> str:

@@ -50,6 +50,10 @@ class EngineView:
         """Whether the exchange is CancelOnly."""
         return self._exchange.paused
 
+    def sessions(self) -> Sequence[tuple[int, int]]:
+        """(account, session) of every session that has open orders."""
+        return self._exchange.sessions()
+
 
 class EngineQueries:
     """The way to ask for the state at a position."""

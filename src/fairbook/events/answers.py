@@ -26,6 +26,10 @@ class Stopped(Exception):
     """The exchange takes no more commands: it is shutting down, or its log failed."""
 
 
+class HistoryBehind(Exception):
+    """What is recorded does not go as far as was asked for, or cannot be read. Trading goes on."""
+
+
 class Depth(NamedTuple):
     """One market's book: (price_ticks, lots) per level, best first, as of `update_id`."""
 

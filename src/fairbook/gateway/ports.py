@@ -16,7 +16,10 @@ from typing import Protocol
 from fairbook.accounts.access import Access
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
-from fairbook.events.answers import Answer, Busy, Checkpoint, Depth, Stopped
+from fairbook.events.answers import Answer, Busy, Checkpoint, Depth, HistoryBehind, Stopped
+from fairbook.views.candles import Bar
+from fairbook.views.rows import FillRow, OrderRow, TradeRow, TransferRow
+from fairbook.views.ticker import Totals
 
 __all__ = [
     "Access",
@@ -28,6 +31,8 @@ __all__ = [
     "Checkpoints",
     "Commands",
     "Depth",
+    "History",
+    "HistoryBehind",
     "Queries",
     "Stopped",
     "View",
@@ -68,6 +73,9 @@ class View(Protocol):
     def paused(self) -> bool:
         """Whether the exchange is CancelOnly."""
 
+    def sessions(self) -> Sequence[tuple[int, int]]:
+        """(account, session) of every session that has open orders."""
+
 
 class Queries(Protocol):
     """The way to ask."""
@@ -103,6 +111,69 @@ class Checkpoints(Protocol):
 
     def checkpoints(self, first: int) -> Sequence[Checkpoint]:
         """The newest ones at positions of at least `first`, newest first."""
+
+
+class History(Protocol):
+    """Everything that happened, as far as it is recorded. Raises HistoryBehind if the recorder is
+    too far behind or its store cannot be read. Lists are bounded by `limit`.
+    """
+
+    async def reached(self, position: int) -> None:
+        """Wait until everything up to `position` is recorded; not for ever: HistoryBehind."""
+
+    async def trades(self, market: int, *, limit: int, offset: int = 0) -> Sequence[TradeRow]:
+        """Newest first."""
+
+    async def klines(
+        self, market: int, interval: str, *, start_s: int, end_s: int, bars_max: int
+    ) -> Sequence[Bar]:
+        """The earliest `bars_max` bars whose start is in [start_s, end_s], by rising start, without
+        gaps from the first trade on, the running one included.
+
+        interval: one of views.candles.INTERVALS.
+        """
+
+    async def ticker(self, market: int) -> Totals | None:
+        """Of the 24 hours up to now (log time); None before the first trade."""
+
+    async def orders(
+        self,
+        account: int,
+        *,
+        market: int = 0,
+        order_id: int = 0,
+        client_id: int | None = None,
+        limit: int,
+        offset: int = 0,
+        rising: bool = False,
+    ) -> Sequence[OrderRow]:
+        """By falling order id, or rising. Market and order id 0: any."""
+
+    async def fills(
+        self,
+        account: int,
+        *,
+        market: int = 0,
+        order_id: int = 0,
+        from_ns: int = 0,
+        to_ns: int = 2**63 - 1,
+        limit: int,
+        offset: int = 0,
+        rising: bool = False,
+    ) -> Sequence[FillRow]:
+        """Newest first, or oldest. Both sides of a trade, if both were the account's."""
+
+    async def transfers(
+        self,
+        account: int,
+        *,
+        side: int,
+        from_ns: int = 0,
+        to_ns: int = 2**63 - 1,
+        limit: int,
+        offset: int = 0,
+    ) -> Sequence[TransferRow]:
+        """Credits (side 0) or debits (side 1), newest first."""
 
 
 class Accounts(Protocol):
