@@ -15,7 +15,6 @@ Not here: configuration (settings.py); what the parts do.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -42,6 +41,7 @@ from fairbook.gateway.server import HttpServer
 from fairbook.log.archive import Archive
 from fairbook.log.files import FileLog
 from fairbook.log.log import LogDamaged, LogFailed, LogLocked
+from fairbook.logs import configure_logs
 from fairbook.settings import UpSettings
 
 ACCOUNTS_NAME: Final = "accounts.db"
@@ -65,7 +65,7 @@ logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 def up(settings: UpSettings) -> int:
     """Run the demo exchange until a signal; return the exit code."""
     os.umask(0o077)  # Whatever is made here is for the owner alone.
-    _configure_logs(settings.json_logs)
+    configure_logs(settings.json_logs)
     with Signals() as signals:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -170,7 +170,7 @@ def replica(directory: Path, descriptor: int, options: ReplicaOptions) -> int:
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
     os.nice(REPLICA_NICE)
-    _configure_logs(None)
+    configure_logs(None)
     try:
         Replica(directory, socket.socket(fileno=descriptor), options).run()
     except REFUSALS as refusal:
@@ -286,36 +286,3 @@ def _tell_ready(http_url: str, file: Path) -> None:
     except BrokenPipeError:
         # Whoever wanted to read this has gone; the exchange goes on.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _configure_logs(json_logs: bool | None) -> None:
-    """Our lines and those of libraries, in one form, on stderr. Nothing on an order's way logs."""
-    is_json = not sys.stderr.isatty() if json_logs is None else json_logs
-    common: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if is_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=common,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([structlog.processors.format_exc_info] if is_json else []),
-                renderer,
-            ],
-        )
-    )
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("fairbook").setLevel(logging.INFO)
-    structlog.configure(
-        processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )

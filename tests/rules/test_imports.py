@@ -30,6 +30,7 @@ FREE = {
     "cli",
     "demo",
     "generated",
+    "logs",
     "recording",
     "processes",
     "settings",
