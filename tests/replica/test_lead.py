@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from fairbook.children import Keeper
 from fairbook.core.exchange import Exchange
 from fairbook.engine import replica_wire as wire
-from fairbook.engine.replica_keeper import ReplicaKeeper
 from fairbook.engine.replica_lead import (
     BUFFER_BYTES_MAX,
     CATCHING_UP,
@@ -171,14 +171,14 @@ def test_a_replica_that_cannot_run_is_tried_again_and_again() -> None:
         lead = Lead(Runner(Exchange()))
         broken = [sys.executable, "-c", "raise SystemExit(3)"]
         before: list[int] = []
-        keeper = ReplicaKeeper(lead, broken, before=lambda: before.append(1))
+        keeper = Keeper("replica", broken, link=lead, before=lambda: before.append(1))
         keeper.start()
         await until(lambda: keeper.starts >= 3)
         assert "exit status 3" in str(keeper.last_end)
         assert len(before) == keeper.starts
         await keeper.stop()
         assert keeper.pid is None
-        missing = ReplicaKeeper(lead, ["no-such-program"])
+        missing = Keeper("replica", ["no-such-program"], link=lead)
         missing.start()
         await until(lambda: missing.last_end is not None)
         assert "cannot be started" in str(missing.last_end)
@@ -191,7 +191,7 @@ def test_a_replica_that_says_nothing_is_ended() -> None:
     async def main() -> None:
         lead = Lead(Runner(Exchange()))
         silent = [sys.executable, "-c", "import time; time.sleep(600)"]
-        keeper = ReplicaKeeper(lead, silent, silent_max_s=0.3)
+        keeper = Keeper("replica", silent, link=lead, silent_max_s=0.3)
         lead._runner.position = 5  # There is something to do.
         keeper.start()
         await until(lambda: keeper.starts >= 2)

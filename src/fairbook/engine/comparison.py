@@ -1,7 +1,7 @@
 """Engine and replica beside each other: started together, asked together.
 
-How it works: puts together who leads (replica_lead.py), who keeps the process (replica_keeper.py)
-and who sees to differences (audit.py), and answers what people ask of them at the control door.
+How it works: puts together who leads (replica_lead.py), who keeps the process (children.py) and who
+sees to differences (audit.py), and answers what people ask of them at the control door.
 
 Always true: the engine neither waits for any of this nor fails with it.
 
@@ -20,12 +20,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from fairbook.children import Keeper
 from fairbook.engine.audit import Audit, summary
 from fairbook.engine.audit_files import FIELDS, Verdict, edit_memory, read_verdict
 from fairbook.engine.control import Handler, Refused, Request
 from fairbook.engine.engine import Engine
 from fairbook.engine.replica import ReplicaOptions
-from fairbook.engine.replica_keeper import ReplicaKeeper
 from fairbook.engine.replica_lead import Lead
 from fairbook.engine.replica_wire import VERSION
 from fairbook.engine.snapshots import Snapshots
@@ -58,8 +58,11 @@ class Comparison:
         self._has_replica = has_replica
         self.lead = Lead(engine.runner)
         self._lead = self.lead
-        self._keeper = ReplicaKeeper(
-            self._lead, replica_command(directory, options), before=snapshots.remove_leftovers
+        self._keeper = Keeper(
+            "replica",
+            replica_command(directory, options),
+            link=self._lead,
+            before=snapshots.remove_leftovers,
         )
         self.audit = Audit(
             directory,

@@ -11,7 +11,7 @@ Always true:
 - nothing is written but snapshots that both agreed on, and slices that they did not agree on;
 - it ends when the engine's end of the connection is closed.
 
-Not here: processes (replica_keeper.py); what a difference leads to (audit.py).
+Not here: processes (children.py); what a difference leads to (audit.py).
 """
 
 from __future__ import annotations

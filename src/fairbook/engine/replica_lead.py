@@ -14,7 +14,7 @@ Always true:
   a slow one, or none, no more are made;
 - slices take at most a third of the time of the loop, however large the state.
 
-Not here: what a difference leads to (audit.py); processes (replica_keeper.py).
+Not here: what a difference leads to (audit.py); processes (children.py).
 """
 
 from __future__ import annotations
@@ -209,6 +209,10 @@ class Lead:
         if self._is_behind:
             return CATCHING_UP
         return LAGGING if self.lag()[1] > LAGGING_S else FOLLOWING
+
+    def progress(self) -> int | None:
+        """The replica's position; None while it has nothing to do."""
+        return None if self.position >= self._runner.position else self.position
 
     @property
     def waiting_bytes(self) -> int:
