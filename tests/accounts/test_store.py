@@ -93,11 +93,14 @@ def test_a_key_opens_its_account_also_after_a_restart(place: Place) -> None:
         assert access is not None
         assert (access.account, access.permissions) == (2, READ | TRADE)
         assert (access.key_id, access.token_id) == (key.key_id, 0)
+        assert store.is_live(access)
+        assert not store.is_live(access._replace(key_id=key.key_id + 1))
         assert store.by_key(public_key(2)) is None
 
     assert place.store.revoke_key(account=2, key_id=key.key_id)
     for store in place.before_and_after():
         assert store.by_key(public_key(1)) is None
+        assert not store.is_live(access)
         assert not store.revoke_key(account=2, key_id=key.key_id)
         with pytest.raises(Refused, match="already registered"):
             store.add_key(account=2, public_key=public_key(1), label="", permissions=READ)
@@ -111,18 +114,22 @@ def test_a_token_opens_its_account_until_it_expires(place: Place) -> None:
     lasting, kept = place.store.add_token(account=2, permissions=ALL_PERMISSIONS)
     for store in place.before_and_after():
         place.clock.ns = 1_999
-        assert store.by_token(timed) is not None
+        timed_access = store.by_token(timed)
+        assert timed_access is not None and store.is_live(timed_access)
         place.clock.ns = 2_000
         assert store.by_token(timed) is None
+        assert not store.is_live(timed_access)
         access = store.by_token(lasting)
         assert access is not None
         assert (access.account, access.permissions) == (2, ALL_PERMISSIONS)
         assert (access.key_id, access.token_id) == (0, kept.token_id)
+        assert store.is_live(access)
         assert [token.token_id for token in store.tokens(2)] == [kept.token_id]
 
     assert place.store.revoke_token(account=2, token_id=kept.token_id)
     for store in place.before_and_after():
         assert store.by_token(lasting) is None
+        assert not store.is_live(access)
         assert not store.revoke_token(account=2, token_id=kept.token_id)
 
 
@@ -195,10 +202,13 @@ def test_an_expired_token_makes_room(place: Place) -> None:
     """Dead tokens count for nothing."""
     open_account(place.store, user_id=1, account=2)
     for _ in range(TOKENS_MAX):
-        place.store.add_token(account=2, permissions=READ, expires_ns=2_000)
+        old, _ = place.store.add_token(account=2, permissions=READ, expires_ns=2_000)
+    gone = place.store.by_token(old)
     place.clock.ns = 2_000
     text, _ = place.store.add_token(account=2, permissions=READ)
     assert place.store.by_token(text) is not None
+    place.clock.ns = 1_999
+    assert gone is not None and not place.store.is_live(gone)
     assert len(place.reopen().tokens(2)) == 1
 
 

@@ -30,12 +30,14 @@ class DictAccounts:
     """The accounts port, in two dicts."""
 
     def __init__(self) -> None:
-        full, read = Access(ALICE, ALL_PERMISSIONS), Access(ALICE, READ)
-        self.keys = {bytes(ALICE_KEY.verify_key): full, bytes(READER_KEY.verify_key): read}
+        self.keys = {
+            bytes(ALICE_KEY.verify_key): Access(ALICE, ALL_PERMISSIONS, key_id=1),
+            bytes(READER_KEY.verify_key): Access(ALICE, READ, key_id=2),
+        }
         self.tokens = {
-            ALICE_TOKEN: full,
-            BOB_TOKEN: Access(BOB, ALL_PERMISSIONS),
-            READER_TOKEN: read,
+            ALICE_TOKEN: Access(ALICE, ALL_PERMISSIONS, token_id=1),
+            BOB_TOKEN: Access(BOB, ALL_PERMISSIONS, token_id=2),
+            READER_TOKEN: Access(ALICE, READ, token_id=3),
         }
 
     def by_key(self, public_key: bytes) -> Access | None:
@@ -43,6 +45,9 @@ class DictAccounts:
 
     def by_token(self, token: str) -> Access | None:
         return self.tokens.get(token)
+
+    def is_live(self, access: Access) -> bool:
+        return access in (*self.keys.values(), *self.tokens.values())
 
 
 class Reply(NamedTuple):

@@ -6,6 +6,7 @@ thread; one lock orders them, so that memory follows the file.
 
 Always true:
 - by_key and by_token know every live key and token, and none that was revoked or has expired;
+  is_live says the same of what they opened before;
 - what a method returned is in the file.
 
 Not here: opening accounts in the ledger (a logged command); passwords.
@@ -100,6 +101,8 @@ class SqliteAccounts:
         self._lock = Lock()
         self._by_key: dict[bytes, Access] = {}
         self._by_token: dict[bytes, tuple[Access, int]] = {}  # hash: (access, expires_ns)
+        self._key_ids: set[int] = set()  # of those in _by_key
+        self._expiries: dict[int, int] = {}  # token id: expires_ns, of those in _by_token
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
@@ -124,6 +127,13 @@ class SqliteAccounts:
             return None
         access, expires_ns = found
         return access if _is_live(expires_ns, self._now_ns()) else None
+
+    def is_live(self, access: Access) -> bool:
+        """Whether the key or token that opened this still does."""
+        if access.key_id:
+            return access.key_id in self._key_ids
+        expires_ns = self._expiries.get(access.token_id)
+        return expires_ns is not None and _is_live(expires_ns, self._now_ns())
 
     def add_user(
         self, *, name: str | None = None, email: str | None = None, user_id: int | None = None
@@ -195,7 +205,7 @@ class SqliteAccounts:
                     (account, public_key, label, permissions, self._now_ns()),
                 ).fetchone()
             key = Key(*row)
-            self._by_key[key.public_key] = Access(account, permissions, key_id=key.key_id)
+            self._know_key(key)
         return key
 
     def keys(self, account: int) -> list[Key]:
@@ -218,6 +228,7 @@ class SqliteAccounts:
             if row is None:
                 return False
             del self._by_key[row[0]]
+            self._key_ids.remove(key_id)
             return True
 
     def add_token(
@@ -238,7 +249,7 @@ class SqliteAccounts:
                 self._require_account(account)
                 dead = database.execute(
                     "DELETE FROM token WHERE account = ? AND expires_ns BETWEEN 1 AND ?"
-                    " RETURNING hash",
+                    " RETURNING hash, token_id",
                     (account, now_ns),
                 ).fetchall()
                 (live,) = database.execute(
@@ -251,11 +262,10 @@ class SqliteAccounts:
                     f" VALUES (?, ?, ?, ?, ?) RETURNING {_TOKEN_COLUMNS}",
                     (account, token_hash(text), permissions, now_ns, expires_ns),
                 ).fetchone()
-            for (digest,) in dead:
-                self._by_token.pop(digest, None)
+            for digest, token_id in dead:
+                self._forget_token(digest, token_id)
             token = Token(*row)
-            access = Access(account, permissions, token_id=token.token_id)
-            self._by_token[token_hash(text)] = (access, expires_ns)
+            self._know_token(token_hash(text), token)
         return text, token
 
     def tokens(self, account: int) -> list[Token]:
@@ -278,7 +288,7 @@ class SqliteAccounts:
                 ).fetchone()
             if row is None:
                 return False
-            self._by_token.pop(row[0], None)
+            self._forget_token(row[0], token_id)
             return True
 
     def close(self) -> None:
@@ -304,12 +314,22 @@ class SqliteAccounts:
 
     def _load(self) -> None:
         for row in self._database.execute(f"SELECT {_KEY_COLUMNS} FROM key WHERE revoked_ns = 0"):
-            key = Key(*row)
-            self._by_key[key.public_key] = Access(key.account, key.permissions, key_id=key.key_id)
+            self._know_key(Key(*row))
         for digest, *row in self._database.execute(f"SELECT hash, {_TOKEN_COLUMNS} FROM token"):
-            token = Token(*row)
-            access = Access(token.account, token.permissions, token_id=token.token_id)
-            self._by_token[digest] = (access, token.expires_ns)
+            self._know_token(digest, Token(*row))
+
+    def _know_key(self, key: Key) -> None:
+        self._key_ids.add(key.key_id)
+        self._by_key[key.public_key] = Access(key.account, key.permissions, key_id=key.key_id)
+
+    def _know_token(self, digest: bytes, token: Token) -> None:
+        self._expiries[token.token_id] = token.expires_ns
+        access = Access(token.account, token.permissions, token_id=token.token_id)
+        self._by_token[digest] = (access, token.expires_ns)
+
+    def _forget_token(self, digest: bytes, token_id: int) -> None:
+        self._by_token.pop(digest, None)
+        self._expiries.pop(token_id, None)
 
     def _require_account(self, account: int) -> None:
         found = self._database.execute(

@@ -26,6 +26,7 @@ __all__ = [
     "Accounts",
     "Answer",
     "Busy",
+    "Caller",
     "Catalogue",
     "Checkpoint",
     "Checkpoints",
@@ -177,10 +178,30 @@ class History(Protocol):
 
 
 class Accounts(Protocol):
-    """Who is asking. Both look-ups are in memory: they are on the path of every order."""
+    """Who is asking. All look-ups are in memory: they are on the path of every order."""
 
     def by_key(self, public_key: bytes) -> Access | None:
         """What a live public key (32 bytes) opens."""
 
     def by_token(self, token: str) -> Access | None:
         """What a live bearer token opens. Any text may be given."""
+
+    def is_live(self, access: Access) -> bool:
+        """Whether what opened this still does: neither revoked nor expired."""
+
+
+class Caller(Protocol):
+    """One connection on which requests come and answers go, in any number at once. The same object
+    for as long as it lasts; told apart by identity.
+    """
+
+    @property
+    def access(self) -> Access | None:
+        """Who it speaks for since it logged in."""
+
+    @property
+    def address(self) -> str:
+        """Where it comes from."""
+
+    def reply(self, text: bytes) -> None:
+        """Send one message. Does nothing once the connection has ended."""
