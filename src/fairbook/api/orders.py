@@ -38,6 +38,7 @@ _SELF_TRADE: Final = {
     "RejectMaker": records.REJECT_MAKER << records.STP_SHIFT,
     "RejectBoth": records.REJECT_BOTH << records.STP_SHIFT,
 }
+_CANCEL_ALL_KINDS: Final = {"RestingLimitOrder": 0, "ConditionalOrder": 1}
 _NOT_OFFERED: Final = frozenset(
     (
         "triggerPrice", "triggerQuantity",
@@ -58,10 +59,13 @@ _REST: Final = (
 )
 
 
-def place_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[bytes, Terms]:
+def place_command(
+    fields: Fields, *, account: int, terms_of: TermsOf, session: int = 0
+) -> tuple[bytes, Terms]:
     """The PLACE of a request to place an order, and its market.
 
-    Raises BadRequest, INVALID_MARKET, or NOT_IMPLEMENTED for conditional orders.
+    session: whose end cancels the order; 0: nobody's. Raises BadRequest, INVALID_MARKET, or
+    NOT_IMPLEMENTED for conditional orders.
     """
     terms = terms_of(symbol_field(fields))
     side = choice(fields, "side", SIDES)
@@ -98,7 +102,7 @@ def place_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[b
         quantity = terms.quantity.units(fields.get("quantity"))
     command = records.place(
         account=account, market=terms.id, side=side, tif=tif, flags=flags, client_id=client_id,
-        price=price, quantity=quantity,
+        session=session, price=price, quantity=quantity,
     )  # fmt: skip
     return command, terms
 
@@ -155,6 +159,18 @@ def amend_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[b
         flags=0 if client_id is None else records.HAS_CLIENT_ID, client_id=client_id or 0,
     )  # fmt: skip
     return command, terms
+
+
+def cancel_all_command(
+    fields: Fields, *, account: int, terms_of: TermsOf
+) -> tuple[bytes | None, Terms]:
+    """The CANCEL_ALL of a request, and its market. None: it is about conditional orders, of which
+    there are none.
+    """
+    terms = terms_of(symbol_field(fields))
+    if choice(fields, "orderType", _CANCEL_ALL_KINDS, 0):
+        return None, terms
+    return records.cancel_all(account=account, market=terms.id), terms
 
 
 def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:

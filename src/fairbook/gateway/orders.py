@@ -14,11 +14,11 @@ from typing import Final
 
 from fairbook.accounts.access import TRADE
 from fairbook.api.errors import ApiError, BadRequest, rejected
-from fairbook.api.messages import choice, symbol_field
 from fairbook.api.numbers import Terms
 from fairbook.api.orders import (
     amend_command,
     amended_text,
+    cancel_all_command,
     cancel_command,
     place_command,
     placed_text,
@@ -40,7 +40,6 @@ from fairbook.gateway.listings import Listings
 from fairbook.gateway.ports import Answer
 
 BATCH_ORDERS_MAX: Final = 50
-_CANCEL_ALL_KINDS: Final = {"RestingLimitOrder": 0, "ConditionalOrder": 1}
 
 
 class Orders:
@@ -77,15 +76,15 @@ class Orders:
         if prefer is not None and b"respond-async" in prefer.lower():
             return await self._place_and_leave(command)
         answer = await answers.outcome(answers.submit(command))
-        return _placed(command, answer, terms).encode()
+        return placed(command, answer, terms).encode()
 
     async def _place_and_leave(self, command: bytes) -> Reply:
         """`Prefer: respond-async`: what became of it is asked for later, by client id."""
-        placed = read_placed(command)
-        if not placed.flags & records.HAS_CLIENT_ID:
+        order = read_placed(command)
+        if not order.flags & records.HAS_CLIENT_ID:
             raise BadRequest("Prefer: respond-async requires a clientId")
         answer = await self._answers.outcome(self._answers.submit(command))
-        body = b'{"clientId":%d,"position":"%d"}' % (placed.client_id, answer.position)
+        body = b'{"clientId":%d,"position":"%d"}' % (order.client_id, answer.position)
         return Reply(body, 202, headers=((b"preference-applied", b"respond-async"),))
 
     async def place_several(self, call: Call) -> bytes:
@@ -109,7 +108,7 @@ class Orders:
                 if isinstance(item, ApiError):
                     raise item
                 command, terms, future = item
-                text = _placed(command, await self._answers.outcome(future), terms)
+                text = placed(command, await self._answers.outcome(future), terms)
                 items.append('{"operation":"Ok",' + text[1:])
             except ApiError as error:
                 items.append('{"operation":"Err",' + error.body().decode()[1:])
@@ -119,27 +118,51 @@ class Orders:
         """DELETE /api/v1/order."""
         command, terms = cancel_command(call.fields, account=call.account, terms_of=self._terms_of)
         answer = await self._answers.outcome(self._answers.submit(command))
-        _accepted(answer)
-        return record_text(order_records(answer.events)[0], terms).encode()
+        return cancelled(command, answer, terms).encode()
 
     async def amend(self, call: Call) -> bytes:
         """PATCH /api/v1/order."""
         command, terms = amend_command(call.fields, account=call.account, terms_of=self._terms_of)
         answer = await self._answers.outcome(self._answers.submit(command))
-        outcome = _accepted(answer)
-        own = [o for o in order_records(answer.events) if o.order_id == outcome.order_id]
-        return amended_text(own[-1], outcome, terms).encode()
+        return amended(command, answer, terms).encode()
 
     async def cancel_all(self, call: Call) -> bytes:
         """DELETE /api/v1/orders: all open orders of one market."""
-        terms = self._terms_of(symbol_field(call.fields))
-        if choice(call.fields, "orderType", _CANCEL_ALL_KINDS, 0):
-            return b"[]"  # There are no conditional orders to cancel.
-        command = records.cancel_all(account=call.account, market=terms.id)
+        command, terms = cancel_all_command(
+            call.fields, account=call.account, terms_of=self._terms_of
+        )
+        if command is None:
+            return b"[]"
         answer = await self._answers.outcome(self._answers.submit(command))
-        _accepted(answer)
-        orders = [record_text(order, terms) for order in order_records(answer.events)]
-        return f"[{','.join(orders)}]".encode()
+        return all_cancelled(command, answer, terms).encode()
+
+
+def placed(command: bytes, answer: Answer, terms: Terms) -> str:
+    """The JSON answer to PLACE; here and below, raises what a reject of the core becomes."""
+    order = read_placed(command)
+    outcome = read_outcome(answer.events)
+    if outcome.status == records.REJECTED:
+        raise rejected(outcome.reason, client_id=order.client_id)
+    return placed_text(order, outcome, terms)
+
+
+def cancelled(_command: bytes, answer: Answer, terms: Terms) -> str:
+    """The JSON answer to CANCEL."""
+    _accepted(answer)
+    return record_text(order_records(answer.events)[0], terms)
+
+
+def amended(_command: bytes, answer: Answer, terms: Terms) -> str:
+    """The JSON answer to AMEND."""
+    outcome = _accepted(answer)
+    own = [o for o in order_records(answer.events) if o.order_id == outcome.order_id]
+    return amended_text(own[-1], outcome, terms)
+
+
+def all_cancelled(_command: bytes, answer: Answer, terms: Terms) -> str:
+    """The JSON answer to CANCEL_ALL."""
+    _accepted(answer)
+    return f"[{','.join(record_text(order, terms) for order in order_records(answer.events))}]"
 
 
 def _accepted(answer: Answer) -> Outcome:
@@ -147,11 +170,3 @@ def _accepted(answer: Answer) -> Outcome:
     if outcome.status == records.REJECTED:
         raise rejected(outcome.reason)
     return outcome
-
-
-def _placed(command: bytes, answer: Answer, terms: Terms) -> str:
-    placed = read_placed(command)
-    outcome = read_outcome(answer.events)
-    if outcome.status == records.REJECTED:
-        raise rejected(outcome.reason, client_id=placed.client_id)
-    return placed_text(placed, outcome, terms)
