@@ -169,12 +169,15 @@ class History(Protocol):
         account: int,
         *,
         side: int,
+        reference: int | None = None,
         from_ns: int = 0,
         to_ns: int = 2**63 - 1,
         limit: int,
         offset: int = 0,
     ) -> Sequence[TransferRow]:
-        """Credits (side 0) or debits (side 1), newest first."""
+        """Credits (side 0) or debits (side 1), newest first; of that reference, if one is given.
+        Both times count as within.
+        """
 
 
 class Accounts(Protocol):
