@@ -127,12 +127,14 @@ def query_fields(pairs: list[tuple[str, str]]) -> Fields:
 
 def signed_pairs(fields: Fields) -> Pairs:
     """The top-level fields of one object as signed, sorted by key; None for a JSON null."""
-    return sorted((name, _signed_text(value)) for name, value in fields.items())
+    pairs: Pairs = []
+    for name in sorted(fields):
+        value = fields[name]
+        pairs.append((name, value if type(value) is str else _signed_text(value)))
+    return pairs
 
 
 def _signed_text(value: Any) -> str | None:
-    if type(value) is str:
-        return value
     if value is None:
         return None
     if value is True:
