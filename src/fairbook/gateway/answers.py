@@ -62,10 +62,19 @@ class Answers:
         Raises 503 if the engine has stopped, 504 if it does not answer.
         """
         try:
+            return await self._queries.at(await self.position())
+        except Stopped:
+            raise maintenance() from None
+
+    async def position(self) -> int:
+        """A position at which everything is applied that was submitted before this call. Raises as
+        `view` does.
+        """
+        try:
             settled = self._commands.settled()
             if not settled.done():
                 self._watch(settled)
-            return await self._queries.at(await settled)
+            return await settled
         except Stopped:
             raise maintenance() from None
         except asyncio.CancelledError:
@@ -104,6 +113,14 @@ class Answers:
             loop.call_later(SWEEP_S, self._sweep, loop)
         else:
             self._sweeping = False
+
+
+def answer_in(future: asyncio.Future[Answer]) -> Answer:
+    """What `outcome` returns or raises, of a future that is done."""
+    try:
+        return future.result()
+    except (Stopped, asyncio.CancelledError):
+        raise outcome_unknown() from None
 
 
 def _is_ours() -> bool:

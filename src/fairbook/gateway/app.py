@@ -38,6 +38,7 @@ from fairbook.api.messages import (
 )
 from fairbook.gateway.answers import Answers
 from fairbook.gateway.auth import Authenticator, Headers, Signed, query_pairs
+from fairbook.gateway.authority import Authority
 from fairbook.gateway.call import (
     OF_ARRAY,
     OF_BODY,
@@ -49,11 +50,13 @@ from fairbook.gateway.call import (
     Reply,
 )
 from fairbook.gateway.checkpoints import checkpoint_endpoints
+from fairbook.gateway.entry import Entry
 from fairbook.gateway.limits import Buckets, address_key
 from fairbook.gateway.listings import Listings
 from fairbook.gateway.orders import Orders
 from fairbook.gateway.ports import Access, Accounts, Catalogue, Checkpoints, Commands, Queries
 from fairbook.gateway.queries import Reads
+from fairbook.gateway.sessions import Sessions
 from fairbook.gateway.stubs import stub_endpoints, stub_endpoints_under
 
 Scope = MutableMapping[str, Any]
@@ -117,6 +120,20 @@ class Gateway:
         reads = Reads(answers, listings)
         self.orders = Orders(answers, listings).endpoints()
         """The endpoints of orders, which the server may ask for a `reply` without ASGI."""
+        self.entry = Entry(
+            answers=answers,
+            listings=listings,
+            sessions=Sessions(commands),
+            status=reads.order,
+            of_account=self._of_account,
+            of_address=self._of_address,
+            is_live=accounts.is_live,
+            is_stopping=lambda: self.stopping,
+        )
+        """Orders over connections that last, with the limits that HTTP has; `authority` says whose
+        they are.
+        """
+        self.authority = Authority(accounts, self._authenticator)
         self._endpoints: Endpoints = {**stub_endpoints(), **reads.endpoints(), **self.orders}
         self._endpoints_under: Endpoints = {
             **stub_endpoints_under(), ("GET", _MARKET_PATH): Endpoint(reads.market_of_path)
