@@ -1,0 +1,94 @@
+"""Names of streams, and what they are.
+
+How it works: a name is cut at its dots, which no symbol contains, and must then be one of the
+documented forms. A symbol is never taken apart: whether it is listed is for the catalogue to say.
+
+Always true: a name that is not spelled exactly as documented is none; no name is longer than
+NAME_MAX.
+
+Not here: what streams send (streams.py), who may subscribe to them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+# Kinds of streams.
+DEPTH: Final = 1
+BOOK_TICKER: Final = 2
+TRADE: Final = 3
+TICKER: Final = 4
+KLINE: Final = 5
+ORDER_UPDATE: Final = 6
+BALANCE_UPDATE: Final = 7
+SILENT: Final = 8  # accepted for the sake of public clients; nothing is ever sent there
+
+NAME_MAX: Final = 64  # characters; the longest of ours has 36
+_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
+
+_BY_SYMBOL: Final = {
+    "depth": DEPTH,
+    "bookTicker": BOOK_TICKER,
+    "trade": TRADE,
+    "ticker": TICKER,
+}
+_EVERY_MS: Final = {"200ms": 200, "600ms": 600, "1000ms": 1000}
+_SILENT: Final = frozenset(
+    (
+        "markPrice",
+        "openInterest",
+        "externalTicker",
+        "stockPrice",
+        "stockIndicativeQuote",
+    )
+)
+
+
+class StreamName(NamedTuple):
+    """A name, taken apart."""
+
+    kind: int
+    symbol: str = ""
+    """Of the market; empty for all of them. Whether it is listed is not known here."""
+    interval: str = ""
+    """Of KLINE, as it was written."""
+    every_ms: int = 0
+    """Of DEPTH: changes are merged for that long. 0: sent as they come."""
+    is_private: bool = False
+
+
+def read_name(name: str) -> StreamName | None:
+    """What the stream of this name is; None if there is none."""
+    if len(name) > NAME_MAX or not _CHARACTERS.issuperset(name):
+        return None
+    head, *rest = name.split(".")
+    if head == "account":
+        return _private(rest)
+    if head in _SILENT:
+        return StreamName(SILENT) if rest and all(rest) else None
+    if name == "liquidation":
+        return StreamName(SILENT)
+    if len(rest) == 1 and rest[0] and head in _BY_SYMBOL:
+        return StreamName(_BY_SYMBOL[head], rest[0])
+    if len(rest) == 2 and all(rest):
+        if head == "kline":
+            return StreamName(KLINE, rest[1], interval=rest[0])
+        if head == "depth" and rest[0] in _EVERY_MS:
+            return StreamName(DEPTH, rest[1], every_ms=_EVERY_MS[rest[0]])
+    return None
+
+
+def _private(rest: list[str]) -> StreamName | None:
+    """What comes after `account.`: a stream, and for some of them a symbol."""
+    match rest:
+        case ["orderUpdate"]:
+            return StreamName(ORDER_UPDATE, is_private=True)
+        case ["orderUpdate", symbol] if symbol:
+            return StreamName(ORDER_UPDATE, symbol, is_private=True)
+        case ["balanceUpdate"]:
+            return StreamName(BALANCE_UPDATE, is_private=True)
+        case ["rfqUpdate" | "positionUpdate"]:
+            return StreamName(SILENT, is_private=True)
+        case ["rfqUpdate" | "positionUpdate", symbol] if symbol:
+            return StreamName(SILENT, is_private=True)
+    return None

@@ -1,0 +1,265 @@
+"""What streams say: the JSON text of every message of the public contract, section 5.
+
+How it works: texts are written by hand, because each change of a book becomes several of them;
+tests hold them against the documented shapes. All take values in the core's units and a market's
+`Terms`. `sent_us` is the clock when the text is made, `time_us` the log time of what it tells.
+
+Always true: nothing here needs escaping: symbols and names of assets and streams are plain ASCII.
+
+Not here: names of streams (channels.py), when a message is sent (marketdata).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from fairbook.api.errors import CLOSE_REASONS
+from fairbook.api.numbers import Scale, Terms
+from fairbook.api.orders import STATUS_TEXT
+from fairbook.core import records
+from fairbook.core.records import OrderRecord, Placed
+
+_SIDE_TEXT: Final = ("Bid", "Ask")
+_TIME_IN_FORCE_TEXT: Final = ("GTC", "IOC", "FOK")
+_SELF_TRADE_TEXT: Final = ("RejectTaker", "RejectMaker", "RejectBoth")
+_BOOL_TEXT: Final = ("false", "true")
+
+
+def message(name: str, content: str) -> bytes:
+    """The whole message: `content`, a JSON object, on the stream `name`."""
+    return f'{{"stream":"{name}","data":{content}}}'.encode()
+
+
+def depth(
+    terms: Terms,
+    *,
+    bids: Mapping[int, int],
+    asks: Mapping[int, int],
+    first_id: int,
+    last_id: int,
+    time_us: int,
+    sent_us: int,
+) -> str:
+    """Levels that changed, as price -> lots; 0 lots: the level is gone."""
+    return (
+        f'{{"e":"depth","E":{sent_us},"s":"{terms.symbol}","a":[{_levels(terms, asks)}],'
+        f'"b":[{_levels(terms, bids)}],"U":{first_id},"u":{last_id},"T":{time_us}}}'
+    )
+
+
+def _levels(terms: Terms, levels: Mapping[int, int]) -> str:
+    price, quantity = terms.price.text, terms.quantity.text
+    return ",".join([f'["{price(at)}","{quantity(lots)}"]' for at, lots in levels.items()])
+
+
+def book_ticker(
+    terms: Terms,
+    *,
+    bid: tuple[int, int] | None,
+    ask: tuple[int, int] | None,
+    update_id: int,
+    time_us: int,
+    sent_us: int,
+) -> str:
+    """The best (price, lots) of each side; None if it is empty."""
+    ask_price, ask_lots = ask if ask is not None else (0, 0)
+    bid_price, bid_lots = bid if bid is not None else (0, 0)
+    return (
+        f'{{"e":"bookTicker","E":{sent_us},"s":"{terms.symbol}",'
+        f'"a":"{terms.price.text(ask_price)}","A":"{terms.quantity.text(ask_lots)}",'
+        f'"b":"{terms.price.text(bid_price)}","B":"{terms.quantity.text(bid_lots)}",'
+        f'"u":{update_id},"T":{time_us}}}'
+    )
+
+
+def trade(
+    terms: Terms,
+    *,
+    trade_id: int,
+    price: int,
+    lots: int,
+    taker_side: int,
+    taker_order_id: int,
+    maker_order_id: int,
+    time_us: int,
+    sent_us: int,
+) -> str:
+    """One trade. The side of the taker says who of the two bought."""
+    if taker_side == records.BID:
+        buyer, seller, buyer_is_maker = taker_order_id, maker_order_id, "false"
+    else:
+        buyer, seller, buyer_is_maker = maker_order_id, taker_order_id, "true"
+    return (
+        f'{{"e":"trade","E":{sent_us},"s":"{terms.symbol}","p":"{terms.price.text(price)}",'
+        f'"q":"{terms.quantity.text(lots)}","b":"{buyer}","a":"{seller}","t":{trade_id},'
+        f'"T":{time_us},"m":{buyer_is_maker}}}'
+    )
+
+
+def ticker(
+    terms: Terms,
+    *,
+    first: int,
+    last: int,
+    high: int,
+    low: int,
+    lots: int,
+    quote: int,
+    trades: int,
+    sent_us: int,
+) -> str:
+    """The last 24 hours. Before the first trade everything is 0."""
+    price = terms.price.text
+    return (
+        f'{{"e":"ticker","E":{sent_us},"s":"{terms.symbol}","o":"{price(first)}",'
+        f'"c":"{price(last)}","h":"{price(high)}","l":"{price(low)}",'
+        f'"v":"{terms.quantity.text(lots)}","V":"{terms.quote.text(quote)}","n":{trades}}}'
+    )
+
+
+def kline(
+    terms: Terms,
+    *,
+    start_s: int,
+    end_s: int,
+    first: int,
+    last: int,
+    high: int,
+    low: int,
+    lots: int,
+    trades: int,
+    is_final: bool,
+    sent_us: int,
+) -> str:
+    """One bar, from `start_s` up to and without `end_s`."""
+    price = terms.price.text
+    return (
+        f'{{"e":"kline","E":{sent_us},"s":"{terms.symbol}","t":"{_naive_utc(start_s)}",'
+        f'"T":"{_naive_utc(end_s)}","o":"{price(first)}","c":"{price(last)}",'
+        f'"h":"{price(high)}","l":"{price(low)}","v":"{terms.quantity.text(lots)}",'
+        f'"n":{trades},"X":{_BOOL_TEXT[is_final]}}}'
+    )
+
+
+def _naive_utc(time_s: int) -> str:
+    """As "2024-09-11T12:00:00": UTC, no zone."""
+    return datetime.fromtimestamp(time_s, UTC).replace(tzinfo=None).isoformat()
+
+
+class Order:
+    """An open order, as it is while messages tell what becomes of it. Fields as in OrderRecord."""
+
+    __slots__ = (
+        "order_id", "client_id", "market", "side", "tif", "flags", "price", "quantity", "filled",
+        "quote",
+    )  # fmt: skip
+
+    def __init__(self, terms: Placed | OrderRecord) -> None:
+        """terms: ACCEPTED, or a record of the order as it is now."""
+        self.order_id: int = terms.order_id
+        self.client_id: int = terms.client_id
+        self.market: int = terms.market
+        self.side: int = terms.side
+        self.tif: int = terms.tif
+        self.flags: int = terms.flags
+        self.price: int = terms.price
+        self.quantity: int = terms.quantity
+        self.filled: int = 0
+        self.quote: int = 0
+        if isinstance(terms, OrderRecord):
+            self.filled = terms.filled
+            self.quote = terms.quote
+
+
+def order_accepted(order: Order, terms: Terms, *, time_us: int, sent_us: int) -> str:
+    """The order was taken. What becomes of it follows."""
+    return _order(
+        "orderAccepted", order, terms, status=records.NEW, time_us=time_us, sent_us=sent_us
+    )
+
+
+def order_modified(order: Order, terms: Terms, *, status: int, time_us: int, sent_us: int) -> str:
+    """The order has new terms, which `order` already shows."""
+    return _order("orderModified", order, terms, status=status, time_us=time_us, sent_us=sent_us)
+
+
+def order_fill(
+    order: Order,
+    terms: Terms,
+    *,
+    status: int,
+    trade_id: int,
+    price: int,
+    lots: int,
+    fee: int,
+    is_maker: bool,
+    time_us: int,
+    sent_us: int,
+) -> str:
+    """The order took part in a trade, which `order` already includes. fee: atoms of what it
+    received.
+    """
+    if order.side == records.BID:
+        fee_text, fee_symbol = terms.base.text(fee), terms.base_symbol
+    else:
+        fee_text, fee_symbol = terms.quote.text(fee), terms.quote_symbol
+    fill = (
+        f'"t":{trade_id},"l":"{terms.quantity.text(lots)}","L":"{terms.price.text(price)}",'
+        f'"m":{_BOOL_TEXT[is_maker]},"n":"{fee_text}","N":"{fee_symbol}",'
+    )
+    return _order(
+        "orderFill", order, terms, status=status, time_us=time_us, sent_us=sent_us, fill=fill
+    )
+
+
+def order_closed(
+    order: Order, terms: Terms, *, status: int, reason: int, time_us: int, sent_us: int
+) -> str:
+    """The order is CANCELLED, or EXPIRED for a reason. One that is filled is told by its fill."""
+    if status == records.CANCELLED:
+        return _order(
+            "orderCancelled", order, terms, status=status, time_us=time_us, sent_us=sent_us
+        )
+    return _order(
+        "orderExpired", order, terms, status=status, time_us=time_us, sent_us=sent_us,
+        reason=f',"R":"{CLOSE_REASONS[reason]}"',
+    )  # fmt: skip
+
+
+def _order(
+    event: str, order: Order, terms: Terms, *, status: int, time_us: int, sent_us: int,
+    fill: str = "", reason: str = "",
+) -> str:  # fmt: skip
+    flags = order.flags
+    client = f'"c":{order.client_id},' if flags & records.HAS_CLIENT_ID else ""
+    filled = terms.quantity.text(order.filled)
+    if not flags & records.MARKET_ORDER:
+        quote = order.price * order.quantity * terms.market.tick_atoms
+        amounts = (
+            f'"LIMIT","f":"{_TIME_IN_FORCE_TEXT[order.tif]}",'
+            f'"q":"{terms.quantity.text(order.quantity)}","Q":"{terms.quote.text(quote)}",'
+            f'"p":"{terms.price.text(order.price)}"'
+        )
+    elif flags & records.BY_QUOTE:
+        amounts = f'"MARKET","f":"IOC","q":"{filled}","Q":"{terms.quote.text(order.quantity)}"'
+    else:
+        amounts = f'"MARKET","f":"IOC","q":"{terms.quantity.text(order.quantity)}"'
+    return (
+        f'{{"e":"{event}","E":{sent_us},"s":"{terms.symbol}",{client}'
+        f'"S":"{_SIDE_TEXT[order.side]}","o":{amounts},"X":"{STATUS_TEXT[status]}",'
+        f'"i":"{order.order_id}",{fill}"z":"{filled}","Z":"{terms.quote.text(order.quote)}",'
+        f'"V":"{_SELF_TRADE_TEXT[flags >> records.STP_SHIFT & records.STP_MASK]}","T":{time_us},'
+        f'"O":"USER","r":false,"y":{_BOOL_TEXT[bool(flags & records.POST_ONLY)]}{reason}}}'
+    )
+
+
+def balance(
+    symbol: str, scale: Scale, *, available: int, locked: int, time_us: int, sent_us: int
+) -> str:
+    """What an account has of one asset, in atoms."""
+    return (
+        f'{{"e":"balanceUpdate","E":{sent_us},"a":"{symbol}","A":"{scale.text(available)}",'
+        f'"L":"{scale.text(locked)}","S":"0","T":{time_us}}}'
+    )
