@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -35,45 +35,14 @@ from fairbook.accounts.access import (
     new_token,
     token_hash,
 )
+from fairbook.accounts.database import transaction, upgrade
+from fairbook.accounts.transfers import SqliteTransfers
 
-SCHEMA_VERSION: Final = 1
 LABEL_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 254
 REVOKED_PER_LIVE_MAX: Final = (
     20  # revoked keys stay, so that none is registered again; a bound all the same
 )
-
-_SCHEMA: Final = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE user (
-    user_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT UNIQUE,
-    email TEXT UNIQUE,
-    account INTEGER UNIQUE CHECK (account >= 2),
-    created_ns INTEGER NOT NULL
-) STRICT;
-CREATE TABLE key (
-    key_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    account INTEGER NOT NULL REFERENCES user (account),
-    public_key BLOB NOT NULL UNIQUE CHECK (length(public_key) = 32),
-    label TEXT NOT NULL,
-    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 7),
-    created_ns INTEGER NOT NULL,
-    revoked_ns INTEGER NOT NULL
-) STRICT;
-CREATE INDEX key_of_account ON key (account);
-CREATE TABLE token (
-    token_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    account INTEGER NOT NULL REFERENCES user (account),
-    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
-    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 7),
-    created_ns INTEGER NOT NULL,
-    expires_ns INTEGER NOT NULL
-) STRICT;
-CREATE INDEX token_of_account ON token (account);
-PRAGMA user_version = {SCHEMA_VERSION};
-COMMIT;
-"""
 
 _KEY_COLUMNS: Final = "key_id, account, public_key, label, permissions, created_ns, revoked_ns"
 _TOKEN_COLUMNS: Final = "token_id, account, permissions, created_ns, expires_ns"
@@ -113,6 +82,8 @@ class SqliteAccounts:
                 raise
         except sqlite3.DatabaseError as error:
             raise AccountsDamaged(f"{path} cannot be read as an accounts store: {error}") from error
+        self.transfers = SqliteTransfers(self._database, self._lock, now_ns=now_ns)
+        """Withdrawals, and what the faucet gave."""
 
     def by_key(self, public_key: bytes) -> Access | None:
         """What this public key opens, if it is registered and live."""
@@ -301,16 +272,7 @@ class SqliteAccounts:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA foreign_keys = ON")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == SCHEMA_VERSION:
-            return
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if version or tables:
-            raise AccountsDamaged(
-                f"{path} has version {version} of the accounts schema;"
-                f" this release knows {SCHEMA_VERSION}"
-            )
-        database.executescript(_SCHEMA)
+        upgrade(database, path)
 
     def _load(self) -> None:
         for row in self._database.execute(f"SELECT {_KEY_COLUMNS} FROM key WHERE revoked_ns = 0"):
@@ -338,28 +300,17 @@ class SqliteAccounts:
         if found is None:
             raise Refused("Unknown account")
 
-    @contextmanager
-    def _change(self, taken: str) -> Iterator[sqlite3.Connection]:
-        """One transaction, under the lock: all or nothing. What is not unique: Refused(taken)."""
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._database
-            self._database.execute("COMMIT")
-        except sqlite3.IntegrityError as error:
-            self._database.execute("ROLLBACK")
-            raise Refused(taken) from error
-        except BaseException:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            raise
+    def _change(self, taken: str) -> AbstractContextManager[sqlite3.Connection]:
+        """One transaction, under the lock."""
+        return transaction(self._database, taken)
 
 
 def copy_accounts(source: Path, target: Path, *, accounts: int) -> None:
     """Copy a store that may be in use, for an exchange that knows only the accounts below
     `accounts`.
 
-    Users of later accounts are kept without one, so that their ids are not given away; keys and
-    tokens of these accounts are left out. Raises AccountsDamaged.
+    Users of later accounts are kept without one, so that their ids are not given away; keys,
+    tokens and withdrawals of these accounts are left out. Raises AccountsDamaged.
     """
     try:
         with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)) as origin:
@@ -368,7 +319,10 @@ def copy_accounts(source: Path, target: Path, *, accounts: int) -> None:
                 origin.backup(copied)
                 copied.execute("PRAGMA journal_mode = DELETE")
                 copied.execute("PRAGMA synchronous = FULL")
+                upgrade(copied, source)
                 copied.execute("BEGIN IMMEDIATE")
+                copied.execute("DELETE FROM withdrawal WHERE account >= ?", (accounts,))
+                copied.execute("DELETE FROM granted WHERE account >= ?", (accounts,))
                 copied.execute("DELETE FROM key WHERE account >= ?", (accounts,))
                 copied.execute("DELETE FROM token WHERE account >= ?", (accounts,))
                 copied.execute("UPDATE user SET account = NULL WHERE account >= ?", (accounts,))
