@@ -1,0 +1,34 @@
+"""Prices and quantities of one market as whole numbers, made from what the exchange publishes.
+
+Always true: `grid.price.text(grid.price.units(text))` is the same price, exactly; no float is made.
+"""
+
+from __future__ import annotations
+
+from fairbook.api.numbers import Scale
+from fairbook.client.messages import Market
+
+
+class Grid:
+    """The steps of a market: a price is a number of ticks, a quantity a number of lots."""
+
+    __slots__ = ("base", "price", "quantity", "quote", "symbol")
+
+    def __init__(self, market: Market) -> None:
+        self.symbol = market.symbol
+        self.base = market.base_symbol
+        self.quote = market.quote_symbol
+        self.price = scale("Price", market.filters.price.tick_size)
+        self.quantity = scale("Quantity", market.filters.quantity.step_size)
+
+    def lots_in(self, amount: str) -> int:
+        """How many whole lots are in an amount of the base asset, which may be between two."""
+        whole, _, fraction = amount.partition(".")
+        decimals = self.quantity.decimals
+        return int(whole + fraction[:decimals].ljust(decimals, "0")) // self.quantity.step
+
+
+def scale(name: str, step: str) -> Scale:
+    """The scale whose unit is `step`, such as "0.01" or "10"."""
+    whole, _, fraction = step.partition(".")
+    return Scale(name, step=int(whole + fraction), decimals=len(fraction))

@@ -1,0 +1,353 @@
+"""What the exchange says, typed: answers of REST and messages of streams.
+
+How it works: one msgspec struct for each shape of the public contract. Decimals stay the text that
+they are on the wire; `Grid` (grid.py) turns them into whole ticks and lots. Fields that nobody here
+needs are left out, and ignored.
+
+Always true: what a server adds to a shape does not break us.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from fairbook.api import channels
+
+Level = tuple[str, str]  # price, quantity
+
+
+class PriceFilter(Struct, frozen=True, rename="camel"):
+    """On which steps prices are."""
+
+    tick_size: str
+    min_price: str | None = None
+    max_price: str | None = None
+
+
+class QuantityFilter(Struct, frozen=True, rename="camel"):
+    """On which steps quantities are."""
+
+    step_size: str
+    min_quantity: str | None = None
+    max_quantity: str | None = None
+
+
+class Filters(Struct, frozen=True):
+    """Both."""
+
+    price: PriceFilter
+    quantity: QuantityFilter
+
+
+class Market(Struct, frozen=True, rename="camel"):
+    """A market as GET /api/v1/markets shows it."""
+
+    symbol: str
+    base_symbol: str
+    quote_symbol: str
+    order_book_state: str
+    filters: Filters
+
+
+class Depth(Struct, frozen=True, rename="camel"):
+    """The book at one update id. Both sides by rising price: the best bid is last."""
+
+    asks: list[Level]
+    bids: list[Level]
+    last_update_id: str
+    timestamp: int
+
+
+class Ticker(Struct, frozen=True, rename="camel"):
+    """24 hours. All "0" before the first trade."""
+
+    symbol: str
+    first_price: str
+    last_price: str
+    high: str
+    low: str
+    volume: str
+    quote_volume: str
+    trades: str
+
+
+class Trade(Struct, frozen=True, rename="camel"):
+    """A public trade. timestamp in ms."""
+
+    id: int
+    price: str
+    quantity: str
+    quote_quantity: str
+    timestamp: int
+    is_buyer_maker: bool
+
+
+class Kline(Struct, frozen=True, rename="camel"):
+    """A candle. start and end as "2025-07-19 13:09:00", UTC."""
+
+    start: str
+    end: str
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    quote_volume: str
+    trades: str
+
+
+class Balance(Struct, frozen=True):
+    """What an account has of one asset."""
+
+    available: str
+    locked: str
+
+
+class Order(Struct, frozen=True, rename="camel"):
+    """An order as it is now. created_at: ms, or text in the history."""
+
+    id: str
+    symbol: str
+    side: str
+    order_type: str
+    status: str
+    executed_quantity: str
+    executed_quote_quantity: str
+    time_in_force: str
+    created_at: int | str
+    client_id: int | None = None
+    price: str | None = None
+    quantity: str | None = None
+    quote_quantity: str | None = None
+    post_only: bool | None = None
+    self_trade_prevention: str | None = None
+    expiry_reason: str | None = None
+
+
+class Fill(Struct, frozen=True, rename="camel"):
+    """One side of a trade, in the history of the account whose order it was."""
+
+    trade_id: int
+    order_id: str
+    symbol: str
+    side: str
+    price: str
+    quantity: str
+    fee: str
+    fee_symbol: str
+    is_maker: bool
+    timestamp: str
+    client_id: str | None = None
+
+
+class NewOrder(Struct, frozen=True, rename="camel", kw_only=True):
+    """A request to place an order; what is UNSET is not sent."""
+
+    symbol: str
+    side: str
+    order_type: str = "Limit"
+    price: str | UnsetType = UNSET
+    quantity: str | UnsetType = UNSET
+    quote_quantity: str | UnsetType = UNSET
+    time_in_force: str | UnsetType = UNSET
+    post_only: bool | UnsetType = UNSET
+    client_id: int | UnsetType = UNSET
+    self_trade_prevention: str | UnsetType = UNSET
+
+
+class DepthUpdate(
+    Struct,
+    frozen=True,
+    rename={"symbol": "s", "first_id": "U", "last_id": "u", "bids": "b", "asks": "a"},
+):
+    """What changed in the book from update `first_id` to `last_id`: quantities as they are now."""
+
+    symbol: str
+    first_id: int
+    last_id: int
+    bids: list[Level]
+    asks: list[Level]
+
+
+class BookTicker(
+    Struct,
+    frozen=True,
+    rename={
+        "symbol": "s",
+        "bid": "b",
+        "bid_quantity": "B",
+        "ask": "a",
+        "ask_quantity": "A",
+        "update_id": "u",
+    },
+):
+    """The best of both sides; "0" where there is none."""
+
+    symbol: str
+    bid: str
+    bid_quantity: str
+    ask: str
+    ask_quantity: str
+    update_id: int
+
+
+class TradeUpdate(
+    Struct,
+    frozen=True,
+    rename={
+        "symbol": "s",
+        "price": "p",
+        "quantity": "q",
+        "trade_id": "t",
+        "time_us": "T",
+        "is_buyer_maker": "m",
+    },
+):
+    """A trade, as it happens."""
+
+    symbol: str
+    price: str
+    quantity: str
+    trade_id: int
+    time_us: int
+    is_buyer_maker: bool
+
+
+class TickerUpdate(
+    Struct,
+    frozen=True,
+    rename={
+        "symbol": "s",
+        "first": "o",
+        "last": "c",
+        "high": "h",
+        "low": "l",
+        "volume": "v",
+        "quote_volume": "V",
+        "trades": "n",
+    },
+):
+    """24 hours, at most once a second."""
+
+    symbol: str
+    first: str
+    last: str
+    high: str
+    low: str
+    volume: str
+    quote_volume: str
+    trades: int
+
+
+class KlineUpdate(
+    Struct,
+    frozen=True,
+    rename={
+        "symbol": "s",
+        "start": "t",
+        "end": "T",
+        "open": "o",
+        "high": "h",
+        "low": "l",
+        "close": "c",
+        "volume": "v",
+        "trades": "n",
+        "is_final": "X",
+    },
+):
+    """The running candle, or one that has just ended."""
+
+    symbol: str
+    start: str
+    end: str
+    open: str | None
+    high: str | None
+    low: str | None
+    close: str | None
+    volume: str
+    trades: int
+    is_final: bool
+
+
+class OrderUpdate(
+    Struct,
+    frozen=True,
+    rename={
+        "event": "e",
+        "symbol": "s",
+        "side": "S",
+        "status": "X",
+        "order_id": "i",
+        "executed": "z",
+        "client_id": "c",
+        "price": "p",
+        "quantity": "q",
+        "fill_price": "L",
+        "fill_quantity": "l",
+        "trade_id": "t",
+        "fee": "n",
+        "fee_symbol": "N",
+        "is_maker": "m",
+        "reason": "R",
+    },
+):
+    """Something happened to an order of ours: orderAccepted, orderFill, orderCancelled,
+    orderExpired, orderModified.
+    """
+
+    event: str
+    symbol: str
+    side: str
+    status: str
+    order_id: str
+    executed: str
+    client_id: int | None = None
+    price: str | None = None
+    quantity: str | None = None
+    fill_price: str | None = None
+    fill_quantity: str | None = None
+    trade_id: int | None = None
+    fee: str | None = None
+    fee_symbol: str | None = None
+    is_maker: bool | None = None
+    reason: str | None = None
+
+
+class BalanceUpdate(
+    Struct, frozen=True, rename={"asset": "a", "available": "A", "locked": "L", "time_us": "T"}
+):
+    """What an account has of one asset since now."""
+
+    asset: str
+    available: str
+    locked: str
+    time_us: int
+
+
+StreamUpdate = (
+    DepthUpdate
+    | BookTicker
+    | TradeUpdate
+    | TickerUpdate
+    | KlineUpdate
+    | OrderUpdate
+    | BalanceUpdate
+)
+
+_TYPES: Final[dict[int, Any]] = {
+    channels.DEPTH: DepthUpdate,
+    channels.BOOK_TICKER: BookTicker,
+    channels.TRADE: TradeUpdate,
+    channels.TICKER: TickerUpdate,
+    channels.KLINE: KlineUpdate,
+    channels.ORDER_UPDATE: OrderUpdate,
+    channels.BALANCE_UPDATE: BalanceUpdate,
+}
+
+
+def type_of_stream(name: str) -> Any:
+    """What the messages of a stream are; `Any` (plain JSON) for names nobody here knows."""
+    found = channels.read_name(name)
+    return Any if found is None else _TYPES.get(found.kind, Any)

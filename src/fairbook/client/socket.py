@@ -1,0 +1,269 @@
+"""The exchange over one WebSocket connection, typed: streams, and orders after `login`.
+
+How it works: one task reads. A message of a stream goes, decoded, to the handler that subscribed
+it; an answer goes by its id to whoever waits for it. Requests are sent in the order of calls, and
+many may be in flight.
+
+Always true:
+- a connection ends once, and stays ended: then `ended` is set, every request in flight raises
+  OutcomeUnknown, and every new one Disconnected;
+- a request raises OutcomeUnknown after `timeout_s` at the latest; at most IN_FLIGHT_MAX are in
+  flight, more wait for their turn.
+
+Not here: a connection that comes back (connections.py), the book of a market (book.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import msgspec
+
+from fairbook.client.credentials import Credentials
+from fairbook.client.errors import BadAnswer, ClientError, Disconnected, OutcomeUnknown, error_of
+from fairbook.client.fields import order_fields
+from fairbook.client.messages import NewOrder, Order, type_of_stream
+
+IN_FLIGHT_MAX: Final = 1024
+MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+PING_S: Final = 20.0
+
+Handler = Callable[[Any], None]
+logger = logging.getLogger(__name__)
+
+
+class _ErrorPart(msgspec.Struct):
+    code: str | int = ""
+    message: str = ""
+
+
+class _Envelope(msgspec.Struct):
+    """Whatever may come: a message of a stream, or an answer."""
+
+    stream: str | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    id: Any = None
+    status: int = 200
+    result: msgspec.Raw = msgspec.Raw()
+    error: _ErrorPart | None = None
+    retry_after_s: float = msgspec.field(default=0.0, name="retryAfter")
+
+
+_decode: Final = msgspec.json.Decoder(_Envelope).decode
+_decode_order: Final = msgspec.json.Decoder(Order).decode
+_decode_orders: Final = msgspec.json.Decoder(list[Order]).decode
+
+
+class Socket:
+    """One connection. Made by `open`; `async with` closes it."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        connection: aiohttp.ClientWebSocketResponse,
+        *,
+        timeout_s: float,
+    ) -> None:
+        self.ended = asyncio.Event()
+        self.close_code: int | None = None
+        self.close_reason = ""
+        """What the other side said when it closed, if it did."""
+        self._session = session
+        self._connection = connection
+        self._timeout_s = timeout_s
+        self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
+        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._last_id = 0
+        self._handlers: dict[str, tuple[Handler, Callable[[msgspec.Raw], Any]]] = {}
+        self._failure: Exception | None = None
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, url: str, *, timeout_s: float = 10.0) -> Socket:
+        """Connect. Raises Disconnected."""
+        session = aiohttp.ClientSession()
+        try:
+            async with asyncio.timeout(timeout_s):
+                connection = await session.ws_connect(
+                    url,
+                    max_msg_size=MESSAGE_BYTES_MAX,
+                    heartbeat=PING_S,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=0.5),
+                )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            await session.close()
+            raise Disconnected(f"{url}: {error!r}") from error
+        except BaseException:
+            await session.close()
+            raise
+        return cls(session, connection, timeout_s=timeout_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End it; return when it has ended."""
+        self._end(None)
+        await self._connection.close()
+        await asyncio.wait((self._reader,))
+        await self._session.close()
+
+    def failure(self) -> Exception | None:
+        """What ended it, if that was a handler's error or an answer nobody can read."""
+        return self._failure
+
+    async def login(self, credentials: Credentials) -> None:
+        """Say who this is: needed for orders and for `account.` streams."""
+        await self._request({"method": "LOGIN", **credentials.login()})
+
+    async def cancel_on_disconnect(self, enabled: bool = True) -> None:
+        """Let orders that are placed from now on be cancelled when this connection ends."""
+        await self.call("order.cancelOnDisconnect", {"enabled": enabled})
+
+    async def subscribe(self, *names: str, handler: Handler) -> None:
+        """Let `handler` be called with each message of these streams, until `unsubscribe`.
+
+        The handler runs where messages are read and must not block; if it raises, the connection
+        ends. Raises Refused if the exchange knows one of the names not.
+        """
+        for name in names:
+            decoder = msgspec.json.Decoder(type_of_stream(name))
+            self._handlers[name] = handler, decoder.decode
+        try:
+            await self._request({"method": "SUBSCRIBE", "params": list(names)})
+        except ClientError:
+            for name in names:
+                self._handlers.pop(name, None)
+            raise
+
+    async def unsubscribe(self, *names: str) -> None:
+        """Hear no more of these streams."""
+        for name in names:
+            self._handlers.pop(name, None)
+        await self._request({"method": "UNSUBSCRIBE", "params": list(names)})
+
+    async def place(self, order: NewOrder) -> Order:
+        """Place an order; returned as it is after matching."""
+        return _decode_order(await self.call("order.place", order))
+
+    async def amend(
+        self,
+        symbol: str,
+        *,
+        order_id: str | None = None,
+        client_id: int | None = None,
+        price: str | None = None,
+        quantity: str | None = None,
+    ) -> Order:
+        """Give an open order another price, or another total quantity."""
+        params = order_fields(
+            symbol, order_id=order_id, client_id=client_id, price=price, quantity=quantity
+        )
+        return _decode_order(await self.call("order.amend", params))
+
+    async def cancel(
+        self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
+    ) -> Order:
+        """Cancel an order; returned as it was closed."""
+        params = order_fields(symbol, order_id=order_id, client_id=client_id)
+        return _decode_order(await self.call("order.cancel", params))
+
+    async def cancel_all(self, symbol: str) -> list[Order]:
+        """Cancel all orders of a market; they are returned as they were closed."""
+        return _decode_orders(await self.call("order.cancelAll", {"symbol": symbol}))
+
+    async def status(
+        self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
+    ) -> Order:
+        """One open order. Refused with 404 if it is not open."""
+        params = order_fields(symbol, order_id=order_id, client_id=client_id)
+        return _decode_order(await self.call("order.status", params))
+
+    async def call(self, method: str, params: Any) -> msgspec.Raw:
+        """Any request; the JSON text of its result."""
+        return await self._request({"method": method, "params": params})
+
+    async def _request(self, frame: dict[str, Any]) -> msgspec.Raw:
+        async with self._room:
+            if self.ended.is_set():
+                raise Disconnected("the connection has ended")
+            self._last_id += 1
+            request_id = self._last_id
+            frame["id"] = request_id
+            answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+            self._waiting[request_id] = answer
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await self._connection.send_str(msgspec.json.encode(frame).decode())
+                    return await answer
+            except TimeoutError:
+                raise OutcomeUnknown(f"{frame['method']}: no answer in time") from None
+            except (aiohttp.ClientError, ConnectionError) as error:
+                raise OutcomeUnknown(f"{frame['method']}: {error!r}") from error
+            finally:
+                del self._waiting[request_id]
+
+    async def _read(self) -> None:
+        """Take messages until the connection ends; then end everything that waits for it."""
+        failure: Exception | None = None
+        try:
+            async for message in self._connection:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    self._take(message.data)
+                elif message.type is aiohttp.WSMsgType.ERROR:
+                    break
+        except msgspec.MsgspecError as error:
+            failure = BadAnswer(f"an unreadable message: {error}")
+        except Exception as bug:
+            # A handler's bug is its owner's: it must not look like a connection that was lost.
+            logger.exception("a handler of a stream failed")
+            failure = bug
+        finally:
+            self.close_code = self._connection.close_code
+            self._end(failure)
+        await self._connection.close()
+
+    def _end(self, failure: Exception | None) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self.ended.set()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(OutcomeUnknown("the connection ended before the answer"))
+
+    def _take(self, text: str) -> None:
+        envelope = _decode(text)
+        if envelope.stream is not None:
+            found = self._handlers.get(envelope.stream)
+            if found is not None:
+                handler, decode = found
+                handler(decode(envelope.data))
+            return
+        answer = self._waiting.get(envelope.id) if type(envelope.id) is int else None
+        if envelope.error is None:
+            if answer is not None and not answer.done():
+                answer.set_result(envelope.result)
+            return
+        error = error_of(
+            envelope.status if envelope.status != 200 else 400,
+            str(envelope.error.code),
+            envelope.error.message,
+            retry_after_s=envelope.retry_after_s,
+        )
+        if answer is None:
+            logger.warning("an error that is no answer: %s", error)
+        elif not answer.done():
+            answer.set_exception(error)
