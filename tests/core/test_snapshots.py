@@ -41,7 +41,9 @@ def test_restored_at_any_frame_the_next_commands_give_equal_events() -> None:
         assert state.digest(restored) == end
 
 
-@pytest.mark.parametrize("seed", [11, 12, 13])
+@pytest.mark.parametrize(
+    "seed", [11, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (12, 13))]
+)
 def test_a_restored_state_goes_on_for_ten_thousand_commands(seed: int) -> None:
     """Long enough for client ids to expire, slots to be used again and levels to come and go."""
     frames = recorded(seed, frames_count=6000)

@@ -21,7 +21,7 @@ MODES = ["interpreted", "compiled"] if COMPILED else ["interpreted"]
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("hash_seed", ["1", "4242"])
+@pytest.mark.parametrize("hash_seed", ["4242", pytest.param("1", marks=pytest.mark.slow)])
 def test_the_golden_log_gives_its_digests(mode: str, hash_seed: str) -> None:
     """All events and the whole state, at every mark and at the end."""
     environment = {

@@ -92,10 +92,10 @@ def test_a_power_cut_at_any_step_and_byte(tmp_path: Path) -> None:
     story = Story(tmp_path, seed=11)
     story.disk.after_step = lambda: story.check_images(every_byte=True)
     log = opened(story)
-    story.append(log, 12)
+    story.append(log, 8)
     log.close()
     assert len(list((story.data / "log").iterdir())) >= 3
-    assert story.images > 1000
+    assert story.images > 700
 
 
 def test_an_acknowledged_entry_needs_no_orderly_close(tmp_path: Path) -> None:
@@ -141,7 +141,9 @@ def killed_at(story: Story, step: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in (1, 2, 3))]
+)
 def test_a_kill_at_any_step_and_then_a_power_cut_at_any_later_step(
     tmp_path: Path, part: int
 ) -> None:
@@ -169,7 +171,13 @@ def test_a_kill_at_any_step_and_then_a_power_cut_at_any_later_step(
     assert step > 30
 
 
-@pytest.mark.parametrize("failing", range(1, 28))
+@pytest.mark.parametrize(
+    "failing",
+    [
+        pytest.param(failing, marks=[pytest.mark.slow] if failing % 3 else [])
+        for failing in range(1, 28)
+    ],
+)
 def test_a_sync_that_fails_is_not_tried_again_and_a_restart_sorts_it_out(
     tmp_path: Path, failing: int
 ) -> None:

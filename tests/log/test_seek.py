@@ -54,7 +54,7 @@ def test_every_position_is_found_and_read_on_from(
     log = FileLog(tmp_path, read_only=read_only, disk=QuickDisk())
     for entry in Random(32).sample(entries, len(entries)):
         log.require(entry.position, entry.chain)
-        if entry.position % 7 == 0:
+        if entry.position % 41 == 0:
             assert list(log.read(entry.position + 1)) == entries[entry.position :]
         with pytest.raises(LogDamaged, match="another history"):
             log.require(entry.position, bytes(32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -117,7 +118,7 @@ def no_false_alarm(directory: Path, commands: int) -> None:
 
 
 def test_no_false_alarm(tmp_path: Path) -> None:
-    no_false_alarm(tmp_path, 30_000)
+    no_false_alarm(tmp_path, 12_000)
 
 
 @pytest.mark.slow
@@ -135,6 +136,8 @@ def test_a_replica_that_stands_still_stops_nobody(
         await house.do(world.setup())
         await house.until_following()
         pid = await house.pid()
+        assert house.lead._connection is not None
+        house.lead._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         os.kill(pid, signal.SIGSTOP)
         traders = world.busy_traders(seed=4)
         try:

@@ -93,9 +93,9 @@ def play(folder: Path, rounds: int) -> None:
     assert main(["verify", str(folder)]) == 0
 
 
-def test_three_kills(tmp_path: Path) -> None:
-    """A few rounds in every test run."""
-    play(tmp_path, 3)
+def test_two_kills(tmp_path: Path) -> None:
+    """Two rounds in every test run."""
+    play(tmp_path, 2)
 
 
 @pytest.mark.crash
