@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from fairbook.api.errors import BadRequest, not_implemented, rejected
+from fairbook.api.errors import CLOSE_REASONS, BadRequest, not_implemented, rejected
 from fairbook.api.messages import (
     Fields,
     choice,
@@ -188,7 +188,7 @@ def placed_text(placed: Placed, outcome: Outcome, terms: Terms) -> str:
         terms, flags=placed.flags, side=placed.side, tif=placed.tif, order_id=outcome.order_id,
         client_id=placed.client_id, price=placed.price, quantity=placed.quantity,
         filled=outcome.filled, quote=outcome.quote, status=outcome.status,
-        created_ns=outcome.created_ns,
+        created=outcome.created_ns // 1_000_000,
     )  # fmt: skip
 
 
@@ -197,7 +197,8 @@ def record_text(order: OrderRecord, terms: Terms) -> str:
     return _order_text(
         terms, flags=order.flags, side=order.side, tif=order.tif, order_id=order.order_id,
         client_id=order.client_id, price=order.price, quantity=order.quantity,
-        filled=order.filled, quote=order.quote, status=order.status, created_ns=order.created_ns,
+        filled=order.filled, quote=order.quote, status=order.status,
+        created=order.created_ns // 1_000_000,
     )  # fmt: skip
 
 
@@ -209,14 +210,34 @@ def amended_text(order: OrderRecord, outcome: Outcome, terms: Terms) -> str:
         terms, flags=order.flags, side=order.side, tif=order.tif, order_id=order.order_id,
         client_id=order.client_id, price=order.price, quantity=order.quantity,
         filled=outcome.filled, quote=outcome.quote, status=outcome.status,
-        created_ns=order.created_ns,
+        created=order.created_ns // 1_000_000,
+    )  # fmt: skip
+
+
+def past_text(
+    terms: Terms, *, flags: int, side: int, tif: int, order_id: int, client_id: int, price: int,
+    quantity: int, filled: int, quote: int, status: int, reason: int, created: str,
+) -> str:  # fmt: skip
+    """The order object of the history: when as text, and why it expired.
+
+    reason: close reason; 0 while it is open. created: UTC without a zone.
+    """
+    expiry = CLOSE_REASONS[reason]
+    rest = f'"expiryReason":"{expiry}",' if expiry else '"expiryReason":null,'
+    if not flags & records.MARKET_ORDER:
+        rest += '"quoteQuantity":null,'
+    return _order_text(
+        terms, flags=flags, side=side, tif=tif, order_id=order_id, client_id=client_id,
+        price=price, quantity=quantity, filled=filled, quote=quote, status=status,
+        created=f'"{created}"', rest=f'{rest}"systemOrderType":null,{_REST}',
     )  # fmt: skip
 
 
 def _order_text(
     terms: Terms, *, flags: int, side: int, tif: int, order_id: int, client_id: int, price: int,
-    quantity: int, filled: int, quote: int, status: int, created_ns: int,
+    quantity: int, filled: int, quote: int, status: int, created: int | str, rest: str = _REST,
 ) -> str:  # fmt: skip
+    """`created` as it stands in the JSON: milliseconds, or a text with its quotes."""
     client = client_id if flags & records.HAS_CLIENT_ID else "null"
     self_trade = _SELF_TRADE_TEXT[flags >> records.STP_SHIFT & records.STP_MASK]
     executed = terms.quantity.text(filled)
@@ -239,5 +260,5 @@ def _order_text(
         f'"executedQuoteQuantity":"{terms.quote.text(quote) if quote else "0"}",'
         f'"timeInForce":"{_TIME_IN_FORCE_TEXT[tif]}",'
         f'"selfTradePrevention":"{self_trade}",'
-        f'"status":"{STATUS_TEXT[status]}","createdAt":{created_ns // 1_000_000},{_REST}'
+        f'"status":"{STATUS_TEXT[status]}","createdAt":{created},{rest}'
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 from fairbook.api.errors import (
@@ -51,13 +51,25 @@ from fairbook.gateway.call import (
 )
 from fairbook.gateway.checkpoints import checkpoint_endpoints
 from fairbook.gateway.entry import Entry
+from fairbook.gateway.history import record_endpoints
 from fairbook.gateway.limits import Buckets, address_key
 from fairbook.gateway.listings import Listings
 from fairbook.gateway.orders import Orders
-from fairbook.gateway.ports import Access, Accounts, Catalogue, Checkpoints, Commands, Queries
+from fairbook.gateway.past import Past
+from fairbook.gateway.ports import (
+    Access,
+    Accounts,
+    Catalogue,
+    Checkpoints,
+    Commands,
+    History,
+    Queries,
+    Transfers,
+)
 from fairbook.gateway.queries import Reads
 from fairbook.gateway.sessions import Sessions
 from fairbook.gateway.stubs import stub_endpoints, stub_endpoints_under
+from fairbook.gateway.transfers import capital_endpoints, faucet_endpoints
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -101,8 +113,15 @@ class Gateway:
         authenticator: Authenticator | None = None,
         pages: Application | None = None,
         checkpoints: Checkpoints | None = None,
+        history: History | None = None,
+        transfers: Transfers | None = None,
+        faucet_atoms: Mapping[str, int] | None = None,
     ) -> None:
-        """`pages` serves every path that is not of the API; without it they are 404."""
+        """`pages` serves every path that is not of the API; without it they are 404.
+
+        What needs `history` (and, for what goes in and out, `transfers`) is 501 without it. So is
+        the faucet without `faucet_atoms`: by asset, what one account may be given in all.
+        """
         self.stopping = False
         self._pages = pages
         self._authenticator = authenticator or Authenticator(accounts)
@@ -135,6 +154,10 @@ class Gateway:
         """
         self.authority = Authority(accounts, self._authenticator)
         self._endpoints: Endpoints = {**stub_endpoints(), **reads.endpoints(), **self.orders}
+        past = None if history is None else Past(answers, history)
+        self._endpoints |= record_endpoints(past, listings)
+        self._endpoints |= capital_endpoints(answers, listings, past, transfers)
+        self._endpoints |= faucet_endpoints(answers, listings, transfers, faucet_atoms)
         self._endpoints_under: Endpoints = {
             **stub_endpoints_under(), ("GET", _MARKET_PATH): Endpoint(reads.market_of_path)
         }  # fmt: skip

@@ -22,7 +22,7 @@ STATE_TEXT: Final = ("Open", "PostOnly", "LimitOnly", "CancelOnly", "Closed")
 
 # (display name, coingecko id, blockchain) of assets that public clients know; others go by their
 # symbol.
-_KNOWN: Final[dict[str, tuple[str, str, str]]] = {
+_KNOWN: Final[dict[str, tuple[str, str | None, str]]] = {
     "BTC": ("Bitcoin", "bitcoin", "Bitcoin"),
     "ETH": ("Ethereum", "ethereum", "Ethereum"),
     "SOL": ("Solana", "solana", "Solana"),
@@ -74,6 +74,14 @@ class Listings:
             scale = self._amounts[asset_id] = amounts(asset)
         return asset.name, scale
 
+    def blockchain(self, asset: Asset) -> str:
+        """The one chain on which an asset comes and goes."""
+        return _known(asset)[2]
+
+    def blockchains(self) -> set[str]:
+        """Of all assets."""
+        return {_known(asset)[2] for asset in self._catalogue.assets()}
+
     def all_terms(self) -> list[Terms]:
         """Every market, by id."""
         return [self.terms_of(market.id) for market in self._catalogue.markets()]
@@ -124,8 +132,12 @@ def market_object(terms: Terms) -> dict[str, Any]:
     }
 
 
+def _known(asset: Asset) -> tuple[str, str | None, str]:
+    return _KNOWN.get(asset.name, (asset.name, None, "Solana"))
+
+
 def _asset_object(asset: Asset) -> dict[str, Any]:
-    display_name, coingecko_id, blockchain = _KNOWN.get(asset.name, (asset.name, None, "Solana"))
+    display_name, coingecko_id, blockchain = _known(asset)
     return {
         "symbol": asset.name,
         "displayName": display_name,
@@ -147,7 +159,8 @@ def _asset_object(asset: Asset) -> dict[str, Any]:
     }
 
 
-def naive_utc(time_ns: int) -> str:
-    """Log time as "2025-01-21T06:34:54.691858": UTC, no zone, microseconds always written."""
+def naive_utc(time_ns: int, *, decimals: int = 6) -> str:
+    """Log time as "2025-01-21T06:34:54.691858": UTC, no zone, cut to so many decimals (1 to 9)."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}"
+    whole = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
+    return f"{whole}.{rest:09d}"[: len(whole) + 1 + decimals]

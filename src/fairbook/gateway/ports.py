@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from fairbook.accounts.access import Access
+from fairbook.accounts.transfers import Withdrawal
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
 from fairbook.events.answers import Answer, Busy, Checkpoint, Depth, HistoryBehind, Stopped
@@ -36,6 +37,7 @@ __all__ = [
     "HistoryBehind",
     "Queries",
     "Stopped",
+    "Transfers",
     "View",
 ]
 
@@ -178,6 +180,41 @@ class History(Protocol):
         """Credits (side 0) or debits (side 1), newest first; of that reference, if one is given.
         Both times count as within.
         """
+
+
+class Transfers(Protocol):
+    """What is kept of withdrawals and of the faucet's gifts beside the log. Methods block: they are
+    for worker threads. See accounts/transfers.py.
+    """
+
+    def write_down(
+        self,
+        *,
+        account: int,
+        client_id: str | None,
+        asset: int,
+        atoms: int,
+        address: str,
+        blockchain: str,
+    ) -> tuple[Withdrawal, bool]:
+        """What is now written of this withdrawal, and whether it was before. Raises Refused."""
+
+    def strike_out(self, withdrawal_id: int) -> None:
+        """Forget one of which it is known that no money moved, nor will."""
+
+    def referred(self, account: int, references: Sequence[int]) -> Sequence[Withdrawal]:
+        """Those that have one of these references."""
+
+    def named(
+        self, account: int, *, withdrawal_id: int | None = None, client_id: str | None = None
+    ) -> Withdrawal | None:
+        """The one with this id, or client id, or both."""
+
+    def grant(self, *, account: int, asset: int, atoms: int, atoms_max: int) -> int:
+        """Count a gift; return what may follow. Negative: too much, and nothing was counted."""
+
+    def take_back(self, *, account: int, asset: int, atoms: int) -> None:
+        """Undo `grant`."""
 
 
 class Accounts(Protocol):

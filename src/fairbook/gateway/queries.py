@@ -82,7 +82,7 @@ class Reads:
 
     async def markets(self, call: Call) -> bytes:
         """GET /api/v1/markets[?marketType=]."""
-        if not _wants_spot(call.fields):
+        if not wants_spot(call.fields):
             return b"[]"
         return encode([market_object(terms) for terms in self._listings.all_terms()])
 
@@ -137,7 +137,7 @@ class Reads:
         market = 0
         if not is_absent(call.fields, "symbol"):
             market = self._listings.terms(symbol_field(call.fields)).id
-        if not _wants_spot(call.fields):
+        if not wants_spot(call.fields):
             return b"[]"
         view = await self._answers.view()
         return self._order_array(view.open_orders(call.account, market))
@@ -235,7 +235,8 @@ class Reads:
         return encode({"symbol": asset.name, "maxBorrowQuantity": "0"})
 
 
-def _wants_spot(fields: Fields) -> bool:
+def wants_spot(fields: Fields) -> bool:
+    """Whether `marketType`, which may be given several times, leaves spot markets in."""
     kinds = fields.get("marketType")
     return not kinds or "SPOT" in kinds
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from fairbook.accounts.access import READ, TRADE, WITHDRAW
+from fairbook.accounts.access import READ, TRADE
 from fairbook.api.errors import ApiError, not_implemented
 from fairbook.gateway.call import (
-    OF_BODY,
     OF_BODY_OR_QUERY,
     OF_QUERY,
     Endpoint,
@@ -52,15 +51,6 @@ _PRIVATE_EMPTY: Final = {
     "/wapi/v1/history/quote/fill": "quoteFillHistoryQueryAll",
     "/wapi/v1/history/position": "positionHistoryQueryAll",
 }
-# Need recorded history, or a person's sign-up.
-_PUBLIC_LATER: Final = ("ticker", "tickers", "klines", "trades", "trades/history", "checkpoints")
-_PRIVATE_LATER: Final = {
-    "/wapi/v1/history/orders": "orderHistoryQueryAll",
-    "/wapi/v1/history/fills": "fillHistoryQueryAll",
-    "/wapi/v1/capital/deposits": "depositQueryAll",
-    "/wapi/v1/capital/deposit/address": "depositAddressQuery",
-    "/wapi/v1/capital/withdrawals": "withdrawalQueryAll",
-}
 _NEVER: Final = {
     ("POST", "/api/v1/borrowLend"): "borrowLendExecute",
     ("POST", "/api/v1/rfq"): "rfqSubmit",
@@ -94,18 +84,11 @@ def stub_endpoints() -> Endpoints:
         found["GET", f"/api/v1/{name}".encode()] = Endpoint(_EMPTY)
     for path, instruction in _PRIVATE_EMPTY.items():
         found["GET", path.encode()] = Endpoint(_EMPTY, instruction, READ)
-    for name in _PUBLIC_LATER:
-        found["GET", f"/api/v1/{name}".encode()] = Endpoint(_not_offered(name))
-    for path, instruction in _PRIVATE_LATER.items():
-        found["GET", path.encode()] = Endpoint(_not_offered(path), instruction, READ)
+    found["GET", b"/api/v1/checkpoints"] = Endpoint(_not_offered("checkpoints"))
     for (method, path), instruction in _NEVER.items():
         permission = READ if method == "GET" else TRADE
         reads = OF_QUERY if method == "GET" else OF_BODY_OR_QUERY
         found[method, path.encode()] = Endpoint(_not_offered(path), instruction, permission, reads)
-    found["POST", b"/wapi/v1/capital/withdrawals"] = Endpoint(
-        _not_offered("withdrawals"), "withdraw", WITHDRAW, OF_BODY
-    )
-    found["POST", b"/api/v1/faucet"] = Endpoint(_not_offered("faucet"), "faucet", TRADE, OF_BODY)
     for path, methods in _SIGN_UP.items():
         for method in methods:
             found[method, path.encode()] = Endpoint(_not_offered(path))
