@@ -327,66 +327,6 @@ def test_replies_leave_at_once() -> None:
     play(story)
 
 
-SLOW = ServerLimits(request_s=1, idle_s=2, reply_s=60)
-
-
-async def closes_within(client: Client, seconds: float) -> bool:
-    try:
-        return await asyncio.wait_for(client.is_closed(), seconds)
-    except TimeoutError:
-        return False
-
-
-def test_slow_clients_are_closed_and_nobody_else() -> None:
-    """One byte at a time: head, body, nothing at all; and whoever is idle for long."""
-
-    async def drip(client: Client, data: bytes) -> None:
-        for i in range(len(data)):
-            await client.send(data[i : i + 1])
-            await asyncio.sleep(0.1)
-
-    async def story(house: House, client: Client) -> None:
-        silent, head, body, whole = [await house.connect() for _ in range(4)]
-        dripping = [
-            asyncio.create_task(drip(head, b"GET /api/v1/ping HTTP/1.1\r\n" + b"A: b\r\n" * 100)),
-            asyncio.create_task(
-                drip(
-                    body, b"POST /api/v1/order HTTP/1.1\r\nContent-Length: 900\r\n\r\n" + b" " * 99
-                )
-            ),
-        ]
-        assert (await whole.ask("GET", "/api/v1/ping")).status == 200
-        for slow in (silent, head, body):
-            assert await closes_within(slow, 10)
-        for task in dripping:
-            task.cancel()
-        await asyncio.gather(*dripping, return_exceptions=True)
-        assert await closes_within(whole, 10)  # idle for too long by now
-
-    play(story, NO_LIMITS, SLOW)
-
-
-def test_whoever_does_not_read_his_replies_is_closed() -> None:
-    """However much he sends; his requests are not taken without end."""
-
-    async def story(house: House, client: Client) -> None:
-        for data in (
-            request_bytes("GET", "/api/v1/markets") * 200,
-            request_bytes("POST", "/api/v1/order", bid("90", "0.01", clientId=1)) * 200,
-        ):
-            deaf = await house.connect(receive_bytes=4096)
-            deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            with pytest.raises(ConnectionError):
-                while True:
-                    deaf.writer.write(data)
-                    await deaf.writer.drain()
-                    await asyncio.sleep(0.01)
-            assert (await client.ask("GET", "/api/v1/ping")).status == 200
-            assert len(house.server._state.connections) == 1
-
-    play(story, NO_LIMITS, ServerLimits(reply_s=1))
-
-
 def test_pipelined_requests_are_bounded() -> None:
     """What was taken is answered, in order; then the connection ends."""
 

@@ -44,7 +44,6 @@ _HEAD_BYTES_MAX: Final = 64 * 1024  # received while a head is incomplete
 _REQUEST_BYTES_MAX: Final = 256 * 1024  # and a whole request: no chunked body we take needs more
 _HEADERS_MAX: Final = 100
 _PIPELINED_MAX: Final = 256  # requests that wait for the one before them
-_SWEEP_S: Final = 1
 _LINGER_S: Final = 2
 _CLOSE_S: Final = 1.0  # for transports to end after they were closed
 
@@ -57,6 +56,7 @@ class ServerLimits(NamedTuple):
     request_s: float = 10.0  # from the first byte of a request, or the connection, to its last
     idle_s: float = 75.0  # between requests
     reply_s: float = 60.0  # from the last byte of a request to the last of its reply
+    sweep_s: float = 1.0  # how often it is looked whether any of these is over
 
 
 class NotOurs(Exception):
@@ -68,7 +68,7 @@ class HttpServer:
 
     def __init__(self, app: Gateway, limits: ServerLimits | None = None) -> None:
         self.limits = limits or ServerLimits()
-        self.seconds = 0  # sweeps so far: the clock of the connections
+        self.seconds = 0.0  # of sweeps so far: the clock of the connections
         self.of_address: dict[str, int] = {}
         self.app = app
         self.orders = {
@@ -136,7 +136,7 @@ class HttpServer:
         )
 
     def _sweep(self, loop: AbstractEventLoop) -> None:
-        self.seconds += _SWEEP_S
+        self.seconds += self.limits.sweep_s
         date = formatdate(time.time(), usegmt=True).encode()
         self._state.default_headers = [(b"date", date)]
         self.ok_head = b"HTTP/1.1 200 OK\r\ndate: %s\r\n%s: %s\r\ncontent-length: " % (
@@ -145,7 +145,7 @@ class HttpServer:
         )
         for connection in list(self._state.connections):
             cast(Connection, connection).check_pace()
-        self._sweeper = loop.call_later(_SWEEP_S, self._sweep, loop)
+        self._sweeper = loop.call_later(self.limits.sweep_s, self._sweep, loop)
 
 
 class Connection(HttpToolsProtocol):
@@ -174,6 +174,7 @@ class Connection(HttpToolsProtocol):
         self._reading = True  # a request has begun and is not complete; also before the first one
         self._in_head = True
         self._received_bytes = 0  # since the request began
+        self._begun = 0  # requests that began in what came last
         self._ending = False  # nothing more is taken
         self._lingering = False  # nor sent
         self._since = server.seconds  # when reading, waiting or replying began
@@ -219,12 +220,16 @@ class Connection(HttpToolsProtocol):
         """
         if self._ending:
             return
+        is_first = not self._reading or not self._received_bytes
+        self._begun = 0
         if self._reading:
             self._received_bytes += len(data)
         try:
             self._parse(data)
         except HttpParserError:
             self.send_400_response("Malformed HTTP request")
+        if is_first and self._begun == 1:
+            self._received_bytes = len(data)  # All of it is of this one request.
         bytes_max = _HEAD_BYTES_MAX if self._in_head else _REQUEST_BYTES_MAX
         if self._reading and self._received_bytes > bytes_max and not self._ending:
             self.send_400_response("Request is too large")
@@ -304,6 +309,7 @@ class Connection(HttpToolsProtocol):
             raise NotOurs
         self._reading = self._in_head = True
         self._received_bytes = 0
+        self._begun += 1
         self._since = self._server.seconds
         self._turn = None
         self.url = b""
