@@ -59,6 +59,9 @@ REJECT_TAKER: Final = 0
 REJECT_MAKER: Final = 1
 REJECT_BOTH: Final = 2
 
+# The session of orders that were made by the generator of the demo's first day.
+GENERATED_SESSION: Final = 0xFFFFFFFF
+
 # Parameters of SET commands, per kind.
 RESERVE_CAP: Final = 1
 STATE: Final = 1
