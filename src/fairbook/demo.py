@@ -1,7 +1,9 @@
 """The demo exchange: what `fairbook up` lists, whom it funds, and the keys it hands out.
 
-How it works: `prepare` brings an exchange to its first state through the ordinary Commands port;
-each step looks first whether it was done. `credentials` keeps the same keys and tokens over
+How it works: `prepare` brings an exchange to its first state through the ordinary Commands port. The
+steps (`listings`, `account_openings`, `credits_due`, `ladders`, `market_openings`) name the commands
+that are missing, so what was done, by an earlier start or by the generated day (generated.py), is
+not done again. `credentials` keeps the same keys and tokens over
 restarts; `DIR/demo.json` is where their secret halves live.
 
 Always true:
@@ -21,7 +23,7 @@ import binascii
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,7 +37,7 @@ from fairbook.gateway.ports import Catalogue, Commands, Queries, View
 
 FILE_NAME: Final = "demo.json"
 LABEL: Final = "demo"
-USERS: Final = {"demo1": 1, "demo2": 2, "ladder": 3}
+USERS: Final = {"demo1": 1, "demo2": 2, "maker": 3, "taker": 4}
 TRADERS: Final = ("demo1", "demo2")  # they get keys and tokens
 
 MAKER_FEE_PPM: Final = 800
@@ -122,6 +124,11 @@ MARKETS: Final = (
 )
 
 
+def faucet_atoms() -> dict[str, int]:
+    """What the faucet gives an account of each asset: as much again as the demo's start with."""
+    return {asset.name: asset.start_units * 10**asset.decimals for asset in ASSETS}
+
+
 async def prepare(
     commands: Commands, queries: Queries, catalogue: Catalogue, accounts: SqliteAccounts
 ) -> dict[str, int]:
@@ -134,18 +141,18 @@ async def prepare(
     if known is not None:
         return known
 
-    names = list(USERS)
-    opened = [records.open_account(USERS[name]) for name in names]
-    outcomes = await _done(commands, [*_listings(catalogue), *opened])
-    owners = {
-        name: outcome.account for name, outcome in zip(names, outcomes[-len(names) :], strict=True)
-    }
-
+    outcomes = await _done(commands, [*listings(catalogue), *account_openings()])
+    owners = owners_in(outcomes)
     view = await queries.at(await commands.settled())
-    credits_due = [credit for owner in owners.values() for credit in _credits(view, owner)]
-    ladders = list(_ladders(view, owners["ladder"]))
-    opening = [_state(market, records.OPEN) for market in range(1, len(MARKETS) + 1)]
-    await _done(commands, [*credits_due, *ladders, *opening])
+    await _done(
+        commands,
+        [
+            *_generated_ends(view),
+            *(credit for owner in owners.values() for credit in credits_due(view, owner)),
+            *ladders(view, owners["maker"]),
+            *market_openings(catalogue),
+        ],
+    )
 
     # Last, because it says that all of the above is done.
     for name, account in owners.items():
@@ -169,12 +176,18 @@ def _known_accounts(catalogue: Catalogue, accounts: SqliteAccounts) -> dict[str,
 
 
 async def _done(commands: Commands, batch: Sequence[bytes]) -> list[records.Outcome]:
-    """Submit all, in order; return their outcomes. Raises DemoFailed if one is rejected.
+    """Submit all, in order; return their outcomes. Raises DemoFailed as `require_done`."""
+    answers = await asyncio.gather(*[commands.submit(command) for command in batch])
+    outcomes = [records.read_outcome(answer.events) for answer in answers]
+    require_done(outcomes)
+    return outcomes
+
+
+def require_done(outcomes: Iterable[records.Outcome]) -> None:
+    """Raise DemoFailed if a command of the first state was rejected.
 
     Orders may be: if only the accounts store was lost, other people's may be in their way.
     """
-    answers = await asyncio.gather(*[commands.submit(command) for command in batch])
-    outcomes = [records.read_outcome(answer.events) for answer in answers]
     for outcome in outcomes:
         if outcome.status == records.REJECTED and outcome.command != records.PLACE:
             raise DemoFailed(
@@ -182,19 +195,25 @@ async def _done(commands: Commands, batch: Sequence[bytes]) -> list[records.Outc
                 f" (kind {outcome.command}) was rejected with code {outcome.reason};"
                 " is its log another exchange's?"
             )
-    return outcomes
 
 
-def _listings(catalogue: Catalogue) -> Iterator[bytes]:
-    """Rules, assets, markets and their parameters. What is repeated sets what is set already."""
-    yield records.rules()
+def listings(catalogue: Catalogue) -> Iterator[bytes]:
+    """Rules, assets, markets and their parameters, as far as they are missing.
+
+    A market that is closed, or takes cancels only, is opened as far as the ladder needs it.
+    """
+    if not catalogue.assets():
+        yield records.rules()
     for number, asset in enumerate(ASSETS, start=1):
-        if catalogue.asset_named(asset.name) is None:
+        listed = catalogue.asset_named(asset.name)
+        if listed is None:
             yield records.list_asset(asset=number, decimals=asset.decimals, name=asset.name)
         cap_atoms = asset.cap_units * 10**asset.decimals
-        yield records.set_asset(asset=number, parameter=records.RESERVE_CAP, value=cap_atoms)
+        if listed is None or listed.reserve_cap != cap_atoms:
+            yield records.set_asset(asset=number, parameter=records.RESERVE_CAP, value=cap_atoms)
     for number, market in enumerate(MARKETS, start=1):
-        if catalogue.market_named(market.name) is None:
+        traded = catalogue.market_named(market.name)
+        if traded is None:
             yield records.list_market(
                 market=number,
                 base=market.base,
@@ -203,21 +222,33 @@ def _listings(catalogue: Catalogue) -> Iterator[bytes]:
                 tick_atoms=market.tick_atoms,
                 name=market.name,
             )
-        for parameter, value in (
-            (records.MAKER_FEE_PPM, MAKER_FEE_PPM),
-            (records.TAKER_FEE_PPM, TAKER_FEE_PPM),
-            (records.BAND_PPM, BAND_PPM),
+        for parameter, value, found in (
+            (records.MAKER_FEE_PPM, MAKER_FEE_PPM, traded and traded.maker_fee_ppm),
+            (records.TAKER_FEE_PPM, TAKER_FEE_PPM, traded and traded.taker_fee_ppm),
+            (records.BAND_PPM, BAND_PPM, traded and traded.band_ppm),
         ):
-            yield records.set_market(market=number, parameter=parameter, value=value)
-        # Enough for the ladder; the last step opens it to all.
-        yield _state(number, records.ONLY_POST)
+            if found != value:
+                yield records.set_market(market=number, parameter=parameter, value=value)
+        if traded is None or traded.state not in (records.OPEN, records.ONLY_POST):
+            yield _state(number, records.ONLY_POST)
 
 
 def _state(market: int, state: int) -> bytes:
     return records.set_market(market=market, parameter=records.STATE, value=state)
 
 
-def _credits(view: View, account: int) -> Iterator[bytes]:
+def account_openings() -> list[bytes]:
+    """One for each of USERS, in their order."""
+    return [records.open_account(user_id) for user_id in USERS.values()]
+
+
+def owners_in(outcomes: Sequence[records.Outcome]) -> dict[str, int]:
+    """The account of each of USERS, from outcomes that end with those of `account_openings`."""
+    opened = outcomes[-len(USERS) :]
+    return {name: outcome.account for name, outcome in zip(USERS, opened, strict=True)}
+
+
+def credits_due(view: View, account: int) -> Iterator[bytes]:
     """What the account has not been given yet: it has none of it, and nobody has traded."""
     held = {asset: available + locked for asset, available, locked in view.balances(account)}
     for number, asset in enumerate(ASSETS, start=1):
@@ -226,7 +257,14 @@ def _credits(view: View, account: int) -> Iterator[bytes]:
             yield records.credit(account=account, asset=number, atoms=atoms)
 
 
-def _ladders(view: View, account: int) -> Iterator[bytes]:
+def _generated_ends(view: View) -> Iterator[bytes]:
+    """What a generated day that was cut short left on the book is in the ladders' way."""
+    for account, session in view.sessions():
+        if session == records.GENERATED_SESSION:
+            yield records.end_session(account=account, session=session)
+
+
+def ladders(view: View, account: int) -> Iterator[bytes]:
     """Resting orders around the middle of each market that are not there yet.
 
     Client ids are 1.. per account over all markets, so that an order is placed once.
@@ -248,6 +286,13 @@ def _ladders(view: View, account: int) -> Iterator[bytes]:
                     flags=records.HAS_CLIENT_ID | records.POST_ONLY,
                     client_id=client_id,
                 )
+
+
+def market_openings(catalogue: Catalogue) -> Iterator[bytes]:
+    """What opens the markets to all that are not open. They must be listed."""
+    for number in range(1, len(MARKETS) + 1):
+        if catalogue.market(number).state != records.OPEN:
+            yield _state(number, records.OPEN)
 
 
 def credentials(
