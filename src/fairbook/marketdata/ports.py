@@ -4,7 +4,10 @@ A source publishes messages on channels; a hub passes them on to whoever subscri
 source is the feed (feed.py); a chat room would be another one (docs/streams.md).
 
 Always true: a source publishes on a channel only between the end of `open` and `close`; the first
-subscriber opens it, the last one closes it.
+subscriber opens it, the last one closes it. The two take turns: nothing is opened again before it
+was closed, nor closed while it is being opened.
+
+The feed in turn needs the engine's state (View, Catalogue) and recorded trades (Bars).
 
 Not here: what messages say (feed.py), the words of the protocol (session.py).
 """
@@ -15,6 +18,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from fairbook.accounts.access import Access
+from fairbook.core.markets import Asset, Market
+from fairbook.core.records import OrderRecord
+from fairbook.events.answers import Depth
+from fairbook.views.candles import Bar
 
 # What becomes of a message that its receiver is too slow for.
 KEEP: Final = 0  # never dropped: a receiver with too much waiting is closed
@@ -62,7 +69,10 @@ class Source(Protocol):
         """The stream of exactly this name; None if there is none."""
 
     async def open(self, channel: Channel) -> None:
-        """Begin to publish on it. May take time; the channel may be closed again meanwhile."""
+        """Begin to publish on it. May take time; who comes or goes meanwhile is not its business.
+
+        An exception is a bug, and ends the process; at a stop it is cancelled.
+        """
 
     def close(self, channel: Channel) -> None:
         """Publish on it no more."""
@@ -123,3 +133,42 @@ class Requests(Protocol):
 
     def ended(self, caller: Caller) -> None:
         """The connection of a caller has ended. Called once for each that made a request."""
+
+
+class View(Protocol):
+    """The engine's state: as of the last frame that the feed was given, whenever it is asked."""
+
+    def balances(self, account: int) -> Sequence[tuple[int, int, int]]:
+        """(asset id, available, locked) in atoms, of every asset; empty for an unknown account."""
+
+    def open_orders(self, account: int) -> Sequence[OrderRecord]:
+        """Open orders by rising id."""
+
+    def depth(self, market: int, levels_max: int) -> Depth:
+        """The levels nearest the spread. `levels_max` of at least 1."""
+
+
+class Catalogue(Protocol):
+    """What can be traded. Objects are read, never changed, and the same ones for ever."""
+
+    def asset(self, asset_id: int) -> Asset:
+        """By id; must exist."""
+
+    def market(self, market_id: int) -> Market:
+        """By id; must exist."""
+
+    def market_named(self, name: str) -> Market | None:
+        """By exact name."""
+
+    def markets(self) -> Sequence[Market]:
+        """All, by id."""
+
+
+class Bars(Protocol):
+    """Trades of before the feed began, as bars by rising start. May raise HistoryBehind."""
+
+    async def seconds(self, market: int, *, since_s: int, trade_id_max: int) -> Sequence[Bar]:
+        """One-second bars of the trades from `since_s` on, up to this trade."""
+
+    async def bars(self, market: int, *, since_s: int, trade_id_max: int) -> Sequence[Bar]:
+        """The same trades in few bars: of any intervals up to `1d`, no trade in two of them."""
