@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairbook.api.addresses import address_key
 from fairbook.api.errors import ApiError
-from fairbook.gateway.limits import Buckets, address_key
+from fairbook.gateway.limits import Buckets
 
 SECOND = 1_000_000_000
 

@@ -19,6 +19,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
+from fairbook.api.addresses import address_key
 from fairbook.api.errors import (
     ApiError,
     BadRequest,
@@ -52,7 +53,7 @@ from fairbook.gateway.call import (
 from fairbook.gateway.checkpoints import checkpoint_endpoints
 from fairbook.gateway.entry import Entry
 from fairbook.gateway.history import record_endpoints
-from fairbook.gateway.limits import Buckets, address_key
+from fairbook.gateway.limits import Buckets
 from fairbook.gateway.listings import Listings
 from fairbook.gateway.orders import Orders
 from fairbook.gateway.past import Past

@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any, Final
 
 from fairbook.accounts.access import READ, TRADE
+from fairbook.api.addresses import address_key
 from fairbook.api.errors import (
     ApiError,
     BadRequest,
@@ -34,7 +35,7 @@ from fairbook.api.numbers import Terms
 from fairbook.api.orders import amend_command, cancel_all_command, cancel_command, place_command
 from fairbook.gateway.answers import Answers, answer_in
 from fairbook.gateway.call import Call, Handler
-from fairbook.gateway.limits import Buckets, address_key
+from fairbook.gateway.limits import Buckets
 from fairbook.gateway.listings import Listings
 from fairbook.gateway.orders import all_cancelled, amended, cancelled, placed
 from fairbook.gateway.ports import Access, Answer, Caller

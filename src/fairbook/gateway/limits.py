@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from ipaddress import IPv6Address
 from typing import Final, Generic, TypeVar
 
 from fairbook.api.errors import ApiError
@@ -90,13 +89,3 @@ class Buckets(Generic[Key]):
 def too_many(wait_ns: int) -> ApiError:
     """429 with the whole seconds after which it is worth trying again."""
     return ApiError(429, "TOO_MANY_REQUESTS", "Too many requests", retry_after_s=-(-wait_ns // NS))
-
-
-def address_key(host: str) -> str:
-    """Who an address is for the limits: an IPv6 host owns its whole /64."""
-    if ":" not in host:
-        return host
-    try:
-        return str(IPv6Address(int(IPv6Address(host.partition("%")[0])) >> 64 << 64))
-    except ValueError:
-        return host

@@ -32,11 +32,11 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from fairbook.api.addresses import address_key
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.messages import BODY_BYTES_MAX
 from fairbook.gateway.app import CLOSE, Gateway, error_reply
 from fairbook.gateway.call import JSON_TYPE, Call, Reply
-from fairbook.gateway.limits import address_key
 from fairbook.gateway.turns import Ending, Flow, Turn
 
 _URL_BYTES_MAX: Final = 8 * 1024
