@@ -80,6 +80,6 @@ def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
     text = file.read_text()
     assert text.startswith("before\n") and text.endswith("after\n")
     assert " 0 of them not as they should be." in text
-    for connections in (1, 8, 32, 64):
+    for connections in (8, 32):
         for kind in ("ping", "bearer", "signed"):
             assert f"| {connections} | 0 | {kind} | " in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -82,15 +83,21 @@ def test_a_backup_while_orders_come_and_a_start_on_it(tmp_path: Path) -> None:
     assert fairbook("verify", to).returncode == 0
 
 
-@pytest.fixture
-def stopped(tmp_path: Path) -> Path:
-    directory = tmp_path / "exchange"
-    directory.mkdir()
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an exchange leaves that was started and stopped."""
+    directory = tmp_path_factory.mktemp("stopped")
     venue = Venue(directory)
     with venue:
         venue.stop()
     (directory / "stderr.txt").unlink()
     return directory
+
+
+@pytest.fixture
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    """A copy of that for one test."""
+    return Path(shutil.copytree(stopped_once, tmp_path / "exchange"))
 
 
 def test_what_is_there_already_is_refused(stopped: Path, tmp_path: Path) -> None:

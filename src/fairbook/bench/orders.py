@@ -141,7 +141,7 @@ class Exchange:
 
     def open(self, rate: float, seconds: float, seed: int) -> Result:
         """Orders with a token that are due whether or not the exchange keeps up."""
-        count = int(rate * seconds / OPEN_CONNECTIONS * 3) + 200
+        count = int(rate * seconds / OPEN_CONNECTIONS * 3) + 50
         load = self._load(TOKEN, OPEN_CONNECTIONS, count, seconds)
         result = load.open(rate=rate, seconds=seconds, seed=seed)
         self._end(load, TOKEN, result)
@@ -213,6 +213,7 @@ class Run:
         self.rounds: int = arguments.rounds
         self.resting: int = arguments.resting
         self.seed: int = arguments.seed
+        self.connections: tuple[int, ...] = tuple(WISHES) if arguments.quick else CONNECTIONS
         self.answers = 0
         self.rows: dict[tuple[str, int, int], Row] = {}
         self.ratios: dict[tuple[str, int, int], list[float]] = {}
@@ -241,7 +242,7 @@ class Run:
         yield from self._head()
         yield "| " + " | ".join(HEADINGS) + " |"
         yield "|" + "---|" * len(HEADINGS)
-        for connections in CONNECTIONS:
+        for connections in self.connections:
             yield from self._closed(connections, 0, KINDS)
         knee = self.rows[TOKEN, KNEE_CONNECTIONS, 0].rate
         opened = [self._open(knee, share, 0) for share in OPEN_SHARES]
