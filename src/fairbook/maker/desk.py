@@ -1,0 +1,130 @@
+"""One market's maker and taker, without the world: what to send next, given what was heard.
+
+How it works: the bot tells a desk the time, the book, its orders' fate and its balances, and asks
+for the next commands. Between a plan and the last answer to it there is no other plan.
+
+Always true: a plan's commands make, of the orders known to be open, the wanted book; a market that
+refuses us is left alone for REST_MS.
+
+Not here: connections and the budget (bot.py). The desk has no clock and sends nothing, so a
+simulation can run it against a core (tests/maker).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from fairbook.client.book import LocalBook, Side
+from fairbook.client.errors import Refused
+from fairbook.client.grid import Grid
+from fairbook.client.messages import Order, OrderUpdate
+from fairbook.maker.orders import OwnOrders
+from fairbook.maker.quotes import ASK, BID, Walk, quotes
+from fairbook.maker.reconcile import Amend, Cancel, CancelAll, Command, reconcile
+from fairbook.maker.style import Style
+from fairbook.maker.takers import Take, Taker
+
+REST_MS: Final = 5_000
+CROSSING: Final = "immediately match"  # what the exchange says to a post-only order that would
+NOT_OPEN: Final = "Order Not Found"
+
+
+class Desk:
+    """One market."""
+
+    def __init__(
+        self, grid: Grid, style: Style, *, reference_ticks: int, chance: random.Random
+    ) -> None:
+        self.grid = grid
+        self.style = style
+        self.orders = OwnOrders(grid)
+        self.walk = Walk(style, chance, reference_ticks)
+        self.maker_lots = 0
+        """How much more of the base asset than at the start the maker owns; negative: less."""
+        self.taker_lots = 0
+        self.plan_ms = 0
+        """When to ask for the next plan."""
+        self.take_ms = 0
+        """When to ask for the next take."""
+        self._taker = Taker(style, chance)
+
+    def begin(self, now_ms: int, reference_ticks: int | None) -> None:
+        """A new connection: nothing of ours is open, and the price is what it is; None: nobody has
+        traded, so it goes on from where it was.
+        """
+        self.orders = OwnOrders(self.grid)
+        if reference_ticks is not None:
+            self.walk.move_to(reference_ticks)
+        self.plan_ms = now_ms
+        self.take_ms = now_ms + self._wait_ms()
+
+    def plan(self, now_ms: int, book: LocalBook) -> list[Command]:
+        """Move the reference, and what to send now, in this order."""
+        self.walk.step()
+        self.plan_ms = now_ms + self.style.move_ms
+        wanted = quotes(
+            self.style,
+            self.walk.reference_parts,
+            inventory_lots=self.maker_lots,
+            foreign_bid=self._foreign(BID, book.bids),
+            foreign_ask=self._foreign(ASK, book.asks),
+        )
+        return reconcile(wanted, self.orders.open())
+
+    def withdraw(self, now_ms: int) -> list[Command]:
+        """Leave the market for a while."""
+        self.plan_ms = now_ms + REST_MS
+        return [CancelAll()] if len(self.orders) else []
+
+    def take(self, now_ms: int, book: LocalBook) -> Take | None:
+        """What the taker sends now."""
+        self.take_ms = now_ms + self._wait_ms()
+        return self._taker.take(
+            bid=book.bids.best(),
+            ask=book.asks.best(),
+            reference_parts=self.walk.reference_parts,
+            inventory_lots=self.taker_lots,
+        )
+
+    def answered(self, command: Command, answer: Order | list[Order]) -> None:
+        """A command was executed."""
+        if isinstance(command, CancelAll):
+            for order in answer if isinstance(answer, list) else [answer]:
+                self.orders.answered(order)
+        else:
+            assert isinstance(answer, Order)
+            self.orders.answered(answer)
+
+    def refused(self, command: Command, refusal: Refused, now_ms: int) -> bool:
+        """A command was refused. False: this is no accident of timing, but a market that will not
+        have us; it is left alone for a while.
+        """
+        if NOT_OPEN in refusal.message and isinstance(command, Amend | Cancel):
+            self.orders.gone(command.order_id)
+            return True
+        if CROSSING in refusal.message:
+            return True
+        self.plan_ms = max(
+            self.plan_ms, now_ms + REST_MS, now_ms + int(refusal.retry_after_s * 1e3)
+        )
+        return False
+
+    def updated(self, update: OrderUpdate) -> None:
+        """A private update of the maker."""
+        self.orders.updated(update)
+
+    def taken(self, order: Order) -> None:
+        """The taker's order was executed."""
+        lots = self.grid.quantity.units(order.executed_quantity)
+        self.taker_lots += lots if order.side == BID else -lots
+
+    def _foreign(self, side: str, levels: Side) -> int | None:
+        """The best price of others."""
+        for price, lots in levels.levels():
+            if lots > self.orders.lots_at(side, price):
+                return price
+        return None
+
+    def _wait_ms(self) -> int:
+        return self._taker.wait_ms() if self.style.take_ms else 0
