@@ -1,14 +1,15 @@
 """The demo exchange: what `fairbook up` lists, whom it funds, and the keys it hands out.
 
-How it works: `prepare` brings an exchange to its first state through the ordinary Commands port. The
-steps (`listings`, `account_openings`, `credits_due`, `ladders`, `market_openings`) name the commands
-that are missing, so what was done, by an earlier start or by the generated day (generated.py), is
-not done again. `credentials` keeps the same keys and tokens over
-restarts; `DIR/demo.json` is where their secret halves live.
+How it works: `prepare` brings an exchange to its first state through the ordinary Commands port.
+Its steps (`listings`, `account_openings`, `credits_due`, `ladders`, `market_openings`) are those
+commands that are missing: what an earlier start did, or the generated day (generated.py), is not
+done again. `credentials` keeps the same keys and tokens over restarts; `DIR/demo.json` is where
+their secret halves live.
 
 Always true:
-- killed anywhere and started again, the first state is the same: nobody trades before `prepare`
-  returned, so what a step left behind is still there to be seen, and nothing is credited twice;
+- killed anywhere and started again, the first state is the same: nobody from outside trades before
+  `prepare` returned, so what a step left behind is still there to be seen, and nothing is credited
+  twice;
 - once the accounts store knows the accounts, the first state was complete, and no later start
   changes the exchange.
 

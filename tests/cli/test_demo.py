@@ -92,7 +92,7 @@ def exchange_of(directory: Path) -> Exchange:
 
 def picture(exchange: Exchange) -> object:
     """Everything a client could tell two first states apart by, but for order ids and times."""
-    accounts = range(1, 5)
+    accounts = range(1, 6)
     return (
         [(asset.id, asset.name, asset.decimals, asset.reserve_cap) for asset in exchange.assets],
         [
@@ -123,7 +123,7 @@ def picture(exchange: Exchange) -> object:
 
 async def prepare(engine: Engine, accounts: SqliteAccounts) -> None:
     owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
-    assert owners == {"demo1": 2, "demo2": 3, "ladder": 4}
+    assert owners == {"demo1": 2, "demo2": 3, "maker": 4, "taker": 5}
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ def test_a_log_that_is_not_the_demos_is_refused(tmp_path: Path) -> None:
 
 def store_with_accounts(path: Path) -> tuple[SqliteAccounts, dict[str, int]]:
     accounts = SqliteAccounts(path / "accounts.db")
-    owners = {"demo1": 2, "demo2": 3, "ladder": 4}
+    owners = {"demo1": 2, "demo2": 3, "maker": 4, "taker": 5}
     for name, account in owners.items():
         if accounts.user(demo.USERS[name]) is None:
             accounts.add_user(user_id=demo.USERS[name], name=name)
