@@ -69,6 +69,7 @@ class Feed:
         self._outlet = Outlet(now_ns)
         self._pending: list[tuple[int, bytes]] = []
         self._scheduled: asyncio.Handle | None = None
+        self._folding = False
         self._ended = False
         self._time_ns = 0
         self._turn_ns = 0  # where the running second of log time ends
@@ -202,12 +203,14 @@ class Feed:
 
     def _fold(self) -> None:
         """Fold every frame that was taken, and publish what came of it."""
+        assert not self._folding, "a newcomer in the middle of a frame"
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
         if not self._pending or self._ended:
             return
         pending, self._pending = self._pending, []
+        self._folding = True
         try:
             for time_ns, events in pending:
                 self._frame(time_ns, events)
@@ -221,10 +224,11 @@ class Feed:
                     holder.settle(self._view, self._time_ns)
         except Exception as error:
             # What was not folded is lost to every subscriber, so nobody may be told what follows.
-            self._ended = True
+            self.end()
             if not self.failed.done():
                 self.failed.set_result(error)
             raise
+        self._folding = False
 
     def _frame(self, time_ns: int, events: bytes) -> None:
         """One pass over the events of one frame."""
