@@ -1,0 +1,108 @@
+"""A desk against the real core: ten thousand steps, and people who get in its way."""
+
+import pytest
+
+from fairbook.client.errors import Refused
+from fairbook.core import records
+from fairbook.maker.desk import REST_MS
+from fairbook.maker.quotes import BID
+from fairbook.maker.reconcile import CancelAll
+from tests.maker.floor import SIDES, Floor
+
+STEPS = 10_000
+
+
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 10))]
+)
+def test_ten_thousand_steps(seed: int) -> None:
+    """Two-sided and uncrossed all the way, what is owned stays bounded, prices move, few commands.
+
+    A step is one move of the maker and one order of the taker, so about two seconds of the demo.
+    """
+    floor = Floor(seed=seed)
+    limit = floor.style.inventory_lots
+    best: set[tuple[int, int]] = set()
+    planned = []
+    most = 0
+    for step in range(STEPS):
+        planned.append(floor.plan())
+        bids, asks = floor.core.depth(1, 1)
+        assert bids and asks, f"one-sided in step {step}"
+        assert bids[0][0] < asks[0][0]
+        best.add((bids[0][0], asks[0][0]))
+        if step % 100 == 0:
+            ours = floor.desk.orders.open()
+            assert floor.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
+        floor.take()
+        owned = floor.owned_lots()
+        assert -limit <= owned <= limit
+        most = max(most, abs(owned))
+        assert abs(floor.desk.taker_lots) <= limit
+    assert floor.refusals == []
+    assert floor.trades >= STEPS * 9 // 10
+    assert len(best) > 100
+    assert most > limit // 100, "it never owned anything"
+    assert sum(planned[1:]) / STEPS < 5
+    assert len(floor.desk.orders.open()) <= 2 * sum(band.levels for band in floor.style.bands)
+
+
+def test_a_wall_moves_the_quotes_and_is_taken_down() -> None:
+    """Somebody's large bid above the price: asks go above it, nothing is refused, takers sell."""
+    floor = Floor(seed=3)
+    floor.plan()
+    wall = floor.core.depth(1, 1)[1][0][0] + 20
+    floor.stranger(BID, wall + 5, 100_000, rests=False)
+    floor.stranger(BID, wall, 5_000, rests=True)
+    for _ in range(3):
+        floor.plan()
+    bids, asks = floor.core.depth(1, 1)
+    assert bids[0] == (wall, 5_000)
+    assert asks[0][0] > wall
+    for _ in range(1_000):
+        floor.plan()
+        floor.take()
+    assert floor.refusals == []
+    assert floor.core.open_orders(4, 1) == [], "the wall still stands"
+
+
+def test_a_sweep_is_refilled() -> None:
+    """Everything on one side is bought at once: the next plan has two sides again."""
+    floor = Floor(seed=4)
+    floor.plan()
+    asks = floor.core.depth(1, 100)[1]
+    floor.stranger(BID, asks[-1][0], sum(lots for _, lots in asks), rests=False)
+    assert floor.core.depth(1, 1)[1] == []
+    floor.plan()
+    bids, asks = floor.core.depth(1, 100)
+    assert bids and asks
+    assert floor.refusals == []
+
+
+def test_a_market_that_refuses_is_left_alone() -> None:
+    """A closed market: no storm of refused orders; and what was in the book goes."""
+    floor = Floor(seed=5)
+    floor.plan()
+    desk = floor.desk
+    closed = Refused(400, "INVALID_ORDER", "Market does not take this order now")
+    assert not desk.refused(CancelAll(), closed, floor.now_ms)
+    assert desk.plan_ms >= floor.now_ms + REST_MS
+    assert desk.withdraw(floor.now_ms) == [CancelAll()]
+    floor.send(CancelAll())
+    assert floor.own_book() == {}
+    assert desk.withdraw(floor.now_ms) == []
+
+
+def test_orders_that_vanished_are_replaced() -> None:
+    """Cancelled behind its back: the amend is refused, and the next plan places a new order."""
+    floor = Floor(seed=6)
+    floor.plan()
+    gone = floor.desk.orders.open()[0]
+    order = floor.core.order(2, 1, int(gone.order_id))
+    assert order is not None
+    floor.do(records.cancel(account=2, market=1, order_id=order.order_id))
+    for _ in range(200):
+        floor.plan()
+    assert set(floor.refusals) <= {"Order Not Found (RESOURCE_NOT_FOUND)"}
+    ours = floor.desk.orders.open()
+    assert floor.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
