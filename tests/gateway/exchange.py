@@ -134,6 +134,12 @@ ALICE, BOB = 2, 3
 def small_exchange() -> DirectExchange:
     """SOL_USDC (tick and step 0.01, fees 8 and 10 bp), BTC_USDC; Alice and Bob own 1000 of each."""
     exchange = DirectExchange()
+    list_and_fund(exchange)
+    return exchange
+
+
+def list_and_fund(exchange: DirectExchange) -> None:
+    """What `small_exchange` says, in an exchange of any kind."""
     exchange.do(
         records.rules(),
         records.list_asset(asset=SOL, decimals=9, name="SOL"),
@@ -160,4 +166,3 @@ def small_exchange() -> DirectExchange:
             records.credit(account=account, asset=USDC, atoms=1000 * 10**6),
             records.credit(account=account, asset=BTC, atoms=1000 * 10**8),
         )
-    return exchange

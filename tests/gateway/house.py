@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from nacl.signing import SigningKey
 from fairbook.accounts.access import ALL_PERMISSIONS, READ, Access
 from fairbook.gateway.app import Gateway, GatewayLimits
 from fairbook.gateway.auth import Authenticator
+from fairbook.gateway.ports import History, Transfers
 from fairbook.gateway.server import HttpServer, ServerLimits
 from tests.gateway.exchange import ALICE, BOB, MS, START_NS, DirectExchange, small_exchange
 
@@ -131,6 +132,14 @@ def request_bytes(
     return head.encode("latin-1") + data
 
 
+class Extras(NamedTuple):
+    """What a gateway may have, and can do without."""
+
+    history: History | None = None
+    transfers: Transfers | None = None
+    faucet_atoms: Mapping[str, int] | None = None
+
+
 class House:
     def __init__(self, exchange: DirectExchange, gateway: Gateway, server: HttpServer) -> None:
         self.exchange = exchange
@@ -163,6 +172,7 @@ async def open_house(
     server_limits: ServerLimits | None = None,
     *,
     exchange: DirectExchange | None = None,
+    extras: Extras = Extras(),  # noqa: B008  It never changes.
 ) -> AsyncIterator[House]:
     exchange = exchange or small_exchange()
     accounts = DictAccounts()
@@ -174,6 +184,7 @@ async def open_house(
         accounts=accounts,
         limits=limits,
         authenticator=Authenticator(accounts, now_ms=lambda: clock[0]),
+        **extras._asdict(),
     )
     clock[0] = START_NS // MS
     house = House(exchange, gateway, HttpServer(gateway, server_limits))
@@ -191,11 +202,12 @@ def play(
     server_limits: ServerLimits | None = None,
     *,
     exchange: DirectExchange | None = None,
+    extras: Extras = Extras(),  # noqa: B008
 ) -> None:
     """Run a story against a fresh house, over one connection."""
 
     async def scene() -> None:
-        async with open_house(limits, server_limits, exchange=exchange) as house:
+        async with open_house(limits, server_limits, exchange=exchange, extras=extras) as house:
             try:
                 await asyncio.wait_for(story(house, await house.connect()), 20)
             finally:

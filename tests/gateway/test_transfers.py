@@ -1,0 +1,486 @@
+"""Money that comes and goes: deposits, withdrawals that happen once, a faucet with a cap.
+
+With a real accounts store on disk. A kill is what it leaves behind: a row and no DEBIT, or a DEBIT
+and nobody who was told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.transfers import SqliteTransfers
+from fairbook.core import records
+from fairbook.gateway.app import GatewayLimits
+from fairbook.gateway.transfers import deposit_address
+from tests.gateway.exchange import ALICE, BOB, MS, SOL, START_NS, USDC, list_and_fund
+from tests.gateway.house import (
+    ALICE_TOKEN,
+    BOB_TOKEN,
+    NO_LIMITS,
+    READER_TOKEN,
+    Client,
+    Extras,
+    House,
+    Reply,
+    bid,
+    play,
+    signed,
+)
+from tests.gateway.recorded import MemoryHistory, RecordedExchange
+
+DEPOSITS = "/wapi/v1/capital/deposits"
+ADDRESS = "/wapi/v1/capital/deposit/address"
+WITHDRAWALS = "/wapi/v1/capital/withdrawals"
+FAUCET = "/api/v1/faucet"
+THOUSAND = 1000 * 10**9  # of SOL, in atoms
+CAPS = {"SOL": 10 * 10**9, "USDC": 500 * 10**6}
+
+
+class Bank:
+    """A house with a history and a store, and what a restart keeps of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / "accounts.db"
+        self.exchange = RecordedExchange()
+        list_and_fund(self.exchange)
+        self.history = MemoryHistory(self.exchange)
+        with closing(SqliteAccounts(self.path)) as store:
+            for user_id, account in ((1, ALICE), (2, BOB)):
+                store.add_user(user_id=user_id)
+                store.set_account(user_id, account)
+
+    def run(
+        self,
+        story: Callable[[House, Client, SqliteTransfers], Awaitable[None]],
+        limits: GatewayLimits = NO_LIMITS,
+    ) -> None:
+        """A process of the gateway's, from start to stop."""
+        with closing(SqliteAccounts(self.path)) as store:
+            transfers = store.transfers
+            extras = Extras(self.history, transfers, CAPS)
+
+            async def told(house: House, client: Client) -> None:
+                await story(house, client, transfers)
+
+            play(told, limits, exchange=self.exchange, extras=extras)
+
+    def sol(self, account: int = ALICE) -> int:
+        """Available atoms."""
+        return next(free for asset, free, _ in self.exchange.balances(account) if asset == SOL)
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Bank:
+    return Bank(tmp_path)
+
+
+def wish(quantity: Any = "10", **more: Any) -> dict[str, Any]:
+    """The body of a withdrawal; `...` takes a field out."""
+    body = {
+        "symbol": "SOL", "quantity": quantity, "address": "7Np41oeYqPefeNQEHSv1UDhYrehxin3",
+        "blockchain": "Solana", **more,
+    }  # fmt: skip
+    return {name: value for name, value in body.items() if value is not ...}
+
+
+async def withdraw(client: Client, body: Any = None, token: str = ALICE_TOKEN) -> Reply:
+    return await client.ask("POST", WITHDRAWALS, wish() if body is None else body, token=token)
+
+
+async def listed(client: Client, path: str, token: str = ALICE_TOKEN) -> Any:
+    reply = await client.ask("GET", path, token=token)
+    assert reply.status == 200, reply.body
+    return reply.json()
+
+
+def test_deposits(bank: Bank) -> None:
+    """Every credit, newest first; the end of the stretch has two names."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        bank.exchange.do(records.credit(account=ALICE, asset=SOL, atoms=5 * 10**8))
+        at_ms = bank.exchange.time_ns // MS
+        rows = await listed(client, DEPOSITS)
+        assert rows[0] == {
+            "id": 7, "symbol": "SOL", "quantity": "0.5", "status": "confirmed",
+            "source": "administrator", "createdAt": f"2027-01-15T08:00:00.{at_ms % 1000:03d}",
+            "toAddress": None, "fromAddress": None, "transactionHash": None, "fiatAmount": None,
+            "fiatCurrency": None, "institutionBic": None, "platformMemo": None,
+        }  # fmt: skip
+        assert [row["symbol"] for row in rows] == ["SOL", "BTC", "USDC", "SOL"]
+        for asked, ids in (
+            ("limit=1&offset=1", [rows[1]["id"]]),
+            (f"from={at_ms}", [7]),
+            (f"endTime={at_ms - 1}", [3, 2, 1]),
+            (f"to={at_ms - 1}&from={START_NS // MS}", [3, 2, 1]),
+            (f"to={at_ms}&endTime=1", [7, 3, 2, 1]),
+        ):
+            found = await listed(client, f"{DEPOSITS}?{asked}")
+            assert [row["id"] for row in found] == ids, asked
+        assert len(await listed(client, DEPOSITS, BOB_TOKEN)) == 3
+        for bad in ("limit=0", "endTime=x", "from=5&endTime=4", "offset=-1"):
+            reply = await client.ask("GET", f"{DEPOSITS}?{bad}", token=ALICE_TOKEN)
+            assert reply.error()[:2] == (400, "INVALID_RANGE")
+
+    bank.run(story)
+
+
+def test_deposit_addresses(bank: Bank) -> None:
+    """One for each account and chain, the same for ever, and not to be taken for a real one."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        found = []
+        for token in (ALICE_TOKEN, BOB_TOKEN):
+            for blockchain in ("Solana", "Bitcoin"):
+                path = f"{ADDRESS}?blockchain={blockchain}"
+                first, second = [await listed(client, path, token) for _ in range(2)]
+                assert first == second and list(first) == ["address"]
+                found.append(first["address"])
+        assert len(set(found)) == 4
+        assert all(address.startswith("simulated-") for address in found)
+        assert found[0] == deposit_address(ALICE, "Solana")
+        for bad in ("", "?blockchain=", "?blockchain=solana", "?blockchain=Tron"):
+            reply = await client.ask("GET", ADDRESS + bad, token=ALICE_TOKEN)
+            assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
+
+    bank.run(story)
+
+
+def test_a_withdrawal(bank: Bank) -> None:
+    """The money leaves, and the list says the same as the answer did."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        made = (await withdraw(client)).json()
+        assert made == {
+            "id": 1, "symbol": "SOL", "quantity": "10", "fee": "0", "status": "confirmed",
+            "blockchain": "Solana", "toAddress": "7Np41oeYqPefeNQEHSv1UDhYrehxin3",
+            "transactionHash": None, "clientId": None, "identifier": None,
+            "createdAt": f"2027-01-15T08:00:00.{bank.exchange.time_ns // MS % 1000:03d}",
+            "isInternal": False, "subaccountId": None, "triggerAt": None,
+        }  # fmt: skip
+        assert bank.sol() == THOUSAND - 10 * 10**9
+        second = (await withdraw(client, wish("2.5", clientId="mine", address="a:b/c+d e"))).json()
+        assert (second["clientId"], second["toAddress"]) == ("mine", "a:b/c+d e")
+        both = [second, made]
+        at_ms = bank.exchange.time_ns // MS
+        for asked, rows in (
+            ("", both), ("?id=1", [made]), ("?id=2", [second]), ("?id=3", []),
+            ("?clientId=mine", [second]), ("?clientId=other", []), ("?id=1&clientId=mine", []),
+            ("?limit=1", [second]), ("?offset=1", [made]), (f"?from={at_ms}", [second]),
+            (f"?to={at_ms - 1}", [made]), (f"?endTime={at_ms - 1}", [made]),
+        ):  # fmt: skip
+            assert await listed(client, WITHDRAWALS + asked) == rows, asked
+        assert await listed(client, WITHDRAWALS, BOB_TOKEN) == []
+        assert await listed(client, f"{WITHDRAWALS}?id=1", BOB_TOKEN) == []
+
+    bank.run(story)
+
+
+def test_the_same_client_id_is_the_same_withdrawal(bank: Bank) -> None:
+    """Also after a restart, and however often. Another payload is refused; another account's ids
+    are its own.
+    """
+    first: dict[str, Any] = {}
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        body = wish(clientId="rent")
+        made = (await withdraw(client, body)).json()
+        first.update(made)
+        for _ in range(3):
+            assert (await withdraw(client, body)).json() == made
+        for other in (
+            wish("11", clientId="rent"),
+            wish(clientId="rent", address="elsewhere"),
+            wish(clientId="rent", symbol="USDC"),
+        ):
+            assert (await withdraw(client, other)).error() == (
+                400, "INVALID_CLIENT_REQUEST", "clientId was used for another withdrawal",
+            )  # fmt: skip
+        assert (await withdraw(client, body, BOB_TOKEN)).json()["id"] != made["id"]
+
+    async def again(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        assert (await withdraw(client, wish(clientId="rent"))).json() == first
+        assert await listed(client, WITHDRAWALS) == [first]
+
+    bank.run(story)
+    bank.run(again)
+    assert bank.sol() == bank.sol(BOB) == THOUSAND - 10 * 10**9
+
+
+def test_killed_between_the_row_and_the_debit(bank: Bank) -> None:
+    """No money moves and nothing is shown; repeated, it happens, and once."""
+    terms = {
+        "account": ALICE, "asset": SOL, "atoms": 10 * 10**9,
+        "address": wish()["address"], "blockchain": "Solana",
+    }  # fmt: skip
+    with closing(SqliteAccounts(bank.path)) as store:
+        store.transfers.write_down(client_id="rent", **terms)
+        store.transfers.write_down(client_id=None, **terms)
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        assert await listed(client, WITHDRAWALS) == []
+        assert await listed(client, f"{WITHDRAWALS}?clientId=rent") == []
+        assert bank.sol() == THOUSAND
+        made = (await withdraw(client, wish(clientId="rent"))).json()
+        assert (await withdraw(client, wish(clientId="rent"))).json() == made
+        assert made["id"] == 1
+        assert await listed(client, WITHDRAWALS) == [made]
+
+    bank.run(story)
+    assert bank.sol() == THOUSAND - 10 * 10**9
+
+
+def test_killed_between_the_debit_and_the_answer(bank: Bank) -> None:
+    """The log has it: repeated, it is found there."""
+    with closing(SqliteAccounts(bank.path)) as store:
+        row, is_repeated = store.transfers.write_down(
+            account=ALICE, client_id="rent", asset=SOL, atoms=10 * 10**9,
+            address=wish()["address"], blockchain="Solana",
+        )  # fmt: skip
+    assert not is_repeated
+    bank.exchange.do(
+        records.debit(account=ALICE, asset=SOL, atoms=10 * 10**9, reference=row.reference)
+    )
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        (shown,) = await listed(client, WITHDRAWALS)
+        assert (await withdraw(client, wish(clientId="rent"))).json() == shown
+
+    bank.run(story)
+    assert bank.sol() == THOUSAND - 10 * 10**9
+
+
+def test_many_at_once_with_one_client_id(bank: Bank) -> None:
+    """Over twenty connections, while the answer of the first is held back: one debit."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        clients = [await house.connect() for _ in range(20)]
+        bank.exchange.held = []
+        asked = [asyncio.ensure_future(withdraw(each, wish(clientId="rent"))) for each in clients]
+        await bank.exchange.submitted.wait()
+        await asyncio.sleep(0.05)
+        assert len(bank.exchange.held) == 1
+        bank.exchange.release()
+        replies = await asyncio.gather(*asked)
+        assert {reply.status for reply in replies} == {200}
+        assert len({reply.body for reply in replies}) == 1
+        assert len(await listed(client, WITHDRAWALS)) == 1
+
+    bank.run(story)
+    assert bank.sol() == THOUSAND - 10 * 10**9
+
+
+def test_an_outcome_that_is_lost_can_be_asked_for(bank: Bank) -> None:
+    """504, and the same request again is the same withdrawal, though it was still under way."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        bank.exchange.held = []
+        lost = await withdraw(client, wish(clientId="rent"))
+        assert lost.error()[:2] == (504, "TIMEOUT")
+        again = asyncio.ensure_future(withdraw(client, wish(clientId="rent")))
+        await asyncio.sleep(0.05)
+        bank.exchange.release()
+        made = (await again).json()
+        assert await listed(client, WITHDRAWALS) == [made]
+
+    bank.run(story, NO_LIMITS._replace(deadline_s=0.2))
+    assert bank.sol() == THOUSAND - 10 * 10**9
+
+
+def test_while_the_recorder_is_behind_nothing_is_repeated(bank: Bank) -> None:
+    """What cannot be known is 504: a first one goes through, repeated it waits for the recorder."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        bank.history.lag = bank.exchange.position
+        made = (await withdraw(client, wish(clientId="rent"))).json()
+        behind = (504, "TIMEOUT", "History is behind")
+        assert (await withdraw(client, wish(clientId="rent"))).error() == behind
+        bank.history.lag = None
+        assert (await withdraw(client, wish(clientId="rent"))).json() == made
+
+    bank.run(story)
+    assert bank.sol() == THOUSAND - 10 * 10**9
+
+
+def test_what_is_refused_leaves_nothing(bank: Bank) -> None:
+    """A row of which no money can move is struck out, so that its client id is free again."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        poor = await withdraw(client, wish("1000.000000001", clientId="rent"))
+        assert poor.error()[:2] == (400, "INSUFFICIENT_FUNDS")
+        bank.exchange.busy = True
+        busy = await withdraw(client, wish("1", clientId="rent"))
+        assert busy.error()[:2] == (503, "TRADING_PAUSED")
+        bank.exchange.busy = False
+        assert transfers.named(ALICE, client_id="rent") is None
+        bank.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=1))
+        assert (await withdraw(client, wish(clientId="rent"))).error()[:2] == (403, "FORBIDDEN")
+        bank.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=0))
+        assert (await withdraw(client, wish("1", clientId="rent"))).status == 200
+        locked = await client.ask("POST", "/api/v1/order", bid("1", "1000"), token=ALICE_TOKEN)
+        assert locked.status == 200
+        poor = await withdraw(client, wish("0.000001", symbol="USDC"))
+        assert poor.error()[:2] == (400, "INSUFFICIENT_FUNDS")
+
+    bank.run(story)
+    assert bank.sol() == THOUSAND - 10**9
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (wish("0"), "INVALID_QUANTITY"),
+        (wish("0.0000000001"), "INVALID_CLIENT_REQUEST"),
+        (wish("-1"), "INVALID_CLIENT_REQUEST"),
+        (wish(...), "INVALID_CLIENT_REQUEST"),
+        (wish("9" * 18), "INVALID_QUANTITY"),
+        (wish(symbol="sol"), "INVALID_ASSET"),
+        (wish(symbol="SOL_USDC"), "INVALID_ASSET"),
+        (wish(symbol=...), "INVALID_CLIENT_REQUEST"),
+        (wish(address=...), "INVALID_CLIENT_REQUEST"),
+        (wish(address=""), "INVALID_CLIENT_REQUEST"),
+        (wish(address=["x"]), "INVALID_CLIENT_REQUEST"),
+        (wish(address="x" * 257), "INVALID_CLIENT_REQUEST"),
+        (wish(address="x\ny"), "INVALID_CLIENT_REQUEST"),
+        (wish(blockchain="Ethereum"), "INVALID_CLIENT_REQUEST"),
+        (wish(blockchain=...), "INVALID_CLIENT_REQUEST"),
+        (wish(clientId="x" * 101), "INVALID_CLIENT_REQUEST"),
+        (wish(clientId=["x"]), "INVALID_CLIENT_REQUEST"),
+        (wish(clientId=True), "INVALID_CLIENT_REQUEST"),
+        ([wish()], "INVALID_CLIENT_REQUEST"),
+    ],
+)
+def test_a_bad_withdrawal(bank: Bank, body: Any, code: str) -> None:
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        position = bank.exchange.position
+        assert (await withdraw(client, body)).error()[:2] == (400, code)
+        assert bank.exchange.position == position
+        assert (await withdraw(client)).json()["id"] == 1, "nothing was written"
+
+    bank.run(story)
+
+
+def test_who_may_withdraw(bank: Bank) -> None:
+    """With the permission, under its instruction. Signed without a client id: taken once."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        assert (await withdraw(client, token=READER_TOKEN)).error()[:2] == (403, "FORBIDDEN")
+        assert (await client.ask("POST", WITHDRAWALS, wish())).error()[1] == "UNAUTHORIZED"
+        text = "address=x&blockchain=Solana&quantity=1&symbol=SOL"
+        once = signed("withdraw", text)
+        body = wish("1", address="x")
+        for expected in ((200, None), (400, "Request already seen")):
+            reply = await client.ask("POST", WITHDRAWALS, body, headers=once)
+            assert (reply.status, reply.json().get("message")) == expected
+        wrong = signed("orderExecute", text, at_ms=START_NS // MS + 1)
+        reply = await client.ask("POST", WITHDRAWALS, body, headers=wrong)
+        assert reply.error()[1] == "INVALID_SIGNATURE"
+        text = "address=x&blockchain=Solana&clientId=7&quantity=1&symbol=SOL"
+        named = signed("withdraw", text)
+        replies = [
+            await client.ask("POST", WITHDRAWALS, {**body, "clientId": 7}, headers=named)
+            for _ in range(2)
+        ]
+        assert replies[0].status == 200 and replies[0].body == replies[1].body
+        assert replies[0].json()["clientId"] == "7"
+
+    bank.run(story)
+    assert bank.sol() == THOUSAND - 2 * 10**9
+
+
+def test_debits_of_the_house_are_shown_too(bank: Bank) -> None:
+    """Whatever their reference says, they are no withdrawal of anybody's."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        made = (await withdraw(client)).json()
+        bank.exchange.do(records.debit(account=ALICE, asset=USDC, atoms=10**6, reference=1))
+        taken, first = await listed(client, WITHDRAWALS)
+        assert first == made
+        assert (taken["id"], taken["isInternal"], taken["toAddress"]) == (-8, True, "")
+        assert (taken["symbol"], taken["quantity"]) == ("USDC", "1")
+
+    bank.run(story)
+
+
+def test_the_faucet_gives_up_to_its_cap(bank: Bank) -> None:
+    """Per account and asset, for ever; what it did not give is not counted."""
+
+    async def ask_for(client: Client, quantity: Any, symbol: str = "SOL", **more: Any) -> Reply:
+        body = {"symbol": symbol, "quantity": quantity, **more}
+        return await client.ask("POST", FAUCET, body, token=ALICE_TOKEN)
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        given = await ask_for(client, "7.5")
+        assert given.json() == {"symbol": "SOL", "quantity": "7.5", "left": "2.5"}
+        refused = (400, "INVALID_QUANTITY", "The faucet gives you 2.5 more of this")
+        assert (await ask_for(client, "2.500000001")).error() == refused
+        bank.exchange.busy = True
+        assert (await ask_for(client, "2.5")).status == 503
+        bank.exchange.busy = False
+        assert (await ask_for(client, "2.5")).json()["left"] == "0"
+        assert (await ask_for(client, "500", "USDC")).json()["left"] == "0"
+        assert (await ask_for(client, "1", "BTC")).error()[2].startswith("The faucet gives you 0")
+        for bad, code in (("0", "INVALID_QUANTITY"), ("x", "INVALID_CLIENT_REQUEST")):
+            assert (await ask_for(client, bad)).error()[:2] == (400, code)
+        assert (await ask_for(client, "1", "XXX")).error()[:2] == (400, "INVALID_ASSET")
+        assert (await listed(client, DEPOSITS))[0]["quantity"] == "500"
+
+    async def again(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        assert (await ask_for(client, "0.1")).error()[1] == "INVALID_QUANTITY"
+
+    bank.run(story)
+    bank.run(again)
+    assert bank.sol() == THOUSAND + CAPS["SOL"]
+
+
+def test_many_at_once_from_the_faucet(bank: Bank) -> None:
+    """Twenty connections ask for a tenth each, together for twice as much: half of them get it."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        clients = [await house.connect() for _ in range(20)]
+        body = {"symbol": "SOL", "quantity": "1"}
+        replies = await asyncio.gather(
+            *[each.ask("POST", FAUCET, body, token=ALICE_TOKEN) for each in clients]
+        )
+        assert sorted(reply.status for reply in replies) == [200] * 10 + [400] * 10
+
+    bank.run(story)
+    assert bank.sol() == THOUSAND + CAPS["SOL"]
+
+
+def test_the_supply_has_a_cap_too(bank: Bank) -> None:
+    """A credit that the engine refuses is not counted as given."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        supply = 2 * THOUSAND
+        bank.exchange.do(
+            records.set_asset(asset=SOL, parameter=records.RESERVE_CAP, value=supply + 10**9)
+        )
+        body = {"symbol": "SOL", "quantity": "1.5"}
+        reply = await client.ask("POST", FAUCET, body, token=ALICE_TOKEN)
+        assert reply.error()[1:] == ("INVALID_QUANTITY", "The supply would exceed its cap")
+        reply = await client.ask("POST", FAUCET, body | {"quantity": "1"}, token=ALICE_TOKEN)
+        assert reply.json()["left"] == "9"
+
+    bank.run(story)
+
+
+def test_without_a_history_or_a_store(bank: Bank) -> None:
+    """501, after the usual checks."""
+
+    async def story(house: House, client: Client) -> None:
+        for path in (DEPOSITS, ADDRESS, WITHDRAWALS):
+            assert (await client.ask("GET", path)).status == 401
+            reply = await client.ask("GET", path, token=ALICE_TOKEN)
+            assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
+        reply = await client.ask("POST", FAUCET, {"symbol": "SOL"}, token=ALICE_TOKEN)
+        assert reply.error() == (501, "NOT_IMPLEMENTED", "Not offered: faucet")
+        assert (await withdraw(client)).error()[:2] == (501, "NOT_IMPLEMENTED")
+
+    play(story, extras=Extras(bank.history))
