@@ -33,6 +33,7 @@ from fairbook.marketdata.subscriptions import MUST_GREET, MUST_OPEN, Subscriptio
 SLOW: Final = "slow consumer"
 
 _BATCH_BYTES: Final = 64 * 1024  # gathered of one channel before it is sent without waiting
+_BATCH_REPLIES: Final = 64  # of one client, likewise
 _TAKE_BYTES: Final = 64 * 1024  # given at once to a transport that has room again
 _CLOSES_PER_S: Final = 2000  # at a stop: no need to spread fewer over more time
 _RETURNS_PER_S: Final = 100  # clients told to come back in the same second
@@ -64,8 +65,8 @@ class Client:
     """One connection. It is the Caller of its requests."""
 
     __slots__ = (
-        "__weakref__", "_hub", "address", "buffer", "has_asked", "is_ended", "is_slow", "session",
-        "slow_since_ns", "ungreeted", "wire", "write",
+        "__weakref__", "_hub", "_replies", "address", "buffer", "has_asked", "is_ended", "is_slow",
+        "session", "slow_since_ns", "ungreeted", "wire", "write",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, wire: Wire, address: str, session: Session) -> None:
@@ -80,6 +81,7 @@ class Client:
         self.slow_since_ns = 0
         self.ungreeted: dict[Channel, None] = {}  # open, but there was no room
         self.has_asked = False
+        self._replies: list[bytes] = []  # frames of this turn of the loop
 
     @property
     def access(self) -> Access | None:
@@ -87,13 +89,29 @@ class Client:
         return self.session.access
 
     def reply(self, text: bytes) -> None:
-        """Send one text frame. Does nothing once the connection has ended."""
+        """Send one text frame, in one write with the others of this turn of the loop: a write costs
+        more than an answer. Does nothing once the connection has ended.
+        """
         if self.is_ended:
             return
-        if not self.is_slow:
-            self.write(text_frame(text))
-        elif not self.buffer.put_reply(text):
-            self._hub.end_slow(self)
+        if self.is_slow:
+            self._write_replies()  # Of before it was slow.
+            if not self.buffer.put_reply(text):
+                self._hub.end_slow(self)
+            return
+        replies = self._replies
+        if not replies:
+            self._hub.soon(self._write_replies)
+        replies.append(text_frame(text))
+        if len(replies) >= _BATCH_REPLIES:
+            self._write_replies()
+
+    def _write_replies(self) -> None:
+        replies = self._replies
+        if replies:
+            self._replies = []
+            if not self.is_ended:
+                self.write(b"".join(replies))
 
     def received(self, text: bytes) -> None:
         """The client sent a message."""
@@ -123,6 +141,7 @@ class Client:
     def end(self, code: int, reason: str) -> None:
         """Close the connection. Does nothing if that was done before."""
         if not self.is_ended:
+            self._write_replies()
             self._hub.forget(self)
             self.wire.close(code, reason)
 
@@ -213,6 +232,11 @@ class Hub:
             "slowClosed": self._slow_ended,
         }
 
+    def fail(self, bug: Exception) -> None:
+        """Something is wrong that never should be: let the process know."""
+        if not self.failed.done():
+            self.failed.set_result(bug)
+
     # What a client calls.
 
     def receive(self, client: Client, text: bytes) -> None:
@@ -225,7 +249,7 @@ class Hub:
         except Breach as breach:
             client.end(breach.code, breach.reason)
         except Exception as bug:  # noqa: BLE001
-            self._fail(bug)
+            self.fail(bug)
 
     def catch_up(self, client: Client) -> None:
         """Send what waited for the client while it was slow."""
@@ -244,6 +268,10 @@ class Hub:
         if not client.is_ended:
             self._slow_ended += 1
             client.end(TRY_LATER, SLOW)
+
+    def soon(self, work: Callable[[], None]) -> None:
+        """Do it at the end of this turn of the loop."""
+        asyncio.get_running_loop().call_soon(self._guarded, work)
 
     # The inside. What is called by the loop is guarded.
 
@@ -295,7 +323,7 @@ class Hub:
             for client in waiting:
                 self._greet(client, channel)
         except Exception as bug:  # noqa: BLE001
-            self._fail(bug)
+            self.fail(bug)
 
     def _greet(self, client: Client, channel: Channel) -> None:
         """Send the greeting, and what comes after it."""
@@ -354,11 +382,7 @@ class Hub:
         try:
             work(*arguments)
         except Exception as bug:  # noqa: BLE001
-            self._fail(bug)
-
-    def _fail(self, bug: Exception) -> None:
-        if not self.failed.done():
-            self.failed.set_result(bug)
+            self.fail(bug)
 
 
 def _frames(messages: Iterable[Message]) -> bytes:
