@@ -129,12 +129,8 @@ class Gateway:
         self._of_account: Buckets[int] = Buckets(
             per_minute=limits.account_per_minute, burst=limits.account_burst
         )
-        self._of_address: Buckets[str] = Buckets(
-            per_minute=limits.address_per_minute, burst=limits.address_burst
-        )
-        self._guesses: Buckets[str] = Buckets(
-            per_minute=limits.address_per_minute, burst=limits.address_burst
-        )
+        self._of_address = _buckets_of_addresses(limits)
+        self._guesses = _buckets_of_addresses(limits)
         answers = Answers(commands, queries, deadline_s=limits.deadline_s)
         listings = Listings(catalogue)
         reads = Reads(answers, listings)
@@ -301,6 +297,10 @@ class Gateway:
         if self._pages is not None and not path.startswith(_OURS):
             return None
         raise not_found()
+
+
+def _buckets_of_addresses(limits: GatewayLimits) -> Buckets[str]:
+    return Buckets(per_minute=limits.address_per_minute, burst=limits.address_burst)
 
 
 class MethodNotAllowed(ApiError):
