@@ -142,6 +142,22 @@ def test_every_interval_over_half_a_year() -> None:
     assert len(found["1month"]) >= 4
 
 
+def test_trades_alone_let_time_pass() -> None:
+    """Without calls of `advance` in between, one at the end returns all that ended."""
+    trades = walk(
+        Random(9), start_s=seconds("2024-05-01T00:00:00"), trades=300,
+        gap_ns=lambda chance: chance.randint(0, 8 * SECOND_NS),
+    )  # fmt: skip
+    expected = ended_and_running(trades, trades[-1].time_ns)
+    candles = Candles()
+    for trade in trades:
+        feed(candles, trade)
+    found = [(interval, bar) for interval, bar in candles.advance(trades[-1].time_ns)]
+    assert len(found) == sum(len(bars) - 1 for bars in expected.values())
+    for interval, bar in found:
+        assert expected[interval][bar.start_s] == bar
+
+
 def test_an_hour_is_made_of_its_minutes() -> None:
     """bar(5m) is the aggregate of its five 1m bars, and so on up."""
     trades = walk(

@@ -66,24 +66,34 @@ class _Window:
         """The oldest price. There must be one."""
         return int(_RECORD.unpack_from(self._records)[3])
 
-    def push(self, bar: Bar) -> None:
-        """Add the newest second."""
-        self._records += _RECORD.pack(
-            bar.start_s, bar.first_id, bar.trades, bar.open, bar.high, bar.low,
-            bar.lots & _LOW, bar.lots >> 64, bar.quote & _LOW, bar.quote >> 64,
-        )  # fmt: skip
-        self.high = max(self.high, bar.high) if self.trades else bar.high
-        self.low = min(self.low, bar.low) if self.trades else bar.low
-        self.lots += bar.lots
-        self.quote += bar.quote
-        self.trades += bar.trades
-        minute = bar.start_s // 60
-        if self._minutes and self._minutes[-1].minute == minute:
-            newest = self._minutes[-1]
-            newest.high = max(newest.high, bar.high)
-            newest.low = min(newest.low, bar.low)
-        else:
-            self._minutes.append(_Minute(minute, bar.high, bar.low))
+    def push(self, bars: Iterable[Bar]) -> None:
+        """Add the newest seconds, by rising start."""
+        records = self._records
+        minutes = self._minutes
+        for bar in bars:
+            lots, quote, high, low = bar.lots, bar.quote, bar.high, bar.low
+            records += _RECORD.pack(
+                bar.start_s, bar.first_id, bar.trades, bar.open, high, low,
+                lots & _LOW, lots >> 64, quote & _LOW, quote >> 64,
+            )  # fmt: skip
+            self.lots += lots
+            self.quote += quote
+            self.trades += bar.trades
+            minute = bar.start_s // 60
+            newest = minutes[-1] if minutes else None
+            if newest is None:
+                self.high, self.low = high, low
+            if newest is None or newest.minute != minute:
+                newest = _Minute(minute, high, low)
+                minutes.append(newest)
+            if high > newest.high:
+                newest.high = high
+            if low < newest.low:
+                newest.low = low
+            if high > self.high:
+                self.high = high
+            if low < self.low:
+                self.low = low
 
     def expire(self, until_s: int) -> None:
         """Drop the seconds up to and including this one."""
@@ -98,9 +108,9 @@ class _Window:
         at = 0
         has_edge = False  # Whether one that leaves had the highest or the lowest price.
         while True:
-            (second_s, _, trades, _, high, low, lots, lots_high, quote, quote_high) = (
-                _RECORD.unpack_from(records, at)
-            )
+            record = _RECORD.unpack_from(records, at)
+            second_s, _, trades, _, high, low = record[:6]
+            lots, lots_high, quote, quote_high = record[6:]
             if second_s > until_s:
                 break
             at += _RECORD.size
@@ -116,18 +126,9 @@ class _Window:
 
     def bars(self) -> Iterator[Bar]:
         """The seconds. Their `close` is not kept: it is the open here."""
-        for (
-            second_s,
-            first_id,
-            trades,
-            first,
-            high,
-            low,
-            lots,
-            lots_high,
-            quote,
-            quote_high,
-        ) in _RECORD.iter_unpack(self._records):
+        for record in _RECORD.iter_unpack(self._records):
+            second_s, first_id, trades, first, high, low = record[:6]
+            lots, lots_high, quote, quote_high = record[6:]
             yield Bar.restored(
                 second_s,
                 open=first,
@@ -190,26 +191,33 @@ class Ticker:
         start. Those that have left the window give the last price only.
         """
         assert self._second_s >= 0, "advance() first: which second runs is not known"
-        seen, self._window = self._window, _Window()
         running = [] if self._second is None else [self._second]
-        held: Bar | None = None
-        for bar in chain(bars, seen.bars(), running):
-            if bar.trades == 0:
-                continue
-            if held is not None and held.start_s == bar.start_s:
-                held.join(bar)  # A second that was partly seen live.
-                continue
-            if held is not None:
-                self._window.push(held)
-            held = bar.copy()
-        if held is None:
+        seen, self._window = self._window, _Window()
+        newest: Bar | None = None
+
+        def ended() -> Iterator[Bar]:
+            """All but the newest second."""
+            nonlocal newest
+            for bar in chain(bars, seen.bars(), running):
+                if bar.trades == 0:
+                    continue
+                if newest is not None and newest.start_s == bar.start_s:
+                    newest = newest.copy()  # A second that was partly seen live.
+                    newest.join(bar)
+                    continue
+                if newest is not None:
+                    yield newest
+                newest = bar
+
+        self._window.push(ended())
+        if newest is None:
             return
-        if held.start_s >= self._second_s:
-            self._second = held
+        if newest.start_s >= self._second_s:
+            self._second = newest.copy()
         else:
-            self._window.push(held)
+            self._window.push((newest,))
             if self._last is None:
-                self._last = held.close
+                self._last = newest.close
         self._window.expire(self._second_s - WINDOW_S)
 
     def read(self) -> Totals | None:
@@ -243,7 +251,7 @@ class Ticker:
         if second is not None:
             self._second = None
             self._last = second.close
-            self._window.push(second)
+            self._window.push((second,))
         self._second_s = now_s
         self._end_ns = (now_s + 1) * _SECOND_NS
         self._window.expire(now_s - WINDOW_S)
