@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -127,17 +127,12 @@ class Exchange:
         rate = self._rates.get((kind, connections), FIRST_RATES[kind])
         count = int(rate * ROOM * seconds / connections) + 100
         load = self._load(kind, connections, count, seconds)
-        time.sleep(seconds * SETTLE_SHARE)
-        begun = self.server.usage()
-        result = load.closed(seconds=seconds)
-        server_s = self.server.usage().server_s
-        time.sleep(seconds * SETTLE_SHARE)
-        replica_s = self.server.usage().replica_s
-        usage = Usage(server_s - begun.server_s, replica_s - begun.replica_s)
+        measured = measure(self.server, load.closed, seconds)
+        result = measured.result
         if not result.exhausted:
             self._rates[kind, connections] = result.rate
         self._end(load, kind, result)
-        return Slice(result, usage)
+        return measured
 
     def open(self, rate: float, seconds: float, seed: int) -> Result:
         """Orders with a token that are due whether or not the exchange keeps up."""
@@ -170,6 +165,17 @@ class Exchange:
                 connection.steps, connection.at = self.flow.cleanup(number, done), 0
             self.problems += load.closed().errors
         load.close()
+
+
+def measure(server: Server, run: Callable[..., Result], seconds: float) -> Slice:
+    """Run a load for so long, and see what it cost the exchange."""
+    time.sleep(seconds * SETTLE_SHARE)
+    begun = server.usage()
+    result = run(seconds=seconds)
+    server_s = server.usage().server_s
+    time.sleep(seconds * SETTLE_SHARE)
+    replica_s = server.usage().replica_s
+    return Slice(result, Usage(server_s - begun.server_s, replica_s - begun.replica_s))
 
 
 def verification_us() -> float:

@@ -29,19 +29,25 @@ LAST: Final = b"}g"  # of a JSON object, and of pong
 
 
 @dataclass(slots=True, eq=False)
-class Connection:
-    """A connection, its steps, and how far it is."""
+class Lane:
+    """Steps that follow each other, and how far they are."""
 
-    socket: socket.socket
     steps: list[Step] = field(default_factory=list)
     at: int = 0
     sent_s: float = 0.0
-    partial: bytes = b""
 
     def finished(self, limit: int) -> bool:
         """Whether `limit` steps are done and no buyer is owed to a seller, or none is left."""
         at, steps = self.at, self.steps
         return at >= len(steps) or (at >= limit and steps[at].kind != BUY)
+
+
+@dataclass(slots=True, eq=False)
+class Connection(Lane):
+    """A connection, and its steps."""
+
+    socket: socket.socket = field(kw_only=True)
+    partial: bytes = b""
 
 
 @dataclass(slots=True)
@@ -77,7 +83,7 @@ class Load:
             sock = socket.create_connection(("127.0.0.1", port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
-            connection = Connection(sock)
+            connection = Connection(socket=sock)
             self.connections.append(connection)
             self._by_fd[sock.fileno()] = connection
             self._epoll.register(sock.fileno(), select.EPOLLIN)

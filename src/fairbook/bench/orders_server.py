@@ -1,4 +1,4 @@
-"""The exchange that `./dev bench orders` measures: a `fairbook up` of its own, with its replica.
+"""The exchange that `bench orders` and `bench ws-orders` measure: a `fairbook up`, with its replica.
 
 How it works: it inherits the processor that it may use from this process. What it used is read
 from /proc, as the system counts it, for all threads.
@@ -76,6 +76,7 @@ class Server:
         demo = json.loads((directory / FILE_NAME).read_bytes())
         self.accounts: dict[str, dict[str, str]] = demo["accounts"]
         self.port = urllib.parse.urlsplit(demo["http"]).port or 0
+        self.ws_port = urllib.parse.urlsplit(demo["ws"]).port or 0
         self._replica = self._child() if replica else None
 
     @property
