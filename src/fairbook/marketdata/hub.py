@@ -81,7 +81,7 @@ class Client:
         self.slow_since_ns = 0
         self.ungreeted: dict[Channel, None] = {}  # open, but there was no room
         self.has_asked = False
-        self._replies: list[bytes] = []  # frames of this turn of the loop
+        self._replies: list[bytes] = []  # texts of this turn of the loop
 
     @property
     def access(self) -> Access | None:
@@ -94,24 +94,12 @@ class Client:
         """
         if self.is_ended:
             return
-        if self.is_slow:
-            self._write_replies()  # Of before it was slow.
-            if not self.buffer.put_reply(text):
-                self._hub.end_slow(self)
-            return
         replies = self._replies
         if not replies:
-            self._hub.soon(self._write_replies)
-        replies.append(text_frame(text))
+            self._hub.soon(self._send_replies)
+        replies.append(text)
         if len(replies) >= _BATCH_REPLIES:
-            self._write_replies()
-
-    def _write_replies(self) -> None:
-        replies = self._replies
-        if replies:
-            self._replies = []
-            if not self.is_ended:
-                self.write(b"".join(replies))
+            self._send_replies()
 
     def received(self, text: bytes) -> None:
         """The client sent a message."""
@@ -140,10 +128,20 @@ class Client:
 
     def end(self, code: int, reason: str) -> None:
         """Close the connection. Does nothing if that was done before."""
+        self._send_replies()
         if not self.is_ended:
-            self._write_replies()
             self._hub.forget(self)
             self.wire.close(code, reason)
+
+    def _send_replies(self) -> None:
+        replies = self._replies
+        if self.is_ended or not replies:
+            return
+        self._replies = []
+        if not self.is_slow:
+            self.write(b"".join(map(text_frame, replies)))
+        elif not all(map(self.buffer.put_reply, replies)):
+            self._hub.end_slow(self)
 
 
 class Hub:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from asyncio import AbstractEventLoop, BaseTransport, Transport
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple, cast
@@ -75,6 +76,7 @@ class StreamServer:
         self.limits = limits or StreamLimits()
         self.connections: dict[Connection, None] = {}
         self.is_stopping = False
+        self.log = _Log(hub)
         self._of_address: dict[str, int] = {}
         self._refused = 0
         self._refused_now = 0
@@ -275,7 +277,7 @@ class Handshake(asyncio.BufferedProtocol):
         rest = bytes(self._buffer[head_bytes : self._size])
         assert self._transport is not None and self._connection is not None
         listener = Listener(self._server, self._connection, self._loop)
-        protocol = _protocol(listener, self._server.limits.message_bytes_max)
+        protocol = _protocol(listener, self._server.log, self._server.limits.message_bytes_max)
         self._transport.set_protocol(protocol)
         self._transport.set_write_buffer_limits(high=self._server.limits.transport_bytes_max)
         protocol.connection_made(self._transport)
@@ -371,31 +373,36 @@ class Listener(WSListener):
         self._transport.disconnect()
 
 
-class _Silence:
-    """A logger that says nothing: what clients do wrong is not worth a line, and our own bugs do
-    not get as far as picows.
-    """
+class _Log:
+    """What picows logs to. What clients do wrong is not worth a line; an exception is a bug."""
 
-    def isEnabledFor(self, level: int) -> bool:
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def isEnabledFor(self, level: int) -> bool:  # As logging calls it.
+        """Whether there would be a line."""
         return False
 
     def debug(self, *arguments: object, **named: object) -> None:
         """Nothing."""
 
-    log = info = warning = error = exception = debug
+    log = info = warning = error = debug
+
+    def exception(self, *arguments: object, **named: object) -> None:
+        """Called while it is being handled."""
+        bug = sys.exc_info()[1]
+        if isinstance(bug, Exception):
+            self._hub.fail(bug)
 
 
-_SILENCE: Final = _Silence()
-
-
-def _protocol(listener: Listener, message_bytes_max: int) -> Any:
+def _protocol(listener: Listener, log: _Log, message_bytes_max: int) -> Any:
     """picows' side of a connection: it reads frames, and answers nothing by itself."""
     return WSProtocol(
         host_port=None,
         ws_path=None,
         is_client_side=False,
         ws_listener_factory=lambda request: listener,
-        logger=_SILENCE,
+        logger=log,
         disconnect_on_exception=True,
         websocket_handshake_timeout=None,
         enable_auto_ping=False,
