@@ -1,4 +1,4 @@
-"""The exchange that `bench orders` and `bench ws-orders` measure: a `fairbook up`, with its replica.
+"""The exchange that `bench orders` and `bench ws-orders` measure, with its replica.
 
 How it works: it inherits the processor that it may use from this process. What it used is read
 from /proc, as the system counts it, for all threads.

@@ -114,7 +114,7 @@ class Run:
     def _head(self) -> Iterator[str]:
         yield f"Machine: {machine()}, core {self.venue.server.core}; others used it too:"
         yield f"load average at the start {os.getloadavg()[0]:.1f}. The exchange has one processor,"
-        yield f"the generator the other. Mix M1, {IN_FLIGHT} requests in flight; durable, as over HTTP."
+        yield f"the generator the other. Mix M1, {IN_FLIGHT} requests in flight, durable."
         p50, p99 = sync_ms(self._folder)
         yield f"To append to a file and sync takes {p50:.2f} ms (p99 {p99:.2f})."
         yield f"{self.rounds} rounds of {self.seconds:g} s each, in turns."
