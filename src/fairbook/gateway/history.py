@@ -26,7 +26,7 @@ from fairbook.api.numbers import Scale, Terms
 from fairbook.api.orders import past_text
 from fairbook.core.records import ASK, BID
 from fairbook.gateway.call import Call, Endpoint, Endpoints
-from fairbook.gateway.listings import Listings, naive_utc
+from fairbook.gateway.listings import Listings, naive_utc, spaced_utc
 from fairbook.gateway.past import Past, array, recorded, unrecorded
 from fairbook.gateway.queries import wants_spot
 from fairbook.gateway.ranges import SECONDS_MAX, is_rising, part, seconds, times
@@ -35,7 +35,6 @@ from fairbook.views.rows import FillRow, OrderRow, TradeRow
 from fairbook.views.ticker import Totals
 
 BARS_MAX: Final = 1000
-_NS: Final = 1_000_000_000
 _MILLION: Final = 1_000_000
 _FRACTION: Final = Scale("Fraction", step=1, decimals=6)
 
@@ -211,18 +210,13 @@ def _trade_text(row: TradeRow, terms: Terms) -> str:
 
 def _bar_text(bar: Bar, interval: str, terms: Terms) -> str:
     price = terms.price.text
-    start, end = _spaced(bar.start_s), _spaced(bucket_end(interval, bar.start_s))
+    start, end = spaced_utc(bar.start_s), spaced_utc(bucket_end(interval, bar.start_s))
     return (
         f'{{"start":"{start}","end":"{end}","open":"{price(bar.open)}","high":"{price(bar.high)}",'
         f'"low":"{price(bar.low)}","close":"{price(bar.close)}",'
         f'"volume":"{terms.quantity.text(bar.lots)}","quoteVolume":"{terms.quote.text(bar.quote)}",'
         f'"trades":"{bar.trades}"}}'
     )
-
-
-def _spaced(time_s: int) -> str:
-    """ "2025-07-19 13:09:00"."""
-    return naive_utc(time_s * _NS)[:19].replace("T", " ")
 
 
 def _ticker_text(totals: Totals | None, terms: Terms) -> str:

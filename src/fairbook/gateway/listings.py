@@ -9,7 +9,7 @@ Not here: prices and quantities of requests (api/numbers.py).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from fairbook.api.errors import ApiError, invalid_market
@@ -17,6 +17,8 @@ from fairbook.api.numbers import Scale, Terms, amounts
 from fairbook.core.markets import Asset
 from fairbook.core.units import MAX_UNITS
 from fairbook.gateway.ports import Catalogue
+
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  UTC, as all that is made from it.
 
 STATE_TEXT: Final = ("Open", "PostOnly", "LimitOnly", "CancelOnly", "Closed")
 
@@ -162,5 +164,10 @@ def _asset_object(asset: Asset) -> dict[str, Any]:
 def naive_utc(time_ns: int, *, decimals: int = 6) -> str:
     """Log time as "2025-01-21T06:34:54.691858": UTC, no zone, cut to so many decimals (1 to 9)."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
-    whole = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
+    whole = (_EPOCH + timedelta(0, seconds)).isoformat()
     return f"{whole}.{rest:09d}"[: len(whole) + 1 + decimals]
+
+
+def spaced_utc(time_s: int) -> str:
+    """A second as "2025-07-19 13:09:00": UTC, no zone."""
+    return (_EPOCH + timedelta(0, time_s)).isoformat(" ")

@@ -36,7 +36,7 @@ from fairbook.core.units import MAX_ATOMS
 from fairbook.gateway.answers import Answers
 from fairbook.gateway.call import OF_BODY, Call, Endpoint, Endpoints, refusing
 from fairbook.gateway.listings import Listings, naive_utc
-from fairbook.gateway.past import Past, recorded, unrecorded
+from fairbook.gateway.past import Past, array, recorded, unrecorded
 from fairbook.gateway.ports import Answer, Transfers
 from fairbook.gateway.ranges import part, row_id, times
 from fairbook.views.rows import TransferRow
@@ -114,7 +114,7 @@ class Capital:
         rows = await history.transfers(
             call.account, side=CREDITED, from_ns=from_ns, to_ns=to_ns, limit=limit, offset=offset
         )
-        return encode([self._deposit_object(row) for row in rows])
+        return await array(rows, lambda row: encode(self._deposit_object(row)).decode())
 
     async def deposit_address(self, call: Call) -> bytes:
         """GET /wapi/v1/capital/deposit/address?blockchain=: always the same one."""
@@ -146,14 +146,14 @@ class Capital:
         references = [row.reference for row in rows]
         written = await asyncio.to_thread(self._kept.referred, call.account, references)
         by_reference = {withdrawal.reference: withdrawal for withdrawal in written}
-        return encode(
-            [
-                self._withdrawal_object(by_reference[row.reference], row.time_ns)
-                if row.reference in by_reference
-                else self._debit_object(row)
-                for row in rows
-            ]
-        )
+
+        def text_of(row: TransferRow) -> str:
+            withdrawal = by_reference.get(row.reference)
+            if withdrawal is None:
+                return encode(self._debit_object(row)).decode()
+            return encode(self._withdrawal_object(withdrawal, row.time_ns)).decode()
+
+        return await array(rows, text_of)
 
     async def withdraw(self, call: Call) -> bytes:
         """POST /wapi/v1/capital/withdrawals."""
