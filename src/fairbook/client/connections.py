@@ -4,7 +4,7 @@ How it works: each round gives a fresh, connected socket; when the body ends, or
 or OutcomeUnknown inside `async with socket`, the next round waits and connects again. The wait
 doubles from `wait_least_s` to `wait_most_s` and each time a random part of it is waited, so that a
 thousand clients of a server that restarts do not come back at once. A connection that lasted
-`settled_s` resets it.
+`settled_s` resets it. A server that says when to come back is taken at its word.
 
 Always true: there is at most one connection at a time, and nothing of an earlier one is remembered:
 who wants orders, books and subscriptions back asks for them anew.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
 from typing import Final, Self
 
@@ -24,6 +25,8 @@ from fairbook.client.socket import Socket
 WAIT_LEAST_S: Final = 0.1
 WAIT_MOST_S: Final = 5.0
 SETTLED_S: Final = 10.0
+HINT_MOST_S: Final = 60.0
+_HINT: Final = re.compile(r"reconnect in ([0-9]{1,6}(?:\.[0-9]{1,6})?) s", re.ASCII)
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,14 @@ class Backoff:
         return bound_s * self._chance.uniform(0.5, 1.0)
 
 
+def hinted_s(close_reason: str) -> float:
+    """When to come back, as the reason of a Close says it ("... reconnect in 2.5 s"); 0: it does
+    not.
+    """
+    found = _HINT.search(close_reason)
+    return min(float(found[1]), HINT_MOST_S) if found else 0.0
+
+
 class Connections:
     """Fresh sockets, one after the other, for ever. To be iterated by one task."""
 
@@ -72,13 +83,14 @@ class Connections:
     async def __anext__(self) -> Socket:
         """Close what there was, wait, connect; again, until it succeeds."""
         while True:
-            lasted_s = 0.0
+            lasted_s = hint_s = 0.0
             if self._socket is not None:
                 await self._socket.close()
                 lasted_s = time.monotonic() - self._connected_s
+                hint_s = hinted_s(self._socket.close_reason)
                 self._socket = None
             if self._attempts:
-                await asyncio.sleep(self._backoff.wait_s(lasted_s))
+                await asyncio.sleep(max(hint_s, self._backoff.wait_s(lasted_s)))
             self._attempts += 1
             try:
                 self._socket = await Socket.open(self._url)

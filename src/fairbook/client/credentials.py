@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
@@ -20,7 +20,7 @@ Pairs = Mapping[str, Any]
 class Credentials(Protocol):
     """What both ways of saying who one is have in common."""
 
-    def headers(self, instruction: str, parameters: list[Pairs]) -> dict[str, str]:
+    def headers(self, instruction: str, parameters: Sequence[Pairs]) -> dict[str, str]:
         """The headers of a request. parameters: one mapping, or one for each order of a batch."""
 
     def login(self) -> dict[str, Any]:
@@ -33,7 +33,7 @@ class Token:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def headers(self, instruction: str, parameters: list[Pairs]) -> dict[str, str]:
+    def headers(self, instruction: str, parameters: Sequence[Pairs]) -> dict[str, str]:
         """One header, whatever is asked."""
         return {"Authorization": f"Bearer {self._text}"}
 
@@ -52,7 +52,7 @@ class Key:
             raise ValueError("the secret is not of this key")
         self._api_key = api_key
 
-    def headers(self, instruction: str, parameters: list[Pairs]) -> dict[str, str]:
+    def headers(self, instruction: str, parameters: Sequence[Pairs]) -> dict[str, str]:
         """Key, signature, timestamp and window."""
         timestamp_ms, signature = self._sign(signed_text(instruction, parameters))
         return {
@@ -73,7 +73,7 @@ class Key:
         return timestamp_ms, b64encode(crypto_sign(message, self._secret)[:64]).decode()
 
 
-def signed_text(instruction: str, parameters: list[Pairs]) -> str:
+def signed_text(instruction: str, parameters: Sequence[Pairs]) -> str:
     """What a signature covers, up to the timestamp."""
     parts = []
     for pairs in parameters or [{}]:

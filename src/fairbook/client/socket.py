@@ -33,6 +33,14 @@ IN_FLIGHT_MAX: Final = 1024
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 PING_S: Final = 20.0
 
+_STATUS: Final = {4002: 401, 4029: 429}
+_LAST: Final = (
+    aiohttp.WSMsgType.CLOSE,
+    aiohttp.WSMsgType.CLOSING,
+    aiohttp.WSMsgType.CLOSED,
+    aiohttp.WSMsgType.ERROR,
+)
+
 Handler = Callable[[Any], None]
 logger = logging.getLogger(__name__)
 
@@ -51,7 +59,6 @@ class _Envelope(msgspec.Struct):
     status: int = 200
     result: msgspec.Raw = msgspec.Raw()
     error: _ErrorPart | None = None
-    retry_after_s: float = msgspec.field(default=0.0, name="retryAfter")
 
 
 _decode: Final = msgspec.json.Decoder(_Envelope).decode
@@ -220,10 +227,13 @@ class Socket:
         """Take messages until the connection ends; then end everything that waits for it."""
         failure: Exception | None = None
         try:
-            async for message in self._connection:
+            while True:
+                message = await self._connection.receive()
                 if message.type is aiohttp.WSMsgType.TEXT:
                     self._take(message.data)
-                elif message.type is aiohttp.WSMsgType.ERROR:
+                elif message.type in _LAST:
+                    if message.type is aiohttp.WSMsgType.CLOSE:
+                        self.close_reason = str(message.extra or "")
                     break
         except msgspec.MsgspecError as error:
             failure = BadAnswer(f"an unreadable message: {error}")
@@ -257,12 +267,10 @@ class Socket:
             if answer is not None and not answer.done():
                 answer.set_result(envelope.result)
             return
-        error = error_of(
-            envelope.status if envelope.status != 200 else 400,
-            str(envelope.error.code),
-            envelope.error.message,
-            retry_after_s=envelope.retry_after_s,
-        )
+        code = envelope.error.code
+        # Errors of the protocol itself carry a number, and no status.
+        status = _STATUS.get(code, 400) if isinstance(code, int) else envelope.status
+        error = error_of(status, str(code), envelope.error.message)
         if answer is None:
             logger.warning("an error that is no answer: %s", error)
         elif not answer.done():

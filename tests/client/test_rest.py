@@ -1,0 +1,146 @@
+"""The typed REST client against a real gateway: what it returns, and how calls fail."""
+
+import asyncio
+from base64 import b64encode
+
+import pytest
+
+from fairbook.client.credentials import Credentials, Key, Token, signed_text
+from fairbook.client.errors import Disconnected, OutcomeUnknown, Refused
+from fairbook.client.grid import Grid
+from fairbook.client.messages import NewOrder
+from fairbook.client.rest import Rest
+from tests.client.house import House, play, small
+from tests.gateway.house import ALICE_KEY, ALICE_SEED, ALICE_TOKEN, BOB_TOKEN
+
+ALICE = Token(ALICE_TOKEN)
+SIGNS = Key(
+    b64encode(bytes(ALICE_KEY.verify_key)).decode(),
+    b64encode(ALICE_SEED).decode(),
+)
+BID = NewOrder(symbol="SOL_USDC", side="Bid", price="99.5", quantity="1.5", client_id=7)
+
+
+@pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signatures"])
+def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
+    """Every private call knows who asks; the same client id is the same order."""
+
+    async def story(house: House) -> None:
+        async with Rest(house.http_url, who) as rest:
+            order = await rest.place(BID)
+            assert (order.status, order.price, order.quantity) == ("New", "99.5", "1.5")
+            assert order.client_id == 7
+            assert await rest.place(BID) == order
+            assert await rest.open_orders("SOL_USDC") == [order]
+            assert await rest.order("SOL_USDC", client_id=7) == order
+            less = await rest.amend("SOL_USDC", order_id=order.id, quantity="1")
+            assert (less.id, less.quantity) == (order.id, "1")
+            assert (await rest.balances())["USDC"].locked == "99.5"
+            gone = await rest.cancel("SOL_USDC", order_id=order.id)
+            assert gone.status == "Cancelled"
+            assert await rest.open_orders() == []
+            assert await rest.cancel_all("SOL_USDC") == []
+
+    play(story, small())
+
+
+def test_what_anybody_may_ask() -> None:
+    async def story(house: House) -> None:
+        async with Rest(house.http_url, ALICE) as alice, Rest(house.http_url) as anybody:
+            await alice.place(BID)
+            markets = await anybody.markets()
+            assert [market.symbol for market in markets] == ["SOL_USDC", "BTC_USDC"]
+            grid = Grid(markets[0])
+            assert grid.price.units("99.5") == 9_950
+            assert grid.lots_in("1.509999999") == 150
+            assert (grid.base, grid.quote) == ("SOL", "USDC")
+            depth = await anybody.depth("SOL_USDC", limit=5)
+            assert depth.bids == [("99.5", "1.5")]
+            assert depth.asks == []
+
+    play(story, small())
+
+
+def test_a_no_is_refused_in_its_own_words() -> None:
+    async def story(house: House) -> None:
+        async with Rest(house.http_url, ALICE) as rest:
+            with pytest.raises(Refused) as no:
+                await rest.cancel("SOL_USDC", order_id="12345")
+            assert (no.value.status, no.value.code) == (400, "INVALID_ORDER")
+            with pytest.raises(Refused) as no:
+                await rest.depth("NO_SUCH")
+            assert (no.value.status, no.value.code) == (400, "INVALID_MARKET")
+            with pytest.raises(ValueError, match="named"):
+                await rest.cancel("SOL_USDC")
+        async with Rest(house.http_url, Token("wrong")) as rest:
+            with pytest.raises(Refused) as no:
+                await rest.balances()
+            assert no.value.status == 401
+        async with Rest(house.http_url) as rest:
+            with pytest.raises(ValueError, match="credentials"):
+                await rest.balances()
+
+    play(story, small())
+
+
+def test_no_answer_is_an_unknown_outcome() -> None:
+    """A request that may have been done is never said to have failed."""
+
+    async def story(house: House) -> None:
+        house.exchange.held = []
+        async with Rest(house.http_url, Token(BOB_TOKEN), timeout_s=0.2) as rest:
+            with pytest.raises(OutcomeUnknown):
+                await rest.place(BID)
+        house.exchange.release()
+
+    play(story, small())
+
+
+def test_nobody_there_is_disconnected() -> None:
+    async def story(house: House) -> None:
+        await house.close()
+        async with Rest(house.http_url, ALICE) as rest:
+            with pytest.raises(Disconnected):
+                await rest.place(BID)
+            with pytest.raises(Disconnected):
+                await rest.markets()
+        await house.open()
+
+    play(story, small())
+
+
+def test_signed_texts_are_those_of_the_contract() -> None:
+    """The test vectors of the public contract, section 1, up to the timestamp."""
+    assert signed_text("balanceQuery", []) == "instruction=balanceQuery"
+    order = {
+        "symbol": "SOL_USDC",
+        "side": "Bid",
+        "orderType": "Limit",
+        "price": "140.12",
+        "quantity": "1.5",
+        "clientId": 12345,
+        "timeInForce": "GTC",
+        "postOnly": True,
+    }
+    assert signed_text("orderExecute", [order]) == (
+        "instruction=orderExecute&clientId=12345&orderType=Limit&postOnly=true&price=140.12"
+        "&quantity=1.5&side=Bid&symbol=SOL_USDC&timeInForce=GTC"
+    )
+    two = [{"price": "141", "side": "Bid"}, {"price": "140", "side": "Bid"}]
+    assert signed_text("orderExecute", two) == (
+        "instruction=orderExecute&price=141&side=Bid&instruction=orderExecute&price=140&side=Bid"
+    )
+
+
+def test_a_secret_of_another_key_is_noticed() -> None:
+    with pytest.raises(ValueError, match="not of this key"):
+        Key(b64encode(bytes(32)).decode(), b64encode(bytes([1]) * 32).decode())
+
+
+def test_closing_twice_is_harmless() -> None:
+    async def scene() -> None:
+        rest = Rest("http://127.0.0.1:9")
+        await rest.close()
+        await rest.close()
+
+    asyncio.run(scene())

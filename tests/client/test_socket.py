@@ -1,0 +1,325 @@
+"""The typed WebSocket client against the real hub and core: streams, orders, ends."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from fairbook.client.book import BookFeed, LocalBook
+from fairbook.client.connections import Backoff, Connections, hinted_s
+from fairbook.client.credentials import Credentials, Token
+from fairbook.client.errors import Disconnected, OutcomeUnknown, Refused
+from fairbook.client.grid import Grid
+from fairbook.client.messages import (
+    BalanceUpdate,
+    BookTicker,
+    KlineUpdate,
+    NewOrder,
+    OrderUpdate,
+    TickerUpdate,
+    TradeUpdate,
+)
+from fairbook.client.rest import Rest
+from fairbook.client.socket import Socket
+from tests.client.house import House, play, small
+from tests.client.test_rest import ALICE, BID, SIGNS
+from tests.gateway.exchange import ALICE as ALICE_ID
+from tests.gateway.house import BOB_TOKEN
+
+BOB = Token(BOB_TOKEN)
+
+
+def limit(side: str, price: str, quantity: str) -> NewOrder:
+    return NewOrder(symbol="SOL_USDC", side=side, price=price, quantity=quantity)
+
+
+async def until(condition: Any) -> None:
+    """Wait for something that must come."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  Nothing tells of it.
+            await asyncio.sleep(0.005)
+
+
+async def logged_in(house: House, who: Credentials = ALICE) -> Socket:
+    socket = await Socket.open(house.ws_url)
+    await socket.login(who)
+    return socket
+
+
+@pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signature"])
+def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
+    async def story(house: House) -> None:
+        async with await logged_in(house, who) as socket:
+            order = await socket.place(BID)
+            assert (order.status, order.client_id) == ("New", 7)
+            assert await socket.status("SOL_USDC", client_id=7) == order
+            less = await socket.amend("SOL_USDC", order_id=order.id, quantity="1")
+            assert (less.id, less.quantity) == (order.id, "1")
+            gone = await socket.cancel("SOL_USDC", client_id=7)
+            assert gone.status == "Cancelled"
+            placed = [await socket.place(limit("Bid", f"9{n}", "0.1")) for n in range(3)]
+            gone_all = await socket.cancel_all("SOL_USDC")
+            assert [order.id for order in gone_all] == [order.id for order in placed]
+
+    play(story, small())
+
+
+def test_many_orders_in_flight_come_out_in_their_order() -> None:
+    async def story(house: House) -> None:
+        async with await logged_in(house) as socket:
+            orders = [limit("Bid", f"0.{1 + n % 9}", "1") for n in range(1_500)]
+            answers = await asyncio.gather(*[socket.place(order) for order in orders])
+            ids = [int(answer.id) for answer in answers]
+            assert ids == sorted(set(ids))
+            assert [answer.price for answer in answers] == [order.price for order in orders]
+
+    play(story, small())
+
+
+def test_a_no_is_refused_and_the_connection_goes_on() -> None:
+    async def story(house: House) -> None:
+        async with await Socket.open(house.ws_url) as socket:
+            for wrong in (socket.place(BID), socket.login(Token("wrong"))):
+                with pytest.raises(Refused) as no:
+                    await wrong
+                assert no.value.status == 401
+            with pytest.raises(Refused) as no:
+                await socket.subscribe("depth.NO_SUCH", "trade.SOL_USDC", handler=lambda _: None)
+            assert no.value.code == "4006"
+            with pytest.raises(Refused):
+                await socket.call("order.unheard", {})
+            await socket.login(ALICE)
+            with pytest.raises(Refused) as no:
+                await socket.place(limit("Bid", "100000", "1000"))
+            assert no.value.code == "INSUFFICIENT_FUNDS"
+            assert (await socket.place(BID)).status == "New"
+
+    play(story, small())
+
+
+def test_every_stream_is_typed() -> None:
+    """One trade between two accounts: each stream that hears of it decodes it."""
+
+    async def story(house: House) -> None:
+        heard: list[Any] = []
+        async with await logged_in(house) as alice, await logged_in(house, BOB) as bob:
+            await alice.subscribe(
+                "bookTicker.SOL_USDC",
+                "trade.SOL_USDC",
+                "ticker.SOL_USDC",
+                "kline.1m.SOL_USDC",
+                "account.orderUpdate",
+                "account.balanceUpdate",
+                "markPrice.SOL_USDC",
+                handler=heard.append,
+            )
+            await alice.place(limit("Bid", "10", "2"))
+            await bob.place(limit("Ask", "10", "0.5"))
+            kinds = (BookTicker, TradeUpdate, TickerUpdate, KlineUpdate, OrderUpdate, BalanceUpdate)
+            await until(lambda: {type(message) for message in heard} == set(kinds))
+            await until(lambda: any(isinstance(m, KlineUpdate) and m.open for m in heard))
+            updates = [m for m in heard if isinstance(m, OrderUpdate)]
+            assert [(u.event, u.status, u.executed) for u in updates] == [
+                ("orderAccepted", "New", "0"),
+                ("orderFill", "PartiallyFilled", "0.5"),
+            ]
+            assert (updates[1].fill_price, updates[1].fee, updates[1].is_maker) == (
+                "10",
+                "0.0004",
+                True,
+            )
+            trade = next(m for m in heard if isinstance(m, TradeUpdate))
+            assert (trade.price, trade.quantity, trade.is_buyer_maker) == ("10", "0.5", True)
+
+            await alice.unsubscribe("trade.SOL_USDC")
+            await bob.place(limit("Ask", "10", "0.5"))
+            await until(
+                lambda: [m.executed for m in heard if isinstance(m, OrderUpdate)][-1] == "1"
+            )
+            assert sum(isinstance(m, TradeUpdate) for m in heard) == 1
+
+    play(story, small())
+
+
+def test_the_end_cancels_what_was_to_be_cancelled_with_it() -> None:
+    """cancelOnDisconnect holds for what is placed after it; a lost connection ends requests."""
+
+    async def story(house: House) -> None:
+        async with Rest(house.http_url, ALICE) as rest:
+            async with await logged_in(house) as socket:
+                stays = await socket.place(limit("Bid", "10", "1"))
+                await socket.cancel_on_disconnect()
+                await socket.place(limit("Bid", "11", "1"))
+                await socket.cancel_on_disconnect(enabled=False)
+                stays_too = await socket.place(limit("Bid", "12", "1"))
+            assert socket.ended.is_set()
+            with pytest.raises(Disconnected):
+                await socket.place(BID)
+            await until(lambda: len(house.exchange.open_orders(ALICE_ID)) == 2)
+            assert await rest.open_orders() == [stays, stays_too]
+
+    play(story, small())
+
+
+def test_a_lost_connection_leaves_outcomes_unknown() -> None:
+    async def story(house: House) -> None:
+        async with await logged_in(house) as socket:
+            house.exchange.held = []
+            waiting = [asyncio.create_task(socket.place(limit("Bid", "9", "1"))) for _ in range(3)]
+            await until(lambda: len(house.exchange.held or []) == 3)
+            for connection in list(house.streams.connections):
+                connection.abort()
+            for task in waiting:
+                with pytest.raises(OutcomeUnknown):
+                    await task
+            await socket.ended.wait()
+            with pytest.raises(Disconnected):
+                await socket.place(BID)
+            house.exchange.release()
+
+    play(story, small())
+
+
+def test_no_answer_in_time_is_unknown() -> None:
+    async def story(house: House) -> None:
+        async with await Socket.open(house.ws_url, timeout_s=0.2) as socket:
+            await socket.login(ALICE)
+            house.exchange.held = []
+            with pytest.raises(OutcomeUnknown):
+                await socket.place(BID)
+            house.exchange.release()
+            assert (await socket.status("SOL_USDC", client_id=7)).status == "New"
+
+    play(story, small())
+
+
+def test_a_handlers_bug_ends_the_connection_and_is_told() -> None:
+    async def story(house: House) -> None:
+        def fails(_: Any) -> None:
+            raise ZeroDivisionError
+
+        async with await logged_in(house) as socket:
+            await socket.subscribe("account.orderUpdate", handler=fails)
+            async with Rest(house.http_url, ALICE) as rest:
+                await rest.place(BID)
+            await socket.ended.wait()
+            assert isinstance(socket.failure(), ZeroDivisionError)
+
+    play(story, small())
+
+
+def test_connections_come_back() -> None:
+    """Each round is a new connection; while nobody listens, it keeps trying; the hint is read."""
+
+    async def story(house: House) -> None:
+        backoff = Backoff(random.Random(1), wait_least_s=0.01, wait_most_s=0.05)
+        seen = []
+        async for socket in Connections(house.ws_url, backoff=backoff):
+            async with socket:
+                await socket.login(ALICE)
+                seen.append(socket)
+                if len(seen) == 3:
+                    break
+                for connection in list(house.streams.connections):
+                    connection.abort()
+                await socket.ended.wait()
+                if len(seen) == 1:
+                    await house.close()
+                    asyncio.get_running_loop().call_later(
+                        0.2, lambda: asyncio.ensure_future(house.open())
+                    )
+        assert len(set(seen)) == 3
+
+    play(story, small())
+
+
+def test_a_server_that_leaves_says_when_to_come_back() -> None:
+    async def story(house: House) -> None:
+        async with await Socket.open(house.ws_url) as socket:
+            await house.close()
+            await socket.ended.wait()
+            assert socket.close_code == 1001
+            assert hinted_s(socket.close_reason) >= 1
+        await house.open()
+
+    play(story, small())
+
+
+def test_hints_are_bounded() -> None:
+    assert hinted_s("going away, reconnect in 2.5 s") == 2.5
+    assert hinted_s("reconnect in 999999 s") == 60
+    assert hinted_s("going away") == hinted_s("reconnect in soon s") == 0
+
+
+def test_waits_double_and_are_spread() -> None:
+    backoff = Backoff(random.Random(3))
+    waits = [backoff.wait_s(0) for _ in range(12)]
+    for number, wait_s in enumerate(waits):
+        bound_s = min(0.1 * 2**number, 5)
+        assert bound_s / 2 <= wait_s <= bound_s
+    assert backoff.wait_s(60) <= 0.1, "a connection that lasted begins anew"
+    others = [Backoff(random.Random(seed)).wait_s(0) for seed in range(20)]
+    assert len(set(others)) == 20
+
+
+def test_a_book_follows_the_exchange() -> None:
+    """Through a thousand orders, and through a snapshot that is fetched amid them."""
+
+    async def story(house: House) -> None:
+        chance = random.Random(11)
+        changes: list[int] = []
+
+        async def disturb(socket: Socket, count: int) -> None:
+            for _ in range(count):
+                side = chance.choice(("Bid", "Ask"))
+                price = str(chance.randrange(45, 55))
+                orders = [limit(side, price, "0.01") for _ in range(chance.randrange(1, 4))]
+                await asyncio.gather(*[socket.place(order) for order in orders])
+
+        async with (
+            Rest(house.http_url, ALICE) as rest,
+            await logged_in(house, BOB) as bob,
+            await logged_in(house) as socket,
+        ):
+            grid = Grid((await rest.markets())[0])
+            busy = asyncio.create_task(disturb(bob, 300))
+            await asyncio.sleep(0.02)
+            feed = BookFeed(socket, rest, grid, changed=lambda book: changes.append(book.last_id))
+            await feed.start()
+            book = await feed.ready()
+            await busy
+            await until(lambda: book.last_id == house.exchange.core.markets[1].update_id)
+            assert same(book, house)
+            assert changes == sorted(changes)
+            await feed.stop()
+
+    play(story, small())
+
+
+def same(book: LocalBook, house: House) -> bool:
+    bids, asks = house.exchange.core.depth(1, 1_000)
+    return book.bids.levels() == bids and book.asks.levels() == asks
+
+
+def test_a_gap_is_mended() -> None:
+    """A lost message: the book is not live until a new snapshot is there, and then right."""
+
+    async def story(house: House) -> None:
+        async with (
+            Rest(house.http_url, ALICE) as rest,
+            await logged_in(house) as socket,
+        ):
+            grid = Grid((await rest.markets())[0])
+            feed = BookFeed(socket, rest, grid)
+            await feed.start()
+            book = await feed.ready()
+            await socket.place(limit("Bid", "10", "1"))
+            await until(lambda: book.bids.best() is not None)
+            book.bids.set(1_000, 0)
+            book.last_id -= 1  # As if the message had not come.
+            await socket.place(limit("Bid", "11", "1"))
+            await until(lambda: book.gaps == 1 and book.is_live)
+            assert same(book, house)
+
+    play(story, small())
