@@ -18,6 +18,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ BUILDS_KEPT = 4
 
 TO_RUN = ("requirements.txt", "requirements-build.txt")
 TO_TEST = (*TO_RUN, "requirements-dev.txt")
+TOGETHER = ("tests/bench", "tests/cli", "tests/clients", "tests/crash", "tests/replica")
+"""Tests of whole processes, for which a run mostly waits."""
 CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
 WHEELS = ("--only-binary=:all:",)  # Nobody's build script runs here but our own.
 LOCKER = "uv==0.13.9"
@@ -53,7 +56,9 @@ def bench(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run pytest, and the core's tests once more interpreted, unless FAIRBOOK_CORE says which."""
+    """Run pytest; without paths, also the core's tests interpreted, unless FAIRBOOK_CORE says
+    which core.
+    """
     everything = "--all" in arguments
     chosen = [argument for argument in arguments if argument != "--all"]
     prepare(TO_TEST)
@@ -65,12 +70,39 @@ def test(arguments: list[str]) -> int:
     pytest = [str(python_of(VENV)), "-m", "pytest"]
     if "FAIRBOOK_CORE" in os.environ or not compiled:
         return run([*pytest, *chosen])
-    status = run([*pytest, *chosen], {"FAIRBOOK_CORE": "compiled"})
-    if set(arguments) <= {"--all"} and (ROOT / "tests" / "core").is_dir():
-        say("the core's tests again, interpreted")
-        again = run([*pytest, *chosen, "tests/core"], {"FAIRBOOK_CORE": "interpreted"})
-        status = max(status, again)
-    return status
+    if set(arguments) <= {"--all"} and (ROOT / "tests").is_dir():
+        return test_everything([*pytest, *chosen])
+    return run([*pytest, *chosen], {"FAIRBOOK_CORE": "compiled"})
+
+
+def test_everything(pytest: list[str]) -> int:
+    """Run all of it in three parts at once, which share the processors well. What the second and
+    the third say is shown when they have ended.
+    """
+    quietly = [*pytest, "-q", "-p", "no:cacheprovider"]
+    rest = [*pytest, *(f"--ignore={folder}" for folder in TOGETHER)]
+    with (
+        beside("tests of whole processes", [*quietly, *TOGETHER], "compiled") as whole,
+        beside("the core's tests, interpreted", [*quietly, "tests/core"], "interpreted") as core,
+    ):
+        status = run(rest, {"FAIRBOOK_CORE": "compiled"})
+    return status or whole.returncode or core.returncode
+
+
+@contextmanager
+def beside(what: str, command: list[str], core: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command while the `with` block runs, wait for its end, and show what it printed."""
+    environment = {**os.environ, "FAIRBOOK_CORE": core}
+    with tempfile.TemporaryFile() as told:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=told, stderr=told)
+        try:
+            yield process
+        finally:
+            process.wait()
+            say(what)
+            told.seek(0)
+            shutil.copyfileobj(told, sys.stdout.buffer)
+            sys.stdout.flush()
 
 
 def check(arguments: list[str]) -> int:
