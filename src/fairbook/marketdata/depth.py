@@ -88,9 +88,13 @@ class Merged:
         """Send what waits."""
         delta, self._waiting = self._waiting, None
         assert delta is not None
-        self._ring.add(delta)
-        text = self._encode(self._channel, delta)
-        self._outlet.send(self._channel, Message(text, MERGE, delta))
+        try:
+            self._ring.add(delta)
+            text = self._encode(self._channel, delta)
+            self._outlet.send(self._channel, Message(text, MERGE, delta))
+        except Exception as bug:
+            self._outlet.fail(bug)
+            raise
 
     def messages(self) -> list[Message]:
         """What a newcomer is sent first."""

@@ -62,11 +62,11 @@ class Feed:
         """To be made in a running loop, and to be shown (`take`) every frame that `view` does not
         have yet, from the next one on.
         """
-        self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        """Ends, with the reason, when a frame could not be folded."""
         self._view = view
         self._catalogue = catalogue
         self._outlet = Outlet(now_ns)
+        self.failed = self._outlet.failed
+        """Ends, with the reason, when something could not be folded or sent."""
         self._pending: list[tuple[int, bytes]] = []
         self._scheduled: asyncio.Handle | None = None
         self._folding = False
@@ -222,11 +222,9 @@ class Feed:
                 moved, self._moved = self._moved, {}
                 for holder in moved.values():
                     holder.settle(self._view, self._time_ns)
-        except Exception as error:
-            # What was not folded is lost to every subscriber, so nobody may be told what follows.
+        except Exception as bug:
             self.end()
-            if not self.failed.done():
-                self.failed.set_result(error)
+            self._outlet.fail(bug)
             raise
         self._folding = False
 
