@@ -39,7 +39,8 @@ from fairbook.gateway.ports import Catalogue, Commands, Queries, View
 FILE_NAME: Final = "demo.json"
 LABEL: Final = "demo"
 USERS: Final = {"demo1": 1, "demo2": 2, "maker": 3, "taker": 4}
-TRADERS: Final = ("demo1", "demo2")  # they get keys and tokens
+TRADERS: Final = ("demo1", "demo2")  # whose keys and tokens are for anybody who tries the demo
+MAKERS: Final = ("maker", "taker")  # the maker's process trades as both
 
 MAKER_FEE_PPM: Final = 800
 TAKER_FEE_PPM: Final = 1_000
@@ -297,15 +298,15 @@ def market_openings(catalogue: Catalogue) -> Iterator[bytes]:
 
 
 def credentials(
-    path: Path, accounts: SqliteAccounts, owners: dict[str, int]
+    path: Path, accounts: SqliteAccounts, owners: dict[str, int], names: Sequence[str] = TRADERS
 ) -> dict[str, Credential]:
-    """Key and token of each trader: those in the file if they still work, else new ones.
+    """Key and token of each of `names`: those in the file if they still work, else new ones.
 
     What new ones replace is revoked. The caller writes the result with `write_file`.
     """
-    written = _read_file(path)
+    written = _read_file(path, names)
     found: dict[str, Credential] = {}
-    for name in TRADERS:
+    for name in names:
         credential = written.get(name)
         if credential is None or not _works(credential, accounts, owners[name]):
             credential = _renew(accounts, owners[name])
@@ -313,7 +314,7 @@ def credentials(
     return found
 
 
-def _read_file(path: Path) -> dict[str, Credential]:
+def _read_file(path: Path, names: Sequence[str]) -> dict[str, Credential]:
     """What the file says, as far as it can be read."""
     try:
         written = json.loads(path.read_bytes())["accounts"]
@@ -323,7 +324,7 @@ def _read_file(path: Path) -> dict[str, Credential]:
                 str(written[name]["apiSecret"]),
                 str(written[name]["token"]),
             )
-            for name in TRADERS
+            for name in names
         }
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
@@ -361,7 +362,9 @@ def _renew(accounts: SqliteAccounts, account: int) -> Credential:
 
 
 def write_file(path: Path, *, http_url: str, ws_url: str, traders: dict[str, Credential]) -> None:
-    """Write `demo.json`, readable by its owner alone: the old file or the new one, never a part."""
+    """Write addresses and credentials, readable by their owner alone: the old file or the new one,
+    never a part.
+    """
     content = {
         "http": http_url,
         "ws": ws_url,

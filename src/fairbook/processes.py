@@ -1,51 +1,47 @@
-"""Processes: the only place where parts are put together, adapters chosen and signals handled.
+"""Processes: what each is from its first line to its exit code, and what signals mean to it.
 
-How it works: `up` is everything in one process and one event loop. It opens the log (which locks
-the directory), recovers, brings the demo to its first state, and only then listens. The first
-SIGTERM or SIGINT ends it in order: refuse what comes, answer what is under way, snapshot, exit 0.
-Another one ends it at once, which is as safe as a crash. So does a signal before it listens.
+How it works: `up` is the exchange (house.py) in one process and one event loop. The first SIGTERM
+or SIGINT ends it in order: refuse what comes, answer what is under way, snapshot, exit 0. Another
+one ends it at once, which is as safe as a crash. So does a signal before it listens. The others are
+its children: replica, recorder, maker.
 
 Always true:
 - `demo.json` is written and the ready message printed when requests are accepted, not before;
 - a start that is refused, a log that fails and a bug end with one line on stderr and exit code 1.
 
-Not here: configuration (settings.py); what the parts do.
+Not here: configuration (settings.py); how parts are put together (house.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import random
 import signal
 import socket
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvloop
 
-from fairbook import core, demo
+from fairbook import demo, recording
 from fairbook.accounts.access import AccountsDamaged
-from fairbook.accounts.sqlite import SqliteAccounts
-from fairbook.engine.comparison import Comparison
-from fairbook.engine.control import Control
-from fairbook.engine.engine import Engine
 from fairbook.engine.replica import Replica, ReplicaOptions
-from fairbook.engine.snapshots import Snapshots
 from fairbook.events.answers import Stopped
-from fairbook.gateway.app import Gateway, GatewayLimits
-from fairbook.gateway.auth import Authenticator
-from fairbook.gateway.server import HttpServer
-from fairbook.log.archive import Archive
-from fairbook.log.files import FileLog
+from fairbook.history.store import StoreFailed
+from fairbook.house import House
 from fairbook.log.log import LogDamaged, LogFailed, LogLocked
 from fairbook.logs import configure_logs
+from fairbook.maker import bot
 from fairbook.settings import UpSettings
 
-ACCOUNTS_NAME: Final = "accounts.db"
-REPLICA_NICE: Final = 5  # Where processors are short, the engine comes first.
+CHILD_NICE: Final = 5  # Where processors are short, the engine comes first.
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 # What a person can understand and mend. Everything else that ends the process is a bug.
@@ -54,6 +50,7 @@ REFUSALS: Final = (
     LogDamaged,
     LogFailed,
     AccountsDamaged,
+    StoreFailed,
     demo.DemoFailed,
     Stopped,
     OSError,
@@ -79,108 +76,73 @@ def up(settings: UpSettings) -> int:
 
 
 async def _up(settings: UpSettings, signals: Signals) -> int:
-    directory = settings.data_dir
     _require_free_port(settings.host, settings.http_port)
-    _make_directory(directory)
-    snapshots = Snapshots(directory)
-    log = FileLog(directory, known=snapshots.newest_known)
-    logged_until_ms = log.last.time_ns // 1_000_000 + 1
-    engine = await Engine.start(log, snapshots)
-    _tell_start(directory, log, engine)
-    archive = Archive(directory, tell=lambda problem: logger.warning("archive", problem=problem))
-    archive.start()
-    accounts = None
-    comparison = Comparison(
-        directory,
-        engine,
-        snapshots,
-        ReplicaOptions(settings.snapshot_commands, settings.snapshot_s, settings.allow_faults),
-        has_replica=settings.with_replica,
-    )
-    control = Control(directory, comparison.handlers())
-    try:
-        accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
-        owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
-        file = directory / demo.FILE_NAME
-        traders = demo.credentials(file, accounts, owners)
-        server = HttpServer(_gateway(engine, accounts, comparison, settings, logged_until_ms))
-        await comparison.start()
-        await control.start()
+    _require_free_port(settings.host, settings.ws_port)
+    _make_directory(settings.data_dir)
+    async with AsyncExitStack() as leaving:
+        house = await House.build(settings, leaving)
         stop = signals.drain()
-        port = await server.start(settings.host, settings.http_port)
-        try:
-            http_url = _url("http", settings.host, port)
-            ws_url = _url("ws", settings.host, settings.ws_port)
-            demo.write_file(file, http_url=http_url, ws_url=ws_url, traders=traders)
-            _tell_ready(http_url, file)
-            await _either(stop, engine.failed)
-        finally:
-            await server.stop(settings.drain_max_s)
-    finally:
-        try:
-            await asyncio.to_thread(archive.stop)
-            await control.stop()
-            await engine.stop()
-        finally:
-            await comparison.stop()
-            if accounts is not None:
-                accounts.close()
-    if engine.failed.done():
-        raise engine.failed.result()
-    logger.info("stopped", position=engine.position)
+        http_url = await house.listen()
+        _tell_ready(http_url, settings.data_dir / demo.FILE_NAME)
+        await _any_of(stop, house.failures)
+    for failed in house.failures:
+        if failed.done():
+            raise failed.result()
+    logger.info("stopped", position=house.engine.position)
     return 0
 
 
-def _gateway(
-    engine: Engine,
-    accounts: SqliteAccounts,
-    comparison: Comparison,
-    settings: UpSettings,
-    logged_until_ms: int,
-) -> Gateway:
-    """`logged_until_ms`: the last time in the log before this process began."""
-    return Gateway(
-        commands=engine.commands,
-        queries=engine.queries,
-        catalogue=engine.catalogue,
-        accounts=accounts,
-        limits=_limits(settings),
-        # Whatever an earlier process took is in the log.
-        authenticator=Authenticator(accounts, taken_until_ms=logged_until_ms),
-        checkpoints=comparison,
-    )
-
-
-def _limits(settings: UpSettings) -> GatewayLimits:
-    return GatewayLimits(
-        account_per_minute=settings.account_per_minute,
-        account_burst=settings.account_burst,
-        address_per_minute=settings.address_per_minute,
-        address_burst=settings.address_burst,
-        deadline_s=settings.deadline_s,
-    )
-
-
 def replica(directory: Path, descriptor: int, options: ReplicaOptions) -> int:
-    """Be the replica of the engine at the other end of `descriptor`; return the exit code.
+    """Be the replica of the engine at the other end of `descriptor`; return the exit code."""
+    return _child(
+        "replica", lambda: Replica(directory, socket.socket(fileno=descriptor), options).run()
+    )
+
+
+def recorder(directory: Path, descriptor: int) -> int:
+    """Be the recorder of the engine at the other end of `descriptor`; return the exit code."""
+    return _child("recorder", lambda: recording.run(directory, descriptor))
+
+
+def _child(name: str, work: Callable[[], None]) -> int:
+    """Do the work of a child that ends when its connection does.
 
     A signal to the whole group, such as Ctrl-C, is for the engine: when that ends, so does this.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
-    os.nice(REPLICA_NICE)
+    os.nice(CHILD_NICE)
     configure_logs(None)
     try:
-        Replica(directory, socket.socket(fileno=descriptor), options).run()
+        work()
     except REFUSALS as refusal:
-        print(f"fairbook replica: {refusal}", file=sys.stderr)
+        print(f"fairbook {name}: {refusal}", file=sys.stderr)
     except Exception as bug:
         logger.exception("bug")
-        print(f"fairbook replica: a bug, trading goes on: {bug!r}", file=sys.stderr)
+        print(f"fairbook {name}: a bug, trading goes on: {bug!r}", file=sys.stderr)
     else:
         return 0
     return 1
+
+
+def maker(
+    credentials: Path, *, http_url: str | None, ws_url: str | None, lifeline: int | None
+) -> int:
+    """Make the demo's markets on an exchange, until a signal; return the exit code.
+
+    credentials: a file as the demo writes it, with tokens of "maker" and "taker". The addresses are
+    those in it, if none are given. lifeline: a descriptor whose end is a signal too.
+    """
+    configure_logs(None)
+    try:
+        written = json.loads(credentials.read_bytes())
+        tokens = {name: str(written["accounts"][name]["token"]) for name in demo.MAKERS}
+        urls = http_url or str(written["http"]), ws_url or str(written["ws"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"fairbook maker: {credentials}: {error!r}", file=sys.stderr)
+        return 1
+    return bot.run(*urls, tokens, random.SystemRandom().getrandbits(32), lifeline=lifeline)
 
 
 class Signals:
@@ -218,10 +180,11 @@ class Signals:
         self._loop.call_soon_threadsafe(self._stop.set)
 
 
-async def _either(stop: asyncio.Event, failed: asyncio.Future[Exception]) -> None:
-    """Return when `stop` is set, or `failed` is done."""
+async def _any_of(stop: asyncio.Event, failures: Sequence[asyncio.Future[Exception]]) -> None:
+    """Return when `stop` is set, or one of `failures` is done."""
     stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((stopping, failed), return_when=asyncio.FIRST_COMPLETED)
+    waiting: list[asyncio.Future[Any]] = [stopping, *failures]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
 
 
@@ -246,32 +209,6 @@ def _require_free_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise OSError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-
-
-def _url(scheme: str, host: str, port: int) -> str:
-    """How a client on this machine reaches what listens on `host`."""
-    reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"{scheme}://[{reached}]:{port}" if ":" in reached else f"{scheme}://{reached}:{port}"
-
-
-def _tell_start(directory: Path, log: FileLog, engine: Engine) -> None:
-    """What a person needs to know of this start, before it is ready."""
-    if core.COMPILED:
-        logger.info("core", form="compiled")
-    else:
-        logger.warning("core", form="interpreted", because=core.WHY_INTERPRETED)
-    if log.dropped is not None:
-        logger.warning("torn tail", dropped=str(log.dropped))
-    for problem in engine.recovery.problems:
-        logger.warning("snapshot", problem=problem)
-    recovery = engine.recovery
-    logger.info(
-        "recovered",
-        directory=str(directory.resolve()),
-        snapshot=recovery.snapshot_position,
-        replayed=recovery.replayed,
-        position=recovery.position,
-    )
 
 
 def _tell_ready(http_url: str, file: Path) -> None:

@@ -36,7 +36,10 @@ class UpSettings:
     ws_port: int = 8001
     """FAIRBOOK_WS_PORT, 0..65535: of the streams."""
     with_maker: bool = True
-    """`--no-maker`: the book is left to itself; what the first start placed stays."""
+    """`--no-maker`: the book is left to itself; what the first start placed stays. A first start
+    without a maker has no generated day before it either."""
+    with_recorder: bool = True
+    """`--no-recorder`: nothing is recorded; what needs history is 501."""
     account_per_minute: int = 6_000_000
     """FAIRBOOK_ACCOUNT_PER_MINUTE: requests of one account; 0: no limit. For a demo, hardly one."""
     account_burst: int = 100_000
@@ -45,6 +48,12 @@ class UpSettings:
     """FAIRBOOK_ADDRESS_PER_MINUTE: public requests from one address; 0: no limit."""
     address_burst: int = 100_000
     """FAIRBOOK_ADDRESS_BURST."""
+    ws_per_address: int = 1024
+    """FAIRBOOK_WS_PER_ADDRESS, from 1: connections of one address to the streams."""
+    ws_connections: int = 4096
+    """FAIRBOOK_WS_CONNECTIONS, from 1: and of all."""
+    ws_origins: tuple[str, ...] = ()
+    """FAIRBOOK_WS_ORIGINS, parted by commas: whose pages may connect, besides this host's."""
     deadline_s: float = 2.0
     """FAIRBOOK_DEADLINE_S, 0..60: after which a request is told that its outcome is unknown."""
     drain_max_s: float = 5.0
@@ -74,10 +83,14 @@ def up_settings(arguments: Mapping[str, str | None], environ: Mapping[str, str])
         http_port=given.port("http-port", "FAIRBOOK_HTTP_PORT", defaults.http_port),
         ws_port=given.port("ws-port", "FAIRBOOK_WS_PORT", defaults.ws_port),
         with_maker=arguments.get("no-maker") is None,
+        with_recorder=arguments.get("no-recorder") is None,
         account_per_minute=given.count("FAIRBOOK_ACCOUNT_PER_MINUTE", defaults.account_per_minute),
         account_burst=given.count("FAIRBOOK_ACCOUNT_BURST", defaults.account_burst, least=1),
         address_per_minute=given.count("FAIRBOOK_ADDRESS_PER_MINUTE", defaults.address_per_minute),
         address_burst=given.count("FAIRBOOK_ADDRESS_BURST", defaults.address_burst, least=1),
+        ws_per_address=given.count("FAIRBOOK_WS_PER_ADDRESS", defaults.ws_per_address, least=1),
+        ws_connections=given.count("FAIRBOOK_WS_CONNECTIONS", defaults.ws_connections, least=1),
+        ws_origins=given.words("FAIRBOOK_WS_ORIGINS"),
         deadline_s=given.seconds("FAIRBOOK_DEADLINE_S", defaults.deadline_s, most=60),
         drain_max_s=given.seconds("FAIRBOOK_DRAIN_MAX_S", defaults.drain_max_s, most=60),
         with_replica=arguments.get("no-replica") is None,
@@ -133,6 +146,10 @@ class _Given:
         if not 0 <= seconds <= most:
             raise BadSetting(f"{variable} is a number of seconds, 0 to {most}, not {text!r}")
         return seconds
+
+    def words(self, variable: str) -> tuple[str, ...]:
+        """Parted by commas."""
+        return tuple(word.strip() for word in self._environ.get(variable, "").split(",") if word)
 
     def json_logs(self, variable: str) -> bool | None:
         """How log lines look; None: as suits the terminal."""

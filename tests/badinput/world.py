@@ -23,8 +23,8 @@ from fairbook.accounts.access import ALL_PERMISSIONS, READ, TRADE
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
+from fairbook.house import ACCOUNTS_NAME
 from fairbook.log.files import FileLog
-from fairbook.processes import ACCOUNTS_NAME
 from tests.badinput.rows import Known, Row
 from tests.e2e.rest import Rest
 from tests.e2e.venue import Venue

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.engine.snapshots import Snapshots
-from fairbook.processes import ACCOUNTS_NAME
+from fairbook.house import ACCOUNTS_NAME
 from tests.crash.audit import Audit, told_balances, told_orders
 from tests.crash.load import BATCH_MAX, Journal, Placement, Trader
 from tests.e2e.rest import Reply, Rest, Unknown

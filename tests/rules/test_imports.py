@@ -30,6 +30,7 @@ FREE = {
     "cli",
     "demo",
     "generated",
+    "house",
     "logs",
     "recording",
     "processes",
@@ -39,7 +40,7 @@ FREE = {
     "__init__",
     "web",
 }
-JOINERS = {"bench", "cli", "demo", "generated", "recording", "processes", "sim"}
+JOINERS = {"bench", "cli", "demo", "generated", "house", "recording", "processes", "sim"}
 
 
 def module_name(path: Path) -> str:

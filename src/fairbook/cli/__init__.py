@@ -24,12 +24,11 @@ LATER: Final = {
     "gateway": "the gateway alone",
     "engine": "an engine alone",
     "streams": "the WebSocket streams alone",
-    "recorder": "the recorder of history alone",
-    "maker": "the market maker alone",
 }
 
 
-BENCHES: Final = ("core", "orders", "pauses", "restart")  # modules of fairbook.bench to run
+# Modules of fairbook.bench to run.
+BENCHES: Final = ("core", "orders", "pauses", "restart", "ws-orders")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,15 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if command == "bench":
         # A process of its own, and only that: whatever runs beside it would be measured too.
-        module = f"fairbook.bench.{arguments.name}"
+        module = f"fairbook.bench.{arguments.name.replace('-', '_')}"
         os.execv(sys.executable, [sys.executable, "-m", module, *rest])
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if command == "up":
             code = _up(arguments)
-        elif command == "replica":
-            code = _replica(arguments)
+        elif command in ("replica", "recorder", "maker"):
+            code = _child(arguments)
         elif command in ("judge", "status", "admin"):
             code = _audit(arguments)
         else:
@@ -73,6 +72,7 @@ def _up(arguments: argparse.Namespace) -> int:
                 "ws-port": arguments.ws_port,
                 "no-maker": arguments.no_maker,
                 "no-replica": arguments.no_replica,
+                "no-recorder": arguments.no_recorder,
                 "allow-faults": arguments.allow_faults,
             },
             os.environ,
@@ -85,10 +85,20 @@ def _up(arguments: argparse.Namespace) -> int:
     return processes.up(settings)
 
 
-def _replica(arguments: argparse.Namespace) -> int:
+def _child(arguments: argparse.Namespace) -> int:
+    """What `up` starts beside the exchange."""
     from fairbook import processes
     from fairbook.engine.replica import ReplicaOptions
 
+    if arguments.command == "recorder":
+        return processes.recorder(Path(arguments.directory), arguments.fd)
+    if arguments.command == "maker":
+        return processes.maker(
+            Path(arguments.credentials),
+            http_url=arguments.http,
+            ws_url=arguments.ws,
+            lifeline=arguments.lifeline,
+        )
     options = ReplicaOptions(
         snapshot_commands=arguments.snapshot_commands,
         snapshot_s=arguments.snapshot_s,
@@ -133,35 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    up = commands.add_parser("up", help="run the demo exchange; sets everything up on first use")
-    up.add_argument(
-        "--data",
-        metavar="DIR",
-        help=f"where everything is kept (default: {fairbook.settings.DEFAULT_DATA_DIR})",
-    )
-    up.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
-    up.add_argument("--http-port", metavar="PORT", help="default: 8000; 0: any free one")
-    up.add_argument("--ws-port", metavar="PORT", help="of the streams (default: 8001)")
-    up.add_argument(
-        "--no-maker",
-        action="store_const",
-        const="",
-        help="leave the book to itself; the orders of the first start stay",
-    )
-
-    up.add_argument(
-        "--no-replica",
-        action="store_const",
-        const="",
-        help="nobody compares, and snapshots are written only at a stop",
-    )
-    up.add_argument(
-        "--allow-faults",
-        action="store_const",
-        const="",
-        help="let memory be edited at the control door, to test the comparison",
-    )
+    _add_up(commands)
     _add_audit(commands)
+    _add_children(commands)
 
     verify = commands.add_parser("verify", help="replay the whole log and check every invariant")
     inspect = commands.add_parser("inspect", help="print commands and their events")
@@ -186,6 +170,42 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in LATER.items():
         commands.add_parser(name, help=f"{text} (not in this release)", add_help=False)
     return parser
+
+
+def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    up = commands.add_parser("up", help="run the demo exchange; sets everything up on first use")
+    up.add_argument(
+        "--data",
+        metavar="DIR",
+        help=f"where everything is kept (default: {fairbook.settings.DEFAULT_DATA_DIR})",
+    )
+    up.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    up.add_argument("--http-port", metavar="PORT", help="default: 8000; 0: any free one")
+    up.add_argument("--ws-port", metavar="PORT", help="of the streams (default: 8001)")
+    up.add_argument(
+        "--no-maker",
+        action="store_const",
+        const="",
+        help="leave the book to itself; the orders of the first start stay",
+    )
+    up.add_argument(
+        "--no-replica",
+        action="store_const",
+        const="",
+        help="nobody compares, and snapshots are written only at a stop",
+    )
+    up.add_argument(
+        "--no-recorder",
+        action="store_const",
+        const="",
+        help="nothing is recorded: no trades, candles or closed orders can be asked for",
+    )
+    up.add_argument(
+        "--allow-faults",
+        action="store_const",
+        const="",
+        help="let memory be edited at the control door, to test the comparison",
+    )
 
 
 def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -215,6 +235,19 @@ def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     replica.add_argument("--snapshot-commands", type=int, required=True, metavar="N")
     replica.add_argument("--snapshot-s", type=float, required=True, metavar="S")
     replica.add_argument("--allow-faults", action="store_true")
+
+
+def _add_children(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    recorder = commands.add_parser("recorder", help="writes history (started by `up`)")
+    recorder.add_argument("directory", metavar="DIR")
+    recorder.add_argument("--fd", type=int, required=True, help="connection to the engine")
+    maker = commands.add_parser("maker", help="make the demo's markets (started by `up`)")
+    maker.add_argument(
+        "--credentials", metavar="FILE", required=True, help="such as DIR/maker.json"
+    )
+    maker.add_argument("--http", metavar="URL", help="of the exchange; default: as in FILE")
+    maker.add_argument("--ws", metavar="URL", help="of its streams; default: as in FILE")
+    maker.add_argument("--lifeline", type=int, metavar="FD", help="its end is the maker's end")
 
 
 def _position(text: str) -> int:

@@ -30,11 +30,11 @@ from fairbook.engine.audit_files import DIRECTORY as AUDIT_NAME
 from fairbook.engine.control import NAME as CONTROL_NAME
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
+from fairbook.house import ACCOUNTS_NAME
 from fairbook.log import lock
 from fairbook.log.disk import Disk
 from fairbook.log.files import DIRECTORY as LOG_NAME
 from fairbook.log.log import LogDamaged
-from fairbook.processes import ACCOUNTS_NAME
 
 UNFINISHED: Final = ".unfinished"
 NICE: Final = 10  # Trading goes first.

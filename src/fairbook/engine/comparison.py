@@ -93,7 +93,7 @@ class Comparison:
     def handlers(self) -> dict[str, Handler]:
         """What can be asked at the control door."""
         handlers: dict[str, Handler] = {
-            "status": self._status,
+            "status": self.status,
             "resume": self._resume,
             "confirm-clock": self._confirm_clock,
         }
@@ -118,7 +118,8 @@ class Comparison:
         assert verdict is not None
         return verdict
 
-    async def _status(self, _request: Request) -> Mapping[str, Any]:
+    async def status(self, _request: Request) -> Mapping[str, Any]:
+        """How engine, replica and audit do."""
         engine, lead, keeper = self._engine, self._lead, self._keeper
         exchange = engine.runner.exchange
         verdict = self.audit.verdict

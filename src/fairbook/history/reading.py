@@ -216,6 +216,7 @@ class SqliteHistory:
         account: int,
         *,
         side: int,
+        reference: int | None = None,
         from_ns: int = 0,
         to_ns: int = ANY_NS,
         limit: int,
@@ -223,10 +224,11 @@ class SqliteHistory:
     ) -> Sequence[TransferRow]:
         """As History."""
         table = (
-            "(SELECT * FROM transfers WHERE account = ? AND side = ? AND time_ns BETWEEN ? AND ?"
-            " ORDER BY time_ns DESC, transfer_id DESC LIMIT ? OFFSET ?)"
+            "(SELECT * FROM transfers WHERE account = ?1 AND side = ?2"
+            " AND (?3 IS NULL OR reference = ?3) AND time_ns BETWEEN ?4 AND ?5"
+            " ORDER BY time_ns DESC, transfer_id DESC LIMIT ?6 OFFSET ?7)"
         )
-        parameters = (account, side, from_ns, min(to_ns, ANY_NS), limit, offset)
+        parameters = (account, side, reference, from_ns, min(to_ns, ANY_NS), limit, offset)
         rows = await self._rows(TransferRow._fields, table, parameters)
         return [TransferRow(*row) for row in rows]
 

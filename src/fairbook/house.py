@@ -1,0 +1,298 @@
+"""One exchange in one event loop: its parts put together, in the order in which they begin and end.
+
+How it works: `build` opens the log (which locks the directory), recovers, brings the demo to its
+first state, and starts whoever follows; `listen` opens the two ports, and then lets the maker in.
+What was begun is undone in the reverse order by the stack that the caller gave: the maker first,
+then the ports, then the engine, then those who follow it.
+
+Always true:
+- nobody is listened to before the state is complete, and whatever an earlier process left connected
+  has been ended;
+- a part that fails by a bug says so in one of `failures`: the process must exit.
+
+Not here: signals and exit codes (processes.py); what the parts do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import structlog
+
+from fairbook import core, demo
+from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.children import Keeper
+from fairbook.engine.comparison import FAIRBOOK, Comparison
+from fairbook.engine.control import Control, Request
+from fairbook.engine.engine import Engine
+from fairbook.engine.replica import ReplicaOptions
+from fairbook.engine.snapshots import Snapshots
+from fairbook.events.answers import HistoryBehind
+from fairbook.gateway.app import Gateway, GatewayLimits
+from fairbook.gateway.auth import Authenticator
+from fairbook.gateway.server import HttpServer
+from fairbook.gateway.sessions import end_old_sessions
+from fairbook.generated import generate
+from fairbook.history.reading import SqliteHistory
+from fairbook.history.store import FILE_NAME as HISTORY_NAME
+from fairbook.log.archive import Archive
+from fairbook.log.files import FileLog
+from fairbook.marketdata.feed import Feed
+from fairbook.marketdata.hub import Hub
+from fairbook.marketdata.server import StreamLimits, StreamServer
+from fairbook.recording import Recording
+from fairbook.settings import UpSettings
+
+ACCOUNTS_NAME: Final = "accounts.db"
+MAKER_NAME: Final = "maker.json"
+GENERATED_SEED: Final = 1
+ADOPT_WAIT_S: Final = 3.0  # for history; then the ports open without it
+ADOPT_AGAIN_S: Final = 1.0
+
+logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+class Followers(NamedTuple):
+    """Who follows the engine, in processes of their own."""
+
+    comparison: Comparison
+    recording: Recording | None
+    history: SqliteHistory | None
+
+
+class House:
+    """A running exchange. It ends with the stack that `build` was given."""
+
+    def __init__(
+        self,
+        settings: UpSettings,
+        leaving: AsyncExitStack,
+        engine: Engine,
+        accounts: SqliteAccounts,
+        followers: Followers,
+        gateway: Gateway,
+        feed: Feed,
+    ) -> None:
+        """Use `build`."""
+        self.engine = engine
+        self._settings = settings
+        self._leaving = leaving
+        self._accounts = accounts
+        self._followers = followers
+        self._owners: dict[str, int] = {}
+        self._feed = feed
+        hub = Hub(feed, authority=gateway.authority, requests=gateway.entry)
+        self._streams = StreamServer(hub, _stream_limits(settings))
+        self._http = HttpServer(gateway)
+        self._maker: Keeper | None = None
+        self._has_history = False
+        self._failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        self.failures = [engine.failed, feed.failed, hub.failed, self._failed]
+        """Each ends, with the reason, when its part failed."""
+
+    @classmethod
+    async def build(cls, settings: UpSettings, leaving: AsyncExitStack) -> House:
+        """Everything but the ports. Raises what processes.REFUSALS names, or a bug."""
+        directory = settings.data_dir
+        snapshots = Snapshots(directory)
+        log = FileLog(directory, known=snapshots.newest_known)
+        leaving.callback(log.close)
+        if settings.with_maker:
+            _generate(log)
+        logged_until_ms = log.last.time_ns // 1_000_000 + 1
+        engine = await Engine.start(log, snapshots)
+        _tell_start(directory, log, engine)
+        accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
+        leaving.callback(accounts.close)
+        followers = _followers(settings, leaving, engine, snapshots)
+        leaving.push_async_callback(engine.stop)
+        archive = Archive(directory, tell=lambda said: logger.warning("archive", problem=said))
+        archive.start()
+        leaving.push_async_callback(asyncio.to_thread, archive.stop)
+        ended = await end_old_sessions(engine.commands, engine.queries)
+        if ended:
+            logger.info("ended sessions of before", count=ended)
+        owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
+        gateway = _gateway(settings, engine, accounts, followers, logged_until_ms)
+        feed = Feed(view=await engine.queries.at(0), catalogue=engine.catalogue)
+        engine.runner.subscribe(feed.take)
+        house = cls(settings, leaving, engine, accounts, followers, gateway, feed)
+        house._owners = owners
+        await house._start()
+        return house
+
+    async def _start(self) -> None:
+        """Begin what needs no port."""
+        leaving, followers = self._leaving, self._followers
+        leaving.callback(self._feed.end)
+        if followers.recording is not None:
+            followers.recording.start()
+        await followers.comparison.start()
+        handlers = {**followers.comparison.handlers(), "status": self._status}
+        control = Control(self._settings.data_dir, handlers)
+        leaving.push_async_callback(control.stop)
+        await control.start()
+
+    async def listen(self) -> str:
+        """Open the ports, write `demo.json`, let the maker in; return the HTTP address."""
+        settings, leaving = self._settings, self._leaving
+        await self._adopt_history()
+        leaving.push_async_callback(self._http.stop, settings.drain_max_s)
+        http_port = await self._http.start(settings.host, settings.http_port)
+        leaving.push_async_callback(self._streams.stop, settings.drain_max_s)
+        ws_port = await self._streams.start(settings.host, settings.ws_port)
+        http_url = _url("http", settings.host, http_port)
+        ws_url = _url("ws", settings.host, ws_port)
+        file = settings.data_dir / demo.FILE_NAME
+        traders = demo.credentials(file, self._accounts, self._owners)
+        demo.write_file(file, http_url=http_url, ws_url=ws_url, traders=traders)
+        if settings.with_maker:
+            self._let_maker_in(http_url, ws_url)
+        return http_url
+
+    def _let_maker_in(self, http_url: str, ws_url: str) -> None:
+        """It is a client like any other; only that its process is ours."""
+        file = self._settings.data_dir / MAKER_NAME
+        makers = demo.credentials(file, self._accounts, self._owners, demo.MAKERS)
+        demo.write_file(file, http_url=http_url, ws_url=ws_url, traders=makers)
+        command = [*FAIRBOOK, "maker", "--credentials", str(file), "--lifeline", "0"]
+        self._maker = Keeper("maker", command)
+        self._leaving.push_async_callback(self._maker.stop)
+        self._maker.start()
+
+    async def _adopt_history(self) -> None:
+        """Give the feed the trades of before, as soon as they are recorded: best before anybody
+        listens, but trading does not wait for it.
+        """
+        if self._followers.history is None:
+            return
+        adopting = asyncio.ensure_future(self._adopt(self._followers.history))
+        self._leaving.callback(adopting.cancel)
+        await asyncio.wait([adopting], timeout=ADOPT_WAIT_S)
+
+    async def _adopt(self, history: SqliteHistory) -> None:
+        position = self.engine.position
+        while not self._has_history:
+            try:
+                await history.reached(position)
+                await self._feed.adopt(history)
+                self._has_history = True
+            except HistoryBehind:
+                await asyncio.sleep(ADOPT_AGAIN_S)
+            except Exception as bug:  # noqa: BLE001
+                self._failed.set_result(bug)
+                return
+
+    async def _status(self, request: Request) -> Mapping[str, Any]:
+        """What the comparison says, and of everything else."""
+        followers = self._followers
+        found = dict(await followers.comparison.status(request))
+        if followers.recording is not None:
+            found["recorder"] = followers.recording.status()
+        found["streams"] = {**self._streams.status(), "has_history": self._has_history}
+        if self._maker is not None:
+            found["maker"] = {
+                "pid": self._maker.pid,
+                "starts": self._maker.starts,
+                "last_end": self._maker.last_end,
+            }
+        return found
+
+
+def _followers(
+    settings: UpSettings, leaving: AsyncExitStack, engine: Engine, snapshots: Snapshots
+) -> Followers:
+    """Who follows; not started yet."""
+    directory = settings.data_dir
+    comparison = Comparison(
+        directory,
+        engine,
+        snapshots,
+        ReplicaOptions(settings.snapshot_commands, settings.snapshot_s, settings.allow_faults),
+        has_replica=settings.with_replica,
+    )
+    leaving.push_async_callback(comparison.stop)
+    if not settings.with_recorder:
+        return Followers(comparison, None, None)
+    recording = Recording(directory, position=engine.position)
+    engine.runner.subscribe(recording.take)
+    leaving.push_async_callback(recording.stop)
+    history = SqliteHistory(directory / HISTORY_NAME, recording)
+    leaving.push_async_callback(history.close)
+    return Followers(comparison, recording, history)
+
+
+def _gateway(
+    settings: UpSettings,
+    engine: Engine,
+    accounts: SqliteAccounts,
+    followers: Followers,
+    logged_until_ms: int,
+) -> Gateway:
+    return Gateway(
+        commands=engine.commands,
+        queries=engine.queries,
+        catalogue=engine.catalogue,
+        accounts=accounts,
+        limits=GatewayLimits(
+            account_per_minute=settings.account_per_minute,
+            account_burst=settings.account_burst,
+            address_per_minute=settings.address_per_minute,
+            address_burst=settings.address_burst,
+            deadline_s=settings.deadline_s,
+        ),
+        # Whatever an earlier process took is in the log.
+        authenticator=Authenticator(accounts, taken_until_ms=logged_until_ms),
+        checkpoints=followers.comparison,
+        history=followers.history,
+        transfers=accounts.transfers,
+        faucet_atoms=demo.faucet_atoms(),
+    )
+
+
+def _stream_limits(settings: UpSettings) -> StreamLimits:
+    return StreamLimits(
+        connections_max=settings.ws_connections,
+        connections_per_address_max=settings.ws_per_address,
+        origins=settings.ws_origins,
+    )
+
+
+def _generate(log: FileLog) -> None:
+    """The day before the first start of a demo; nothing, if the log has a history of its own."""
+    began_s = time.monotonic()
+    count = generate(log, now_ns=time.time_ns(), seed=GENERATED_SEED)
+    if count:
+        took_s = round(time.monotonic() - began_s, 1)
+        logger.info("generated a day of trades", commands=count, seconds=took_s)
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    """How a client on this machine reaches what listens on `host`."""
+    reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{scheme}://[{reached}]:{port}" if ":" in reached else f"{scheme}://{reached}:{port}"
+
+
+def _tell_start(directory: Path, log: FileLog, engine: Engine) -> None:
+    """What a person needs to know of this start, before it is ready."""
+    if core.COMPILED:
+        logger.info("core", form="compiled")
+    else:
+        logger.warning("core", form="interpreted", because=core.WHY_INTERPRETED)
+    if log.dropped is not None:
+        logger.warning("torn tail", dropped=str(log.dropped))
+    for problem in engine.recovery.problems:
+        logger.warning("snapshot", problem=problem)
+    recovery = engine.recovery
+    logger.info(
+        "recovered",
+        directory=str(directory.resolve()),
+        snapshot=recovery.snapshot_position,
+        replayed=recovery.replayed,
+        position=recovery.position,
+    )
