@@ -11,12 +11,13 @@ import pytest
 
 from tests.badinput.rows import NO_ANSWER, Row
 from tests.badinput.rows_auth import AUTH
+from tests.badinput.rows_history import HISTORY
 from tests.badinput.rows_http import HTTP
 from tests.badinput.rows_numbers import NUMBERS, STRINGS
 from tests.badinput.summary import COSTS
 from tests.badinput.world import Answer, Wire, World
 
-ROWS = [*NUMBERS, *STRINGS, *HTTP, *AUTH]
+ROWS = [*NUMBERS, *STRINGS, *HTTP, *AUTH, *HISTORY]
 
 
 def named(row: Row) -> str:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from nacl.signing import SigningKey
 
+from fairbook import demo
 from fairbook.accounts.access import ALL_PERMISSIONS, READ, TRADE
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.core import records, state
@@ -134,8 +135,8 @@ class World:
     def open(self) -> None:
         """Start, restrict, start again."""
         self.venue.start()
-        for name, demo in (("rich", "demo1"), ("other", "demo2")):
-            credentials = self.venue.demo(demo)
+        for name, owner in (("rich", "demo1"), ("other", "demo2")):
+            credentials = self.venue.demo(owner)
             self.known.tokens[name] = credentials["token"]
             self.known.keys[name] = SigningKey(base64.b64decode(credentials["apiSecret"]))
         rest = self.rest("rich")
@@ -162,7 +163,7 @@ class World:
         limit = records.set_exchange(parameter=records.ORDERS_MAX, value=ORDERS_MAX)
         frame = [*closed, limit]
         names = ("exact", "short", "frozen")
-        first = 5  # after the house's two accounts and the demo's three
+        first = 2 + len(demo.USERS)  # after the house's two accounts and the demo's
         for i, name in enumerate(names):
             self.accounts[name] = first + i
             atoms = EXACT_ATOMS - (name == "short")
