@@ -17,6 +17,7 @@ Not here: what is said (session.py), who gets what (hub.py).
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import sys
 from asyncio import AbstractEventLoop, BaseTransport, Transport
@@ -76,7 +77,6 @@ class StreamServer:
         self.limits = limits or StreamLimits()
         self.connections: dict[Connection, None] = {}
         self.is_stopping = False
-        self.log = _Log(hub)
         self._of_address: dict[str, int] = {}
         self._refused = 0
         self._refused_now = 0
@@ -125,9 +125,7 @@ class StreamServer:
         network = connection.network
         here = self._of_address.get(network, 0)
         refused: ApiError | None = None
-        if self.is_stopping:
-            refused = ApiError(503, "MAINTENANCE", "The exchange is stopping", retry_after_s=5)
-        elif len(self.connections) - self._refused_now >= self.limits.connections_max:
+        if len(self.connections) - self._refused_now >= self.limits.connections_max:
             refused = ApiError(503, "TRADING_PAUSED", "Too many connections", retry_after_s=5)
         elif here >= self.limits.connections_per_address_max:
             refused = ApiError(
@@ -189,7 +187,7 @@ class Connection:
 
     def end_soon(self, now: float) -> None:
         """What was sent may still arrive; then it is over."""
-        self._abort_at = self._abort_at or now + LINGER_S
+        self._abort_at = min(self._abort_at or math.inf, now + LINGER_S)
 
     def check_pace(self, now: float) -> None:
         """Once a second: what is late is ended."""
@@ -271,13 +269,16 @@ class Handshake(asyncio.BufferedProtocol):
 
     def _judge(self, head_bytes: int) -> None:
         """Hand the connection to picows, with a head in our words and what came after it."""
+        if self._server.is_stopping:
+            raise ApiError(503, "MAINTENANCE", "The exchange is stopping", retry_after_s=5)
         if self._refused is not None:
             raise self._refused
         head = accepted(bytes(self._buffer[:head_bytes]), self._server.limits.origins)
         rest = bytes(self._buffer[head_bytes : self._size])
         assert self._transport is not None and self._connection is not None
         listener = Listener(self._server, self._connection, self._loop)
-        protocol = _protocol(listener, self._server.log, self._server.limits.message_bytes_max)
+        log = _Log(listener, self._server.hub)
+        protocol = _protocol(listener, log, self._server.limits.message_bytes_max)
         self._transport.set_protocol(protocol)
         self._transport.set_write_buffer_limits(high=self._server.limits.transport_bytes_max)
         protocol.connection_made(self._transport)
@@ -302,7 +303,7 @@ class Listener(WSListener):
         self._transport = transport
         self._socket = transport.underlying_transport
         self.write = self._socket.write
-        self._client: Client = self._server.hub.connect(self, self._connection.address)
+        self.client: Client = self._server.hub.connect(self, self._connection.address)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame of the client. What follows a Close of ours is not looked at."""
@@ -310,7 +311,7 @@ class Listener(WSListener):
         if kind == _CLOSE:
             self._answer_close()
             return
-        if self._client.is_ended:
+        if self.client.is_ended:
             return
         try:
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
@@ -320,30 +321,30 @@ class Listener(WSListener):
                     frame.get_payload_as_bytes(), is_first=kind == _TEXT, is_last=frame.fin
                 )
                 if text is not None:
-                    self._client.received(text)
+                    self.client.received(text)
             elif kind == _PONG:
                 self._connection.heard_pong(self._loop.time())
             elif kind == _PING:
-                self._client.count_control_frame()
-                if not self._client.is_slow:
+                self.client.count_control_frame()
+                if not self.client.is_slow:
                     transport.send_pong(frame.get_payload_as_bytes())
             else:
                 raise Breach(UNSUPPORTED, "text only")
         except Breach as breach:
-            self._client.end(breach.code, breach.reason)
+            self.client.end(breach.code, breach.reason)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The socket is closed."""
-        self._client.lost()
+        self.client.lost()
         self._server.ended(self._connection)
 
     def pause_writing(self) -> None:
         """The transport is full."""
-        self._client.paused()
+        self.client.paused()
 
     def resume_writing(self) -> None:
         """It has room again."""
-        self._client.resumed()
+        self.client.resumed()
 
     def waiting_bytes(self) -> int:
         """What the transport still holds."""
@@ -351,12 +352,12 @@ class Listener(WSListener):
 
     def ping(self) -> None:
         """Ask for a pong."""
-        if not self._client.is_slow:
+        if not self.client.is_slow:
             self._transport.send_ping()
 
     def end(self, code: int, reason: str) -> None:
         """Close it, through the hub."""
-        self._client.end(code, reason)
+        self.client.end(code, reason)
 
     def close(self, code: int, reason: str) -> None:
         """Send a Close frame; the client's own ends the connection, or the sweep."""
@@ -369,27 +370,34 @@ class Listener(WSListener):
 
     def _answer_close(self) -> None:
         """The client says goodbye, or answers ours."""
-        self._client.end(NORMAL, "")
+        self.client.end(NORMAL, "")
         self._transport.disconnect()
 
 
 class _Log:
-    """What picows logs to. What clients do wrong is not worth a line; an exception is a bug."""
+    """What picows logs to, for one connection. What clients do wrong is not worth a line; but here
+    picows says that it found a breach, before it sends a Close of its own.
+    """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, listener: Listener, hub: Hub) -> None:
+        self._listener = listener
         self._hub = hub
 
     def isEnabledFor(self, level: int) -> bool:  # As logging calls it.
         """Whether there would be a line."""
         return False
 
-    def debug(self, *arguments: object, **named: object) -> None:
+    def debug(self, *arguments: object) -> None:
         """Nothing."""
 
-    log = info = warning = error = debug
+    log = info = warning = debug
 
-    def exception(self, *arguments: object, **named: object) -> None:
-        """Called while it is being handled."""
+    def error(self, *arguments: object) -> None:
+        """A breach. Nothing must be sent behind picows' Close."""
+        self._listener.client.lost()
+
+    def exception(self, *arguments: object) -> None:
+        """An exception is being handled: a bug."""
         bug = sys.exc_info()[1]
         if isinstance(bug, Exception):
             self._hub.fail(bug)
