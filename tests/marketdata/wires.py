@@ -4,13 +4,22 @@ sockets, and an authority with a list of keys.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from fairbook.accounts.access import READ, TRADE, Access
 from fairbook.api.errors import ApiError, BadRequest, unauthorized
-from fairbook.marketdata.hub import Client, Hub
-from fairbook.marketdata.ports import KEEP, LATEST, MERGE, Channel, Message, Publish, Stream
+from fairbook.marketdata.hub import Client, Hub, HubLimits
+from fairbook.marketdata.ports import (
+    KEEP,
+    LATEST,
+    MERGE,
+    Caller,
+    Channel,
+    Message,
+    Publish,
+    Stream,
+)
 
 DEPTH, TRADES, PRICE = Channel("depth"), Channel("trades"), Channel("price")
 NEWEST = 3  # updates in a greeting of depth
@@ -217,3 +226,62 @@ def replayed(updates: Sequence[Any]) -> tuple[int, dict[int, int]]:
         reached = last
         levels.update({int(level): value for level, value in changes.items()})
     return reached, levels
+
+
+class Counter:
+    """Requests: `echo` is answered at once, `later` when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Caller] = []
+        self.gone: list[Caller] = []
+
+    def request(self, caller: Caller, request_id: bytes, method: str, params: Any) -> bool:
+        if method == "echo":
+            caller.reply(b'{"id":%b,"account":%d}' % (request_id, _account(caller)))
+        elif method == "later":
+            self.waiting.append(caller)
+        elif method == "break":
+            raise ZeroDivisionError
+        return method in ("echo", "later")
+
+    def ended(self, caller: Caller) -> None:
+        self.gone.append(caller)
+
+
+def _account(caller: Caller) -> int:
+    return caller.access.account if caller.access else 0
+
+
+class House:
+    """A hub and what is around it."""
+
+    def __init__(self, limits: HubLimits | None = None) -> None:
+        self.source = Levels()
+        self.keys = Keys()
+        self.requests = Counter()
+        self.now_ns = 10**9
+        self.hub = Hub(
+            self.source,
+            authority=self.keys,
+            requests=self.requests,
+            limits=limits,
+            now_ns=lambda: self.now_ns,
+        )
+
+    def connect(self, room: int = 10**9) -> PaperWire:
+        return PaperWire(self.hub, room)
+
+    async def turn(self) -> None:
+        """Let the loop do what is waiting."""
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert not self.hub.failed.done(), self.hub.failed.result()
+
+
+def play(story: Callable[[House], Awaitable[None]], limits: HubLimits | None = None) -> None:
+    async def scene() -> None:
+        house = House(limits)
+        await story(house)
+        await house.turn()
+
+    asyncio.run(scene())

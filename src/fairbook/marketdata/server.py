@@ -173,12 +173,12 @@ class Connection:
         self.listener: Listener | None = None
         self._server = server
         self._transport = transport
-        self._abort_at = now + server.limits.handshake_s  # of the loop's time; 0: not to be
+        self._abort_at = now + server.limits.handshake_s  # of the loop's time
 
     def upgraded(self, listener: Listener, now: float) -> None:
         """It speaks WebSocket from here on."""
         self.listener = listener
-        self._abort_at = 0.0
+        self._abort_at = math.inf
         self._pinged_at = self._pong_at = now
 
     def heard_pong(self, now: float) -> None:
@@ -187,19 +187,17 @@ class Connection:
 
     def end_soon(self, now: float) -> None:
         """What was sent may still arrive; then it is over."""
-        self._abort_at = min(self._abort_at or math.inf, now + LINGER_S)
+        self._abort_at = min(self._abort_at, now + LINGER_S)
 
     def check_pace(self, now: float) -> None:
         """Once a second: what is late is ended."""
-        if self._abort_at:
-            if now >= self._abort_at:
-                self.abort()
-            return
         listener = self.listener
-        if listener is None:
-            return
         limits = self._server.limits
-        if listener.is_closing():
+        if now >= self._abort_at:
+            self.abort()
+        elif listener is None:
+            pass  # Its time to say what it wants is running.
+        elif listener.is_closing():
             self.end_soon(now)  # picows found a breach, or the client said goodbye.
         elif now - self._pong_at >= limits.pong_s:
             listener.end(GOING_AWAY, "no pong")
