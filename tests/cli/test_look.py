@@ -185,7 +185,7 @@ def test_a_directory_without_a_log_is_refused(
 
 def test_what_is_not_there_yet_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     """The contract's other commands are known, and not pretended."""
-    for argv in (["streams", "--now"], ["gateway"], ["recorder"]):
+    for argv in (["streams", "--now"], ["gateway"], ["engine"]):
         assert main(argv) == 2
         assert "NOT_IMPLEMENTED" in capsys.readouterr().err
 

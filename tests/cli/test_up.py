@@ -117,7 +117,16 @@ def start(
 ) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "fairbook", "up"]
     return subprocess.Popen(
-        [*command, "--data", str(directory), "--http-port", str(port)],
+        [
+            *command,
+            "--data",
+            str(directory),
+            "--http-port",
+            str(port),
+            "--ws-port",
+            "0",
+            "--no-maker",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

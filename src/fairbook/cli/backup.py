@@ -3,8 +3,9 @@ started on.
 
 How it works: everything goes into `TO.unfinished`, is read back there, and gets its name at the
 end. Log and snapshots first (engine/backup.py); then the accounts, so that every user that the log
-knows is among them, without those that it does not know yet; then `demo.json`, and what is kept of
-differences between engine and replica.
+knows is among them, without those that it does not know yet; then the demo's credentials, and what
+is kept of differences between engine and replica. History is not copied: a start on the copy
+records it again from the log.
 
 Always true:
 - whatever has the name TO is whole: durable, read back, and of one moment of the exchange;
@@ -30,16 +31,20 @@ from fairbook.engine.audit_files import DIRECTORY as AUDIT_NAME
 from fairbook.engine.control import NAME as CONTROL_NAME
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
-from fairbook.house import ACCOUNTS_NAME
+from fairbook.history.store import FILE_NAME as HISTORY_NAME
+from fairbook.house import ACCOUNTS_NAME, MAKER_NAME
 from fairbook.log import lock
 from fairbook.log.disk import Disk
 from fairbook.log.files import DIRECTORY as LOG_NAME
 from fairbook.log.log import LogDamaged
+from fairbook.recording.following import DIRECTORY as RECORDER_NAME
 
 UNFINISHED: Final = ".unfinished"
 NICE: Final = 10  # Trading goes first.
 
-_COPIED: Final = (LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, demo.FILE_NAME)
+_SECRETS: Final = (demo.FILE_NAME, MAKER_NAME)
+_COPIED: Final = (LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, *_SECRETS)
+_RECORDED: Final = (HISTORY_NAME, RECORDER_NAME)
 _OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME)
 _REFUSALS: Final = (
     engine_backup.NotCopied,
@@ -97,9 +102,9 @@ def _copy(directory: Path, aside: Path, *, full: bool) -> Runner:
     if accounts.exists():
         known = len(runner.exchange.registry.accounts)
         copy_accounts(accounts, aside / ACCOUNTS_NAME, accounts=known)
-    secrets = directory / demo.FILE_NAME
-    if secrets.exists():
-        (aside / demo.FILE_NAME).write_bytes(secrets.read_bytes())
+    for name in _SECRETS:
+        if (directory / name).exists():
+            (aside / name).write_bytes((directory / name).read_bytes())
     if (directory / AUDIT_NAME).is_dir():
         shutil.copytree(directory / AUDIT_NAME, aside / AUDIT_NAME)
     _sync(aside)
@@ -122,7 +127,7 @@ def _left_out(directory: Path) -> list[str]:
     return [
         path.name
         for path in sorted(directory.iterdir())
-        if path.name not in (*_COPIED, *_OF_A_PROCESS)
+        if path.name not in (*_COPIED, *_RECORDED, *_OF_A_PROCESS)
         and not path.name.startswith(".")
         and not path.name.endswith(("-wal", "-shm"))
     ]
