@@ -47,8 +47,13 @@ _watch: Final = _Watch()
 
 
 def hold() -> None:
-    """No collections until `settle`: what is made now stays."""
+    """No collections until `settle` or `release`: what is made now stays."""
     gc.disable()
+
+
+def release() -> None:
+    """Collections as before `hold`, for what does not stay."""
+    gc.enable()
 
 
 def settle() -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from fairbook.core.exchange import Exchange
 from fairbook.core.slices import Difference, differences, slice_bytes
+from fairbook.engine import collector
 from fairbook.engine.audit_files import Verdict, read_verdict, slice_path, write_verdict
 from fairbook.engine.replica_recovery import runner_before
 from fairbook.engine.replica_wire import VERSION
@@ -44,22 +45,16 @@ def judge(directory: Path) -> Verdict:
     verdict = read_verdict(directory)
     if verdict is None:
         raise ValueError("there is no difference to be judged")
+    collector.hold()
     log = FileLog(directory, read_only=True)
     try:
-        runner = runner_before(log, Snapshots(directory), verdict["position"])
-        verdict["from_snapshot"] = runner.position
-        entries = log.read(runner.position + 1)
-        wrong: dict[str, None] = {}
-        found: list[dict[str, Any]] = []
-        for place in _places(verdict):
-            _replay(runner, entries, place["position"])
-            expected = _expected(runner, place)
-            for who in (ENGINE, REPLICA):
-                if expected != place[who]:
-                    wrong[who] = None
-                    found += _found(directory, runner, place, who)
+        wrong, found = _compared(directory, log, verdict, is_checked=False)
+        if len(wrong) == 2:
+            # Where one of them has what was found here, it was loaded rightly. Here neither has.
+            wrong, found = _compared(directory, log, verdict, is_checked=True)
     finally:
         log.close()
+        collector.release()
     # A balance explains more than what followed from it.
     found.sort(key=lambda words: words["what"] != "balance")
     verdict |= {
@@ -70,6 +65,28 @@ def judge(directory: Path) -> Verdict:
     }
     write_verdict(directory, verdict)
     return verdict
+
+
+def _compared(
+    directory: Path, log: FileLog, verdict: Verdict, *, is_checked: bool
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Who is wrong, and what; each replay by a state of its own. is_checked: the snapshot is seen
+    to be what was loaded, which takes as long again.
+    """
+    snapshots = Snapshots(directory)
+    runner = runner_before(log, snapshots, verdict["position"], is_checked=is_checked)
+    verdict["from_snapshot"] = runner.position
+    entries = log.read(runner.position + 1)
+    wrong: dict[str, None] = {}
+    found: list[dict[str, Any]] = []
+    for place in _places(verdict):
+        _replay(runner, entries, place["position"])
+        expected = _expected(runner, place)
+        for who in (ENGINE, REPLICA):
+            if expected != place[who]:
+                wrong[who] = None
+                found += _found(directory, runner, place, who)
+    return list(wrong), found
 
 
 def _places(verdict: Verdict) -> list[dict[str, Any]]:

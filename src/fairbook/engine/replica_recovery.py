@@ -24,19 +24,20 @@ def runner_before(
     position: int,
     *,
     note: Callable[[str], None] = lambda _: None,
+    is_checked: bool = True,
 ) -> Runner:
     """At the newest sound snapshot of at most `position`; at position 0 if there is none.
 
-    note: told of each snapshot that is passed over. Raises LogDamaged if the log denies the one
-    that is used.
+    is_checked: whether what was loaded is held against the snapshot. note: told of each snapshot
+    that is passed over. Raises LogDamaged if the log denies the one that is used.
     """
     for path in snapshots.paths():
         try:
-            snapshot = snapshots.read(path)
-            if snapshot.position > position:
+            if snapshots.read_head(path).position > position:
                 continue
+            snapshot = snapshots.read(path)
             log.require(snapshot.position, snapshot.chain)
-            exchange = snapshot.restore()
+            exchange = snapshot.restore(is_checked=is_checked)
         except Unsound as problem:
             note(str(problem))
             continue
