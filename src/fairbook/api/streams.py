@@ -50,6 +50,8 @@ def depth(
 
 
 def _levels(terms: Terms, levels: Mapping[int, int]) -> str:
+    if not levels:
+        return ""
     price, quantity = terms.price.text, terms.quantity.text
     return ",".join([f'["{price(at)}","{quantity(lots)}"]' for at, lots in levels.items()])
 
@@ -149,28 +151,66 @@ def _naive_utc(time_s: int) -> str:
 
 
 class Order:
-    """An open order, as it is while messages tell what becomes of it. Fields as in OrderRecord."""
+    """An open order, as it is while messages tell what becomes of it. Fields as in OrderRecord.
+
+    Only `filled` and `quote` may change.
+    """
 
     __slots__ = (
-        "order_id", "client_id", "market", "side", "tif", "flags", "price", "quantity", "filled",
-        "quote",
+        "_terms_texts", "client_id", "filled", "flags", "market", "order_id", "price", "quantity",
+        "quote", "side", "tif",
     )  # fmt: skip
 
-    def __init__(self, terms: Placed | OrderRecord) -> None:
-        """terms: ACCEPTED, or a record of the order as it is now."""
-        self.order_id: int = terms.order_id
-        self.client_id: int = terms.client_id
-        self.market: int = terms.market
-        self.side: int = terms.side
-        self.tif: int = terms.tif
-        self.flags: int = terms.flags
-        self.price: int = terms.price
-        self.quantity: int = terms.quantity
+    def __init__(self, order: Placed | OrderRecord) -> None:
+        """order: ACCEPTED, or a record of it as it is now."""
+        self.order_id: int = order.order_id
+        self.client_id: int = order.client_id
+        self.market: int = order.market
+        self.side: int = order.side
+        self.tif: int = order.tif
+        self.flags: int = order.flags
+        self.price: int = order.price
+        self.quantity: int = order.quantity
         self.filled: int = 0
         self.quote: int = 0
-        if isinstance(terms, OrderRecord):
-            self.filled = terms.filled
-            self.quote = terms.quote
+        if isinstance(order, OrderRecord):
+            self.filled = order.filled
+            self.quote = order.quote
+        self._terms_texts: tuple[str, str, str] | None = None
+
+    def terms_texts(self, terms: Terms) -> tuple[str, str, str]:
+        """What every message about it repeats: before the status, after the quantities filled, and
+        after the time. Made once.
+        """
+        texts = self._terms_texts
+        if texts is None:
+            flags = self.flags
+            client = f'"c":{self.client_id},' if flags & records.HAS_CLIENT_ID else ""
+            self_trade = _SELF_TRADE_TEXT[flags >> records.STP_SHIFT & records.STP_MASK]
+            texts = (
+                f'"s":"{terms.symbol}",{client}"S":"{_SIDE_TEXT[self.side]}",{self._kind(terms)}',
+                f'"V":"{self_trade}","T":',
+                f',"O":"USER","r":false,"y":{_BOOL_TEXT[bool(flags & records.POST_ONLY)]}',
+            )
+            if not flags & records.BY_QUOTE:  # whose quantity is what was filled
+                self._terms_texts = texts
+        return texts
+
+    def _kind(self, terms: Terms) -> str:
+        quantity = terms.quantity.text
+        if not self.flags & records.MARKET_ORDER:
+            quote = self.price * self.quantity * terms.market.tick_atoms
+            return (
+                f'"o":"LIMIT","f":"{_TIME_IN_FORCE_TEXT[self.tif]}",'
+                f'"q":"{quantity(self.quantity)}","Q":"{terms.quote.text(quote)}",'
+                f'"p":"{terms.price.text(self.price)}"'
+            )
+        if self.flags & records.BY_QUOTE:
+            return (
+                f'"o":"MARKET","f":"IOC","q":"{quantity(self.filled)}",'
+                f'"Q":"{terms.quote.text(self.quantity)}"'
+            )
+        return f'"o":"MARKET","f":"IOC","q":"{quantity(self.quantity)}"'
 
 
 def order_accepted(order: Order, terms: Terms, *, time_us: int, sent_us: int) -> str:
@@ -232,26 +272,11 @@ def _order(
     event: str, order: Order, terms: Terms, *, status: int, time_us: int, sent_us: int,
     fill: str = "", reason: str = "",
 ) -> str:  # fmt: skip
-    flags = order.flags
-    client = f'"c":{order.client_id},' if flags & records.HAS_CLIENT_ID else ""
-    filled = terms.quantity.text(order.filled)
-    if not flags & records.MARKET_ORDER:
-        quote = order.price * order.quantity * terms.market.tick_atoms
-        amounts = (
-            f'"LIMIT","f":"{_TIME_IN_FORCE_TEXT[order.tif]}",'
-            f'"q":"{terms.quantity.text(order.quantity)}","Q":"{terms.quote.text(quote)}",'
-            f'"p":"{terms.price.text(order.price)}"'
-        )
-    elif flags & records.BY_QUOTE:
-        amounts = f'"MARKET","f":"IOC","q":"{filled}","Q":"{terms.quote.text(order.quantity)}"'
-    else:
-        amounts = f'"MARKET","f":"IOC","q":"{terms.quantity.text(order.quantity)}"'
+    before, filled, behind = order.terms_texts(terms)
     return (
-        f'{{"e":"{event}","E":{sent_us},"s":"{terms.symbol}",{client}'
-        f'"S":"{_SIDE_TEXT[order.side]}","o":{amounts},"X":"{STATUS_TEXT[status]}",'
-        f'"i":"{order.order_id}",{fill}"z":"{filled}","Z":"{terms.quote.text(order.quote)}",'
-        f'"V":"{_SELF_TRADE_TEXT[flags >> records.STP_SHIFT & records.STP_MASK]}","T":{time_us},'
-        f'"O":"USER","r":false,"y":{_BOOL_TEXT[bool(flags & records.POST_ONLY)]}{reason}}}'
+        f'{{"e":"{event}","E":{sent_us},{before},"X":"{STATUS_TEXT[status]}",'
+        f'"i":"{order.order_id}",{fill}"z":"{terms.quantity.text(order.filled)}",'
+        f'"Z":"{terms.quote.text(order.quote)}",{filled}{time_us}{behind}{reason}}}'
     )
 
 

@@ -1,8 +1,9 @@
 """Depth streams of one market: as changes come, or merged over a stretch of time.
 
-How it works: a ring holds the newest deltas, for whoever subscribes: public clients take no
-snapshot before some have come. A merged stream has a ring of its own, of what it sent, because a
-newcomer goes on with what it sends next; it begins with the market's ring.
+How it works: a ring holds the newest changes of a market, for whoever subscribes: public clients
+take no snapshot before some have come. They become deltas only when somebody wants them. A merged
+stream has a ring of its own, of what it sent, because a newcomer goes on with what it sends next;
+it begins with the market's ring.
 
 Always true: deltas of a ring, and what is published after they were read, follow each other without
 a gap; a delta that was published is never changed.
@@ -17,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from fairbook.core.records import LevelChange
 from fairbook.marketdata.outlet import Outlet
 from fairbook.marketdata.ports import MERGE, Channel, Message
 from fairbook.views.depth import Delta
@@ -35,24 +37,49 @@ def first_deltas(update_id: int, time_ns: int) -> list[Delta]:
     ]
 
 
+class Frame:
+    """What one frame changed in the book of a market."""
+
+    __slots__ = ("_delta", "changes", "time_ns")
+
+    def __init__(self, time_ns: int) -> None:
+        self.time_ns = time_ns
+        self.changes: list[LevelChange] = []
+        self._delta: Delta | None = None
+
+    def delta(self) -> Delta:
+        """The same as a delta. All changes of the frame must be here."""
+        delta = self._delta
+        if delta is None:
+            first_id = self.changes[0].update_id
+            delta = self._delta = Delta(first_id, first_id - 1, self.time_ns)
+            for change in self.changes:
+                delta.set(change.side, change.price, change.lots, change.update_id, self.time_ns)
+            self.changes = []
+        return delta
+
+
 class Ring:
     """The newest deltas, by rising id."""
 
     def __init__(self, deltas: Iterable[Delta]) -> None:
-        self.deltas = deque(deltas, RING_MAX)
+        self._deltas: deque[Delta | Frame] = deque(deltas, RING_MAX)
         self._messages: list[Message] | None = None
 
-    def add(self, delta: Delta) -> None:
+    def add(self, delta: Delta | Frame) -> None:
         """The next one."""
-        assert delta.first_id == self.deltas[-1].last_id + 1, "a frame is missing"
-        self.deltas.append(delta)
+        self._deltas.append(delta)
         self._messages = None
+
+    def deltas(self) -> list[Delta]:
+        """All of them."""
+        return [one.delta() if isinstance(one, Frame) else one for one in self._deltas]
 
     def messages(self, channel: Channel, encode: Encode) -> list[Message]:
         """The deltas as messages. Made once for all who join before the next delta."""
         if self._messages is None:
             self._messages = [
-                Message(encode(channel, delta), MERGE, delta) for delta in self.deltas
+                Message(encode(channel, delta), MERGE, delta) for delta in self.deltas()
             ]
         return self._messages
 
@@ -66,7 +93,7 @@ class Merged:
         """ring: the market's. Publishes from the first change after this on, until `close`."""
         self._channel = channel
         self._every_s = every_ms / 1000
-        self._ring = Ring(ring.deltas)
+        self._ring = Ring(ring.deltas())
         self._outlet = outlet
         self._encode = encode
         self._waiting: Delta | None = None

@@ -141,14 +141,17 @@ class Holder:
         self, order: Order, text_of: Callable[..., str], *, time_ns: int, **what: int
     ) -> None:
         """Publish on every open channel that the order belongs to."""
-        names = [self._names[market] for market in (0, order.market) if market in self._names]
-        if names:
-            text = text_of(
-                order, self._terms_of(order.market), **what, time_us=time_ns // 1000,
-                sent_us=self._outlet.sent_us(),
-            )  # fmt: skip
-            for channel in names:
-                self._outlet.send(channel, Message(streams.message(channel.name, text)))
+        every, own = self._names.get(0), self._names.get(order.market)
+        if every is None and own is None:
+            return
+        text = text_of(
+            order, self._terms_of(order.market), **what, time_us=time_ns // 1000,
+            sent_us=self._outlet.sent_us(),
+        )  # fmt: skip
+        if every is not None:
+            self._outlet.send(every, Message(streams.message(every.name, text)))
+        if own is not None:
+            self._outlet.send(own, Message(streams.message(own.name, text)))
 
     def _balance(
         self, channel: Channel, asset: int, available: int, locked: int, time_ns: int

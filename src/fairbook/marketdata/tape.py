@@ -22,7 +22,7 @@ from fairbook.api.channels import StreamName
 from fairbook.api.numbers import Terms
 from fairbook.core.records import Fill, LevelChange
 from fairbook.events.answers import Depth
-from fairbook.marketdata.depth import Merged, Ring, first_deltas
+from fairbook.marketdata.depth import Frame, Merged, Ring, first_deltas
 from fairbook.marketdata.outlet import Outlet
 from fairbook.marketdata.ports import KEEP, LATEST, MERGE, Channel, Message, View
 from fairbook.views.candles import Bar, Candles, bucket_end
@@ -62,7 +62,8 @@ class Tape:
         self.has_book_ticker = False
         self._outlet = outlet
         self._ring = Ring(first_deltas(update_id, time_ns))
-        self._delta: Delta | None = None  # what this frame has changed so far
+        self._update_id = update_id
+        self._frame: Frame | None = None  # what this one has changed so far
         self._traded = False
         self._depth: Channel | None = None
         self._merged: dict[int, Merged] = {}
@@ -79,11 +80,12 @@ class Tape:
 
     def level(self, change: LevelChange, time_ns: int) -> None:
         """A level of the book has changed."""
-        update_id = change.update_id
-        delta = self._delta
-        if delta is None:
-            delta = self._delta = Delta(update_id, update_id - 1, time_ns)
-        delta.set(change.side, change.price, change.lots, update_id, time_ns)
+        frame = self._frame
+        if frame is None:
+            frame = self._frame = Frame(time_ns)
+        frame.changes.append(change)
+        self._update_id += 1
+        assert change.update_id == self._update_id, "a frame is missing"
 
     def trade(self, fill: Fill, time_ns: int) -> None:
         """Somebody bought from somebody."""
@@ -102,15 +104,16 @@ class Tape:
 
     def end_frame(self, time_ns: int) -> None:
         """Nothing more of this frame is about this market. To be called if anything was."""
-        delta = self._delta
-        if delta is not None:
-            self._delta = None
-            self._ring.add(delta)
+        frame = self._frame
+        if frame is not None:
+            self._frame = None
+            self._ring.add(frame)
             if self._depth is not None:
+                delta = frame.delta()
                 text = self.encode(self._depth, delta)
                 self._outlet.send(self._depth, Message(text, MERGE, delta))
             for merged in self._merged.values():
-                merged.add(delta)
+                merged.add(frame.delta())
         if self._traded:
             self._traded = False
             if self._klines or self._ticker is not None:
