@@ -15,6 +15,7 @@ from fairbook.maker.reconcile import (
     Open,
     Place,
     reconcile,
+    replace_all,
 )
 
 
@@ -126,3 +127,14 @@ def test_what_is_farthest_from_the_middle_is_cancelled() -> None:
         Amend("101", ASK, 102, 1),
         Amend("105", ASK, 103, 1),
     ]
+
+
+def test_a_market_has_two_sides_as_soon_as_can_be() -> None:
+    wanted = [Quote(BID, 99, 1), Quote(BID, 98, 1), Quote(ASK, 101, 1), Quote(ASK, 102, 1)]
+    assert reconcile(wanted, []) == [
+        Place(BID, 99, 1),
+        Place(ASK, 101, 1),
+        Place(BID, 98, 1),
+        Place(ASK, 102, 1),
+    ]
+    assert replace_all(wanted) == [CancelAll(), *reconcile(wanted, [])]

@@ -1,8 +1,8 @@
 """The market maker's process: an ordinary client of the public API, for as long as it is let.
 
 How it works: for each connection it logs in, asks for cancelOnDisconnect, learns over REST what
-there is, cancels orders that an earlier life left, and then lets a desk for each market plan: the
-maker's commands go over the WebSocket, the taker's orders over REST. Whatever is in doubt (a lost
+there is, and then lets a desk for each market plan: the maker's commands go over the WebSocket, the
+taker's orders over REST. Whatever is in doubt (a lost
 answer, a stale feed, the end of the connection) ends the connection: the exchange then cancels all
 that hangs on it, and after a pause everything begins anew.
 
@@ -113,19 +113,17 @@ class Bot:
         """Everything from login to the end of the connection, which raises."""
         await socket.login(Token(self._tokens["maker"]))
         await socket.cancel_on_disconnect()
-        await self._prepare(maker, taker)
+        await self._prepare(maker)
         session = Session(self, socket, taker, self._desks)
         await session.listen(maker)
-        for symbol in {order.symbol for order in await maker.open_orders()}:
-            await self.turn()
-            await socket.cancel_all(symbol)
         logger.info("making markets: %s", ", ".join(self._desks))
         await session.trade(self._stale_s)
 
-    async def _prepare(self, maker: Rest, taker: Rest) -> None:
+    async def _prepare(self, maker: Rest) -> None:
         """Bring the desks to what the exchange says."""
         grids = {market.symbol: Grid(market) for market in await maker.markets()}
         owned = await maker.balances()
+        orders = await maker.open_orders()
         for plan in self._plans:
             grid = grids.get(plan.symbol)
             if grid is None:
@@ -136,7 +134,8 @@ class Bot:
                 chance = random.Random(f"{self._seed} {plan.symbol}")
                 desk = Desk(grid, style, reference_ticks=style.anchor_ticks, chance=chance)
                 self._desks[plan.symbol] = desk
-            desk.begin(now_ms(), await _last_price(maker, grid))
+            leftovers = [order for order in orders if order.symbol == plan.symbol]
+            desk.begin(now_ms(), await _last_price(maker, grid), leftovers)
             balance = owned.get(grid.base)
             if balance is not None:
                 self.own(desk, balance.available, balance.locked)

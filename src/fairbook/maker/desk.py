@@ -13,6 +13,7 @@ simulation can run it against a core (tests/maker).
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Final
 
 from fairbook.client.book import LocalBook, Side
@@ -21,11 +22,12 @@ from fairbook.client.grid import Grid
 from fairbook.client.messages import Order, OrderUpdate
 from fairbook.maker.orders import OwnOrders
 from fairbook.maker.quotes import ASK, BID, Walk, quotes
-from fairbook.maker.reconcile import Amend, Cancel, CancelAll, Command, reconcile
+from fairbook.maker.reconcile import Amend, Cancel, CancelAll, Command, reconcile, replace_all
 from fairbook.maker.style import Style
 from fairbook.maker.takers import Take, Taker
 
 REST_MS: Final = 5_000
+FIRST_TAKE_MS: Final = 1_000
 CROSSING: Final = "immediately match"  # what the exchange says to a post-only order that would
 NOT_OPEN: Final = "Order Not Found"
 
@@ -48,16 +50,25 @@ class Desk:
         self.take_ms = 0
         """When to ask for the next take."""
         self._taker = Taker(style, chance)
+        self._has_leftovers = False
 
-    def begin(self, now_ms: int, reference_ticks: int | None) -> None:
-        """A new connection: nothing of ours is open, and the price is what it is; None: nobody has
-        traded, so it goes on from where it was.
+    def begin(
+        self, now_ms: int, reference_ticks: int | None, leftovers: Sequence[Order] = ()
+    ) -> None:
+        """A new connection. The price is what it is; None: nobody knows, it goes on from where it
+        was.
+
+        leftovers: our open orders of before. No connection holds them, so the first plan replaces
+        them all.
         """
         self.orders = OwnOrders(self.grid)
+        for order in leftovers:
+            self.orders.answered(order)
+        self._has_leftovers = bool(leftovers)
         if reference_ticks is not None:
             self.walk.move_to(reference_ticks)
         self.plan_ms = now_ms
-        self.take_ms = now_ms + self._wait_ms()
+        self.take_ms = now_ms + min(self._wait_ms(), FIRST_TAKE_MS)
 
     def plan(self, now_ms: int, book: LocalBook) -> list[Command]:
         """Move the reference, and what to send now, in this order."""
@@ -70,6 +81,9 @@ class Desk:
             foreign_bid=self._foreign(BID, book.bids),
             foreign_ask=self._foreign(ASK, book.asks),
         )
+        if self._has_leftovers:
+            self._has_leftovers = False
+            return replace_all(wanted)
         return reconcile(wanted, self.orders.open())
 
     def withdraw(self, now_ms: int) -> list[Command]:
@@ -90,8 +104,7 @@ class Desk:
     def answered(self, command: Command, answer: Order | list[Order]) -> None:
         """A command was executed."""
         if isinstance(command, CancelAll):
-            for order in answer if isinstance(answer, list) else [answer]:
-                self.orders.answered(order)
+            self.orders.clear()
         else:
             assert isinstance(answer, Order)
             self.orders.answered(answer)

@@ -53,8 +53,11 @@ class OwnOrders:
         self._end(order_id)
 
     def clear(self) -> None:
-        """There is none: everything was cancelled, and every answer has come."""
-        self._terms.clear()
+        """Everything that was open is cancelled. Answers come in the order of execution, so what is
+        known here was placed before.
+        """
+        for order_id in list(self._terms):
+            self._end(order_id)
 
     def open(self) -> list[Open]:
         """All, in the order in which they were placed."""

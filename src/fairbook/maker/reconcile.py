@@ -1,9 +1,9 @@
 """From the orders that are open to the book that is wanted, in as few commands as can be.
 
 How it works: an open order that is just as wanted stays. Each other one of a side becomes one that
-is missing there, by an amend; what is left over is cancelled or placed. If it is less to cancel
-everything and place all of it, that is done. An order of the same price is amended before any
-other: with a lower quantity it keeps its place in the queue.
+is missing there, by an amend; what is left over is cancelled or placed, from the best prices on. If
+it is less to cancel everything and place all of it, that is done. An order of the same price is
+amended before any other: with a lower quantity it keeps its place in the queue.
 
 Always true:
 - the commands, in their order, make exactly the wanted book of the open one;
@@ -17,7 +17,8 @@ Not here: which book is wanted (quotes.py), who sends the commands (bot.py).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from fairbook.maker.quotes import ASK, BID, Quote
@@ -68,9 +69,33 @@ def reconcile(wanted: Sequence[Quote], opened: Sequence[Open]) -> list[Command]:
     """The commands to send, in this order."""
     sides = {side: _one_side(side, wanted, opened) for side in (BID, ASK)}
     if sum(map(len, sides.values())) > 1 + len(wanted):
-        return [CancelAll(), *(Place(*quote) for quote in wanted)]
+        return replace_all(wanted)
     first, second = (ASK, BID) if _bids_overtake(wanted, opened) else (BID, ASK)
-    return [*sides[first], *sides[second]]
+    commands = [*sides[first], *sides[second]]
+    return [
+        *(command for command in commands if not isinstance(command, Place)),
+        *_from_the_middle([command for command in commands if isinstance(command, Place)]),
+    ]
+
+
+def replace_all(wanted: Sequence[Quote]) -> list[Command]:
+    """The commands that make the wanted book of whatever is open."""
+    return [CancelAll(), *_from_the_middle([Place(*quote) for quote in wanted])]
+
+
+def _from_the_middle(places: list[Place]) -> Iterator[Place]:
+    """The sides in turn, the best prices first: a market has two sides as soon as can be."""
+    bids = sorted((each for each in places if each.side == BID), key=_price, reverse=True)
+    asks = sorted((each for each in places if each.side == ASK), key=_price)
+    for bid, ask in zip_longest(bids, asks):
+        if bid is not None:
+            yield bid
+        if ask is not None:
+            yield ask
+
+
+def _price(place: Place) -> int:
+    return place.price
 
 
 def _bids_overtake(wanted: Sequence[Quote], opened: Sequence[Open]) -> bool:
