@@ -25,6 +25,10 @@ BROKEN = {
     "null": b"null",
     "cut off": b'{"a":1',
     "something after it": b"{}{}",
+    "something before it": b"x{}",
+    "other space before it": b"\x0b{}",
+    "other space after it": b"{}\xc2\xa0",
+    "space alone": b" \n",
     "trailing comma": b'{"a":1,}',
     "single quotes": b"{'a':1}",
     "comment": b'{"a":1}//x',
@@ -54,6 +58,10 @@ BROKEN = {
 def test_what_is_ambiguous_or_broken_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         read_object(body)
+
+
+def test_space_may_stand_around_it() -> None:
+    assert read_object(b' \t\r\n{ "a" : 1 }\n\r\t ') == {"a": "1"}
 
 
 def test_numbers_keep_their_literal() -> None:

@@ -44,7 +44,8 @@ def _no_constant(name: str) -> NoReturn:
 
 _decode: Final = JSONDecoder(
     object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=_no_constant
-).decode
+).raw_decode
+_SPACE: Final = " \t\n\r"
 
 
 def read_json(body: bytes) -> Any:
@@ -53,7 +54,10 @@ def read_json(body: bytes) -> Any:
     Raises BadRequest if it is not one JSON value in UTF-8, or something in it is ambiguous.
     """
     try:
-        value = _decode(body.decode())
+        text = body.decode().strip(_SPACE)
+        value, end = _decode(text)
+        if end != len(text):
+            raise BadRequest("Body is not valid JSON")
         if b"\\u" in body:
             _check_encodable(value)
     except (JSONDecodeError, UnicodeError, RecursionError):

@@ -3,7 +3,8 @@ ours.
 
 How it works: a scale says what one unit is, step / 10^decimals. Text is checked against one ASCII
 grammar, its digits become one integer, and that must be a whole number of units; nothing is ever
-rounded, and no float or Decimal is made.
+rounded, and no float or Decimal is made. What was worked out is remembered for a while: a market's
+prices and quantities come again and again.
 
 Always true:
 - `scale.units(scale.text(n)) == n` for every n >= 0 whose text has at most 18 digits before the
@@ -23,6 +24,7 @@ from fairbook.core.markets import Asset, Market
 from fairbook.core.units import MAX_ATOMS
 
 DIGITS_MAX: Final = 18
+REMEMBERED_MAX: Final = 2048  # texts, and as many numbers, of one scale
 UNITS_OUT: Final = (
     MAX_ATOMS + 1
 )  # what a larger number becomes: the core refuses it by its own rules
@@ -31,7 +33,7 @@ UNITS_OUT: Final = (
 class Scale:
     """What one unit of a price, quantity or amount is worth: step / 10^decimals."""
 
-    __slots__ = ("decimals", "name", "step")
+    __slots__ = ("_texts", "_units", "decimals", "name", "step")
 
     def __init__(self, name: str, *, step: int, decimals: int) -> None:
         """`name` begins the message of a refusal: "Price" gives "Price decimal too long"."""
@@ -41,6 +43,8 @@ class Scale:
         self.name = name
         self.step = step
         self.decimals = decimals
+        self._texts: dict[int, str] = {}
+        self._units: dict[str, int] = {}
 
     def units(self, text: object) -> int:
         """Turn a decimal as clients write it, such as "100.25" or "00001.50", into units.
@@ -52,6 +56,15 @@ class Scale:
         """
         if type(text) is not str:
             raise BadRequest(f"Invalid {self.name.lower()}")
+        units = self._units.get(text)
+        if units is None:
+            units = self._read(text)
+            if len(self._units) >= REMEMBERED_MAX:
+                self._units.clear()
+            self._units[text] = units
+        return units
+
+    def _read(self, text: str) -> int:
         whole, point, fraction = text.partition(".")
         if not (whole.isdigit() and text.isascii()) or len(whole) > DIGITS_MAX:
             raise BadRequest(f"Invalid {self.name.lower()}")
@@ -76,6 +89,15 @@ class Scale:
 
     def text(self, units: int) -> str:
         """Plain notation without trailing zeros: "0.00001", "141.5", "10". `units` >= 0."""
+        text = self._texts.get(units)
+        if text is None:
+            text = self._write(units)
+            if len(self._texts) >= REMEMBERED_MAX:
+                self._texts.clear()
+            self._texts[units] = text
+        return text
+
+    def _write(self, units: int) -> str:
         if not units:
             return "0"
         digits = str(units * self.step)
