@@ -71,7 +71,7 @@ class Reader:
                     connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             self.close()
-            why = f"it takes more than {QUESTION_S} s" if self._is_late else str(error)
+            why = "it takes too long" if self._is_late else str(error)
             raise HistoryBehind(f"history cannot be read: {why}") from error
 
     def interrupt(self) -> None:
@@ -135,7 +135,7 @@ class Connections:
     ) -> None:
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="history")
         self._readers = [Reader(path) for _ in range(readers)]
-        self._free: asyncio.Queue[Reader] = asyncio.Queue()
+        self._free: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()  # The warm one first.
         for reader in self._readers:
             self._free.put_nowait(reader)
         self._asked_max = asked_max

@@ -34,7 +34,7 @@ LENGTHS_S: Final = (1, 60, 3_600, 86_400)
 LOW_BITS: Final = 32
 LOW: Final = (1 << LOW_BITS) - 1
 
-_BUSY_S: Final = 5.0
+_BUSY_S: Final = 1.0
 _CACHE_KIB: Final = 32 * 1024
 _CHECKPOINT_PAGES: Final = 4_000
 _WAL_BYTES_KEPT: Final = 64 * 1024 * 1024

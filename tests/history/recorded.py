@@ -1,0 +1,107 @@
+"""A log to be recorded, and a recorder's process without an engine: the test tells it how far."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fairbook.core.exchange import Exchange
+from fairbook.log.files import FileLog
+from fairbook.recording.wire import NUMBER, Numbers
+from tests.core import wire
+from tests.core.stream import SplitMix64, Stream, opening
+from tests.history.naive import Naive
+
+RUN = """
+import socket, sys
+from pathlib import Path
+from fairbook.recording.following import Following
+directory, options, descriptor = sys.argv[1:]
+numbers = {name: int(number) for name, number in (each.split("=") for each in options.split())}
+Following(Path(directory), socket.socket(fileno=int(descriptor)), **numbers).run()
+"""
+WAIT_S = 30.0
+START_NS = 1_704_067_100 * 10**9
+
+
+def command(directory: Path, **options: int) -> list[str]:
+    """How a recorder is started; the number of its descriptor is to be appended."""
+    said = " ".join(f"{name}={value}" for name, value in options.items())
+    return [sys.executable, "-c", RUN, str(directory), said]
+
+
+def write_log(directory: Path, *, seed: int, frames: int) -> Naive:
+    """A log of random frames, and what its history is."""
+    naive, exchange = Naive(), Exchange()
+    stream = Stream(SplitMix64(seed).pick)
+    log = FileLog(directory, segment_bytes=256 * 1024)
+    for number in range(frames):
+        frame = b"".join(stream.command() for _ in range(20)) if number else opening()
+        entry = log.append(frame, START_NS + number * 370_000_000)
+        events = exchange.apply(entry.frame, entry.time_ns)
+        naive.take(entry.time_ns, events)
+        stream.saw(wire.split_events(events))
+    log.close()
+    return naive
+
+
+class Alone:
+    """A recorder's process, and this end of its connection."""
+
+    def __init__(self, directory: Path, **options: int) -> None:
+        self._ours, theirs = socket.socketpair()
+        self._ours.settimeout(WAIT_S)
+        self._numbers = Numbers()
+        self.committed = -1
+        self.reports = 0
+        self.notes: list[str] = []
+        self.process = subprocess.Popen(
+            [*command(directory, **options), str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            stderr=subprocess.PIPE,
+        )
+        theirs.close()
+
+    def tell(self, position: int) -> None:
+        """The log is durable up to there."""
+        self._ours.sendall(NUMBER.pack(position))
+
+    def hear(self) -> None:
+        """Wait for something that it says. Raises ConnectionError once it has gone."""
+        octets = self._ours.recv(64 * 1024)
+        if not octets:
+            raise ConnectionError
+        for said in self._numbers.feed(octets):
+            self.reports += 1
+            if isinstance(said, str):
+                self.notes.append(said)
+            else:
+                self.committed = said
+
+    def until(self, position: int) -> None:
+        """Wait until it has recorded everything up to there."""
+        deadline = time.monotonic() + WAIT_S
+        while self.committed < position:
+            assert time.monotonic() < deadline, (self.committed, self.notes)
+            self.hear()
+
+    def kill(self) -> None:
+        """kill -9, and wait for the end."""
+        self.process.kill()
+        self._close()
+
+    def end(self) -> int:
+        """Close the connection, and wait for what it makes of that. Returns its exit status."""
+        self._ours.shutdown(socket.SHUT_WR)
+        self._close()
+        return self.process.returncode
+
+    def _close(self) -> None:
+        assert self.process.stderr is not None
+        self.stderr = self.process.stderr.read().decode()
+        self.process.wait()
+        self.process.stderr.close()
+        self._ours.close()
