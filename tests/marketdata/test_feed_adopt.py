@@ -11,6 +11,7 @@ import pytest
 
 from fairbook.core import records
 from fairbook.core.records import FILL, Fill, kind_at, next_at
+from fairbook.events.answers import HistoryBehind
 from fairbook.views.candles import INTERVALS, Bar, bucket_start
 from tests.marketdata.floor import ANN, BOB, MARKET, SECOND_NS, Floor, buy, sell
 
@@ -31,6 +32,8 @@ class Recorded:
     def __init__(self) -> None:
         self.trades: list[Trade] = []
         self.meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self.behind = 0
+        """So many questions are not answered yet."""
 
     def record(self, time_ns: int, events: bytes) -> None:
         at = 0
@@ -48,8 +51,6 @@ class Recorded:
     async def bars(self, market: int, *, since_s: int, trade_id_max: int) -> Sequence[Bar]:
         # A mix: days, the last of them in hours, and the last hour in minutes.
         days = await self._bars(market, "1d", since_s, trade_id_max)
-        if not days:
-            return days
         hours = await self._bars(market, "1h", max(since_s, days[-1].start_s), trade_id_max)
         minutes = await self._bars(market, "1m", max(since_s, hours[-1].start_s), trade_id_max)
         return [*days[:-1], *hours[:-1], *minutes]
@@ -58,11 +59,14 @@ class Recorded:
         self, market: int, interval: str, since_s: int, trade_id_max: int
     ) -> Sequence[Bar]:
         assert market == MARKET
+        if self.behind:
+            self.behind -= 1
+            raise HistoryBehind
         if self.meanwhile is not None:
             await self.meanwhile()
         made: dict[int, Bar] = {}
         for trade_id, time_s, price, lots in self.trades:
-            if time_s < since_s or trade_id > trade_id_max:
+            if (time_s < since_s and trade_id < trade_id_max) or trade_id > trade_id_max:
                 continue
             quote = price * lots * 100
             start_s = bucket_start(interval, time_s)
@@ -105,7 +109,12 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
         await both(*trade(), seconds=0.1)  # In the second of the last one that was not seen.
     if quiet_s < 2 * DAY_S:
         recorded.meanwhile = lambda: both(*trade(), seconds=chance.randrange(3))
-    await new.feed.adopt(recorded)
+    recorded.behind = 2
+    for _ in range(2):
+        with pytest.raises(HistoryBehind):
+            await new.feed.adopt(recorded)
+    for _ in range(2):  # The second one finds nothing missing.
+        await new.feed.adopt(recorded)
     recorded.meanwhile = None
     received = {}
     for name in NAMES:

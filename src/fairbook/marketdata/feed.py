@@ -97,20 +97,17 @@ class Feed:
     async def adopt(self, bars: Bars) -> None:
         """Load what tickers and candles need of the trades of before. Trades may come meanwhile.
 
-        Raises what `bars` raises: then some markets know of trades since the start only.
+        Raises what `bars` raises; then it may be tried again, and goes on where it stopped.
         """
         for market, tape in list(self._tapes.items()):
-            if not tape.trade_id_before:
+            if not tape.missing_to:
                 continue
             now_s = self._time_ns // SECOND_NS
-            seconds = await bars.seconds(
-                market, since_s=now_s - WINDOW_S + 1, trade_id_max=tape.trade_id_before
-            )
             start_s = min(bucket_start(interval, now_s) for interval in INTERVALS)
-            older = await bars.bars(market, since_s=start_s, trade_id_max=tape.trade_id_before)
-            if not older and not seconds:
-                # Quiet for long: then the last price is all that there is to know.
-                older = await bars.bars(market, since_s=0, trade_id_max=tape.trade_id_before)
+            seconds = await bars.seconds(
+                market, since_s=now_s - WINDOW_S + 1, trade_id_max=tape.missing_to
+            )
+            older = await bars.bars(market, since_s=start_s, trade_id_max=tape.missing_to)
             self._fold()
             tape.adopt(seconds, older)
 

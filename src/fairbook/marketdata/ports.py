@@ -168,7 +168,9 @@ class Bars(Protocol):
     """Trades of before the feed began, as bars by rising start. May raise HistoryBehind."""
 
     async def seconds(self, market: int, *, since_s: int, trade_id_max: int) -> Sequence[Bar]:
-        """One-second bars of the trades from `since_s` on, up to this trade."""
+        """One-second bars of the trades from `since_s` on, up to this trade. The last bar has it,
+        also if it was before `since_s`: its price is the market's.
+        """
 
     async def bars(self, market: int, *, since_s: int, trade_id_max: int) -> Sequence[Bar]:
         """The same trades in few bars: of any intervals up to `1d`, no trade in two of them."""

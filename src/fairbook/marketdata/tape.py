@@ -55,8 +55,8 @@ class Tape:
     ) -> None:
         """update_id, trade_id, time_ns: the last ones before the events that will be shown."""
         self.terms = terms
-        self.trade_id_before = trade_id
-        """Trades up to this one were not shown."""
+        self.missing_to = trade_id
+        """Trades up to this one are not in ticker and candles; 0: all are."""
         self.ticker = Ticker()
         self.candles = Candles()
         self.has_book_ticker = False
@@ -213,13 +213,12 @@ class Tape:
         return streams.message(channel.name, text)
 
     def adopt(self, seconds: Sequence[Bar], older: Sequence[Bar]) -> None:
-        """Take in the trades of before: those of the ticker's window as one-second bars by rising
-        start, those of the running candles as bars of any length up to a day, or else the last one.
+        """Take in the missing trades: those of the ticker's window as one-second bars by rising
+        start, those of the running candles as bars of any length up to a day.
         """
-        self.candles.adopt(older or seconds)
-        if older and not seconds:
-            seconds = [max(older, key=lambda bar: bar.last_id)]
+        self.missing_to = 0
         self.ticker.adopt(seconds)
+        self.candles.adopt(older)
         for kline in self._klines.values():
             kline.stale = True
 
