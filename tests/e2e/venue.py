@@ -37,10 +37,12 @@ class DidNotStart(AssertionError):
 class Venue:
     """One exchange, running or not. Ports stay the same over restarts."""
 
-    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
-        """options: more of `fairbook up`."""
+    def __init__(
+        self, folder: Path, *options: str, maker: bool = False, **environment: str
+    ) -> None:
+        """options: more of `fairbook up`. Without `maker` the book is left to the test."""
         self.folder = folder
-        self.options = options
+        self.options = options if maker else ("--no-maker", *options)
         self.environment = environment
         self.http_port, self.ws_port = free_ports(2)
         self.process: subprocess.Popen[bytes] | None = None
@@ -66,7 +68,7 @@ class Venue:
         assert self.process is None, "it runs already"
         command = [sys.executable, "-m", "fairbook", "up", "--data", str(self.folder)]
         command += ["--http-port", str(self.http_port), "--ws-port", str(self.ws_port)]
-        command += ["--no-maker", *self.options]
+        command += self.options
         with (self.folder / "stderr.txt").open("ab") as stderr:
             self.process = subprocess.Popen(
                 command,

@@ -113,7 +113,30 @@ def lines(found: dict[str, Any]) -> list[str]:
         found_lines.append(f"it said  {replica['last_note']}")
     if replica["other_version"]:
         found_lines.append(f"versions differ, which proves nothing: {replica['other_version']}")
-    return found_lines + _verdict_lines(found["audit"])
+    return found_lines + _other_lines(found) + _verdict_lines(found["audit"])
+
+
+def _other_lines(found: dict[str, Any]) -> list[str]:
+    """Recorder, streams and maker, as far as there are any."""
+    other_lines = []
+    if recorder := found.get("recorder"):
+        behind = f"behind by {recorder['lag_frames']} frames, {recorder['lag_ms']} ms"
+        process = f"process {recorder['pid']}, started {recorder['starts']} times"
+        at = f"position {recorder['position']}"
+        other_lines.append(f"recorder {recorder['state']}: {at}, {behind} ({process})")
+        if recorder["last_note"]:
+            other_lines.append(f"it said  {recorder['last_note']}")
+    if streams := found.get("streams"):
+        load = f"{streams['connections']} connections, {streams['subscriptions']} subscriptions"
+        slow = f"{streams['slow']} slow, {streams['slowClosed']} closed for it"
+        other_lines.append(f"streams  {load}; {slow}")
+        if not streams["has_history"]:
+            other_lines.append("         tickers and candles know of trades since the start only")
+    if maker := found.get("maker"):
+        other_lines.append(f"maker    process {maker['pid']}, started {maker['starts']} times")
+        if maker["last_end"]:
+            other_lines.append(f"last end {maker['last_end']}")
+    return other_lines
 
 
 def _verdict_lines(audit: dict[str, Any]) -> list[str]:

@@ -1,0 +1,97 @@
+"""The demo as somebody meets it who just starts it: markets that live, and a day behind them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from fairbook.engine import control
+from tests.e2e.rest import Rest
+from tests.e2e.venue import Venue
+
+MARKETS = ("SOL_USDC", "BTC_USDC", "ETH_USDC")
+PATIENCE_S = 60.0
+
+
+def until(holds: Callable[[], Any], what: str) -> Any:
+    """Ask again and again, until it is so; returns what `holds` did."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"still not: {what}"
+        time.sleep(0.1)
+    return found
+
+
+def read(rest: Rest, path: str) -> Any:
+    reply = rest.call("GET", path)
+    assert reply.status == 200, (path, reply)
+    return reply.body
+
+
+def trade_ids(rest: Rest) -> dict[str, int]:
+    """The newest trade of each market."""
+    return {
+        market: read(rest, f"/api/v1/trades?symbol={market}&limit=1")[0]["id"] for market in MARKETS
+    }
+
+
+def moved(rest: Rest, since: dict[str, int]) -> bool:
+    """Whether there was a trade in every market."""
+    now = trade_ids(rest)
+    return all(now[market] > since[market] for market in MARKETS)
+
+
+def check_the_day(rest: Rest) -> None:
+    """Both sides are quoted, and there is a day of candles and its ticker."""
+    since_s = int(time.time()) - 86_400 - 3_600
+    for market in MARKETS:
+        hours = read(rest, f"/api/v1/klines?symbol={market}&interval=1h&startTime={since_s}")
+        assert len(hours) >= 24
+        assert all(int(hour["trades"]) > 0 for hour in hours[1:-1])
+        ticker = read(rest, f"/api/v1/ticker?symbol={market}")
+        assert int(ticker["trades"]) > 1_440
+        depth = read(rest, f"/api/v1/depth?symbol={market}")
+        assert depth["bids"] and depth["asks"]
+
+
+def generated_trades(folder: Path) -> int:
+    """How many trades the history calls generated."""
+    uri = f"file:{folder}/history.db?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as database:
+        statement = "SELECT count(*) FROM trades WHERE is_generated"
+        count: int = database.execute(statement).fetchone()[0]
+        return count
+
+
+def test_all_markets_live_with_a_day_behind_them_and_go_on_after_a_restart(tmp_path: Path) -> None:
+    """After the death of maker and recorder there are others; after a stop it goes on."""
+    venue = Venue(tmp_path, maker=True)
+
+    def started(child: str) -> int:
+        count: int = control.ask(tmp_path, "status")[child]["starts"]
+        return count
+
+    with venue, closing(Rest(venue.http_port)) as rest:
+        before = trade_ids(rest)
+        check_the_day(rest)
+        generated = generated_trades(tmp_path)
+        assert 3 * 1_440 < generated <= sum(before.values())
+        until(lambda: moved(rest, before), "trades in every market")
+
+        found = control.ask(tmp_path, "status")
+        os.kill(found["maker"]["pid"], signal.SIGKILL)
+        os.kill(found["recorder"]["pid"], signal.SIGKILL)
+        until(lambda: started("maker") == started("recorder") == 2, "other processes")
+        between = until(lambda: trade_ids(rest), "trades that can be asked for")
+        until(lambda: moved(rest, between), "trades with another maker")
+        venue.stop()
+    with venue, closing(Rest(venue.http_port)) as rest:
+        until(lambda: moved(rest, between), "trades after a restart")
+        assert generated_trades(tmp_path) == generated
+        venue.stop()
