@@ -1,9 +1,10 @@
 """What waits for one client that reads too slowly: bounded, and never with a silent gap.
 
 How it works: messages wait by channel. Those that are kept queue up; of LATEST ones the newer takes
-the place of the one before it; MERGE ones are gathered, and made into one only when they are taken
-or when room runs short, so that a slow client costs little while it is slow. When merging does not
-make enough room either, the client is given up.
+the place of the one before it; MERGE ones are gathered and merged some dozens at a time, and get a
+text only when they are taken, or when room runs short: until then the texts they came with say how
+much they may be. So a slow client costs little while it is slow, and never much at once. When there
+is not enough room either way, the client is given up.
 
 Always true:
 - what is taken of a channel is what was put there, in its order, with neighbouring LATEST messages
@@ -15,6 +16,7 @@ Not here: when a client is slow, and what becomes of it (hub.py).
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Final
 
 from fairbook.marketdata.ports import KEEP, LATEST, MERGE, Channel, Message, Source
@@ -22,6 +24,7 @@ from fairbook.marketdata.ports import KEEP, LATEST, MERGE, Channel, Message, Sou
 MESSAGE_BYTES: Final = 128  # counted for each message besides its text: what the objects take
 
 _REPLIES: Final = Channel("")  # what is sent to this client alone
+_GATHERED_MAX: Final = 64  # messages that are merged at once, while nobody wants their text
 
 
 class SendBuffer:
@@ -39,6 +42,7 @@ class SendBuffer:
 
     def put(self, channel: Channel, message: Message) -> bool:
         """Let a message wait. False: too much waits, and the client has to be closed."""
+        self.bytes += _bytes_of(message)
         messages = self._waiting.get(channel)
         if messages is None:
             self._waiting[channel] = [message]
@@ -47,7 +51,8 @@ class SendBuffer:
             messages[-1] = message
         else:
             messages.append(message)
-        self.bytes += _bytes_of(message)
+            if message.rule == MERGE and len(messages) % _GATHERED_MAX == 0:
+                self._merge(channel, with_text=False)
         return self.bytes <= self._bytes_max or self._make_room()
 
     def put_reply(self, text: bytes) -> bool:
@@ -65,7 +70,7 @@ class SendBuffer:
         size = 0
         while self._waiting and size < bytes_least:
             channel = next(iter(self._waiting))
-            self._merge(channel)
+            self._merge(channel, with_text=True)
             messages = self._waiting[channel]
             count = 0
             while count < len(messages) and size < bytes_least:
@@ -82,46 +87,55 @@ class SendBuffer:
     def _make_room(self) -> bool:
         """Merge all that can be. The quarter that must be free then pays for the next time."""
         for channel in self._waiting:
-            self._merge(channel)
+            self._merge(channel, with_text=True)
         return self.bytes <= self._bytes_max // 4 * 3
 
-    def _merge(self, channel: Channel) -> None:
-        """Make one of neighbouring MERGE messages."""
+    def _merge(self, channel: Channel, *, with_text: bool) -> None:
+        """Make one of neighbouring MERGE messages, and its text if it is wanted."""
         messages = self._waiting[channel]
-        if len(messages) == 1 or not any(message.rule == MERGE for message in messages):
-            return
         merged: list[Message] = []
-        run: list[Message] = []
-        for message in messages:
-            if message.rule == MERGE:
-                run.append(message)
-                continue
-            if run:
-                merged.append(self._merged(channel, run))
-                run = []
-            merged.append(message)
-        if run:
-            merged.append(self._merged(channel, run))
+        for rule, run in groupby(messages, key=lambda message: message.rule):
+            if rule == MERGE:
+                merged.append(self._merged(channel, list(run), with_text))
+            else:
+                merged.extend(run)
         self.bytes += sum(map(_bytes_of, merged)) - sum(map(_bytes_of, messages))
         self._waiting[channel] = merged
 
-    def _merged(self, channel: Channel, messages: list[Message]) -> Message:
-        """Neighbours are merged in pairs, then the pairs: adding one by one to a growing one would
-        cost the square of their number.
+    def _merged(self, channel: Channel, run: list[Message], with_text: bool) -> Message:
+        """The first may hold a lot. The others are merged in pairs, then the pairs, and then with
+        it: adding them one by one to a growing one would cost the square of their number.
         """
-        if len(messages) == 1:
-            return messages[0]
+        first = run[0]
+        if len(run) == 1 and not (with_text and isinstance(first, _Gathered)):
+            return first
+        content = first.content
         merge = self._source.merge
-        contents = [message.content for message in messages]
+        contents = [message.content for message in run[1:]]
         while len(contents) > 1:
             pairs = [
                 merge(channel, older, newer)
                 for older, newer in zip(contents[::2], contents[1::2], strict=False)
             ]
             contents = pairs + contents[len(pairs) * 2 :]
-        content = contents[0]
-        return Message(self._source.encode(channel, content), MERGE, content)
+        if contents:
+            content = merge(channel, content, contents[0])
+        if with_text:
+            return Message(self._source.encode(channel, content), MERGE, content)
+        return _Gathered(content, sum(map(_bytes_of, run)) - MESSAGE_BYTES * (len(run) - 1))
+
+
+class _Gathered(Message):
+    """Merged, and without a text so far. `bytes`: the most that it counts for."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self, content: object, bytes_most: int) -> None:
+        super().__init__(b"", MERGE, content)
+        self.bytes = bytes_most
 
 
 def _bytes_of(message: Message) -> int:
+    if isinstance(message, _Gathered):
+        return message.bytes
     return len(message.text) + MESSAGE_BYTES
