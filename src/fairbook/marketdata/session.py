@@ -269,7 +269,7 @@ def _fields(text: bytes) -> Fields:
 
 def _id(text: bytes, fields: Fields) -> bytes:
     """The client's id, in its own words."""
-    if isinstance(fields["id"], dict | list):
+    if type(fields["id"]) in (dict, list):
         _refuse(BAD_FRAME, "An id is a number or a string")
     try:
         return bytes(_read_id(text).id)
