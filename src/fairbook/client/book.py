@@ -124,7 +124,9 @@ class LocalBook:
 
 
 class BookFeed:
-    """A book that follows one socket. `start`, then `ready`; `stop`, or let the socket end."""
+    """A book that follows one socket. `start`, then `ready`, and `change` as often as is wanted;
+    `stop`, or let the socket end.
+    """
 
     def __init__(
         self,
@@ -140,6 +142,7 @@ class BookFeed:
         self._rest = rest
         self._changed = changed
         self._live = asyncio.Event()
+        self._news = asyncio.Event()
         self._loading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -149,16 +152,28 @@ class BookFeed:
 
     async def ready(self) -> LocalBook:
         """The book, once it is live. Raises Disconnected if the connection ends before."""
-        live = asyncio.create_task(self._live.wait())
+        await self._happens(self._live)
+        return self.book
+
+    async def change(self) -> LocalBook:
+        """The book, once it is live and has changed since the last call. Raises Disconnected if
+        the connection ends before.
+        """
+        await self._happens(self._news)
+        await self._happens(self._live)
+        self._news.clear()
+        return self.book
+
+    async def _happens(self, event: asyncio.Event) -> None:
+        happens = asyncio.create_task(event.wait())
         ended = asyncio.create_task(self._socket.ended.wait())
         try:
-            await asyncio.wait((live, ended), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((happens, ended), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            live.cancel()
+            happens.cancel()
             ended.cancel()
-        if not self.book.is_live:
+        if self._socket.ended.is_set():
             raise Disconnected("the connection ended")
-        return self.book
 
     async def stop(self) -> None:
         """Follow no more."""
@@ -175,8 +190,7 @@ class BookFeed:
         was_live = self.book.is_live
         self.book.take(update)
         if self.book.is_live:
-            if self._changed is not None:
-                self._changed(self.book)
+            self._tell()
         elif was_live:
             logger.warning("gap in %s before update %d", self._name, update.first_id)
             self._live.clear()
@@ -198,5 +212,9 @@ class BookFeed:
         else:
             return
         self._live.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
         if self._changed is not None:
             self._changed(self.book)

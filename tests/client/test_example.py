@@ -1,0 +1,59 @@
+"""The bot that docs/maker.md shows: at most 40 lines, and it does what it is said to do."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+from fairbook.client import NewOrder, Rest, Token
+from tests.client.house import House, play, small
+from tests.gateway.exchange import ALICE
+from tests.gateway.house import ALICE_TOKEN, BOB_TOKEN
+
+PAGE = Path(__file__).parents[2] / "docs" / "maker.md"
+
+
+def shown() -> str:
+    found = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(found) == 1
+    return str(found[0])
+
+
+def test_it_is_short() -> None:
+    assert len([line for line in shown().splitlines() if line.strip()]) <= 40
+
+
+def test_it_follows_the_best_ask() -> None:
+    """Its bid moves with the market, is there again after it was taken, and goes with it."""
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(shown(), str(PAGE), "exec"), names)
+
+    def ask(price: str) -> NewOrder:
+        return NewOrder(symbol="SOL_USDC", side="Ask", price=price, quantity="1")
+
+    def own_bids(house: House) -> list[int]:
+        return [order.price for order in house.exchange.open_orders(ALICE)]
+
+    async def becomes(house: House, prices: list[int]) -> None:
+        async with asyncio.timeout(5):
+            while own_bids(house) != prices:  # noqa: ASYNC110  Nothing tells of it.
+                await asyncio.sleep(0.005)
+
+    async def story(house: House) -> None:
+        running = asyncio.create_task(names["main"](house.http_url, house.ws_url, ALICE_TOKEN))
+        async with Rest(house.http_url, Token(BOB_TOKEN)) as bob:
+            await bob.place(ask("100"))
+            await becomes(house, [9_950])
+            lower = await bob.place(ask("99.8"))
+            await becomes(house, [9_930])
+            await bob.cancel("SOL_USDC", order_id=lower.id)
+            await becomes(house, [9_950])
+            sold = await bob.place(ask("99.5"))
+            assert sold.status == "Filled"
+            await bob.place(ask("90"))
+            await becomes(house, [8_955])
+        running.cancel()
+        await asyncio.wait((running,))
+        await becomes(house, [])
+
+    play(story, small())
