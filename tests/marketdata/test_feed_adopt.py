@@ -120,13 +120,14 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
     for name in NAMES:
         new.leave(name)
         received[name] = await old.join(name), await new.join(name)
-    for _ in range(80):
+    for step in range(80):
         for name, (told_old, told_new) in received.items():
             assert told_old == told_new, name
             told_old.clear()
             told_new.clear()
         commands = trade() if chance.random() < 0.5 else [records.tick()]
-        await both(*commands, seconds=chance.choice((0.1, 1, 1, 60, 400)))
+        seconds = DAY_S if step == 40 else chance.choice((0.1, 1, 1, 60, 400))
+        await both(*commands, seconds=seconds)
 
 
 @pytest.mark.parametrize("quiet_s", [0, 100, DAY_S - 200, 2 * DAY_S, 60 * DAY_S])

@@ -344,6 +344,20 @@ def test_a_frame_that_is_missing_stops_the_feed() -> None:
     asyncio.run(play())
 
 
+def test_a_merged_message_that_cannot_be_sent_stops_the_feed() -> None:
+    """A timer has no caller that would hear of it."""
+
+    async def play() -> None:
+        floor = Floor()
+        await floor.join("depth.200ms.SOL_USDC")
+        floor.received.clear()  # Where to put a message is not known any more.
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        await floor.run(buy(ANN, 9950, 1))
+        assert isinstance(await floor.feed.failed, AssertionError)
+
+    asyncio.run(play())
+
+
 def test_nothing_is_sent_after_the_end() -> None:
     """Timers and what was taken are dropped."""
 
