@@ -65,11 +65,11 @@ def test_a_signature_covers_the_request() -> None:
     assert crypto_sign_open(signature + text, public_key) == text
 
 
-def _can_run() -> bool:
+def can_run() -> bool:
     return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) >= 2
 
 
-@pytest.mark.skipif(not _can_run(), reason="needs Linux and two processors")
+@pytest.mark.skipif(not can_run(), reason="needs Linux and two processors")
 def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
     """Every answer is checked by the bench itself, which else ends with 1."""
     file = tmp_path / "figures.md"

@@ -19,7 +19,7 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
@@ -53,7 +53,7 @@ class Trader:
     client_ids: int = 0
 
     @classmethod
-    def of(cls, credential: dict[str, str]) -> Trader:
+    def of(cls, credential: dict[str, str]) -> Self:
         """From an entry of `demo.json`."""
         seed = base64.b64decode(credential["apiSecret"])
         _, secret_key = crypto_sign_seed_keypair(seed)
