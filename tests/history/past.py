@@ -135,7 +135,7 @@ def require_bars(found: dict[str, list[tuple[Any, ...]]]) -> None:
     groups: dict[tuple[int, int, int], list[TradeRow]] = {}
     for row in found["trades"]:
         trade = TradeRow._make(row)
-        for length_s in (1, 60, 3_600, 86_400):
+        for length_s in (1, 60, 900, 3_600, 86_400):
             start_s = trade.time_ns // 10**9 // length_s * length_s
             groups.setdefault((trade.market, length_s, start_s), []).append(trade)
     expected: list[tuple[int, ...]] = []

@@ -133,7 +133,7 @@ def test_bars_until_a_trade_are_all_its_trades(tmp_path: Path, seed: int) -> Non
                 assert total == naive.joined(total.start_s, expected, 0)
                 assert found[-1].start_s == last_s
             assert all(seconds[at].start_s < seconds[at + 1].start_s for at in range(len(bars) - 1))
-            assert len(bars) <= 59 + 59 + 23 + 1 + 23 + 59 + 59 + (last_s - since_s) // 86_400
+            assert len(bars) <= 2 * (59 + 14 + 3 + 23) + (last_s - since_s) // 86_400
             assert len(bars) <= len(seconds)
 
 
@@ -264,6 +264,12 @@ def test_transfers_in_and_out(tmp_path: Path) -> None:
                 seen += len(own)
                 assert await history.transfers(account, side=side, limit=10**6) == own
                 assert await history.transfers(account, side=side, limit=2, offset=1) == own[1:3]
+                for reference in (0, 7, 8, -(2**63)):
+                    found = await history.transfers(
+                        account, side=side, reference=reference, limit=9
+                    )
+                    these = [each for each in own if each.reference == reference]
+                    assert found == these[:9]
                 until = await history.transfers(account, side=side, to_ns=middle_ns, limit=10**6)
                 assert until == [each for each in own if each.time_ns <= middle_ns]
         return seen

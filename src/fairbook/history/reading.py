@@ -37,7 +37,7 @@ _BAR: Final = (
 )
 # Which stored bars an interval is made of. They divide it, and begin where it begins.
 _BASE_S: Final = {
-    "1s": 1, "1m": 60, "3m": 60, "5m": 60, "15m": 60, "30m": 60, "1h": 3_600, "2h": 3_600,
+    "1s": 1, "1m": 60, "3m": 60, "5m": 60, "15m": 900, "30m": 900, "1h": 3_600, "2h": 3_600,
     "4h": 3_600, "6h": 3_600, "8h": 3_600, "12h": 3_600, "1d": DAY_S, "3d": DAY_S, "1w": DAY_S,
     "1month": DAY_S,
 }  # fmt: skip
@@ -53,6 +53,12 @@ _FILL: Final = (
     "iif(is_maker, maker_fee, taker_fee)",
     "is_maker",
     "trade.time_ns",
+)
+
+# The first bars of a stretch, as they are.
+_STRETCH: Final = (
+    "(SELECT * FROM bars WHERE market = ? AND length_s = ? AND start_s >= ? AND start_s < ?"
+    " ORDER BY start_s LIMIT ?)"
 )
 
 # The bars of each piece [length, from, to), as they are.
@@ -223,12 +229,15 @@ class SqliteHistory:
         offset: int = 0,
     ) -> Sequence[TransferRow]:
         """As History."""
+        of_reference = "" if reference is None else "AND reference = ?7"
         table = (
-            "(SELECT * FROM transfers WHERE account = ?1 AND side = ?2"
-            " AND (?3 IS NULL OR reference = ?3) AND time_ns BETWEEN ?4 AND ?5"
-            " ORDER BY time_ns DESC, transfer_id DESC LIMIT ?6 OFFSET ?7)"
+            f"(SELECT * FROM transfers WHERE account = ?1 AND side = ?2 {of_reference}"
+            " AND time_ns BETWEEN ?3 AND ?4"
+            " ORDER BY time_ns DESC, transfer_id DESC LIMIT ?5 OFFSET ?6)"
         )
-        parameters = (account, side, reference, from_ns, min(to_ns, ANY_NS), limit, offset)
+        parameters = [account, side, from_ns, min(to_ns, ANY_NS), limit, offset]
+        if reference is not None:
+            parameters.append(reference)
         rows = await self._rows(TransferRow._fields, table, parameters)
         return [TransferRow(*row) for row in rows]
 
@@ -251,9 +260,9 @@ class SqliteHistory:
     async def bars(self, market: int, *, since_s: int, trade_id_max: int) -> list[Bar]:
         """The fewest bars with all trades from `since_s` up to that one, by rising start.
 
-        Each is of a second, a minute, an hour or a day. The last one has that trade, also if that
-        was before `since_s`: it is the last price. Empty for trade 0. Raises HistoryBehind if the
-        trade is not recorded yet.
+        Their lengths are `LENGTHS_S`. The last one has that trade, also if that was before
+        `since_s`: it is the last price. Empty for trade 0. Raises HistoryBehind if the trade is not
+        recorded yet.
         """
         return await self._connections.ask(
             lambda reader: _bars_until(reader, market, since_s, trade_id_max, LENGTHS_S)
@@ -325,7 +334,10 @@ def _klines(
         at = ending
     if not buckets:
         return []
-    rows = reader.rows(_BAR, _BUCKETS, (json.dumps(buckets), market, base_s))
+    if buckets[0][1] - start_s == base_s:
+        rows = reader.rows(_BAR, _STRETCH, (market, base_s, start_s, at, bars_max))
+    else:
+        rows = reader.rows(_BAR, _BUCKETS, (json.dumps(buckets), market, base_s))
     before = reader.row(
         "SELECT close FROM bars WHERE market = ? AND length_s = ? AND start_s < ?"
         " ORDER BY start_s DESC LIMIT 1",
@@ -403,12 +415,7 @@ def _read_long(reader: Reader, market: int, stretch: Stretch) -> list[Bar]:
     found: list[Bar] = []
     length_s, from_s, to_s = stretch
     while True:
-        rows = reader.rows(
-            _BAR,
-            "(SELECT * FROM bars WHERE market = ? AND length_s = ? AND start_s >= ? AND start_s < ?"
-            " ORDER BY start_s LIMIT ?)",
-            (market, length_s, from_s, to_s, SECONDS_AT_ONCE),
-        )
+        rows = reader.rows(_BAR, _STRETCH, (market, length_s, from_s, to_s, SECONDS_AT_ONCE))
         found += [_bar(row) for row in rows]
         if len(rows) < SECONDS_AT_ONCE:
             return found

@@ -1,8 +1,8 @@
 """The store of history: one SQLite file, written by one recorder, read by anybody.
 
 How it works: a transaction brings the rows of some frames together with the position, time and
-chain of the last of them. Bars of a second, a minute, an hour and a day are kept, and a transaction
-adds to them what it brings: so nothing has to be remembered between two of them.
+chain of the last of them. Bars of some lengths (`LENGTHS_S`) are kept, and a transaction adds to
+them what it brings: so nothing has to be remembered between two of them.
 
 Always true:
 - what is recorded up to `position` is whole: rows and position change together or not at all;
@@ -29,7 +29,7 @@ FILE_NAME: Final = "history.db"
 SCHEMA_VERSION: Final = 1
 APPLICATION_ID: Final = 0x46_62_48_31  # "FbH1"
 CHAIN_BYTES: Final = 32
-LENGTHS_S: Final = (1, 60, 3_600, 86_400)
+LENGTHS_S: Final = (1, 60, 900, 3_600, 86_400)
 """Of the bars that are kept; each divides the next."""
 LOW_BITS: Final = 32
 LOW: Final = (1 << LOW_BITS) - 1
@@ -98,6 +98,7 @@ CREATE TABLE transfers (
     time_ns INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX transfers_by_account ON transfers (account, side, time_ns);
+CREATE INDEX transfers_by_reference ON transfers (account, side, reference, time_ns);
 CREATE TABLE bars (
     market INTEGER NOT NULL,
     length_s INTEGER NOT NULL,
