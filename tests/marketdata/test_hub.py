@@ -147,7 +147,8 @@ def test_a_request_that_fails_is_not_kept_quiet() -> None:
 
 def test_requests_are_answered_and_their_caller_is_told_of_once() -> None:
     async def story(house: House) -> None:
-        a, b, c = house.connect(), house.connect(), house.connect()
+        a, b, c, silent = (house.connect() for _ in range(4))
+        silent.subscribe("depth")
         a.say(id=1, method="echo")
         a.say(id=2, method="LOGIN", params={"token": "alice"})
         a.say(id="3", method="echo", params=[])
@@ -168,6 +169,7 @@ def test_requests_are_answered_and_their_caller_is_told_of_once() -> None:
         assert b.written == []
         a.client.end(1000, "")
         a.client.lost()
+        silent.client.lost()
         assert house.requests.gone == [b.client, a.client]
 
     play(story)

@@ -119,6 +119,27 @@ def test_a_client_with_too_much_waiting_is_closed(what: str) -> None:
     play(story, LIMITS)
 
 
+def test_a_client_may_end_in_the_middle_of_its_own_frame() -> None:
+    """The source folds what it has before it greets, and that may be too much for the client."""
+
+    async def story(house: House) -> None:
+        wire, other = house.connect(room=ROOM), house.connect()
+        house.source.gate.set()
+        for each in (wire, other):
+            each.subscribe("slow")
+        other.subscribe("depth", "price")
+        await house.turn()
+        house.source.pending = [(level, level) for level in range(5000)]
+        wire.subscribe("depth", "price", "trades")
+        assert wire.closed == (1013, SLOW)
+        await house.turn()
+        assert replayed(other.received("slow")) == (5000, house.source.levels)
+        other.client.lost()
+        assert house.source.open_channels == set()
+
+    play(story, LIMITS)
+
+
 def test_a_client_that_stays_slow_is_closed() -> None:
     async def story(house: House) -> None:
         stuck, late = house.connect(room=ROOM), house.connect(room=ROOM)

@@ -45,6 +45,7 @@ class Levels:
         self.broken: Exception | None = None
         self.pending: list[tuple[int, int]] = []  # folded by the next greeting
         self.merged = 0
+        self.encoded = 0
 
     def attach(self, publish: Publish) -> None:
         self.publish = publish
@@ -87,6 +88,7 @@ class Levels:
         return first, last, {**changes, **newer_changes}
 
     def encode(self, channel: Channel, content: object) -> bytes:
+        self.encoded += 1
         return json.dumps({"stream": channel.name, "data": content}).encode()
 
     def message(self, name: str, update: Update) -> Message:

@@ -297,7 +297,6 @@ class Hub:
         client.ungreeted.pop(channel, None)
         client.buffer.forget(channel)
         if self._subscriptions.leave(client, channel):
-            self._published.pop(channel, None)
             self.source.close(channel)
 
     def _leave_all(self, client: Client) -> None:
