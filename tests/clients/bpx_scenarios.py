@@ -238,21 +238,92 @@ def test_stubs(venue: Venue) -> None:
     is_error(limit(venue, stop_loss_trigger_price="1"), "NOT_IMPLEMENTED")
 
 
-def test_no_history_yet(venue: Venue) -> None:
-    """Calls that need a record of the past answer 501 until there is one."""
-    client, open_calls = account(venue), public(venue)
-    for answer in (
-        open_calls.get_ticker(MARKET),
-        open_calls.get_tickers(),
-        open_calls.get_recent_trades(MARKET),
-        open_calls.get_history_trades(MARKET),
-        open_calls.get_klines(MARKET, "1m", int(time.time()) - 60),
-        client.get_order_history(MARKET),
-        client.get_fill_history(MARKET),
-        client.get_deposits(),
-        client.get_withdrawals(),
+def trade(venue: Venue) -> tuple[Any, Any]:
+    """demo2 sells inside the spread, demo1 buys: (maker's order, taker's order)."""
+    _, inside, _ = spread(venue)
+    maker = limit(venue, "demo2", side="Ask", price=inside)
+    taker = limit(venue, price=inside)
+    assert taker["status"] == "Filled", taker
+    return maker, taker
+
+
+def test_trades(venue: Venue) -> None:
+    """Trades, klines, tickers."""
+    client = public(venue)
+    _, taker = trade(venue)
+    last = client.get_recent_trades(MARKET)[0]
+    assert (last["price"], last["quantity"]) == (taker["price"], LOTS), last
+    assert last["quoteQuantity"] == taker["executedQuoteQuantity"], (last, taker)
+    assert last["isBuyerMaker"] is False and isinstance(last["id"], int), last
+    assert abs(last["timestamp"] - time.time() * 1000) < 60_000, last
+    assert client.get_history_trades(MARKET, limit=1) == [last]
+    older = client.get_history_trades(MARKET, limit=5, offset=1)
+    assert last["id"] not in [each["id"] for each in older], older
+    now = int(time.time())
+    for bars in (
+        client.get_klines(MARKET, "1m", now - 300),
+        client.get_klines(MARKET, "1m", now - 300, now + 60),
+        client.get_klines(MARKET, "1month", 0),
     ):
-        is_error(answer, "NOT_IMPLEMENTED")
+        assert bars[-1]["close"] == taker["price"] and int(bars[0]["trades"]) >= 0, bars
+        assert len({bar["start"] for bar in bars}) == len(bars)
+    ticker = client.get_ticker(MARKET)
+    assert ticker["lastPrice"] == taker["price"] and int(ticker["trades"]) > 0, ticker
+    assert MARKET in {each["symbol"] for each in client.get_tickers()}
+
+
+def test_orders_and_fills(venue: Venue) -> None:
+    client = account(venue)
+    open_order = limit(venue, client_id=next(client_ids))
+    (found,) = client.get_order_history(MARKET, order_id=open_order["id"])
+    created = found.pop("createdAt")
+    assert isinstance(created, str) and not created.endswith("Z") and "T" in created, created
+    expected = {name: value for name, value in open_order.items() if name != "createdAt"}
+    assert found == expected | {
+        "expiryReason": None, "systemOrderType": None, "quoteQuantity": None,
+    }, found  # fmt: skip
+    client.cancel_order(MARKET, order_id=open_order["id"])
+    assert client.get_order_history(MARKET, limit=1)[0]["status"] == "Cancelled"
+    maker, taker = trade(venue)
+    (fill,) = client.get_fill_history(MARKET, limit=1)
+    assert (fill["orderId"], fill["isMaker"], fill["feeSymbol"]) == (taker["id"], False, "SOL")
+    assert isinstance(fill["fee"], str) and fill["clientId"] is None, fill
+    (theirs,) = account(venue, "demo2").get_fill_history(limit=1, market_type="SPOT")
+    assert (theirs["orderId"], theirs["isMaker"]) == (maker["id"], True), theirs
+    assert theirs["tradeId"] == fill["tradeId"], (theirs, fill)
+    latest = int(time.time() * 1000) + 60_000
+    assert client.get_fill_history(MARKET, from_=latest, to=latest + 1) == []
+    assert client.get_fill_history(MARKET, from_=1, to=latest, fill_type="User")[0] == fill
+
+
+def test_deposits_and_withdrawals(venue: Venue) -> None:
+    client = account(venue)
+    assert {"SOL", "USDC"} <= {each["symbol"] for each in client.get_deposits()}
+    assert client.get_deposits(from_=1, to=2) == []
+    there = client.get_deposit_address("Solana")
+    assert there == client.get_deposit_address("Solana") and there["address"], there
+    before = Decimal(client.get_balances()["USDC"]["available"])
+    terms = {"address": "a/b c:d", "symbol": "USDC", "blockchain": "Solana", "quantity": "2.5"}
+    number = next(client_ids)
+    made = client.withdrawal(**terms, client_id=number)
+    assert (made["status"], made["clientId"]) == ("confirmed", str(number)), made
+    assert client.withdrawal(**terms, client_id=number) == made, "once"
+    assert client.get_withdrawals(limit=1) == [made]
+    assert before - Decimal(client.get_balances()["USDC"]["available"]) == Decimal("2.5")
+    is_error(
+        client.withdrawal(**{**terms, "quantity": "3"}, client_id=number),
+        "INVALID_CLIENT_REQUEST",
+        "clientId was used",
+    )
+
+
+def test_ranges(venue: Venue) -> None:
+    client = account(venue)
+    is_error(client.get_order_history(MARKET, limit=0), "INVALID_RANGE", "Invalid limit")
+    is_error(client.get_fill_history(MARKET, from_=2, to=1), "INVALID_RANGE")
+    is_error(client.get_deposits(offset=1_000_000), "INVALID_RANGE", "Invalid offset")
+    is_error(public(venue).get_recent_trades(MARKET, 0), "INVALID_RANGE")
+    is_error(public(venue).get_ticker("NOPE_USDC"), "INVALID_MARKET")
 
 
 def test_errors(venue: Venue) -> None:
@@ -342,8 +413,8 @@ run(
             test_self_trade_prevention,
             test_account,
             test_stubs,
-            test_no_history_yet,
         ],
+        "past": [test_trades, test_orders_and_fills, test_deposits_and_withdrawals, test_ranges],
         "errors": [test_errors, test_authentication],
         "restricted": [test_restricted],
         "paused": [test_paused],

@@ -300,22 +300,6 @@ def test_not_offered(venue: Venue) -> None:
     )
 
 
-def test_no_history_yet(venue: Venue) -> None:
-    """Calls that need a record of the past answer 501 until there is one."""
-    ex = client(venue)
-    for call in (
-        lambda: ex.fetch_ticker(SYMBOL),
-        ex.fetch_tickers,
-        lambda: ex.fetch_trades(SYMBOL),
-        lambda: ex.fetch_ohlcv(SYMBOL, "1m", int(time.time() * 1000) - 60_000),
-        lambda: ex.fetch_my_trades(SYMBOL),
-        lambda: ex.fetch_orders(SYMBOL),
-        ex.fetch_deposits,
-        ex.fetch_withdrawals,
-    ):
-        refused(ccxt.OperationFailed, "NOT_IMPLEMENTED", call)
-
-
 run(
     {
         "trade": [
@@ -335,7 +319,6 @@ run(
             test_account,
             test_stubs,
             test_not_offered,
-            test_no_history_yet,
         ]
     },
     clean=clean,

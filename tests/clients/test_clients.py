@@ -28,6 +28,7 @@ pytestmark = pytest.mark.clients
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
+CCXT_SCRIPTS = ("trade", "past", "streams")  # every other scenario is one of refusals
 SECONDS_MAX = 180
 ORDERS_MAX = 5
 PRICE_MAX_TICKS = 100_000  # 1,000 USDC
@@ -141,16 +142,22 @@ def script(client: str, scenario: str) -> str:
     """The module that plays a client's scenario."""
     if client.startswith("bpx"):
         return "tests.clients.bpx_scenarios"
-    return "tests.clients.ccxt_trade" if scenario == "trade" else "tests.clients.ccxt_refusals"
+    return f"tests.clients.ccxt_{scenario if scenario in CCXT_SCRIPTS else 'refusals'}"
 
 
 PythonOf = Callable[[str], Path]
 
 
-@pytest.mark.parametrize("scenario", ["trade", "errors"])
+@pytest.mark.parametrize("scenario", ["trade", "past", "errors"])
 def test_demo(demo: Venue, client_python: PythonOf, client: str, scenario: str) -> None:
-    """Everything that a trader does, and everything that is refused."""
+    """Everything that a trader does and asks for, and everything that is refused."""
     play(demo, client_python(client), client, scenario)
+
+
+@pytest.mark.parametrize("version", ["ccxt-4.5.90", "ccxt-4.5.64"])
+def test_streams(demo: Venue, client_python: PythonOf, version: str) -> None:
+    """Everything that ccxt.pro watches, on a market that is quiet but for that."""
+    play(demo, client_python(version), version, "streams")
 
 
 def test_restricted(restricted: Venue, client_python: PythonOf, client: str) -> None:
