@@ -204,17 +204,17 @@ def test_requests_in_flight_are_bounded() -> None:
     """Of a connection; one more is refused, another connection is not, and room comes back."""
 
     async def story(house: House, alice: Desk) -> None:
-        house.exchange.held = []
-        for _ in range(IN_FLIGHT_MAX - 1):
-            alice.send("order.cancel", SYMBOL | {"clientId": 1})
-        alice.send("order.status", SYMBOL | {"clientId": 1})
-        assert (await alice.refusal("order.place", bid()))[:2] == (429, "TOO_MANY_REQUESTS")
         other = desk(house)
-        other.send("order.cancel", SYMBOL | {"clientId": 1})
-        house.exchange.release()
-        await alice.answers(IN_FLIGHT_MAX)
-        await other.answers(1)
-        await alice.place(bid())
+        for _ in range(2):
+            house.exchange.held = []
+            for _ in range(IN_FLIGHT_MAX - 1):
+                alice.send("order.cancel", SYMBOL | {"clientId": 1})
+            alice.send("order.status", SYMBOL | {"clientId": 1})
+            assert (await alice.refusal("order.place", bid()))[:2] == (429, "TOO_MANY_REQUESTS")
+            other.send("order.cancel", SYMBOL | {"clientId": 1})
+            house.exchange.release()
+            await alice.answers(IN_FLIGHT_MAX)
+            await other.answers(1)
 
     at_desk(story)
 

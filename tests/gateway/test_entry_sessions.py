@@ -286,6 +286,7 @@ def test_connections_that_come_and_go(seed: int) -> None:
             one.end()
         await works.commands.settled()
         await turns()
+        assert not works.gateway.entry._lines  # Nothing is kept of connections that are gone.
         assert not works.runner.exchange.sessions()
         assert works.runner.exchange.open_orders(world.USERS[0])
         check_ends(logged_commands(log))
