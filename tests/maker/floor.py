@@ -8,6 +8,8 @@ Not here: connections (tests/maker/test_bot.py).
 """
 
 import random
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,6 +23,7 @@ from fairbook.client.grid import Grid
 from fairbook.client.messages import Depth, Order, OrderUpdate
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
+from fairbook.core.records import OrderRecord
 from fairbook.events.answers import Answer
 from fairbook.gateway.orders import all_cancelled, amended, cancelled, placed
 from fairbook.maker.desk import Desk
@@ -43,6 +46,9 @@ class Floor:
         self.core = Exchange()
         self.now_ms = 0
         self.refusals: list[str] = []
+        self.news: deque[OrderUpdate] = deque()
+        """Private updates that the desk has not heard yet."""
+        self.news_is_late = False
         self.sent = 0
         self.trades = 0
         self.traded_lots = 0
@@ -60,6 +66,8 @@ class Floor:
             reference_ticks=self.style.anchor_ticks,
             chance=random.Random(seed),
         )
+        self.meanwhile: Callable[[], object] = lambda: None
+        """What happens before each command of a plan."""
         self.desk.begin(0, None)
         self.start_atoms = self.base_atoms()
 
@@ -129,6 +137,7 @@ class Floor:
         self.desk.maker_lots = self.owned_lots()
         commands = self.desk.plan(self.now_ms, self.book())
         for command in commands:
+            self.meanwhile()
             self.send(command)
         return len(commands)
 
@@ -194,6 +203,7 @@ class Floor:
 
     def tell(self, events: bytes) -> None:
         """The maker's private updates of somebody's command."""
+        closed = {order.order_id: order for order in records.order_records(events)}
         at = 0
         while at < len(events):
             if records.kind_at(events, at) == records.FILL:
@@ -201,22 +211,29 @@ class Floor:
                 self.trades += 1
                 self.traded_lots += fill.lots
                 assert fill.maker_account != fill.taker_account
+                if fill.maker_account == MAKER:
+                    self.news.append(self._news_of(fill, closed))
             at = records.next_at(events, at)
-        closed = {order.order_id: order for order in records.order_records(events)}
-        for own in self.desk.orders.open():
-            order_id = int(own.order_id)
-            order = closed.get(order_id) or self.core.order(MAKER, MARKET, order_id)
-            assert order is not None, "an order is gone and nobody said so"
-            self.desk.updated(
-                OrderUpdate(
-                    event="orderFill",
-                    symbol=self.grid.symbol,
-                    side=own.side,
-                    status="Filled" if order_id in closed else "PartiallyFilled",
-                    order_id=own.order_id,
-                    executed=self.grid.quantity.text(order.filled),
-                )
-            )
+        if not self.news_is_late:
+            self.deliver(len(self.news))
+
+    def _news_of(self, fill: records.Fill, closed: dict[int, OrderRecord]) -> OrderUpdate:
+        order_id = int(fill.maker_order_id)
+        order = closed.get(order_id) or self.core.order(MAKER, MARKET, order_id)
+        assert order is not None
+        return OrderUpdate(
+            event="orderFill",
+            symbol=self.grid.symbol,
+            side=ASK if fill.side == records.BID else BID,
+            status="Filled" if order_id in closed else "PartiallyFilled",
+            order_id=str(order_id),
+            executed=self.grid.quantity.text(order.filled),
+        )
+
+    def deliver(self, count: int) -> None:
+        """Let the desk hear the next private updates."""
+        for _ in range(min(count, len(self.news))):
+            self.desk.updated(self.news.popleft())
 
     def own_book(self) -> dict[tuple[int, int], int]:
         """(side, price) -> lots of the maker in the core."""

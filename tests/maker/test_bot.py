@@ -1,6 +1,7 @@
 """The bot against the real gateway, streams and core: alive, within its budget, gone when told."""
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -62,7 +63,11 @@ def has_more_trades(exchange: LiveExchange, than: int) -> bool:
 
 
 def own(exchange: LiveExchange) -> int:
-    return len(exchange.core.open_orders(MAKER, 0))
+    return own_in(exchange, 0)
+
+
+def own_in(exchange: LiveExchange, market: int) -> int:
+    return len(exchange.core.open_orders(MAKER, market))
 
 
 def test_all_markets_come_to_life() -> None:
@@ -199,8 +204,14 @@ def test_a_silent_feed_ends_the_quotes() -> None:
     play(story, demo_exchange())
 
 
-def test_a_market_that_is_closed_is_left_alone() -> None:
-    """One market closes: hardly a command is wasted on it, and the others go on."""
+def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """One market closes: hardly a command is wasted on it, and the others go on. It is told once,
+    and when the market opens, it is made again.
+    """
+    caplog.set_level(logging.INFO, "fairbook.maker")
+
+    def told(text: str) -> int:
+        return sum(record.getMessage().startswith(text) for record in caplog.records)
 
     async def story(house: House) -> None:
         exchange = house.exchange
@@ -210,14 +221,19 @@ def test_a_market_that_is_closed_is_left_alone() -> None:
             state = records.set_market(market=1, parameter=records.STATE, value=records.ONLY_CANCEL)
             exchange.do(state)
             began, before = len(exchange.received), trades(exchange, 2)
-            await asyncio.sleep(2)
-            assert trades(exchange, 2) > before
+            await until(lambda: trades(exchange, 2) > before + 2)
+            await until(lambda: own_in(exchange, 1) == 0)
             to_closed = [
                 command
                 for _, command in exchange.received[began:]
                 if int.from_bytes(command[4:6], "little") == 1 and command[8] == MAKER
             ]
             assert len(to_closed) <= 20
+            exchange.do(records.set_market(market=1, parameter=records.STATE, value=records.OPEN))
+            await until(lambda: told("making SOL_USDC again") == 1)
+            assert is_two_sided(exchange, 1)
+        assert told("not making SOL_USDC for a while") == 1
+        assert told("not taking in SOL_USDC for a while") <= 1
 
     play(story, demo_exchange())
 
@@ -246,9 +262,9 @@ sys.exit(run(sys.argv[1], sys.argv[2], tokens, 7, plans=plans, lifeline=0))
 """
 
 
-def start_process(house: House) -> subprocess.Popen[bytes]:
+def start_process(house: House, *tokens: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROCESS, house.http_url, house.ws_url, ALICE_TOKEN, BOB_TOKEN],
+        [sys.executable, "-c", PROCESS, house.http_url, house.ws_url, *tokens],
         stdin=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )
@@ -259,7 +275,7 @@ def test_the_process_ends_when_told(how: str) -> None:
     """With status 0, at once, and its orders go."""
 
     async def story(house: House) -> None:
-        process = start_process(house)
+        process = start_process(house, ALICE_TOKEN, BOB_TOKEN)
         try:
             assert process.stdin is not None
             await until(lambda: trades(house.exchange, 1) > 0, within_s=20)
@@ -275,5 +291,23 @@ def test_the_process_ends_when_told(how: str) -> None:
             process.wait()
             if process.stdin is not None:
                 process.stdin.close()
+
+    play(story, demo_exchange())
+
+
+@pytest.mark.parametrize("tokens", [("no", BOB_TOKEN), (ALICE_TOKEN, "no")])
+def test_the_process_ends_when_it_may_not_trade(tokens: tuple[str, str]) -> None:
+    """An unknown token of either account: status 1, and nothing is left in the book."""
+
+    async def story(house: House) -> None:
+        process = start_process(house, *tokens)
+        try:
+            assert await asyncio.to_thread(process.wait, 20) == 1
+            await until(lambda: own(house.exchange) == 0)
+        finally:
+            process.kill()
+            process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
 
     play(story, demo_exchange())

@@ -1,11 +1,13 @@
 """A desk against the real core: ten thousand steps, and people who get in its way."""
 
+import random
+
 import pytest
 
 from fairbook.client.errors import Refused
 from fairbook.core import records
 from fairbook.maker.desk import REST_MS
-from fairbook.maker.quotes import BID
+from fairbook.maker.quotes import ASK, BID
 from fairbook.maker.reconcile import CancelAll
 from tests.maker.floor import SIDES, Floor
 
@@ -106,3 +108,41 @@ def test_orders_that_vanished_are_replaced() -> None:
     assert set(floor.refusals) <= {"Order Not Found (RESOURCE_NOT_FOUND)"}
     ours = floor.desk.orders.open()
     assert floor.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_news_that_comes_late(seed: int) -> None:
+    """Fills happen amid plans, and the desk hears of them any time later: what it knows is wrong
+    for a while, but nothing breaks, and once it has heard all its next plan is right.
+    """
+    floor = Floor(seed=seed)
+    floor.news_is_late = True
+    chance = random.Random(seed)
+
+    def meanwhile() -> None:
+        if chance.randrange(4) == 0:
+            bids, asks = floor.core.depth(1, 5)
+            side, levels = chance.choice(((BID, asks), (ASK, bids)))
+            if levels:
+                price, lots = chance.choice(levels)
+                floor.stranger(side, price, chance.randrange(1, 2 * lots + 1), rests=False)
+        floor.deliver(chance.randrange(3))
+
+    floor.meanwhile = meanwhile
+    for _ in range(1_000):
+        floor.plan()
+        floor.take()
+        meanwhile()
+    assert floor.refusals, "nothing ever came between"
+    assert set(floor.refusals) <= {
+        "Order Not Found (RESOURCE_NOT_FOUND)",
+        "Order would immediately match and take",
+        "Quantity is out of range",
+    }
+    assert floor.desk.plan_ms <= floor.now_ms + floor.style.move_ms, "an accident is no trouble"
+    floor.meanwhile = lambda: None
+    floor.deliver(len(floor.news))
+    floor.plan()
+    ours = floor.desk.orders.open()
+    assert floor.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
+    assert all(floor.core.depth(1, 1))

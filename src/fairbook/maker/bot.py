@@ -37,7 +37,7 @@ from fairbook.client.grid import Grid
 from fairbook.client.messages import BalanceUpdate, NewOrder, Order, OrderUpdate
 from fairbook.client.rest import Rest
 from fairbook.client.socket import Socket
-from fairbook.maker.desk import Desk
+from fairbook.maker.desk import REST_MS, Desk
 from fairbook.maker.pace import Pace
 from fairbook.maker.pulse import Pulse
 from fairbook.maker.reconcile import Amend, Cancel, CancelAll, Command
@@ -49,7 +49,7 @@ STALE_S: Final = 4.0
 WATCH_S: Final = 0.25
 UNREADY_MS: Final = 200
 END_S: Final = 0.8  # how long a farewell may take
-REFUSED_FOR_GOOD: Final = (401, 403)
+UNKNOWN_TO_THEM: Final = 401  # the status that an unknown, revoked or expired token gets
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Bot:
                         await self._session(socket, maker, taker)
                 except* ClientError as errors:
                     why = _first(errors)
-                if isinstance(why, Refused) and why.status in REFUSED_FOR_GOOD:
+                if isinstance(why, Refused) and why.status == UNKNOWN_TO_THEM:
                     raise NotWelcome(str(why))
                 logger.warning("not making markets: %s", why)
 
@@ -153,6 +153,22 @@ class Bot:
         self.commands += 1
 
 
+class Trouble:
+    """Tells the log what does not go well, once each time that it begins and ends."""
+
+    def __init__(self) -> None:
+        self._now: set[str] = set()
+
+    def tell(self, what: str, error: Exception | None) -> None:
+        """error: why it did not go well this time; None if it did."""
+        if error is not None and what not in self._now:
+            self._now.add(what)
+            logger.warning("not %s for a while: %s", what, error)
+        elif error is None and what in self._now:
+            self._now.remove(what)
+            logger.info("%s again", what)
+
+
 class Session:
     """One connection's work."""
 
@@ -163,6 +179,7 @@ class Session:
         self._desks = desks
         self._feeds: dict[str, BookFeed] = {}
         self._pulses = {symbol: Pulse() for symbol in desks}
+        self._trouble = Trouble()
 
     async def listen(self, rest: Rest) -> None:
         """Subscribe everything that is to be heard; return when all books are live."""
@@ -212,8 +229,8 @@ class Session:
                 desk.plan_ms = now_ms() + UNREADY_MS
                 continue
             refusal = await self._send(desk, desk.plan(now_ms(), book))
+            self._trouble.tell(f"making {symbol}", refusal)
             if refusal is not None:
-                logger.warning("leaving %s for a while: %s", symbol, refusal)
                 await self._send(desk, desk.withdraw(now_ms()))
 
     async def _send(self, desk: Desk, commands: Sequence[Command]) -> Refused | None:
@@ -276,10 +293,15 @@ class Session:
                 quantity=grid.quantity.text(take.lots),
                 time_in_force="IOC",
             )
+            trouble: ClientError | None = None
             try:
                 desk.taken(await self._taker.place(order))
             except ClientError as error:
-                logger.warning("nothing taken in %s: %s", grid.symbol, error)
+                if isinstance(error, Refused) and error.status == UNKNOWN_TO_THEM:
+                    raise
+                trouble = error
+                desk.take_ms = now_ms() + REST_MS
+            self._trouble.tell(f"taking in {grid.symbol}", trouble)
 
     def _order_updated(self, update: OrderUpdate) -> None:
         desk = self._desks.get(update.symbol)

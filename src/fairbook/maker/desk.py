@@ -30,6 +30,7 @@ REST_MS: Final = 5_000
 FIRST_TAKE_MS: Final = 1_000
 CROSSING: Final = "immediately match"  # what the exchange says to a post-only order that would
 NOT_OPEN: Final = "Order Not Found"
+BAD_QUANTITY: Final = "INVALID_QUANTITY"
 
 
 class Desk:
@@ -118,6 +119,8 @@ class Desk:
             return True
         if CROSSING in refusal.message:
             return True
+        if isinstance(command, Amend) and refusal.code == BAD_QUANTITY:
+            return True  # It was filled further than its new total, and we do not know yet.
         self.plan_ms = max(
             self.plan_ms, now_ms + REST_MS, now_ms + int(refusal.retry_after_s * 1e3)
         )
