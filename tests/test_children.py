@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.children import Keeper
+from fairbook.children import HOPELESS, HOPELESS_AFTER, PAUSE_S, Keeper
 
 READ_ON = "import sys; sys.stdin.read(); raise SystemExit(4)"
 NOTE_SIGTERM = """
@@ -49,6 +49,20 @@ def test_a_child_that_ends_is_started_again(tmp_path: Path) -> None:
         assert keeper.pid is None
         with pytest.raises(ProcessLookupError):
             os.kill(first, 0)
+
+    asyncio.run(main())
+
+
+def test_a_child_that_a_damaged_file_stops_is_not_started_on_and_on() -> None:
+    async def main() -> None:
+        keeper = Keeper("child", [sys.executable, "-c", f"raise SystemExit({HOPELESS})"])
+        keeper.start()
+        await until(lambda: keeper.is_stopped)
+        assert keeper.starts == HOPELESS_AFTER
+        assert keeper.last_end == f"by itself (exit status {HOPELESS})"
+        await asyncio.sleep(2 * PAUSE_S)
+        assert keeper.starts == HOPELESS_AFTER
+        await keeper.stop()
 
     asyncio.run(main())
 

@@ -1,7 +1,8 @@
 """A child process: started, watched, started again.
 
 How it works: a child with a link gets one end of a socketpair; the other is the link's. When that
-connection ends, the process is waited for, and after a pause that grows there is another. A child
+connection ends, the process is waited for, and after a pause that grows there is another; a long
+one, when several in a row have said that another would only end like them (`HOPELESS`). A child
 without a link is looked at now and then; its standard input is a pipe that ends when this process
 does.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import subprocess
 import time
@@ -27,6 +29,10 @@ STEADY_S: Final = 30.0  # after so long without an end, pauses begin small again
 SILENT_MAX_S: Final = 120.0
 END_WAIT_S: Final = 5.0
 LOOK_S: Final = 0.2  # between two looks at a child without a link
+HOPELESS: Final = os.EX_DATAERR
+"""Exit status of a child that was stopped by a damaged file: another start will not mend it."""
+HOPELESS_AFTER: Final = 3  # such ends in a row, until there is a long pause
+HOPELESS_PAUSE_S: Final = 600.0  # somebody may have put the file right meanwhile
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +85,12 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._is_wanted = True
         self._pause_s = PAUSE_S
+        self._hopeless = 0  # ends in a row
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the next start is a long time away, because of a damaged file."""
+        return self._process is None and self._hopeless >= HOPELESS_AFTER
 
     @property
     def pid(self) -> int | None:
@@ -127,6 +139,11 @@ class Keeper:
                 status = await asyncio.to_thread(self._end, process)
                 self._process = None
                 self.last_end += f" (exit status {status})"
+                self._hopeless = self._hopeless + 1 if status == HOPELESS else 0
+            if self.is_stopped:
+                logger.error("the %s is stopped for %.0f s", self._name, HOPELESS_PAUSE_S)
+                await asyncio.sleep(HOPELESS_PAUSE_S)
+                continue
             if time.monotonic() - began_s >= STEADY_S:
                 self._pause_s = PAUSE_S
             await asyncio.sleep(self._pause_s)

@@ -32,6 +32,7 @@ import uvloop
 
 from fairbook import demo, recording
 from fairbook.accounts.access import AccountsDamaged
+from fairbook.children import HOPELESS
 from fairbook.engine.replica import Replica, ReplicaOptions
 from fairbook.events.answers import Stopped
 from fairbook.history.store import StoreFailed
@@ -116,6 +117,9 @@ def _child(name: str, work: Callable[[], None]) -> int:
     configure_logs(None)
     try:
         work()
+    except LogDamaged as damage:
+        print(f"fairbook {name}: {damage}", file=sys.stderr)
+        return HOPELESS
     except REFUSALS as refusal:
         print(f"fairbook {name}: {refusal}", file=sys.stderr)
     except Exception as bug:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fairbook.children import HOPELESS_AFTER
 from fairbook.cli import main
 from fairbook.core import records
 from fairbook.engine import replica_lead
@@ -180,6 +181,29 @@ def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
             assert await house.lead.round_agreed(within_s=WAIT_S, hurried=True)
         assert len({*seen, await house.pid()}) == 3
         assert house.comparison.checkpoints(1)[0].position == house.engine.position
+
+    run(tmp_path, story)
+
+
+def test_a_damaged_log_stops_the_replica_and_nothing_else(tmp_path: Path) -> None:
+    """It is not started on and on; the status says so."""
+
+    async def story(house: House) -> None:
+        await house.do(world.setup())
+        await house.until_following()
+        (segment,) = (tmp_path / "log").glob("*.log")
+        with segment.open("r+b") as file:
+            file.seek(300)
+            file.write(b"damage")
+        os.kill(await house.pid(), signal.SIGKILL)
+        keeper = house.comparison._keeper
+        await house.until(lambda: keeper.is_stopped)
+        status = (await house.status())["replica"]
+        assert isinstance(status, dict)
+        assert (status["state"], status["pid"]) == ("stopped", None)
+        assert status["starts"] == 1 + HOPELESS_AFTER
+        (answer,) = await house.do([world.buy(3, price=90, quantity=1)])
+        assert records.read_outcome(answer.events).status == records.NEW
 
     run(tmp_path, story)
 

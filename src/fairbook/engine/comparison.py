@@ -124,6 +124,7 @@ class Comparison:
         exchange = engine.runner.exchange
         verdict = self.audit.verdict
         lag_frames, lag_s = lead.lag()
+        state = lead.state if self._has_replica else "not wanted"
         return {
             "engine": {
                 "id": lead.id,
@@ -137,7 +138,7 @@ class Comparison:
                 "paused": bool(exchange.paused),
             },
             "replica": {
-                "state": lead.state if self._has_replica else "not wanted",
+                "state": "stopped" if keeper.is_stopped else state,
                 "pid": keeper.pid,
                 **lead.replica,
                 "position": lead.position,
