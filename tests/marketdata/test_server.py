@@ -276,7 +276,7 @@ def test_refusing_costs_no_more_than_so_many_sockets() -> None:
         await house.until(lambda: house.server.status()["refused"] == 100)
         await house.until(lambda: len(house.server.connections) <= 65)
 
-    play(story, StreamLimits(connections_max=1))
+    play(story, StreamLimits(connections_max=1, handshake_s=1000.0))
 
 
 def test_who_does_not_say_what_he_wants_is_cut_off() -> None:
@@ -383,6 +383,18 @@ def test_streams_reach_their_subscribers() -> None:
         for client in clients:
             updates = [(await client.json())["data"] for _ in range(NEWEST + 100)]
             assert replayed(updates) == (100, house.source.levels)
+
+    play(story)
+
+
+def test_who_vanishes_without_a_word_is_forgotten() -> None:
+    async def story(house: House) -> None:
+        client = await house.connect()
+        client.say(method="SUBSCRIBE", params=["depth"])
+        await house.until(lambda: len(house.source.open_channels) == 1)
+        client.writer.transport.abort()
+        await house.until(lambda: house.hub.status()["connections"] == 0)
+        assert house.source.open_channels == set()
 
     play(story)
 
