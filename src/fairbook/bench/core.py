@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from fairbook.bench.core_run import Ready, Slice, Task
 from fairbook.bench.flows import MIXES, Flow, generate
-from fairbook.bench.table import machine, write_into
+from fairbook.bench.table import machine, parser_of, publish
 
 COMPILED, INTERPRETED = "compiled", "interpreted"
 OURS, BARE = "fairbook", "bare"
@@ -260,24 +260,18 @@ def report(bench: Bench, arguments: argparse.Namespace) -> Iterator[str]:
 
 def main() -> None:
     """Parse the command line, measure, print."""
-    parser = argparse.ArgumentParser(prog="bench core", description=__doc__.split("\n")[0])
+    parser = parser_of("core", __doc__)
     parser.add_argument("--against", type=Path, help="a bare core's core_mypyc.py, to compare with")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=200_000, help="commands a run")
     parser.add_argument("--orders", type=int, default=200_000, help="resting ones, for memory")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compiled-only", action="store_true")
-    parser.add_argument("--write", type=Path, help="a Markdown file to put the figures into")
     arguments = parser.parse_args()
     against = arguments.against.resolve() if arguments.against else None
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), against=against, count=arguments.count, seed=arguments.seed)
-        lines: list[str] = []
-        for text in report(bench, arguments):
-            print(text, flush=True)
-            lines.append(text)
-    if arguments.write is not None:
-        write_into(arguments.write, "core", lines)
+        publish("core", report(bench, arguments), arguments.write)
 
 
 if __name__ == "__main__":

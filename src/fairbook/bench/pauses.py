@@ -22,13 +22,12 @@ import tempfile
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 from fairbook import core
 from fairbook.bench.pauses_run import Frame, Run, Task
-from fairbook.bench.table import machine, write_into
+from fairbook.bench.table import machine, parser_of, publish
 
 NAME: Final = "pauses"
 TARGET_MS: Final = 20.0
@@ -162,19 +161,13 @@ def notes(runs: list[Run]) -> Iterator[str]:
 
 def main() -> None:
     """Parse the command line, measure, print."""
-    parser = argparse.ArgumentParser(prog=f"bench {NAME}", description=__doc__.split("\n")[0])
+    parser = parser_of(NAME, __doc__)
     parser.add_argument("--orders", type=int, default=1_000_000, help="resting ones")
     parser.add_argument("--batch", type=int, default=64, help="commands in a frame")
     parser.add_argument("--seconds", type=float, default=10.0, help="of trading, each run")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", type=Path, help="a Markdown file to put the figures into")
     arguments = parser.parse_args()
-    lines: list[str] = []
-    for text in report(arguments):
-        print(text, flush=True)
-        lines.append(text)
-    if arguments.write is not None:
-        write_into(arguments.write, NAME, lines)
+    publish(NAME, report(arguments), arguments.write)
 
 
 if __name__ == "__main__":

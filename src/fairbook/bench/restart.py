@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fairbook.bench.history import STEP_NS, History, frames
-from fairbook.bench.table import machine, resident_bytes, write_into
+from fairbook.bench.table import machine, parser_of, publish, resident_bytes
 from fairbook.core import state
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
@@ -218,22 +218,16 @@ def report(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
 
 def main() -> None:
     """Parse the command line, measure, print."""
-    parser = argparse.ArgumentParser(prog=f"bench {NAME}", description=__doc__.split("\n")[0])
+    parser = parser_of(NAME, __doc__)
     parser.add_argument("--count", type=int, default=300_000, help="commands in the history")
     parser.add_argument("--frame", type=int, default=64, help="commands in a frame")
     parser.add_argument("--orders", type=int, default=2_000, help="resting ones")
     parser.add_argument("--snapshot-commands", type=int, default=25_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the history is made (1 GB for 10^7)")
-    parser.add_argument("--write", type=Path, help="a Markdown file to put the figures into")
     arguments = parser.parse_args()
-    lines: list[str] = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        for text in report(arguments, Path(folder)):
-            print(text, flush=True)
-            lines.append(text)
-    if arguments.write is not None:
-        write_into(arguments.write, NAME, lines)
+        publish(NAME, report(arguments, Path(folder)), arguments.write)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ Not here: what is measured.
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import resource
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -16,6 +18,25 @@ def machine() -> str:
     cores = os.cpu_count()
     python = platform.python_version()
     return f"{platform.system()} {platform.machine()}, {cores} cores, Python {python}"
+
+
+def publish(name: str, report: Iterable[str], into: Path | None) -> None:
+    """Print the lines of the bench `name` as they are measured, and put them into a file then."""
+    lines: list[str] = []
+    for text in report:
+        print(text, flush=True)
+        lines.append(text)
+    if into is not None:
+        write_into(into, name, lines)
+
+
+def parser_of(name: str, about: str) -> argparse.ArgumentParser:
+    """What the benches have in common on their command lines. about: a docstring."""
+    parser = argparse.ArgumentParser(
+        prog=f"bench {name}", description=about.split("\n", maxsplit=1)[0]
+    )
+    parser.add_argument("--write", type=Path, help="a Markdown file to put the figures into")
+    return parser
 
 
 def write_into(path: Path, name: str, lines: list[str]) -> None:
