@@ -171,6 +171,55 @@ def test_answers_come_in_the_order_of_execution() -> None:
     at_desk(story)
 
 
+def test_frames_that_end_one_after_the_other() -> None:
+    """Some commands have ended and the next have not: each is answered when it has, and a client
+    that asks again in its answer is no trouble.
+    """
+
+    async def story(house: House, alice: Desk) -> None:
+        house.exchange.held = held = []
+        for number in range(6):
+            alice.send("order.place", bid(clientId=number), b"%d" % number)
+        listen = alice.reply
+
+        def ask_again(text: bytes) -> None:
+            listen(text)
+            if json.loads(text)["id"] == 1:
+                alice.send("order.cancel", SYMBOL | {"clientId": 0}, b"6")
+
+        alice.reply = ask_again  # type: ignore[method-assign]
+        for count in (2, 1, 4):
+            for command, future in held[:count]:
+                future.set_result(house.exchange.apply(command))
+            del held[:count]
+            await turns()
+            assert len(alice.told) == 7 - len(held)
+        assert [answer["id"] for answer in await alice.answers(7)] == list(range(7))
+        house.exchange.held = None
+        await alice.place(bid())
+
+    at_desk(story)
+
+
+def test_a_connection_that_fails_takes_no_answer_from_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(house: House, alice: Desk) -> None:
+        def broken(_text: bytes) -> None:
+            raise ZeroDivisionError("a bug")
+
+        bad = desk(house)
+        bad.reply = broken  # type: ignore[method-assign,assignment]
+        house.exchange.held = []
+        for number in range(4):
+            (alice if number % 2 else bad).send("order.place", bid(), b"%d" % number)
+        house.exchange.release()
+        assert [answer["id"] for answer in await alice.answers(2)] == [1, 3]
+
+    at_desk(story)
+    assert len(caplog.records) == 2
+
+
 def test_a_refusal_does_not_wait_for_what_is_in_flight() -> None:
     """It was never executed, so it has no place in that order."""
 

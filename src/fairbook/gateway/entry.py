@@ -1,8 +1,9 @@
 """Orders over a connection that lasts: the commands and the answers of HTTP, many in flight.
 
-How it works: a request is checked, translated and submitted where it arrives. What is to be done
-with its outcome hangs on the future of its command, so a request costs no task and no timer. Rate
-limits, deadline and client ids are those that the account has over HTTP.
+How it works: a request is checked, translated and submitted where it arrives. Commands end in the
+order in which they were submitted, and those of a frame at once: so all connections share one
+queue, whose first future alone is listened to, and a request costs no task, no timer and no
+callback. Rate limits, deadline and client ids are those that the account has over HTTP.
 
 Always true:
 - commands are executed, and answered, in the order in which they came, each once; what never became
@@ -17,9 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fairbook.accounts.access import READ, TRADE
 from fairbook.api.addresses import address_key
@@ -48,6 +49,17 @@ Finish = Callable[[bytes, Answer, Terms], str]
 """The JSON of a result, from the command and what came of it; raises ApiError."""
 
 logger = logging.getLogger(__name__)
+
+
+class Pending(NamedTuple):
+    """A command without an answer."""
+
+    future: asyncio.Future[Answer]
+    line: Line
+    request_id: bytes
+    command: bytes
+    finish: Finish
+    terms: Terms
 
 
 class Line:
@@ -88,6 +100,8 @@ class Entry:
         self._is_live = is_live
         self._is_stopping = is_stopping
         self._lines: dict[Caller, Line] = {}
+        self._pending: deque[Pending] = deque()  # as submitted
+        self._is_listening = False  # the first of them will call `_answer`
         self._reads: set[asyncio.Task[None]] = set()
         self._methods = {
             "order.place": (TRADE, self._place),
@@ -189,7 +203,23 @@ class Entry:
     ) -> None:
         future = self._answers.submit(command)
         line.in_flight += 1
-        future.add_done_callback(partial(_answer, line, request_id, command, finish, terms))
+        self._pending.append(Pending(future, line, request_id, command, finish, terms))
+        if not self._is_listening:
+            self._is_listening = True
+            future.add_done_callback(self._answer)
+
+    def _answer(self, _first: asyncio.Future[Answer]) -> None:
+        """Tell what became of all commands up to the first that has not ended."""
+        pending = self._pending
+        try:
+            while pending and pending[0].future.done():
+                future, line, request_id, command, finish, terms = pending.popleft()
+                line.in_flight -= 1
+                line.caller.reply(_outcome(future, request_id, command, finish, terms))
+        finally:
+            self._is_listening = bool(pending)
+            if pending:
+                pending[0].future.add_done_callback(self._answer)
 
     def _read(self, line: Line, request_id: bytes, account: int, fields: Fields) -> None:
         call = Call(b"", query=b"", headers={}, address=line.caller.address)
@@ -213,25 +243,21 @@ class Entry:
         line.caller.reply(reply)
 
 
-def _answer(
-    line: Line,
+def _outcome(
+    future: asyncio.Future[Answer],
     request_id: bytes,
     command: bytes,
     finish: Finish,
     terms: Terms,
-    future: asyncio.Future[Answer],
-) -> None:
-    """What became of a command is known, or will not be."""
-    line.in_flight -= 1
+) -> bytes:
+    """The answer to a command that has ended, or of which that will never be known."""
     try:
-        text = finish(command, answer_in(future), terms)
-        reply = _result(request_id, text.encode())
+        return _result(request_id, finish(command, answer_in(future), terms).encode())
     except ApiError as error:
-        reply = _refusal(request_id, error)
+        return _refusal(request_id, error)
     except Exception:
         logger.exception("an answer failed")
-        reply = _refusal(request_id, outcome_unknown())
-    line.caller.reply(reply)
+        return _refusal(request_id, outcome_unknown())
 
 
 def _result(request_id: bytes, text: bytes) -> bytes:
