@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fairbook.core import records
-from fairbook.events.answers import Stopped
+from fairbook.events.answers import Answer, Stopped
 from fairbook.gateway.entry import IN_FLIGHT_MAX
 from tests.gateway.desk import Desk, at_desk, commands_of, desk, turns
 from tests.gateway.exchange import ALICE, BOB, SOL_USDC
@@ -177,7 +177,8 @@ def test_frames_that_end_one_after_the_other() -> None:
     """
 
     async def story(house: House, alice: Desk) -> None:
-        house.exchange.held = held = []
+        held: list[tuple[bytes, asyncio.Future[Answer]]] = []
+        house.exchange.held = held
         for number in range(6):
             alice.send("order.place", bid(clientId=number), b"%d" % number)
         listen = alice.reply
