@@ -26,7 +26,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
 from fairbook.events.answers import Answer
 from fairbook.gateway.orders import all_cancelled, amended, cancelled, placed
-from fairbook.maker.desk import Desk
+from fairbook.maker.desk import PLAN_COMMANDS_MAX, Desk
 from fairbook.maker.quotes import ASK, BID
 from fairbook.maker.reconcile import Amend, Cancel, CancelAll, Command
 from fairbook.maker.style import DEMO_PLANS, Plan, Style
@@ -133,13 +133,20 @@ class Floor:
         return book
 
     def plan(self) -> int:
-        """Let the maker plan, and send it all; returns the number of commands."""
-        self.desk.maker_lots = self.owned_lots()
-        commands = self.desk.plan(self.now_ms, self.book())
-        for command in commands:
-            self.meanwhile()
-            self.send(command)
-        return len(commands)
+        """Let the maker move, and plan until its book is as it wants it; returns the number of
+        commands.
+        """
+        self.now_ms = max(self.now_ms, self.desk.plan_ms)
+        before = self.sent
+        while True:
+            self.desk.maker_lots = self.owned_lots()
+            commands = self.desk.plan(self.now_ms, self.book())
+            assert len(commands) <= PLAN_COMMANDS_MAX
+            for command in commands:
+                self.meanwhile()
+                self.send(command)
+            if self.desk.plan_ms > self.now_ms:
+                return self.sent - before
 
     def send(self, command: Command) -> None:
         self.sent += 1

@@ -3,8 +3,8 @@
 How it works: the bot tells a desk the time, the book, its orders' fate and its balances, and asks
 for the next commands. Between a plan and the last answer to it there is no other plan.
 
-Always true: a plan's commands make, of the orders known to be open, the wanted book; a market that
-refuses us is left alone for REST_MS.
+Always true: a plan's commands make, of the orders known to be open, the wanted book, or come as
+near to it as PLAN_COMMANDS_MAX of them can; a market that refuses us is left alone for REST_MS.
 
 Not here: connections and the budget (bot.py). The desk has no clock and sends nothing, so a
 simulation can run it against a core (tests/maker).
@@ -28,6 +28,7 @@ from fairbook.maker.takers import Take, Taker
 
 REST_MS: Final = 5_000
 FIRST_TAKE_MS: Final = 1_000
+PLAN_COMMANDS_MAX: Final = 8  # longer, and its prices would be old before its last command
 CROSSING: Final = "immediately match"  # what the exchange says to a post-only order that would
 NOT_OPEN: Final = "Order Not Found"
 BAD_QUANTITY: Final = "INVALID_QUANTITY"
@@ -50,6 +51,7 @@ class Desk:
         """When to ask for the next plan."""
         self.take_ms = 0
         """When to ask for the next take."""
+        self._move_ms = 0  # when the reference moves next
         self._taker = Taker(style, chance)
         self._has_leftovers = False
 
@@ -68,13 +70,20 @@ class Desk:
         self._has_leftovers = bool(leftovers)
         if reference_ticks is not None:
             self.walk.move_to(reference_ticks)
-        self.plan_ms = now_ms
+        self.plan_ms = self._move_ms = now_ms
         self.take_ms = now_ms + min(self._wait_ms(), FIRST_TAKE_MS)
 
     def plan(self, now_ms: int, book: LocalBook) -> list[Command]:
-        """Move the reference, and what to send now, in this order."""
-        self.walk.step()
-        self.plan_ms = now_ms + self.style.move_ms
+        """What to send now, in this order. If that is not all, the next plan is due at once."""
+        if now_ms >= self._move_ms:
+            self.walk.step()
+            self._move_ms = now_ms + self.style.move_ms
+        commands = self._commands(book)
+        is_all = len(commands) <= PLAN_COMMANDS_MAX
+        self.plan_ms = self._move_ms if is_all else now_ms
+        return commands[:PLAN_COMMANDS_MAX]
+
+    def _commands(self, book: LocalBook) -> list[Command]:
         wanted = quotes(
             self.style,
             self.walk.reference_parts,

@@ -29,7 +29,7 @@ class Band(NamedTuple):
     weight: int
 
 
-DEFAULT_BANDS: Final = (Band(3, 1, 1), Band(3, 5, 2), Band(2, 25, 5))
+DEFAULT_BANDS: Final = (Band(5, 1, 1), Band(4, 5, 2), Band(3, 25, 5))
 
 
 @dataclass(frozen=True, slots=True)
