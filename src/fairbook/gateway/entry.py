@@ -20,7 +20,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from fairbook.accounts.access import READ, TRADE
 from fairbook.api.addresses import address_key
@@ -51,17 +51,6 @@ Finish = Callable[[bytes, Answer, Terms], str]
 logger = logging.getLogger(__name__)
 
 
-class Pending(NamedTuple):
-    """A command without an answer."""
-
-    future: asyncio.Future[Answer]
-    line: Line
-    request_id: bytes
-    command: bytes
-    finish: Finish
-    terms: Terms
-
-
 class Line:
     """One connection: what it has asked for, and how it wants to end."""
 
@@ -73,6 +62,10 @@ class Line:
         self.ends_orders = False  # orders placed now are cancelled when it ends
         self.session = 0  # their number; 0 before the first wish
         self.accounts: set[int] = set()  # whose they are
+
+
+Pending = tuple[asyncio.Future[Answer], Line, bytes, bytes, Finish, Terms]
+"""A command without an answer: with the request's id, the command, and what makes the answer."""
 
 
 class Entry:
@@ -203,7 +196,7 @@ class Entry:
     ) -> None:
         future = self._answers.submit(command)
         line.in_flight += 1
-        self._pending.append(Pending(future, line, request_id, command, finish, terms))
+        self._pending.append((future, line, request_id, command, finish, terms))
         if not self._is_listening:
             self._is_listening = True
             future.add_done_callback(self._answer)
@@ -212,14 +205,14 @@ class Entry:
         """Tell what became of all commands up to the first that has not ended."""
         pending = self._pending
         try:
-            while pending and pending[0].future.done():
+            while pending and pending[0][0].done():
                 future, line, request_id, command, finish, terms = pending.popleft()
                 line.in_flight -= 1
                 line.caller.reply(_outcome(future, request_id, command, finish, terms))
         finally:
             self._is_listening = bool(pending)
             if pending:
-                pending[0].future.add_done_callback(self._answer)
+                pending[0][0].add_done_callback(self._answer)
 
     def _read(self, line: Line, request_id: bytes, account: int, fields: Fields) -> None:
         call = Call(b"", query=b"", headers={}, address=line.caller.address)
