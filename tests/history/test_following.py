@@ -182,6 +182,12 @@ def no_database(path: Path) -> None:
     path.write_bytes(random.Random(1).randbytes(50_000))
 
 
+def damaged_inside(path: Path) -> None:
+    octets = bytearray(path.read_bytes())
+    octets[4096:] = bytes(len(octets) - 4096)
+    path.write_bytes(octets)
+
+
 def without_a_table(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("DROP TABLE trades")
@@ -196,7 +202,9 @@ def with_a_later_trade(path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("harm", [other_schema, no_database, without_a_table, with_a_later_trade])
+@pytest.mark.parametrize(
+    "harm", [other_schema, no_database, damaged_inside, without_a_table, with_a_later_trade]
+)
 def test_a_store_that_is_not_sound(tmp_path: Path, harm: object) -> None:
     """Put aside and recorded anew, and it is said why."""
     assert callable(harm)
@@ -225,6 +233,27 @@ def test_a_store_that_somebody_has_locked(tmp_path: Path) -> None:
     store.close()
     recorder.until(100)
     assert recorder.end() == 0
+    require_equal(tmp_path, naive)
+
+
+def test_one_that_was_left_over_from_another_engine(tmp_path: Path) -> None:
+    """Two recorders of one store: one of them ends, and nothing is put aside for that."""
+    naive = write_log(tmp_path, seed=14, frames=300)
+    two = [Alone(tmp_path), Alone(tmp_path)]
+    for recorder in two:
+        recorder.tell(100)
+        recorder.until(100)
+    two[0].tell(200)
+    two[0].until(200)
+    two[1].tell(250)
+    with pytest.raises(ConnectionError):
+        two[1].until(250)
+    assert two[1].notes == ["it cannot go on: somebody else writes to it"]
+    assert two[1].end() == 1
+    two[0].tell(300)
+    two[0].until(300)
+    assert two[0].end() == 0
+    assert not (tmp_path / "history.db.aside").exists()
     require_equal(tmp_path, naive)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from fairbook.core import records
 from fairbook.history.recorder import Recorder
-from fairbook.history.store import FILE_NAME, Store, StoreFailed, StoreUnsound
+from fairbook.history.store import FILE_NAME, Store, StoreFailed, StoreTaken, StoreUnsound
 from fairbook.log.log import GENESIS_CHAIN
 from tests.history.past import Past, generated, require_equal
 
@@ -87,6 +87,23 @@ def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
     require_equal(tmp_path, past.naive)
 
 
+def test_no_space_left(tmp_path: Path) -> None:
+    """A transaction that does not fit leaves nothing behind; once there is space, all is there."""
+    past = Past(tmp_path, 14)
+    past.play(50)
+    database = past.store._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    past.go_on(400)
+    for _ in range(2):
+        with pytest.raises(StoreFailed, match="full"):
+            past.commit()
+    database.execute("PRAGMA max_page_count = 100000")
+    past.commit()
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+
+
 def test_two_recorders_of_one_store(tmp_path: Path) -> None:
     """The one that comes second is refused, before it has changed anything."""
     past = Past(tmp_path, 11)
@@ -94,7 +111,7 @@ def test_two_recorders_of_one_store(tmp_path: Path) -> None:
     other = Store(tmp_path / FILE_NAME)
     past.play(20)
     late = Recorder(other, past.exchange)
-    with pytest.raises(StoreUnsound, match="somebody else"):
+    with pytest.raises(StoreTaken, match="somebody else"):
         late.commit(position=past.naive.position + 1, time_ns=0, chain=GENESIS_CHAIN)
     other.close()
     past.store.close()

@@ -73,7 +73,8 @@ class Recorder:
     def commit(self, *, position: int, time_ns: int, chain: bytes) -> None:
         """Record what was collected, up to the frame at `position`, at which the exchange is.
 
-        Raises StoreFailed: nothing is lost then, and it may be called again; and StoreUnsound.
+        Raises StoreFailed: nothing is lost then, and it may be called again; and StoreTaken,
+        StoreUnsound.
         """
         rows = Rows(
             trades=self._trades,

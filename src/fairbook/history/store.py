@@ -161,8 +161,12 @@ class StoreUnsound(Exception):
     """The file is no store of this version, is damaged, or contradicts what is to be recorded."""
 
 
-class StoreFailed(Exception):
+class StoreFailed(OSError):
     """The store cannot be used now: locked, no space left, I/O error. Later it may."""
+
+
+class StoreTaken(StoreFailed):
+    """Somebody else has recorded since this was opened; it is to be opened again."""
 
 
 @dataclass(slots=True)
@@ -198,20 +202,21 @@ class Store:
                 raise
 
     def write(self, rows: Rows, *, position: int, time_ns: int, chain: bytes) -> None:
-        """Record everything up to `position`. Raises StoreUnsound, or StoreFailed: then nothing
-        has happened, and it may be tried again.
+        """Record everything up to `position`. Raises StoreUnsound, StoreTaken, or StoreFailed: then
+        nothing has happened, and it may be tried again.
         """
         database = self._database
         with _judged():
             database.execute("BEGIN IMMEDIATE")
             try:
+                # First of all: rows of somebody else would look like a contradiction.
+                place = (position, time_ns, chain, self.position)
+                if database.execute(_MOVE, place).rowcount != 1:
+                    raise StoreTaken("somebody else writes to it")
                 database.executemany(_ADD_TRADES, rows.trades)
                 database.executemany(_PUT_ORDERS, rows.orders)
                 database.executemany(_ADD_TRANSFERS, rows.transfers)
                 database.executemany(_ADD_BARS, rows.bars)
-                place = (position, time_ns, chain, self.position)
-                if database.execute(_MOVE, place).rowcount != 1:
-                    raise StoreUnsound("somebody else writes to it")
                 database.execute("COMMIT")
             except BaseException:
                 if database.in_transaction:

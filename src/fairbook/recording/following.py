@@ -33,7 +33,14 @@ from fairbook.engine.replica_recovery import runner_before
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots, Unsound
 from fairbook.history.recorder import Recorder
-from fairbook.history.store import FILE_NAME, Store, StoreFailed, StoreUnsound, put_aside
+from fairbook.history.store import (
+    FILE_NAME,
+    Store,
+    StoreFailed,
+    StoreTaken,
+    StoreUnsound,
+    put_aside,
+)
 from fairbook.log.files import FileLog
 from fairbook.log.log import Entry, LogDamaged
 from fairbook.recording.wire import NUMBER, Numbers, pack_note
@@ -83,8 +90,8 @@ class Following:
         self._state: tuple[Store, Runner, Recorder] | None = None
 
     def run(self) -> None:
-        """Follow until the engine is gone. Raises LogDamaged, StoreFailed, OSError, and what a bug
-        raises.
+        """Follow until the engine is gone. Raises LogDamaged, OSError (StoreFailed), and what a
+        bug raises.
         """
         numbers = Numbers()
         try:
@@ -139,6 +146,8 @@ class Following:
                     position=runner.position, time_ns=runner.exchange.time_ns, chain=runner.chain
                 )
                 break
+            except StoreTaken:
+                raise  # One that was left over from another engine: it ends soon, and so does this.
             except StoreFailed as problem:
                 self._pause(next(pauses_s, None), problem)
         self._say(store.position)
@@ -236,7 +245,7 @@ class Following:
                     body=state.dump(exchange),
                 )
             )
-        except (OSError, StoreFailed) as problem:
+        except OSError as problem:
             self._note(f"the snapshot of position {runner.position} was not written: {problem}")
 
     # Log and connection.
@@ -288,7 +297,7 @@ class Following:
 def run(directory: Path, descriptor: int) -> None:
     """Be the recorder for the engine at the other end of `descriptor`, until that is gone.
 
-    Raises LogDamaged, StoreFailed, OSError, and what a bug raises.
+    Raises LogDamaged, OSError (StoreFailed), and what a bug raises.
     """
     Following(directory, socket.socket(fileno=descriptor)).run()
 
