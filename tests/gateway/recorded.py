@@ -41,6 +41,7 @@ class MemoryHistory:
     def __init__(self, exchange: RecordedExchange) -> None:
         self.exchange = exchange
         self.lag: int | None = None
+        self.patience_s = PATIENCE_S
         self.broken = False
         self.waits = 0
         self._read = 0
@@ -55,7 +56,7 @@ class MemoryHistory:
 
     async def reached(self, position: int) -> None:
         self.waits += 1
-        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        deadline = asyncio.get_running_loop().time() + self.patience_s
         while self.position < position:
             if asyncio.get_running_loop().time() > deadline:
                 raise HistoryBehind

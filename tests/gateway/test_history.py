@@ -331,6 +331,7 @@ def test_fills_of_an_account() -> None:
     """Fees are texts of the asset that was received, client ids texts too."""
 
     async def story(house: House, client: Client, history: MemoryHistory) -> None:
+        house.exchange.time_ns += 123_456  # Times are cut to milliseconds, not rounded.
         await client.ask("POST", "/api/v1/order", ask("141.5", "0.2"), token=ALICE_TOKEN)
         taken = await client.ask(
             "POST", "/api/v1/order", bid("150", "0.2", clientId=7), token=BOB_TOKEN
@@ -440,12 +441,14 @@ def test_an_account_sees_its_own_writes_or_is_told_that_it_cannot() -> None:
     remember(story)
 
 
-def test_the_public_is_answered_from_what_there_is() -> None:
+@pytest.mark.parametrize("patience_s", [0.01, 0.6])  # less, and more, than a moment
+def test_the_public_is_answered_from_what_there_is(patience_s: float) -> None:
     """A recorder that is behind keeps nobody waiting for long; one that has caught up is read to
     its end.
     """
 
     async def story(house: House, client: Client, history: MemoryHistory) -> None:
+        history.patience_s = patience_s
         await trade(client, "100")
         history.lag = house.exchange.position
         await trade(client, "101")

@@ -7,15 +7,18 @@ and nobody who was told.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
 
 from fairbook.accounts.sqlite import SqliteAccounts
-from fairbook.accounts.transfers import SqliteTransfers
+from fairbook.accounts.transfers import SqliteTransfers, Withdrawal
 from fairbook.core import records
 from fairbook.gateway.app import GatewayLimits
 from fairbook.gateway.transfers import deposit_address
@@ -273,6 +276,32 @@ def test_many_at_once_with_one_client_id(bank: Bank) -> None:
         assert len(await listed(client, WITHDRAWALS)) == 1
 
     bank.run(story)
+    assert bank.sol() == THOUSAND - 10 * 10**9
+
+
+class LateTransfers(SqliteTransfers):
+    """Whoever wrote something down hears of it late; whoever finds it there, at once."""
+
+    def write_down(self, **terms: Any) -> tuple[Withdrawal, bool]:
+        row, is_repeated = super().write_down(**terms)
+        if not is_repeated:
+            time.sleep(0.1)
+        return row, is_repeated
+
+
+def test_one_that_finds_a_row_waits_for_whoever_wrote_it(bank: Bank) -> None:
+    """It would find no debit yet, and make one of its own."""
+    with closing(sqlite3.connect(bank.path, isolation_level=None, check_same_thread=False)) as file:
+        late = LateTransfers(file, Lock(), now_ns=lambda: 1)
+
+        async def story(house: House, client: Client) -> None:
+            clients = [await house.connect() for _ in range(4)]
+            replies = await asyncio.gather(
+                *[withdraw(each, wish(clientId="rent")) for each in clients]
+            )
+            assert len({reply.body for reply in replies}) == 1
+
+        play(story, exchange=bank.exchange, extras=Extras(bank.history, late, CAPS))
     assert bank.sol() == THOUSAND - 10 * 10**9
 
 
