@@ -27,7 +27,8 @@ from fairbook.client.rest import Rest
 from fairbook.client.socket import Socket
 
 UPDATES_KEPT_MAX: Final = 10_000
-SNAPSHOT_WAIT_S: Final = 0.2  # before a snapshot is asked for again
+SNAPSHOT_WAIT_S: Final = 0.2  # before a snapshot is asked for again; longer after a refusal
+SNAPSHOT_WAIT_MOST_S: Final = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -202,17 +203,18 @@ class BookFeed:
 
     async def _load_snapshot(self) -> None:
         """Ask until a snapshot fits. Ends with the connection at the latest."""
+        symbol, wait_s = self.book.grid.symbol, SNAPSHOT_WAIT_S
         while not self._socket.ended.is_set():
             try:
-                if self.book.adopt(await self._rest.depth(self.book.grid.symbol)):
-                    break
+                if self.book.adopt(await self._rest.depth(symbol)):
+                    self._live.set()
+                    self._tell()
+                    return
             except ClientError as error:
-                logger.info("no snapshot of %s: %s", self.book.grid.symbol, error)
-            await asyncio.sleep(SNAPSHOT_WAIT_S)
-        else:
-            return
-        self._live.set()
-        self._tell()
+                if wait_s == SNAPSHOT_WAIT_S:
+                    logger.info("no snapshot of %s yet: %s", symbol, error)
+                wait_s = min(2 * wait_s, SNAPSHOT_WAIT_MOST_S)
+            await asyncio.sleep(wait_s)
 
     def _tell(self) -> None:
         self._news.set()

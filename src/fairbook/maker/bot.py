@@ -48,6 +48,7 @@ COMMANDS_PER_S_MAX: Final = 20.0
 STALE_S: Final = 4.0
 WATCH_S: Final = 0.25
 UNREADY_MS: Final = 200
+READY_S: Final = 10.0  # how long books may take to be there
 END_S: Final = 0.8  # how long a farewell may take
 UNKNOWN_TO_THEM: Final = 401  # the status that an unknown, revoked or expired token gets
 
@@ -192,8 +193,12 @@ class Session:
             await feed.start()
             beat = partial(self._beat, self._pulses[symbol])
             await self._socket.subscribe(f"kline.1s.{symbol}", handler=beat)
-        for feed in self._feeds.values():
-            await feed.ready()
+        try:
+            async with asyncio.timeout(READY_S):
+                for feed in self._feeds.values():
+                    await feed.ready()
+        except TimeoutError:
+            raise Stale(f"no books within {READY_S:.0f} s") from None
 
     async def trade(self, stale_s: float) -> None:
         """Until the connection ends or the feed is stale: both raise."""
@@ -205,10 +210,16 @@ class Session:
                     group.create_task(self._take(desk))
 
     async def _watch(self, stale_s: float) -> None:
+        live_s = dict.fromkeys(self._feeds, time.monotonic())  # when each book was last known
         while not self._socket.ended.is_set():
+            now_s = time.monotonic()
             for symbol, pulse in self._pulses.items():
-                if pulse.is_stale(time.monotonic(), after_s=stale_s):
+                if pulse.is_stale(now_s, after_s=stale_s):
                     raise Stale(f"nothing heard of {symbol} for {stale_s:.1f} s")
+                if self._feeds[symbol].book.is_live:
+                    live_s[symbol] = now_s
+                elif now_s - live_s[symbol] > stale_s:
+                    raise Stale(f"no book of {symbol} for {stale_s:.1f} s")
             try:
                 async with asyncio.timeout(WATCH_S):
                     await self._socket.ended.wait()
@@ -397,5 +408,5 @@ async def _until_told(bot: Bot, lifeline: int | None) -> None:
     if not making.done():
         making.cancel()
         await asyncio.wait((making,), timeout=END_S)
-    elif not making.cancelled():
+    if making.done() and not making.cancelled():
         making.result()
