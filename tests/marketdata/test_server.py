@@ -1,7 +1,9 @@
 """The WebSocket port on real sockets: who gets in, what is refused, who is closed."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -397,6 +399,31 @@ def test_who_vanishes_without_a_word_is_forgotten() -> None:
         assert house.source.open_channels == set()
 
     play(story)
+
+
+def test_what_has_ended_is_freed_without_the_collector() -> None:
+    """The exchange tells the collector not to look at what has been there for long."""
+
+    async def story(house: House) -> None:
+        client, rude = await house.connect(), await house.connect()
+        for each in (client, rude):
+            each.say(id=1, method="SUBSCRIBE", params=["depth"])
+            await each.frame()
+        ends: list[weakref.ref[Any]] = [weakref.ref(client) for client in house.hub._clients]
+        ends += [weakref.ref(connection) for connection in house.server.connections]
+        ends += [weakref.ref(connection.listener) for connection in house.server.connections]
+        rude.writer.transport.abort()
+        client.writer.write(frame(b"\x03\xe8", FIN | CLOSE))
+        await client.closed()
+        await house.until(lambda: not house.server.connections)
+        await house.until(lambda: not any(end() for end in ends))
+
+    gc.collect()
+    gc.disable()
+    try:
+        play(story)
+    finally:
+        gc.enable()
 
 
 def test_a_reader_that_stops_is_closed_and_nobody_else_notices() -> None:

@@ -9,7 +9,8 @@ Instead of timers per connection there is one sweep a second over all.
 Always true:
 - connections, in total and by address, heads, messages and fragments are bounded; also handshakes
   count as connections;
-- a connection that is to be closed ends within LINGER_S, whether or not the client reads.
+- a connection that is to be closed ends within LINGER_S, whether or not the client reads;
+- what has ended is freed at once, without the collector of cyclic garbage.
 
 Not here: what is said (session.py), who gets what (hub.py).
 """
@@ -332,9 +333,13 @@ class Listener(WSListener):
             self.client.end(breach.code, breach.reason)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """The socket is closed."""
+        """The socket is closed. Cycles are cut, for the collector may have put them aside for good
+        (engine/collector.py).
+        """
         self.client.lost()
         self._server.ended(self._connection)
+        self._connection.listener = None
+        del self.client, self._transport
 
     def pause_writing(self) -> None:
         """The transport is full."""
