@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fairbook.engine import control
 from tests.e2e.rest import Rest, Unknown
 from tests.e2e.venue import SOURCE, Venue
 
@@ -125,3 +126,21 @@ def test_a_frozen_exchange_is_left(tmp_path: Path) -> None:
         )
         assert seen.own()
         seen.rest.close()
+
+
+def test_no_maker_outlives_its_exchange(tmp_path: Path) -> None:
+    """Killed, the exchange tells nobody: its maker notices, and ends."""
+    with Venue(tmp_path, maker=True) as venue:
+        until(lambda: control.ask(tmp_path, "status")["maker"]["pid"], "there is a maker")
+        pid = int(control.ask(tmp_path, "status")["maker"]["pid"])
+        assert runs(pid)
+        venue.kill()
+        until(lambda: not runs(pid), "the maker is gone")
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
+    said = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return said.stdout.strip()[:1] not in ("", "Z")
