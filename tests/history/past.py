@@ -80,12 +80,11 @@ class Past:
 class Always:
     """A recorder that is where it should be."""
 
+    def __init__(self, time_ns: int = 0) -> None:
+        self.time_ns = time_ns
+
     async def reached(self, position: int) -> None:
         """It is."""
-
-    def behind_s(self) -> float:
-        """It is not."""
-        return 0.0
 
 
 def asked(directory: Path, question: Callable[[SqliteHistory], Awaitable[T]]) -> T:

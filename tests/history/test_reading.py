@@ -315,20 +315,23 @@ def test_a_store_that_is_put_aside_is_not_read_on(tmp_path: Path) -> None:
 
 
 def test_a_record_far_behind_is_not_shown(tmp_path: Path) -> None:
+    """By log time, so that one that is being made anew is not taken for the present."""
     past = past_of(tmp_path, 6, 100)
-
-    class Behind(Always):
-        def behind_s(self) -> float:
-            return 61.0
+    trade_id = len(past.naive.market(1))
+    minute_ns = 60 * 10**9
 
     async def main() -> None:
-        history = SqliteHistory(tmp_path / FILE_NAME, Behind())
+        engine = Always(past.naive.time_ns + minute_ns)
+        history = SqliteHistory(tmp_path / FILE_NAME, engine)
+        assert await history.trades(1, limit=1)
+        engine.time_ns += 10**9
         with pytest.raises(HistoryBehind, match="61 s behind"):
             await history.trades(1, limit=1)
         with pytest.raises(HistoryBehind, match="61 s behind"):
             await history.klines(1, "1m", start_s=0, end_s=1, bars_max=1)
+        with pytest.raises(HistoryBehind, match="61 s behind"):
+            await history.ticker(1)
         # What is asked for at a start names a trade, so it cannot be too little.
-        trade_id = len(past.naive.market(1))
         assert await history.bars(1, since_s=0, trade_id_max=trade_id)
         await history.close()
 

@@ -13,9 +13,9 @@ Not here: what is stored (store.py); what it looks like to clients (the gateway)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from fairbook.core.records import ASK, BID, HAS_CLIENT_ID
 from fairbook.events.answers import HistoryBehind
@@ -94,15 +94,18 @@ _BUCKETS: Final = """(
         ON closing.start_s = bucket.last_s
 )"""
 
+T = TypeVar("T")
+
 
 class Recorded(Protocol):
-    """How far the recorder is."""
+    """What is known of recorder and engine without asking the store."""
+
+    @property
+    def time_ns(self) -> int:
+        """Log time of the engine."""
 
     async def reached(self, position: int) -> None:
         """Wait until everything up to `position` is recorded; not for ever: HistoryBehind."""
-
-    def behind_s(self) -> float:
-        """For how long something has been waiting to be recorded."""
 
 
 class Stretch(NamedTuple):
@@ -126,7 +129,7 @@ class SqliteHistory:
     ) -> None:
         """path: of the store; it need not be there yet.
 
-        behind_max_s: a record that is further behind is not shown.
+        behind_max_s: a record that is further behind the engine, in log time, is not shown.
         """
         self._recorded = recorded
         self._connections = connections or Connections(path)
@@ -245,17 +248,13 @@ class SqliteHistory:
         self, market: int, interval: str, *, start_s: int, end_s: int, bars_max: int
     ) -> Sequence[Bar]:
         """As History."""
-        self._require_recent()
-
-        def question(reader: Reader) -> list[Bar]:
-            return _klines(reader, market, interval, start_s, end_s, bars_max)
-
-        return await self._connections.ask(question)
+        return await self._ask(
+            lambda reader: _klines(reader, market, interval, start_s, end_s, bars_max)
+        )
 
     async def ticker(self, market: int) -> Totals | None:
         """As History."""
-        self._require_recent()
-        return await self._connections.ask(lambda reader: _ticker(reader, market))
+        return await self._ask(lambda reader: _ticker(reader, market))
 
     async def bars(self, market: int, *, since_s: int, trade_id_max: int) -> list[Bar]:
         """The fewest bars with all trades from `since_s` up to that one, by rising start.
@@ -277,15 +276,19 @@ class SqliteHistory:
     async def _rows(
         self, columns: Sequence[str], table: str, parameters: Sequence[int]
     ) -> list[list[Any]]:
-        self._require_recent()
-        return await self._connections.ask(
-            lambda reader: reader.rows(", ".join(columns), table, parameters)
-        )
+        return await self._ask(lambda reader: reader.rows(", ".join(columns), table, parameters))
 
-    def _require_recent(self) -> None:
-        behind_s = self._recorded.behind_s()
-        if behind_s > self._behind_max_s:
-            raise HistoryBehind(f"history is {behind_s:.0f} s behind")
+    async def _ask(self, question: Callable[[Reader], T]) -> T:
+        """What a question is answered by a record that is not too far behind."""
+        now_ns = self._recorded.time_ns
+
+        def asked(reader: Reader) -> T:
+            behind_s = (now_ns - _time_ns(reader)) / _SECOND_NS
+            if behind_s > self._behind_max_s:
+                raise HistoryBehind(f"history is {behind_s:.0f} s behind")
+            return question(reader)
+
+        return await self._connections.ask(asked)
 
 
 def cover(from_s: int, to_s: int, lengths_s: Sequence[int] = LENGTHS_S) -> Iterator[Stretch]:
@@ -319,7 +322,7 @@ def _klines(
     )
     if first is None:
         return []
-    end_s = min(end_s, _now_s(reader))
+    end_s = min(end_s, _time_ns(reader) // _SECOND_NS)
     start_s = max(start_s, bucket_start(interval, first[0]))
     if start_s > end_s:
         return []
@@ -354,7 +357,7 @@ def _klines(
 
 
 def _ticker(reader: Reader, market: int) -> Totals | None:
-    now_s = _now_s(reader)
+    now_s = _time_ns(reader) // _SECOND_NS
     # Nothing is recorded after now: so the end may be that of the day.
     stretches = list(cover(now_s - DAY_S + 1, (now_s // DAY_S + 1) * DAY_S))
     bars = _read(reader, market, stretches)
@@ -426,11 +429,11 @@ def _read(reader: Reader, market: int, stretches: Sequence[Stretch]) -> list[Bar
     return [_bar(row) for row in reader.rows(_BAR, _PIECES, (json.dumps(stretches), market))]
 
 
-def _now_s(reader: Reader) -> int:
+def _time_ns(reader: Reader) -> int:
     """Log time, as far as it is recorded."""
     (time_ns,) = reader.row("SELECT time_ns FROM place")
-    now_s: int = time_ns // _SECOND_NS
-    return now_s
+    recorded: int = time_ns
+    return recorded
 
 
 def _bar(row: Sequence[int]) -> Bar:

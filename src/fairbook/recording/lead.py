@@ -52,6 +52,8 @@ class Recording:
         """
         self.position = position
         """Of the engine."""
+        self.time_ns = 0
+        """Log time of the engine; 0 before the first frame that this has seen."""
         self.committed = 0
         """Up to where is recorded, as far as this process knows."""
         self.last_note: str | None = None
@@ -70,9 +72,10 @@ class Recording:
             "recorder", command or recorder_command(directory), link=self, end_wait_s=END_WAIT_S
         )
 
-    def take(self, position: int, _time_ns: int, _frame: bytes, _events: bytes) -> None:
+    def take(self, position: int, time_ns: int, _frame: bytes, _events: bytes) -> None:
         """A frame was applied, and so is durable."""
         self.position = position
+        self.time_ns = time_ns
         if self._told < self._wanted:
             self._tell()
         elif self._timer is None:
