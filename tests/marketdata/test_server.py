@@ -3,13 +3,14 @@
 import asyncio
 import gc
 import json
+import random
 import weakref
 from typing import Any
 
 import pytest
 
 from fairbook.marketdata.hub import HubLimits
-from fairbook.marketdata.server import LINGER_S
+from fairbook.marketdata.server import LINGER_S, StreamLimits
 from tests.marketdata.sockets import (
     BINARY,
     CLOSE,
@@ -59,6 +60,42 @@ def test_a_breach_closes_the_connection_with_its_code(name: str) -> None:
         await house.until(lambda: house.source.open_channels == set())
 
     play(story)
+
+
+def test_garbage_harms_nobody() -> None:
+    """Random bytes, and sound frames with some bytes changed, from 300 connections."""
+
+    async def story(house: House) -> None:
+        chance = random.Random(7)
+        other = await house.connect()
+        other.say(method="SUBSCRIBE", params=["depth"])
+        await house.until(lambda: len(house.source.open_channels) == 1)
+        sound = b"".join(
+            (
+                frame(b'{"id":1,"method":"SUBSCRIBE","params":["depth","trades"]}'),
+                frame(b'{"id":2,"method":"UNSUBSCRIBE"', TEXT),
+                frame(b',"params":["depth"]}', FIN),
+                frame(b"", FIN | PING),
+                frame(b"x" * 200, FIN | PONG),
+            )
+        )
+        for _ in range(300):
+            client = await house.connect()
+            sent = bytearray(sound * 2)
+            for _ in range(chance.randrange(1, 12)):
+                sent[chance.randrange(len(sent))] = chance.randrange(256)
+            if chance.random() < 0.3:
+                sent = bytearray(chance.randbytes(chance.randrange(3000)))
+            client.writer.write(bytes(sent))
+            await asyncio.sleep(0)
+            client.writer.close()
+        await house.until(lambda: len(house.server.connections) == 1)
+        house.source.set(1, 1)
+        updates = [(await other.json())["data"] for _ in range(NEWEST + 1)]
+        assert replayed(updates) == (1, {1: 1})
+        assert house.hub.status()["connections"] == 1
+
+    play(story, StreamLimits(connections_per_address_max=1000))
 
 
 def test_messages_of_the_largest_size_and_in_fragments_are_taken() -> None:

@@ -1,6 +1,7 @@
 """The protocol: what each frame does, and that what is refused does nothing."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -293,3 +294,49 @@ def test_a_session_is_live_while_its_credentials_are() -> None:
     # Once the stream is left, its key does not matter any more.
     talk.say(method="UNSUBSCRIBE", params=["account.orderUpdate"])
     assert talk.session.has_live_credentials()
+
+
+def test_whatever_is_said_actions_and_channels_agree() -> None:
+    """Random frames, sound and broken: who follows the actions receives what the session says; an
+    error changed nothing, and nothing else is ever raised.
+    """
+    chance = random.Random(4)
+    methods = ["SUBSCRIBE", "SUBSCRIBE", "UNSUBSCRIBE", "LOGIN", "subscribe", None, 5]
+    names = [*list(STREAMS)[:9], "nothing", "", "account.nothing"]
+    trader, login = ["trader", "subscribe", 1, 2], ["alice", "login", 1, 2]
+    signatures = [None, ALICE, BOB, trader, login, ["eve"], "x"]
+    for _ in range(40):
+        talk = Talk(streams_max=6)
+        received: set[Channel] = set()
+        for _ in range(100):
+            frame = {
+                "id": chance.choice([None, 1, "x", [], 1.5]),
+                "method": chance.choice(methods),
+                "params": chance.choice(
+                    [
+                        [chance.choice(names) for _ in range(chance.randrange(5))],
+                        {"token": chance.choice(["alice", "alice", "bob", "eve", 1, None])},
+                        None,
+                    ]
+                ),
+                "signature": chance.choice(signatures),
+            }
+            given = {name: frame[name] for name in frame if chance.random() < 0.9}
+            text = bytearray(json.dumps(given).encode())
+            if chance.random() < 0.1:
+                text[chance.randrange(len(text))] = chance.randrange(256)
+            before = talk.kept()
+            actions = talk.raw(bytes(text))
+            for action in actions:
+                if isinstance(action, Subscribe):
+                    assert action.channel not in received
+                    received.add(action.channel)
+                elif isinstance(action, Unsubscribe):
+                    received.remove(action.channel)
+            assert received == set(talk.session.channels())
+            is_error = actions and isinstance(actions[-1], Reply) and b'"error"' in actions[-1].text
+            if is_error and code(actions) != 4006:
+                assert len(actions) == 1 and talk.kept() == before
+            owners = {channel.owner for channel in received if channel.name.startswith("account.")}
+            assert owners <= {7, 8}
+            assert all(bool(c.owner) == c.name.startswith("account.") for c in received)
