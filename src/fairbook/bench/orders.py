@@ -109,8 +109,8 @@ class Row:
 class Exchange:
     """An exchange that runs, and what is known of it: its flow, and how fast it was."""
 
-    def __init__(self, directory: Path, *, replica: bool, seed: int) -> None:
-        self.server = Server(directory, replica=replica)
+    def __init__(self, directory: Path, *, seed: int, alone: bool = False) -> None:
+        self.server = Server(directory, alone=alone)
         first, second = (Trader.of(self.server.accounts[name]) for name in ("demo1", "demo2"))
         self.flow = Flow((first, second), seed)
         self.problems: list[bytes] = []
@@ -174,8 +174,9 @@ def measure(server: Server, run: Callable[..., Result], seconds: float) -> Slice
     result = run(seconds=seconds)
     server_s = server.usage().server_s
     time.sleep(seconds * SETTLE_SHARE)
-    replica_s = server.usage().replica_s
-    return Slice(result, Usage(server_s - begun.server_s, replica_s - begun.replica_s))
+    ended = server.usage()
+    replica_s, recorder_s = ended.replica_s - begun.replica_s, ended.recorder_s - begun.recorder_s
+    return Slice(result, Usage(server_s - begun.server_s, replica_s, recorder_s))
 
 
 def verification_us() -> float:
@@ -225,9 +226,9 @@ class Run:
         self.ratios: dict[tuple[str, int, int], list[float]] = {}
         self.alone = Row()
         self._folder = folder
-        self.exchange = Exchange(folder / "exchange", replica=True, seed=self.seed)
+        self.exchange = Exchange(folder / "exchange", seed=self.seed)
         try:
-            self.without = Exchange(folder / "without", replica=False, seed=self.seed)
+            self.without = Exchange(folder / "without", seed=self.seed, alone=True)
         except BaseException:
             self.exchange.server.stop()
             raise

@@ -23,6 +23,8 @@ from typing import Final, NamedTuple, Self
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
+from fairbook.demo import MARKETS
+
 SYMBOL: Final = "SOL_USDC"
 MIDDLE_TICKS: Final = 14_000  # a tick is 0.01
 NEAR_TICKS: Final = 20  # passive orders are at least so far from the middle,
@@ -172,6 +174,26 @@ class Flow:
             elif step.kind == CANCEL:
                 del live[step.client_id]
         return [self._step(CANCEL, owner, [client_id], None) for client_id in live]
+
+
+def burst(traders: tuple[Trader, Trader], symbol: str) -> tuple[bytes, bytes]:
+    """BATCH sellers at the middle of a market of the demo, and a buyer who takes all of them."""
+    middle_ticks = next(market.middle_ticks for market in MARKETS if market.name == symbol)
+    seller, buyer = traders
+    fields = {"orderType": "Limit", "price": f"{middle_ticks // 100}", "symbol": symbol}
+    sells = [
+        fields | {"clientId": seller.next_id(), "side": "Ask", "quantity": "0.0001"}
+        for _ in range(BATCH)
+    ]
+    body = json.dumps(sells, separators=(",", ":"))
+    proof = f"Authorization: Bearer {seller.token}\r\n"
+    buy: dict[str, str | int] = {
+        **fields, "clientId": buyer.next_id(), "side": "Bid", "quantity": f"{BATCH / 10_000:.4f}"
+    }  # fmt: skip
+    return (
+        with_body("POST", "/api/v1/orders", proof, body),
+        buyer.request("POST", "/api/v1/order", buy, None),
+    )
 
 
 def pings(count: int) -> list[Step]:

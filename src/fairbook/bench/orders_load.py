@@ -129,6 +129,25 @@ class Load:
         gc.enable()
         return result
 
+    def paced(self, *, rate: float, seconds: float) -> Result:
+        """The first connection sends `rate` requests a second, asleep between them: one is late
+        only where the answer to the one before is.
+        """
+        result = Result()
+        connection = self.connections[0]
+        begin = time.perf_counter()
+        for number in range(int(rate * seconds)):
+            due_s = begin + number / rate
+            time.sleep(max(0.0, due_s - time.perf_counter()))
+            _send(connection, due_s)
+            answered = False
+            while not answered:
+                if not self._epoll.poll(STUCK_S):
+                    raise SystemExit("no answer for too long")
+                answered = _receive(connection, result, time.perf_counter)
+        result.seconds = time.perf_counter() - begin
+        return result
+
     def open(self, *, rate: float, seconds: float, seed: int) -> Result:
         """Requests are due at random times (Poisson), `rate` of them a second on average, whatever
         the exchange does; latency counts from then.

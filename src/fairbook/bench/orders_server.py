@@ -1,9 +1,9 @@
-"""The exchange that `bench orders` and `bench ws-orders` measure, with its replica.
+"""The exchange that `bench orders`, `ws-orders` and `fanout` measure, with those who follow it.
 
 How it works: it inherits the processor that it may use from this process. What it used is read
 from /proc, as the system counts it, for all threads.
 
-Always true: only the process that was started here is ended here; its replica ends by itself.
+Always true: only the process that was started here is ended here; its children end by themselves.
 
 Not here: load (orders_load.py).
 """
@@ -17,10 +17,12 @@ import subprocess
 import sys
 import tempfile
 import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fairbook.demo import FILE_NAME
+from fairbook.engine import control
 
 READY: Final = b"Fairbook is ready"
 STOP_S: Final = 20.0
@@ -31,6 +33,7 @@ class Usage(NamedTuple):
 
     server_s: float
     replica_s: float
+    recorder_s: float
 
 
 def processors() -> tuple[int, int]:
@@ -46,14 +49,19 @@ def processors() -> tuple[int, int]:
 class Server:
     """A running exchange in an empty directory."""
 
-    def __init__(self, directory: Path, *, replica: bool) -> None:
+    def __init__(
+        self, directory: Path, *, alone: bool = False, settings: Mapping[str, int] | None = None
+    ) -> None:
+        """alone: without replica and recorder. settings: variables of its environment."""
         command = [sys.executable, "-m", "fairbook", "up", "--data", str(directory), "--no-maker"]
-        command += ["--http-port", "0", "--ws-port", "0", *([] if replica else ["--no-replica"])]
+        command += ["--http-port", "0", "--ws-port", "0"]
+        command += ["--no-replica", "--no-recorder"] if alone else []
         ours = {
             name: text
             for name, text in os.environ.items()
             if not name.startswith("FAIRBOOK_") or name == "FAIRBOOK_CORE"
         }
+        ours |= {name: str(value) for name, value in (settings or {}).items()}
         own, _ = processors()
         before = os.sched_getaffinity(0)
         self._told = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the exchange)
@@ -77,7 +85,9 @@ class Server:
         self.accounts: dict[str, dict[str, str]] = demo["accounts"]
         self.port = urllib.parse.urlsplit(demo["http"]).port or 0
         self.ws_port = urllib.parse.urlsplit(demo["ws"]).port or 0
-        self._replica = self._child() if replica else None
+        self._directory = directory
+        self._replica = None if alone else self._child("replica")
+        self._recorder = None if alone else self._child("recorder")
 
     @property
     def core(self) -> str:
@@ -92,10 +102,20 @@ class Server:
         file = self._told.fileno()  # The exchange has the same one, and its position.
         return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
 
+    @property
+    def pid(self) -> int:
+        """Of the exchange itself."""
+        return self._process.pid
+
     def usage(self) -> Usage:
         """Since it started."""
-        replica_s = _cpu_s(self._replica) if self._replica is not None else 0.0
-        return Usage(_cpu_s(self._process.pid), replica_s)
+        followers = (self._replica, self._recorder)
+        return Usage(cpu_s(self.pid), *(cpu_s(pid) if pid else 0.0 for pid in followers))
+
+    def status(self, part: str) -> dict[str, Any]:
+        """What it says of one of its parts, such as `streams`."""
+        found: dict[str, Any] = control.ask(self._directory, "status")[part]
+        return found
 
     def stop(self) -> int:
         """End it in order; its exit code."""
@@ -108,17 +128,18 @@ class Server:
         self._told.close()
         return self._process.returncode
 
-    def _child(self) -> int:
-        """The replica's process id: it was started before the exchange was ready."""
+    def _child(self, name: str) -> int:
+        """The process id of a follower, which was started before the exchange was ready."""
         pid = self._process.pid
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                if b"replica" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                if name.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
                     return int(child)
-        raise SystemExit("it has no replica")
+        raise SystemExit(f"it has no {name}")
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """What a process has used so far, user and system."""
     text = Path(f"/proc/{pid}/stat").read_text()
     columns = text[text.rindex(")") + 2 :].split()
     return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")

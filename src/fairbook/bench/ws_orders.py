@@ -44,7 +44,7 @@ class Venue:
     """An exchange that runs, and the two ways to it."""
 
     def __init__(self, directory: Path, seed: int) -> None:
-        self.server = Server(directory, replica=True)
+        self.server = Server(directory)
         owners = [self.server.accounts[name] for name in ("demo1", "demo2")]
         self.tokens = [owner["token"] for owner in owners]
         first, second = (Trader.of(owner) for owner in owners)

@@ -28,7 +28,7 @@ LATER: Final = {
 
 
 # Modules of fairbook.bench to run.
-BENCHES: Final = ("core", "orders", "pauses", "restart", "ws-orders")
+BENCHES: Final = ("core", "fanout", "orders", "pauses", "restart", "ws-orders")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
