@@ -3,12 +3,13 @@
 import asyncio
 from base64 import b64encode
 
+import msgspec
 import pytest
 
 from fairbook.client.credentials import Credentials, Key, Token, signed_text
 from fairbook.client.errors import Disconnected, OutcomeUnknown, Refused
 from fairbook.client.grid import Grid
-from fairbook.client.messages import NewOrder
+from fairbook.client.messages import NewOrder, Order
 from fairbook.client.rest import Rest
 from tests.client.house import House, play, small
 from tests.gateway.house import ALICE_KEY, ALICE_SEED, ALICE_TOKEN, BOB_TOKEN
@@ -40,6 +41,21 @@ def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
             assert gone.status == "Cancelled"
             assert await rest.open_orders() == []
             assert await rest.cancel_all("SOL_USDC") == []
+
+    play(story, small())
+
+
+@pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signatures"])
+def test_several_orders_are_each_on_their_own(who: Credentials) -> None:
+    async def story(house: House) -> None:
+        async with Rest(house.http_url, who) as rest:
+            dear = NewOrder(symbol="SOL_USDC", side="Bid", price="99", quantity="100000")
+            cheap = msgspec.structs.replace(dear, quantity="1")
+            good, bad, also = await rest.place_several([BID, dear, cheap])
+            assert isinstance(good, Order) and good.status == "New"
+            assert isinstance(bad, Refused) and bad.code == "INSUFFICIENT_FUNDS"
+            assert isinstance(also, Order)
+            assert await rest.open_orders() == [good, also]
 
     play(story, small())
 

@@ -11,7 +11,7 @@ Not here: streams and orders over WebSocket (socket.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -24,6 +24,7 @@ from fairbook.client.errors import (
     BadAnswer,
     Disconnected,
     OutcomeUnknown,
+    Refused,
     error_of,
 )
 from fairbook.client.fields import order_fields
@@ -41,6 +42,8 @@ from fairbook.client.messages import (
 
 CONNECTIONS_MAX: Final = 32
 T = TypeVar("T")
+_Item = dict[str, Any]
+_DECODE_ORDER: Final = msgspec.json.Decoder(Order).decode
 
 
 class Rest:
@@ -124,6 +127,15 @@ class Rest:
         body = msgspec.to_builtins(order)
         return await self._ask("POST", "/api/v1/order", Order, "orderExecute", body=body)
 
+    async def place_several(self, orders: Sequence[NewOrder]) -> list[Order | Refused]:
+        """Place orders in this order, each on its own: what became of each."""
+        body = msgspec.to_builtins(list(orders))
+        items = await self._ask("POST", "/api/v1/orders", list[_Item], "orderExecute", body=body)
+        return [
+            _DECODE_ORDER(msgspec.json.encode(item)) if item["operation"] == "Ok" else _no(item)
+            for item in items
+        ]
+
     async def amend(
         self,
         symbol: str,
@@ -177,7 +189,7 @@ class Rest:
         instruction: str = "",
         *,
         query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | list[Mapping[str, Any]] | None = None,
     ) -> T:
         """One request. instruction: what is signed for it; empty for public endpoints."""
         url = URL(self._url + path)
@@ -187,7 +199,8 @@ class Rest:
         if instruction:
             if self._credentials is None:
                 raise ValueError(f"{path} needs credentials")
-            headers = self._credentials.headers(instruction, [body or query or {}])
+            pairs = body if isinstance(body, list) else [body or query or {}]
+            headers = self._credentials.headers(instruction, pairs)
         sent = None
         if body is not None:
             sent = msgspec.json.encode(body)
@@ -207,6 +220,10 @@ class Rest:
             return msgspec.json.decode(content, type=answer)
         except msgspec.MsgspecError as error:
             raise BadAnswer(f"{method} {path}: {error}") from error
+
+
+def _no(item: _Item) -> Refused:
+    return Refused(400, str(item["code"]), str(item["message"]))
 
 
 class _ErrorBody(msgspec.Struct):
