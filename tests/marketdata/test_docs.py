@@ -59,7 +59,7 @@ def test_the_chat_room_is_one() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     server, hub, limits = StreamLimits(), HubLimits(), SessionLimits()
     for words in (
-        f"| subscriptions of a connection | {limits.streams_max} |",
+        f"| subscriptions of a connection | {limits.streams_max};",
         f"| {limits.control_frames_per_s} a second, {limits.control_frames_burst} at once;",
         f"| {server.connections_per_address_max}; {server.connections_max}.",
         f"| {server.handshake_s:.0f} s |",
