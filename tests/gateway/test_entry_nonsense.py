@@ -1,0 +1,61 @@
+"""Whatever is asked for gets one answer, no 5xx, and leaves the exchange sound."""
+
+import random
+from typing import Any
+
+import pytest
+
+from fairbook.core import state
+from tests.gateway.desk import Desk, at_desk, commands_of
+from tests.gateway.house import House
+
+METHODS = (
+    "order.place", "order.amend", "order.cancel", "order.cancelAll", "order.status",
+    "order.cancelOnDisconnect",
+)  # fmt: skip
+GOOD: dict[str, list[Any]] = {
+    "symbol": ["SOL_USDC", "BTC_USDC"], "side": ["Bid", "Ask"], "orderType": ["Limit", "Market"],
+    "price": ["100", "99.5", 101], "quantity": ["1", "0.01"], "clientId": [1, 2, "3"],
+    "orderId": ["1", "2"], "timeInForce": ["GTC", "IOC", "FOK"], "postOnly": [True, False],
+    "enabled": [True, False], "selfTradePrevention": ["RejectBoth", "RejectMaker"],
+}  # fmt: skip
+BAD: list[Any] = [
+    None, "", " ", 0, -1, 1.5, 10**400, True, False, [], {}, [[]], {"a": {}}, "NaN", "1e5", "-1",
+    "0", "0.000000000000000001", "9" * 19, "9" * 5000, "1_0", "\u0663", "\x00", "\U0001f600",
+    "__proto__", "sol_usdc", "SOL_USDC ", "' OR 1=1", 2**32, 2**63, 2**64, "Allow", "limit",
+]  # fmt: skip
+EXPECTED = {200, 400, 404, 501}
+
+
+def nonsense(chance: random.Random) -> Any:
+    """Parameters of which most are right, so that much of it gets far."""
+    if chance.random() < 0.05:
+        return chance.choice([*BAD, None])
+    names = [name for name in GOOD if chance.random() < 0.8]
+    params = {name: chance.choice(GOOD[name]) for name in names}
+    for name in chance.sample(sorted(GOOD), chance.choice((0, 0, 1, 1, 2))):
+        params[name] = chance.choice(BAD)
+    return params
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nonsense_is_answered(seed: int) -> None:
+    """Of each method some is right, and some is refused; reads and 501 become no command."""
+    chance = random.Random(seed)
+
+    async def story(house: House, alice: Desk) -> None:
+        commands = commands_of(house.exchange)
+        seen: set[tuple[str, int]] = set()
+        for _ in range(3000):
+            before = len(commands)
+            method, params = chance.choice(METHODS), nonsense(chance)
+            answer = await alice.ask(method, params)
+            seen.add((method, answer["status"]))
+            assert answer["status"] in EXPECTED, (method, params, answer)
+            assert len(commands) - before in (0, 1)
+            if answer["status"] == 501 or method in ("order.status", "order.cancelOnDisconnect"):
+                assert len(commands) == before
+        assert seen >= {(method, status) for method in METHODS for status in (200, 400)}
+        state.check(house.exchange.core)
+
+    at_desk(story)
