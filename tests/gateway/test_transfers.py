@@ -1,4 +1,4 @@
-"""Money that comes and goes: deposits, withdrawals that happen once, a faucet with a cap.
+"""Money that comes and goes: deposits, withdrawals that happen once.
 
 With a real accounts store on disk. A kill is what it leaves behind: a row and no DEBIT, or a DEBIT
 and nobody who was told.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -20,9 +19,9 @@ import pytest
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.accounts.transfers import SqliteTransfers, Withdrawal
 from fairbook.core import records
-from fairbook.gateway.app import GatewayLimits
 from fairbook.gateway.transfers import deposit_address
-from tests.gateway.exchange import ALICE, BOB, MS, SOL, START_NS, USDC, list_and_fund
+from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
+from tests.gateway.exchange import ALICE, BOB, MS, SOL, START_NS, USDC
 from tests.gateway.house import (
     ALICE_TOKEN,
     BOB_TOKEN,
@@ -36,47 +35,9 @@ from tests.gateway.house import (
     play,
     signed,
 )
-from tests.gateway.recorded import MemoryHistory, RecordedExchange
 
-DEPOSITS = "/wapi/v1/capital/deposits"
 ADDRESS = "/wapi/v1/capital/deposit/address"
 WITHDRAWALS = "/wapi/v1/capital/withdrawals"
-FAUCET = "/api/v1/faucet"
-THOUSAND = 1000 * 10**9  # of SOL, in atoms
-CAPS = {"SOL": 10 * 10**9, "USDC": 500 * 10**6}
-
-
-class Bank:
-    """A house with a history and a store, and what a restart keeps of them."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path / "accounts.db"
-        self.exchange = RecordedExchange()
-        list_and_fund(self.exchange)
-        self.history = MemoryHistory(self.exchange)
-        with closing(SqliteAccounts(self.path)) as store:
-            for user_id, account in ((1, ALICE), (2, BOB)):
-                store.add_user(user_id=user_id)
-                store.set_account(user_id, account)
-
-    def run(
-        self,
-        story: Callable[[House, Client, SqliteTransfers], Awaitable[None]],
-        limits: GatewayLimits = NO_LIMITS,
-    ) -> None:
-        """A process of the gateway's, from start to stop."""
-        with closing(SqliteAccounts(self.path)) as store:
-            transfers = store.transfers
-            extras = Extras(self.history, transfers, CAPS)
-
-            async def told(house: House, client: Client) -> None:
-                await story(house, client, transfers)
-
-            play(told, limits, exchange=self.exchange, extras=extras)
-
-    def sol(self, account: int = ALICE) -> int:
-        """Available atoms."""
-        return next(free for asset, free, _ in self.exchange.balances(account) if asset == SOL)
 
 
 @pytest.fixture
@@ -95,12 +56,6 @@ def wish(quantity: Any = "10", **more: Any) -> dict[str, Any]:
 
 async def withdraw(client: Client, body: Any = None, token: str = ALICE_TOKEN) -> Reply:
     return await client.ask("POST", WITHDRAWALS, wish() if body is None else body, token=token)
-
-
-async def listed(client: Client, path: str, token: str = ALICE_TOKEN) -> Any:
-    reply = await client.ask("GET", path, token=token)
-    assert reply.status == 200, reply.body
-    return reply.json()
 
 
 def test_deposits(bank: Bank) -> None:
@@ -437,69 +392,6 @@ def test_debits_of_the_house_are_shown_too(bank: Bank) -> None:
     bank.run(story)
 
 
-def test_the_faucet_gives_up_to_its_cap(bank: Bank) -> None:
-    """Per account and asset, for ever; what it did not give is not counted."""
-
-    async def ask_for(client: Client, quantity: Any, symbol: str = "SOL", **more: Any) -> Reply:
-        body = {"symbol": symbol, "quantity": quantity, **more}
-        return await client.ask("POST", FAUCET, body, token=ALICE_TOKEN)
-
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
-        given = await ask_for(client, "7.5")
-        assert given.json() == {"symbol": "SOL", "quantity": "7.5", "left": "2.5"}
-        refused = (400, "INVALID_QUANTITY", "The faucet gives you 2.5 more of this")
-        assert (await ask_for(client, "2.500000001")).error() == refused
-        bank.exchange.busy = True
-        assert (await ask_for(client, "2.5")).status == 503
-        bank.exchange.busy = False
-        assert (await ask_for(client, "2.5")).json()["left"] == "0"
-        assert (await ask_for(client, "500", "USDC")).json()["left"] == "0"
-        assert (await ask_for(client, "1", "BTC")).error()[2].startswith("The faucet gives you 0")
-        for bad, code in (("0", "INVALID_QUANTITY"), ("x", "INVALID_CLIENT_REQUEST")):
-            assert (await ask_for(client, bad)).error()[:2] == (400, code)
-        assert (await ask_for(client, "1", "XXX")).error()[:2] == (400, "INVALID_ASSET")
-        assert (await listed(client, DEPOSITS))[0]["quantity"] == "500"
-
-    async def again(house: House, client: Client, transfers: SqliteTransfers) -> None:
-        assert (await ask_for(client, "0.1")).error()[1] == "INVALID_QUANTITY"
-
-    bank.run(story)
-    bank.run(again)
-    assert bank.sol() == THOUSAND + CAPS["SOL"]
-
-
-def test_many_at_once_from_the_faucet(bank: Bank) -> None:
-    """Twenty connections ask for a tenth each, together for twice as much: half of them get it."""
-
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
-        clients = [await house.connect() for _ in range(20)]
-        body = {"symbol": "SOL", "quantity": "1"}
-        replies = await asyncio.gather(
-            *[each.ask("POST", FAUCET, body, token=ALICE_TOKEN) for each in clients]
-        )
-        assert sorted(reply.status for reply in replies) == [200] * 10 + [400] * 10
-
-    bank.run(story)
-    assert bank.sol() == THOUSAND + CAPS["SOL"]
-
-
-def test_the_supply_has_a_cap_too(bank: Bank) -> None:
-    """A credit that the engine refuses is not counted as given."""
-
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
-        supply = 2 * THOUSAND
-        bank.exchange.do(
-            records.set_asset(asset=SOL, parameter=records.RESERVE_CAP, value=supply + 10**9)
-        )
-        body = {"symbol": "SOL", "quantity": "1.5"}
-        reply = await client.ask("POST", FAUCET, body, token=ALICE_TOKEN)
-        assert reply.error()[1:] == ("INVALID_QUANTITY", "The supply would exceed its cap")
-        reply = await client.ask("POST", FAUCET, body | {"quantity": "1"}, token=ALICE_TOKEN)
-        assert reply.json()["left"] == "9"
-
-    bank.run(story)
-
-
 def test_without_a_history_or_a_store(bank: Bank) -> None:
     """501, after the usual checks."""
 
@@ -508,7 +400,7 @@ def test_without_a_history_or_a_store(bank: Bank) -> None:
             assert (await client.ask("GET", path)).status == 401
             reply = await client.ask("GET", path, token=ALICE_TOKEN)
             assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
-        reply = await client.ask("POST", FAUCET, {"symbol": "SOL"}, token=ALICE_TOKEN)
+        reply = await client.ask("POST", "/api/v1/faucet", {"symbol": "SOL"}, token=ALICE_TOKEN)
         assert reply.error() == (501, "NOT_IMPLEMENTED", "Not offered: faucet")
         assert (await withdraw(client)).error()[:2] == (501, "NOT_IMPLEMENTED")
 

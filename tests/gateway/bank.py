@@ -1,0 +1,59 @@
+"""A house with a history and a real accounts store: what transfers and the faucet need."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.transfers import SqliteTransfers
+from fairbook.gateway.app import GatewayLimits
+from tests.gateway.exchange import ALICE, BOB, SOL, list_and_fund
+from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, Client, Extras, House, play
+from tests.gateway.recorded import MemoryHistory, RecordedExchange
+
+DEPOSITS = "/wapi/v1/capital/deposits"
+THOUSAND = 1000 * 10**9  # of SOL, in atoms
+CAPS = {"SOL": 10 * 10**9, "USDC": 500 * 10**6}
+
+
+class Bank:
+    """A house with a history and a store, and what a restart keeps of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / "accounts.db"
+        self.exchange = RecordedExchange()
+        list_and_fund(self.exchange)
+        self.history = MemoryHistory(self.exchange)
+        with closing(SqliteAccounts(self.path)) as store:
+            for user_id, account in ((1, ALICE), (2, BOB)):
+                store.add_user(user_id=user_id)
+                store.set_account(user_id, account)
+
+    def run(
+        self,
+        story: Callable[[House, Client, SqliteTransfers], Awaitable[None]],
+        limits: GatewayLimits = NO_LIMITS,
+    ) -> None:
+        """A process of the gateway's, from start to stop."""
+        with closing(SqliteAccounts(self.path)) as store:
+            transfers = store.transfers
+            extras = Extras(self.history, transfers, CAPS)
+
+            async def told(house: House, client: Client) -> None:
+                await story(house, client, transfers)
+
+            play(told, limits, exchange=self.exchange, extras=extras)
+
+    def sol(self, account: int = ALICE) -> int:
+        """Available atoms."""
+        return next(free for asset, free, _ in self.exchange.balances(account) if asset == SOL)
+
+
+async def listed(client: Client, path: str, token: str = ALICE_TOKEN) -> Any:
+    """The JSON of a reply that has to be 200."""
+    reply = await client.ask("GET", path, token=token)
+    assert reply.status == 200, reply.body
+    return reply.json()

@@ -1,0 +1,85 @@
+"""The demo's faucet: money for nothing, up to a cap of each account and asset, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairbook.accounts.transfers import SqliteTransfers
+from fairbook.core import records
+from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
+from tests.gateway.exchange import SOL
+from tests.gateway.house import ALICE_TOKEN, Client, House, Reply
+
+FAUCET = "/api/v1/faucet"
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Bank:
+    return Bank(tmp_path)
+
+
+def test_the_faucet_gives_up_to_its_cap(bank: Bank) -> None:
+    """Per account and asset, for ever; what it did not give is not counted."""
+
+    async def ask_for(client: Client, quantity: Any, symbol: str = "SOL", **more: Any) -> Reply:
+        body = {"symbol": symbol, "quantity": quantity, **more}
+        return await client.ask("POST", FAUCET, body, token=ALICE_TOKEN)
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        given = await ask_for(client, "7.5")
+        assert given.json() == {"symbol": "SOL", "quantity": "7.5", "left": "2.5"}
+        refused = (400, "INVALID_QUANTITY", "The faucet gives you 2.5 more of this")
+        assert (await ask_for(client, "2.500000001")).error() == refused
+        bank.exchange.busy = True
+        assert (await ask_for(client, "2.5")).status == 503
+        bank.exchange.busy = False
+        assert (await ask_for(client, "2.5")).json()["left"] == "0"
+        assert (await ask_for(client, "500", "USDC")).json()["left"] == "0"
+        assert (await ask_for(client, "1", "BTC")).error()[2].startswith("The faucet gives you 0")
+        for bad, code in (("0", "INVALID_QUANTITY"), ("x", "INVALID_CLIENT_REQUEST")):
+            assert (await ask_for(client, bad)).error()[:2] == (400, code)
+        assert (await ask_for(client, "1", "XXX")).error()[:2] == (400, "INVALID_ASSET")
+        assert (await listed(client, DEPOSITS))[0]["quantity"] == "500"
+
+    async def again(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        assert (await ask_for(client, "0.1")).error()[1] == "INVALID_QUANTITY"
+
+    bank.run(story)
+    bank.run(again)
+    assert bank.sol() == THOUSAND + CAPS["SOL"]
+
+
+def test_many_at_once_from_the_faucet(bank: Bank) -> None:
+    """Twenty connections ask for a tenth each, together for twice as much: half of them get it."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        clients = [await house.connect() for _ in range(20)]
+        body = {"symbol": "SOL", "quantity": "1"}
+        replies = await asyncio.gather(
+            *[each.ask("POST", FAUCET, body, token=ALICE_TOKEN) for each in clients]
+        )
+        assert sorted(reply.status for reply in replies) == [200] * 10 + [400] * 10
+
+    bank.run(story)
+    assert bank.sol() == THOUSAND + CAPS["SOL"]
+
+
+def test_the_supply_has_a_cap_too(bank: Bank) -> None:
+    """A credit that the engine refuses is not counted as given."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        supply = 2 * THOUSAND
+        bank.exchange.do(
+            records.set_asset(asset=SOL, parameter=records.RESERVE_CAP, value=supply + 10**9)
+        )
+        body = {"symbol": "SOL", "quantity": "1.5"}
+        reply = await client.ask("POST", FAUCET, body, token=ALICE_TOKEN)
+        assert reply.error()[1:] == ("INVALID_QUANTITY", "The supply would exceed its cap")
+        reply = await client.ask("POST", FAUCET, body | {"quantity": "1"}, token=ALICE_TOKEN)
+        assert reply.json()["left"] == "9"
+
+    bank.run(story)
