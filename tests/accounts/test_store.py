@@ -97,6 +97,7 @@ def test_a_key_opens_its_account_also_after_a_restart(place: Place) -> None:
         assert not store.is_live(access._replace(key_id=key.key_id + 1))
         assert store.by_key(public_key(2)) is None
 
+    assert access is not None
     assert place.store.revoke_key(account=2, key_id=key.key_id)
     for store in place.before_and_after():
         assert store.by_key(public_key(1)) is None
@@ -126,6 +127,7 @@ def test_a_token_opens_its_account_until_it_expires(place: Place) -> None:
         assert store.is_live(access)
         assert [token.token_id for token in store.tokens(2)] == [kept.token_id]
 
+    assert access is not None
     assert place.store.revoke_token(account=2, token_id=kept.token_id)
     for store in place.before_and_after():
         assert store.by_token(lasting) is None

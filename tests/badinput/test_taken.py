@@ -256,8 +256,9 @@ def test_o15_listings_that_do_not_fit(world: World) -> None:
 
 def test_o13_one_request_too_many(tmp_path: Path) -> None:
     """429 and when to come back, of an exchange that allows five at once."""
-    limits = {"FAIRBOOK_ACCOUNT_PER_MINUTE": "6", "FAIRBOOK_ACCOUNT_BURST": "5"}
-    with Venue(tmp_path, "--no-replica", **limits) as venue:
+    with Venue(
+        tmp_path, "--no-replica", FAIRBOOK_ACCOUNT_PER_MINUTE="6", FAIRBOOK_ACCOUNT_BURST="5"
+    ) as venue:
         rest = Rest(venue.http_port, venue.demo("demo1")["token"])
         order = json.loads(order_json(price="1"))
         for _ in range(5):
