@@ -7,7 +7,7 @@ import pytest
 
 from fairbook.core import state
 from tests.gateway.desk import Desk, at_desk, commands_of
-from tests.gateway.house import House
+from tests.gateway.house import House, bid
 
 METHODS = (
     "order.place", "order.amend", "order.cancel", "order.cancelAll", "order.status",
@@ -15,8 +15,8 @@ METHODS = (
 )  # fmt: skip
 GOOD: dict[str, list[Any]] = {
     "symbol": ["SOL_USDC", "BTC_USDC"], "side": ["Bid", "Ask"], "orderType": ["Limit", "Market"],
-    "price": ["100", "99.5", 101], "quantity": ["1", "0.01"], "clientId": [1, 2, "3"],
-    "orderId": ["1", "2"], "timeInForce": ["GTC", "IOC", "FOK"], "postOnly": [True, False],
+    "price": ["100", "99.5", 101], "quantity": ["1", "0.01"], "clientId": [1, "2"],
+    "orderId": ["1", 2], "timeInForce": ["GTC", "IOC", "FOK"], "postOnly": [True, False],
     "enabled": [True, False], "selfTradePrevention": ["RejectBoth", "RejectMaker"],
 }  # fmt: skip
 BAD: list[Any] = [
@@ -27,12 +27,15 @@ BAD: list[Any] = [
 EXPECTED = {200, 400, 404, 501}
 
 
-def nonsense(chance: random.Random) -> Any:
-    """Parameters of which most are right, so that much of it gets far."""
+def nonsense(chance: random.Random, newest: int) -> Any:
+    """Parameters of which most are right, so that much of it gets far. `newest`: a client id."""
     if chance.random() < 0.05:
         return chance.choice([*BAD, None])
     names = [name for name in GOOD if chance.random() < 0.8]
     params = {name: chance.choice(GOOD[name]) for name in names}
+    if chance.random() < 0.6:
+        params["clientId"] = chance.randrange(newest, newest + 3)
+        params.pop("orderId", None)
     for name in chance.sample(sorted(GOOD), chance.choice((0, 0, 1, 1, 2))):
         params[name] = chance.choice(BAD)
     return params
@@ -46,9 +49,11 @@ def test_nonsense_is_answered(seed: int) -> None:
     async def story(house: House, alice: Desk) -> None:
         commands = commands_of(house.exchange)
         seen: set[tuple[str, int]] = set()
-        for _ in range(3000):
+        for number in range(3000):
             before = len(commands)
-            method, params = chance.choice(METHODS), nonsense(chance)
+            method, params = chance.choice(METHODS), nonsense(chance, number // 9)
+            if number % 9 == 0:
+                method, params = "order.place", bid("90", "0.01", clientId=number // 9)
             answer = await alice.ask(method, params)
             seen.add((method, answer["status"]))
             assert answer["status"] in EXPECTED, (method, params, answer)
