@@ -34,7 +34,7 @@ from fairbook.client.connections import Backoff, Connections
 from fairbook.client.credentials import Token
 from fairbook.client.errors import ClientError, Disconnected, Refused
 from fairbook.client.grid import Grid
-from fairbook.client.messages import BalanceUpdate, NewOrder, Order, OrderUpdate
+from fairbook.client.messages import Balance, BalanceUpdate, NewOrder, Order, OrderUpdate
 from fairbook.client.rest import Rest
 from fairbook.client.socket import Socket
 from fairbook.maker.desk import REST_MS, Desk
@@ -48,6 +48,7 @@ COMMANDS_PER_S_MAX: Final = 20.0
 STALE_S: Final = 4.0
 WATCH_S: Final = 0.25
 UNREADY_MS: Final = 200
+NOTHING: Final = Balance("0", "0")
 READY_S: Final = 10.0  # how long books may take to be there
 END_S: Final = 0.8  # how long a farewell may take
 UNKNOWN_TO_THEM: Final = 401  # the status that an unknown, revoked or expired token gets
@@ -89,7 +90,8 @@ class Bot:
         self._pace = Pace(commands_per_s)
         self._stale_s = stale_s
         self._desks: dict[str, Desk] = {}
-        self._meant: dict[str, int] = {}  # lots of the base asset that the maker means to own
+        self._meant: dict[tuple[str, str], int] = {}  # lots that an account means to own
+        self._told = ""  # why no markets are made, as the log has it
 
     async def run(self) -> None:
         """Make markets until cancelled. Raises NotWelcome."""
@@ -108,22 +110,25 @@ class Bot:
                     why = _first(errors)
                 if isinstance(why, Refused) and why.status == UNKNOWN_TO_THEM:
                     raise NotWelcome(str(why))
-                logger.warning("not making markets: %s", why)
+                if str(why) != self._told:
+                    self._told = str(why)
+                    logger.warning("not making markets: %s", why)
 
     async def _session(self, socket: Socket, maker: Rest, taker: Rest) -> None:
         """Everything from login to the end of the connection, which raises."""
         await socket.login(Token(self._tokens["maker"]))
         await socket.cancel_on_disconnect()
-        await self._prepare(maker)
+        await self._prepare(maker, taker)
         session = Session(self, socket, taker, self._desks)
         await session.listen(maker)
+        self._told = ""
         logger.info("making markets: %s", ", ".join(self._desks))
         await session.trade(self._stale_s)
 
-    async def _prepare(self, maker: Rest) -> None:
+    async def _prepare(self, maker: Rest, taker: Rest) -> None:
         """Bring the desks to what the exchange says."""
         grids = {market.symbol: Grid(market) for market in await maker.markets()}
-        owned = await maker.balances()
+        owned, takers = await maker.balances(), await taker.balances()
         orders = await maker.open_orders()
         for plan in self._plans:
             grid = grids.get(plan.symbol)
@@ -137,14 +142,13 @@ class Bot:
                 self._desks[plan.symbol] = desk
             leftovers = [order for order in orders if order.symbol == plan.symbol]
             desk.begin(now_ms(), await _last_price(maker, grid), leftovers)
-            balance = owned.get(grid.base)
-            if balance is not None:
-                self.own(desk, balance.available, balance.locked)
+            desk.maker_lots = self.more_lots("maker", grid, owned.get(grid.base, NOTHING))
+            desk.taker_lots = self.more_lots("taker", grid, takers.get(grid.base, NOTHING))
 
-    def own(self, desk: Desk, available: str, locked: str) -> None:
-        """What the maker has of the desk's base asset."""
-        lots = desk.grid.lots_in(available) + desk.grid.lots_in(locked)
-        desk.maker_lots = lots - self._meant.setdefault(desk.grid.symbol, lots)
+    def more_lots(self, who: str, grid: Grid, balance: Balance) -> int:
+        """How much more of the base asset the account has than when this bot first looked."""
+        lots = grid.lots_in(balance.available) + grid.lots_in(balance.locked)
+        return lots - self._meant.setdefault((who, grid.symbol), lots)
 
     async def turn(self) -> None:
         """Wait until one more command may be sent."""
@@ -322,7 +326,8 @@ class Session:
     def _balance_updated(self, update: BalanceUpdate) -> None:
         for desk in self._desks.values():
             if desk.grid.base == update.asset:
-                self._bot.own(desk, update.available, update.locked)
+                balance = Balance(update.available, update.locked)
+                desk.maker_lots = self._bot.more_lots("maker", desk.grid, balance)
 
     @staticmethod
     def _book_changed(pulse: Pulse, book: LocalBook) -> None:
