@@ -13,7 +13,7 @@ simulation can run it against a core (tests/maker).
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fairbook.client.book import LocalBook, Side
@@ -84,12 +84,13 @@ class Desk:
         return commands[:PLAN_COMMANDS_MAX]
 
     def _commands(self, book: LocalBook) -> list[Command]:
+        ours = self.orders.levels()
         wanted = quotes(
             self.style,
             self.walk.reference_parts,
             inventory_lots=self.maker_lots,
-            foreign_bid=self._foreign(BID, book.bids),
-            foreign_ask=self._foreign(ASK, book.asks),
+            foreign_bid=_foreign(BID, book.bids, ours),
+            foreign_ask=_foreign(ASK, book.asks, ours),
         )
         if self._has_leftovers:
             self._has_leftovers = False
@@ -144,12 +145,13 @@ class Desk:
         lots = self.grid.quantity.units(order.executed_quantity)
         self.taker_lots += lots if order.side == BID else -lots
 
-    def _foreign(self, side: str, levels: Side) -> int | None:
-        """The best price of others."""
-        for price, lots in levels.levels():
-            if lots > self.orders.lots_at(side, price):
-                return price
-        return None
-
     def _wait_ms(self) -> int:
         return self._taker.wait_ms() if self.style.take_ms else 0
+
+
+def _foreign(side: str, levels: Side, ours: Mapping[tuple[str, int], int]) -> int | None:
+    """The best price of others. ours: our own lots by (side, price)."""
+    for price, lots in levels.levels():
+        if lots > ours.get((side, price), 0):
+            return price
+    return None

@@ -12,6 +12,7 @@ Not here: what to do with them (reconcile.py).
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from fairbook.client.grid import Grid
@@ -68,9 +69,12 @@ class OwnOrders:
                 found.append(Open(order_id, side, price, total - filled, filled))
         return found
 
-    def lots_at(self, side: str, price: int) -> int:
-        """How much of a level is ours."""
-        return sum(o.lots for o in self.open() if o.side == side and o.price == price)
+    def levels(self) -> Counter[tuple[str, int]]:
+        """How many lots of each level, (side, price), are ours."""
+        found: Counter[tuple[str, int]] = Counter()
+        for order in self.open():
+            found[order.side, order.price] += order.lots
+        return found
 
     def __len__(self) -> int:
         return len(self._terms)
