@@ -24,7 +24,7 @@ from tests.history.naive import Naive, of_log
 from tests.history.past import require_equal
 from tests.history.recorded import Alone, write_log
 
-FRAMES = 500
+FRAMES = 320
 
 
 def positions(directory: Path) -> list[int]:
@@ -51,7 +51,7 @@ def test_an_empty_store_is_recorded_from_the_beginning(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / DIRECTORY)
     (tmp_path / FILE_NAME).unlink()
     recorder = Alone(tmp_path)
-    for position in (0, 1, 2, 40, 40, 300):
+    for position in (0, 1, 2, 40, 40, 200):
         recorder.tell(position)
         recorder.until(position)
         with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
@@ -97,9 +97,9 @@ def test_killed_in_the_middle_of_writing_50_times(tmp_path: Path) -> None:
 def test_a_start_is_near_the_end_of_the_store(tmp_path: Path) -> None:
     """By its own snapshots, of which three are kept; and one at the end, if much has happened."""
     naive = write_log(tmp_path, seed=4, frames=FRAMES)
-    recorder = record(tmp_path, 300, snapshot_commands=500, transaction_commands=100)
+    recorder = record(tmp_path, 250, snapshot_commands=500, transaction_commands=100)
     assert len(positions(tmp_path)) == 3
-    assert positions(tmp_path)[0] > 250
+    assert positions(tmp_path)[0] > 200
     # Frames before the snapshot are not needed any more: a log without them would be refused.
     for path in Snapshots(tmp_path / DIRECTORY).paths()[1:]:
         path.unlink()
@@ -146,13 +146,13 @@ def test_snapshots_that_cannot_be_used_are_passed_over(tmp_path: Path) -> None:
 
 def test_a_store_that_is_ahead_of_the_log(tmp_path: Path) -> None:
     """The log was restored from a backup: the store is put aside and recorded anew."""
-    write_log(tmp_path / "long", seed=6, frames=400)
-    record(tmp_path / "long", 400, snapshot_commands=1_000)
+    write_log(tmp_path / "long", seed=6, frames=250)
+    record(tmp_path / "long", 250, snapshot_commands=1_000)
     short = tmp_path / "short"
-    naive = write_log(short, seed=6, frames=300)
+    naive = write_log(short, seed=6, frames=200)
     shutil.copy(tmp_path / "long" / FILE_NAME, short / FILE_NAME)
     shutil.copytree(tmp_path / "long" / DIRECTORY, short / DIRECTORY)
-    recorder = record(short, 300)
+    recorder = record(short, 200)
     assert "put aside as history.db.aside, and recorded anew: it goes up to" in recorder.notes[0]
     assert (short / "history.db.aside").exists()
     require_equal(short, naive)
@@ -208,10 +208,10 @@ def with_a_later_trade(path: Path) -> None:
 def test_a_store_that_is_not_sound(tmp_path: Path, harm: object) -> None:
     """Put aside and recorded anew, and it is said why."""
     assert callable(harm)
-    naive = write_log(tmp_path, seed=9, frames=300)
-    record(tmp_path, 100)
+    naive = write_log(tmp_path, seed=9, frames=150)
+    record(tmp_path, 60)
     harm(tmp_path / FILE_NAME)
-    recorder = record(tmp_path, 300)
+    recorder = record(tmp_path, 150)
     assert len(recorder.notes) == 1 and "recorded anew" in recorder.notes[0]
     require_equal(tmp_path, naive)
 

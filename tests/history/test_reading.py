@@ -31,7 +31,7 @@ def past_of(directory: Path, seed: int, frames: int = 700) -> Past:
     return past
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_klines_are_those_of_the_trades(tmp_path: Path, seed: int) -> None:
     """All intervals, from and to anywhere, in pages."""
     past = past_of(tmp_path, seed)
@@ -77,7 +77,7 @@ def test_the_newest_candle_runs_until_log_time(tmp_path: Path) -> None:
         assert (bars[-1].trades > 0) == (interval == "1month")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_ticker_is_that_of_24_hours(tmp_path: Path, seed: int) -> None:
     """At whatever second the record ends."""
     past = Past(tmp_path, seed)
@@ -102,7 +102,7 @@ def test_the_window_of_the_ticker_is_exact_to_a_second(tmp_path: Path) -> None:
     past.store.close()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_bars_until_a_trade_are_all_its_trades(tmp_path: Path, seed: int) -> None:
     """Long ones in the middle, short ones at the ends, none beyond the trade."""
     past = past_of(tmp_path, seed)

@@ -13,7 +13,7 @@ from fairbook.log.log import GENESIS_CHAIN
 from tests.history.past import Past, generated, require_equal
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_rows_are_what_the_events_say(tmp_path: Path, seed: int) -> None:
     """Also of orders that are open, amended, filled in part, cancelled by others' commands."""
     past = Past(tmp_path, seed)
