@@ -1,8 +1,8 @@
 """Asking the store without standing in anybody's way: connections in worker threads.
 
 How it works: a question runs in a thread, on a connection that can only read, and gets each answer
-as one text: SQLite takes the interpreter's lock for every row it hands over, and a busy loop lets
-go of that lock only every few milliseconds.
+as one text. SQLite makes that without the interpreter's lock; row by row it would take the lock and
+give it back a thousand times, and the loop would stand still meanwhile.
 
 Always true: at most `ASKED_MAX` questions are there, each takes at most `QUESTION_S`; a file that
 was put in the place of the one before is opened anew.
