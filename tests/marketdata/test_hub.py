@@ -69,6 +69,44 @@ def test_one_turn_is_one_write() -> None:
     play(story)
 
 
+def test_after_sending_the_hub_rests_as_long_as_it_took() -> None:
+    """Orders are for the same loop. What is published meanwhile is gathered, up to a size."""
+
+    async def story(house: House) -> None:
+        wire = house.connect()
+        wire.subscribe("trades")
+        await house.turn()
+        wire.on_write = lambda: house.pass_time(3600 * 10**9)
+        house.source.trade()
+        await house.turn()
+        assert len(wire.written) == 1
+        for _ in range(3):
+            house.source.trade()
+            await house.turn()
+        assert len(wire.written) == 1
+        house.source.trade("x" * 100_000)
+        assert len(wire.written) == 2 and len(wire.received("trades")) == 5
+        house.source.trade()
+        await house.hub.stop(0.0)
+        assert len(wire.received("trades")) == 6
+
+    play(story)
+
+
+def test_a_short_rest_ends() -> None:
+    async def story(house: House) -> None:
+        wire = house.connect()
+        wire.subscribe("trades")
+        await house.turn()
+        wire.on_write = lambda: house.pass_time(1_000_000)
+        for number in range(1, 20):
+            house.source.trade()
+            while len(wire.received("trades")) < number:  # noqa: ASYNC110 - from outside
+                await asyncio.sleep(0.001)
+
+    play(story)
+
+
 def test_a_very_long_turn_is_sent_in_parts() -> None:
     async def story(house: House) -> None:
         wire = house.connect()

@@ -154,6 +154,7 @@ class PaperWire:
     """
 
     def __init__(self, hub: Hub, room: int = 10**9) -> None:
+        self.on_write: Callable[[], None] = lambda: None
         self.written: list[bytes] = []
         self.closed: tuple[int, str] | None = None
         self.room = room
@@ -164,6 +165,7 @@ class PaperWire:
 
     def write(self, frames: bytes) -> None:
         assert self.closed is None, "written after the Close"
+        self.on_write()
         self.written.append(frames)
         self.unread += len(frames)
         self.most_unread = max(self.most_unread, self.unread)
@@ -272,6 +274,10 @@ class House:
 
     def connect(self, room: int = 10**9) -> PaperWire:
         return PaperWire(self.hub, room)
+
+    def pass_time(self, ns: int) -> None:
+        """On the hub's clock."""
+        self.now_ns += ns
 
     async def turn(self) -> None:
         """Let the loop do what is waiting."""

@@ -1,9 +1,10 @@
 """The hub: joins connections, their sessions, subscriptions and send buffers with one source.
 
 How it works: what the source publishes in one turn of the loop is gathered by channel and sent at
-the turn's end: one write of the same bytes to each receiver, whatever the number of messages. A
-client whose transport says that it is full is slow: from then on its messages wait in its
-SendBuffer, until the transport has room again.
+the turn's end: one write of the same bytes to each receiver, whatever the number of messages. After
+that the hub rests as long as it took, and gathers: orders come first, and with many receivers fewer
+and larger writes carry more. A client whose transport says that it is full is slow: from then on
+its messages wait in its SendBuffer, until the transport has room again.
 
 Always true:
 - what a newcomer is greeted with and what it receives then is the channel without gap or double;
@@ -35,6 +36,7 @@ SLOW: Final = "slow consumer"
 _BATCH_BYTES: Final = 64 * 1024  # gathered of one channel before it is sent without waiting
 _BATCH_REPLIES: Final = 64  # of one client, likewise
 _TAKE_BYTES: Final = 64 * 1024  # given at once to a transport that has room again
+_NO_REST_NS: Final = 500_000  # less is not worth a timer
 _CLOSES_PER_S: Final = 2000  # at a stop: no need to spread fewer over more time
 _RETURNS_PER_S: Final = 100  # clients told to come back in the same second
 _RETURN_LEAST_S: Final = 2
@@ -170,6 +172,7 @@ class Hub:
         self._subscriptions: Subscriptions[Client] = Subscriptions()
         self._published: dict[Channel, list[Message]] = {}  # in this turn of the loop
         self._published_bytes = 0
+        self._is_sending = False  # about to, or resting from it
         self._openings: set[asyncio.Task[None]] = set()
         self._slow_ended = 0
         source.attach(self.publish)
@@ -182,14 +185,17 @@ class Hub:
         return client
 
     def publish(self, channel: Channel, message: Message) -> None:
-        """Send a message to who receives the channel, at the end of this turn of the loop."""
+        """Send a message to who receives the channel, at the end of this turn of the loop or, when
+        there are many, soon.
+        """
         messages = self._published.get(channel)
         if messages is not None:
             messages.append(message)
         elif self._subscriptions.admitted(channel):
-            if not self._published:
-                asyncio.get_running_loop().call_soon(self._guarded, self._flush)
             self._published[channel] = [message]
+            if not self._is_sending:
+                self._is_sending = True
+                self.soon(self._send_gathered)
         else:
             return
         self._published_bytes += len(message.text)
@@ -204,6 +210,7 @@ class Hub:
         """Close all connections, many of them spread over `drain_s`, and tell each when to come
         back.
         """
+        self._guarded(self._flush)
         clients = list(self._clients)
         spread_s = 2 * _RETURN_LEAST_S + len(clients) // _RETURNS_PER_S
         pause_s = min(drain_s, len(clients) / _CLOSES_PER_S) / (len(clients) or 1)
@@ -335,6 +342,26 @@ class Hub:
         self._subscriptions.admit(client, channel)
         if messages:
             client.write(_frames(messages))
+
+    def _send_gathered(self) -> None:
+        started_ns = self.now_ns()
+        self._flush()
+        # Transports write at the end of the turn.
+        asyncio.get_running_loop().call_soon(self._guarded, self._rest, started_ns)
+
+    def _rest(self, started_ns: int) -> None:
+        """Leave the loop to others for as long as it was taken from them."""
+        took_ns = self.now_ns() - started_ns
+        if took_ns < _NO_REST_NS:
+            self._rested()
+        else:
+            asyncio.get_running_loop().call_later(took_ns / NS, self._guarded, self._rested)
+
+    def _rested(self) -> None:
+        if self._published:
+            self._send_gathered()
+        else:
+            self._is_sending = False
 
     def _flush(self) -> None:
         published = self._published
