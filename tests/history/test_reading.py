@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from fairbook.events.answers import HistoryBehind
+from fairbook.history.bars import cover
 from fairbook.history.connections import Connections, Reader
-from fairbook.history.reading import SqliteHistory, cover
+from fairbook.history.reading import SqliteHistory
 from fairbook.history.store import FILE_NAME, LENGTHS_S, Rows, Store, bar_row, put_aside
 from fairbook.log.log import GENESIS_CHAIN
 from fairbook.views.candles import INTERVALS, Bar

@@ -1,0 +1,252 @@
+"""Stored bars, put together: candles of every interval, the ticker, what was before a trade.
+
+How it works: a stretch of time is covered by the fewest stored bars: long ones in the middle,
+shorter ones at both ends. Candles that are longer than what is stored are joined by SQLite.
+
+Always true: nothing reaches beyond recorded log time, or the trade that was named; open and close
+are those of the lowest and the highest trade id.
+
+Not here: how bars come to be stored (recorder.py, store.py); who asks (reading.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from fairbook.events.answers import HistoryBehind
+from fairbook.history.connections import Reader
+from fairbook.history.store import LENGTHS_S, LOW_BITS
+from fairbook.views.candles import Bar, bucket_end, bucket_start, gapless
+from fairbook.views.ticker import WINDOW_S, Totals
+
+DAY_S: Final = 86_400
+BARS_AT_ONCE: Final = 4_000
+
+_SECOND_NS: Final = 1_000_000_000
+_BAR: Final = (
+    "start_s, open, high, low, close, lots_high, lots_low, quote_high, quote_low, trades,"
+    " first_id, last_id"
+)
+# Which stored bars an interval is made of. They divide it, and begin where it begins.
+_BASE_S: Final = {
+    "1s": 1, "1m": 60, "3m": 60, "5m": 60, "15m": 900, "30m": 900, "1h": 3_600, "2h": 3_600,
+    "4h": 3_600, "6h": 3_600, "8h": 3_600, "12h": 3_600, "1d": DAY_S, "3d": DAY_S, "1w": DAY_S,
+    "1month": DAY_S,
+}  # fmt: skip
+
+# The first bars of a stretch, as they are.
+_STRETCH: Final = (
+    "(SELECT * FROM bars WHERE market = ? AND length_s = ? AND start_s >= ? AND start_s < ?"
+    " ORDER BY start_s LIMIT ?)"
+)
+
+# The bars of each piece [length, from, to), as they are.
+_PIECES: Final = """(
+    SELECT bars.* FROM json_each(?1) piece CROSS JOIN bars
+    ON bars.market = ?2 AND bars.length_s = json_extract(piece.value, '$[0]')
+    AND bars.start_s >= json_extract(piece.value, '$[1]')
+    AND bars.start_s < json_extract(piece.value, '$[2]')
+)"""
+
+# The bars of each bucket [from, to), joined; in the order of the buckets. Sums of halves cannot
+# overflow. Trades of earlier bars have lower ids: so the first bar opens, and the last one closes.
+_BUCKETS: Final = """(
+    SELECT bucket.start_s, opening.open, high, low, closing.close, lots_high, lots_low,
+        quote_high, quote_low, bucket.trades, bucket.first_id, bucket.last_id
+    FROM (
+        SELECT json_extract(each.value, '$[0]') AS start_s,
+            min(bars.start_s) AS first_s, max(bars.start_s) AS last_s,
+            max(bars.high) AS high, min(bars.low) AS low,
+            sum(bars.lots_high) AS lots_high, sum(bars.lots_low) AS lots_low,
+            sum(bars.quote_high) AS quote_high, sum(bars.quote_low) AS quote_low,
+            sum(bars.trades) AS trades,
+            min(bars.first_id) AS first_id, max(bars.last_id) AS last_id
+        FROM json_each(?1) each CROSS JOIN bars
+        ON bars.market = ?2 AND bars.length_s = ?3
+        AND bars.start_s >= json_extract(each.value, '$[0]')
+        AND bars.start_s < json_extract(each.value, '$[1]')
+        GROUP BY each.key ORDER BY each.key
+    ) bucket
+    CROSS JOIN (SELECT start_s, open FROM bars WHERE market = ?2 AND length_s = ?3) opening
+        ON opening.start_s = bucket.first_s
+    CROSS JOIN (SELECT start_s, close FROM bars WHERE market = ?2 AND length_s = ?3) closing
+        ON closing.start_s = bucket.last_s
+)"""
+
+
+class Stretch(NamedTuple):
+    """Bars of one length that begin in [from_s, to_s)."""
+
+    length_s: int
+    from_s: int
+    to_s: int
+
+
+def cover(from_s: int, to_s: int, lengths_s: Sequence[int] = LENGTHS_S) -> Iterator[Stretch]:
+    """The fewest bars that together are [from_s, to_s): by rising start.
+
+    lengths_s: those there are, shortest first; each divides the next, the first is 1.
+    """
+    if from_s >= to_s:
+        return
+    *shorter, length_s = lengths_s
+    first_s = -(-from_s // length_s) * length_s
+    last_s = to_s // length_s * length_s
+    if first_s >= last_s:
+        if shorter:
+            yield from cover(from_s, to_s, shorter)
+        return
+    if shorter:
+        yield from cover(from_s, first_s, shorter)
+    yield Stretch(length_s, first_s, last_s)
+    if shorter:
+        yield from cover(last_s, to_s, shorter)
+
+
+def klines(
+    reader: Reader, market: int, interval: str, *, start_s: int, end_s: int, bars_max: int
+) -> list[Bar]:
+    """As History says, up to recorded log time."""
+    base_s = _BASE_S[interval]
+    first = reader.row(
+        "SELECT start_s FROM bars WHERE market = ? AND length_s = ? ORDER BY start_s LIMIT 1",
+        (market, base_s),
+    )
+    if first is None:
+        return []
+    end_s = min(end_s, recorded_ns(reader) // _SECOND_NS)
+    start_s = max(start_s, bucket_start(interval, first[0]))
+    if start_s > end_s:
+        return []
+    buckets: list[tuple[int, int]] = []
+    at = bucket_start(interval, start_s)
+    if at < start_s:
+        at = bucket_end(interval, at)
+    start_s = at
+    while at <= end_s and len(buckets) < bars_max:
+        ending = bucket_end(interval, at)
+        buckets.append((at, ending))
+        at = ending
+    if not buckets:
+        return []
+    if buckets[0][1] - start_s == base_s:
+        rows = reader.rows(_BAR, _STRETCH, (market, base_s, start_s, at, bars_max))
+    else:
+        rows = reader.rows(_BAR, _BUCKETS, (json.dumps(buckets), market, base_s))
+    before = reader.row(
+        "SELECT close FROM bars WHERE market = ? AND length_s = ? AND start_s < ?"
+        " ORDER BY start_s DESC LIMIT 1",
+        (market, base_s, start_s),
+    )
+    return gapless(
+        [_bar(row) for row in rows],
+        interval,
+        start_s=start_s,
+        end_s=buckets[-1][0],
+        close=None if before is None else before[0],
+        bars_max=bars_max,
+    )
+
+
+def ticker(reader: Reader, market: int) -> Totals | None:
+    """Of the 24 hours up to recorded log time; None before the first trade."""
+    now_s = recorded_ns(reader) // _SECOND_NS
+    # Nothing is recorded after now: so the end may be that of the day.
+    stretches = list(cover(now_s - WINDOW_S + 1, (now_s // DAY_S + 1) * DAY_S))
+    bars = _read(reader, market, stretches)
+    if not bars:
+        last = reader.row(
+            "SELECT price FROM trades WHERE market = ? ORDER BY trade_id DESC LIMIT 1", (market,)
+        )
+        if last is None:
+            return None
+        return Totals(last[0], last[0], last[0], last[0], lots=0, quote=0, trades=0)
+    total = bars[0]
+    for bar in bars[1:]:
+        total.join(bar)
+    return Totals(
+        first=total.open,
+        last=total.close,
+        high=total.high,
+        low=total.low,
+        lots=total.lots,
+        quote=total.quote,
+        trades=total.trades,
+    )
+
+
+def bars_until(
+    reader: Reader, market: int, lengths_s: Sequence[int], *, since_s: int, trade_id_max: int
+) -> list[Bar]:
+    """The fewest bars of these lengths with all trades from `since_s` up to that one, and it.
+
+    By rising start. Empty for trade 0. Raises HistoryBehind if the trade is not recorded yet.
+    """
+    if trade_id_max == 0:
+        return []
+    last = reader.row(
+        "SELECT time_ns FROM trades WHERE market = ? AND trade_id = ?", (market, trade_id_max)
+    )
+    if last is None:
+        raise HistoryBehind(f"trade {trade_id_max} is not recorded yet")
+    last_s = last[0] // _SECOND_NS
+    found: list[Bar] = []
+    for stretch in cover(since_s, last_s, lengths_s):
+        found += _read_long(reader, market, stretch)
+    # In its last second there may be trades after that one.
+    rows = reader.rows(
+        "trade_id, price, lots, quote",
+        "(SELECT * FROM trades WHERE market = ?1 AND trade_id <= ?2 AND trade_id >="
+        " (SELECT first_id FROM bars WHERE market = ?1 AND length_s = 1 AND start_s = ?3)"
+        " ORDER BY trade_id)",
+        (market, trade_id_max, last_s),
+    )
+    trade_id, price, lots, quote = rows[0]
+    running = Bar(last_s, trade_id=trade_id, price=price, lots=lots, quote=quote)
+    for row in rows[1:]:
+        running.add(*row)
+    return [*found, running]
+
+
+def _read_long(reader: Reader, market: int, stretch: Stretch) -> list[Bar]:
+    """The bars of a stretch, which may be many: some at a time, so that no other thread waits long
+    for this one.
+    """
+    found: list[Bar] = []
+    length_s, from_s, to_s = stretch
+    while True:
+        rows = reader.rows(_BAR, _STRETCH, (market, length_s, from_s, to_s, BARS_AT_ONCE))
+        found += [_bar(row) for row in rows]
+        if len(rows) < BARS_AT_ONCE:
+            return found
+        from_s = found[-1].start_s + 1
+
+
+def _read(reader: Reader, market: int, stretches: Sequence[Stretch]) -> list[Bar]:
+    return [_bar(row) for row in reader.rows(_BAR, _PIECES, (json.dumps(stretches), market))]
+
+
+def recorded_ns(reader: Reader) -> int:
+    """Log time, as far as it is recorded."""
+    (time_ns,) = reader.row("SELECT time_ns FROM place")
+    recorded: int = time_ns
+    return recorded
+
+
+def _bar(row: Sequence[int]) -> Bar:
+    start_s, first, high, low, last, lots_high, lots_low, quote_high, quote_low = row[:9]
+    trades, first_id, last_id = row[9:]
+    return Bar.restored(
+        start_s,
+        open=first,
+        high=high,
+        low=low,
+        close=last,
+        lots=(lots_high << LOW_BITS) + lots_low,
+        quote=(quote_high << LOW_BITS) + quote_low,
+        trades=trades,
+        first_id=first_id,
+        last_id=last_id,
+    )
