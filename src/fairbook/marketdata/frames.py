@@ -18,11 +18,14 @@ NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
 UNSUPPORTED: Final = 1003
+NOT_TEXT: Final = 1007
 POLICY: Final = 1008
 TOO_BIG: Final = 1009
 TRY_LATER: Final = 1013
 
 FRAGMENTS_MAX: Final = 64
+
+_CODES: Final = (*range(1000, 1004), *range(1007, 1015))  # that a Close may say, below 3000
 
 _WHOLE_TEXT: Final = 0x81  # FIN and opcode 1
 _SHORT_MAX: Final = 125
@@ -49,6 +52,25 @@ def text_frame(text: bytes) -> bytes:
     if size <= _MIDDLE_MAX:
         return _middle(_WHOLE_TEXT, 126, size) + text
     return _long(_WHOLE_TEXT, 127, size) + text
+
+
+def goodbye(payload: bytes) -> int:
+    """What a client's Close with this payload is answered with. Raises Breach."""
+    if not payload:
+        return NORMAL
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) < 2 or not (code in _CODES or 3000 <= code < 5000):
+        raise Breach(PROTOCOL_ERROR, "no code of a Close")
+    check_text(payload[2:])
+    return NORMAL
+
+
+def check_text(payload: bytes) -> None:
+    """Raise Breach unless it is UTF-8."""
+    try:
+        payload.decode()
+    except UnicodeError:
+        raise Breach(NOT_TEXT, "not UTF-8") from None
 
 
 class Assembly:

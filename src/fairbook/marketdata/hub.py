@@ -109,7 +109,7 @@ class Client:
             self._hub.receive(self, text)
 
     def count_control_frame(self) -> None:
-        """The client sent a ping. Raises Breach if it was one too many."""
+        """The client sent a ping or pong. Raises Breach if it was one too many."""
         self.session.count_control_frame(self._hub.now_ns())
 
     def paused(self) -> None:

@@ -35,11 +35,11 @@ from fairbook.api.addresses import address_key
 from fairbook.api.errors import ApiError
 from fairbook.marketdata.frames import (
     GOING_AWAY,
-    NORMAL,
     PROTOCOL_ERROR,
     UNSUPPORTED,
     Assembly,
     Breach,
+    goodbye,
 )
 from fairbook.marketdata.handshake import HEAD_BYTES_MAX, HEAD_END, accepted, refusal, too_large
 from fairbook.marketdata.hub import Client, Hub
@@ -47,6 +47,7 @@ from fairbook.marketdata.hub import Client, Hub
 LINGER_S: Final = 2.0  # for a Close frame to arrive and be answered
 
 _SWEEP_S: Final = 1.0
+_IGNORED_MAX: Final = 1024  # frames after a Close of ours, before they are not even parsed
 _REFUSED_MAX: Final = 64  # connections over the limit that are told so; more are cut off
 _READ_BYTES: Final = 4096  # picows' buffer at first; it grows to what the kernel holds
 _KERNEL_READ_BYTES: Final = 64 * 1024
@@ -296,6 +297,7 @@ class Listener(WSListener):
         self._connection = connection
         self._loop = loop
         self._assembly = Assembly(server.limits.message_bytes_max)
+        self._ignored = 0
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The response is on its way."""
@@ -308,9 +310,13 @@ class Listener(WSListener):
         """A frame of the client. What follows a Close of ours is not looked at."""
         kind = frame.msg_type
         if kind == _CLOSE:
-            self._answer_close()
+            self._answer_close(frame)
             return
         if self.client.is_ended:
+            self._ignored += 1
+            if self._ignored == _IGNORED_MAX:
+                self._socket.write_eof()
+                self._socket.set_protocol(_Deaf(self._socket.get_protocol()))
             return
         try:
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
@@ -322,6 +328,7 @@ class Listener(WSListener):
                 if text is not None:
                     self.client.received(text)
             elif kind == _PONG:
+                self.client.count_control_frame()
                 self._connection.heard_pong(self._loop.time())
             elif kind == _PING:
                 self.client.count_control_frame()
@@ -371,10 +378,38 @@ class Listener(WSListener):
         """Whether a Close frame was sent."""
         return self._transport.is_close_frame_sent
 
-    def _answer_close(self) -> None:
+    def _answer_close(self, frame: WSFrame) -> None:
         """The client says goodbye, or answers ours."""
-        self.client.end(NORMAL, "")
+        try:
+            self.client.end(goodbye(frame.get_payload_as_bytes()), "")
+        except Breach as breach:
+            self.client.end(breach.code, breach.reason)
         self._transport.disconnect()
+
+
+class _Deaf(asyncio.BufferedProtocol):
+    """In the place of picows' protocol for a client that goes on and on after a Close: what it
+    sends is thrown away, until it or the sweep ends the connection. Cut off, it might never read
+    the Close.
+    """
+
+    _room = bytearray(_KERNEL_READ_BYTES)  # nobody ever reads it
+
+    def __init__(self, protocol: Any) -> None:
+        self.connection_lost = protocol.connection_lost
+        self.pause_writing = protocol.pause_writing
+        self.resume_writing = protocol.resume_writing
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Room for anything."""
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Nothing."""
+
+    def eof_received(self) -> bool:
+        """The transport closes itself."""
+        return False
 
 
 class _Log:

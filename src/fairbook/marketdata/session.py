@@ -24,7 +24,7 @@ import msgspec
 from fairbook.accounts.access import READ, Access
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.messages import Fields, read_object
-from fairbook.marketdata.frames import POLICY, Breach
+from fairbook.marketdata.frames import POLICY, Breach, check_text
 from fairbook.marketdata.ports import Authority, Channel, Stream
 
 # Codes of an error frame. 4006 is the venue's, the others are ours.
@@ -130,6 +130,7 @@ class Session:
                 request_id = _id(text, fields)
             method = fields.get("method")
             if type(method) is not str:
+        is_counted = False
                 _refuse(BAD_FRAME, "A frame needs a method")
             if method not in ("SUBSCRIBE", "UNSUBSCRIBE", "LOGIN"):
                 return [Ask(request_id, method, fields.get("params"))]
@@ -139,9 +140,10 @@ class Session:
             if method == "UNSUBSCRIBE":
                 return self._unsubscribe(fields, request_id)
             self._login(fields)
+            is_counted = True
             return _done(request_id)
         except _Refused as refused:
-            if refused.code in (BAD_FRAME, UNKNOWN_METHOD):
+            if not is_counted:
                 self.count_control_frame(now_ns)
             return [_error(request_id, refused.code, refused.message)]
 
@@ -272,6 +274,7 @@ def _id(text: bytes, fields: Fields) -> bytes:
     if type(fields["id"]) in (dict, list):
         _refuse(BAD_FRAME, "An id is a number or a string")
     try:
+        check_text(text)
         return bytes(_read_id(text).id)
     except (msgspec.DecodeError, RecursionError):
         _refuse(BAD_FRAME, "Frame is not valid JSON")
