@@ -130,9 +130,9 @@ def numbers(exchange: Exchange) -> Iterator[Number]:
         receipts = account.receipts
         if receipts is not None:
             yield Number(f"receipts of {place}", receipts, "count", where, is_dumped=False)
-            size = len(receipts.ring)
             for which in range(receipts.closed):
-                closed_ns = Word(receipts.ring, (receipts.first + 2 * which) % size + 1)
+                at = (receipts.first + 2 * which) % receipts.ring_words
+                closed_ns = Word(receipts.table, receipts.index_words + at + 1)
                 yield Number(f"closed receipt of {place}", closed_ns, "value", where)
                 yield from words_of(receipts, receipts.closed_entry(which), where)
     for order in slots.orders:
@@ -159,7 +159,7 @@ def numbers(exchange: Exchange) -> Iterator[Number]:
 def words_of(receipts: Receipts, entry: int, where: set[int]) -> Iterator[Number]:
     """What is remembered in one entry."""
     for which in range(ENTRY_WORDS):
-        word = Word(receipts.entries, entry * ENTRY_WORDS + which)
+        word = Word(receipts.table, receipts.entries_at + entry * ENTRY_WORDS + which)
         yield Number(f"word {which} of a receipt", word, "value", where)
 
 
@@ -221,7 +221,17 @@ def test_no_attribute_of_the_state_is_unknown_here() -> None:
         (account, ["first", "frozen", "last", "open", "receipts", "user_id"]),
         (
             account.receipts,
-            ["closed", "count", "entries", "first", "free", "index", "ring", "used"],
+            [
+                "closed",
+                "count",
+                "entries_at",
+                "first",
+                "free",
+                "index_words",
+                "ring_words",
+                "table",
+                "used",
+            ],
         ),
         (exchange.markets[1], [*MARKET, "id", "name", "price_decimals", "price_step"]),
         (exchange.assets[1], ["decimals", "id", "name", "reserve_cap"]),

@@ -94,7 +94,7 @@ class Exchange:
         assert time_ns >= self.time_ns, "log time never decreases"
         self.time_ns = time_ns
         self.matcher.time_ns = time_ns
-        self.registry.expire_in_turn(self.sequence, time_ns)
+        self.registry.begin(frame, self.sequence, time_ns)
         out = BytesWriter()
         at: i64 = 0
         end: i64 = len(frame)

@@ -1,13 +1,12 @@
 """Client ids: what an accepted order was answered, for a client that asks again.
 
-How it works: each account has three tables of whole words. Entries hold payload and answer; an
-index with open addressing finds
-the entry of a client id; a ring holds the closed ones in closing order, 256 at most, for ten
-minutes of log time. An order then
-touches few lines of memory that nobody else has touched lately: one of the index to find nothing,
-its entry, and
-one of the index for the entry that it displaces. With objects in a dictionary an order with a
-client id cost twice as much.
+How it works: each account has one table of whole words, in three parts. An index with open
+addressing finds the entry of a client id; a ring holds the closed ones in closing order, 256 at
+most, for ten minutes of log time; entries hold payload and answer. An order then touches few lines
+of memory that nobody else has touched lately, which is what it costs: one of the index to find
+nothing, its entry, and one of the index for the entry that it displaces. One table and not three,
+because whoever reads a table counts that in its head, which is one more such line. With objects in
+a dictionary an order with a client id cost twice as much.
 
 Always true: a client id stands for one payload while it is remembered; an account remembers its
 open orders and 256 closed
@@ -27,6 +26,7 @@ from mypy_extensions import i64, mypyc_attr
 CLOSED_MAX: Final = 256
 KEPT_NS: Final = 600_000_000_000
 ENTRIES_MIN: Final = 8
+GROWS_FAST_BELOW: Final = 512  # entries; by four times, that is, and then by two
 
 NONE: Final = 0
 
@@ -63,74 +63,94 @@ class Receipts:
     """What one account is remembered for."""
 
     def __init__(self) -> None:
-        self.entries: vec[i64] = zeros(ENTRIES_MIN * ENTRY_WORDS)
-        self.index: vec[i64] = zeros(2 * ENTRIES_MIN)  # 0: empty; a power of two, half full
-        self.ring: vec[i64] = zeros(2 * ENTRIES_MIN)  # pairs: client id and entry, closed_ns
-        self.count: i64 = 0
-        self.used: i64 = 1  # entries that were ever used, and entry 0
-        self.free: i64 = NONE
+        self.table: vec[i64] = zeros((2 + 2 + ENTRY_WORDS) * ENTRIES_MIN)
+        self.index_words: i64 = 2 * ENTRIES_MIN  # first; 0: empty; a power of two, half full
+        self.ring_words: i64 = 2 * ENTRIES_MIN  # then; pairs, one for each entry up to CLOSED_MAX
+        self.entries_at: i64 = 4 * ENTRIES_MIN  # the rest
         self.closed: i64 = 0
         self.first: i64 = 0  # of the closed ones, its place in the ring
+        self.free: i64 = NONE
+        self.used: i64 = 1  # entries that were ever used, and entry 0
+        self.count: i64 = 0
 
     def find(self, client_id: i64) -> i64:
         """The entry of a client id, or NONE."""
-        index = self.index
-        mask: i64 = len(index) - 1
+        table = self.table
+        mask = self.index_words - 1
         at = home(client_id) & mask
-        word = index[at]
+        word = table[at]
         while word != 0 and word >> ENTRY_BITS != client_id:
             at = at + 1 & mask
-            word = index[at]
+            word = table[at]
         return word & ENTRY_MASK
+
+    def glance(self, client_id: i64) -> i64:
+        """Read the words that an order with this client id will begin with, and return a mixture.
+
+        They are its home in the index, the entry that it may get, the closed one that makes way
+        for it, and the home of that one.
+        """
+        table = self.table
+        mask = self.index_words - 1
+        entry = self.entries_at + self.free * ENTRY_WORDS
+        oldest = table[self.index_words + self.first]
+        return (
+            table[home(client_id) & mask]
+            ^ table[home(oldest >> ENTRY_BITS) & mask]
+            ^ table[entry + PAYLOAD]
+            ^ table[entry + CREATED_NS]
+        )
 
     def add(self, client_id: i64, payload: i64, price: i64, quantity: i64, order_id: i64) -> i64:
         """Remember an accepted order. Its client id must not be remembered."""
         entry = self._take()
-        entries = self.entries
-        at = entry * ENTRY_WORDS
-        entries[at + PAYLOAD] = payload
-        entries[at + PRICE] = price
-        entries[at + QUANTITY] = quantity
-        entries[at + ORDER_ID] = order_id
+        table = self.table
+        at = self.entries_at + entry * ENTRY_WORDS
+        table[at + PAYLOAD] = payload
+        table[at + PRICE] = price
+        table[at + QUANTITY] = quantity
+        table[at + ORDER_ID] = order_id
         self._enter(entry | client_id << ENTRY_BITS)
         self.count += 1
         return entry
 
     def stands_for(self, entry: i64, payload: i64, price: i64, quantity: i64) -> bool:
         """Whether an entry was made by this payload."""
-        entries = self.entries
-        at = entry * ENTRY_WORDS
+        table = self.table
+        at = self.entries_at + entry * ENTRY_WORDS
         return (
-            entries[at + PAYLOAD] == payload
-            and entries[at + PRICE] == price
-            and entries[at + QUANTITY] == quantity
+            table[at + PAYLOAD] == payload
+            and table[at + PRICE] == price
+            and table[at + QUANTITY] == quantity
         )
 
     def answer(
         self, entry: i64, status: i64, reason: i64, filled: i64, quote: i64, created_ns: i64
     ) -> None:
         """What the order of an entry was answered."""
-        entries = self.entries
-        at = entry * ENTRY_WORDS
-        entries[at + ANSWER] = status | reason << 8
-        entries[at + FILLED] = filled
-        entries[at + QUOTE] = quote
-        entries[at + CREATED_NS] = created_ns
+        table = self.table
+        at = self.entries_at + entry * ENTRY_WORDS
+        table[at + ANSWER] = status | reason << 8
+        table[at + FILLED] = filled
+        table[at + QUOTE] = quote
+        table[at + CREATED_NS] = created_ns
 
     def word(self, entry: i64, which: i64) -> i64:
         """A word of an entry, by the names above."""
-        return self.entries[entry * ENTRY_WORDS + which]
+        return self.table[self.entries_at + entry * ENTRY_WORDS + which]
+
+    def set_word(self, entry: i64, which: i64, word: i64) -> None:
+        """Write a word of an entry."""
+        self.table[self.entries_at + entry * ENTRY_WORDS + which] = word
 
     def close(self, entry: i64, client_id: i64, time_ns: i64) -> None:
         """The order of an entry is closed: from here on it is kept for a while."""
         if self.closed == CLOSED_MAX:
             self._forget_first()
-        if 2 * self.closed == len(self.ring):
-            self._widen()
-        ring = self.ring
+        table = self.table
         at = self._place(self.closed)
-        ring[at] = entry | client_id << ENTRY_BITS
-        ring[at + 1] = time_ns
+        table[at] = entry | client_id << ENTRY_BITS
+        table[at + 1] = time_ns
         self.closed += 1
 
     def expire(self, time_ns: i64) -> None:
@@ -140,15 +160,15 @@ class Receipts:
 
     def closed_entry(self, which: i64) -> i64:
         """The entry of a closed order; 0 is the one closed first."""
-        return self.ring[self._place(which)] & ENTRY_MASK
+        return self.table[self._place(which)] & ENTRY_MASK
 
     def closed_client_id(self, which: i64) -> i64:
         """Its client id."""
-        return self.ring[self._place(which)] >> ENTRY_BITS
+        return self.table[self._place(which)] >> ENTRY_BITS
 
     def closed_ns(self, which: i64) -> i64:
         """When it was closed."""
-        return self.ring[self._place(which) + 1]
+        return self.table[self._place(which) + 1]
 
     def put(self, entry: i64, out: BytesWriter) -> None:
         """Write the words of an entry."""
@@ -158,16 +178,16 @@ class Receipts:
             i += 1
 
     def _place(self, which: i64) -> i64:
-        return (self.first + 2 * which) & len(self.ring) - 1
+        return self.index_words + ((self.first + 2 * which) & self.ring_words - 1)
 
     def _forget_first(self) -> None:
-        word = self.ring[self.first]
-        self.first = self._place(1)
+        word = self.table[self._place(0)]
+        self.first = (self.first + 2) & self.ring_words - 1
         self.closed -= 1
         self.count -= 1
         self._leave(word)
         entry = word & ENTRY_MASK
-        self.entries[entry * ENTRY_WORDS + PAYLOAD] = self.free
+        self.set_word(entry, PAYLOAD, self.free)
         self.free = entry
 
     def _take(self) -> i64:
@@ -175,63 +195,62 @@ class Receipts:
         if entry != NONE:
             self.free = self.word(entry, PAYLOAD)
             return entry
-        if self.used * ENTRY_WORDS == len(self.entries):
+        if self.entries_at + self.used * ENTRY_WORDS == len(self.table):
             self._grow()
         entry = self.used
         self.used += 1
         return entry
 
     def _enter(self, word: i64) -> None:
-        index = self.index
-        mask: i64 = len(index) - 1
+        table = self.table
+        mask = self.index_words - 1
         at = home(word >> ENTRY_BITS) & mask
-        while index[at] != 0:
+        while table[at] != 0:
             at = at + 1 & mask
-        index[at] = word
+        table[at] = word
 
     def _leave(self, word: i64) -> None:
         """Take a word out of the index, and move up what had to make way for it."""
-        index = self.index
-        mask: i64 = len(index) - 1
+        table = self.table
+        mask = self.index_words - 1
         gap = home(word >> ENTRY_BITS) & mask
-        while index[gap] != word:
+        while table[gap] != word:
             gap = gap + 1 & mask
         at = gap + 1 & mask
-        while index[at] != 0:
+        while table[at] != 0:
             # How far it is from its home, and from the gap: it moves if the gap is not nearer.
-            if (at - home(index[at] >> ENTRY_BITS) & mask) >= (at - gap & mask):
-                index[gap] = index[at]
+            if (at - home(table[at] >> ENTRY_BITS) & mask) >= (at - gap & mask):
+                table[gap] = table[at]
                 gap = at
             at = at + 1 & mask
-        index[gap] = 0
+        table[gap] = 0
 
     def _grow(self) -> None:
-        """Make room for as many entries again."""
-        entries = zeros(2 * len(self.entries))
-        i: i64 = 0
-        while i < len(self.entries):
-            entries[i] = self.entries[i]
-            i += 1
-        self.entries = entries
-        old = self.index
-        self.index = zeros(2 * len(old))
-        i = 0
-        while i < len(old):
-            if old[i] != 0:
-                self._enter(old[i])
-            i += 1
-
-    def _widen(self) -> None:
-        """A ring of twice the size, beginning with the one closed first."""
-        ring = zeros(2 * len(self.ring))
+        """Move everything into a larger table; the ring then begins with the one closed first."""
+        old, old_at, old_words = self.table, self.entries_at, self.index_words
+        entries = 4 * self.used if self.used < GROWS_FAST_BELOW else 2 * self.used
+        index_words = 2 * entries
+        ring_words: i64 = 2 * (entries if entries < CLOSED_MAX else CLOSED_MAX)
+        entries_at = index_words + ring_words
+        table = zeros(entries_at + entries * ENTRY_WORDS)
         i: i64 = 0
         while i < self.closed:
             at = self._place(i)
-            ring[2 * i] = self.ring[at]
-            ring[2 * i + 1] = self.ring[at + 1]
+            table[index_words + 2 * i] = old[at]
+            table[index_words + 2 * i + 1] = old[at + 1]
             i += 1
-        self.ring = ring
+        i = 0
+        while i < self.used * ENTRY_WORDS:
+            table[entries_at + i] = old[old_at + i]
+            i += 1
+        self.table = table
+        self.index_words, self.ring_words, self.entries_at = index_words, ring_words, entries_at
         self.first = 0
+        i = 0
+        while i < old_words:
+            if old[i] != 0:
+                self._enter(old[i])
+            i += 1
 
 
 def home(client_id: i64) -> i64:

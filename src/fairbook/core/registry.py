@@ -16,7 +16,8 @@ from typing import Final, final
 from librt.strings import BytesWriter, read_i64_le
 from mypy_extensions import i64
 
-from fairbook.core.accounts import Account
+from fairbook.core import COMPILED
+from fairbook.core.accounts import Account, look_ahead
 from fairbook.core.book import Book
 from fairbook.core.emit import (
     pair,
@@ -36,6 +37,7 @@ from fairbook.core.records import (
     BAD_VALUE,
     BAND_PPM,
     CLOSED_STATE,
+    COMMAND_BYTES,
     CREDIT,
     DEBIT,
     EXCHANGE_CANCEL_ONLY,
@@ -89,6 +91,7 @@ class Registry:
         self.rules: i64 = 0
         self.cancel_only: bool = False
         self.orders_max: i64 = 10_000
+        self.glanced: i64 = 0  # no part of the state: it makes `look_ahead` count for something
         self.accounts_max: i64 = 1_000_000
         self.assets: list[Asset] = [Asset(0, "", 0)]
         self.markets: list[Market] = [Market(0, "", 0, 0, 1, 1, 1, 0, 0)]
@@ -129,14 +132,16 @@ class Registry:
         """Whether an account was opened: the house's are not."""
         return FIRST_USER <= account < len(self.accounts)
 
-    def expire_in_turn(self, turn: i64, time_ns: i64) -> None:
-        """Clear the expired receipts of one account.
+    def begin(self, frame: bytes, turn: i64, time_ns: i64) -> None:
+        """Before the commands of a frame: clear the expired receipts of one account.
 
         A busy account clears its own; this, called once a frame, is for those that never come back.
         """
         receipts = self.accounts[turn % len(self.accounts)].receipts
         if receipts is not None:
             receipts.expire(time_ns)
+        if COMPILED and len(frame) > COMMAND_BYTES:
+            self.glanced = look_ahead(frame, self.accounts)
 
     def set_rules(self, version: i64, out: BytesWriter) -> i64:
         """RULES."""

@@ -246,7 +246,7 @@ def _receipt(words: Words, receipts: Receipts, client_id: i64) -> i64:
     payload, price, quantity = words.next(), words.next(), words.next()
     entry = receipts.add(client_id, payload, price, quantity, words.next())
     for which in range(ANSWER, ENTRY_WORDS):
-        receipts.entries[entry * ENTRY_WORDS + which] = words.next()
+        receipts.set_word(entry, which, words.next())
     return entry
 
 
