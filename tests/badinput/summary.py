@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-COSTS: dict[str, tuple[int, float]] = {}
+Costs = dict[str, tuple[int, float]]
 """By input: how often it was sent, and ms of the exchange's processor time each."""
+
+COSTS: Costs = {}
+WS_COSTS: Costs = {}
 
 
 def lines() -> list[str]:
     """What is told at the end; nothing if nothing was sent."""
-    if not COSTS:
-        return []
-    rows = len({name.split()[0] for name in COSTS})
-    sent = sum(times for times, _ in COSTS.values())
-    dearest = sorted(COSTS, key=lambda name: -COSTS[name][1])[:3]
-    told = ", ".join(f"{COSTS[name][1]:.2f} ms {name}" for name in dearest)
-    return [f"bad input: {rows} rows, {len(COSTS)} inputs, sent {sent} times; dearest: {told}"]
+    told = [_line("bad input", COSTS), _line("bad input by WebSocket", WS_COSTS)]
+    return [line for line in told if line]
+
+
+def _line(what: str, costs: Costs) -> str:
+    if not costs:
+        return ""
+    rows = len({name.removeprefix("ws ").split()[0] for name in costs})
+    sent = sum(times for times, _ in costs.values())
+    dearest = sorted(costs, key=lambda name: -costs[name][1])[:3]
+    told = ", ".join(f"{costs[name][1]:.2f} ms {name}" for name in dearest)
+    return f"{what}: {rows} rows, {len(costs)} inputs, sent {sent} times; dearest: {told}"

@@ -27,6 +27,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.house import ACCOUNTS_NAME
 from fairbook.log.files import FileLog
 from tests.badinput.rows import Known, Row
+from tests.badinput.sockets import Socket
 from tests.e2e.rest import Rest
 from tests.e2e.venue import Venue
 
@@ -131,6 +132,7 @@ class World:
         self.known = Known()
         self.replayed = Replayed(folder)
         self.accounts: dict[str, int] = {}
+        self.sockets: list[Socket] = []  # to be closed by whoever opens many
 
     def open(self) -> None:
         """Start, restrict, start again."""
@@ -221,6 +223,12 @@ class World:
     def rest(self, who: str) -> Rest:
         """A well-behaved caller."""
         return Rest(self.venue.http_port, self.known.tokens[who])
+
+    def socket(self, *, receive_bytes: int = 0) -> Socket:
+        """A connection to its streams, which has said nothing yet."""
+        socket = Socket(self.venue.ws_port, receive_bytes=receive_bytes)
+        self.sockets.append(socket)
+        return socket
 
     def made(self, row: Row) -> bytes:
         """The bytes of an input, now."""

@@ -396,9 +396,7 @@ class _Deaf(asyncio.BufferedProtocol):
     _room = bytearray(_KERNEL_READ_BYTES)  # nobody ever reads it
 
     def __init__(self, protocol: Any) -> None:
-        self.connection_lost = protocol.connection_lost
-        self.pause_writing = protocol.pause_writing
-        self.resume_writing = protocol.resume_writing
+        self._protocol = protocol
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Room for anything."""
@@ -410,6 +408,18 @@ class _Deaf(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """The transport closes itself."""
         return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has room again."""
+        self._protocol.resume_writing()
 
 
 class _Log:

@@ -1,0 +1,123 @@
+"""Each bad input to the WebSocket port of a running exchange: what comes back, what becomes of the
+connection, of the state and of others, and the cost.
+
+How it works: as test_bad_input.py. A row that closes gets a connection for each time, the others
+one for all. Another connection is asked after each row, and must be answered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.badinput.rows_ws import WS, Answer, Closed, Error, Refused, Told, WsRow
+from tests.badinput.rows_ws_orders import WS_ORDERS
+from tests.badinput.sockets import CLOSE, FIN, Socket, frame, says
+from tests.badinput.summary import WS_COSTS
+from tests.badinput.world import World
+
+ROWS = [*WS, *WS_ORDERS]
+PROBE = says(id="probe", method="SUBSCRIBE", params=[])
+
+
+@pytest.fixture(scope="module")
+def other(world: World) -> Iterator[Socket]:
+    """Somebody who does nothing wrong."""
+    socket = world.socket().upgrade(world.known.tokens["other"])
+    world.sockets.clear()
+    yield socket
+    socket.close()
+
+
+@pytest.fixture(autouse=True)
+def closed(world: World, other: Socket) -> Iterator[None]:
+    """What a test opened."""
+    yield
+    while world.sockets:
+        world.sockets.pop().close()
+
+
+def named(row: WsRow) -> str:
+    """For the person who reads a failure."""
+    return f"ws {row.id} {row.name}".encode("ascii", "backslashreplace").decode()[:70]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=named)
+def test_a_bad_input(row: WsRow, world: World, other: Socket) -> None:
+    before = world.replayed.catch_up()
+    commands = world.replayed.commands
+    inputs = [row.send if isinstance(row.send, bytes) else row.send(world.known)
+              for _ in range(row.times)]  # fmt: skip
+    cpu_s = world.cpu_s()
+    token = world.known.tokens[row.who] if row.who else ""
+    if isinstance(row.outcome, Refused):
+        for data in inputs:
+            require_refused(row.outcome, world.socket(), data)
+    elif isinstance(row.outcome, Closed):
+        for data in inputs:
+            require_closed(row.outcome, world.socket().upgrade(token), data)
+    else:
+        require_answered(row.outcome, world.socket().upgrade(token), inputs)
+    cost_ms = (world.cpu_s() - cpu_s) * 1000 / row.times
+    WS_COSTS[named(row)] = (row.times, cost_ms)
+    other.send(says(id=row.name[:20], method="order.cancelOnDisconnect", params={"enabled": False}))
+    assert other.text() == {"id": row.name[:20], "status": 200, "result": {"enabled": False}}
+    assert world.replayed.catch_up() == before, "the state changed"
+    assert world.replayed.commands == commands + (row.times if row.logged else 0)
+    assert cost_ms < row.cpu_ms
+
+
+def require_refused(outcome: Refused, socket: Socket, data: bytes) -> None:
+    """In JSON, and then the connection ends."""
+    socket.send(data)
+    status, headers, body = socket.response()
+    assert headers["content-type"] == "application/json; charset=utf-8"
+    found = json.loads(body)
+    assert (status, found["code"]) == (outcome.status, outcome.code), found
+    assert list(found) == ["code", "message"] and outcome.message in found["message"], found
+    assert socket.ends()
+    socket.close()
+
+
+def require_closed(outcome: Closed, socket: Socket, data: bytes) -> None:
+    """By the code, and the connection ends as soon as the Close is answered."""
+    socket.send(data)
+    code, reason = socket.closed()
+    assert code == outcome.code, reason
+    socket.send(frame(b"\x03\xe8", FIN | CLOSE))
+    assert socket.ends()
+    socket.close()
+
+
+def require_answered(outcome: Error | Answer | Told, socket: Socket, inputs: list[bytes]) -> None:
+    """Each time, and what comes after it is answered too."""
+    socket.send(b"".join(inputs))
+    for _ in inputs:
+        found = socket.text()
+        if isinstance(outcome, Told):
+            assert found == outcome.text
+        elif isinstance(outcome, Error):
+            assert list(found) == ["id", "error"], found
+            assert found["id"] == outcome.request_id, found
+            assert found["error"]["code"] == outcome.code, found
+            assert outcome.message in found["error"]["message"], found
+        else:
+            assert list(found) == ["id", "status", "error"], found
+            assert (found["id"], found["status"]) == (1, outcome.status), found
+            assert found["error"]["code"] == outcome.code, found
+            assert outcome.message in found["error"]["message"], found
+    socket.send(PROBE)
+    assert socket.text() == {"id": "probe", "result": None}
+    socket.close()
+
+
+def test_nothing_is_left_out() -> None:
+    """The rows of the list that a frame can be, by their ids."""
+    orders = {row.id for row in WS_ORDERS}
+    numbers = {"N": (*range(1, 11), 13, 14, 16), "H": (3, 4, 5), "C": (1, 2, 3, 6),
+               "A": (9, 10, 13)}  # fmt: skip
+    assert orders == {f"{kind}{n}" for kind, all_of in numbers.items() for n in all_of} | {"W10"}
+    assert {row.id for row in WS} == {"C5", *(f"W{n}" for n in (1, 2, 3, 4, 6, 7, 8, 11))}
+    assert len({(row.id, row.name) for row in ROWS}) == len(ROWS) >= 800
