@@ -36,7 +36,7 @@ from fairbook.engine.runner import Runner
 from fairbook.events.answers import Checkpoint
 
 ROUND_S: Final = 2.0
-FLUSH_S: Final = 0.005
+FLUSH_S: Final = 0.02
 BUFFER_BYTES_MAX: Final = 1024 * wire.BLOCK
 OUTSTANDING_MAX: Final = 64
 OUTSTANDING_BYTES_MAX: Final = 64 * 1024 * 1024
