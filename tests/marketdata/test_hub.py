@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from fairbook.marketdata.ports import Channel
-from tests.marketdata.wires import DEPTH, NEWEST, TRADES, House, play, replayed
+from tests.marketdata.wires import DEPTH, NEWEST, PRICE, TRADES, House, play, replayed
 
 
 def test_the_first_in_opens_and_the_last_out_closes() -> None:
@@ -51,6 +51,26 @@ def test_a_newcomer_is_greeted_and_then_misses_nothing() -> None:
         ids = [first for first, _, _ in new.received("depth")]
         assert ids == list(range(5 - NEWEST, 6)), "the greeting, then what follows"
         assert len(old.written) == 3, "greeting, what was before the newcomer, what came after"
+
+    play(story)
+
+
+def test_who_subscribes_again_hears_how_things_stand() -> None:
+    """ccxt.pro does, and waits. Of what counts one by one nothing is said twice."""
+
+    async def story(house: House) -> None:
+        wire = house.connect()
+        wire.subscribe("price", "depth", "trades")
+        await house.turn()
+        house.source.quote(7)
+        await house.turn()
+        before = len(wire.received("depth"))
+        house.source.quote(8)
+        wire.subscribe("price", "depth", "trades")
+        await house.turn()
+        assert wire.received("price") == [7, 8, 8]
+        assert len(wire.received("depth")) == before
+        assert house.source.calls.count(("open", PRICE)) == 1
 
     play(story)
 

@@ -10,6 +10,7 @@ from fairbook.marketdata.frames import Breach
 from fairbook.marketdata.ports import Channel, Stream
 from fairbook.marketdata.session import (
     Ask,
+    Remind,
     Reply,
     Session,
     SessionLimits,
@@ -89,7 +90,7 @@ def test_repeats_and_what_is_not_subscribed_are_no_errors() -> None:
     talk = Talk()
     assert len(talk.subscribe("depth.SOL_USDC", "depth.SOL_USDC")) == 1
     before = talk.kept()
-    assert talk.subscribe("depth.SOL_USDC") == []
+    assert talk.subscribe("depth.SOL_USDC") == [Remind(Channel("depth.SOL_USDC"))]
     assert talk.say(method="UNSUBSCRIBE", params=["trade.SOL_USDC", "nothing"]) == []
     assert talk.say(method="UNSUBSCRIBE", params=[], id=None) == []
     assert talk.kept() == before
@@ -253,13 +254,12 @@ def test_subscriptions_are_limited_and_come_back() -> None:
     talk = Talk(streams_max=3)
     talk.subscribe("s1", "s2", "liquidation")
     assert code(talk.subscribe("s1", "s4")) == 4029
-    assert talk.subscribe("s1", "s2") == [], "nothing new is not too much"
+    again = [Remind(Channel("s1")), Remind(Channel("s2"))]
+    assert talk.subscribe("s1", "s2") == again, "nothing new is not too much"
     talk.say(method="UNSUBSCRIBE", params=["liquidation"])
     assert talk.subscribe("s4") == [Subscribe(Channel("s4"))]
 
 
-def test_more_control_frames_than_allowed_end_the_connection() -> None:
-    """A burst, then the rate; what is asked elsewhere does not count."""
 @pytest.mark.parametrize("text", [b'{"method":"\xff"}', b"\xed\xa0\x80", b'{"id":"\xe2\x82'])
 def test_what_is_no_text_ends_the_connection(text: bytes) -> None:
     with pytest.raises(Breach) as breach:
@@ -267,6 +267,8 @@ def test_what_is_no_text_ends_the_connection(text: bytes) -> None:
     assert breach.value.code == 1007
 
 
+def test_more_control_frames_than_allowed_end_the_connection() -> None:
+    """A burst, then the rate; what is asked elsewhere does not count."""
     talk = Talk(control_frames_per_s=20, control_frames_burst=5)
     session, now_ns = talk.session, SECOND
     text = b'{"method":"SUBSCRIBE","params":["s1"]}'
@@ -339,6 +341,8 @@ def test_whatever_is_said_actions_and_channels_agree() -> None:
                     received.add(action.channel)
                 elif isinstance(action, Unsubscribe):
                     received.remove(action.channel)
+                elif isinstance(action, Remind):
+                    assert action.channel in received
             assert received == set(talk.session.channels())
             is_error = actions and isinstance(actions[-1], Reply) and b'"error"' in actions[-1].text
             if is_error and code(actions) != 4006:

@@ -42,6 +42,7 @@ class Levels:
         self.newest: list[Update] = [(n, n, {}) for n in range(-NEWEST + 1, 1)]
         self.last_id = 0
         self.trade_id = 0
+        self.price = 0
         self.broken: Exception | None = None
         self.pending: list[tuple[int, int]] = []  # folded by the next greeting
         self.merged = 0
@@ -78,6 +79,8 @@ class Levels:
             self.set(level, value)
         if channel.name in ("depth", "slow"):
             return [self.message(channel.name, update) for update in self.newest]
+        if channel == PRICE and self.price:
+            return [Message(b'{"stream":"price","data":%d}' % self.price, LATEST)]
         return ()
 
     def merge(self, channel: Channel, older: object, newer: object) -> object:
@@ -112,6 +115,7 @@ class Levels:
 
     def quote(self, price: int) -> None:
         """Another best price."""
+        self.price = price
         self.publish(PRICE, Message(b'{"stream":"price","data":%d}' % price, LATEST))
 
     def order(self, account: int, number: int) -> None:

@@ -26,9 +26,18 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from fairbook.accounts.access import Access
 from fairbook.marketdata.frames import GOING_AWAY, POLICY, TRY_LATER, Breach, text_frame
-from fairbook.marketdata.ports import Authority, Channel, Message, Requests, Source
+from fairbook.marketdata.ports import LATEST, Authority, Channel, Message, Requests, Source
 from fairbook.marketdata.sendbuffer import SendBuffer
-from fairbook.marketdata.session import NS, Action, Ask, Reply, Session, SessionLimits, Subscribe
+from fairbook.marketdata.session import (
+    NS,
+    Action,
+    Ask,
+    Remind,
+    Reply,
+    Session,
+    SessionLimits,
+    Subscribe,
+)
 from fairbook.marketdata.subscriptions import MUST_GREET, MUST_OPEN, Subscriptions
 
 SLOW: Final = "slow consumer"
@@ -290,6 +299,8 @@ class Hub:
             client.reply(action.text)
         elif isinstance(action, Subscribe):
             self._join(client, action.channel)
+        elif isinstance(action, Remind):
+            self._remind(client, action.channel)
         else:
             self._leave(client, action.channel)
 
@@ -341,6 +352,17 @@ class Hub:
             return  # All that was published meanwhile was too much for it.
         self._subscriptions.admit(client, channel)
         if messages:
+            client.write(_frames(messages))
+
+    def _remind(self, client: Client, channel: Channel) -> None:
+        """Some clients subscribe again to hear how things stand (ccxt.pro: tickers). Only what
+        replaces what was said before can be said twice.
+        """
+        if client.is_slow or client not in self._subscriptions.admitted(channel):
+            return  # It hears of it soon.
+        messages = [one for one in self.source.greet(channel) if one.rule == LATEST]
+        self._send(channel, self._published.pop(channel, ()))
+        if messages and not client.is_ended:
             client.write(_frames(messages))
 
     def _send_gathered(self) -> None:

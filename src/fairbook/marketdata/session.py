@@ -65,6 +65,12 @@ class Unsubscribe(NamedTuple):
     channel: Channel
 
 
+class Remind(NamedTuple):
+    """Say again how a channel stands that is received, and was asked for once more."""
+
+    channel: Channel
+
+
 class Ask(NamedTuple):
     """Hand over a request; if nobody knows the method, call `Session.refuse_method`."""
 
@@ -73,7 +79,7 @@ class Ask(NamedTuple):
     params: Any
 
 
-Action = Reply | Subscribe | Unsubscribe | Ask
+Action = Reply | Subscribe | Unsubscribe | Remind | Ask
 
 
 class _Subscription(NamedTuple):
@@ -124,23 +130,23 @@ class Session:
     def receive(self, text: bytes, now_ns: int) -> list[Action]:
         """Take a message of the client. Raises Breach if the connection must be closed."""
         request_id = NO_ID
+        is_counted = False
         try:
             fields = _fields(text)
             if "id" in fields:
                 request_id = _id(text, fields)
             method = fields.get("method")
             if type(method) is not str:
-        is_counted = False
                 _refuse(BAD_FRAME, "A frame needs a method")
             if method not in ("SUBSCRIBE", "UNSUBSCRIBE", "LOGIN"):
                 return [Ask(request_id, method, fields.get("params"))]
+            is_counted = True
             self.count_control_frame(now_ns)
             if method == "SUBSCRIBE":
                 return self._subscribe(fields, request_id)
             if method == "UNSUBSCRIBE":
                 return self._unsubscribe(fields, request_id)
             self._login(fields)
-            is_counted = True
             return _done(request_id)
         except _Refused as refused:
             if not is_counted:
@@ -195,6 +201,8 @@ class Session:
             before = self._subscribed.get(name)
             self._subscribed[name] = _Subscription(channel, access if stream.is_private else None)
             if before is not None and before.channel == channel:
+                if channel is not None:
+                    actions.append(Remind(channel))
                 continue
             if before is not None and before.channel is not None:
                 actions.append(Unsubscribe(before.channel))  # It was another account's.
@@ -266,6 +274,7 @@ def _fields(text: bytes) -> Fields:
     try:
         return read_object(text)
     except BadRequest as error:
+        check_text(text)
         _refuse(BAD_FRAME, error.message.replace("Body", "Frame"))
 
 
@@ -274,7 +283,6 @@ def _id(text: bytes, fields: Fields) -> bytes:
     if type(fields["id"]) in (dict, list):
         _refuse(BAD_FRAME, "An id is a number or a string")
     try:
-        check_text(text)
         return bytes(_read_id(text).id)
     except (msgspec.DecodeError, RecursionError):
         _refuse(BAD_FRAME, "Frame is not valid JSON")
