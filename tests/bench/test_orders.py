@@ -73,7 +73,8 @@ def can_run() -> bool:
 def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
     """Every answer is checked by the bench itself, which else ends with 1."""
     file = tmp_path / "figures.md"
-    file.write_text("before\n<!-- figures of bench orders -->\n<!-- end of figures -->\nafter\n")
+    places = [f"<!-- figures of bench {each} -->" for each in ("orders", "orders, added")]
+    file.write_text("before\n" + "\n<!-- end of figures -->\n".join([*places, "after\n"]))
     command = [sys.executable, "-m", "fairbook", "bench", "orders", "--quick", "--write", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stderr
@@ -83,3 +84,5 @@ def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
     for connections in (8, 32):
         for kind in ("ping", "bearer", "signed"):
             assert f"| {connections} | 0 | {kind} | " in text
+    for what in ("nothing", "replica and recorder", "and 4 subscribers", "and both traders"):
+        assert f"\n| {what}" in text

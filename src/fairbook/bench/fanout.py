@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.bench.fanout_broadcast import Broadcast
-from fairbook.bench.fanout_readers import TIME, Readers, Taken, latency_ms
+from fairbook.bench.fanout_readers import STALL, TIME, Readers, Taken, latency_ms
 from fairbook.bench.orders_flow import BUY, SELL, SYMBOL, Flow, Step, Trader, burst
 from fairbook.bench.orders_load import Load
 from fairbook.bench.orders_server import Server, processors
@@ -178,7 +178,7 @@ class Run:
     def _stall(self) -> None:
         """Connect those that do not read, and see to it that they are slow."""
         channels = [*CHANNELS, f"trade.{BURST_SYMBOL}"]
-        self.readers.open(self.server.ws_port, self.stalled_count, channels, reads=False)
+        self.readers.open(self.server.ws_port, self.stalled_count, channels, way=STALL)
         self._burst("slow", self.stalled_count)
 
     def _unstall(self) -> None:

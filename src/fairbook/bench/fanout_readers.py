@@ -31,6 +31,9 @@ from fairbook.bench.orders_server import processors
 from fairbook.bench.piped import Piped, settle
 from fairbook.bench.ws_load import HEAD, TEXT, frame
 
+COUNT: Final = "count"  # Read, look for times, and answer pings.
+DISCARD: Final = "discard"  # Read only: for less than a server waits for an answer to its pings.
+STALL: Final = "stall"  # Do not read.
 STEP_US: Final = 10
 QUIET_S: Final = 0.3  # without a message, after which nothing more is under way
 QUIET_MAX_S: Final = 20.0
@@ -74,10 +77,10 @@ class Readers:
         self.stop = self._piped.stop
 
     def open(
-        self, port: int, count: int, channels: Sequence[str], *, token: str = "", reads: bool = True
+        self, port: int, count: int, channels: Sequence[str], *, token: str = "", way: str = COUNT
     ) -> None:
-        """Connect so many to 127.0.0.1, and subscribe them: the same server for all that read."""
-        self._ask(do="open", port=port, count=count, channels=channels, token=token, reads=reads)
+        """Connect so many to 127.0.0.1, and subscribe them. `way`: what they do with what comes."""
+        self._ask(do="open", port=port, count=count, channels=channels, token=token, way=way)
 
     def close_stalled(self) -> None:
         """End those that do not read."""
@@ -107,14 +110,15 @@ class Readers:
 class _Reader:
     """One connection."""
 
-    __slots__ = ("messages", "partial", "port", "socket")
+    __slots__ = ("is_counted", "messages", "partial", "port", "socket")
 
-    def __init__(self, port: int, *, reads: bool = True) -> None:
+    def __init__(self, port: int, way: str) -> None:
         self.socket = socket.socket()
-        if not reads:
+        if way == STALL:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STALLED_BYTES)
         self.socket.connect(("127.0.0.1", port))
         self.port = port
+        self.is_counted = way == COUNT
         self.messages = 0
         self.partial = b""
         self.socket.sendall(HEAD % base64.b64encode(bytes(16)))
@@ -160,15 +164,15 @@ class _Process:
                 answer = getattr(self, "do_" + asked.pop("do"))(**asked)
                 print(json.dumps(answer or {}), flush=True)
 
-    def do_open(self, port: int, count: int, channels: list[str], token: str, reads: bool) -> None:
+    def do_open(self, port: int, count: int, channels: list[str], token: str, way: str) -> None:
         """As Readers.open."""
         for number in range(count):
-            reader = _Reader(port, reads=reads)
+            reader = _Reader(port, way)
             if token:
                 reader.ask("LOGIN", {"token": token})
             if channels:
                 reader.ask("SUBSCRIBE", channels)
-            if reads:
+            if way != STALL:
                 reader.socket.setblocking(False)
                 self._readers[reader.socket.fileno()] = reader
                 self._epoll.register(reader.socket.fileno(), select.EPOLLIN)
@@ -223,7 +227,11 @@ class _Process:
         )._asdict()
 
     def _of_port(self) -> list[_Reader]:
-        return [reader for reader in self._readers.values() if reader.port == self._port]
+        return [
+            reader
+            for reader in self._readers.values()
+            if reader.port == self._port and reader.is_counted
+        ]
 
     def _settle(self) -> None:
         """Read until nothing has come for QUIET_S."""
@@ -248,6 +256,8 @@ class _Process:
         now_us = time.time_ns() // 1000
         if not received:
             raise SystemExit(f"a server closed a connection that reads: {reader.partial!r}")
+        if not reader.is_counted:
+            return
         if reader.partial:
             received = reader.partial + received
             reader.partial = b""

@@ -18,165 +18,42 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
-from fairbook.bench.orders_flow import LIVE, Flow, Step, Trader, pings
-from fairbook.bench.orders_load import Load, Result
-from fairbook.bench.orders_server import Server, Usage, processors
+from fairbook.bench.fanout_readers import Readers
+from fairbook.bench.orders_added import Added
+from fairbook.bench.orders_server import processors
+from fairbook.bench.orders_slices import (
+    OPEN_CONNECTIONS,
+    PING,
+    SIGNED,
+    TOKEN,
+    Exchange,
+    Row,
+    percentiles,
+)
 from fairbook.bench.table import machine, write_into
 
 NAME: Final = "orders"
-PING, TOKEN, SIGNED = "ping", "bearer", "signed"
+ADDED_NAME: Final = "orders, added"  # its section; measured by itself with --only-added
 KINDS: Final = (PING, TOKEN, SIGNED)
 CONNECTIONS: Final = (1, 8, 32, 64)
 KNEE_CONNECTIONS: Final = 32
-OPEN_CONNECTIONS: Final = 64
 OPEN_SHARES: Final = (0.5, 0.75)
 CPU_TARGET: Final = 2.5  # docs/performance.md, here and below
 SIGNED_TARGET: Final = 0.5
 WISHES: Final = {8: 12_000, 32: 10_000}
-SETTLE_SHARE: Final = 0.3  # of a slice, before and after it: the replica follows a moment later.
 VERIFICATIONS: Final = 500
 SYNCS: Final = 500
 SYNC_BYTES: Final = 400
-ROOM: Final = 1.6  # so many more steps than the rate seen before would need
-FIRST_RATES: Final = {PING: 40_000, TOKEN: 20_000, SIGNED: 8_000}
 HEADINGS: Final = (
     "connections", "resting", "what", "requests/s", "p50 ms", "p99", "p99.9", "max",
     "server CPU us", "replica CPU us", "generator CPU us", "busy",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """One run of one kind, and the CPU of the exchange in it."""
-
-    result: Result
-    usage: Usage
-
-    @property
-    def server_us(self) -> float:
-        """Of the exchange's process, for one request."""
-        return self.usage.server_s / len(self.result.latencies) * 1e6
-
-    @property
-    def replica_us(self) -> float:
-        """Of its replica, for one request."""
-        return self.usage.replica_s / len(self.result.latencies) * 1e6
-
-
-@dataclass(slots=True)
-class Row:
-    """All slices of one kind at so many connections."""
-
-    slices: list[Slice] = field(default_factory=list)
-
-    @property
-    def rate(self) -> float:
-        """Requests per second, median."""
-        return statistics.median(each.result.rate for each in self.slices)
-
-    @property
-    def server_us(self) -> float:
-        """Median."""
-        return statistics.median(each.server_us for each in self.slices)
-
-    @property
-    def replica_us(self) -> float:
-        """Median."""
-        return statistics.median(each.replica_us for each in self.slices)
-
-    @property
-    def generator_us(self) -> float:
-        """Median."""
-        return statistics.median(each.result.cpu_us for each in self.slices)
-
-    @property
-    def generator_busy(self) -> float:
-        """The part of its processor that it used, median: what is left shows it is no limit."""
-        return statistics.median(each.result.cpu_s / each.result.seconds for each in self.slices)
-
-    def latencies(self) -> str:
-        """Columns: percentiles over all slices, in ms."""
-        return percentiles([each for one in self.slices for each in one.result.latencies])
-
-
-class Exchange:
-    """An exchange that runs, and what is known of it: its flow, and how fast it was."""
-
-    def __init__(self, directory: Path, *, seed: int, alone: bool = False) -> None:
-        self.server = Server(directory, alone=alone)
-        first, second = (Trader.of(self.server.accounts[name]) for name in ("demo1", "demo2"))
-        self.flow = Flow((first, second), seed)
-        self.problems: list[bytes] = []
-        self._rates: dict[tuple[str, int], float] = {}
-
-    def steps(self, kind: str, connection: int, count: int, seconds: float) -> list[Step]:
-        """For one connection."""
-        if kind == PING:
-            return pings(count)
-        return self.flow.m1(connection, count, signed=kind == SIGNED, seconds=seconds)
-
-    def slice(self, kind: str, connections: int, seconds: float) -> Slice:
-        """A closed loop: each connection sends when it has its answer."""
-        rate = self._rates.get((kind, connections), FIRST_RATES[kind])
-        count = int(rate * ROOM * seconds / connections) + 100
-        load = self._load(kind, connections, count, seconds)
-        measured = measure(self.server, load.closed, seconds)
-        result = measured.result
-        if not result.exhausted:
-            self._rates[kind, connections] = result.rate
-        self._end(load, kind, result)
-        return measured
-
-    def open(self, rate: float, seconds: float, seed: int) -> Result:
-        """Orders with a token that are due whether or not the exchange keeps up."""
-        count = int(rate * seconds / OPEN_CONNECTIONS * 3) + 50
-        load = self._load(TOKEN, OPEN_CONNECTIONS, count, seconds)
-        result = load.open(rate=rate, seconds=seconds, seed=seed)
-        self._end(load, TOKEN, result)
-        return result
-
-    def fill(self, orders: int) -> None:
-        """Leave so many orders in the book."""
-        load = Load(self.server.port, 1)
-        load.connections[0].steps = [Step(request, 0, 0) for request in self.flow.resting(orders)]
-        self.problems += load.closed().errors
-        load.close()
-
-    def _load(self, kind: str, connections: int, count: int, seconds: float) -> Load:
-        load = Load(self.server.port, connections)
-        for number, connection in enumerate(load.connections):
-            connection.steps = self.steps(kind, number, count, seconds)
-        self.problems += load.closed(steps=LIVE).errors
-        return load
-
-    def _end(self, load: Load, kind: str, result: Result) -> None:
-        """Cancel what is left; keep what was not as it should be."""
-        self.problems += result.errors
-        if kind != PING:
-            for number, connection in enumerate(load.connections):
-                done = connection.steps[: connection.at]
-                connection.steps, connection.at = self.flow.cleanup(number, done), 0
-            self.problems += load.closed().errors
-        load.close()
-
-
-def measure(server: Server, run: Callable[..., Result], seconds: float) -> Slice:
-    """Run a load for so long, and see what it cost the exchange."""
-    time.sleep(seconds * SETTLE_SHARE)
-    begun = server.usage()
-    result = run(seconds=seconds)
-    server_s = server.usage().server_s
-    time.sleep(seconds * SETTLE_SHARE)
-    ended = server.usage()
-    replica_s, recorder_s = ended.replica_s - begun.replica_s, ended.recorder_s - begun.recorder_s
-    return Slice(result, Usage(server_s - begun.server_s, replica_s, recorder_s))
 
 
 def verification_us() -> float:
@@ -204,16 +81,8 @@ def sync_ms(folder: Path) -> tuple[float, float]:
     return times[SYNCS // 2] * 1e3, times[SYNCS * 99 // 100] * 1e3
 
 
-def percentiles(latencies: list[float]) -> str:
-    """p50, p99, p99.9 and the longest, in ms, as columns."""
-    ordered = sorted(latencies)
-    last = len(ordered) - 1
-    places = [ordered[int(last * share)] for share in (0.5, 0.99, 0.999, 1.0)]
-    return " | ".join(f"{each * 1e3:.2f}" for each in places)
-
-
 class Run:
-    """One run of the bench: two exchanges, with and without a replica, and the tables."""
+    """One run of the bench: two exchanges, with and without who follows them, and the tables."""
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         self.seconds: float = arguments.seconds
@@ -224,7 +93,6 @@ class Run:
         self.answers = 0
         self.rows: dict[tuple[str, int, int], Row] = {}
         self.ratios: dict[tuple[str, int, int], list[float]] = {}
-        self.alone = Row()
         self._folder = folder
         self.exchange = Exchange(folder / "exchange", seed=self.seed)
         try:
@@ -232,6 +100,7 @@ class Run:
         except BaseException:
             self.exchange.server.stop()
             raise
+        self.readers = Readers()
 
     @property
     def problems(self) -> list[bytes]:
@@ -240,11 +109,29 @@ class Run:
 
     def stop(self) -> None:
         """End both."""
+        self.readers.stop()
         self.exchange.server.stop()
         self.without.server.stop()
 
+    def added(self) -> Iterator[str]:
+        """What is added to an order, as it is measured. To be read before `report`, whose orders
+        stay in one of the books.
+        """
+        begun = time.perf_counter()
+        load = os.getloadavg()[0]
+        added = Added(self.exchange, self.without, self.readers)
+        added.round(self.seconds, counts=False)
+        answers = sum(added.round(self.seconds) for _ in range(self.rounds))
+        yield f"Machine: {machine()}, core {self.exchange.server.core}; others used it too:"
+        yield f"load average {load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end."
+        yield f"{self.rounds} rounds of {self.seconds:g} s each, in turns;"
+        yield f"{answers:,} answers, {len(self.problems)} of them not as they should be;"
+        yield f"{time.perf_counter() - begun:.0f} s in all."
+        yield ""
+        yield from added.report()
+
     def report(self) -> Iterator[str]:
-        """The section of docs/performance.md, as it is measured."""
+        """What orders take, as it is measured."""
         begun = time.perf_counter()
         yield from self._head()
         yield "| " + " | ".join(HEADINGS) + " |"
@@ -287,7 +174,6 @@ class Run:
         yield ""
 
     def _closed(self, connections: int, resting: int, kinds: tuple[str, ...]) -> Iterator[str]:
-        both = connections == KNEE_CONNECTIONS and resting == 0
         for _ in range(self.rounds):
             each = {kind: self.exchange.slice(kind, connections, self.seconds) for kind in kinds}
             for kind, one in each.items():
@@ -298,13 +184,8 @@ class Run:
             if SIGNED in each:
                 share = each[SIGNED].result.rate / each[TOKEN].result.rate
                 self.ratios.setdefault((SIGNED, connections, resting), []).append(share)
-            if both:
-                self.alone.slices.append(self.without.slice(TOKEN, connections, self.seconds))
-                self.answers += len(self.alone.slices[-1].result.latencies)
         for kind in kinds:
             yield _line(connections, resting, kind, self.rows[kind, connections, resting])
-        if both:
-            yield _line(connections, resting, f"{TOKEN}, no replica", self.alone)
 
     def _open(self, knee: float, share: float, resting: int) -> str:
         result = self.exchange.open(knee * share, self.seconds * self.rounds, self.seed)
@@ -337,13 +218,6 @@ class Run:
                 f"| M1, bearer, {connections} connections | {statistics.median(rates):,.0f}/s |"
                 f" {min(rates):,.0f}-{max(rates):,.0f} | wish: > {wish:,}/s |"
             )
-        row = self.rows[TOKEN, KNEE_CONNECTIONS, 0]
-        shares = [each.replica_us / each.server_us for each in row.slices]
-        yield (
-            f"| CPU the replica adds to an order, {KNEE_CONNECTIONS} connections |"
-            f" {statistics.median(shares):.0%} | {min(shares):.0%}-{max(shares):.0%} |"
-            " <= 40 %, with streams and recorder |"
-        )
 
 
 def _line(connections: int, resting: int, kind: str, row: Row) -> str:
@@ -361,20 +235,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--resting", type=int, default=10_000, help="orders in the fuller book")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only-added", action="store_true", help="what is added to an order")
     parser.add_argument("--quick", action="store_true", help="whether it works, no figures")
     parser.add_argument("--write", type=Path, help="a Markdown file to put the figures into")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seconds, arguments.rounds, arguments.resting = 0.05, 1, 200
-    lines: list[str] = []
+    sections: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         run = Run(arguments, Path(folder))
+        made = {ADDED_NAME: run.added} | ({} if arguments.only_added else {NAME: run.report})
         allowed = os.sched_getaffinity(0)
         try:
             os.sched_setaffinity(0, {processors()[1]})
-            for text in run.report():
-                print(text, flush=True)
-                lines.append(text)
+            for name, section in made.items():
+                sections[name] = []
+                for text in section():
+                    print(text, flush=True)
+                    sections[name].append(text)
+                print()
         finally:
             os.sched_setaffinity(0, allowed)
             run.stop()
@@ -382,7 +261,8 @@ def main() -> None:
         print(f"not as it should be: {run.problems[0]!r}", file=sys.stderr)
         raise SystemExit(1)
     if arguments.write is not None:
-        write_into(arguments.write, NAME, lines)
+        for name, lines in sections.items():
+            write_into(arguments.write, name, lines)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ from fairbook.engine import control
 
 READY: Final = b"Fairbook is ready"
 STOP_S: Final = 20.0
+SETTLE_MAX_S: Final = 10.0
+SETTLE_LOOK_S: Final = 0.05
 
 
 class Usage(NamedTuple):
@@ -111,6 +114,14 @@ class Server:
         """Since it started."""
         followers = (self._replica, self._recorder)
         return Usage(cpu_s(self.pid), *(cpu_s(pid) if pid else 0.0 for pid in followers))
+
+    def settle(self) -> None:
+        """Wait until everything is recorded. SystemExit if that takes too long."""
+        end_s = time.monotonic() + SETTLE_MAX_S
+        while self._recorder is not None and self.status("recorder")["lag_frames"]:
+            if time.monotonic() > end_s:
+                raise SystemExit("the recorder does not follow")
+            time.sleep(SETTLE_LOOK_S)
 
     def status(self, part: str) -> dict[str, Any]:
         """What it says of one of its parts, such as `streams`."""

@@ -22,10 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from fairbook.bench.orders import ROOM, Row, Slice, measure, sync_ms
+from fairbook.bench.orders import sync_ms
 from fairbook.bench.orders_flow import LIVE, Flow, Trader
 from fairbook.bench.orders_load import Load
 from fairbook.bench.orders_server import Server, processors
+from fairbook.bench.orders_slices import ROOM, Row, Slice, measure
 from fairbook.bench.table import machine, write_into
 from fairbook.bench.ws_load import FIRST_CLIENT_ID, SocketLoad, SocketTrader
 
