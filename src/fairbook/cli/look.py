@@ -1,12 +1,13 @@
 """Looking into a data directory: `verify`, `replay` and `inspect`.
 
 How it works: the log is read from its first entry through a state machine of our own; nothing
-that the exchange has computed is believed. `verify` compares what comes out with every snapshot.
-The exchange may be running: the log is followed without its lock.
+that the exchange has computed is believed. `verify` compares what comes out with every snapshot,
+and with every row of the store of history. The exchange may be running: the log is followed without
+its lock.
 
 Always true: nothing in the directory is changed.
 
-Not here: how records are made readable (text.py).
+Not here: how records are made readable (text.py), the store of history (recorded.py).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from fairbook.cli import text
+from fairbook.cli.recorded import HistoryUnreadable, Recorded, recorded
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
@@ -25,31 +28,40 @@ from fairbook.log.files import DIRECTORY as LOG_NAME
 from fairbook.log.files import FileLog
 from fairbook.log.log import Entry, LogDamaged
 
+_SHOWN_MAX: Final = 20  # differences of the store of history
+
 
 class Wrong(Exception):
     """What is kept contradicts itself. The message says where."""
 
 
 def verify(directory: Path) -> int:
-    """Check the whole log, what follows from it, and every snapshot."""
+    """Check the whole log, what follows from it, every snapshot, and the store of history."""
 
     def look() -> None:
         snapshots, problems = _snapshots(directory)
         runner = Runner(Exchange())
-        for entry in _entries(directory):
-            runner.apply(entry)
-            snapshot = snapshots.pop(entry.position, None)
-            if snapshot is not None:
-                _compare(runner, snapshot)
-        if snapshots:
-            raise Wrong(
-                f"the log ends at position {runner.position}, but there is a sound snapshot of"
-                f" position {max(snapshots)}: acknowledged commands are missing"
-            )
-        _check(runner)
-        print(summary(runner))
-        for problem in problems:
-            print(f"warning: {problem}; it is not used", file=sys.stderr)
+        # Opened before the log: what it has, the log has.
+        with recorded(directory, runner.exchange) as history:
+            for entry in _entries(directory):
+                events = runner.apply(entry)
+                assert events is not None, "the log gives each position once"
+                if history is not None:
+                    history.take(entry, events, runner)
+                snapshot = snapshots.pop(entry.position, None)
+                if snapshot is not None:
+                    _compare(runner, snapshot)
+            if snapshots:
+                raise Wrong(
+                    f"the log ends at position {runner.position}, but there is a sound snapshot of"
+                    f" position {max(snapshots)}: acknowledged commands are missing"
+                )
+            _check(runner)
+            print(summary(runner))
+            for problem in problems:
+                print(f"warning: {problem}; it is not used", file=sys.stderr)
+            if history is not None:
+                _compare_history(runner, history)
 
     return _say("verify", directory, look)
 
@@ -95,7 +107,7 @@ def _say(command: str, directory: Path, look: Callable[[], None]) -> int:
         look()
     except BrokenPipeError:
         raise  # It is not the directory's fault.
-    except (Wrong, LogDamaged, OSError) as error:
+    except (Wrong, HistoryUnreadable, LogDamaged, OSError) as error:
         print(f"fairbook {command}: {directory}: {error}", file=sys.stderr)
         return 1
     return 0
@@ -137,6 +149,25 @@ def _compare(runner: Runner, snapshot: Snapshot) -> None:
                 f"at position {runner.position} the {what} of the log is {replayed.hex()},"
                 f" that of the snapshot {kept.hex()}"
             )
+
+
+def _compare_history(runner: Runner, history: Recorded) -> None:
+    """Every row that was recorded is one that the log gives. Raises Wrong."""
+    if history.position > runner.position:
+        raise Wrong(
+            f"history.db goes up to position {history.position},"
+            f" the log ends at position {runner.position}"
+        )
+    count = 0
+    for difference in history.differences():
+        count += 1
+        if count <= _SHOWN_MAX:
+            print(f"history.db: {difference}", file=sys.stderr)
+    if count:
+        raise Wrong(f"history.db does not say what the log says: {count} differences")
+    behind = runner.position - history.position
+    late = f", {behind} frames behind the log" if behind else ""
+    print(f"history  position {history.position}, every row as the log has it{late}")
 
 
 def _check(runner: Runner) -> None:
