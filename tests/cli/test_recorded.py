@@ -169,8 +169,8 @@ def test_a_trigger_or_another_index_is_named(
         database.execute("DROP INDEX trades_by_maker")
         code, _, err = verify(past, capsys)
     assert code == 1
-    assert "history.db: sqlite_schema type=trigger name=gift: not in the log" in err
-    assert "history.db: sqlite_schema type=index name=trades_by_maker: missing" in err
+    assert "history.db: schema type=trigger name=gift: not in the log" in err
+    assert "history.db: schema type=index name=trades_by_maker: missing" in err
 
 
 def test_a_store_ahead_of_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,15 +40,7 @@ from fairbook.log.log import Entry
 _TRANSACTION_COMMANDS: Final = 4096
 _BUSY_S: Final = 5.0
 _CACHE_KIB: Final = 8 * 1024
-_KEYS: Final = {
-    "sqlite_schema": ("type", "name"),
-    "place": ("one",),
-    "trades": ("market", "trade_id"),
-    "orders": ("order_id",),
-    "transfers": ("transfer_id",),
-    "bars": ("market", "length_s", "start_s"),
-}
-_COLUMNS: Final = {"sqlite_schema": "type, name, tbl_name, sql"}  # Not where its pages are.
+_SCHEMA: Final = "(SELECT type, name, tbl_name, sql FROM sqlite_schema)"  # Not where its pages are.
 
 Row = tuple[Any, ...]
 
@@ -91,13 +83,14 @@ class Recorded:
             if problem != "ok":
                 yield f"the file: {problem}"
         with closing(sqlite3.connect(self._path, isolation_level=None)) as right:
-            for table, keys in _KEYS.items():
-                is_other = False
-                for difference in _differences(table, keys, self._kept, right):
-                    is_other = True
-                    yield difference
-                if is_other and table == "sqlite_schema":
-                    return  # Its tables are not ours.
+            is_other = False
+            for difference in _differences(_SCHEMA, ("type", "name"), self._kept, right):
+                is_other = True
+                yield difference
+            if is_other:
+                return  # Its tables are not ours.
+            for table, keys in _tables(right):
+                yield from _differences(table, keys, self._kept, right)
 
     def close(self) -> None:
         """Close ours."""
@@ -141,10 +134,18 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _tables(database: sqlite3.Connection) -> Iterator[tuple[str, Sequence[str]]]:
+    """All of them, and the columns of their primary keys."""
+    named = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    for (table,) in database.execute(f"{named} ORDER BY rowid").fetchall():
+        columns = database.execute("SELECT pk, name FROM pragma_table_info(?)", (table,)).fetchall()
+        yield table, [name for place, name in sorted(columns) if place]
+
+
 def _differences(
     table: str, keys: Sequence[str], kept: sqlite3.Connection, right: sqlite3.Connection
 ) -> Iterator[str]:
-    statement = f"SELECT {_COLUMNS.get(table, '*')} FROM {table} ORDER BY {', '.join(keys)}"
+    statement = f"SELECT * FROM {table} ORDER BY {', '.join(keys)}"
     found, expected = kept.execute(statement), right.execute(statement)
     columns = [column[0] for column in expected.description]
     places = [columns.index(key) for key in keys]
@@ -172,6 +173,7 @@ def _differences(
 
 def _named(table: str, keys: Sequence[str], values: Row) -> str:
     pairs = zip(keys, values, strict=True)
+    table = "schema" if table == _SCHEMA else table
     return f"{table} {' '.join(f'{key}={value}' for key, value in pairs)}"
 
 
