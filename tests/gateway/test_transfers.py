@@ -171,6 +171,36 @@ def test_the_same_client_id_is_the_same_withdrawal(bank: Bank) -> None:
     assert bank.sol() == bank.sol(BOB) == THOUSAND - 10 * 10**9
 
 
+def test_a_signed_withdrawal_is_never_two(bank: Bank) -> None:
+    """Whoever saw one cannot send it again under another client id that is signed alike."""
+
+    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+        rest = "quantity=10&symbol=SOL"
+        for name, ids in (
+            ("None", (None, "None")), ("null", (None, "null")), ("None", ("None", None)),
+            ("a%20b", ("a b", "a%20b")), ("a%20b", ("a%20b", "a b")), ("%C3%A9", ("é", "%C3%A9")),
+            ("", ("", None)), ("", (None, "")),
+        ):  # fmt: skip
+            before = bank.sol()
+            address = f"to{before}"
+            text = f"address={address}&blockchain=Solana&clientId={name}&{rest}"
+            headers = signed("withdraw", text)
+            for client_id in (*ids, *ids):
+                body = wish(address=address, clientId=client_id)
+                await client.ask("POST", WITHDRAWALS, body, headers=headers)
+            assert bank.sol() == before - 10 * 10**9, (name, ids)
+        # What can be read in one way only is answered again.
+        text = f"address=to&blockchain=Solana&clientId=memo-7_a.b~&{rest}"
+        headers = signed("withdraw", text)
+        body = wish(address="to", clientId="memo-7_a.b~")
+        first, second = [
+            await client.ask("POST", WITHDRAWALS, body, headers=headers) for _ in range(2)
+        ]
+        assert first.status == 200 and first.body == second.body
+
+    bank.run(story)
+
+
 def test_killed_between_the_row_and_the_debit(bank: Bank) -> None:
     """No money moves and nothing is shown; repeated, it happens, and once."""
     terms = {

@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from fairbook.api.addresses import address_key
 from fairbook.api.errors import (
@@ -30,7 +31,6 @@ from fairbook.api.errors import (
 from fairbook.api.messages import (
     BODY_BYTES_MAX,
     Fields,
-    is_absent,
     query_fields,
     read_array,
     read_object,
@@ -393,8 +393,15 @@ def _read_fields(call: Call, endpoint: Endpoint, pairs: list[tuple[str, str]]) -
 
 def _is_repeatable(endpoint: Endpoint, call: Call) -> bool:
     """Whether the client ids of a request see to it that it happens once."""
-    if not endpoint.repeatable:
+    return endpoint.repeatable and all(
+        _is_one_name(fields.get("clientId")) for fields in call.orders or [call.fields]
+    )
+
+
+def _is_one_name(client_id: Any) -> bool:
+    """Whether a client id is there, and what was signed could not be read as another one: a null is
+    signed as "None", and "a b" of one client as "a%20b" of another.
+    """
+    if type(client_id) is not str or client_id in ("", "None", "null"):
         return False
-    if call.orders:
-        return not any(is_absent(fields, "clientId") for fields in call.orders)
-    return not is_absent(call.fields, "clientId")
+    return quote(client_id, safe="") == client_id
