@@ -82,6 +82,7 @@ class Always:
 
     def __init__(self, time_ns: int = 0) -> None:
         self.time_ns = time_ns
+        self.committed = 0
 
     async def reached(self, position: int) -> None:
         """It is."""

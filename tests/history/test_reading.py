@@ -241,9 +241,16 @@ def test_fills_are_the_sides_of_trades(tmp_path: Path) -> None:
             within = [fill for fill in own if early_ns <= fill.time_ns <= late_ns]
             limits = {"from_ns": early_ns, "to_ns": late_ns}
             assert await history.fills(account, limit=10**6, rising=True, **limits) == within
-            for order_id in {fill.order_id for fill in own[:10]}:
+            for order_id in {fill.order_id for fill in own[::7]}:
                 these = [fill for fill in own if fill.order_id == order_id]
                 assert await history.fills(account, order_id=order_id, limit=99) == these[::-1]
+                these = [fill for fill in within if fill.order_id == order_id]
+                found = await history.fills(account, order_id=order_id, limit=99, **limits)
+                assert found == these[::-1]
+                assert await history.fills(account + 1, order_id=order_id, limit=99) == [
+                    fill for fill in past.naive.fills(account + 1)[::-1]
+                    if fill.order_id == order_id
+                ]  # fmt: skip
         return seen
 
     assert past.ask(ask) == 2 * len(past.naive.trades)
@@ -334,6 +341,31 @@ def test_a_record_far_behind_is_not_shown(tmp_path: Path) -> None:
             await history.ticker(1)
         # What is asked for at a start names a trade, so it cannot be too little.
         assert await history.bars(1, since_s=0, trade_id_max=trade_id)
+        await history.close()
+
+    asyncio.run(main())
+
+
+def test_a_record_with_less_than_was_recorded_is_not_shown(tmp_path: Path) -> None:
+    """An older copy that somebody put in its place: a withdrawal would be taken for not made."""
+    past = past_of(tmp_path, 6, 100)
+
+    async def main() -> None:
+        recorded = Always(past.naive.time_ns)
+        recorded.committed = past.naive.position
+        history = SqliteHistory(tmp_path / FILE_NAME, recorded)
+        assert await history.trades(1, limit=1)
+        recorded.committed += 1
+        for question in (
+            history.trades(1, limit=1),
+            history.orders(2, limit=1),
+            history.fills(2, limit=1),
+            history.transfers(2, side=1, limit=1),
+            history.klines(1, "1m", start_s=0, end_s=1, bars_max=1),
+            history.ticker(1),
+        ):
+            with pytest.raises(HistoryBehind, match="another store"):
+                await question
         await history.close()
 
     asyncio.run(main())

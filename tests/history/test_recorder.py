@@ -118,6 +118,24 @@ def test_two_recorders_of_one_store(tmp_path: Path) -> None:
     require_equal(tmp_path, past.naive)
 
 
+def test_a_file_that_is_not_there_any_more(tmp_path: Path) -> None:
+    """Nothing is written where nobody would find it, whether or not another has its name."""
+    file = tmp_path / FILE_NAME
+    past = Past(tmp_path, 11)
+    past.play(20)
+    file.rename(tmp_path / "moved")
+    past.go_on(20)
+    with pytest.raises(StoreTaken, match="removed or replaced"):
+        past.commit()
+    file.write_bytes((tmp_path / "moved").read_bytes())
+    with pytest.raises(StoreTaken, match="removed or replaced"):
+        past.commit()
+    (tmp_path / "moved").replace(file)
+    past.commit()
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+
+
 def test_a_trade_is_never_recorded_twice(tmp_path: Path) -> None:
     """Frames that the store has already: refused whole."""
     past = Past(tmp_path, 12)

@@ -13,7 +13,6 @@ Not here: the questions (reading.py).
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from urllib.parse import quote
 import msgspec
 
 from fairbook.events.answers import HistoryBehind
-from fairbook.history.store import APPLICATION_ID, SCHEMA_VERSION
+from fairbook.history.store import APPLICATION_ID, SCHEMA_VERSION, file_at
 
 READERS: Final = 2
 ASKED_MAX: Final = 64
@@ -41,7 +40,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
-        self._file = (0, 0)  # Device and inode of what is open.
+        self._file: tuple[int, int] | None = None  # What is open.
         self._is_late = False
 
     def rows(self, columns: str, table: str, parameters: Sequence[Any]) -> list[list[Any]]:
@@ -94,12 +93,10 @@ class Reader:
         return self._connection.execute(statement, parameters)
 
     def _open(self) -> sqlite3.Connection:
-        try:
-            status = os.stat(self._path)
-        except OSError as error:
+        file = file_at(self._path)
+        if file is None:
             self.close()
-            raise HistoryBehind("nothing is recorded yet") from error
-        file = (status.st_dev, status.st_ino)
+            raise HistoryBehind("nothing is recorded yet")
         if self._connection is not None and file == self._file:
             return self._connection
         self.close()

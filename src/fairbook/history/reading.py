@@ -2,7 +2,8 @@
 
 How it works: every question is one transaction on the recorder's file, in a worker thread.
 
-Always true: an answer is of one moment of the record; one that is far behind is not shown.
+Always true: an answer is of one moment of the record; one that is far behind, or has less than the
+recorder said, is not shown.
 
 Not here: what is stored (store.py); how bars are put together (bars.py); what it looks like to
 clients (the gateway).
@@ -39,6 +40,10 @@ _FILL: Final = (
     "is_maker",
     "trade.time_ns",
 )
+_DURING: Final = (
+    "max(?2, (SELECT created_ns FROM orders WHERE order_id = ?5 AND account = ?1))"
+    " AND min(?3, (SELECT iif(closed_ns, closed_ns, ?3) FROM orders WHERE order_id = ?5))"
+)
 
 T = TypeVar("T")
 
@@ -49,6 +54,10 @@ class Recorded(Protocol):
     @property
     def time_ns(self) -> int:
         """Log time of the engine."""
+
+    @property
+    def committed(self) -> int:
+        """The position up to which the recorder has said that everything is recorded."""
 
     async def reached(self, position: int) -> None:
         """Wait until everything up to `position` is recorded; not for ever: HistoryBehind."""
@@ -137,12 +146,14 @@ class SqliteHistory:
         """As History."""
         way = _direction(rising)
         order = f"ORDER BY time_ns {way}, market {way}, trade_id {way}"
+        # A named order's fills are looked for between its times: all of the account's may be many.
+        during = _DURING if order_id else "?2 AND ?3"
         parts: list[str] = []
         for is_maker, role in enumerate(("taker", "maker")):
             part = (
                 f"SELECT time_ns, market, trade_id, {role}_order_id AS order_id,"
                 f" {is_maker} AS is_maker FROM trades INDEXED BY trades_by_{role}"
-                f" WHERE {role}_account = ?1 AND time_ns BETWEEN ?2 AND ?3"
+                f" WHERE {role}_account = ?1 AND time_ns BETWEEN {during}"
             )
             part += " AND market = ?4" if market else ""
             part += f" AND {role}_order_id = ?5" if order_id else ""
@@ -224,10 +235,13 @@ class SqliteHistory:
 
     async def _ask(self, question: Callable[[Reader], T]) -> T:
         """What a question is answered by a record that is not too far behind."""
-        now_ns = self._recorded.time_ns
+        now_ns, committed = self._recorded.time_ns, self._recorded.committed
 
         def asked(reader: Reader) -> T:
-            behind_s = (now_ns - stored.recorded_ns(reader)) / _SECOND_NS
+            position, time_ns = reader.row("SELECT position, time_ns FROM place")
+            if position < committed:
+                raise HistoryBehind("another store is in the place of the one that was recorded")
+            behind_s = (now_ns - time_ns) / _SECOND_NS
             if behind_s > self._behind_max_s:
                 raise HistoryBehind(f"history is {behind_s:.0f} s behind")
             return question(reader)

@@ -6,7 +6,8 @@ them what it brings: so nothing has to be remembered between two of them.
 
 Always true:
 - what is recorded up to `position` is whole: rows and position change together or not at all;
-- a second writer, rows that are there already, a file that is no store: found, not overwritten;
+- a second writer, rows that are there already, a file that is no store, or that was removed or
+  replaced while it is open: found, and nothing is written;
 - numbers are the core's units; volumes of bars, which may exceed 64 bits, are two columns:
   high * 2^32 + low.
 
@@ -15,6 +16,7 @@ Not here: what rows follow from which events (recorder.py), asking (reading.py).
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -166,7 +168,9 @@ class StoreFailed(OSError):
 
 
 class StoreTaken(StoreFailed):
-    """Somebody else has recorded since this was opened; it is to be opened again."""
+    """Somebody else has recorded, or put another file in its place, since this was opened; it is to
+    be opened again.
+    """
 
 
 @dataclass(slots=True)
@@ -193,6 +197,7 @@ class Store:
         self.time_ns = 0
         self.chain = bytes(CHAIN_BYTES)
         """Of the log at `position`."""
+        self._path = path
         with _judged():
             self._database = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
             try:
@@ -200,11 +205,14 @@ class Store:
             except BaseException:
                 self._database.close()
                 raise
+        self._file = file_at(path)
 
     def write(self, rows: Rows, *, position: int, time_ns: int, chain: bytes) -> None:
         """Record everything up to `position`. Raises StoreUnsound, StoreTaken, or StoreFailed: then
         nothing has happened, and it may be tried again.
         """
+        if self._file is None or file_at(self._path) != self._file:
+            raise StoreTaken("the file was removed or replaced")
         database = self._database
         with _judged():
             database.execute("BEGIN IMMEDIATE")
@@ -278,6 +286,15 @@ def bar_row(market: int, length_s: int, bar: Bar) -> Row:
         bar.first_id,
         bar.last_id,
     )
+
+
+def file_at(path: Path) -> tuple[int, int] | None:
+    """What tells the file at a path from any other: device and inode. None: there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def put_aside(path: Path) -> Path:
