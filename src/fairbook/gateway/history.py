@@ -192,11 +192,12 @@ def _require_a_day(fields: Fields) -> None:
 def _order_id(fields: Fields) -> int | None:
     """The order that is asked for; 0: any; None: one that cannot be."""
     try:
-        return order_id_field(fields) or 0
+        order_id = order_id_field(fields)
     except ApiError as error:
         if error.code == "INVALID_ORDER":
             return None
         raise
+    return 0 if order_id is None else order_id or None  # No order has the id 0.
 
 
 def _trade_text(row: TradeRow, terms: Terms) -> str:
