@@ -30,11 +30,12 @@ Encode = Callable[[Channel, Delta], bytes]
 
 
 def first_deltas(update_id: int, time_ns: int) -> list[Delta]:
-    """What a ring begins with: nothing changed in the updates up to this one."""
-    return [
-        Delta(number, number, time_ns)
-        for number in range(update_id - EMPTY_AT_START + 1, update_id + 1)
-    ]
+    """What a ring begins with: nothing has changed since this update.
+
+    None of them names an id, because what changed before is not known here: to name the ids before
+    without it would tell whoever comes back that he has missed nothing.
+    """
+    return [Delta(update_id + 1, update_id, time_ns) for _ in range(EMPTY_AT_START)]
 
 
 class Frame:
