@@ -245,7 +245,9 @@ def test_fills_are_the_sides_of_trades(tmp_path: Path) -> None:
                 these = [fill for fill in own if fill.order_id == order_id]
                 assert await history.fills(account, order_id=order_id, limit=99) == these[::-1]
                 these = [fill for fill in within if fill.order_id == order_id]
-                found = await history.fills(account, order_id=order_id, limit=99, **limits)
+                found = await history.fills(
+                    account, order_id=order_id, from_ns=early_ns, to_ns=late_ns, limit=99
+                )
                 assert found == these[::-1]
                 assert await history.fills(account + 1, order_id=order_id, limit=99) == [
                     fill for fill in past.naive.fills(account + 1)[::-1]
