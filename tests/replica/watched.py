@@ -28,7 +28,8 @@ class Watched(Venue):
     """`fairbook up --allow-faults`, with its control door."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
-        super().__init__(folder, "--allow-faults", **environment)
+        super().__init__(folder, "--allow-faults")
+        self.environment = environment
 
     def status(self) -> dict[str, Any]:
         return control.ask(self.folder, "status")
