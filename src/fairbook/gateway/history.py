@@ -27,7 +27,7 @@ from fairbook.api.orders import past_text
 from fairbook.core.records import ASK, BID
 from fairbook.gateway.call import Call, Endpoint, Endpoints
 from fairbook.gateway.listings import Listings, naive_utc, spaced_utc
-from fairbook.gateway.past import Past, array, recorded, unrecorded
+from fairbook.gateway.past import Past, recorded, unrecorded
 from fairbook.gateway.queries import wants_spot
 from fairbook.gateway.ranges import SECONDS_MAX, is_rising, part, seconds, times
 from fairbook.views.candles import INTERVALS, Bar, bucket_end
@@ -71,7 +71,7 @@ class Records:
         limit, offset = part(call.fields)
         history = await self._known.lately()
         rows = await history.trades(terms.id, limit=limit, offset=offset)
-        return await array(rows, lambda row: _trade_text(row, terms))
+        return await self._known.array(rows, lambda row: _trade_text(row, terms))
 
     async def klines(self, call: Call) -> bytes:
         """GET /api/v1/klines: the earliest bars of the stretch, by rising start, without gaps."""
@@ -89,7 +89,7 @@ class Records:
         bars = await history.klines(
             terms.id, interval, start_s=start_s, end_s=end_s, bars_max=BARS_MAX
         )
-        return await array(bars, lambda bar: _bar_text(bar, interval, terms))
+        return await self._known.array(bars, lambda bar: _bar_text(bar, interval, terms))
 
     async def ticker(self, call: Call) -> bytes:
         """GET /api/v1/ticker: the last 24 hours of one market."""
@@ -125,7 +125,7 @@ class Records:
             call.account, market=market, order_id=order_id, client_id=client_id, limit=limit,
             offset=offset, rising=rising,
         )  # fmt: skip
-        return await array(rows, self._order_text)
+        return await self._known.array(rows, self._order_text)
 
     async def fills(self, call: Call) -> bytes:
         """GET /wapi/v1/history/fills: newest first."""
@@ -144,7 +144,7 @@ class Records:
             call.account, market=market, order_id=order_id, from_ns=from_ns, to_ns=to_ns,
             limit=limit, offset=offset, rising=rising,
         )  # fmt: skip
-        return await array(rows, self._fill_text)
+        return await self._known.array(rows, self._fill_text)
 
     @property
     def _known(self) -> Past:

@@ -33,6 +33,7 @@ class Past:
     def __init__(self, answers: Answers, history: History) -> None:
         self._answers = answers
         self.history = history
+        self._writing = asyncio.Lock()
 
     async def settled(self) -> History:
         """The history with everything that was submitted before this call.
@@ -50,6 +51,18 @@ class Past:
         except (TimeoutError, HistoryBehind):
             return self.history
 
+    async def array(self, rows: Iterable[Row], text_of: Callable[[Row], str]) -> bytes:
+        """A JSON array of many rows. Whoever places an order does not wait for all of them, nor for
+        some of every array that is being made: one is, at a time.
+        """
+        texts: list[str] = []
+        async with self._writing:
+            for row in rows:
+                texts.append(text_of(row))
+                if len(texts) % _ROWS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        return f"[{','.join(texts)}]".encode()
+
 
 def recorded(endpoints: Endpoints) -> Endpoints:
     """Endpoints that tell a client when the history is behind."""
@@ -65,16 +78,6 @@ def unrecorded(endpoints: Endpoints) -> Endpoints:
         key: endpoint._replace(handler=refusing(lambda: not_implemented("history")))
         for key, endpoint in endpoints.items()
     }
-
-
-async def array(rows: Iterable[Row], text_of: Callable[[Row], str]) -> bytes:
-    """A JSON array of many rows. Whoever places an order does not wait for all of them."""
-    texts: list[str] = []
-    for row in rows:
-        texts.append(text_of(row))
-        if len(texts) % _ROWS_AT_ONCE == 0:
-            await asyncio.sleep(0)
-    return f"[{','.join(texts)}]".encode()
 
 
 def _telling(handler: Handler) -> Handler:

@@ -36,7 +36,7 @@ from fairbook.core.units import MAX_ATOMS
 from fairbook.gateway.answers import Answers
 from fairbook.gateway.call import OF_BODY, Call, Endpoint, Endpoints, refusing
 from fairbook.gateway.listings import Listings, naive_utc
-from fairbook.gateway.past import Past, array, recorded, unrecorded
+from fairbook.gateway.past import Past, recorded, unrecorded
 from fairbook.gateway.ports import Answer, Transfers
 from fairbook.gateway.ranges import part, row_id, times
 from fairbook.views.rows import TransferRow
@@ -114,7 +114,7 @@ class Capital:
         rows = await history.transfers(
             call.account, side=CREDITED, from_ns=from_ns, to_ns=to_ns, limit=limit, offset=offset
         )
-        return await array(rows, lambda row: encode(self._deposit_object(row)).decode())
+        return await self._known.array(rows, lambda row: encode(self._deposit_object(row)).decode())
 
     async def deposit_address(self, call: Call) -> bytes:
         """GET /wapi/v1/capital/deposit/address?blockchain=: always the same one."""
@@ -153,7 +153,7 @@ class Capital:
                 return encode(self._debit_object(row)).decode()
             return encode(self._withdrawal_object(withdrawal, row.time_ns)).decode()
 
-        return await array(rows, text_of)
+        return await self._known.array(rows, text_of)
 
     async def withdraw(self, call: Call) -> bytes:
         """POST /wapi/v1/capital/withdrawals."""
