@@ -444,7 +444,8 @@ AUTH = [
           subscribing("depth.SOL_USDC", "account.rfqUpdate"), NEEDS_ONE),
     WsRow("W8", "signature null", _private(None), NEEDS_ONE),
     *(WsRow("W8", f"signature {str(form)[:10]} {len(str(form))}", _private(form), NO_SIGNATURE)
-      for form in _values("", "x", True, 1, {}, [], ["a"], ["a"] * 3, ["a"] * 5, ["a"] * 500, [[]])),
+      for form in _values("", "x", True, 1, {}, [], [[]], ["a"], ["a"] * 3, ["a"] * 5,
+                          ["a"] * 500)),
     WsRow("W8", "signature of four lists", _private([[], [], [], []]), NOBODY),
     WsRow("W8", "trader's key may not read", signed(key="trader"),
           Error(4002, "Not permitted to read", 1)),

@@ -57,14 +57,15 @@ def says(**fields: object) -> bytes:
 class Socket:
     """One connection."""
 
-    def __init__(self, port: int, *, receive_bytes: int = 0) -> None:
+    def __init__(self, port: int, *, receive_bytes: int = 0, wait_s: float = 10.0) -> None:
         """receive_bytes: what the kernel may keep for it; 0: as it likes."""
         self._socket = socket.socket()
-        self._socket.settimeout(2)
+        self._socket.settimeout(wait_s)
         if receive_bytes:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self._socket.connect(("127.0.0.1", port))
-        self._received = b""
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received = bytearray()
 
     def upgrade(self, token: str = "") -> Socket:
         """Become a WebSocket, and log in if there is a token."""
@@ -85,10 +86,9 @@ class Socket:
 
     def response(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of an HTTP response."""
-        while b"\r\n\r\n" not in self._received:
+        while (end := self._received.find(b"\r\n\r\n")) < 0:
             assert self._more(), "the connection ended without a response"
-        text, _, self._received = self._received.partition(b"\r\n\r\n")
-        first, *lines = text.decode("latin-1").split("\r\n")
+        first, *lines = self._take(end + 4).decode("latin-1").rstrip().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines)
         return int(first.split()[1]), headers, self._take(int(headers.get("content-length", "0")))
 
@@ -120,6 +120,19 @@ class Socket:
         except ConnectionError:
             return True
 
+    def drips(self) -> bool:
+        """Send a head, four bytes a second, until the connection has ended."""
+        for byte in head():
+            try:
+                self._socket.sendall(bytes((byte,)))
+                self._socket.settimeout(0.25)
+                return self._socket.recv(1) == b""
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return True
+        return False
+
     def close(self) -> None:
         """End it."""
         self._socket.close()
@@ -127,7 +140,8 @@ class Socket:
     def _take(self, size: int) -> bytes:
         while len(self._received) < size:
             assert self._more(), "the connection broke off"
-        data, self._received = self._received[:size], self._received[size:]
+        data = bytes(self._received[:size])
+        del self._received[:size]
         return data
 
     def _more(self) -> bool:

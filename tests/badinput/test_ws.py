@@ -27,6 +27,7 @@ def other(world: World) -> Iterator[Socket]:
     """Somebody who does nothing wrong."""
     socket = world.socket().upgrade(world.known.tokens["other"])
     world.sockets.clear()
+    world.replayed.catch_up()
     yield socket
     socket.close()
 
@@ -46,7 +47,7 @@ def named(row: WsRow) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
 def test_a_bad_input(row: WsRow, world: World, other: Socket) -> None:
-    before = world.replayed.catch_up()
+    before = world.replayed.state
     commands = world.replayed.commands
     inputs = [row.send if isinstance(row.send, bytes) else row.send(world.known)
               for _ in range(row.times)]  # fmt: skip

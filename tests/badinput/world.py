@@ -27,7 +27,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.house import ACCOUNTS_NAME
 from fairbook.log.files import FileLog
 from tests.badinput.rows import Known, Row
-from tests.badinput.sockets import Socket
+from tests.badinput.sockets import Socket, Watch, head, says
 from tests.e2e.rest import Rest
 from tests.e2e.venue import Venue
 
@@ -36,6 +36,7 @@ BTC_USDC, ETH_USDC = 2, 3
 ORDERS_MAX = 300
 EXACT_ATOMS = 14_000_000  # 0.1 SOL at 140 USDC
 EXPIRES_NS = 1_000_000_000
+FLEETING_NS = 8_000_000_000  # of a token that ends while somebody listens by its leave
 SEQUENCE_AND_TIME = slice(16, 32)  # the third and fourth word of a state
 
 
@@ -47,6 +48,8 @@ class Replayed:
         self.exchange = Exchange()
         self.position = 0
         self.commands = 0  # without ticks of the clock
+        self.state = b""
+        """What `catch_up` returned last."""
 
     def catch_up(self) -> bytes:
         """Read what is new; return the state without sequence and time."""
@@ -60,7 +63,8 @@ class Replayed:
             log.close()
         dump = bytearray(state.dump(self.exchange))
         dump[SEQUENCE_AND_TIME] = bytes(16)
-        return bytes(dump)
+        self.state = bytes(dump)
+        return self.state
 
 
 class Answer(NamedTuple):
@@ -132,6 +136,9 @@ class World:
         self.known = Known()
         self.replayed = Replayed(folder)
         self.accounts: dict[str, int] = {}
+        self.watched: list[Socket] = []
+        self.watches: dict[str, Watch] = {}
+        self.fleeting_until_s = 0.0
         self.sockets: list[Socket] = []  # to be closed by whoever opens many
 
     def open(self) -> None:
@@ -150,10 +157,25 @@ class World:
         self.venue.stop()
         self._decree()
         self.venue.start()
+        self._watch()
         time.sleep(1.1)  # What is signed before that cannot be told from a replay.
         ladder = self.replayed.exchange.open_orders(4, 1)[0]
         assert ladder.account not in (self.accounts["rich"], self.accounts["other"])
         self.known.order_ids["foreign"] = ladder.order_id
+
+    def _watch(self) -> None:
+        """What takes seconds happens while the rows are tried (test_ws_slow.py)."""
+        listener = self._watched().upgrade(self.known.tokens["fleeting"])
+        listener.send(says(method="SUBSCRIBE", params=["account.orderUpdate"]))
+        self.watches["fleeting"] = Watch(listener.closed)
+        for name, first in (("silent", b""), ("slow", b""), ("lf", head().replace(b"\r\n", b"\n"))):
+            dialed = self._watched()
+            dialed.send(first)
+            self.watches[name] = Watch(dialed.drips if name == "slow" else dialed.ends)
+
+    def _watched(self) -> Socket:
+        self.watched.append(Socket(self.venue.ws_port, wait_s=30))
+        return self.watched[-1]
 
     def _decree(self) -> None:
         """What an operator would do, while it is stopped."""
@@ -216,9 +238,11 @@ class World:
                 assert store.revoke_token(account=rich, token_id=token.token_id)
         keys["unknown"] = SigningKey(b"unknown".ljust(32, b"."))
         tokens["unknown"] = "A" * len(tokens["rich"])
-        tokens["expired"] = store.add_token(
-            account=rich, permissions=READ | TRADE, expires_ns=time.time_ns() + EXPIRES_NS
-        )[0]
+        self.fleeting_until_s = (time.time_ns() + FLEETING_NS) / 1e9
+        for name, lasts_ns in (("expired", EXPIRES_NS), ("fleeting", FLEETING_NS)):
+            tokens[name] = store.add_token(
+                account=rich, permissions=READ | TRADE, expires_ns=time.time_ns() + lasts_ns
+            )[0]
 
     def rest(self, who: str) -> Rest:
         """A well-behaved caller."""
@@ -244,6 +268,8 @@ class World:
 
     def close(self) -> None:
         """End it with status 0, and nothing on its standard error that tells of a bug."""
+        for watched in self.watched:
+            watched.close()
         try:
             self.venue.stop()
         finally:
