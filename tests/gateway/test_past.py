@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import cast
 
 from fairbook.gateway.answers import Answers
@@ -34,4 +35,4 @@ def test_long_answers_are_made_one_at_a_time() -> None:
 
     asyncio.run(main())
     assert made == ["a"] * 100 + ["b"] * 100 + ["c"] * 100
-    assert max(later - turn for turn, later in zip(turns, turns[1:], strict=False)) <= 25
+    assert max(later - turn for turn, later in pairwise(turns)) <= 25
