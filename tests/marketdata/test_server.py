@@ -38,8 +38,13 @@ BREACHES: dict[str, tuple[int, bytes]] = {
     "fragmented ping": (1002, frame(b"x", PING)),
     "long ping": (1002, frame(b"x" * 126, FIN | PING)),
     "a storm of pings": (1008, frame(b"x", FIN | PING) * 100),
+    "a storm of pongs": (1008, frame(b"x", FIN | PONG) * 100),
+    "not UTF-8": (1007, frame(b'{"method":"\xff"}')),
     "a storm of frames": (1008, frame(b"{}") * 100),
     "goodbye": (1000, frame(b"\x03\xe8bye", FIN | CLOSE)),
+    "goodbye by a code that is none": (1002, frame(b"\x03\xee", FIN | CLOSE)),
+    "goodbye of one byte": (1002, frame(b"\x03", FIN | CLOSE)),
+    "goodbye in no letters": (1007, frame(b"\x03\xe8\xff", FIN | CLOSE)),
     "goodbye without a word": (1000, frame(b"", FIN | CLOSE)),
 }
 
@@ -96,6 +101,22 @@ def test_garbage_harms_nobody() -> None:
         assert house.hub.status()["connections"] == 1
 
     play(story, StreamLimits(connections_per_address_max=1000))
+
+
+def test_who_goes_on_after_a_breach_is_heard_no_more_and_cut_off() -> None:
+    """It reads its Close all the same, and is gone when its time is over."""
+
+    async def story(house: House) -> None:
+        client = await house.connect()
+        client.writer.write(frame(b"x", FIN | BINARY) + frame(b"x" * 100) * 20_000)
+        assert await client.closed() == (1003, "text only")
+        assert await client.reader.read() == b""
+        client.writer.write(frame(b"x" * 100) * 20_000)
+        assert len(house.server.connections) == 1
+        house.pass_time(LINGER_S + 1)
+        await house.until(lambda: not house.server.connections)
+
+    play(story)
 
 
 def test_messages_of_the_largest_size_and_in_fragments_are_taken() -> None:
