@@ -269,8 +269,10 @@ def main() -> None:
     allow_connections(arguments.clients * 2)
     lines: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        most = {"FAIRBOOK_WS_PER_ADDRESS": arguments.clients + 256}
-        most = {"FAIRBOOK_WS_PER_ADDRESS": arguments.clients + 256}
+        room = arguments.clients + 256
+        most = {"FAIRBOOK_WS_PER_ADDRESS": room, "FAIRBOOK_WS_CONNECTIONS": room}
+        room = arguments.clients + 256
+        most = {"FAIRBOOK_WS_PER_ADDRESS": room, "FAIRBOOK_WS_CONNECTIONS": room}
         allowed = os.sched_getaffinity(0)
         with ExitStack() as leaving:
             server = Server(Path(folder) / "exchange", settings=most)
