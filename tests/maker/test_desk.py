@@ -12,12 +12,17 @@ from fairbook.maker.reconcile import CancelAll
 from tests.maker.floor import SIDES, Floor
 
 STEPS = 10_000
+STEPS_AT_LEAST = 1_500  # in every run
 
 
 @pytest.mark.parametrize(
-    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 10))]
+    ("seed", "steps"),
+    [
+        (1, STEPS_AT_LEAST),
+        *(pytest.param(seed, STEPS, marks=pytest.mark.slow) for seed in range(1, 10)),
+    ],
 )
-def test_ten_thousand_steps(seed: int) -> None:
+def test_many_steps(seed: int, steps: int) -> None:
     """Two-sided and uncrossed all the way, what is owned stays bounded, prices move, few commands.
 
     A step is one move of the maker and one order of the taker, so about two seconds of the demo.
@@ -27,7 +32,7 @@ def test_ten_thousand_steps(seed: int) -> None:
     best: set[tuple[int, int]] = set()
     planned = []
     most = 0
-    for step in range(STEPS):
+    for step in range(steps):
         planned.append(floor.plan())
         bids, asks = floor.core.depth(1, 1)
         assert bids and asks, f"one-sided in step {step}"
@@ -42,10 +47,10 @@ def test_ten_thousand_steps(seed: int) -> None:
         most = max(most, abs(owned))
         assert abs(floor.desk.taker_lots) <= limit
     assert floor.refusals == []
-    assert floor.trades >= STEPS * 9 // 10
-    assert len(best) > 100
+    assert floor.trades >= steps * 9 // 10
+    assert len(best) > steps // 100
     assert most > limit // 100, "it never owned anything"
-    assert sum(planned[1:]) / STEPS < 5
+    assert sum(planned[1:]) / steps < 5
     assert len(floor.desk.orders.open()) <= 2 * sum(band.levels for band in floor.style.bands)
 
 

@@ -74,6 +74,7 @@ class Seen:
         return len(self.rest.expect(200, "GET", "/api/v1/orders"))
 
 
+@pytest.mark.slow
 def test_the_maker_lives_with_a_real_exchange(tmp_path: Path) -> None:
     """All markets trade and move; a killed exchange is survived; SIGTERM ends it, and its orders
     are gone.
