@@ -36,3 +36,18 @@ def test_long_answers_are_made_one_at_a_time() -> None:
     asyncio.run(main())
     assert made == ["a"] * 100 + ["b"] * 100 + ["c"] * 100
     assert max(later - turn for turn, later in pairwise(turns)) <= 25
+
+
+def test_a_short_answer_does_not_wait_for_a_long_one() -> None:
+    ended: list[int] = []
+
+    async def make(past: Past, count: int) -> None:
+        await past.array(range(count), str)
+        ended.append(count)
+
+    async def main() -> None:
+        past = Past(cast(Answers, None), cast(History, None))
+        await asyncio.gather(*[make(past, count) for count in (1000, 900, 25, 1, 0)])
+
+    asyncio.run(main())
+    assert ended == [25, 1, 0, 1000, 900]

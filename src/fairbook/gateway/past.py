@@ -13,7 +13,7 @@ Not here: the history itself (its port in ports.py), the endpoints (history.py, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from fairbook.api.errors import ApiError, not_implemented
@@ -51,16 +51,17 @@ class Past:
         except (TimeoutError, HistoryBehind):
             return self.history
 
-    async def array(self, rows: Iterable[Row], text_of: Callable[[Row], str]) -> bytes:
-        """A JSON array of many rows. Whoever places an order does not wait for all of them, nor for
-        some of every array that is being made: one is, at a time.
+    async def array(self, rows: Sequence[Row], text_of: Callable[[Row], str]) -> bytes:
+        """A JSON array of rows. If they are many, whoever places an order does not wait for all of
+        them, nor for some of every such array: one is made at a time.
         """
+        if len(rows) <= _ROWS_AT_ONCE:
+            return f"[{','.join(map(text_of, rows))}]".encode()
         texts: list[str] = []
         async with self._writing:
-            for row in rows:
-                texts.append(text_of(row))
-                if len(texts) % _ROWS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+            for at in range(0, len(rows), _ROWS_AT_ONCE):
+                texts += map(text_of, rows[at : at + _ROWS_AT_ONCE])
+                await asyncio.sleep(0)
         return f"[{','.join(texts)}]".encode()
 
 
