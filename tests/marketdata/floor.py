@@ -9,7 +9,7 @@ from typing import Any
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineView
-from fairbook.marketdata.feed import Feed
+from fairbook.marketdata.feed import ANSWER_TURNS, Feed
 from fairbook.marketdata.ports import Channel, Message
 
 START_NS = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20
@@ -110,13 +110,19 @@ class Floor:
     async def run(self, *commands: bytes, seconds: float = 0) -> bytes:
         """The same, and let the feed fold it."""
         events = self.apply(*commands, seconds=seconds)
-        await asyncio.sleep(0)
+        await folded()
         return events
 
     async def tick(self, seconds: int = 1) -> None:
         """Let log time pass without trading, second by second."""
         for _ in range(seconds):
             await self.run(records.tick(), seconds=1)
+
+
+async def folded() -> None:
+    """Return when every feed has folded what it was shown."""
+    for _ in range(ANSWER_TURNS + 1):
+        await asyncio.sleep(0)
 
 
 def limit(

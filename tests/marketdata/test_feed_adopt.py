@@ -13,7 +13,7 @@ from fairbook.core import records
 from fairbook.core.records import FILL, Fill, kind_at, next_at
 from fairbook.events.answers import HistoryBehind
 from fairbook.views.candles import INTERVALS, Bar, bucket_start
-from tests.marketdata.floor import ANN, BOB, MARKET, SECOND_NS, Floor, buy, sell
+from tests.marketdata.floor import ANN, BOB, MARKET, SECOND_NS, Floor, buy, folded, sell
 
 NAMES = ("ticker.SOL_USDC", *[f"kline.{interval}.SOL_USDC" for interval in INTERVALS])
 DAY_S = 86_400
@@ -102,7 +102,7 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
         events = await old.run(*commands, seconds=seconds)
         new.time_ns = old.time_ns
         new.feed.take(0, old.time_ns, b"", events)
-        await asyncio.sleep(0)
+        await folded()
         recorded.record(old.time_ns, events)
 
     if not quiet_s:

@@ -18,7 +18,7 @@ from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.marketdata.feed import Feed
 from fairbook.marketdata.frames import TRY_LATER
 from fairbook.marketdata.hub import Hub, HubLimits
-from tests.marketdata.floor import MARKET, Floor
+from tests.marketdata.floor import MARKET, Floor, folded
 from tests.marketdata.test_feed_replay import Book, TestLoop, book, traders
 from tests.marketdata.wires import PaperWire
 
@@ -103,7 +103,7 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
         now, levels = book(floor, terms)
         books[now] = levels
         if chance.random() < 0.8:
-            await asyncio.sleep(0)
+            await folded()
             await asyncio.sleep(0)
         loop.now_s += 0.01
         for reader in list(readers):
@@ -118,7 +118,7 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
                     happened["closed"] += 1
     for _ in range(4):  # Timers, fold, flush, and what waited.
         loop.now_s += 2
-        await asyncio.sleep(0)
+        await folded()
         await asyncio.sleep(0)
         for reader in readers:
             reader.wire.read()

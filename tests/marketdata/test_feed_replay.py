@@ -24,7 +24,7 @@ from fairbook.marketdata.ports import Channel, Message
 from tests.core import wire
 from tests.core.stream import FIRST, LAST, SplitMix64, Stream, opening
 from tests.core.stream import START_NS as STREAM_START_NS
-from tests.marketdata.floor import ACCOUNTS, MARKET, Floor, limit
+from tests.marketdata.floor import ACCOUNTS, MARKET, Floor, folded, limit
 
 Book = dict[tuple[str, str], str]  # (side, price) to quantity
 
@@ -200,7 +200,7 @@ async def follow(seed: int, updates: int) -> None:
             if chance.random() < 0.02:
                 await crowd.come()
         if chance.random() < 0.9:
-            await asyncio.sleep(0)
+            await folded()
         loop.now_s += 0.005
         for client in crowd.everyone():
             if not client.update_id and chance.random() < 0.1:
@@ -209,6 +209,7 @@ async def follow(seed: int, updates: int) -> None:
         if len(crowd.everyone()) > 12:
             for _ in range(chance.randrange(8)):
                 crowd.go()
+    await folded()
     loop.now_s += 2
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -220,7 +221,7 @@ async def follow(seed: int, updates: int) -> None:
             assert (client.update_id, client.book) == (now, levels)
             ended += 1
     assert ended > 0 and crowd.joins > 50
-    assert compared > updates / 2
+    assert compared > updates / 3
 
 
 def test_depth_rebuilds_the_book() -> None:
@@ -329,7 +330,7 @@ async def own(seed: int, frames: int) -> None:
         events = floor.apply(stream.frame())
         stream.saw(wire.split_events(events))
         if chance.random() < 0.8:
-            await asyncio.sleep(0)
+            await folded()
             for account, owner in owners.items():
                 if account not in away:
                     owner.check()

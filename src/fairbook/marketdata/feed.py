@@ -1,7 +1,8 @@
 """Fairbook's source of messages: the events of every frame, as streams.
 
 How it works: the runner shows each frame as soon as it is applied; the feed only keeps it, and
-folds what it kept in the loop's next turn, so that the answers to the frame's orders come first.
+folds what it kept some turns of the loop later, so that the answers to the frame's orders come
+first.
 One pass over the events of a frame: fills and levels go to the tape of their market, and those of
 an account that somebody listens to, to its holder.
 
@@ -50,6 +51,7 @@ from fairbook.views.depth import Delta
 from fairbook.views.ticker import WINDOW_S
 
 SECOND_NS: Final = 1_000_000_000
+ANSWER_TURNS: Final = 2  # of the loop, until answers are written: one to make them, one to send
 _OF_ONE_ACCOUNT: Final = frozenset((ACCEPTED, CLOSED, AMENDED, MOVED))
 
 
@@ -92,7 +94,7 @@ class Feed:
             return
         self._pending.append((time_ns, events))
         if self._scheduled is None:
-            self._scheduled = asyncio.get_running_loop().call_soon(self._fold)
+            self._fold_after(ANSWER_TURNS)
 
     async def adopt(self, bars: Bars) -> None:
         """Load what tickers and candles need of the trades of before. Trades may come meanwhile.
@@ -197,6 +199,14 @@ class Feed:
         return self._tape(market).encode(channel, content)
 
     # The fold.
+
+    def _fold_after(self, turns: int) -> None:
+        """Fold in the turn of the loop after so many."""
+        loop = asyncio.get_running_loop()
+        if turns:
+            self._scheduled = loop.call_soon(self._fold_after, turns - 1)
+        else:
+            self._scheduled = loop.call_soon(self._fold)
 
     def _fold(self) -> None:
         """Fold every frame that was taken, and publish what came of it."""
