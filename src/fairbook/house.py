@@ -3,7 +3,7 @@
 How it works: `build` opens the log (which locks the directory), recovers, brings the demo to its
 first state, and starts whoever follows; `listen` opens the two ports, and then lets the maker in.
 What was begun is undone in the reverse order by the stack that the caller gave: the maker first,
-then the ports, then the engine, then those who follow it.
+then, once all who wait are answered, the ports, then the engine, then those who follow it.
 
 Always true:
 - nobody is listened to before the state is complete, and whatever an earlier process left connected
@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -32,7 +32,7 @@ from fairbook.engine.control import Control, Request
 from fairbook.engine.engine import Engine
 from fairbook.engine.replica import ReplicaOptions
 from fairbook.engine.snapshots import Snapshots
-from fairbook.events.answers import HistoryBehind
+from fairbook.events.answers import HistoryBehind, Stopped
 from fairbook.gateway.app import Gateway, GatewayLimits
 from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.server import HttpServer
@@ -80,6 +80,7 @@ class House:
     ) -> None:
         """Use `build`."""
         self.engine = engine
+        self._gateway = gateway
         self._settings = settings
         self._leaving = leaving
         self._accounts = accounts
@@ -146,6 +147,7 @@ class House:
         http_port = await self._http.start(settings.host, settings.http_port)
         leaving.push_async_callback(self._streams.stop, settings.drain_max_s)
         ws_port = await self._streams.start(settings.host, settings.ws_port)
+        leaving.push_async_callback(self._answer_all)
         http_url = _url("http", settings.host, http_port)
         ws_url = _url("ws", settings.host, ws_port)
         file = settings.data_dir / demo.FILE_NAME
@@ -154,6 +156,15 @@ class House:
         if settings.with_maker:
             self._let_maker_in(http_url, ws_url)
         return http_url
+
+    async def _answer_all(self) -> None:
+        """Refuse what comes, and let what came be answered: connections that are closed before
+        would never hear of it.
+        """
+        self._gateway.stopping = True
+        with suppress(Stopped, TimeoutError):
+            async with asyncio.timeout(self._settings.drain_max_s):
+                await self.engine.commands.settled()
 
     def _let_maker_in(self, http_url: str, ws_url: str) -> None:
         """It is a client like any other; only that its process is ours."""

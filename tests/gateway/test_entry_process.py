@@ -1,7 +1,11 @@
-"""Cancel on disconnect through a whole process that is killed, or told to stop."""
+"""Orders over WebSocket through a whole process: what is said when, and what is left of them when
+it is killed, or told to stop.
+"""
 
 import asyncio
 import json
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import pytest
 from fairbook.core import records
 from fairbook.log.files import FileLog
 from tests.e2e.rest import Rest
-from tests.e2e.venue import Venue
+from tests.e2e.venue import STOP_SECONDS, Venue
 
 ORDER = {"symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "quantity": "0.01"}
 
@@ -72,3 +76,78 @@ def test_orders_do_not_outlive_their_connection(tmp_path: Path, ending: str) -> 
         assert own_orders(venue) == [1]
         venue.kill()
         assert session_ends(tmp_path) == [1]
+
+
+IN_FLIGHT = 800
+BEFORE_STOP = 1_000  # answers
+
+
+async def pour(venue: Venue) -> set[int]:
+    """Keep orders in flight, and have the exchange stop meanwhile; the client ids of those that it
+    said it had taken.
+    """
+    taken: set[int] = set()
+    sent = answered = 0
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"ws://127.0.0.1:{venue.ws_port}/") as socket,
+    ):
+        await socket.send_json(
+            {"method": "LOGIN", "params": {"token": venue.demo("demo1")["token"]}}
+        )
+        while True:
+            while sent - answered < IN_FLIGHT and not socket.closed:
+                sent += 1
+                params = ORDER | {"price": "130", "clientId": sent}
+                with suppress(ConnectionError):
+                    await socket.send_json({"id": sent, "method": "order.place", "params": params})
+            message = await socket.receive()
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return taken
+            answer = json.loads(message.data)
+            answered += 1
+            if answered == BEFORE_STOP:
+                assert venue.process is not None
+                venue.process.send_signal(signal.SIGTERM)
+            if answer["status"] == 200:
+                taken.add(answer["id"])
+            else:
+                assert answer["error"]["code"] == "MAINTENANCE", answer
+
+
+def test_a_stop_answers_what_is_in_flight(tmp_path: Path) -> None:
+    """Nobody is left without an answer to an order that was taken."""
+    venue = Venue(tmp_path)
+    with venue:
+        taken = asyncio.run(pour(venue))
+        assert venue.process is not None and venue.process.wait(STOP_SECONDS) == 0
+        venue.process = None
+        venue.start()
+        assert len(taken) >= BEFORE_STOP
+        assert own_orders(venue) == sorted(taken)
+
+
+async def first_heard(venue: Venue) -> list[Any]:
+    """What follows an order, for a client that also listens: ids and streams, in their order."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"ws://127.0.0.1:{venue.ws_port}/") as socket,
+    ):
+        await socket.send_json(
+            {"method": "LOGIN", "params": {"token": venue.demo("demo1")["token"]}}
+        )
+        names = ["account.orderUpdate", "depth.SOL_USDC"]
+        await socket.send_json({"id": 1, "method": "SUBSCRIBE", "params": names})
+        for _ in range(13):  # The answer, and what a newcomer to depth is sent first.
+            await socket.receive_json()
+        await socket.send_json({"id": 2, "method": "order.place", "params": ORDER | {"price": "1"}})
+        heard = [await socket.receive_json() for _ in range(3)]
+        return [message.get("stream", message.get("id")) for message in heard]
+
+
+def test_an_answer_comes_before_what_streams_say_of_it(tmp_path: Path) -> None:
+    """Orders come first: streams are folded and sent after them."""
+    with Venue(tmp_path) as venue:
+        answer, *streams = asyncio.run(first_heard(venue))
+        assert answer == 2
+        assert sorted(streams) == ["account.orderUpdate", "depth.SOL_USDC"]
