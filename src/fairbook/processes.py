@@ -1,27 +1,25 @@
-"""Processes: what each is from its first line to its exit code, and what signals mean to it.
+"""The exchange's process, from its first line to its exit code, and what signals mean to it.
 
 How it works: `up` is the exchange (house.py) in one process and one event loop. The first SIGTERM
 or SIGINT ends it in order: refuse what comes, answer what is under way, snapshot, exit 0. Another
-one ends it at once, which is as safe as a crash. So does a signal before it listens. The others are
-its children: replica, recorder, maker.
+one ends it at once, which is as safe as a crash. So does a signal before it listens.
 
 Always true:
 - `demo.json` is written and the ready message printed when requests are accepted, not before;
 - a start that is refused, a log that fails and a bug end with one line on stderr and exit code 1.
 
-Not here: configuration (settings.py); how parts are put together (house.py).
+Not here: configuration (settings.py); how parts are put together (house.py); the processes beside
+it (cli/children.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import random
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import FrameType
@@ -30,16 +28,13 @@ from typing import Any, Final
 import structlog
 import uvloop
 
-from fairbook import demo, recording
+from fairbook import demo
 from fairbook.accounts.access import AccountsDamaged
-from fairbook.children import HOPELESS
-from fairbook.engine.replica import Replica, ReplicaOptions
 from fairbook.events.answers import Stopped
 from fairbook.history.store import StoreFailed
 from fairbook.house import House
 from fairbook.log.log import LogDamaged, LogFailed, LogLocked
 from fairbook.logs import configure_logs
-from fairbook.maker import bot
 from fairbook.settings import UpSettings
 
 CHILD_NICE: Final = 5  # Where processors are short, the engine comes first.
@@ -91,62 +86,6 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
             raise failed.result()
     logger.info("stopped", position=house.engine.position)
     return 0
-
-
-def replica(directory: Path, descriptor: int, options: ReplicaOptions) -> int:
-    """Be the replica of the engine at the other end of `descriptor`; return the exit code."""
-    return _child(
-        "replica", lambda: Replica(directory, socket.socket(fileno=descriptor), options).run()
-    )
-
-
-def recorder(directory: Path, descriptor: int) -> int:
-    """Be the recorder of the engine at the other end of `descriptor`; return the exit code."""
-    return _child("recorder", lambda: recording.run(directory, descriptor))
-
-
-def _child(name: str, work: Callable[[], None]) -> int:
-    """Do the work of a child that ends when its connection does.
-
-    A signal to the whole group, such as Ctrl-C, is for the engine: when that ends, so does this.
-    """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    os.umask(0o077)
-    os.nice(CHILD_NICE)
-    configure_logs(None)
-    try:
-        work()
-    except LogDamaged as damage:
-        print(f"fairbook {name}: {damage}", file=sys.stderr)
-        return HOPELESS
-    except REFUSALS as refusal:
-        print(f"fairbook {name}: {refusal}", file=sys.stderr)
-    except Exception as bug:
-        logger.exception("bug")
-        print(f"fairbook {name}: a bug, trading goes on: {bug!r}", file=sys.stderr)
-    else:
-        return 0
-    return 1
-
-
-def maker(
-    credentials: Path, *, http_url: str | None, ws_url: str | None, lifeline: int | None
-) -> int:
-    """Make the demo's markets on an exchange, until a signal; return the exit code.
-
-    credentials: a file as the demo writes it, with tokens of "maker" and "taker". The addresses are
-    those in it, if none are given. lifeline: a descriptor whose end is a signal too.
-    """
-    configure_logs(None)
-    try:
-        written = json.loads(credentials.read_bytes())
-        tokens = {name: str(written["accounts"][name]["token"]) for name in demo.MAKERS}
-        urls = http_url or str(written["http"]), ws_url or str(written["ws"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"fairbook maker: {credentials}: {error!r}", file=sys.stderr)
-        return 1
-    return bot.run(*urls, tokens, random.SystemRandom().getrandbits(32), lifeline=lifeline)
 
 
 class Signals:

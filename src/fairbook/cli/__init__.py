@@ -87,24 +87,25 @@ def _up(arguments: argparse.Namespace) -> int:
 
 def _child(arguments: argparse.Namespace) -> int:
     """What `up` starts beside the exchange."""
-    from fairbook import processes
-    from fairbook.engine.replica import ReplicaOptions
+    from fairbook.cli import children
 
     if arguments.command == "recorder":
-        return processes.recorder(Path(arguments.directory), arguments.fd)
+        return children.recorder(Path(arguments.directory), arguments.fd)
     if arguments.command == "maker":
-        return processes.maker(
+        return children.maker(
             Path(arguments.credentials),
             http_url=arguments.http,
             ws_url=arguments.ws,
             lifeline=arguments.lifeline,
         )
+    from fairbook.engine.replica import ReplicaOptions
+
     options = ReplicaOptions(
         snapshot_commands=arguments.snapshot_commands,
         snapshot_s=arguments.snapshot_s,
         allow_faults=arguments.allow_faults,
     )
-    return processes.replica(Path(arguments.directory), arguments.fd, options)
+    return children.replica(Path(arguments.directory), arguments.fd, options)
 
 
 def _audit(arguments: argparse.Namespace) -> int:
