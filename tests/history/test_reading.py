@@ -302,8 +302,10 @@ def test_nothing_is_recorded_yet(tmp_path: Path) -> None:
     asked(tmp_path, ask)
 
 
-def test_a_store_that_is_put_aside_is_not_read_on(tmp_path: Path) -> None:
-    """What takes its place is; and a damaged one is said to be."""
+def test_a_store_that_is_put_aside_is_not_read_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What takes its place is; and a damaged one is said to be, also to whoever runs it, once."""
     past = Past(tmp_path, 6)
     past.play(200)
 
@@ -318,10 +320,14 @@ def test_a_store_that_is_put_aside_is_not_read_on(tmp_path: Path) -> None:
         assert aside.exists()
         put_aside(tmp_path / FILE_NAME)
         (tmp_path / FILE_NAME).write_bytes(b"damaged" * 1000)
-        with pytest.raises(HistoryBehind, match="not a database"):
-            await history.trades(1, limit=1)
+        for _ in range(3):
+            with pytest.raises(HistoryBehind, match="not a database"):
+                await history.trades(1, limit=1)
 
     asked(tmp_path, ask)
+    assert [record.getMessage() for record in caplog.records] == [
+        "history cannot be read: file is not a database"
+    ]
 
 
 def test_a_record_far_behind_is_not_shown(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ Not here: the questions (reading.py).
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,10 +30,13 @@ from fairbook.history.store import APPLICATION_ID, SCHEMA_VERSION, file_at
 READERS: Final = 2
 ASKED_MAX: Final = 64
 QUESTION_S: Final = 2.0
+TOLD_EVERY_S: Final = 10.0
 _BUSY_S: Final = 0.5
 _CACHE_KIB: Final = 8 * 1024
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class Reader:
@@ -42,6 +47,7 @@ class Reader:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # What is open.
         self._is_late = False
+        self._told_s = -TOLD_EVERY_S
 
     def rows(self, columns: str, table: str, parameters: Sequence[Any]) -> list[list[Any]]:
         """What `SELECT columns FROM table` gives, in that order. For questions, in their thread.
@@ -71,6 +77,7 @@ class Reader:
         except sqlite3.Error as error:
             self.close()
             why = "it takes too long" if self._is_late else str(error)
+            self._tell(why)
             raise HistoryBehind(f"history cannot be read: {why}") from error
 
     def interrupt(self) -> None:
@@ -85,6 +92,13 @@ class Reader:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def _tell(self, why: str) -> None:
+        """Whoever runs the exchange: clients learn no more than that history is behind."""
+        now_s = time.monotonic()
+        if now_s - self._told_s >= TOLD_EVERY_S:
+            self._told_s = now_s
+            logger.warning("history cannot be read: %s", why)
 
     def _execute(self, statement: str, parameters: Sequence[Any]) -> sqlite3.Cursor:
         assert self._connection is not None
