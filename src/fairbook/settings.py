@@ -36,10 +36,11 @@ class UpSettings:
     ws_port: int = 8001
     """FAIRBOOK_WS_PORT, 0..65535: of the streams."""
     with_maker: bool = True
-    """`--no-maker`: the book is left to itself; what the first start placed stays. A first start
-    without a maker has no generated day before it either."""
+    """`--no-maker`: the book is left to itself. What the first start placed stays, unless a maker
+    has been here: it replaces that, and takes its own along. A first start without a maker has no
+    generated day before it either."""
     with_recorder: bool = True
-    """`--no-recorder`: nothing is recorded; what needs history is 501."""
+    """`--no-recorder`: nothing is recorded; what needs history is 501, and on streams silent."""
     account_per_minute: int = 6_000_000
     """FAIRBOOK_ACCOUNT_PER_MINUTE: requests of one account; 0: no limit. For a demo, hardly one."""
     account_burst: int = 100_000

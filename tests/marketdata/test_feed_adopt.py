@@ -16,6 +16,7 @@ from fairbook.views.candles import INTERVALS, Bar, bucket_start
 from tests.marketdata.floor import ANN, BOB, MARKET, SECOND_NS, Floor, buy, folded, sell
 
 NAMES = ("ticker.SOL_USDC", *[f"kline.{interval}.SOL_USDC" for interval in INTERVALS])
+LONGER = ("kline.1d", "kline.3d", "kline.1w", "kline.1month")
 DAY_S = 86_400
 
 
@@ -134,6 +135,42 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
 def test_a_feed_that_begins_later_goes_on_like_one_that_saw_everything(quiet_s: int) -> None:
     """Trades that come while it loads are neither lost nor counted twice."""
     asyncio.run(two_feeds(quiet_s, quiet_s=quiet_s))
+
+
+async def without_history(seed: int) -> None:
+    """Two feeds again, and nobody tells the second one what was before."""
+    chance = random.Random(seed)
+    old = Floor()
+
+    def trade() -> list[bytes]:
+        price = 10_000 + chance.randrange(-50, 51)
+        return [sell(ANN, price, 1), buy(BOB, price, 1)]
+
+    for _ in range(200):
+        await old.run(*trade(), seconds=chance.randrange(300))
+    new = Floor(old.exchange)
+    names = [name for name in NAMES if name != "kline.1s.SOL_USDC"]  # Too many.
+    received = {name: (await old.join(name), await new.join(name)) for name in names}
+    assert not any(told_new for _, told_new in received.values()), "no greeting is right"
+    for told_old, _ in received.values():
+        told_old.clear()
+    for _ in range(1_500):  # More than a day.
+        commands = trade() if chance.random() < 0.5 else [records.tick()]
+        events = await old.run(*commands, seconds=chance.choice((0.1, 1, 1, 20, 400)))
+        new.feed.take(0, old.time_ns, b"", events)
+        await folded()
+    for name, (told_old, told_new) in received.items():
+        if not name.startswith("ticker"):
+            told_old = [bar for bar in told_old if bar["X"]]
+            told_new = [bar for bar in told_new if bar["X"]]
+        if told_new:  # From some time on it knows all that it speaks of.
+            assert told_old[-len(told_new) :] == told_new, name
+        assert told_new or name.startswith(LONGER), name
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_without_history_nothing_is_said_that_is_not_known(seed: int) -> None:
+    asyncio.run(without_history(seed))
 
 
 def test_a_market_without_trades_asks_nothing() -> None:

@@ -7,7 +7,8 @@ subscribes finds them; texts are made only for open channels.
 Always true:
 - one delta for each frame that changed the book, ids without gaps;
 - tickers and running bars are sent at most once per second of log time, and a slow reader gets only
-  the newest; final bars are sent exactly once, and kept for him.
+  the newest; final bars are sent exactly once, and kept for him;
+- as long as trades of before the start are missing, nothing is said that they belong to.
 
 Not here: which events are whose (feed.py), private streams (holder.py).
 """
@@ -27,9 +28,10 @@ from fairbook.marketdata.outlet import Outlet
 from fairbook.marketdata.ports import KEEP, LATEST, MERGE, Channel, Message, View
 from fairbook.views.candles import Bar, Candles, bucket_end
 from fairbook.views.depth import Delta
-from fairbook.views.ticker import Ticker, Totals
+from fairbook.views.ticker import WINDOW_S, Ticker, Totals
 
-PACE_NS: Final = 1_000_000_000  # between two messages of a ticker, or of a running bar
+SECOND_NS: Final = 1_000_000_000
+PACE_NS: Final = SECOND_NS  # between two messages of a ticker, or of a running bar
 NOTHING: Final = Totals(0, 0, 0, 0, 0, 0, 0)  # before the first trade
 
 Level = tuple[int, int]
@@ -74,6 +76,7 @@ class Tape:
         self._ticker_due_ns = 0
         self._ticker_sent = NOTHING
         self._klines: dict[str, Kline] = {}
+        self._began_s = self._now_s = time_ns // SECOND_NS
         self.advance(time_ns)
 
     # Events, in their order.
@@ -123,10 +126,11 @@ class Tape:
 
     def advance(self, time_ns: int) -> None:
         """Log time has come to another second. To be called before the events of that time."""
+        self._now_s = time_ns // SECOND_NS
         self.ticker.advance(time_ns)
         for interval, bar in self.candles.advance(time_ns):
             kline = self._klines.get(interval)
-            if kline is not None:
+            if kline is not None and not self._is_lacking(bar.start_s):
                 kline.stale = False
                 self._send(kline.channel, self._kline_text(interval, bar, is_final=True))
         if self._klines or self._ticker is not None:
@@ -194,12 +198,12 @@ class Tape:
             case channels.BOOK_TICKER:
                 text = self._book_ticker_text(view.depth(self.terms.id, 1))
                 return [self._message(channel, text, LATEST)]
-            case channels.TICKER:
+            case channels.TICKER if not self._is_lacking(self._now_s - WINDOW_S + 1):
                 totals = self.ticker.read() or NOTHING
                 return [self._message(channel, self._ticker_text(totals), LATEST)]
             case channels.KLINE:
                 bar = self.candles.current(name.interval)
-                if bar is not None:
+                if bar is not None and not self._is_lacking(bar.start_s):
                     text = self._kline_text(name.interval, bar, is_final=False)
                     return [self._message(channel, text, LATEST)]
         return []
@@ -217,6 +221,7 @@ class Tape:
         start, those of the running candles as bars of any length up to a day.
         """
         self.missing_to = 0
+        self._ticker_sent = NOTHING
         self.ticker.adopt(seconds)
         self.candles.adopt(older)
         for kline in self._klines.values():
@@ -228,11 +233,16 @@ class Tape:
             merged.close()
         self._merged.clear()
 
+    def _is_lacking(self, start_s: int) -> bool:
+        """Whether missing trades may belong to what goes from this second to now."""
+        return self.missing_to > 0 and start_s <= self._began_s
+
     # Texts.
 
     def _send_paced(self, time_ns: int) -> None:
         """Send what has changed and may be sent again: ticker and running bars."""
-        if self._ticker is not None and time_ns >= self._ticker_due_ns:
+        is_known = not self._is_lacking(self._now_s - WINDOW_S + 1)
+        if self._ticker is not None and is_known and time_ns >= self._ticker_due_ns:
             totals = self.ticker.read() or NOTHING
             if totals != self._ticker_sent:
                 self._ticker_sent = totals
@@ -243,7 +253,7 @@ class Tape:
                 kline.stale = False
                 kline.due_ns = time_ns + PACE_NS
                 bar = self.candles.current(interval)
-                if bar is not None:
+                if bar is not None and not self._is_lacking(bar.start_s):
                     text = self._kline_text(interval, bar, is_final=False)
                     self._send(kline.channel, text, LATEST)
 
