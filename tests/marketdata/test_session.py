@@ -240,6 +240,19 @@ def test_a_connection_speaks_for_one_account() -> None:
     assert talk.kept() == before
 
 
+def test_who_may_not_read_does_not_take_over_private_streams() -> None:
+    """They would stay open by leave of a credential that could not have opened them."""
+    talk = Talk()
+    talk.say(method="LOGIN", params={"token": "alice"})
+    talk.subscribe("account.orderUpdate", "account.rfqUpdate")
+    before = talk.kept()
+    assert code(talk.say(method="LOGIN", params={"token": "trader"})) == 4002
+    assert talk.kept() == before
+    talk.say(method="UNSUBSCRIBE", params=["account.orderUpdate"])
+    talk.subscribe("account.balanceUpdate", signature=ALICE)
+    assert talk.say(method="LOGIN", params={"token": "trader"}) == []
+
+
 def test_without_an_authority_nothing_private_is_shown() -> None:
     session = Session(STREAMS.get, None, SessionLimits())
     for frame in (

@@ -246,7 +246,16 @@ class Session:
             access = self._by_token(fields)
         if self.access is not None and self.access.account != access.account:
             _refuse(BAD_FRAME, "Already logged in as another account")
+        if not access.permissions & READ and self._reads_by_login():
+            _refuse(INVALID_SIGNATURE, "Not permitted to read what is subscribed")
         self.access = access
+
+    def _reads_by_login(self) -> bool:
+        """Whether a private stream is open by leave of the login."""
+        return any(
+            entry.access is None and entry.channel is not None and entry.channel.owner
+            for entry in self._subscribed.values()
+        )
 
     def _by_signature(self, fields: Fields, instruction: str) -> Access:
         parts = fields["signature"]
