@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fairbook.accounts.access import READ, Access
 from fairbook.marketdata.frames import Breach
 from fairbook.marketdata.ports import Channel, Stream
 from fairbook.marketdata.session import (
@@ -152,8 +153,9 @@ def test_after_login_private_streams_need_no_signature(frame: dict[str, Any]) ->
     assert talk.session.access == talk.keys.live["alice"]
     assert talk.subscribe("account.orderUpdate") == [Subscribe(Channel("account.orderUpdate", 7))]
     # A newer token of the same account may take the older one's place.
-    assert talk.say(method="LOGIN", params={"token": "trader"}) == []
-    assert talk.session.access == talk.keys.live["trader"]
+    newer = talk.keys.live["newer"] = Access(7, READ, key_id=9)
+    assert talk.say(method="LOGIN", params={"token": "newer"}) == []
+    assert talk.session.access == newer
 
 
 def test_other_methods_are_asked_elsewhere() -> None:
