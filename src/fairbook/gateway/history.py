@@ -24,7 +24,7 @@ from fairbook.api.messages import (
 )
 from fairbook.api.numbers import Scale, Terms
 from fairbook.api.orders import past_text
-from fairbook.core.records import ASK, BID
+from fairbook.core.records import ASK, BID, HAS_CLIENT_ID, OrderRecord
 from fairbook.gateway.call import Call, Endpoint, Endpoints
 from fairbook.gateway.listings import Listings, naive_utc, spaced_utc
 from fairbook.gateway.past import Past, recorded, unrecorded
@@ -120,6 +120,12 @@ class Records:
         order_id = _order_id(fields)
         if order_id is None or not wants_spot(fields):
             return b"[]"
+        if order_id and not offset:
+            # The engine knows an open one: no recorder needs to be asked, and none to be there.
+            view = await self._known.view()
+            order = view.order(call.account, market=market, order_id=order_id)
+            if order is not None and client_id in (None, _client_id_of(order)):
+                return f"[{self._order_text(order)}]".encode()
         history = await self._known.settled()
         rows = await history.orders(
             call.account, market=market, order_id=order_id, client_id=client_id, limit=limit,
@@ -157,7 +163,7 @@ class Records:
             return 0
         return self._listings.terms(symbol_field(fields)).id
 
-    def _order_text(self, row: OrderRow) -> str:
+    def _order_text(self, row: OrderRow | OrderRecord) -> str:
         return past_text(
             self._listings.terms_of(row.market), flags=row.flags, side=row.side, tif=row.tif,
             order_id=row.order_id, client_id=row.client_id, price=row.price,
@@ -198,6 +204,10 @@ def _order_id(fields: Fields) -> int | None:
             return None
         raise
     return 0 if order_id is None else order_id or None  # No order has the id 0.
+
+
+def _client_id_of(order: OrderRecord) -> int | None:
+    return order.client_id if order.flags & HAS_CLIENT_ID else None
 
 
 def _trade_text(row: TradeRow, terms: Terms) -> str:

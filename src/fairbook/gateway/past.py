@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from fairbook.api.errors import ApiError, not_implemented
 from fairbook.gateway.answers import Answers
 from fairbook.gateway.call import Call, Endpoints, Handler, Reply, refusing
-from fairbook.gateway.ports import History, HistoryBehind
+from fairbook.gateway.ports import History, HistoryBehind, View
 
 MOMENT_S: Final = 0.25
 _ROWS_AT_ONCE: Final = 25  # are written as JSON before others have their turn: about 0.2 ms
@@ -34,6 +34,10 @@ class Past:
         self._answers = answers
         self.history = history
         self._writing = asyncio.Lock()
+
+    async def view(self) -> View:
+        """The engine's state after everything that was submitted before this call."""
+        return await self._answers.view()
 
     async def settled(self) -> History:
         """The history with everything that was submitted before this call.
