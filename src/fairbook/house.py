@@ -44,6 +44,7 @@ from fairbook.log.archive import Archive
 from fairbook.log.files import FileLog
 from fairbook.marketdata.feed import Feed
 from fairbook.marketdata.hub import Hub
+from fairbook.marketdata.recent import Recent
 from fairbook.marketdata.server import StreamLimits, StreamServer
 from fairbook.recording import Recording
 from fairbook.settings import UpSettings
@@ -106,7 +107,11 @@ class House:
         if settings.with_maker:
             _generate(log)
         logged_until_ms = log.last.time_ns // 1_000_000 + 1
-        engine = await Engine.start(log, snapshots)
+        recent = Recent()
+        engine = await Engine.start(log, snapshots, subscribers=[recent.take])
+        view, catalogue = await engine.queries.at(0), engine.catalogue
+        feed = Feed(view=view, catalogue=catalogue, recent=recent.frames)
+        engine.runner.replace(recent.take, feed.take)
         _tell_start(directory, log, engine)
         accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
         leaving.callback(accounts.close)
@@ -120,8 +125,6 @@ class House:
             logger.info("ended sessions of before", count=ended)
         owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
         gateway = _gateway(settings, engine, accounts, followers, logged_until_ms)
-        feed = Feed(view=await engine.queries.at(0), catalogue=engine.catalogue)
-        engine.runner.subscribe(feed.take)
         house = cls(settings, leaving, engine, accounts, followers, gateway, feed)
         house._owners = owners
         await house._start()

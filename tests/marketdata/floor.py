@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from fairbook.core import records
@@ -52,8 +53,17 @@ def setup() -> bytes:
 class Floor:
     """Use in a running loop. `received` has every message by channel, parsed, in order."""
 
-    def __init__(self, exchange: Exchange | None = None, *, now_ns: int = 0) -> None:
-        """exchange: as it is, with its own time; by default a new one after `setup`."""
+    def __init__(
+        self,
+        exchange: Exchange | None = None,
+        *,
+        now_ns: int = 0,
+        recent: Iterable[tuple[int, bytes]] = (),
+    ) -> None:
+        """exchange: as it is, with its own time; by default a new one after `setup`.
+
+        recent: as Feed.
+        """
         if exchange is None:
             exchange = Exchange()
             exchange.apply(setup(), START_NS)
@@ -63,8 +73,9 @@ class Floor:
         self.now_ns = now_ns
         self.position = 0
         self.feed = Feed(
-            view=self.view, catalogue=EngineCatalogue(exchange), now_ns=lambda: self.now_ns
-        )
+            view=self.view, catalogue=EngineCatalogue(exchange), recent=recent,
+            now_ns=lambda: self.now_ns,
+        )  # fmt: skip
         self.feed.attach(self._publish)
         self.received: dict[Channel, list[dict[str, Any]]] = {}
         self.messages: dict[Channel, list[Message]] = {}

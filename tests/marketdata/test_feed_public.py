@@ -10,6 +10,7 @@ import pytest
 
 from fairbook.core import records
 from fairbook.marketdata.ports import KEEP, LATEST, MERGE, Channel
+from fairbook.marketdata.recent import Recent
 from fairbook.views.candles import INTERVALS
 from tests.marketdata.floor import (
     ANN,
@@ -61,7 +62,7 @@ def test_a_quiet_market_greets_with_twelve_empty_deltas() -> None:
         floor = Floor()
         for name in ("depth.SOL_USDC", "depth.200ms.SOL_USDC"):
             depth = await floor.join(name)
-            assert [(one["U"], one["u"]) for one in depth] == [(13, 12)] * 12
+            assert [(one["U"], one["u"]) for one in depth] == [(n, n) for n in range(1, 13)]
             assert all(one["a"] == one["b"] == [] for one in depth)
         assert floor.view.depth(MARKET, 1).update_id == 12
 
@@ -86,6 +87,43 @@ def test_a_feed_that_begins_later_says_nothing_of_what_was_before() -> None:
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("replayed", [0, 1, 5, 15, 16, 40])
+def test_a_feed_begins_with_what_was_replayed(replayed: int) -> None:
+    """Who comes back after a restart gets what he has missed, or sees that it is not there."""
+
+    async def play() -> None:
+        first = Floor()
+        recent = Recent()
+        prices = range(9000, 9040)
+        for number, price in enumerate(prices):
+            events = first.apply(buy(ANN, price, 1))
+            if number >= len(prices) - replayed:
+                recent.take(0, first.time_ns, b"", events)
+        floor = Floor(first.exchange, recent=recent.frames)
+        for name in ("depth.SOL_USDC", "depth.1000ms.SOL_USDC"):
+            depth = await floor.join(name)
+            assert len(depth) >= 12
+            assert all(two["U"] == one["u"] + 1 for one, two in pairwise(depth))
+            assert depth[-1]["u"] == 52
+            named = [one for one in depth if one["U"] <= one["u"]]
+            assert len(named) == min(replayed, 16)
+            for one in named:
+                assert one["U"] == one["u"]
+                assert one["b"] == [[str((9000 + one["u"] - 13) / 100).removesuffix(".0"), "0.01"]]
+                assert one["a"] == []
+
+    asyncio.run(play())
+
+
+def test_what_is_kept_of_a_replay_is_bounded() -> None:
+    """The newest; ticks are not worth keeping."""
+    recent = Recent(bytes_max=1000)
+    for number in range(50):
+        recent.take(number, number, b"", bytes(300))
+        recent.take(number, number, b"", bytes(56))
+    assert [time_ns for time_ns, _ in recent.frames] == [47, 48, 49]
+
+
 def test_a_market_that_is_listed_later_has_streams() -> None:
     async def play() -> None:
         floor = Floor()
@@ -98,7 +136,7 @@ def test_a_market_that_is_listed_later_has_streams() -> None:
             buy(ANN, 7, 1, market=3),
         )
         depth = await floor.join("depth.SOL_BTC")
-        assert [one["u"] for one in depth] == [12] * 12 + [13]
+        assert [one["u"] for one in depth] == list(range(1, 14))
         assert depth[-1]["b"] == [["0.00007", "0.01"]]
 
     asyncio.run(play())

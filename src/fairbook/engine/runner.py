@@ -88,6 +88,10 @@ class Runner:
         """Show it every frame from here on."""
         self._subscribers.append(subscriber)
 
+    def replace(self, subscriber: Subscriber, by: Subscriber) -> None:
+        """Show `by` every frame from here on, in the place of a subscriber."""
+        self._subscribers[self._subscribers.index(subscriber)] = by
+
     def _check(self, entry: Entry) -> None:
         position, time_ns, chain, frame = entry
         if position != self.position + 1:

@@ -1,9 +1,9 @@
 """Depth streams of one market: as changes come, or merged over a stretch of time.
 
 How it works: a ring holds the newest changes of a market, for whoever subscribes: public clients
-take no snapshot before some have come. They become deltas only when somebody wants them. A merged
-stream has a ring of its own, of what it sent, because a newcomer goes on with what it sends next;
-it begins with the market's ring.
+take no snapshot before some have come. It begins with those that a start has replayed. They become
+deltas only when somebody wants them. A merged stream has a ring of its own, of what it sent,
+because a newcomer goes on with what it sends next; it begins with the market's ring.
 
 Always true: deltas of a ring, and what is published after they were read, follow each other without
 a gap; a delta that was published is never changed.
@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from fairbook.core.markets import FIRST_UPDATE_ID
 from fairbook.core.records import LevelChange
 from fairbook.marketdata.outlet import Outlet
 from fairbook.marketdata.ports import MERGE, Channel, Message
@@ -30,11 +31,15 @@ Encode = Callable[[Channel, Delta], bytes]
 
 
 def first_deltas(update_id: int, time_ns: int) -> list[Delta]:
-    """What a ring begins with: nothing has changed since this update.
+    """What a ring begins with, when nothing after this update is known of.
 
-    None of them names an id, because what changed before is not known here: to name the ids before
-    without it would tell whoever comes back that he has missed nothing.
+    In a market that was never traded on nothing has changed up to its first id. Otherwise what
+    changed is not known here, and none of them names an id: to name the ids before would tell
+    whoever comes back that he has missed nothing.
     """
+    if update_id == FIRST_UPDATE_ID:
+        first = update_id - EMPTY_AT_START + 1
+        return [Delta(number, number, time_ns) for number in range(first, update_id + 1)]
     return [Delta(update_id + 1, update_id, time_ns) for _ in range(EMPTY_AT_START)]
 
 
@@ -63,7 +68,7 @@ class Frame:
 class Ring:
     """The newest deltas, by rising id."""
 
-    def __init__(self, deltas: Iterable[Delta]) -> None:
+    def __init__(self, deltas: Iterable[Delta | Frame]) -> None:
         self._deltas: deque[Delta | Frame] = deque(deltas, RING_MAX)
         self._messages: list[Message] | None = None
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from fairbook.api import channels
@@ -42,6 +42,7 @@ from fairbook.core.records import (
     next_at,
     read_accepted,
 )
+from fairbook.marketdata.depth import Frame
 from fairbook.marketdata.holder import Holder
 from fairbook.marketdata.outlet import Outlet
 from fairbook.marketdata.ports import Bars, Catalogue, Channel, Message, Publish, Stream, View
@@ -59,10 +60,17 @@ class Feed:
     """Everything that clients may listen to. All of it is for the loop's thread."""
 
     def __init__(
-        self, *, view: View, catalogue: Catalogue, now_ns: Callable[[], int] = time.time_ns
+        self,
+        *,
+        view: View,
+        catalogue: Catalogue,
+        recent: Iterable[tuple[int, bytes]] = (),
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """To be made in a running loop, and to be shown (`take`) every frame that `view` does not
         have yet, from the next one on.
+
+        recent: (time_ns, events) of the last frames that `view` has, as many as are known.
         """
         self._view = view
         self._catalogue = catalogue
@@ -80,12 +88,13 @@ class Feed:
         self._quoted: dict[int, Tape] = {}  # whose best prices may have changed, and are wanted
         self._moved: dict[int, Holder] = {}  # whose balances may have changed, and are wanted
         self._scales: dict[int, tuple[str, Scale]] = {}
+        changes = _changes(recent)
         for market in catalogue.markets():
             depth = view.depth(market.id, 1)
             self._time_ns = depth.time_ns
             self._tapes[market.id] = Tape(
                 self._terms(market.id), update_id=depth.update_id, trade_id=market.last_trade_id,
-                time_ns=depth.time_ns, outlet=self._outlet,
+                time_ns=depth.time_ns, outlet=self._outlet, recent=changes.get(market.id, ()),
             )  # fmt: skip
 
     def take(self, position: int, time_ns: int, frame: bytes, events: bytes) -> None:
@@ -344,6 +353,24 @@ class Feed:
             asset = self._catalogue.asset(asset_id)
             found = self._scales[asset_id] = asset.name, amounts(asset)
         return found
+
+
+def _changes(recent: Iterable[tuple[int, bytes]]) -> dict[int, list[Frame]]:
+    """What frames have changed, by market."""
+    found: dict[int, list[Frame]] = {}
+    for time_ns, events in recent:
+        of_frame: dict[int, Frame] = {}
+        at = 0
+        while at < len(events):
+            if kind_at(events, at) == LEVEL:
+                change = LevelChange(events, at)
+                frame = of_frame.get(change.market)
+                if frame is None:
+                    frame = of_frame[change.market] = Frame(time_ns)
+                    found.setdefault(change.market, []).append(frame)
+                frame.changes.append(change)
+            at = next_at(events, at)
+    return found
 
 
 def _is_filled_by(events: bytes, at: int, order_id: int) -> bool:

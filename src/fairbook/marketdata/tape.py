@@ -53,9 +53,19 @@ class Tape:
     """One market, as everyone may see it."""
 
     def __init__(
-        self, terms: Terms, *, update_id: int, trade_id: int, time_ns: int, outlet: Outlet
+        self,
+        terms: Terms,
+        *,
+        update_id: int,
+        trade_id: int,
+        time_ns: int,
+        outlet: Outlet,
+        recent: Sequence[Frame] = (),
     ) -> None:
-        """update_id, trade_id, time_ns: the last ones before the events that will be shown."""
+        """update_id, trade_id, time_ns: the last ones before the events that will be shown.
+
+        recent: what is known of the changes up to update_id, without a gap.
+        """
         self.terms = terms
         self.missing_to = trade_id
         """Trades up to this one are not in ticker and candles; 0: all are."""
@@ -63,7 +73,9 @@ class Tape:
         self.candles = Candles()
         self.has_book_ticker = False
         self._outlet = outlet
-        self._ring = Ring(first_deltas(update_id, time_ns))
+        known_from = recent[0].changes[0].update_id if recent else update_id + 1
+        begin_ns = recent[0].time_ns if recent else time_ns
+        self._ring = Ring([*first_deltas(known_from - 1, begin_ns), *recent])
         self._update_id = update_id
         self._frame: Frame | None = None  # what this one has changed so far
         self._traded = False
