@@ -83,7 +83,7 @@ class Desk:
 
 def desk(house: House, token: str | None = ALICE_TOKEN) -> Desk:
     """A new connection; None: nobody logged in."""
-    access = None if token is None else house.gateway.authority.by_token(token)
+    access = None if token is None else house.gateway.authority.by_token(token, address="")
     return Desk(house.gateway.entry, access)
 
 

@@ -11,9 +11,12 @@ from nacl.signing import SigningKey
 from fairbook.api.errors import ApiError
 from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.authority import Authority
+from fairbook.gateway.limits import Buckets
 from tests.gateway.exchange import ALICE
 from tests.gateway.house import ALICE_KEY, ALICE_TOKEN, DictAccounts
 
+HERE = "192.0.2.1"
+GUESSES = 5
 NOW_MS = 1_614_550_000_000
 # The public contract, section 1: signed with the seed of 32 zero bytes.
 VECTOR = [
@@ -30,7 +33,9 @@ INVALID = (401, "INVALID_SIGNATURE", "Invalid signature")
 
 def authority(now_ms: int = NOW_MS) -> tuple[Authority, DictAccounts]:
     accounts = DictAccounts()
-    return Authority(accounts, Authenticator(accounts, now_ms=lambda: now_ms)), accounts
+    guesses: Buckets[str] = Buckets(per_minute=60, burst=GUESSES)
+    authenticator = Authenticator(accounts, now_ms=lambda: now_ms)
+    return Authority(accounts, authenticator, guesses), accounts
 
 
 def signed(instruction: str, at: str, window: str, key: SigningKey = ALICE_KEY) -> list[str]:
@@ -41,7 +46,7 @@ def signed(instruction: str, at: str, window: str, key: SigningKey = ALICE_KEY) 
 
 def refused(parts: Sequence[Any], instruction: str = "subscribe") -> tuple[int, str, str]:
     with pytest.raises(ApiError) as caught:
-        authority()[0].by_signature(parts, instruction)
+        authority()[0].by_signature(parts, instruction, address=HERE)
     return caught.value.status, caught.value.code, caught.value.message
 
 
@@ -49,8 +54,11 @@ def test_the_signature_of_the_contract_opens_its_account() -> None:
     """Again and again: nothing is done by it, so it may be seen twice."""
     judge, _ = authority()
     for _ in range(2):
-        assert judge.by_signature(VECTOR, "subscribe").account == ALICE
-    assert judge.by_signature(signed("login", str(NOW_MS), "60000"), "login").account == ALICE
+        assert judge.by_signature(VECTOR, "subscribe", address=HERE).account == ALICE
+    assert (
+        judge.by_signature(signed("login", str(NOW_MS), "60000"), "login", address=HERE).account
+        == ALICE
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,16 +102,41 @@ def test_a_signature_is_for_one_instruction() -> None:
 @pytest.mark.parametrize("token", ["", "x", "alice-token ", "é", "\0"])
 def test_a_wrong_token_opens_nothing(token: str) -> None:
     judge, _ = authority()
-    assert judge.by_token(ALICE_TOKEN).account == ALICE
+    assert judge.by_token(ALICE_TOKEN, address=HERE).account == ALICE
     with pytest.raises(ApiError) as caught:
-        judge.by_token(token)
+        judge.by_token(token, address=HERE)
     assert (caught.value.status, caught.value.code) == UNAUTHORIZED[:2]
+
+
+def test_guessing_is_paid_for_by_the_address() -> None:
+    """What is right costs nothing; who has guessed too often is not even looked at."""
+    judge, _ = authority()
+    wrong = signed("login", str(NOW_MS), "5000")
+    for _ in range(3 * GUESSES):
+        judge.by_token(ALICE_TOKEN, address=HERE)
+    for guess in range(GUESSES):
+        with pytest.raises(ApiError) as caught:
+            if guess % 2:
+                judge.by_token("x", address=HERE)
+            else:
+                judge.by_signature(wrong, "subscribe", address=HERE)
+        assert caught.value.status == 401
+    with pytest.raises(ApiError) as caught:
+        judge.by_token(ALICE_TOKEN, address=HERE)
+    assert caught.value.status == 429
+    with pytest.raises(ApiError) as caught:
+        judge.by_signature(VECTOR, "subscribe", address=HERE)
+    assert caught.value.status == 429
+    assert judge.by_token(ALICE_TOKEN, address="192.0.2.2").account == ALICE
 
 
 def test_what_opened_an_access_may_go() -> None:
     """Each by itself: the account's other keys and tokens stay."""
     judge, accounts = authority()
-    by_token, by_key = judge.by_token(ALICE_TOKEN), judge.by_signature(VECTOR, "subscribe")
+    by_token, by_key = (
+        judge.by_token(ALICE_TOKEN, address=HERE),
+        judge.by_signature(VECTOR, "subscribe", address=HERE),
+    )
     assert judge.is_live(by_token) and judge.is_live(by_key)
     del accounts.tokens[ALICE_TOKEN]
     assert not judge.is_live(by_token) and judge.is_live(by_key)

@@ -156,7 +156,7 @@ def test_one_connection_for_several_accounts() -> None:
     async def story(house: House, alice: Desk) -> None:
         await alice.cancel_on_disconnect()
         await alice.place(bid("10"))
-        alice.access = house.gateway.authority.by_token(BOB_TOKEN)
+        alice.access = house.gateway.authority.by_token(BOB_TOKEN, address="")
         await alice.place(bid("10"))
         commands = commands_of(house.exchange)
         for number in range(ACCOUNTS_MAX):

@@ -134,13 +134,13 @@ class Keys:
             "trader": Access(7, TRADE, key_id=3),
         }
 
-    def by_token(self, token: str) -> Access:
+    def by_token(self, token: str, *, address: str) -> Access:
         access = self.live.get(token)
         if access is None:
             raise unauthorized()
         return access
 
-    def by_signature(self, parts: Sequence[Any], instruction: str) -> Access:
+    def by_signature(self, parts: Sequence[Any], instruction: str, *, address: str) -> Access:
         name, signature, timestamp, _window = parts
         if timestamp == "old":
             raise BadRequest("Request has expired")

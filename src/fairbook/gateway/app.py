@@ -149,7 +149,7 @@ class Gateway:
         """Orders over connections that last, with the limits that HTTP has; `authority` says whose
         they are.
         """
-        self.authority = Authority(accounts, self._authenticator)
+        self.authority = Authority(accounts, self._authenticator, self._guesses)
         self._endpoints: Endpoints = {**stub_endpoints(), **reads.endpoints(), **self.orders}
         past = None if history is None else Past(answers, history)
         self._endpoints |= record_endpoints(past, listings)

@@ -188,7 +188,7 @@ class Hub:
 
     def connect(self, wire: Wire, address: str) -> Client:
         """Take a new connection."""
-        session = Session(self.source.find, self._authority, self.limits.session)
+        session = Session(self.source.find, self._authority, self.limits.session, address)
         client = Client(self, wire, address, session)
         self._clients[client] = None
         return client

@@ -93,10 +93,10 @@ class Source(Protocol):
 class Authority(Protocol):
     """Who a connection speaks for. Raises ApiError to refuse."""
 
-    def by_token(self, token: str) -> Access:
-        """What a bearer token opens."""
+    def by_token(self, token: str, *, address: str) -> Access:
+        """What a bearer token opens. address: who tries it."""
 
-    def by_signature(self, parts: Sequence[Any], instruction: str) -> Access:
+    def by_signature(self, parts: Sequence[Any], instruction: str, *, address: str) -> Access:
         """What [key, signature, timestamp ms, window ms] over `instruction=...` opens.
 
         The parts are as the client wrote them: strings or literal numbers.

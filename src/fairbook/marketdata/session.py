@@ -115,13 +115,18 @@ class Session:
         find: Callable[[str], Stream | None],
         authority: Authority | None,
         limits: SessionLimits,
+        address: str = "",
     ) -> None:
-        """`find` as Source.find. Without an authority nobody can log in or see private streams."""
+        """`find` as Source.find. Without an authority nobody can log in or see private streams.
+
+        address: where the connection comes from.
+        """
         self.access: Access | None = None
         """Who logged in."""
         self._find = find
         self._authority = authority
         self._limits = limits
+        self._address = address
         self._interval_ns = NS // limits.control_frames_per_s
         self._ahead_ns = self._interval_ns * limits.control_frames_burst
         self._full_at_ns = 0  # when the whole allowance will be back
@@ -262,7 +267,7 @@ class Session:
         if type(parts) is not list or len(parts) != 4 or self._authority is None:
             _refuse(INVALID_SIGNATURE, "Invalid signature")
         try:
-            return self._authority.by_signature(parts, instruction)
+            return self._authority.by_signature(parts, instruction, address=self._address)
         except ApiError as error:
             raise _of_credential(error) from None
 
@@ -274,7 +279,7 @@ class Session:
         if self._authority is None:
             _refuse(INVALID_SIGNATURE, "Unauthorized")
         try:
-            return self._authority.by_token(token)
+            return self._authority.by_token(token, address=self._address)
         except ApiError as error:
             raise _of_credential(error) from None
 
