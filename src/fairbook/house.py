@@ -302,6 +302,10 @@ def _tell_start(directory: Path, log: FileLog, engine: Engine) -> None:
         logger.warning("torn tail", dropped=str(log.dropped))
     for problem in engine.recovery.problems:
         logger.warning("snapshot", problem=problem)
+    ahead_s = (log.last.time_ns - time.time_ns()) // 1_000_000_000
+    if ahead_s > 0:
+        # Until then candles stand still, and signed requests without a client id are too early.
+        logger.warning("the clock is behind the log, whose time waits for it", seconds=ahead_s)
     recovery = engine.recovery
     logger.info(
         "recovered",

@@ -78,7 +78,7 @@ def up_settings(arguments: Mapping[str, str | None], environ: Mapping[str, str])
     """
     given = _Given(arguments, environ)
     defaults = UpSettings()
-    return UpSettings(
+    settings = UpSettings(
         data_dir=Path(given.text("data", "FAIRBOOK_DATA", str(defaults.data_dir))),
         host=given.text("host", "FAIRBOOK_HOST", defaults.host),
         http_port=given.port("http-port", "FAIRBOOK_HTTP_PORT", defaults.http_port),
@@ -102,6 +102,9 @@ def up_settings(arguments: Mapping[str, str | None], environ: Mapping[str, str])
         allow_faults=arguments.get("allow-faults") is not None,
         json_logs=given.json_logs("FAIRBOOK_LOGS"),
     )
+    if settings.http_port == settings.ws_port != 0:
+        raise BadSetting(f"HTTP and streams need two ports, not {settings.http_port} for both")
+    return settings
 
 
 class _Given:

@@ -50,3 +50,24 @@ def test_logs_are_text_or_json() -> None:
     assert up_settings({}, {"FAIRBOOK_LOGS": "text"}).json_logs is False
     with pytest.raises(BadSetting, match="FAIRBOOK_LOGS"):
         up_settings({}, {"FAIRBOOK_LOGS": "xml"})
+
+
+def test_two_ports_are_needed() -> None:
+    """One number for both is a mistake; twice "any free one" is not."""
+    with pytest.raises(BadSetting, match="8001 for both"):
+        up_settings({"http-port": "8001"}, {})
+    assert up_settings({"http-port": "0", "ws-port": "0"}, {}).ws_port == 0
+
+
+def test_limits_of_the_streams() -> None:
+    environ = {
+        "FAIRBOOK_WS_PER_ADDRESS": "10",
+        "FAIRBOOK_WS_CONNECTIONS": "99",
+        "FAIRBOOK_WS_ORIGINS": "https://a.example, https://b.example",
+    }
+    settings = up_settings({"no-recorder": ""}, environ)
+    assert (settings.ws_per_address, settings.ws_connections) == (10, 99)
+    assert settings.ws_origins == ("https://a.example", "https://b.example")
+    assert not settings.with_recorder
+    with pytest.raises(BadSetting, match="FAIRBOOK_WS_PER_ADDRESS"):
+        up_settings({}, {"FAIRBOOK_WS_PER_ADDRESS": "0"})
