@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from fairbook import settings
 from fairbook.settings import BadSetting, UpSettings, up_settings
 
 
@@ -20,10 +22,10 @@ def test_without_anything_the_defaults_hold() -> None:
 def test_an_argument_wins_over_the_environment() -> None:
     """And the environment over the default."""
     environ = {"FAIRBOOK_DATA": "from-environ", "FAIRBOOK_HTTP_PORT": "9000"}
-    settings = up_settings({"http-port": "0", "no-maker": ""}, environ)
-    assert settings.data_dir == Path("from-environ")
-    assert settings.http_port == 0
-    assert not settings.with_maker
+    given = up_settings({"http-port": "0", "no-maker": ""}, environ)
+    assert given.data_dir == Path("from-environ")
+    assert given.http_port == 0
+    assert not given.with_maker
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,13 @@ def test_logs_are_text_or_json() -> None:
         up_settings({}, {"FAIRBOOK_LOGS": "xml"})
 
 
+def test_every_variable_is_documented() -> None:
+    found = set(re.findall(r'"(FAIRBOOK_[A-Z_]+)"', Path(settings.__file__).read_text()))
+    assert len(found) > 10
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    assert [name for name in sorted(found) if f"`{name}`" not in text] == []
+
+
 def test_two_ports_are_needed() -> None:
     """One number for both is a mistake; twice "any free one" is not."""
     with pytest.raises(BadSetting, match="8001 for both"):
@@ -65,9 +74,9 @@ def test_limits_of_the_streams() -> None:
         "FAIRBOOK_WS_CONNECTIONS": "99",
         "FAIRBOOK_WS_ORIGINS": "https://a.example, https://b.example",
     }
-    settings = up_settings({"no-recorder": ""}, environ)
-    assert (settings.ws_per_address, settings.ws_connections) == (10, 99)
-    assert settings.ws_origins == ("https://a.example", "https://b.example")
-    assert not settings.with_recorder
+    given = up_settings({"no-recorder": ""}, environ)
+    assert (given.ws_per_address, given.ws_connections) == (10, 99)
+    assert given.ws_origins == ("https://a.example", "https://b.example")
+    assert not given.with_recorder
     with pytest.raises(BadSetting, match="FAIRBOOK_WS_PER_ADDRESS"):
         up_settings({}, {"FAIRBOOK_WS_PER_ADDRESS": "0"})
