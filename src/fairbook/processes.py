@@ -37,7 +37,6 @@ from fairbook.log.log import LogDamaged, LogFailed, LogLocked
 from fairbook.logs import configure_logs
 from fairbook.settings import UpSettings
 
-CHILD_NICE: Final = 5  # Where processors are short, the engine comes first.
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 # What a person can understand and mend. Everything else that ends the process is a bug.

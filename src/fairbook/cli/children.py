@@ -87,7 +87,12 @@ def _follow(name: str, work: Callable[[], None]) -> int:
     configure_logs(None)
     try:
         work()
-    except (LogDamaged, OSError) as refusal:
+    except LogDamaged as damage:
+        from fairbook.children import HOPELESS
+
+        print(f"fairbook {name}: {damage}", file=sys.stderr)
+        return HOPELESS
+    except OSError as refusal:
         print(f"fairbook {name}: {refusal}", file=sys.stderr)
     except Exception as bug:
         logger.exception("bug")
