@@ -440,26 +440,6 @@ def test_an_account_sees_its_own_writes_or_is_told_that_it_cannot() -> None:
     remember(story)
 
 
-def test_an_open_order_is_known_without_the_recorder() -> None:
-    """Whoever follows an order by its id needs no history until it is closed; in the same words."""
-
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
-        terms = bid("100") | {"clientId": 7}
-        placed = (await client.ask("POST", "/api/v1/order", terms, token=ALICE_TOKEN)).json()
-        one = f"{ORDERS}?orderId={placed['id']}"
-        (recorded,) = await get(client, ORDERS, ALICE_TOKEN)
-        history.broken = True
-        history.lag = 0
-        assert await get(client, one, ALICE_TOKEN) == [recorded]
-        assert await get(client, f"{one}&clientId=7&symbol=SOL_USDC", ALICE_TOKEN) == [recorded]
-        for other in ("&clientId=8", "&offset=1"):
-            reply = await client.ask("GET", one + other, token=ALICE_TOKEN)
-            assert reply.error() == (504, "TIMEOUT", "History is behind")
-        assert (await client.ask("GET", one, token=BOB_TOKEN)).status == 504
-
-    remember(story)
-
-
 @pytest.mark.parametrize("patience_s", [0.01, 0.6])  # less, and more, than a moment
 def test_the_public_is_answered_from_what_there_is(patience_s: float) -> None:
     """A recorder that is behind keeps nobody waiting for long; one that has caught up is read to

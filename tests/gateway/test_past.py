@@ -1,53 +1,55 @@
-"""Long answers are made one at a time, and others have their turn meanwhile."""
+"""Who waits for the recorder, for whom nobody needs to wait, and who waits too often."""
 
-from __future__ import annotations
+import pytest
 
-import asyncio
-from itertools import pairwise
-from typing import cast
-
-from fairbook.gateway.answers import Answers
-from fairbook.gateway.past import Past
-from fairbook.gateway.ports import History
-
-
-def test_long_answers_are_made_one_at_a_time() -> None:
-    """However many are asked for, whoever waits for the loop waits for a piece of one."""
-    made: list[str] = []
-    turns: list[int] = []
-
-    async def make(past: Past, name: str) -> bytes:
-        def text_of(number: int) -> str:
-            made.append(name)
-            return str(number)
-
-        return await past.array(range(100), text_of)
-
-    async def look() -> None:
-        while len(made) < 300:
-            turns.append(len(made))
-            await asyncio.sleep(0)
-
-    async def main() -> None:
-        past = Past(cast(Answers, None), cast(History, None))
-        *texts, _ = await asyncio.gather(make(past, "a"), make(past, "b"), make(past, "c"), look())
-        assert texts == [f"[{','.join(map(str, range(100)))}]".encode()] * 3
-
-    asyncio.run(main())
-    assert made == ["a"] * 100 + ["b"] * 100 + ["c"] * 100
-    assert max(later - turn for turn, later in pairwise(turns)) <= 25
+from fairbook.api.errors import ApiError
+from fairbook.gateway.call import Call
+from fairbook.gateway.past import Shares
+from tests.gateway.house import ALICE_TOKEN, BOB_TOKEN, Client, House, bid
+from tests.gateway.recorded import MemoryHistory
+from tests.gateway.test_history import ORDERS, get, remember
 
 
-def test_a_short_answer_does_not_wait_for_a_long_one() -> None:
-    ended: list[int] = []
+def test_an_open_order_is_known_without_the_recorder() -> None:
+    """Whoever follows an order by its id needs no history until it is closed; in the same words."""
 
-    async def make(past: Past, count: int) -> None:
-        await past.array(range(count), str)
-        ended.append(count)
+    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+        terms = bid("100") | {"clientId": 7}
+        placed = (await client.ask("POST", "/api/v1/order", terms, token=ALICE_TOKEN)).json()
+        one = f"{ORDERS}?orderId={placed['id']}"
+        (recorded,) = await get(client, ORDERS, ALICE_TOKEN)
+        history.broken = True
+        history.lag = 0
+        assert await get(client, one, ALICE_TOKEN) == [recorded]
+        assert await get(client, f"{one}&clientId=7&symbol=SOL_USDC", ALICE_TOKEN) == [recorded]
+        for other in ("&clientId=8", "&offset=1"):
+            reply = await client.ask("GET", one + other, token=ALICE_TOKEN)
+            assert reply.error() == (504, "TIMEOUT", "History is behind")
+        assert (await client.ask("GET", one, token=BOB_TOKEN)).status == 504
 
-    async def main() -> None:
-        past = Past(cast(Answers, None), cast(History, None))
-        await asyncio.gather(*[make(past, count) for count in (1000, 900, 25, 1, 0)])
+    remember(story)
 
-    asyncio.run(main())
-    assert ended == [25, 1, 0, 1000, 900]
+
+def call(account: int, address: str = "192.0.2.1") -> Call:
+    asked = Call(b"", query=b"", headers={}, address=address)
+    asked.account = account
+    return asked
+
+
+def test_nobody_takes_all_places_of_the_history() -> None:
+    """An account has its share wherever it asks from; who is nobody, that of the address."""
+    shares = Shares(each_max=2)
+    with shares.place(call(7)), shares.place(call(7, "192.0.2.2")):
+        for _ in range(2):
+            with pytest.raises(ApiError) as caught, shares.place(call(7)):
+                pass
+            assert (caught.value.status, caught.value.retry_after_s) == (429, 1)
+        with shares.place(call(8)), shares.place(call(0)), shares.place(call(0)):
+            with pytest.raises(ApiError), shares.place(call(0)):
+                pass
+            with shares.place(call(0, "192.0.2.2")):
+                pass
+    with pytest.raises(ZeroDivisionError), shares.place(call(7)):
+        raise ZeroDivisionError
+    with shares.place(call(7)), shares.place(call(7)):
+        pass

@@ -42,7 +42,7 @@ _FRACTION: Final = Scale("Fraction", step=1, decimals=6)
 def record_endpoints(past: Past | None, listings: Listings) -> Endpoints:
     """Everything that is asked of the history but transfers; 501 if nothing is recorded."""
     endpoints = Records(past, listings).endpoints()
-    return unrecorded(endpoints) if past is None else recorded(endpoints)
+    return unrecorded(endpoints) if past is None else recorded(past, endpoints)
 
 
 class Records:

@@ -13,18 +13,47 @@ Not here: the history itself (its port in ports.py), the endpoints (history.py, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
+from fairbook.api.addresses import address_key
 from fairbook.api.errors import ApiError, not_implemented
 from fairbook.gateway.answers import Answers
 from fairbook.gateway.call import Call, Endpoints, Handler, Reply, refusing
+from fairbook.gateway.limits import too_many
 from fairbook.gateway.ports import History, HistoryBehind, View
 
 MOMENT_S: Final = 0.25
+SHARE_MAX: Final = 32  # questions of one caller under way: half of what may wait (history)
 _ROWS_AT_ONCE: Final = 25  # are written as JSON before others have their turn: about 0.2 ms
 
 Row = TypeVar("Row")
+
+
+class Shares:
+    """How many questions each caller has under way: history answers a few at a time, and nobody may
+    have all of its waiting room.
+    """
+
+    def __init__(self, each_max: int = SHARE_MAX) -> None:
+        self._each_max = each_max
+        self._taken: Counter[int | str] = Counter()
+
+    @contextmanager
+    def place(self, call: Call) -> Iterator[None]:
+        """One place of the account that asks, or of the address. Raises TOO_MANY_REQUESTS."""
+        caller = call.account or address_key(call.address)
+        if self._taken[caller] >= self._each_max:
+            raise too_many(1)
+        self._taken[caller] += 1
+        try:
+            yield
+        finally:
+            self._taken[caller] -= 1
+            if not self._taken[caller]:
+                del self._taken[caller]
 
 
 class Past:
@@ -33,6 +62,7 @@ class Past:
     def __init__(self, answers: Answers, history: History) -> None:
         self._answers = answers
         self.history = history
+        self.shares = Shares()
         self._writing = asyncio.Lock()
 
     async def view(self) -> View:
@@ -69,10 +99,10 @@ class Past:
         return f"[{','.join(texts)}]".encode()
 
 
-def recorded(endpoints: Endpoints) -> Endpoints:
-    """Endpoints that tell a client when the history is behind."""
+def recorded(past: Past, endpoints: Endpoints) -> Endpoints:
+    """Endpoints that tell a client when the history is behind, and share it out."""
     return {
-        key: endpoint._replace(handler=_telling(endpoint.handler))
+        key: endpoint._replace(handler=_telling(endpoint.handler, past.shares))
         for key, endpoint in endpoints.items()
     }
 
@@ -85,10 +115,11 @@ def unrecorded(endpoints: Endpoints) -> Endpoints:
     }
 
 
-def _telling(handler: Handler) -> Handler:
+def _telling(handler: Handler, shares: Shares) -> Handler:
     async def told(call: Call) -> bytes | Reply:
         try:
-            return await handler(call)
+            with shares.place(call):
+                return await handler(call)
         except HistoryBehind:
             raise ApiError(504, "TIMEOUT", "History is behind") from None
 

@@ -61,7 +61,7 @@ def capital_endpoints(
 ) -> Endpoints:
     """Everything under /wapi/v1/capital; 501 without a history or a store."""
     endpoints = Capital(answers, listings, past, transfers).endpoints()
-    return unrecorded(endpoints) if past is None or transfers is None else recorded(endpoints)
+    return unrecorded(endpoints) if past is None or transfers is None else recorded(past, endpoints)
 
 
 def faucet_endpoints(
