@@ -151,7 +151,7 @@ def measure(
 ) -> Slice:
     """Run a load for so long, and see what it cost the exchange.
 
-    settled: the recorder, which follows half a second later, is waited for; else its CPU here may
+    settled: the recorder, which follows a second later, is waited for; else its CPU here may
     be of what was before.
     """
     time.sleep(seconds * SETTLE_SHARE)

@@ -26,7 +26,7 @@ from fairbook.children import Keeper
 from fairbook.events.answers import HistoryBehind
 from fairbook.recording.wire import NUMBER, Numbers
 
-TELL_S: Final = 0.5
+TELL_S: Final = 1.0
 REACHED_S: Final = 2.0
 WAITING_MAX: Final = 1_000
 MARKS_MAX: Final = 4_096
