@@ -170,6 +170,9 @@ class Stage:
             run_judge=self._judge,
             replace_replica=self.replaced.append,
         )
+        self.begin_replica()
+
+    def begin_replica(self) -> None:
         self.replica, ours = socket.socketpair()
         self.replica.setblocking(False)
         self.messages = replica_wire.Messages()
@@ -296,6 +299,30 @@ def test_a_difference_that_was_not_judged_is_judged_at_the_next_start(tmp_path: 
         await stage.until(lambda: (stage.audit.verdict or {}).get("wrong") == ENGINE)
         # Another process was wrong: this one may be believed again.
         assert await stage.audit.vouch()
+
+    staged(tmp_path, story)
+
+
+def test_a_second_difference_is_told_and_leaves_no_snapshot(tmp_path: Path) -> None:
+    """A wrong replica was replaced, nobody has acknowledged it, and the next one differs too."""
+
+    async def story(stage: Stage) -> None:
+        stage.hello()
+        stage.done()
+        await stage.deny_a_slice()
+        await stage.until(lambda: stage.judged == 1 and bool(stage.replaced))
+        stage.lead.disconnect("replaced")
+        stage.replica.close()
+        assert stage.audit.verdict is not None and stage.audit.verdict["wrong"] == REPLICA
+        assert await stage.audit.vouch()
+        stage.begin_replica()
+        stage.hello()
+        stage.done()
+        await stage.deny_a_slice()
+        await stage.until(lambda: "again" in (stage.audit.verdict or {}))
+        assert "differ again" in summary(stage.audit.verdict)
+        assert not await stage.audit.vouch()
+        assert stage.judged == 1
 
     staged(tmp_path, story)
 

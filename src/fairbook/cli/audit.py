@@ -124,6 +124,8 @@ def _other_lines(found: dict[str, Any]) -> list[str]:
         process = f"process {recorder['pid']}, started {recorder['starts']} times"
         at = f"position {recorder['position']}"
         other_lines.append(f"recorder {recorder['state']}: {at}, {behind} ({process})")
+        if recorder["last_end"]:
+            other_lines.append(f"last end {recorder['last_end']}")
         if recorder["last_note"]:
             other_lines.append(f"it said  {recorder['last_note']}")
     if streams := found.get("streams"):

@@ -100,18 +100,25 @@ class Audit:
 
     async def vouch(self) -> bool:
         """Whether the engine's own state may become a snapshot; asked when it changes no more."""
-        if self._is_engine_in_doubt():
-            logger.error("no snapshot: this engine's memory is in doubt")
+        if self._may_be_wrong():
             return False
         if self._lead.state == DOWN:
             logger.warning("the last snapshot is unchecked: there is no replica")
             return True
         if await self._lead.round_agreed(within_s=VOUCH_WAIT_S, hurried=True):
             return True
-        if self.verdict is not None:
-            return not self._is_engine_in_doubt()
+        if self._may_be_wrong():
+            return False
         logger.warning("the last snapshot is unchecked: the replica did not answer in time")
         return True
+
+    def _may_be_wrong(self) -> bool:
+        """Whether the verdict leaves this process in doubt, or what came after it, unjudged."""
+        has_more = self.verdict is not None and "again" in self.verdict
+        is_wrong = self._is_engine_in_doubt() or has_more
+        if is_wrong:
+            logger.error("no snapshot: this engine's memory is in doubt")
+        return is_wrong
 
     async def resume(self, position: int) -> str:
         """A person has looked at the verdict of `position`: open trading again. Raises Refused."""
@@ -156,6 +163,8 @@ class Audit:
         if self.verdict is not None:
             if self.verdict["status"] == "found":
                 self._add(self.verdict, disagreement)
+            elif not self._is_engine_in_doubt():
+                self._hear_again(disagreement)
             return
         lead = self._lead
         replica = lead.replica
@@ -181,6 +190,13 @@ class Audit:
         self._slices = []
         self._add(self.verdict, disagreement)
         self._inquiry = asyncio.ensure_future(self._inquire())
+
+    def _hear_again(self, disagreement: Disagreement) -> None:
+        """One more, and nobody known to be wrong is left: it is said, and ends with a restart."""
+        assert self.verdict is not None
+        if "again" not in self.verdict:
+            self.verdict["again"] = disagreement.position
+            logger.error("%s", summary(self.verdict))
 
     def _add(self, verdict: Verdict, disagreement: Disagreement) -> None:
         """One more thing that they do not agree on."""
@@ -288,4 +304,6 @@ def summary(verdict: Verdict) -> str:
             text += f" {first['key']}"
         if "field" in first:
             text += f", {first['field']}: expected {first['expected']}, found {first['found']}"
+    if "again" in verdict:
+        text += f"; they differ again, at position {verdict['again']}: restart the exchange"
     return text

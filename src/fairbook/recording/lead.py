@@ -32,6 +32,7 @@ WAITING_MAX: Final = 1_000
 MARKS_MAX: Final = 4_096
 END_WAIT_S: Final = 15.0  # A snapshot of a large state takes seconds.
 
+STOPPED: Final = "stopped"
 DOWN: Final = "down"
 CATCHING_UP: Final = "catching up"
 FOLLOWING: Final = "following"
@@ -124,7 +125,9 @@ class Recording:
     def status(self) -> dict[str, Any]:
         """For people and programs."""
         behind_s = self.behind_s()
-        if self._connection is None or not self._heard:
+        if self._keeper.is_stopped:
+            state = STOPPED
+        elif self._connection is None or not self._heard:
             state = DOWN
         else:
             state = CATCHING_UP if behind_s > BEHIND_S else FOLLOWING
