@@ -44,7 +44,7 @@ NICE: Final = 10  # Trading goes first.
 
 _SECRETS: Final = (demo.FILE_NAME, MAKER_NAME)
 _COPIED: Final = (LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, *_SECRETS)
-_RECORDED: Final = (HISTORY_NAME, RECORDER_NAME)
+_RECORDED: Final = (HISTORY_NAME, f"{HISTORY_NAME}.aside", RECORDER_NAME)
 _OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME)
 _REFUSALS: Final = (
     engine_backup.NotCopied,
