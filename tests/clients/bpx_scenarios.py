@@ -21,7 +21,7 @@ LOTS = "0.5"
 TRIES_MAX = 2_000
 Venue = dict[str, Any]
 accounts: dict[str, Any] = {}
-client_ids = itertools.count(int(time.time()) % 1_000_000 * 1_000 + 2_000_000_000)
+client_ids = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000 + 2_000_000_000)
 
 
 def account(venue: Venue, name: str = "demo1") -> Any:

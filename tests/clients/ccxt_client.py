@@ -17,7 +17,7 @@ from tests.clients.scenario import exact
 SYMBOL, MARKET = "SOL/USDC", "SOL_USDC"
 Venue = dict[str, Any]
 clients: dict[str, Any] = {}
-client_ids = itertools.count(int(time.time()) % 1_000_000 * 1_000)
+client_ids = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000)
 
 
 def client(venue: Venue, account: str = "demo1") -> Any:

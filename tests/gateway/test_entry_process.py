@@ -138,7 +138,7 @@ async def first_heard(venue: Venue) -> list[Any]:
         )
         names = ["account.orderUpdate", "depth.SOL_USDC"]
         await socket.send_json({"id": 1, "method": "SUBSCRIBE", "params": names})
-        for _ in range(13):  # The answer, and what a newcomer to depth is sent first.
+        for _ in range(14):  # The answer; twelve empty deltas of depth, and that of the ladder.
             await socket.receive_json()
         await socket.send_json({"id": 2, "method": "order.place", "params": ORDER | {"price": "1"}})
         heard = [await socket.receive_json() for _ in range(3)]
