@@ -268,6 +268,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compiled-only", action="store_true")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.rounds, arguments.count, arguments.orders = 1, 4_000, 1_000
+        arguments.compiled_only = True
     against = arguments.against.resolve() if arguments.against else None
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), against=against, count=arguments.count, seed=arguments.seed)

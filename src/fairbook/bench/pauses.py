@@ -167,6 +167,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of trading, each run")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.orders, arguments.seconds, arguments.rounds = 5_000, 0.5, 1
     publish(NAME, report(arguments), arguments.write)
 
 

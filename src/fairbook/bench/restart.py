@@ -226,6 +226,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the history is made (1 GB for 10^7)")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.count, arguments.rounds = 60_000, 1
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         publish(NAME, report(arguments, Path(folder)), arguments.write)
 

@@ -35,6 +35,7 @@ def parser_of(name: str, about: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"bench {name}", description=about.split("\n", maxsplit=1)[0]
     )
+    parser.add_argument("--quick", action="store_true", help="whether it works, no figures")
     parser.add_argument("--write", type=Path, help="a Markdown file to put the figures into")
     return parser
 
