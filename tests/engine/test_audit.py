@@ -15,13 +15,13 @@ import pytest
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.core.slices import slice_bytes
-from fairbook.engine import audit_files, replica_wire
+from fairbook.engine import audit, audit_files, replica_wire
 from fairbook.engine.audit import Audit, summary
 from fairbook.engine.audit_files import Verdict, edit_memory, read_verdict, write_verdict
 from fairbook.engine.control import Refused
 from fairbook.engine.engine import Engine
 from fairbook.engine.judge import BOTH, ENGINE, NEITHER, REPLICA, judge
-from fairbook.engine.replica_lead import Lead
+from fairbook.engine.replica_lead import DOWN, Lead
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.log.files import FileLog
@@ -298,6 +298,7 @@ def test_a_difference_that_was_not_judged_is_judged_at_the_next_start(tmp_path: 
         await stage.until(lambda: stage.judged == 1)
         await stage.until(lambda: (stage.audit.verdict or {}).get("wrong") == ENGINE)
         # Another process was wrong: this one may be believed again.
+        stage.audit._has_replica = False  # Nobody is there to be asked.
         assert await stage.audit.vouch()
 
     staged(tmp_path, story)
@@ -314,7 +315,6 @@ def test_a_second_difference_is_told_and_leaves_no_snapshot(tmp_path: Path) -> N
         stage.lead.disconnect("replaced")
         stage.replica.close()
         assert stage.audit.verdict is not None and stage.audit.verdict["wrong"] == REPLICA
-        assert await stage.audit.vouch()
         stage.begin_replica()
         stage.hello()
         stage.done()
@@ -323,6 +323,26 @@ def test_a_second_difference_is_told_and_leaves_no_snapshot(tmp_path: Path) -> N
         assert "differ again" in summary(stage.audit.verdict)
         assert not await stage.audit.vouch()
         assert stage.judged == 1
+
+    staged(tmp_path, story)
+
+
+def test_without_the_replica_s_word_there_is_no_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever ends the replica, and then changes the engine's memory, would be believed."""
+    monkeypatch.setattr(audit, "BACK_WAIT_S", 0.05)
+    monkeypatch.setattr(audit, "VOUCH_WAIT_S", 0.05)
+
+    async def story(stage: Stage) -> None:
+        assert not await stage.audit.vouch(), "it has not said a word"
+        stage.hello()
+        stage.done()
+        await stage.until(lambda: stage.lead.state != DOWN)
+        assert not await stage.audit.vouch(), "it does not answer"
+        stage.lead.disconnect("gone")
+        stage.replica.close()
+        assert not await stage.audit.vouch(), "it has gone"
 
     staged(tmp_path, story)
 

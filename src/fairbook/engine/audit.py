@@ -39,6 +39,7 @@ ROUND_WAIT_S: Final = 3.0
 SLICES_KEPT: Final = 64
 RESUME_WAIT_S: Final = 15.0
 VOUCH_WAIT_S: Final = 10.0
+BACK_WAIT_S: Final = 3.0  # for a replica that is not there: it may be starting
 BUSY_WAIT_S: Final = 0.001
 
 logger = logging.getLogger(__name__)
@@ -63,11 +64,12 @@ class Audit:
         *,
         run_judge: Callable[[], Awaitable[Verdict]],
         replace_replica: Callable[[str], None],
+        has_replica: bool = True,
     ) -> None:
         """directory: of all data. run_judge: `judge.judge`, in another process; it may raise.
 
-        replace_replica: end the replica and start another; given the reason. Raises OSError
-        if there is a verdict that cannot be read.
+        replace_replica: end the replica and start another; given the reason. has_replica: whether
+        one is wanted. Raises OSError if there is a verdict that cannot be read.
         """
         self.verdict = audit_files.read_verdict(directory)
         """What no person has acknowledged yet."""
@@ -79,6 +81,7 @@ class Audit:
         self._lead = lead
         self._run_judge = run_judge
         self._replace_replica = replace_replica
+        self._has_replica = has_replica
         self._slices: list[Slice] = []  # The engine's, of those that differed.
         self._inquiry: asyncio.Task[None] | None = None
         lead.on_disagreement = self._hear
@@ -99,18 +102,26 @@ class Audit:
             await asyncio.wait([self._inquiry])
 
     async def vouch(self) -> bool:
-        """Whether the engine's own state may become a snapshot; asked when it changes no more."""
+        """Whether the engine's own state may become a snapshot; asked when it changes no more.
+
+        Where a replica is wanted, only if it agrees: else whoever can end it could have a changed
+        memory believed by the next start, which replays the log instead.
+        """
         if self._may_be_wrong():
             return False
-        if self._lead.state == DOWN:
+        if not self._has_replica:
             logger.warning("the last snapshot is unchecked: there is no replica")
             return True
-        if await self._lead.round_agreed(within_s=VOUCH_WAIT_S, hurried=True):
+        within_s = BACK_WAIT_S if self._lead.state == DOWN else VOUCH_WAIT_S
+        if await self._lead.round_agreed(within_s=within_s, hurried=True):
             return True
-        if self._may_be_wrong():
-            return False
-        logger.warning("the last snapshot is unchecked: the replica did not answer in time")
-        return True
+        if not self._may_be_wrong():
+            logger.warning(
+                "no snapshot: the replica has not agreed to this state (%s); the next start"
+                " replays the log from the last one that was agreed on",
+                self._lead.state,
+            )
+        return False
 
     def _may_be_wrong(self) -> bool:
         """Whether the verdict leaves this process in doubt, or what came after it, unjudged."""

@@ -71,6 +71,7 @@ class Comparison:
             self._lead,
             run_judge=self._judge,
             replace_replica=self._replace,
+            has_replica=has_replica,
         )
         self._lead.on_note = lambda text: logger.warning("replica: %s", text)
         engine.vouch = self._vouch
