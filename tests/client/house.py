@@ -19,6 +19,7 @@ from fairbook import demo
 from fairbook.core import records
 from fairbook.events.answers import Answer
 from fairbook.gateway.app import Gateway, GatewayLimits
+from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.server import HttpServer
 from fairbook.gateway.sessions import end_old_sessions
 from fairbook.marketdata.feed import Feed
@@ -83,6 +84,8 @@ class House:
             catalogue=exchange,
             accounts=self.accounts,
             limits=LIMITS,
+            # No process was here before: what is signed in this very millisecond is new.
+            authenticator=Authenticator(self.accounts, taken_until_ms=0),
         )
         self.feed = Feed(view=exchange, catalogue=exchange)
         exchange.tell = self.feed.take
