@@ -46,7 +46,7 @@ from fairbook.marketdata.feed import Feed
 from fairbook.marketdata.hub import Hub
 from fairbook.marketdata.recent import Recent
 from fairbook.marketdata.server import StreamLimits, StreamServer
-from fairbook.recording import Recording
+from fairbook.recording.lead import Recording
 from fairbook.settings import UpSettings
 
 ACCOUNTS_NAME: Final = "accounts.db"
@@ -75,18 +75,19 @@ class House:
         leaving: AsyncExitStack,
         engine: Engine,
         accounts: SqliteAccounts,
+        owners: dict[str, int],
         followers: Followers,
         gateway: Gateway,
         feed: Feed,
     ) -> None:
-        """Use `build`."""
+        """Use `build`. owners: the account of each of the demo's users, by name."""
         self.engine = engine
         self._gateway = gateway
         self._settings = settings
         self._leaving = leaving
         self._accounts = accounts
         self._followers = followers
-        self._owners: dict[str, int] = {}
+        self._owners = owners
         self._feed = feed
         hub = Hub(feed, authority=gateway.authority, requests=gateway.entry)
         self._streams = StreamServer(hub, _stream_limits(settings))
@@ -125,8 +126,7 @@ class House:
             logger.info("ended sessions of before", count=ended)
         owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
         gateway = _gateway(settings, engine, accounts, followers, logged_until_ms)
-        house = cls(settings, leaving, engine, accounts, followers, gateway, feed)
-        house._owners = owners
+        house = cls(settings, leaving, engine, accounts, owners, followers, gateway, feed)
         await house._start()
         return house
 

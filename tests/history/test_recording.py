@@ -20,7 +20,8 @@ from fairbook.events.answers import Answer, HistoryBehind
 from fairbook.history.reading import SqliteHistory
 from fairbook.history.store import FILE_NAME
 from fairbook.log.files import FileLog
-from fairbook.recording import Recording, lead
+from fairbook.recording import lead
+from fairbook.recording.lead import Recording
 from fairbook.recording.wire import NOTE_BYTES_MAX, NUMBER, Numbers, pack_note
 from tests.engine import world
 from tests.history.naive import of_log

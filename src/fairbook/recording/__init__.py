@@ -12,10 +12,3 @@ Always true:
 
 Not here: what is recorded (history/recorder.py); keeping the process (children.py).
 """
-
-from __future__ import annotations
-
-from fairbook.recording.following import run
-from fairbook.recording.lead import Recording, recorder_command
-
-__all__ = ["Recording", "recorder_command", "run"]
