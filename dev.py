@@ -3,7 +3,7 @@
 ./dev up [--data DIR] [...]      run the exchange with its demo; options are those of `fairbook up`
 ./dev test [--all] [PYTEST ...]  run the tests; --all: also the long ones, and public clients
 ./dev check [--fix]              lint, format, types
-./dev bench NAME [...]           measure; options are those of `fairbook bench`
+./dev bench NAME [...]           measure; `./dev bench --help` lists them
 ./dev lock [--upgrade]           write the requirements*.txt anew from pyproject.toml
 
 How it works: .venv gets what the locked lists name, and nothing else; a stamp in it remembers which
@@ -32,7 +32,7 @@ BUILDS_KEPT = 4
 
 TO_RUN = ("requirements.txt", "requirements-build.txt")
 TO_TEST = (*TO_RUN, "requirements-dev.txt")
-TOGETHER = ("tests/bench", "tests/cli", "tests/clients", "tests/crash", "tests/replica")
+TOGETHER = ("tests/bench", "tests/cli", "tests/clients", "tests/crash", "tests/followers")
 """Tests of whole processes, for which a run mostly waits."""
 CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
 WHEELS = ("--only-binary=:all:",)  # Nobody's build script runs here but our own.
@@ -46,13 +46,14 @@ def say(text: str) -> None:
 def up(arguments: list[str]) -> int:
     prepare(TO_RUN)
     compile_core()
-    return become("up", *arguments)
+    return become("fairbook", ["up", *arguments])
 
 
 def bench(arguments: list[str]) -> int:
     prepare(TO_TEST)
     compile_core(must=True)
-    return become("bench", *arguments)
+    os.chdir(ROOT)  # bench/ is beside the package, not installed.
+    return become("bench", arguments)
 
 
 def test(arguments: list[str]) -> int:
@@ -318,11 +319,11 @@ def run_or_stop(command: list[str], extra: dict[str, str] | None = None) -> None
         sys.exit(status)
 
 
-def become(*arguments: str) -> int:
-    """Run `fairbook` in place of this process, so that signals reach it."""
+def become(module: str, arguments: list[str]) -> int:
+    """Run a module in place of this process, so that signals reach it."""
     python = str(python_of(VENV))
     sys.stdout.flush()
-    os.execv(python, [python, "-m", "fairbook", *arguments])
+    os.execv(python, [python, "-m", module, *arguments])
 
 
 COMMANDS = {"up": up, "test": test, "check": check, "bench": bench, "lock": lock}

@@ -14,8 +14,8 @@ from fairbook.accounts.access import (
     ALL_PERMISSIONS,
     READ,
     TRADE,
+    AccountRefused,
     AccountsDamaged,
-    Refused,
 )
 from fairbook.accounts.sqlite import SqliteAccounts
 
@@ -103,7 +103,7 @@ def test_a_key_opens_its_account_also_after_a_restart(place: Place) -> None:
         assert store.by_key(public_key(1)) is None
         assert not store.is_live(access)
         assert not store.revoke_key(account=2, key_id=key.key_id)
-        with pytest.raises(Refused, match="already registered"):
+        with pytest.raises(AccountRefused, match="already registered"):
             store.add_key(account=2, public_key=public_key(1), label="", permissions=READ)
     assert [(k.label, k.revoked_ns) for k in place.store.keys(2)] == [("bot", 1_000)]
 
@@ -163,7 +163,7 @@ def test_a_text_that_is_no_token_opens_nothing(place: Place, text: str) -> None:
 def test_a_bad_public_key_is_refused(place: Place, name: str, key: bytes) -> None:
     """Small order, a second encoding, no point at all: none may become a key."""
     open_account(place.store, user_id=1, account=2)
-    with pytest.raises(Refused):
+    with pytest.raises(AccountRefused):
         place.store.add_key(account=2, public_key=key, label=name, permissions=READ)
     assert place.store.by_key(key) is None
 
@@ -177,9 +177,9 @@ def test_keys_and_tokens_are_bounded_per_account(place: Place) -> None:
         for i in range(KEYS_MAX)
     ]
     tokens = [place.store.add_token(account=2, permissions=READ)[1] for _ in range(TOKENS_MAX)]
-    with pytest.raises(Refused, match="Too many"):
+    with pytest.raises(AccountRefused, match="Too many"):
         place.store.add_key(account=2, public_key=public_key(50), label="", permissions=READ)
-    with pytest.raises(Refused, match="Too many"):
+    with pytest.raises(AccountRefused, match="Too many"):
         place.store.add_token(account=2, permissions=READ)
 
     place.store.add_key(account=3, public_key=public_key(51), label="", permissions=READ)
@@ -192,7 +192,7 @@ def test_keys_and_tokens_are_bounded_per_account(place: Place) -> None:
 def test_revoked_keys_are_bounded_too(place: Place) -> None:
     """Registering and revoking for ever fills no disk."""
     open_account(place.store, user_id=1, account=2)
-    with pytest.raises(Refused, match="Too many"):
+    with pytest.raises(AccountRefused, match="Too many"):
         for i in range(1_000):
             key = crypto_sign_seed_keypair(i.to_bytes(32, "little"))[0]
             added = place.store.add_key(account=2, public_key=key, label="", permissions=READ)
@@ -234,11 +234,11 @@ def test_an_account_has_one_user_and_a_user_one_account(place: Place) -> None:
     second = place.store.add_user(name="ben")
     assert second.user_id == 2
     for user_id, account in ((1, 3), (2, 2), (9, 4), (2, 1)):
-        with pytest.raises(Refused):
+        with pytest.raises(AccountRefused):
             place.store.set_account(user_id, account)
-    with pytest.raises(Refused, match="taken"):
+    with pytest.raises(AccountRefused, match="taken"):
         place.store.add_user(name="ann")
-    with pytest.raises(Refused, match="taken"):
+    with pytest.raises(AccountRefused, match="taken"):
         place.store.add_user(user_id=1)
     user = place.reopen().user(1)
     assert user is not None
@@ -250,19 +250,19 @@ def test_keys_and_tokens_need_an_account_with_a_user(place: Place) -> None:
     """The house accounts and unknown ones get none; nor do unknown permissions exist."""
     place.store.add_user(user_id=1)
     for account in (0, 1, 2):
-        with pytest.raises(Refused, match="Unknown account"):
+        with pytest.raises(AccountRefused, match="Unknown account"):
             place.store.add_key(account=account, public_key=public_key(1), label="", permissions=1)
-        with pytest.raises(Refused, match="Unknown account"):
+        with pytest.raises(AccountRefused, match="Unknown account"):
             place.store.add_token(account=account, permissions=READ)
     place.store.set_account(1, 2)
     for permissions in (0, -1, 8, 15):
-        with pytest.raises(Refused, match="Permissions"):
+        with pytest.raises(AccountRefused, match="Permissions"):
             place.store.add_key(
                 account=2, public_key=public_key(1), label="", permissions=permissions
             )
-        with pytest.raises(Refused, match="Permissions"):
+        with pytest.raises(AccountRefused, match="Permissions"):
             place.store.add_token(account=2, permissions=permissions)
-    with pytest.raises(Refused, match="expired"):
+    with pytest.raises(AccountRefused, match="expired"):
         place.store.add_token(account=2, permissions=READ, expires_ns=1_000)
 
 

@@ -20,7 +20,7 @@ from fairbook.api.errors import (
 )
 from fairbook.core import records
 
-PROTOCOL = Path(__file__).parent.parent.parent / "docs" / "protocol.md"
+PROTOCOL = Path(__file__).parent.parent.parent / "docs" / "reference" / "protocol.md"
 
 # The public contract, section 2: which status goes with which code.
 STATUS_OF = {

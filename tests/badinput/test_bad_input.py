@@ -56,7 +56,7 @@ def confirm(row: Row, answer: Answer) -> None:
 
 def test_nothing_is_left_out() -> None:
     """The rows of the list that a request can be, by their ids; what is elsewhere is named in
-    docs/bad-input.md.
+    docs/internals/bad-input.md.
     """
     numbers = {"N": (*range(1, 11), 13, 14, 16, 18), "H": (*range(1, 9), 10, 11, 12, 14, 15, 16),
                "C": range(1, 7), "A": (1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 15, 17)}  # fmt: skip

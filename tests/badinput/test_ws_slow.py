@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.engine import control
+from fairbook.net import control_socket as control
 from tests.badinput.rows import order_json
 from tests.badinput.rows_ws import subscribing
 from tests.badinput.sockets import FIN, PONG, TEXT, Socket, frame, head, says
@@ -26,7 +26,7 @@ NAMES = [
       for kind in ("depth", "depth.200ms", "depth.1000ms", "bookTicker", "trade", "ticker")),
     *(f"kline.{interval}.{symbol}" for symbol in SYMBOLS for interval in INTERVALS),
 ]  # fmt: skip
-BUFFERED_MAX = 64 * 1024 + 256 * 1024  # of one client: docs/streams.md
+BUFFERED_MAX = 64 * 1024 + 256 * 1024  # of one client: docs/reference/streams.md
 
 
 @pytest.fixture(autouse=True)

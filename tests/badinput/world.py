@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 from nacl.signing import SigningKey
 
-from fairbook import demo
 from fairbook.accounts.access import ALL_PERMISSIONS, READ, TRADE
 from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.app.exchange_app import ACCOUNTS_NAME
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
-from fairbook.house import ACCOUNTS_NAME
+from fairbook.demo import first_state as demo
 from fairbook.log.files import FileLog
 from tests.badinput.rows import Known, Row
 from tests.badinput.sockets import Socket, Watch, head, says

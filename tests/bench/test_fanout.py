@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.bench.fanout_broadcast import Broadcast
-from fairbook.bench.fanout_readers import STEP_US, Readers, Taken, latency_ms
+from bench.fanout_broadcast import Broadcast
+from bench.fanout_readers import STEP_US, Readers, Taken, latency_ms
 
 TIMEOUT_S = 120.0
 
@@ -55,7 +55,7 @@ def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
     """Who does not read becomes slow and is closed; the others are all told the same."""
     file = tmp_path / "figures.md"
     file.write_text("before\n<!-- figures of bench fanout -->\n<!-- end of figures -->\nafter\n")
-    command = [sys.executable, "-m", "fairbook", "bench", "fanout", "--quick", "--write", str(file)]
+    command = [sys.executable, "-m", "bench", "fanout", "--quick", "--write", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stderr
     text = file.read_text()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairbook.bench.history import History, frames
+from bench.history import History, frames
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 

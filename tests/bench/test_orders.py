@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from nacl.bindings import crypto_sign_open, crypto_sign_seed_keypair
 
-from fairbook.bench.orders_flow import BUY, CANCEL, PASSIVE, SELL, Flow, Trader
+from bench.orders_flow import BUY, CANCEL, PASSIVE, SELL, Flow, Trader
 
 TIMEOUT_S = 120
 
@@ -75,7 +75,7 @@ def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
     file = tmp_path / "figures.md"
     places = [f"<!-- figures of bench {each} -->" for each in ("orders", "orders, added")]
     file.write_text("before\n" + "\n<!-- end of figures -->\n".join([*places, "after\n"]))
-    command = [sys.executable, "-m", "fairbook", "bench", "orders", "--quick", "--write", str(file)]
+    command = [sys.executable, "-m", "bench", "orders", "--quick", "--write", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stderr
     text = file.read_text()

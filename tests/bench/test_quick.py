@@ -25,7 +25,7 @@ def test_a_quick_run_writes_its_tables(tmp_path: Path, name: str) -> None:
     file = tmp_path / "figures.md"
     marks = f"<!-- figures of bench {name} -->\n", "<!-- end of figures -->"
     file.write_text(f"before\n{marks[0]}of an earlier run\n{marks[1]}\nafter\n")
-    command = [sys.executable, "-m", "fairbook", "bench", name, "--quick", "--write", str(file)]
+    command = [sys.executable, "-m", "bench", name, "--quick", "--write", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stderr
     text = file.read_text()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.bench.orders_flow import BUY, CANCEL, SELL, Flow
-from fairbook.bench.ws_load import NumberedLane, SocketTrader, frame
+from bench.orders_flow import BUY, CANCEL, SELL, Flow
+from bench.ws_load import NumberedLane, SocketTrader, frame
 from tests.bench.test_orders import TIMEOUT_S, can_run
 
 
@@ -57,7 +57,7 @@ def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
     """Every answer is checked by the bench itself, which else ends with 1."""
     file = tmp_path / "figures.md"
     file.write_text("<!-- figures of bench ws-orders -->\n<!-- end of figures -->\n")
-    command = [sys.executable, "-m", "fairbook", "bench", "ws-orders", "--quick"]
+    command = [sys.executable, "-m", "bench", "ws-orders", "--quick"]
     command += ["--write", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stderr

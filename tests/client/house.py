@@ -15,16 +15,16 @@ from typing import Any
 
 import uvloop
 
-from fairbook import demo
 from fairbook.core import records
-from fairbook.events.answers import Answer
-from fairbook.gateway.app import Gateway, GatewayLimits
+from fairbook.demo import first_state as demo
 from fairbook.gateway.auth import Authenticator
-from fairbook.gateway.server import HttpServer
-from fairbook.gateway.sessions import end_old_sessions
-from fairbook.marketdata.feed import Feed
-from fairbook.marketdata.hub import Hub
-from fairbook.marketdata.server import StreamServer
+from fairbook.gateway.cancel_on_disconnect import end_old_sessions
+from fairbook.gateway.gateway import Gateway, GatewayLimits
+from fairbook.gateway.http_server import HttpServer
+from fairbook.ports.results import Answer
+from fairbook.streams.feed import Feed
+from fairbook.streams.hub import Hub
+from fairbook.streams.server import StreamServer
 from tests.gateway.exchange import DirectExchange, list_and_fund
 from tests.gateway.house import DictAccounts
 

@@ -1,4 +1,4 @@
-"""The bot that docs/maker.md shows: at most 40 lines, and it does what it is said to do."""
+"""The bot of docs/guide/market-maker.md: at most 40 lines, and it works as described."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ from tests.client.house import House, play, small
 from tests.gateway.exchange import ALICE
 from tests.gateway.house import ALICE_TOKEN, BOB_TOKEN
 
-PAGE = Path(__file__).parents[2] / "docs" / "maker.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "market-maker.md"
 
 
 def shown() -> str:

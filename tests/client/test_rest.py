@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from fairbook.client.credentials import Credentials, Key, Token, signed_text
-from fairbook.client.errors import Disconnected, OutcomeUnknown, Refused
+from fairbook.client.errors import Disconnected, OutcomeUnknown, RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.messages import NewOrder, Order
 from fairbook.client.rest import Rest
@@ -53,7 +53,7 @@ def test_several_orders_are_each_on_their_own(who: Credentials) -> None:
             cheap = msgspec.structs.replace(dear, quantity="1")
             good, bad, also = await rest.place_several([BID, dear, cheap])
             assert isinstance(good, Order) and good.status == "New"
-            assert isinstance(bad, Refused) and bad.code == "INSUFFICIENT_FUNDS"
+            assert isinstance(bad, RequestRefused) and bad.code == "INSUFFICIENT_FUNDS"
             assert isinstance(also, Order)
             assert await rest.open_orders() == [good, also]
 
@@ -80,16 +80,16 @@ def test_what_anybody_may_ask() -> None:
 def test_a_no_is_refused_in_its_own_words() -> None:
     async def story(house: House) -> None:
         async with Rest(house.http_url, ALICE) as rest:
-            with pytest.raises(Refused) as no:
+            with pytest.raises(RequestRefused) as no:
                 await rest.cancel("SOL_USDC", order_id="12345")
             assert (no.value.status, no.value.code) == (400, "INVALID_ORDER")
-            with pytest.raises(Refused) as no:
+            with pytest.raises(RequestRefused) as no:
                 await rest.depth("NO_SUCH")
             assert (no.value.status, no.value.code) == (400, "INVALID_MARKET")
             with pytest.raises(ValueError, match="named"):
                 await rest.cancel("SOL_USDC")
         async with Rest(house.http_url, Token("wrong")) as rest:
-            with pytest.raises(Refused) as no:
+            with pytest.raises(RequestRefused) as no:
                 await rest.balances()
             assert no.value.status == 401
         async with Rest(house.http_url) as rest:

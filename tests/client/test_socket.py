@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from fairbook.client.book import BookFeed, LocalBook
-from fairbook.client.connections import Backoff, Connections, hinted_s
 from fairbook.client.credentials import Credentials, Token
-from fairbook.client.errors import Disconnected, OutcomeUnknown, Refused
+from fairbook.client.errors import Disconnected, OutcomeUnknown, RequestRefused
 from fairbook.client.grid import Grid
+from fairbook.client.local_book import BookFeed, LocalBook
 from fairbook.client.messages import (
     BalanceUpdate,
     BookTicker,
@@ -20,6 +19,7 @@ from fairbook.client.messages import (
     TickerUpdate,
     TradeUpdate,
 )
+from fairbook.client.reconnect import Backoff, Reconnecting, hinted_s
 from fairbook.client.rest import Rest
 from fairbook.client.socket import Socket
 from tests.client.house import House, play, small
@@ -81,16 +81,16 @@ def test_a_no_is_refused_and_the_connection_goes_on() -> None:
     async def story(house: House) -> None:
         async with await Socket.open(house.ws_url) as socket:
             for wrong in (socket.place(BID), socket.login(Token("wrong"))):
-                with pytest.raises(Refused) as no:
+                with pytest.raises(RequestRefused) as no:
                     await wrong
                 assert no.value.status == 401
-            with pytest.raises(Refused) as no:
+            with pytest.raises(RequestRefused) as no:
                 await socket.subscribe("depth.NO_SUCH", "trade.SOL_USDC", handler=lambda _: None)
             assert no.value.code == "4006"
-            with pytest.raises(Refused):
+            with pytest.raises(RequestRefused):
                 await socket.call("order.unheard", {})
             await socket.login(ALICE)
-            with pytest.raises(Refused) as no:
+            with pytest.raises(RequestRefused) as no:
                 await socket.place(limit("Bid", "100000", "1000"))
             assert no.value.code == "INSUFFICIENT_FUNDS"
             assert (await socket.place(BID)).status == "New"
@@ -215,7 +215,7 @@ def test_connections_come_back() -> None:
     async def story(house: House) -> None:
         backoff = Backoff(random.Random(1), wait_least_s=0.01, wait_most_s=0.05)
         seen = []
-        async for socket in Connections(house.ws_url, backoff=backoff):
+        async for socket in Reconnecting(house.ws_url, backoff=backoff):
             async with socket:
                 await socket.login(ALICE)
                 seen.append(socket)

@@ -19,8 +19,8 @@ from nacl.bindings import crypto_sign_seed_keypair
 
 from fairbook.accounts.access import READ
 from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.app.exchange_app import ACCOUNTS_NAME
 from fairbook.core import records
-from fairbook.house import ACCOUNTS_NAME
 from fairbook.log.files import FileLog
 from tests.e2e.venue import Venue
 

@@ -112,7 +112,7 @@ def test_entries_are_dense_chained_and_come_back_as_they_were(house: Memory | Fi
 
 
 def test_the_chain_covers_position_time_and_frame() -> None:
-    """Source: docs/log-format.md; the value is what b2sum says of the 32 + 8 + 8 + 5 bytes."""
+    """The value is what b2sum says of the 32 + 8 + 8 + 5 bytes (docs/reference/log-format.md)."""
     base = chain_after(GENESIS_CHAIN, 1, 2, b"frame")
     assert base.hex() == "56e89b13ad21bdcdb05bb6a3f03f543568562bba03e144d308998e3762aa9773"
     others = [

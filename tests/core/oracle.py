@@ -1,4 +1,4 @@
-"""A naive exchange: what docs/protocol.md says, written down as plainly as possible.
+"""A naive exchange: what docs/reference/protocol.md says, written down as plainly as possible.
 
 How it works: `apply` takes one command and returns its events. Of everything that is wrong with a
 command the answer is the lowest code, so the checks are collected first, in any order, and changes

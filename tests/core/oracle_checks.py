@@ -1,6 +1,6 @@
 """Checks of the naive exchange that need no more than what they are given.
 
-How it works: each function is one sentence of docs/protocol.md ("Rejects", "Rules").
+How it works: each function is one sentence of docs/reference/protocol.md ("Rejects", "Rules").
 
 Not here: checks that look at balances, books or remembered client ids (oracle.py).
 """

@@ -22,7 +22,7 @@ MILLION = 10**6
 REMEMBERED_MAX = 256
 REMEMBERED_NS = 600 * 10**9
 
-# Parameter -> (lowest, highest, at listing), as the table in docs/protocol.md.
+# Parameter -> (lowest, highest, at listing), as the table in docs/reference/protocol.md.
 RESERVE_CAP = 1
 ASSET_PARAMETERS = {RESERVE_CAP: (0, MAX_ATOMS, MAX_ATOMS)}
 STATE, MAKER_FEE, TAKER_FEE, PRICE_MIN, PRICE_MAX, QUANTITY_MIN, QUANTITY_MAX, BAND, LEVELS = range(

@@ -1,4 +1,4 @@
-"""The bytes of docs/protocol.md, read a second time: commands and events as named tuples.
+"""The bytes of docs/reference/protocol.md, read a second time: commands and events as named tuples.
 
 How it works: written from the document alone, with `struct`; nothing here is shared with the
 core's own records, so that a wrong offset there cannot hide. Decoding is strict: a field that an

@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 
 from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.app.exchange_app import ACCOUNTS_NAME
 from fairbook.engine.snapshots import Snapshots
-from fairbook.house import ACCOUNTS_NAME
 from tests.crash.audit import Audit, told_balances, told_orders
 from tests.crash.load import BATCH_MAX, Journal, Placement, Trader
 from tests.e2e.rest import Reply, Rest, Unknown

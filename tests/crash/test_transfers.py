@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from fairbook import demo
+from fairbook.demo import first_state as demo
 from tests.e2e.rest import Rest, Unknown
 from tests.e2e.venue import Venue
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from fairbook.engine import control
+from fairbook.net import control_socket as control
 from tests.e2e.rest import Rest
 from tests.e2e.venue import Venue
 

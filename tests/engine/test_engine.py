@@ -14,11 +14,11 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.engine import Engine
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
-from fairbook.events.answers import Answer, Stopped
 from fairbook.log.files import FileLog
 from fairbook.log.log import CommandLog, Entry, LogDamaged, LogFailed, LogLocked
 from fairbook.log.memory import MemoryLog
 from fairbook.log.segments import SUFFIX
+from fairbook.ports.results import Answer, Stopped
 from tests.engine import world
 
 NEVER_S = 3600.0

@@ -10,8 +10,8 @@ from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.runner import Runner
-from fairbook.events.answers import Depth, Stopped
 from fairbook.log.memory import MemoryLog
+from fairbook.ports.results import Depth, Stopped
 from tests.engine import world
 
 

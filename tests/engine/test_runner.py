@@ -8,7 +8,7 @@ import pytest
 
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
-from fairbook.engine.runner import Broken, Runner
+from fairbook.engine.runner import Runner, RunnerBroken
 from fairbook.log.log import Entry, LogDamaged, chain_after
 from tests.engine import world
 
@@ -55,7 +55,7 @@ def test_a_gap_stops_the_runner_for_good() -> None:
     runner.apply(entries[0])
     with pytest.raises(LogDamaged, match="expected position 2, got 3"):
         runner.apply(entries[2])
-    with pytest.raises(Broken):
+    with pytest.raises(RunnerBroken):
         runner.apply(entries[1])
     assert runner.exchange.sequence == len(world.setup())
 
@@ -100,5 +100,5 @@ def test_an_exception_on_the_way_breaks_the_runner() -> None:
     runner.apply(entries[0])
     with pytest.raises(ZeroDivisionError):
         runner.apply(entries[1])
-    with pytest.raises(Broken):
+    with pytest.raises(RunnerBroken):
         runner.apply(entries[2])

@@ -14,9 +14,9 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.clock import Clock
 from fairbook.engine.runner import Runner
 from fairbook.engine.sequencer import Sequencer
-from fairbook.events.answers import Answer, Busy, Stopped
 from fairbook.log.log import Entry, LogFailed
 from fairbook.log.memory import MemoryLog
+from fairbook.ports.results import Answer, Busy, Stopped
 from tests.engine import world
 
 NEVER_S = 3600.0

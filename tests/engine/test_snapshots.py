@@ -11,7 +11,7 @@ import pytest
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
-from fairbook.engine.snapshots import KEPT, Snapshot, Snapshots, Unsound
+from fairbook.engine.snapshots import KEPT, Snapshot, SnapshotInvalid, Snapshots
 from tests.engine import world
 
 
@@ -93,7 +93,7 @@ def test_every_flipped_bit_shows(tmp_path: Path) -> None:
         changed = bytearray(whole)
         changed[place] ^= 1 << chance.randrange(8)
         path.write_bytes(changed)
-        with pytest.raises(Unsound, match=path.name):
+        with pytest.raises(SnapshotInvalid, match=path.name):
             snapshots.read(path)
 
 
@@ -105,10 +105,10 @@ def test_every_cut_shows(tmp_path: Path) -> None:
         if 200 < length < len(whole) - 200 and length % 37:
             continue
         path.write_bytes(whole[:length])
-        with pytest.raises(Unsound, match=path.name):
+        with pytest.raises(SnapshotInvalid, match=path.name):
             snapshots.read(path)
     path.write_bytes(whole + b"\0")
-    with pytest.raises(Unsound, match="has 1"):
+    with pytest.raises(SnapshotInvalid, match="has 1"):
         snapshots.read(path)
 
 
@@ -116,7 +116,7 @@ def test_one_under_the_name_of_another_position_is_not_used(tmp_path: Path) -> N
     snapshots = Snapshots(tmp_path)
     path = snapshots.write(numbered(4))
     renamed = path.rename(path.with_name(f"{5:020d}.snapshot"))
-    with pytest.raises(Unsound, match="is of position 4"):
+    with pytest.raises(SnapshotInvalid, match="is of position 4"):
         snapshots.read(renamed)
 
 
@@ -124,7 +124,7 @@ def test_one_that_cannot_be_opened_is_unsound(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     directory = tmp_path / "snapshots" / f"{5:020d}.snapshot"
     directory.mkdir()
-    with pytest.raises(Unsound, match=directory.name):
+    with pytest.raises(SnapshotInvalid, match=directory.name):
         snapshots.read(directory)
 
 
@@ -148,7 +148,7 @@ def test_a_state_that_cannot_be_restored_is_unsound(spoil: Callable[[Snapshot], 
         event_hash=good.event_hash,
         body=spoil(good),
     )
-    with pytest.raises(Unsound, match="snapshot of position 11"):
+    with pytest.raises(SnapshotInvalid, match="snapshot of position 11"):
         spoilt.restore()
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fairbook.accounts.sqlite import SqliteAccounts
-from fairbook.accounts.transfers import SqliteTransfers
-from fairbook.gateway.app import GatewayLimits
+from fairbook.accounts.withdrawals import SqliteTransfers
+from fairbook.gateway.gateway import GatewayLimits
 from tests.gateway.exchange import ALICE, BOB, SOL, list_and_fund
 from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, Client, Extras, House, play
 from tests.gateway.recorded import MemoryHistory, RecordedExchange

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fairbook.accounts.access import Access
-from fairbook.api.messages import read_json
-from fairbook.gateway.app import GatewayLimits
-from fairbook.gateway.entry import Entry
+from fairbook.api.requests import read_json
+from fairbook.gateway.gateway import GatewayLimits
+from fairbook.gateway.ws_orders import WebSocketOrders
 from tests.gateway.exchange import DirectExchange
 from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, House, play
 
@@ -16,7 +16,9 @@ from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, House, play
 class Desk:
     """One connection, logged in with a token."""
 
-    def __init__(self, entry: Entry, access: Access | None, address: str = "192.0.2.1") -> None:
+    def __init__(
+        self, entry: WebSocketOrders, access: Access | None, address: str = "192.0.2.1"
+    ) -> None:
         self.entry = entry
         self.access = access
         self.address = address

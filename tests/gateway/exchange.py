@@ -10,7 +10,7 @@ from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
-from fairbook.events.answers import Answer, Busy, Depth, Stopped
+from fairbook.ports.results import Answer, Busy, Depth, Stopped
 
 MS = 1_000_000
 START_NS = 1_800_000_000_000 * MS

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from fairbook.candles.candles import Bar, bucket_start, gapless
+from fairbook.candles.ticker import Totals
 from fairbook.core import records
 from fairbook.core.records import Change, Fill, Outcome, Placed, kind_at, next_at
-from fairbook.events.answers import Answer, HistoryBehind
-from fairbook.views.candles import Bar, bucket_start, gapless
-from fairbook.views.rows import FillRow, OrderRow, TradeRow, TransferRow
-from fairbook.views.ticker import Totals
+from fairbook.ports.results import Answer, HistoryBehind
+from fairbook.ports.rows import FillRow, OrderRow, TradeRow, TransferRow
 from tests.gateway.exchange import DirectExchange
 
 NS = 1_000_000_000

@@ -8,7 +8,7 @@ from nacl.signing import SigningKey
 
 from fairbook.accounts.access import ALL_PERMISSIONS, Access
 from fairbook.api.errors import ApiError, BadRequest
-from fairbook.api.messages import read_array, read_object, read_query, signed_pairs
+from fairbook.api.requests import read_array, read_object, read_query, signed_pairs
 from fairbook.gateway.auth import Authenticator, Replays, candidates, query_pairs
 from tests.gateway.house import ALICE_KEY, DictAccounts
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.accounts.transfers import SqliteTransfers
+from fairbook.accounts.withdrawals import SqliteTransfers
 from fairbook.core import records
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
 from tests.gateway.exchange import SOL

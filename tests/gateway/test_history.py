@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fairbook.core import records
-from fairbook.gateway.ranges import OFFSET_MAX
+from fairbook.gateway.endpoints.ranges import OFFSET_MAX
 from tests.gateway.exchange import ALICE, BTC_USDC, MS, SOL_USDC, START_NS, list_and_fund
 from tests.gateway.house import (
     ALICE_TOKEN,

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from fairbook.gateway.server import ServerLimits
+from fairbook.gateway.http_server import ServerLimits
 from tests.gateway.house import NO_LIMITS, Client, House, bid, play, request_bytes
 
 SLOW = ServerLimits(request_s=0.5, idle_s=1, reply_s=60, sweep_s=0.1)

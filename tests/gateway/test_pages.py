@@ -2,8 +2,8 @@
 
 import asyncio
 
-from fairbook.gateway.app import Gateway, Receive, Scope, Send
-from fairbook.gateway.server import HttpServer
+from fairbook.gateway.gateway import Gateway, Receive, Scope, Send
+from fairbook.gateway.http_server import HttpServer
 from tests.gateway.exchange import small_exchange
 from tests.gateway.house import NO_LIMITS, DictAccounts, House
 

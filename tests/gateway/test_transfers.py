@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from fairbook.accounts.sqlite import SqliteAccounts
-from fairbook.accounts.transfers import SqliteTransfers, Withdrawal
+from fairbook.accounts.withdrawals import SqliteTransfers, Withdrawal
 from fairbook.core import records
-from fairbook.gateway.transfers import deposit_address
+from fairbook.gateway.endpoints.capital import deposit_address
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
 from tests.gateway.exchange import ALICE, BOB, MS, SOL, START_NS, USDC
 from tests.gateway.house import (

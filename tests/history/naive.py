@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from fairbook.candles.candles import Bar
+from fairbook.candles.ticker import Totals
 from fairbook.core.exchange import Exchange
 from fairbook.log.files import FileLog
-from fairbook.views.candles import Bar
-from fairbook.views.rows import FillRow, OrderRow, TradeRow, TransferRow
-from fairbook.views.ticker import Totals
+from fairbook.ports.rows import FillRow, OrderRow, TradeRow, TransferRow
 from tests.core import wire
 
 GENERATED = 0xFFFFFFFF

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
-from fairbook.history.reading import SqliteHistory
-from fairbook.history.recorder import Recorder
+from fairbook.history.projection import HistoryProjection
+from fairbook.history.sqlite import SqliteHistory
 from fairbook.history.store import FILE_NAME, Store
 from fairbook.log.log import GENESIS_CHAIN
-from fairbook.views.rows import OrderRow, TradeRow, TransferRow
+from fairbook.ports.rows import OrderRow, TradeRow, TransferRow
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
 from tests.history.naive import Naive
@@ -36,7 +36,7 @@ class Past:
         self.directory = directory
         self.exchange = Exchange()
         self.store = Store(directory / FILE_NAME)
-        self.recorder = Recorder(self.store, self.exchange)
+        self.recorder = HistoryProjection(self.store, self.exchange)
         self.naive = Naive()
         self.chance = random.Random(seed)
         self._stream = Stream(SplitMix64(seed).pick)

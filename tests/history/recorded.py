@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from fairbook.core.exchange import Exchange
+from fairbook.followers.recorder_wire import NUMBER, Numbers
 from fairbook.log.files import FileLog
-from fairbook.recording.wire import NUMBER, Numbers
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
 from tests.history.naive import Naive
@@ -18,10 +18,10 @@ from tests.history.naive import Naive
 RUN = """
 import socket, sys
 from pathlib import Path
-from fairbook.recording.following import Following
+from fairbook.followers.recorder import RecorderProcess
 directory, options, descriptor = sys.argv[1:]
 numbers = {name: int(number) for name, number in (each.split("=") for each in options.split())}
-Following(Path(directory), socket.socket(fileno=int(descriptor)), **numbers).run()
+RecorderProcess(Path(directory), socket.socket(fileno=int(descriptor)), **numbers).run()
 """
 WAIT_S = 30.0
 START_NS = 1_704_067_100 * 10**9

@@ -349,7 +349,7 @@ def test_entries_taken_out_of_a_record_boundary(healthy: Healthy, tmp_path: Path
 
 
 def sealed(mark: bytes, entry: Entry) -> bytes:
-    """A record with a right checksum, whatever is in it. Source: docs/log-format.md."""
+    """A record with a right checksum, whatever is in it. Source: docs/reference/log-format.md."""
     body = struct.pack("<IQQ", len(entry.frame), entry.position, entry.time_ns)
     body += entry.chain + entry.frame
     crc: int = google_crc32c.value(body)

@@ -23,14 +23,18 @@ def files_under(*folders: Path) -> Iterator[Path]:
 
 def python_files() -> list[Path]:
     """All Python that is written by hand."""
-    found = [path for path in files_under(ROOT / "src", ROOT / "tests") if path.suffix == ".py"]
+    found = [
+        path
+        for path in files_under(ROOT / "src", ROOT / "bench", ROOT / "tests")
+        if path.suffix == ".py"
+    ]
     return [*found, ROOT / "dev.py", ROOT / "setup.py"]
 
 
 def all_files() -> list[Path]:
     """Everything that is published."""
     top = [path for path in sorted(ROOT.iterdir()) if path.is_file() and path.name != ".git"]
-    folders = [ROOT / name for name in ("src", "tests", "docs", ".ci")]
+    folders = [ROOT / name for name in ("src", "bench", "tests", "docs", ".ci")]
     return [*top, *files_under(*folders)]
 
 

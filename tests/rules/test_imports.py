@@ -13,34 +13,21 @@ from tests.rules.source import PACKAGE, files_under, parsed, place
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "log": set(),
-    "events": set(),
-    "children": set(),
-    "views": {"core"},
+    "net": set(),
     "api": {"core"},
+    "candles": {"core"},
+    "ports": {"accounts", "candles", "core"},
     "accounts": {"api"},
-    "engine": {"core", "log", "events", "children"},
-    "history": {"core", "events", "views"},
-    "gateway": {"accounts", "api", "core", "events", "views"},
-    "marketdata": {"accounts", "api", "core", "events", "views"},
+    "engine": {"core", "log", "ports"},
+    "history": {"candles", "core", "ports"},
+    "followers": {"core", "engine", "history", "log", "net", "ports"},
+    "gateway": {"accounts", "api", "candles", "core", "net", "ports"},
+    "streams": {"accounts", "api", "candles", "core", "net", "ports"},
     "client": {"api"},
-    "maker": {"api", "client"},
+    "demo": {"accounts", "api", "client", "core", "engine", "log", "ports"},
 }
-FREE = {
-    "bench",
-    "cli",
-    "demo",
-    "generated",
-    "house",
-    "logs",
-    "recording",
-    "processes",
-    "settings",
-    "sim",
-    "__main__",
-    "__init__",
-    "web",
-}
-JOINERS = {"bench", "cli", "demo", "generated", "house", "recording", "processes", "sim"}
+JOINERS = {"app", "cli", "testing"}
+FREE = JOINERS | {"__main__", "__init__"}
 
 
 def module_name(path: Path) -> str:

@@ -26,7 +26,7 @@ TOKEN_HASH_BYTES: Final = 32
 TOKEN_CHARACTERS: Final = 43  # 256 random bits, base64url without padding
 
 
-class Refused(Exception):
+class AccountRefused(Exception):
     """The store says no, and nothing changed; the message is fit for the person who asked."""
 
 
@@ -82,15 +82,15 @@ def check_public_key(public_key: bytes) -> None:
     be registered twice.
     """
     if len(public_key) != PUBLIC_KEY_BYTES:
-        raise Refused(f"A public key has {PUBLIC_KEY_BYTES} bytes, not {len(public_key)}")
+        raise AccountRefused(f"A public key has {PUBLIC_KEY_BYTES} bytes, not {len(public_key)}")
     if not crypto_core_ed25519_is_valid_point(public_key):
-        raise Refused("The public key is not a valid ED25519 key")
+        raise AccountRefused("The public key is not a valid ED25519 key")
 
 
 def check_permissions(permissions: int) -> None:
     """Raise Refused unless at least one and only known permissions are set."""
     if permissions <= 0 or permissions & ~ALL_PERMISSIONS:
-        raise Refused("Permissions are one or more of read, trade and withdraw")
+        raise AccountRefused("Permissions are one or more of read, trade and withdraw")
 
 
 def new_token() -> str:

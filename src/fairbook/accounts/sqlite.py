@@ -25,9 +25,9 @@ from typing import Final
 from fairbook.accounts.access import (
     TOKEN_CHARACTERS,
     Access,
+    AccountRefused,
     AccountsDamaged,
     Key,
-    Refused,
     Token,
     User,
     check_permissions,
@@ -35,8 +35,8 @@ from fairbook.accounts.access import (
     new_token,
     token_hash,
 )
-from fairbook.accounts.database import transaction, upgrade
-from fairbook.accounts.transfers import SqliteTransfers
+from fairbook.accounts.schema import transaction, upgrade
+from fairbook.accounts.withdrawals import SqliteTransfers
 
 LABEL_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 254
@@ -115,9 +115,9 @@ class SqliteAccounts:
         """
         for text in (name, email):
             if text is not None and not 1 <= len(text) <= NAME_CHARACTERS_MAX:
-                raise Refused(f"A name or email has 1 to {NAME_CHARACTERS_MAX} characters")
+                raise AccountRefused(f"A name or email has 1 to {NAME_CHARACTERS_MAX} characters")
         if user_id is not None and user_id < 1:
-            raise Refused("User ids count from 1")
+            raise AccountRefused("User ids count from 1")
         with self._lock, self._change("That user id, name or email is taken") as database:
             row = database.execute(
                 "INSERT INTO user (user_id, name, email, created_ns) VALUES (?, ?, ?, ?)"
@@ -144,9 +144,9 @@ class SqliteAccounts:
                 "SELECT coalesce(account, 0) FROM user WHERE user_id = ?", (user_id,)
             ).fetchone()
             if row is None:
-                raise Refused("Unknown user")
+                raise AccountRefused("Unknown user")
             if row[0] not in (0, account):
-                raise Refused("The user has another account")
+                raise AccountRefused("The user has another account")
             database.execute("UPDATE user SET account = ? WHERE user_id = ?", (account, user_id))
 
     def add_key(self, *, account: int, public_key: bytes, label: str, permissions: int) -> Key:
@@ -158,7 +158,7 @@ class SqliteAccounts:
         check_public_key(public_key)
         check_permissions(permissions)
         if len(label) > LABEL_CHARACTERS_MAX:
-            raise Refused(f"A label has at most {LABEL_CHARACTERS_MAX} characters")
+            raise AccountRefused(f"A label has at most {LABEL_CHARACTERS_MAX} characters")
         with self._lock:
             with self._change("The public key is already registered") as database:
                 self._require_account(account)
@@ -168,7 +168,7 @@ class SqliteAccounts:
                     (account,),
                 ).fetchone()
                 if live >= self._keys_max or ever >= self._keys_max * (1 + REVOKED_PER_LIVE_MAX):
-                    raise Refused("Too many API keys")
+                    raise AccountRefused("Too many API keys")
                 row = database.execute(
                     "INSERT INTO key"
                     " (account, public_key, label, permissions, created_ns, revoked_ns)"
@@ -213,7 +213,7 @@ class SqliteAccounts:
         check_permissions(permissions)
         now_ns = self._now_ns()
         if not _is_live(expires_ns, now_ns):
-            raise Refused("The token would have expired already")
+            raise AccountRefused("The token would have expired already")
         text = new_token()
         with self._lock:
             with self._change("") as database:
@@ -227,7 +227,7 @@ class SqliteAccounts:
                     "SELECT count(*) FROM token WHERE account = ?", (account,)
                 ).fetchone()
                 if live >= self._tokens_max:
-                    raise Refused("Too many tokens")
+                    raise AccountRefused("Too many tokens")
                 row = database.execute(
                     "INSERT INTO token (account, hash, permissions, created_ns, expires_ns)"
                     f" VALUES (?, ?, ?, ?, ?) RETURNING {_TOKEN_COLUMNS}",
@@ -298,7 +298,7 @@ class SqliteAccounts:
             "SELECT 1 FROM user WHERE account = ?", (account,)
         ).fetchone()
         if found is None:
-            raise Refused("Unknown account")
+            raise AccountRefused("Unknown account")
 
     def _change(self, taken: str) -> AbstractContextManager[sqlite3.Connection]:
         """One transaction, under the lock."""

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Final
 
 from fairbook.api.errors import CLOSE_REASONS, BadRequest, not_implemented, rejected
-from fairbook.api.messages import (
+from fairbook.api.numbers import Scale, Terms
+from fairbook.api.requests import (
     Fields,
     choice,
     client_id_field,
@@ -24,7 +25,6 @@ from fairbook.api.messages import (
     order_id_field,
     symbol_field,
 )
-from fairbook.api.numbers import Scale, Terms
 from fairbook.core import records
 from fairbook.core.records import OrderRecord, Outcome, Placed
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import fairbook.settings
+import fairbook.app.settings
 
 # Of the command line contract, and not yet in this release.
 LATER: Final = {
@@ -27,7 +27,7 @@ LATER: Final = {
 }
 
 
-# Modules of fairbook.bench to run.
+# Modules of bench to run.
 BENCHES: Final = ("core", "fanout", "orders", "pauses", "restart", "ws-orders")
 
 
@@ -39,10 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command in LATER:
         print(f"fairbook {command}: NOT_IMPLEMENTED in this release", file=sys.stderr)
         return 2
-    if command == "bench":
-        # A process of its own, and only that: whatever runs beside it would be measured too.
-        module = f"fairbook.bench.{arguments.name.replace('-', '_')}"
-        os.execv(sys.executable, [sys.executable, "-m", module, *rest])
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
@@ -64,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _up(arguments: argparse.Namespace) -> int:
     try:
-        settings = fairbook.settings.up_settings(
+        settings = fairbook.app.settings.up_settings(
             {
                 "data": arguments.data,
                 "host": arguments.host,
@@ -77,10 +73,10 @@ def _up(arguments: argparse.Namespace) -> int:
             },
             os.environ,
         )
-    except fairbook.settings.BadSetting as error:
+    except fairbook.app.settings.BadSetting as error:
         print(f"fairbook up: {error}", file=sys.stderr)
         return 2
-    from fairbook import processes
+    from fairbook.app import process as processes
 
     return processes.up(settings)
 
@@ -98,7 +94,7 @@ def _child(arguments: argparse.Namespace) -> int:
             ws_url=arguments.ws,
             lifeline=arguments.lifeline,
         )
-    from fairbook.engine.replica import ReplicaOptions
+    from fairbook.followers.replica import ReplicaOptions
 
     options = ReplicaOptions(
         snapshot_commands=arguments.snapshot_commands,
@@ -166,8 +162,6 @@ def _parser() -> argparse.ArgumentParser:
     backup.add_argument("to", metavar="TO", help="must not exist; start an exchange on it with up")
     backup.add_argument("--full", action="store_true", help="replay the copy from the first entry")
 
-    bench = commands.add_parser("bench", help="measure", add_help=False)
-    bench.add_argument("name", choices=BENCHES)
     for name, text in LATER.items():
         commands.add_parser(name, help=f"{text} (not in this release)", add_help=False)
     return parser
@@ -178,7 +172,7 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     up.add_argument(
         "--data",
         metavar="DIR",
-        help=f"where everything is kept (default: {fairbook.settings.DEFAULT_DATA_DIR})",
+        help=f"where everything is kept (default: {fairbook.app.settings.DEFAULT_DATA_DIR})",
     )
     up.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     up.add_argument("--http-port", metavar="PORT", help="default: 8000; 0: any free one")

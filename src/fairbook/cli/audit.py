@@ -14,14 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fairbook.engine import control
-from fairbook.engine.audit import summary
-from fairbook.engine.audit_files import DIRECTORY, VERDICT_NAME, Verdict, read_verdict
-from fairbook.engine.judge import judge as decide
-from fairbook.engine.snapshots import Snapshots, Unsound
+from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
+from fairbook.followers.audit import summary
+from fairbook.followers.audit_files import DIRECTORY, VERDICT_NAME, Verdict, read_verdict
+from fairbook.followers.judge import judge as decide
 from fairbook.log.files import DIRECTORY as LOG_NAME
 from fairbook.log.files import FileLog
 from fairbook.log.log import LogDamaged
+from fairbook.net import control_socket as control
 
 
 def status(directory: Path, *, as_json: bool) -> int:
@@ -162,7 +162,7 @@ def _at_rest(directory: Path) -> dict[str, Any]:
         try:
             newest = snapshots.read(path).position
             break
-        except Unsound:
+        except SnapshotInvalid:
             continue
     verdict: Verdict | None = read_verdict(directory)
     return {

@@ -22,22 +22,22 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from fairbook import demo
 from fairbook.accounts.access import AccountsDamaged
 from fairbook.accounts.sqlite import copy_accounts
+from fairbook.app import backup as engine_backup
+from fairbook.app.exchange_app import ACCOUNTS_NAME, MAKER_NAME
 from fairbook.cli.look import summary
-from fairbook.engine import backup as engine_backup
-from fairbook.engine.audit_files import DIRECTORY as AUDIT_NAME
-from fairbook.engine.control import NAME as CONTROL_NAME
+from fairbook.demo import first_state as demo
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
+from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
+from fairbook.followers.recorder import DIRECTORY as RECORDER_NAME
 from fairbook.history.store import FILE_NAME as HISTORY_NAME
-from fairbook.house import ACCOUNTS_NAME, MAKER_NAME
 from fairbook.log import lock
 from fairbook.log.disk import Disk
 from fairbook.log.files import DIRECTORY as LOG_NAME
 from fairbook.log.log import LogDamaged
-from fairbook.recording.following import DIRECTORY as RECORDER_NAME
+from fairbook.net.control_socket import NAME as CONTROL_NAME
 
 UNFINISHED: Final = ".unfinished"
 NICE: Final = 10  # Trading goes first.

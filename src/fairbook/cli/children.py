@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from fairbook.logs import configure_logs
+from fairbook.app.logs import configure_logs
 
 if TYPE_CHECKING:
-    from fairbook.engine.replica import ReplicaOptions
+    from fairbook.followers.replica import ReplicaOptions
 
 NICE: Final = 5  # Where processors are short, the engine comes first.
 
@@ -36,7 +36,7 @@ def replica(directory: Path, descriptor: int, options: ReplicaOptions) -> int:
     """Be the replica of the engine at the other end of `descriptor`; return the exit code."""
     import socket
 
-    from fairbook.engine.replica import Replica
+    from fairbook.followers.replica import Replica
 
     return _follow(
         "replica", lambda: Replica(directory, socket.socket(fileno=descriptor), options).run()
@@ -45,7 +45,7 @@ def replica(directory: Path, descriptor: int, options: ReplicaOptions) -> int:
 
 def recorder(directory: Path, descriptor: int) -> int:
     """Be the recorder of the engine at the other end of `descriptor`; return the exit code."""
-    from fairbook.recording import following
+    from fairbook.followers import recorder as following
 
     return _follow("recorder", lambda: following.run(directory, descriptor))
 
@@ -60,7 +60,7 @@ def maker(
     """
     import random
 
-    from fairbook.maker import bot
+    from fairbook.demo.maker import bot
 
     configure_logs(None)
     try:
@@ -88,7 +88,7 @@ def _follow(name: str, work: Callable[[], None]) -> int:
     try:
         work()
     except LogDamaged as damage:
-        from fairbook.children import HOPELESS
+        from fairbook.followers.supervisor import HOPELESS
 
         print(f"fairbook {name}: {damage}", file=sys.stderr)
         return HOPELESS

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from fairbook.cli import text
-from fairbook.cli.recorded import HistoryUnreadable, Recorded, recorded
+from fairbook.cli import record_text as text
+from fairbook.cli.verify_history import HistoryUnreadable, Recorded, recorded
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
-from fairbook.engine.snapshots import Snapshot, Snapshots, Unsound
+from fairbook.engine.snapshots import Snapshot, SnapshotInvalid, Snapshots
 from fairbook.log.files import DIRECTORY as LOG_NAME
 from fairbook.log.files import FileLog
 from fairbook.log.log import Entry, LogDamaged
@@ -132,7 +132,7 @@ def _snapshots(directory: Path) -> tuple[dict[int, Snapshot], list[str]]:
         try:
             snapshot = snapshots.read(path)
             sound[snapshot.position] = snapshot
-        except Unsound as problem:
+        except SnapshotInvalid as problem:
             problems.append(str(problem))
     return sound, problems
 

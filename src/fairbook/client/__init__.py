@@ -1,21 +1,21 @@
-"""A typed client of the public API: for bots, the command line and tests (docs/maker.md).
+"""A typed client of the public API, for bots and tests (docs/guide/market-maker.md).
 
 Always true: it knows the exchange by its public contract alone, and imports nothing of ours but
 `api`.
 """
 
-from fairbook.client.book import BookFeed, LocalBook
-from fairbook.client.connections import Backoff, Connections
 from fairbook.client.credentials import Credentials, Key, Token
 from fairbook.client.errors import (
     BadAnswer,
     ClientError,
     Disconnected,
     OutcomeUnknown,
-    Refused,
+    RequestRefused,
 )
 from fairbook.client.grid import Grid
+from fairbook.client.local_book import BookFeed, LocalBook
 from fairbook.client.messages import NewOrder
+from fairbook.client.reconnect import Backoff, Reconnecting
 from fairbook.client.rest import Rest
 from fairbook.client.socket import Socket
 
@@ -24,7 +24,7 @@ __all__ = [
     "BadAnswer",
     "BookFeed",
     "ClientError",
-    "Connections",
+    "Reconnecting",
     "Credentials",
     "Disconnected",
     "Grid",
@@ -32,7 +32,7 @@ __all__ = [
     "LocalBook",
     "NewOrder",
     "OutcomeUnknown",
-    "Refused",
+    "RequestRefused",
     "Rest",
     "Socket",
     "Token",

@@ -11,7 +11,7 @@ class ClientError(Exception):
     """Any of the below."""
 
 
-class Refused(ClientError):
+class RequestRefused(ClientError):
     """The exchange said no, in the words of its contract."""
 
     def __init__(self, status: int, code: str, message: str, *, retry_after_s: float = 0.0) -> None:
@@ -39,4 +39,4 @@ def error_of(status: int, code: str, message: str, *, retry_after_s: float = 0.0
     """What to raise for an error answer."""
     if status == 504:
         return OutcomeUnknown(message)
-    return Refused(status, code, message, retry_after_s=retry_after_s)
+    return RequestRefused(status, code, message, retry_after_s=retry_after_s)

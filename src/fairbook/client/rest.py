@@ -24,7 +24,7 @@ from fairbook.client.errors import (
     BadAnswer,
     Disconnected,
     OutcomeUnknown,
-    Refused,
+    RequestRefused,
     error_of,
 )
 from fairbook.client.fields import order_fields
@@ -127,7 +127,7 @@ class Rest:
         body = msgspec.to_builtins(order)
         return await self._ask("POST", "/api/v1/order", Order, "orderExecute", body=body)
 
-    async def place_several(self, orders: Sequence[NewOrder]) -> list[Order | Refused]:
+    async def place_several(self, orders: Sequence[NewOrder]) -> list[Order | RequestRefused]:
         """Place orders in this order, each on its own: what became of each."""
         body = msgspec.to_builtins(list(orders))
         items = await self._ask("POST", "/api/v1/orders", list[_Item], "orderExecute", body=body)
@@ -222,8 +222,8 @@ class Rest:
             raise BadAnswer(f"{method} {path}: {error}") from error
 
 
-def _no(item: _Item) -> Refused:
-    return Refused(400, str(item["code"]), str(item["message"]))
+def _no(item: _Item) -> RequestRefused:
+    return RequestRefused(400, str(item["code"]), str(item["message"]))
 
 
 class _ErrorBody(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""The exchange as one deterministic function (docs/protocol.md), compiled or interpreted.
+"""The exchange as one deterministic function (docs/reference/protocol.md), compiled or interpreted.
 
 How it works: setup.py lets mypyc compile the modules of this package into `_compiled/KEY`, where
 KEY is a hash of their sources and of the interpreter's binary interface. If the folder for the

@@ -1,6 +1,7 @@
 """Admission: every reason why an order may not be placed, checked before anything changes.
 
-How it works: the checks stand in the order of precedence of docs/protocol.md. Bounds come before
+How it works: the checks stand in the order of precedence of docs/reference/protocol.md.
+Bounds come before
 every multiplication.
 
 Always true: nothing here changes anything.

@@ -114,7 +114,7 @@ class Level:
 
 
 @final
-class Half:
+class BookSide:
     """One side of a book. `sign` is 1 for bids, -1 for asks: key = sign * price."""
 
     def __init__(self, sign: i64) -> None:
@@ -173,10 +173,10 @@ class Book:
 
     def __init__(self, market: Market) -> None:
         self.market = market
-        self.bids = Half(1)
-        self.asks = Half(-1)
+        self.bids = BookSide(1)
+        self.asks = BookSide(-1)
 
-    def half(self, side: i64) -> Half:
+    def half(self, side: i64) -> BookSide:
         """Where orders of this side rest."""
         return self.bids if side == BID else self.asks
 

@@ -6,7 +6,7 @@ with ten numbers costs nothing when compiled and an object for them would.
 
 Always true: the number of words written is the one in the head.
 
-Not here: reading them again (records.py); the layout in words (docs/protocol.md).
+Not here: reading them again (records.py); the layout in words (docs/reference/protocol.md).
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """The exchange: one deterministic function from frames to events, and questions about where it
 stands.
 
-How it works: `apply` takes the commands of a frame one after the other. Each is checked completely,
-in the order of precedence of
-docs/protocol.md, and only then executed; its events end with exactly one OUTCOME. Nothing here
-reads a clock, a random number or a
-setting: time, ids and parameters come with the commands.
+How it works: `apply` takes the commands of a frame one after the other. Each is checked completely
+(order of precedence: docs/reference/protocol.md), and only then executed; its events end with
+exactly one OUTCOME. No clock, random number or setting is read: time, ids and parameters come with
+the commands.
 
 Always true:
 - a rejected command changes nothing but the sequence;
@@ -24,7 +23,7 @@ from mypy_extensions import i64
 
 from fairbook.core.accounts import Account
 from fairbook.core.admission import EVERY_LOT, Admission, malformed_place
-from fairbook.core.book import SLOT_BITS, Book, Half, Order
+from fairbook.core.book import SLOT_BITS, Book, BookSide, Order
 from fairbook.core.emit import (
     pair,
     put_accepted,
@@ -491,7 +490,7 @@ class Exchange:
         return sorted(found)
 
 
-def levels(half: Half, levels_max: int) -> list[tuple[int, int]]:
+def levels(half: BookSide, levels_max: int) -> list[tuple[int, int]]:
     """The first levels of one side, best first."""
     found: list[tuple[int, int]] = []
     for key in reversed(half.keys[-levels_max:]):

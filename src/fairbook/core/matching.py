@@ -21,7 +21,7 @@ from typing import Final, final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from fairbook.core.book import Book, Half, Level, Order, Slots
+from fairbook.core.book import Book, BookSide, Level, Order, Slots
 from fairbook.core.emit import (
     pair,
     put_fill,
@@ -97,13 +97,13 @@ def market_key(book: Book, side: i64) -> i64:
     return best - ppm_floor(price, band)
 
 
-def out_of(half: Half) -> i64:
+def out_of(half: BookSide) -> i64:
     """Why a market order found no more: no orders, or none within its band."""
     return INSUFFICIENT_LIQUIDITY if len(half.keys) == 0 else PRICE_OUT_OF_BOUNDS
 
 
 @final
-class Walk:
+class DryRun:
     """What a taker would get, found without changing anything."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ class Matcher:
         self.ledger = registry.ledger
         self.accounts = registry.accounts
         self.slots = Slots()
-        self.walk = Walk()
+        self.walk = DryRun()
         self.time_ns: i64 = 0
         self.left: i64 = NO_BUDGET  # of the taker's quote budget
         # How the order of the last `run` ended up.
@@ -202,7 +202,7 @@ class Matcher:
             self.close(order, EXPIRED, reason, order.filled + order.rest, out)
 
     def _finish_by_quote(
-        self, order: Order, half: Half, stop: i64, budget: i64, out: BytesWriter
+        self, order: Order, half: BookSide, stop: i64, budget: i64, out: BytesWriter
     ) -> None:
         if stop == MET_ITSELF:
             self.close(order, EXPIRED, SELF_TRADE, budget, out)
@@ -228,7 +228,7 @@ class Matcher:
         )
         return walk.lots == order.rest
 
-    def _match(self, taker: Order, half: Half, key_min: i64, out: BytesWriter) -> i64:
+    def _match(self, taker: Order, half: BookSide, key_min: i64, out: BytesWriter) -> i64:
         keys = half.keys
         market = taker.book.market
         stop: i64 = MET_LIMIT

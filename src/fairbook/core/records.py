@@ -10,7 +10,7 @@ Always true:
 - numbers are little-endian and signed 64 bit, or fields of a word that a reader here takes apart;
 - a reader can pass over an event it does not know, by its length.
 
-Not here: what commands mean (exchange.py), and the rules in words (docs/protocol.md).
+Not here: what commands mean (exchange.py), and the rules in words (docs/reference/protocol.md).
 """
 
 from __future__ import annotations

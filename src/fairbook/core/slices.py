@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
 
-from fairbook.core.book import Half
+from fairbook.core.book import BookSide
 from fairbook.core.exchange import Exchange
 from fairbook.core.receipts import NONE
 from fairbook.core.records import LOW
@@ -139,7 +139,7 @@ def _put_listings(out: BytesWriter, exchange: Exchange, index: i64, count: i64) 
     write_i64_le(out, END)
 
 
-def _put_half(out: BytesWriter, half: Half) -> None:
+def _put_half(out: BytesWriter, half: BookSide) -> None:
     levels: i64 = len(half.keys)
     best: i64 = 0
     if levels > 0:

@@ -20,7 +20,7 @@ from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
 
 from fairbook.core.accounts import Account
-from fairbook.core.book import SLOT_MASK, Half, Order
+from fairbook.core.book import SLOT_MASK, BookSide, Order
 from fairbook.core.exchange import Exchange
 from fairbook.core.ledger import EXTERNAL, FIRST_USER
 from fairbook.core.markets import Asset, Market
@@ -290,7 +290,7 @@ def _load_orders(words: Words, exchange: Exchange) -> None:
 def check(exchange: Exchange) -> None:
     """Assert the invariants that can be seen in one state; the message names the one that fails.
 
-    The numbers are those of the list in docs/ledger-rules.md.
+    The numbers are those of the list in docs/reference/ledger-rules.md.
     """
     _check_money(exchange)
     for market in range(1, len(exchange.markets)):
@@ -330,7 +330,7 @@ def _check_money(exchange: Exchange) -> None:
         assert total == 0, f"1: asset {asset} sums to {total}"
 
 
-def _check_half(half: Half) -> None:
+def _check_half(half: BookSide) -> None:
     assert half.keys == sorted(half.levels), "20: keys and levels differ"
     for key in half.keys:
         level = half.levels[key]

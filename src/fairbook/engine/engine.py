@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from fairbook.core import state
-from fairbook.engine import collector
+from fairbook.engine import gc_policy as collector
 from fairbook.engine.clock import Clock
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.recovery import Recovery, recover

@@ -16,7 +16,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
 from fairbook.engine.runner import Runner
-from fairbook.events.answers import Depth, Stopped
+from fairbook.ports.results import Depth, Stopped
 
 
 class EngineView:

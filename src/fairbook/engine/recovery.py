@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner, Subscriber
-from fairbook.engine.snapshots import Snapshot, Snapshots, Unsound
+from fairbook.engine.snapshots import Snapshot, SnapshotInvalid, Snapshots
 from fairbook.log.log import CommandLog, LogDamaged
 
 
@@ -56,7 +56,7 @@ def recover(
                 log.require(head.position, head.chain)
             if runner is None:
                 runner = _runner_at(snapshots.read(path), subscribers)
-        except Unsound as problem:
+        except SnapshotInvalid as problem:
             snapshots.pass_over(path)
             problems.append(str(problem))
     # Oldest first: so the log is gone through once, from where the oldest one's segment begins.

@@ -31,7 +31,7 @@ engine.
 EVENT_HASH_BYTES = 32
 
 
-class Broken(Exception):
+class RunnerBroken(Exception):
     """An earlier frame could not be applied whole; the state is not to be used."""
 
 
@@ -67,7 +67,7 @@ class Runner:
         bug raises.
         """
         if self.broken:
-            raise Broken(f"stopped in the frame after position {self.position}")
+            raise RunnerBroken(f"stopped in the frame after position {self.position}")
         position, time_ns, chain, frame = entry
         if position <= self.position:
             return None

@@ -40,7 +40,7 @@ _SUFFIX: Final = ".snapshot"
 _ASIDE: Final = ".snapshot.aside"
 
 
-class Unsound(Exception):
+class SnapshotInvalid(Exception):
     """A snapshot file that must not be used. The message says which, and what is wrong with it."""
 
 
@@ -67,11 +67,13 @@ class Snapshot:
         try:
             exchange = state.load(self.body)
         except Exception as error:
-            raise Unsound(
+            raise SnapshotInvalid(
                 f"snapshot of position {self.position} cannot be read: {error!r}"
             ) from error
         if exchange.time_ns != self.time_ns or (is_checked and state.dump(exchange) != self.body):
-            raise Unsound(f"snapshot of position {self.position} is not the state that it names")
+            raise SnapshotInvalid(
+                f"snapshot of position {self.position} is not the state that it names"
+            )
         return exchange
 
 
@@ -137,11 +139,13 @@ class Snapshots:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise Unsound(f"{path.name}: {error}") from error
+            raise SnapshotInvalid(f"{path.name}: {error}") from error
         head = _parse_head(content[:_HEAD_BYTES], path.name)
         body = content[_HEAD_BYTES:]
         if len(body) != head.length:
-            raise Unsound(f"{path.name}: says it holds {head.length} bytes, has {len(body)}")
+            raise SnapshotInvalid(
+                f"{path.name}: says it holds {head.length} bytes, has {len(body)}"
+            )
         snapshot = Snapshot(
             position=head.position,
             time_ns=head.time_ns,
@@ -150,7 +154,7 @@ class Snapshots:
             body=body,
         )
         if snapshot.digest != head.digest:
-            raise Unsound(f"{path.name}: its digest is not that of the state in it")
+            raise SnapshotInvalid(f"{path.name}: its digest is not that of the state in it")
         return snapshot
 
     def read_head(self, path: Path) -> Head:
@@ -162,14 +166,14 @@ class Snapshots:
             with path.open("rb") as file:
                 return _parse_head(file.read(_HEAD_BYTES), path.name)
         except OSError as error:
-            raise Unsound(f"{path.name}: {error}") from error
+            raise SnapshotInvalid(f"{path.name}: {error}") from error
 
     def newest_known(self) -> int:
         """The newest position that a sound head names, 0 if there is none: it was durable."""
         for path in self.paths():
             try:
                 return self.read_head(path).position
-            except Unsound:
+            except SnapshotInvalid:
                 continue  # `recover` reports it.
         return 0
 
@@ -186,15 +190,15 @@ class Snapshots:
 
 def _parse_head(octets: bytes, name: str) -> Head:
     if len(octets) < _HEAD_BYTES:
-        raise Unsound(f"{name}: {len(octets)} bytes are too few")
+        raise SnapshotInvalid(f"{name}: {len(octets)} bytes are too few")
     if _checksum(octets[: _HEAD.size]) != octets[_HEAD.size :]:
-        raise Unsound(f"{name}: its checksum is wrong")
+        raise SnapshotInvalid(f"{name}: its checksum is wrong")
     magic, version, _, *fields = _HEAD.unpack_from(octets)
     if magic != _MAGIC or version != FORMAT_VERSION:
-        raise Unsound(f"{name}: not a snapshot of format {FORMAT_VERSION}")
+        raise SnapshotInvalid(f"{name}: not a snapshot of format {FORMAT_VERSION}")
     head = Head(*fields)
     if name != _name(head.position, _SUFFIX):
-        raise Unsound(f"{name}: is of position {head.position}")
+        raise SnapshotInvalid(f"{name}: is of position {head.position}")
     return head
 
 

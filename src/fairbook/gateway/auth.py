@@ -23,8 +23,8 @@ from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
 from fairbook.api.errors import ApiError, BadRequest, unauthorized
-from fairbook.api.messages import Pairs
-from fairbook.gateway.ports import Access, Accounts
+from fairbook.api.requests import Pairs
+from fairbook.ports.exchange import Access, Accounts
 
 WINDOW_MS: Final = 5000
 WINDOW_MS_MAX: Final = 60_000

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sized
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from fairbook.gateway.call import Call, Endpoint
+from fairbook.gateway.request import Endpoint, Request
 
 
 class Flow(FlowControl):
@@ -34,7 +34,7 @@ class Turn:
     response_started = False
     waiting_for_100_continue = False
 
-    def __init__(self, endpoint: Endpoint, call: Call) -> None:
+    def __init__(self, endpoint: Endpoint, call: Request) -> None:
         self.endpoint = endpoint
         self.call = call
         self.keep_alive = True

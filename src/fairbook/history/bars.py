@@ -15,11 +15,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from fairbook.events.answers import HistoryBehind
-from fairbook.history.connections import Reader
+from fairbook.candles.candles import Bar, bucket_end, bucket_start, gapless
+from fairbook.candles.ticker import WINDOW_S, Totals
+from fairbook.history.read_pool import ReadConnection
 from fairbook.history.store import LENGTHS_S, LOW_BITS
-from fairbook.views.candles import Bar, bucket_end, bucket_start, gapless
-from fairbook.views.ticker import WINDOW_S, Totals
+from fairbook.ports.results import HistoryBehind
 
 DAY_S: Final = 86_400
 BARS_AT_ONCE: Final = 4_000
@@ -106,7 +106,7 @@ def cover(from_s: int, to_s: int, lengths_s: Sequence[int] = LENGTHS_S) -> Itera
 
 
 def klines(
-    reader: Reader, market: int, interval: str, *, start_s: int, end_s: int, bars_max: int
+    reader: ReadConnection, market: int, interval: str, *, start_s: int, end_s: int, bars_max: int
 ) -> list[Bar]:
     """As History says, up to recorded log time."""
     base_s = _BASE_S[interval]
@@ -150,7 +150,7 @@ def klines(
     )
 
 
-def ticker(reader: Reader, market: int) -> Totals | None:
+def ticker(reader: ReadConnection, market: int) -> Totals | None:
     """Of the 24 hours up to recorded log time; None before the first trade."""
     now_s = recorded_ns(reader) // _SECOND_NS
     # Nothing is recorded after now: so the end may be that of the day.
@@ -178,7 +178,12 @@ def ticker(reader: Reader, market: int) -> Totals | None:
 
 
 def bars_until(
-    reader: Reader, market: int, lengths_s: Sequence[int], *, since_s: int, trade_id_max: int
+    reader: ReadConnection,
+    market: int,
+    lengths_s: Sequence[int],
+    *,
+    since_s: int,
+    trade_id_max: int,
 ) -> list[Bar]:
     """The fewest bars of these lengths with all trades from `since_s` up to that one, and it.
 
@@ -210,7 +215,7 @@ def bars_until(
     return [*found, running]
 
 
-def _read_long(reader: Reader, market: int, stretch: Stretch) -> list[Bar]:
+def _read_long(reader: ReadConnection, market: int, stretch: Stretch) -> list[Bar]:
     """The bars of a stretch, which may be many: some at a time, so that no other thread waits long
     for this one.
     """
@@ -224,11 +229,11 @@ def _read_long(reader: Reader, market: int, stretch: Stretch) -> list[Bar]:
         from_s = found[-1].start_s + 1
 
 
-def _read(reader: Reader, market: int, stretches: Sequence[Stretch]) -> list[Bar]:
+def _read(reader: ReadConnection, market: int, stretches: Sequence[Stretch]) -> list[Bar]:
     return [_bar(row) for row in reader.rows(_BAR, _PIECES, (json.dumps(stretches), market))]
 
 
-def recorded_ns(reader: Reader) -> int:
+def recorded_ns(reader: ReadConnection) -> int:
     """Log time, as far as it is recorded."""
     (time_ns,) = reader.row("SELECT time_ns FROM place")
     recorded: int = time_ns

@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from fairbook.views.candles import Bar
-from fairbook.views.rows import OrderRow, TradeRow
+from fairbook.candles.candles import Bar
+from fairbook.ports.rows import OrderRow, TradeRow
 
 FILE_NAME: Final = "history.db"
 SCHEMA_VERSION: Final = 1

@@ -25,11 +25,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from fairbook.log.compressed import BLOCK_BYTES, PACKED_ASIDE_SUFFIX, PACKED_SUFFIX, pack
 from fairbook.log.disk import Disk
 from fairbook.log.files import DIRECTORY
 from fairbook.log.log import LogDamaged
-from fairbook.log.opening import survey
-from fairbook.log.packed import BLOCK_BYTES, PACKED_ASIDE_SUFFIX, PACKED_SUFFIX, pack
+from fairbook.log.scan import scan_segments
 from fairbook.log.segments import HEADER_BYTES, BadHeader, Plain, first_of_name, segment_name
 
 LOOK_EVERY_S: Final = 10.0
@@ -90,7 +90,7 @@ class Archive:
         names = self._disk.names(self._directory)
         if sum(first_of_name(name) is not None for name in names) < 2:
             return None
-        for segment, after in pairwise(survey(self._disk, self._directory).segments):
+        for segment, after in pairwise(scan_segments(self._disk, self._directory).segments):
             # An entry in the next segment says that the end record of this one is durable, and
             # that its writer has let go of it.
             if segment.packed_end is None and after.size > HEADER_BYTES:

@@ -15,7 +15,7 @@ Always true:
   cannot go missing unnoticed.
 
 Not here: the bytes (segments.py); what is taken away after a crash (opening.py); the rules in words
-(docs/log-format.md).
+(docs/reference/log-format.md).
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.log import lock
+from fairbook.log.compressed import open_segment
 from fairbook.log.disk import Disk
+from fairbook.log.entry_reader import LogOffset, SegmentSeries, seek
 from fairbook.log.log import (
     GENESIS,
     GENESIS_CHAIN,
@@ -37,9 +39,7 @@ from fairbook.log.log import (
     entry_after,
     require_entry,
 )
-from fairbook.log.opening import Dropped, Segment, mend, scan_tail, survey
-from fairbook.log.packed import open_segment
-from fairbook.log.reading import Course, Place, seek
+from fairbook.log.scan import Dropped, Segment, repair_tail, scan_segments, scan_tail
 from fairbook.log.segments import (
     HEADER_BYTES,
     MARK_BYTES,
@@ -84,9 +84,9 @@ class FileLog:
         self._folder_fd = -1
         self._mark = b""
         self._firsts: list[int] = []  # Of the segments, ascending.
-        self._end = Place(0, 0, GENESIS)
+        self._end = LogOffset(0, 0, GENESIS)
         # Where a reader was: saves the next one from going through the segment again.
-        self._cursor: Place | None = None
+        self._cursor: LogOffset | None = None
         self.dropped: Dropped | None = None
         """What a crash had left and opening took away; to be shown to the operator."""
         try:
@@ -123,7 +123,9 @@ class FileLog:
                     f"the append of position {entry.position} failed: {error}"
                 ) from error
             raise
-        self._end = Place(end.first, offset, Entry(entry.position, entry.time_ns, entry.chain, b""))
+        self._end = LogOffset(
+            end.first, offset, Entry(entry.position, entry.time_ns, entry.chain, b"")
+        )
         return entry
 
     def read(self, first: int) -> Iterator[Entry]:
@@ -159,7 +161,7 @@ class FileLog:
             found = next(self.read(position)).chain
         require_entry(last, position, chain, found)
 
-    def _seek(self, position: int) -> Place | None:
+    def _seek(self, position: int) -> LogOffset | None:
         """Behind the record of a position that is in the log, if it is found quickly. It says what
         the record says; what is before it is not looked at.
         """
@@ -210,17 +212,17 @@ class FileLog:
         # Also if they were there: whoever made them may have been killed before that was durable.
         disk.sync_directory(data_directory.parent)
         disk.sync_directory(data_directory)
-        found = survey(disk, directory)
+        found = scan_segments(disk, directory)
         if not found.segments:
             for name in found.asides:
                 disk.remove(directory / name)
             self._begin()
             return
-        tail, self.dropped = mend(disk, directory, found, self._known)
+        tail, self.dropped = repair_tail(disk, directory, found, self._known)
         header = found.segments[-1].header
         self._mark = header.mark
         self._firsts = [segment.header.first for segment in found.segments]
-        self._end = Place(header.first, tail.offset, tail.last)
+        self._end = LogOffset(header.first, tail.offset, tail.last)
         self._fd = disk.open(directory / segment_name(header.first), write=True)
 
     def _begin(self) -> None:
@@ -230,21 +232,21 @@ class FileLog:
             self._disk, self._directory, Header(self._mark, 1, 0, GENESIS_CHAIN)
         )
         self._firsts = [1]
-        self._end = Place(1, HEADER_BYTES, GENESIS)
+        self._end = LogOffset(1, HEADER_BYTES, GENESIS)
 
     def _follow(self) -> None:
         """Find the end of a log that another process may be writing."""
         segments = self._seen()
         if segments:
             reader = scan_tail(self._disk, self._directory, segments[-1])
-            self._end = self._cursor = Place(self._firsts[-1], reader.offset, reader.last)
+            self._end = self._cursor = LogOffset(self._firsts[-1], reader.offset, reader.last)
 
     def _seen(self) -> tuple[Segment, ...]:
         """The segments there are now, from the one that was last at the look before, which may have
         grown.
         """
         since = self._firsts[-1] if self._firsts else 1
-        found = survey(self._disk, self._directory, since=since)
+        found = scan_segments(self._disk, self._directory, since=since)
         # One that was just begun is left out while the one before has no end record: its writer is
         # not done, or was killed.
         segments = found.segments[:-1] if found.unfinished else found.segments
@@ -269,7 +271,7 @@ class FileLog:
                 f"the segment has {status.size} bytes, expected {size}: changed by others"
             )
 
-    def _rotate(self, end: Place) -> Place:
+    def _rotate(self, end: LogOffset) -> LogOffset:
         """Begin a new segment; end the old one only when the new one is durable, so that its
         absence would show.
         """
@@ -287,7 +289,7 @@ class FileLog:
         self._disk.close(self._fd)
         self._fd = fd
         self._firsts.append(header.first)
-        self._end = Place(header.first, HEADER_BYTES, last)
+        self._end = LogOffset(header.first, HEADER_BYTES, last)
         return self._end
 
     def _read(self, first: int, firsts: list[int], limit: int) -> Iterator[Entry]:
@@ -302,7 +304,7 @@ class FileLog:
             begin = start.first
         else:
             start = None
-        course = Course(
+        course = SegmentSeries(
             self._disk,
             self._directory,
             [segment_first for segment_first in firsts if segment_first >= begin],

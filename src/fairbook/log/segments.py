@@ -11,7 +11,7 @@ Always true: what a Reader yields has its checksum, the next position, no earlie
 right chain.
 
 Not here: when a segment is begun or cut (files.py, opening.py); compressed segments (packed.py);
-the layout in words (docs/log-format.md).
+the layout in words (docs/reference/log-format.md).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class BadHeader(Exception):
     """Not the header of a segment; the message says what was found."""
 
 
-class Octets(Protocol):
+class SegmentBytes(Protocol):
     """A segment's bytes as they were written, however they are kept. For one thread."""
 
     name: str
@@ -167,7 +167,7 @@ def parse_end(mark: bytes, octets: bytes) -> Entry | None:
     return Entry(position, time_ns, chain, b"")
 
 
-def find_mark(octets: Octets, mark: bytes, start: int, limit: int) -> int | None:
+def find_mark(octets: SegmentBytes, mark: bytes, start: int, limit: int) -> int | None:
     """The offset of the first mark from `start` on, if there is one before `limit`."""
     size = _PROBE_BYTES
     while start < limit:
@@ -182,7 +182,7 @@ def find_mark(octets: Octets, mark: bytes, start: int, limit: int) -> int | None
     return None
 
 
-def read_record(octets: Octets, mark: bytes, offset: int) -> Entry | None:
+def read_record(octets: SegmentBytes, mark: bytes, offset: int) -> Entry | None:
     """The entry of the record at `offset`, by its checksum alone; None if no sound one is there."""
     head = octets.read(offset, RECORD_BYTES)
     if len(head) < RECORD_BYTES:
@@ -201,7 +201,7 @@ def damaged(name: str, offset: int, position: int, what: str) -> LogDamaged:
     return LogDamaged(f"segment {name}, offset {offset}, position {position}: {what}")
 
 
-class Reader:
+class SegmentReader:
     """Goes through the records of one segment and stops where no sound one follows.
 
     After `entries` has ended: `offset` and `last` are behind the last sound record, `newest` is
@@ -210,7 +210,7 @@ class Reader:
     """
 
     def __init__(
-        self, octets: Octets, header: Header, *, offset: int, limit: int, last: Entry
+        self, octets: SegmentBytes, header: Header, *, offset: int, limit: int, last: Entry
     ) -> None:
         """Begin at `offset`, behind the entry `last`; bytes from `limit` on are not looked at."""
         self.name = octets.name

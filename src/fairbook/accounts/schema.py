@@ -1,0 +1,108 @@
+"""The file of the accounts store: its tables, from version to version, and its transactions.
+
+How it works: a version is one script, which is one transaction and ends by setting the version; a
+file is brought from the one that it has to the newest by those after it.
+
+Always true: a file has every table of its version; whoever is killed on the way begins again there.
+
+Not here: what is in the tables (sqlite.py, transfers.py).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from fairbook.accounts.access import AccountRefused, AccountsDamaged
+
+_STEPS: Final = (
+    """
+BEGIN IMMEDIATE;
+CREATE TABLE user (
+    user_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT UNIQUE,
+    email TEXT UNIQUE,
+    account INTEGER UNIQUE CHECK (account >= 2),
+    created_ns INTEGER NOT NULL
+) STRICT;
+CREATE TABLE key (
+    key_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account INTEGER NOT NULL REFERENCES user (account),
+    public_key BLOB NOT NULL UNIQUE CHECK (length(public_key) = 32),
+    label TEXT NOT NULL,
+    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 7),
+    created_ns INTEGER NOT NULL,
+    revoked_ns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX key_of_account ON key (account);
+CREATE TABLE token (
+    token_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account INTEGER NOT NULL REFERENCES user (account),
+    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 7),
+    created_ns INTEGER NOT NULL,
+    expires_ns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX token_of_account ON token (account);
+PRAGMA user_version = 1;
+COMMIT;
+""",
+    """
+BEGIN IMMEDIATE;
+CREATE TABLE withdrawal (
+    withdrawal_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    reference INTEGER NOT NULL UNIQUE CHECK (reference >= 1),
+    account INTEGER NOT NULL REFERENCES user (account),
+    client_id TEXT,
+    asset INTEGER NOT NULL,
+    atoms INTEGER NOT NULL CHECK (atoms >= 1),
+    address TEXT NOT NULL,
+    blockchain TEXT NOT NULL,
+    created_ns INTEGER NOT NULL,
+    UNIQUE (account, client_id)
+) STRICT;
+CREATE TABLE granted (
+    account INTEGER NOT NULL REFERENCES user (account),
+    asset INTEGER NOT NULL,
+    atoms INTEGER NOT NULL CHECK (atoms >= 0),
+    PRIMARY KEY (account, asset)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 2;
+COMMIT;
+""",
+)
+SCHEMA_VERSION: Final = len(_STEPS)
+
+
+def upgrade(database: sqlite3.Connection, name: object) -> None:
+    """Bring a new file, or one of an older version, to the newest.
+
+    `name` is for the message. Raises AccountsDamaged if it is no accounts store, or a newer one.
+    """
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not 0 <= version <= SCHEMA_VERSION or (version == 0 and tables):
+        raise AccountsDamaged(
+            f"{name} has version {version} of the accounts schema;"
+            f" this release knows {SCHEMA_VERSION}"
+        )
+    for step in _STEPS[version:]:
+        database.executescript(step)
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection, taken: str) -> Iterator[sqlite3.Connection]:
+    """All or nothing. The caller holds the lock. What is not unique: Refused(taken)."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield database
+        database.execute("COMMIT")
+    except sqlite3.IntegrityError as error:
+        database.execute("ROLLBACK")
+        raise AccountRefused(taken) from error
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise

@@ -1,0 +1,162 @@
+"""What the ledger does not keep of money that comes and goes: where a withdrawal was to go, and
+what an account was given by the faucet.
+
+How it works: a withdrawal is written down before its DEBIT is logged, which carries the row's
+reference; a row whose DEBIT is not in the log is a wish that nobody sees. What the faucet gives is
+counted before it is credited.
+
+Always true:
+- an account has one withdrawal of a client id, and its terms never change;
+- a reference is drawn at random, so that it is that of no other debit, also if this store was lost
+  and began again;
+- the faucet has given an account at most what is counted here.
+
+Not here: whether the money moved (the log, and history which follows it).
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Final, NamedTuple
+
+from fairbook.accounts.access import AccountRefused
+from fairbook.accounts.schema import transaction
+
+WITHDRAWALS_MAX: Final = 100_000
+REFERENCE_BITS: Final = 62
+
+_COLUMNS: Final = (
+    "withdrawal_id, reference, account, client_id, asset, atoms, address, blockchain, created_ns"
+)
+
+
+class Withdrawal(NamedTuple):
+    """Money that an account wanted to go somewhere. `reference` is that of its DEBIT."""
+
+    withdrawal_id: int
+    reference: int
+    account: int
+    client_id: str | None
+    asset: int
+    atoms: int
+    address: str
+    blockchain: str
+    created_ns: int
+    """By the clock of whoever wrote it, not log time."""
+
+
+class SqliteTransfers:
+    """Two tables of the accounts store. Methods block for a sync to disk, or a read of it: they are
+    for worker threads.
+    """
+
+    def __init__(
+        self,
+        database: sqlite3.Connection,
+        lock: Lock,
+        *,
+        now_ns: Callable[[], int],
+        withdrawals_max: int = WITHDRAWALS_MAX,
+    ) -> None:
+        """withdrawals_max: of one account, ever. `lock` orders what is done with `database`."""
+        self._database = database
+        self._lock = lock
+        self._now_ns = now_ns
+        self._withdrawals_max = withdrawals_max
+
+    def write_down(
+        self,
+        *,
+        account: int,
+        client_id: str | None,
+        asset: int,
+        atoms: int,
+        address: str,
+        blockchain: str,
+    ) -> tuple[Withdrawal, bool]:
+        """What is now written of this withdrawal, and whether it was there before.
+
+        Raises Refused if the account used the client id for another one, is unknown, or has too
+        many.
+        """
+        with self._lock, transaction(self._database, "Unknown account") as database:
+            if client_id is not None:
+                row = database.execute(
+                    f"SELECT {_COLUMNS} FROM withdrawal WHERE account = ? AND client_id = ?",
+                    (account, client_id),
+                ).fetchone()
+                if row is not None:
+                    found = Withdrawal(*row)
+                    wanted = (asset, atoms, address, blockchain)
+                    if (found.asset, found.atoms, found.address, found.blockchain) != wanted:
+                        raise AccountRefused("clientId was used for another withdrawal")
+                    return found, True
+            (count,) = database.execute(
+                "SELECT count(*) FROM withdrawal WHERE account = ?", (account,)
+            ).fetchone()
+            if count >= self._withdrawals_max:
+                raise AccountRefused("Too many withdrawals")
+            reference = 1 + secrets.randbelow(1 << REFERENCE_BITS)
+            row = database.execute(
+                "INSERT INTO withdrawal (reference, account, client_id, asset, atoms, address,"
+                f" blockchain, created_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
+                (reference, account, client_id, asset, atoms, address, blockchain, self._now_ns()),
+            ).fetchone()
+        return Withdrawal(*row), False
+
+    def strike_out(self, withdrawal_id: int) -> None:
+        """Forget a withdrawal of which it is known that no money moved, nor will."""
+        with self._lock, transaction(self._database, "") as database:
+            database.execute("DELETE FROM withdrawal WHERE withdrawal_id = ?", (withdrawal_id,))
+
+    def referred(self, account: int, references: Sequence[int]) -> list[Withdrawal]:
+        """Those withdrawals of the account that have one of these references (at most 1000)."""
+        places = ",".join("?" * len(references))
+        with self._lock:
+            rows = self._database.execute(
+                f"SELECT {_COLUMNS} FROM withdrawal WHERE account = ? AND reference IN ({places})",
+                (account, *references),
+            ).fetchall()
+        return [Withdrawal(*row) for row in rows]
+
+    def named(
+        self, account: int, *, withdrawal_id: int | None = None, client_id: str | None = None
+    ) -> Withdrawal | None:
+        """The withdrawal of the account with this id, or client id, or both."""
+        with self._lock:
+            row = self._database.execute(
+                f"SELECT {_COLUMNS} FROM withdrawal WHERE account = ?"
+                " AND withdrawal_id = coalesce(?, withdrawal_id)"
+                " AND client_id IS coalesce(?, client_id)",
+                (account, withdrawal_id, client_id),
+            ).fetchone()
+        return None if row is None else Withdrawal(*row)
+
+    def grant(self, *, account: int, asset: int, atoms: int, atoms_max: int) -> int:
+        """Count what the faucet is about to give, unless it would be more than `atoms_max` in all.
+
+        Returns the atoms that it may still give after that; negative: so much too much, and
+        nothing was counted. Raises Refused for an unknown account.
+        """
+        with self._lock, transaction(self._database, "Unknown account") as database:
+            row = database.execute(
+                "SELECT atoms FROM granted WHERE account = ? AND asset = ?", (account, asset)
+            ).fetchone()
+            total = atoms if row is None else row[0] + atoms
+            if total <= atoms_max:
+                database.execute(
+                    "INSERT OR REPLACE INTO granted (account, asset, atoms) VALUES (?, ?, ?)",
+                    (account, asset, total),
+                )
+        return atoms_max - total
+
+    def take_back(self, *, account: int, asset: int, atoms: int) -> None:
+        """Undo `grant`: it is known that it was not credited, nor will be."""
+        with self._lock, transaction(self._database, "") as database:
+            database.execute(
+                "UPDATE granted SET atoms = atoms - ? WHERE account = ? AND asset = ?",
+                (atoms, account, asset),
+            )

@@ -1,0 +1,248 @@
+"""Records as a person reads them: what `inspect` prints.
+
+How it works: names instead of codes; prices and quantities stay whole numbers (ticks, lots, atoms),
+as in docs/reference/protocol.md.
+
+Always true: every command is one line that ends with its outcome, every other event of it one line
+below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.log.log import Entry
+
+COMMANDS: Final = {
+    records.RULES: "RULES",
+    records.TICK: "TICK",
+    records.PLACE: "PLACE",
+    records.CANCEL: "CANCEL",
+    records.AMEND: "AMEND",
+    records.CANCEL_ALL: "CANCEL_ALL",
+    records.END_SESSION: "END_SESSION",
+    records.OPEN_ACCOUNT: "OPEN_ACCOUNT",
+    records.CREDIT: "CREDIT",
+    records.DEBIT: "DEBIT",
+    records.LIST_ASSET: "LIST_ASSET",
+    records.LIST_MARKET: "LIST_MARKET",
+    records.SET_ASSET: "SET_ASSET",
+    records.SET_MARKET: "SET_MARKET",
+    records.SET_ACCOUNT: "SET_ACCOUNT",
+    records.SET_EXCHANGE: "SET_EXCHANGE",
+}
+REJECTS: Final = {
+    records.MALFORMED: "MALFORMED",
+    records.NO_RULES: "NO_RULES",
+    records.UNKNOWN_ACCOUNT: "UNKNOWN_ACCOUNT",
+    records.UNKNOWN_MARKET: "UNKNOWN_MARKET",
+    records.UNKNOWN_ASSET: "UNKNOWN_ASSET",
+    records.DUPLICATE_CLIENT_ID: "DUPLICATE_CLIENT_ID",
+    records.UNKNOWN_ORDER: "UNKNOWN_ORDER",
+    records.ALREADY_LISTED: "ALREADY_LISTED",
+    records.BAD_VALUE: "BAD_VALUE",
+    records.ACCOUNT_FROZEN: "ACCOUNT_FROZEN",
+    records.TRADING_PAUSED: "TRADING_PAUSED",
+    records.MARKET_CLOSED: "MARKET_CLOSED",
+    records.BAD_PRICE: "BAD_PRICE",
+    records.BAD_QUANTITY: "BAD_QUANTITY",
+    records.TOO_MANY_ORDERS: "TOO_MANY_ORDERS",
+    records.BOOK_FULL: "BOOK_FULL",
+    records.TABLE_FULL: "TABLE_FULL",
+    records.OVER_CAP: "OVER_CAP",
+    records.INSUFFICIENT_FUNDS: "INSUFFICIENT_FUNDS",
+    records.WOULD_CROSS: "WOULD_CROSS",
+}
+STATUSES: Final = {
+    records.REJECTED: "REJECTED",
+    records.NEW: "NEW",
+    records.PARTIALLY_FILLED: "PARTIALLY_FILLED",
+    records.FILLED: "FILLED",
+    records.CANCELLED: "CANCELLED",
+    records.EXPIRED: "EXPIRED",
+    records.DONE: "DONE",
+}
+REASONS: Final = {
+    records.BY_FILL: "FILLED",
+    records.BY_REQUEST: "REQUESTED",
+    records.BY_CANCEL_ALL: "CANCEL_ALL",
+    records.BY_SESSION_END: "SESSION_ENDED",
+    records.IMMEDIATE_OR_CANCEL: "IMMEDIATE_OR_CANCEL",
+    records.FILL_OR_KILL: "FILL_OR_KILL",
+    records.SELF_TRADE: "SELF_TRADE",
+    records.INSUFFICIENT_LIQUIDITY: "INSUFFICIENT_LIQUIDITY",
+    records.PRICE_OUT_OF_BOUNDS: "PRICE_OUT_OF_BOUNDS",
+}
+PARAMETERS: Final = {
+    (records.SET_ASSET, records.RESERVE_CAP): "RESERVE_CAP",
+    (records.SET_MARKET, records.STATE): "STATE",
+    (records.SET_MARKET, records.MAKER_FEE_PPM): "MAKER_FEE_PPM",
+    (records.SET_MARKET, records.TAKER_FEE_PPM): "TAKER_FEE_PPM",
+    (records.SET_MARKET, records.PRICE_MIN): "PRICE_MIN",
+    (records.SET_MARKET, records.PRICE_MAX): "PRICE_MAX",
+    (records.SET_MARKET, records.QUANTITY_MIN): "QUANTITY_MIN",
+    (records.SET_MARKET, records.QUANTITY_MAX): "QUANTITY_MAX",
+    (records.SET_MARKET, records.BAND_PPM): "BAND_PPM",
+    (records.SET_MARKET, records.LEVELS_MAX): "LEVELS_MAX",
+    (records.SET_ACCOUNT, records.FROZEN): "FROZEN",
+    (records.SET_EXCHANGE, records.STATE): "STATE",
+    (records.SET_EXCHANGE, records.ORDERS_MAX): "ORDERS_MAX",
+    (records.SET_EXCHANGE, records.ACCOUNTS_MAX): "ACCOUNTS_MAX",
+}
+SIDES: Final = {records.BID: "Bid", records.ASK: "Ask"}
+TIFS: Final = {records.GTC: "GTC", records.IOC: "IOC", records.FOK: "FOK"}
+FLAGS: Final = {
+    records.POST_ONLY: "POST_ONLY",
+    records.MARKET_ORDER: "MARKET",
+    records.BY_QUOTE: "BY_QUOTE",
+}
+SELF_TRADES: Final = {records.REJECT_MAKER: "RejectMaker", records.REJECT_BOTH: "RejectBoth"}
+
+
+def frame_lines(entry: Entry, events: Sequence[bytes], exchange: Exchange) -> Iterator[str]:
+    """The lines of one frame. `events`: per command, as `records.split` gives them.
+
+    exchange: after the frame; only the names of markets and assets are taken from it.
+    """
+    at = datetime.fromtimestamp(entry.time_ns // 1_000_000_000, UTC)
+    yield f"[{entry.position}] {at:%Y-%m-%dT%H:%M:%S}.{entry.time_ns % 1_000_000_000:09d}Z"
+    size = records.COMMAND_BYTES
+    for number, of_command in enumerate(events):
+        command = entry.frame[number * size : (number + 1) * size]
+        outcome = records.read_outcome(of_command)
+        yield f"  #{outcome.sequence} {_command(command, exchange)} -> {_outcome(outcome)}"
+        offset = 0
+        while records.kind_at(of_command, offset) != records.OUTCOME:
+            yield f"      {_event(of_command, offset, exchange)}"
+            offset = records.next_at(of_command, offset)
+
+
+def _command(command: bytes, exchange: Exchange) -> str:
+    if len(command) < records.COMMAND_BYTES:
+        return f"({command.hex()})"
+    kind = command[0]
+    fields = records.read_placed(command)
+    words = [COMMANDS.get(kind, f"(kind {kind})")]
+    if kind == records.PLACE:
+        words += _terms(fields, exchange)
+    elif kind in (records.CANCEL, records.AMEND):
+        words += [_market(fields.market, exchange), f"account {fields.account}"]
+        if fields.flags & records.HAS_CLIENT_ID:
+            words.append(f"client id {fields.client_id}")
+        else:
+            words.append(f"order {fields.order_id}")
+        if kind == records.AMEND:
+            words.append(f"to {fields.quantity or '(kept)'} @ {fields.price or '(kept)'}")
+    elif kind in (records.CREDIT, records.DEBIT):
+        asset = _asset(fields.market, exchange)
+        words.append(f"account {fields.account} {fields.quantity} atoms of {asset}")
+    elif kind in (records.CANCEL_ALL, records.END_SESSION, records.SET_ACCOUNT):
+        words.append(f"account {fields.account}")
+        words += [f"session {fields.session}"] * (kind == records.END_SESSION)
+        words += [_market(fields.market, exchange)] * (kind == records.CANCEL_ALL)
+    elif kind == records.OPEN_ACCOUNT:
+        words.append(f"user {fields.order_id}")
+    elif kind in (records.LIST_ASSET, records.SET_ASSET):
+        words.append(_asset(fields.market, exchange))
+    elif kind in (records.LIST_MARKET, records.SET_MARKET):
+        words.append(_market(fields.market, exchange))
+    return " ".join(words)
+
+
+def _terms(order: records.Placed, exchange: Exchange) -> list[str]:
+    """An order as it was asked for."""
+    words = [
+        _market(order.market, exchange),
+        SIDES.get(order.side, f"(side {order.side})"),
+        f"{order.quantity}" if order.price == 0 else f"{order.quantity} @ {order.price}",
+        TIFS.get(order.tif, f"(tif {order.tif})"),
+        f"account {order.account}",
+    ]
+    if order.flags & records.HAS_CLIENT_ID:
+        words.append(f"client id {order.client_id}")
+    if order.session:
+        words.append(f"session {order.session}")
+    words += [name for flag, name in FLAGS.items() if order.flags & flag]
+    prevention = order.flags >> records.STP_SHIFT & records.STP_MASK
+    if prevention != records.REJECT_TAKER:
+        words.append(SELF_TRADES.get(prevention, f"(self-trade prevention {prevention})"))
+    return words
+
+
+def _outcome(outcome: records.Outcome) -> str:
+    words = [STATUSES.get(outcome.status, f"(status {outcome.status})")]
+    names = REJECTS if outcome.status == records.REJECTED else REASONS
+    if outcome.reason:
+        words.append(names.get(outcome.reason, f"(reason {outcome.reason})"))
+    if outcome.repeated:
+        words.append("repeated")
+    if outcome.command == records.OPEN_ACCOUNT:
+        words.append(f"account {outcome.account}")
+    if outcome.order_id:
+        words.append(f"order {outcome.order_id}")
+    if outcome.filled:
+        words.append(f"filled {outcome.filled} for {outcome.quote} atoms")
+    return " ".join(words)
+
+
+def _event(events: bytes, at: int, exchange: Exchange) -> str:
+    kind = records.kind_at(events, at)
+    if kind == records.ACCEPTED:
+        order = records.read_accepted(events, at)
+        return f"accepted order {order.order_id}"
+    if kind == records.FILL:
+        fill = records.Fill(events, at)
+        return (
+            f"trade {fill.trade_id} of {_market(fill.market, exchange)}:"
+            f" {fill.lots} @ {fill.price},"
+            f" taker {fill.taker_account} order {fill.taker_order_id} fee {fill.taker_fee},"
+            f" maker {fill.maker_account} order {fill.maker_order_id} fee {fill.maker_fee}"
+        )
+    if kind == records.LEVEL:
+        level = records.LevelChange(events, at)
+        side, market = SIDES[level.side], _market(level.market, exchange)
+        return f"level {market} {side} {level.price}: {level.lots} (u {level.update_id})"
+    if kind in (records.CLOSED, records.AMENDED, records.ORDER):
+        record = records.OrderRecord(events, at)
+        word = "closed" if kind == records.CLOSED else "amended"
+        reason = f" {REASONS[record.reason]}" if record.reason else ""
+        return (
+            f"{word} order {record.order_id} of account {record.account}:"
+            f" {STATUSES[record.status]}{reason},"
+            f" {record.filled} of {record.quantity} @ {record.price}, fee {record.fee}"
+        )
+    return _change(records.Change(events, at), exchange)
+
+
+def _change(change: records.Change, exchange: Exchange) -> str:
+    words = change.words
+    if change.kind == records.MOVED:
+        verb = "debited" if change.side else "credited"
+        return f"{verb} account {words[0]}: {words[2]} atoms of {_asset(change.market, exchange)}"
+    if change.kind == records.ACCOUNT:
+        return f"account {words[0]} of user {words[1]}"
+    if change.kind == records.ASSET:
+        return f"asset {change.market}: {_asset(change.market, exchange)}, {words[0]} decimals"
+    if change.kind == records.MARKET:
+        market = _market(change.market, exchange)
+        return f"market {change.market}: {market}, a lot {words[1]} atoms, a tick {words[2]} atoms"
+    if change.kind == records.PARAMETER:
+        if change.side == records.RULES:
+            return f"rules of version {words[2]}"
+        name = PARAMETERS.get((change.side, words[1]), f"parameter {words[1]}")
+        return f"{name} = {words[2]}"
+    return f"(event {change.kind})"
+
+
+def _market(number: int, exchange: Exchange) -> str:
+    known = 0 < number < len(exchange.markets)
+    return exchange.markets[number].name if known else f"(market {number})"
+
+
+def _asset(number: int, exchange: Exchange) -> str:
+    known = 0 < number < len(exchange.assets)
+    return exchange.assets[number].name if known else f"(asset {number})"

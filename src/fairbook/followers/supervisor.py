@@ -1,0 +1,224 @@
+"""A child process: started, watched, started again.
+
+How it works: a child with a link gets one end of a socketpair; the other is the link's. When that
+connection ends, the process is waited for, and after a pause that grows there is another; a long
+one, when several in a row have said that another would only end like them (`HOPELESS`). A child
+without a link is looked at now and then; its standard input is a pipe that ends when this process
+does.
+
+Always true: there is one process at a time; starting and waiting happen in threads, so the loop
+never stands still for them; one that does not get on with what it has to do is ended.
+
+Not here: what is said over the connection (the link), what a child does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+PAUSE_S: Final = 0.2
+PAUSE_MAX_S: Final = 10.0
+STEADY_S: Final = 30.0  # after so long without an end, pauses begin small again
+SILENT_MAX_S: Final = 120.0
+END_WAIT_S: Final = 5.0
+LOOK_S: Final = 0.2  # between two looks at a child without a link
+HOPELESS: Final = os.EX_DATAERR
+"""Exit status of a child that was stopped by a damaged file: another start will not mend it."""
+HOPELESS_AFTER: Final = 3  # such ends in a row, until there is a long pause
+HOPELESS_PAUSE_S: Final = 600.0  # somebody may have put the file right meanwhile
+
+logger = logging.getLogger(__name__)
+
+
+class Link(Protocol):
+    """This process's end of the connection to a child. All methods are for the loop's thread."""
+
+    def connect(self, connection: socket.socket) -> asyncio.Future[str]:
+        """Take over the connection to a new child; the future ends, with the reason, when it is
+        gone.
+        """
+
+    def disconnect(self, why: str) -> None:
+        """Close it, which tells the child to end. Idempotent."""
+
+    def progress(self) -> object | None:
+        """Something that changes when the child gets on; None while it has nothing to do."""
+
+
+class Supervisor:
+    """Of one child. All methods are for the loop's thread."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        link: Link | None = None,
+        before: Callable[[], None] = lambda: None,
+        silent_max_s: float = SILENT_MAX_S,
+        end_wait_s: float = END_WAIT_S,
+    ) -> None:
+        """name: what the child is, for people.
+
+        command: starts one; with a link the number of its descriptor is appended. before: called
+        before each start, when no child runs. silent_max_s: how long it may make no progress.
+        end_wait_s: how long it may take to end once it was told to: by the end of its connection,
+        or without a link by SIGTERM.
+        """
+        self.starts = 0
+        self.last_end: str | None = None
+        """Why the one before ended."""
+        self._name = name
+        self._command = list(command)
+        self._link = link
+        self._before = before
+        self._silent_max_s = silent_max_s
+        self._end_wait_s = end_wait_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_wanted = True
+        self._pause_s = PAUSE_S
+        self._hopeless = 0  # ends in a row
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the next start is a long time away, because of a damaged file."""
+        return self._process is None and self._hopeless >= HOPELESS_AFTER
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child's process, if it runs."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Have a child from now on."""
+        self._task = asyncio.ensure_future(self._keep())
+
+    async def stop(self) -> None:
+        """End the child, and start no other. Idempotent."""
+        self._is_wanted = False
+        if self._link is not None:
+            self._link.disconnect(f"the {self._name} is not wanted any more")
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+        process, self._process = self._process, None
+        if process is not None:
+            await asyncio.to_thread(self._end, process)
+
+    def replace(self, why: str, *, again: bool = True) -> None:
+        """Kill the child; start another one if `again`."""
+        self._is_wanted = self._is_wanted and again
+        self._pause_s = PAUSE_S
+        if self._process is not None:
+            self._process.kill()
+        if self._link is not None:
+            self._link.disconnect(why)
+
+    async def _keep(self) -> None:
+        while self._is_wanted:
+            began_s = time.monotonic()
+            try:
+                self._before()
+                ended = await self._start()
+            except OSError as error:
+                self.last_end = f"it cannot be started: {error}"
+            else:
+                self.last_end = await self._watch(ended)
+            logger.warning("the %s has ended: %s", self._name, self.last_end)
+            process = self._process
+            if process is not None:
+                status = await asyncio.to_thread(self._end, process)
+                self._process = None
+                self.last_end += f" (exit status {status})"
+                self._hopeless = self._hopeless + 1 if status == HOPELESS else 0
+            if self.is_stopped:
+                logger.error("the %s is stopped for %.0f s", self._name, HOPELESS_PAUSE_S)
+                await asyncio.sleep(HOPELESS_PAUSE_S)
+                continue
+            if time.monotonic() - began_s >= STEADY_S:
+                self._pause_s = PAUSE_S
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
+
+    async def _start(self) -> asyncio.Future[str] | None:
+        """Start a process. Returns what the link's `connect` does."""
+        if self._link is None:
+            await self._spawn(None)
+            return None
+        ours, theirs = socket.socketpair()
+        try:
+            await self._spawn(theirs)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return self._link.connect(ours)
+
+    async def _spawn(self, theirs: socket.socket | None) -> None:
+        spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, self._command, theirs))
+        try:
+            self._process = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            # It runs all the same, and `stop` has to know of it.
+            self._process = await spawning
+            raise
+        self.starts += 1
+
+    async def _watch(self, ended: asyncio.Future[str] | None) -> str:
+        """Wait for the end of the child or of the connection to it, and bring that about if it
+        makes no progress.
+        """
+        link, process = self._link, self._process
+        assert process is not None
+        if link is None or ended is None:
+            while True:
+                await asyncio.sleep(LOOK_S)
+                if process.poll() is not None:
+                    return "by itself"
+        before, since_s = link.progress(), time.monotonic()
+        while True:
+            await asyncio.wait([ended], timeout=min(1.0, self._silent_max_s))
+            if ended.done():
+                return ended.result()
+            now, now_s = link.progress(), time.monotonic()
+            if now is None or now != before:
+                before, since_s = now, now_s
+            elif now_s - since_s > self._silent_max_s:
+                process.kill()
+                link.disconnect(f"it has not got on for {self._silent_max_s:.0f} s")
+
+    def _end(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for a process that has reason to end, but not for ever. Returns its exit status."""
+        if self._link is None:
+            process.terminate()
+        try:
+            status = process.wait(self._end_wait_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+        return status
+
+
+def _spawn(command: Sequence[str], theirs: socket.socket | None) -> subprocess.Popen[bytes]:
+    # No fork of this process's memory: Popen uses vfork if it is asked for nothing special.
+    if theirs is None:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    descriptor = theirs.fileno()
+    return subprocess.Popen(
+        [*command, str(descriptor)],
+        pass_fds=(descriptor,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )

@@ -1,0 +1,107 @@
+"""What clients ask for and a spot exchange has none of, or that this release does not offer: fixed
+answers.
+
+Always true: a private stub is authenticated like any other endpoint; what is not offered says 501
+and never pretends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fairbook.accounts.access import READ, TRADE
+from fairbook.api.errors import ApiError, not_implemented
+from fairbook.gateway.request import (
+    OF_BODY_OR_QUERY,
+    OF_QUERY,
+    Endpoint,
+    Endpoints,
+    Handler,
+    always,
+    refusing,
+)
+
+_EMPTY: Final = always(b"[]")
+_COLLATERAL: Final = always(
+    b'{"assetsValue":"0","borrowLiability":"0","collateral":[],"imf":"0","liabilitiesValue":"0",'
+    b'"marginFraction":null,"mmf":"0","netEquity":"0","netEquityAvailable":"0","netEquityLocked":"0",'
+    b'"netExposureFutures":"0","pnlUnrealized":"0","unsettledEquity":"0"}'
+)
+
+_PUBLIC_EMPTY: Final = (
+    "securities", "collateral", "borrowLend/markets", "borrowLend/markets/history",
+    "borrowLend/apy", "markPrices", "openInterest", "fundingRates", "wallets", "prediction",
+)  # fmt: skip
+_PRIVATE_EMPTY: Final = {
+    "/api/v1/position": "positionQuery",
+    "/api/v1/borrowLend/positions": "borrowLendPositionQuery",
+    "/api/v1/rfqs": "rfqQuery",
+    "/api/v1/strategies": "strategyQueryAll",
+    "/wapi/v1/history/funding": "fundingHistoryQueryAll",
+    "/wapi/v1/history/interest": "interestHistoryQueryAll",
+    "/wapi/v1/history/borrowLend": "borrowHistoryQueryAll",
+    "/wapi/v1/history/borrowLend/positions": "borrowPositionHistoryQueryAll",
+    "/wapi/v1/history/dust": "dustHistoryQueryAll",
+    "/wapi/v1/history/settlement": "settlementHistoryQueryAll",
+    "/wapi/v1/history/pnl": "pnlHistoryQueryAll",
+    "/wapi/v1/history/strategies": "strategyHistoryQueryAll",
+    "/wapi/v1/history/rfq": "rfqHistoryQueryAll",
+    "/wapi/v1/history/rfq/fill": "rfqFillHistoryQueryAll",
+    "/wapi/v1/history/quote": "quoteHistoryQueryAll",
+    "/wapi/v1/history/quote/fill": "quoteFillHistoryQueryAll",
+    "/wapi/v1/history/position": "positionHistoryQueryAll",
+}
+_NEVER: Final = {
+    ("POST", "/api/v1/borrowLend"): "borrowLendExecute",
+    ("POST", "/api/v1/rfq"): "rfqSubmit",
+    ("POST", "/api/v1/rfq/accept"): "quoteAccept",
+    ("POST", "/api/v1/rfq/cancel"): "rfqCancel",
+    ("POST", "/api/v1/rfq/refresh"): "rfqRefresh",
+    ("POST", "/api/v1/rfq/quote"): "quoteSubmit",
+    ("GET", "/api/v1/strategy"): "strategyQuery",
+    ("POST", "/api/v1/strategy"): "strategyCreate",
+    ("DELETE", "/api/v1/strategy"): "strategyCancel",
+    ("DELETE", "/api/v1/strategies"): "strategyCancelAll",
+}
+_SIGN_UP: Final = {
+    "/auth/v1/signup": ("POST",),
+    "/auth/v1/login": ("POST",),
+    "/auth/v1/logout": ("POST",),
+    "/auth/v1/sessions": ("GET",),
+    "/auth/v1/keys": ("GET", "POST"),
+}
+
+
+_SIGN_UP_ONE: Final = ("/auth/v1/keys/", "/auth/v1/sessions/")  # and an id
+
+
+def stub_endpoints() -> Endpoints:
+    """Every stub of the contract, by method and path."""
+    found: Endpoints = {("GET", b"/api/v1/capital/collateral"): Endpoint(
+        _COLLATERAL, "collateralQuery", READ
+    )}  # fmt: skip
+    for name in _PUBLIC_EMPTY:
+        found["GET", f"/api/v1/{name}".encode()] = Endpoint(_EMPTY)
+    for path, instruction in _PRIVATE_EMPTY.items():
+        found["GET", path.encode()] = Endpoint(_EMPTY, instruction, READ)
+    found["GET", b"/api/v1/checkpoints"] = Endpoint(_not_offered("checkpoints"))
+    for (method, path), instruction in _NEVER.items():
+        permission = READ if method == "GET" else TRADE
+        reads = OF_QUERY if method == "GET" else OF_BODY_OR_QUERY
+        found[method, path.encode()] = Endpoint(_not_offered(path), instruction, permission, reads)
+    for path, methods in _SIGN_UP.items():
+        for method in methods:
+            found[method, path.encode()] = Endpoint(_not_offered(path))
+    return found
+
+
+def stub_endpoints_under() -> Endpoints:
+    """Stubs of paths whose last part is a name, by method and what is before it."""
+    return {("DELETE", path.encode()): Endpoint(_not_offered(path)) for path in _SIGN_UP_ONE}
+
+
+def _not_offered(what: str) -> Handler:
+    def error() -> ApiError:
+        return not_implemented(what)
+
+    return refusing(error)

@@ -1,0 +1,174 @@
+"""The recorder: events of frames in, rows of history out.
+
+How it works: rows are collected frame by frame and written in one transaction with the position of
+the last frame. Orders are written as they are at that moment: closed ones as their event says,
+those still open as the recorder's own exchange, at the same position, has them.
+
+Always true: for every FILL one trade, for every ACCEPTED one order, for every MOVED one transfer;
+nothing else follows from anything but the events and that exchange.
+
+Not here: where frames come from (recording.py); the tables (store.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fairbook.candles.candles import Bar
+from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.core.records import (
+    ACCEPTED,
+    AMENDED,
+    CLOSED,
+    FILL,
+    GENERATED_SESSION,
+    MOVED,
+    OrderRecord,
+)
+from fairbook.history.store import LENGTHS_S, Row, Rows, Store, bar_row
+
+_SECOND_NS: Final = 1_000_000_000
+
+
+class HistoryProjection:
+    """Of one store and an exchange that was at the store's position when this was made."""
+
+    def __init__(self, store: Store, exchange: Exchange) -> None:
+        self._store = store
+        self._exchange = exchange
+        self._trades: list[Row] = []
+        self._transfers: list[Row] = []
+        self._closed: dict[int, Row] = {}
+        self._touched: dict[int, tuple[int, int]] = {}  # order id: (account, market)
+        self._seconds: dict[tuple[int, int], Bar] = {}  # (market, second)
+
+    def take(self, time_ns: int, events: bytes) -> None:
+        """Collect what one frame brought. The exchange has applied it, and no later one."""
+        session = 0  # Of the taker: every FILL follows the ACCEPTED or AMENDED of its command.
+        at, end = 0, len(events)
+        while at < end:
+            kind = records.kind_at(events, at)
+            if kind == ACCEPTED:
+                placed = records.read_accepted(events, at)
+                session = placed.session
+                self._touched[placed.order_id] = (placed.account, placed.market)
+            elif kind == FILL:
+                self._fill(records.Fill(events, at), time_ns, session == GENERATED_SESSION)
+            elif kind == CLOSED:
+                order = OrderRecord(events, at)
+                self._closed[order.order_id] = order_row(order, time_ns)
+            elif kind == AMENDED:
+                order = OrderRecord(events, at)
+                session = order.session
+                self._touched[order.order_id] = (order.account, order.market)
+            elif kind == MOVED:
+                moved = records.Change(events, at)
+                account, reference, atoms = moved.words
+                self._transfers.append(
+                    (account, moved.market, moved.side, atoms, reference, time_ns)
+                )
+            at = records.next_at(events, at)
+
+    def commit(self, *, position: int, time_ns: int, chain: bytes) -> None:
+        """Record what was collected, up to the frame at `position`, at which the exchange is.
+
+        Raises StoreFailed: nothing is lost then, and it may be called again; and StoreTaken,
+        StoreUnsound.
+        """
+        rows = Rows(
+            trades=self._trades,
+            orders=[*self._closed.values(), *self._open_orders()],
+            transfers=self._transfers,
+            bars=self._bars(),
+        )
+        self._store.write(rows, position=position, time_ns=time_ns, chain=chain)
+        self._trades = []
+        self._transfers = []
+        self._closed = {}
+        self._touched = {}
+        self._seconds = {}
+
+    def _fill(self, fill: records.Fill, time_ns: int, is_generated: bool) -> None:
+        market, price, lots = fill.market, fill.price, fill.lots
+        quote = price * lots * self._exchange.markets[market].tick_atoms
+        self._trades.append(
+            (
+                fill.trade_id,
+                market,
+                price,
+                lots,
+                quote,
+                time_ns,
+                fill.side,
+                fill.taker_account,
+                fill.maker_account,
+                fill.taker_order_id,
+                fill.maker_order_id,
+                fill.taker_fee,
+                fill.maker_fee,
+                is_generated,
+            )
+        )
+        self._touched[fill.maker_order_id] = (fill.maker_account, market)
+        second = time_ns // _SECOND_NS
+        bar = self._seconds.get((market, second))
+        if bar is None:
+            self._seconds[market, second] = Bar(
+                second, trade_id=fill.trade_id, price=price, lots=lots, quote=quote
+            )
+        else:
+            bar.add(fill.trade_id, price, lots, quote)
+
+    def _open_orders(self) -> list[Row]:
+        """Those that were touched and are still open, as they are now."""
+        found: list[Row] = []
+        for order_id, (account, market) in self._touched.items():
+            if order_id not in self._closed:
+                order = self._exchange.order(account, market, order_id)
+                assert order is not None
+                found.append(order_row(order, 0))
+        return found
+
+    def _bars(self) -> list[Row]:
+        """The collected trades as bars of every length, shortest first."""
+        rows: list[Row] = []
+        shorter = self._seconds
+        for length_s in LENGTHS_S:
+            bars: dict[tuple[int, int], Bar] = shorter
+            if length_s > 1:
+                bars = {}
+                for (market, start_s), bar in shorter.items():
+                    start_s -= start_s % length_s
+                    longer = bars.get((market, start_s))
+                    if longer is None:
+                        longer = bars[market, start_s] = bar.copy()
+                        longer.start_s = start_s
+                    else:
+                        longer.join(bar)
+            rows += [bar_row(market, length_s, bar) for (market, _), bar in bars.items()]
+            shorter = bars
+        return rows
+
+
+def order_row(order: OrderRecord, closed_ns: int) -> Row:
+    """The row of an order. closed_ns: 0 while it is open."""
+    return (
+        order.order_id,
+        order.account,
+        order.client_id,
+        order.market,
+        order.side,
+        order.tif,
+        order.flags,
+        order.price,
+        order.quantity,
+        order.filled,
+        order.quote,
+        order.fee,
+        order.status,
+        order.reason,
+        order.created_ns,
+        closed_ns,
+        order.session == GENERATED_SESSION,
+    )

@@ -1,1 +1,0 @@
-"""The demo's market maker: an ordinary client of the public API (docs/maker.md)."""

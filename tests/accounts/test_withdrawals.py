@@ -1,0 +1,190 @@
+"""What a store keeps of withdrawals and gifts, and how a file of the version before gets there."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Lock, Thread
+
+import pytest
+from nacl.bindings import crypto_sign_seed_keypair
+
+from fairbook.accounts import schema as database
+from fairbook.accounts.access import READ, AccountRefused, AccountsDamaged
+from fairbook.accounts.sqlite import SqliteAccounts, copy_accounts
+from fairbook.accounts.withdrawals import SqliteTransfers, Withdrawal
+
+ALICE, BOB = 2, 3
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteAccounts]:
+    with closing(SqliteAccounts(tmp_path / "accounts.db", now_ns=lambda: 5)) as made:
+        for user_id, account in ((1, ALICE), (2, BOB)):
+            made.add_user(user_id=user_id)
+            made.set_account(user_id, account)
+        yield made
+
+
+def write_down(
+    store: SqliteAccounts | SqliteTransfers,
+    client_id: str | None,
+    *,
+    account: int = ALICE,
+    atoms: int = 7,
+) -> tuple[Withdrawal, bool]:
+    transfers = store.transfers if isinstance(store, SqliteAccounts) else store
+    return transfers.write_down(
+        account=account, client_id=client_id, asset=1, atoms=atoms, address="there", blockchain="x"
+    )
+
+
+def test_a_withdrawal_is_written_once_for_a_client_id(
+    store: SqliteAccounts, tmp_path: Path
+) -> None:
+    """And found again by it, by its id and by its reference, also in another process."""
+    first, was_there = write_down(store, "rent")
+    assert not was_there
+    assert first == Withdrawal(1, first.reference, ALICE, "rent", 1, 7, "there", "x", 5)
+    assert write_down(store, "rent") == (first, True)
+    with pytest.raises(AccountRefused, match="another withdrawal"):
+        write_down(store, "rent", atoms=8)
+    unnamed = [write_down(store, None)[0] for _ in range(2)]
+    foreign, _ = write_down(store, "rent", account=BOB)
+    assert len({row.reference for row in (first, *unnamed, foreign)}) == 4
+    store.close()
+    with closing(SqliteAccounts(tmp_path / "accounts.db")) as again:
+        kept = again.transfers
+        assert kept.named(ALICE, client_id="rent") == first
+        assert kept.named(ALICE, withdrawal_id=unnamed[1].withdrawal_id) == unnamed[1]
+        assert kept.named(ALICE, withdrawal_id=first.withdrawal_id, client_id="rent") == first
+        assert kept.named(ALICE, withdrawal_id=unnamed[1].withdrawal_id, client_id="rent") is None
+        assert kept.named(ALICE, withdrawal_id=foreign.withdrawal_id) is None
+        assert kept.named(ALICE, client_id="tent") is None
+        assert kept.referred(ALICE, []) == []
+        references = [first.reference, foreign.reference, 1]
+        assert kept.referred(ALICE, references) == [first]
+        assert len(kept.referred(ALICE, [unnamed[0].reference, *range(1, 1000)])) == 1
+
+
+def test_what_is_struck_out_frees_its_client_id_but_not_its_id(store: SqliteAccounts) -> None:
+    first, _ = write_down(store, "rent")
+    store.transfers.strike_out(first.withdrawal_id)
+    second, was_there = write_down(store, "rent", atoms=8)
+    assert (second.withdrawal_id, was_there) == (2, False)
+    assert second.reference != first.reference
+
+
+def test_withdrawals_are_bounded_and_have_an_owner(store: SqliteAccounts, tmp_path: Path) -> None:
+    with pytest.raises(AccountRefused, match="Unknown account"):
+        write_down(store, None, account=4)
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)) as file:
+        few = SqliteTransfers(file, Lock(), now_ns=lambda: 1, withdrawals_max=2)
+        for name in ("first", "second"):
+            write_down(few, name)
+        with pytest.raises(AccountRefused, match="Too many"):
+            write_down(few, "third")
+        assert write_down(few, "first")[1]
+        write_down(few, "third", account=BOB)
+
+
+def test_gifts_are_counted_and_no_more_than_the_cap(store: SqliteAccounts) -> None:
+    def give(atoms: int, account: int = ALICE, asset: int = 1) -> int:
+        return store.transfers.grant(account=account, asset=asset, atoms=atoms, atoms_max=10)
+
+    assert [give(7), give(4), give(3), give(1)] == [3, -1, 0, -1]
+    assert (give(10, BOB), give(10, asset=2)) == (0, 0)
+    store.transfers.take_back(account=ALICE, asset=1, atoms=7)
+    assert give(8) == -1 and give(7) == 0
+    with pytest.raises(AccountRefused):
+        give(1, account=9)
+
+
+def test_threads_do_not_mix(store: SqliteAccounts) -> None:
+    """Eight of them write the same three client ids down: three rows."""
+    found: list[Withdrawal] = []
+
+    def work() -> None:
+        for number in range(30):
+            found.append(write_down(store, f"id {number % 3}")[0])
+
+    threads = [Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 240 and len(set(found)) == 3
+
+
+def older(path: Path) -> None:
+    """A store of version 1, with a user and a key."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.executescript(database._STEPS[0])
+        assert file.execute("PRAGMA user_version").fetchone() == (1,)
+        file.execute("INSERT INTO user (user_id, account, created_ns) VALUES (1, 2, 1)")
+        key = crypto_sign_seed_keypair(bytes(32))[0]
+        file.execute(
+            "INSERT INTO key (account, public_key, label, permissions, created_ns, revoked_ns)"
+            " VALUES (2, ?, '', 1, 1, 0)",
+            (key,),
+        )
+
+
+def test_a_store_of_the_version_before_gets_the_new_tables(tmp_path: Path) -> None:
+    """And keeps what was in it."""
+    path = tmp_path / "accounts.db"
+    older(path)
+    for _ in range(2):
+        with closing(SqliteAccounts(path)) as store:
+            access = store.by_key(crypto_sign_seed_keypair(bytes(32))[0])
+            assert access is not None and (access.account, access.permissions) == (2, READ)
+            assert write_down(store, "rent")[0].withdrawal_id == 1
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("PRAGMA user_version").fetchone() == (database.SCHEMA_VERSION,) == (2,)
+
+
+def test_one_killed_while_it_got_them_gets_them_next_time(tmp_path: Path) -> None:
+    """The step is one transaction: what it did before its end is not there."""
+    path = tmp_path / "accounts.db"
+    older(path)
+    step = database._STEPS[1]
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.executescript(step[: step.index("PRAGMA user_version")])  # And then it is killed.
+    with closing(SqliteAccounts(path)) as store:
+        assert write_down(store, "rent")[0].withdrawal_id == 1
+
+
+def test_one_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.db"
+    with closing(SqliteAccounts(path)):
+        pass
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(f"PRAGMA user_version = {database.SCHEMA_VERSION + 1}")
+    with pytest.raises(AccountsDamaged, match="version 3"):
+        SqliteAccounts(path)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_copy_leaves_out_later_accounts(
+    store: SqliteAccounts, tmp_path: Path, version: int
+) -> None:
+    """Of either version: a backup of an old directory works too."""
+    source = tmp_path / "accounts.db"
+    if version == 1:
+        source = tmp_path / "old.db"
+        older(source)
+    else:
+        write_down(store, "rent")
+        write_down(store, "rent", account=BOB)
+        for account in (ALICE, BOB):
+            store.transfers.grant(account=account, asset=1, atoms=4, atoms_max=10)
+    copy_accounts(source, tmp_path / "copy.db", accounts=BOB)
+    with closing(SqliteAccounts(tmp_path / "copy.db")) as copied:
+        kept = copied.transfers
+        assert (kept.named(ALICE, client_id="rent") is not None) == (version == 2)
+        assert kept.named(BOB, client_id="rent") is None
+        left = kept.grant(account=ALICE, asset=1, atoms=1, atoms_max=10)
+        assert left == (9 if version == 1 else 5)

@@ -1,0 +1,251 @@
+"""A desk against a real core, without wires: what the bot does, in made-up time.
+
+How it works: the demo's first market with its fees, one account for the maker and one for the
+taker. Commands become records, events become the answers and private updates that the gateway and
+the streams would send, through the same functions where there are any.
+
+Not here: connections (tests/maker/test_bot.py).
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from fairbook.api import numbers
+from fairbook.api.errors import ApiError
+from fairbook.client.errors import RequestRefused
+from fairbook.client.grid import Grid
+from fairbook.client.local_book import LocalBook
+from fairbook.client.messages import Depth, Order, OrderUpdate
+from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.core.records import OrderRecord
+from fairbook.demo import first_state as demo
+from fairbook.demo.maker.desk import PLAN_COMMANDS_MAX, Desk
+from fairbook.demo.maker.quotes import ASK, BID
+from fairbook.demo.maker.reconcile import Amend, Cancel, CancelAll, Command
+from fairbook.demo.maker.style import DEMO_PLANS, Plan, Style
+from fairbook.demo.maker.takers import Take
+from fairbook.gateway.endpoints.orders import all_cancelled, amended, cancelled, placed
+from fairbook.ports.results import Answer
+from tests.demo.maker.test_quotes import GRIDS
+
+MAKER, TAKER, STRANGER = 2, 3, 4
+MARKET = 1
+MS = 1_000_000
+SIDES = {BID: records.BID, ASK: records.ASK}
+
+
+class Floor:
+    """One market, its desk, and a clock that moves when told."""
+
+    def __init__(self, *, seed: int, plan: Plan = DEMO_PLANS[0]) -> None:
+        self.core = Exchange()
+        self.now_ms = 0
+        self.refusals: list[str] = []
+        self.news: deque[OrderUpdate] = deque()
+        """Private updates that the desk has not heard yet."""
+        self.news_is_late = False
+        self.sent = 0
+        self.trades = 0
+        self.traded_lots = 0
+        self.grid: Grid = GRIDS["SOL_USDC"]
+        self._list()
+        catalogue = self.core
+        market = catalogue.markets[MARKET]
+        self.terms = numbers.Terms(
+            market, base=catalogue.assets[market.base], quote=catalogue.assets[market.quote]
+        )
+        self.style = Style.of(plan, self.grid)
+        self.desk = Desk(
+            self.grid,
+            self.style,
+            reference_ticks=self.style.anchor_ticks,
+            chance=random.Random(seed),
+        )
+        self.meanwhile: Callable[[], object] = lambda: None
+        """What happens before each command of a plan."""
+        self.desk.begin(0, None)
+        self.start_atoms = self.base_atoms()
+
+    def _list(self) -> None:
+        market = demo.MARKETS[0]
+        self.do(records.rules())
+        for number, asset in enumerate(demo.ASSETS, start=1):
+            self.do(records.list_asset(asset=number, decimals=asset.decimals, name=asset.name))
+        self.do(
+            records.list_market(
+                market=MARKET,
+                base=market.base,
+                quote=market.quote,
+                lot_atoms=market.lot_atoms,
+                tick_atoms=market.tick_atoms,
+                name=market.name,
+            )
+        )
+        for parameter, value in (
+            (records.STATE, records.OPEN),
+            (records.MAKER_FEE_PPM, demo.MAKER_FEE_PPM),
+            (records.TAKER_FEE_PPM, demo.TAKER_FEE_PPM),
+        ):
+            self.do(records.set_market(market=MARKET, parameter=parameter, value=value))
+        for account in (MAKER, TAKER, STRANGER):
+            self.do(records.open_account(account))
+            for number, asset in enumerate(demo.ASSETS, start=1):
+                atoms = asset.start_units * 10**asset.decimals
+                self.do(records.credit(account=account, asset=number, atoms=atoms))
+
+    def apply(self, command: bytes) -> bytes:
+        self.now_ms += 1
+        return self.core.apply(command, self.now_ms * MS)
+
+    def do(self, command: bytes) -> bytes:
+        """A command that must be accepted."""
+        events = self.apply(command)
+        assert records.read_outcome(events).status != records.REJECTED
+        return events
+
+    def base_atoms(self) -> int:
+        base = self.core.markets[MARKET].base
+        _, available, locked = self.core.balances(MAKER)[base - 1]
+        return available + locked
+
+    def owned_lots(self) -> int:
+        """What the maker owns more than at the start."""
+        return int((self.base_atoms() - self.start_atoms) // self.terms.market.lot_atoms)
+
+    def book(self) -> LocalBook:
+        """The book as the client has it."""
+        book = LocalBook(self.grid)
+        bids, asks = self.core.depth(MARKET, 100)
+        price, quantity = self.grid.price.text, self.grid.quantity.text
+        assert book.adopt(
+            Depth(
+                asks=[(price(p), quantity(q)) for p, q in asks],
+                bids=[(price(p), quantity(q)) for p, q in reversed(bids)],
+                last_update_id="12",
+                timestamp=0,
+            )
+        )
+        return book
+
+    def plan(self) -> int:
+        """Let the maker move, and plan until its book is as it wants it; returns the number of
+        commands.
+        """
+        self.now_ms = max(self.now_ms, self.desk.plan_ms)
+        before = self.sent
+        while True:
+            self.desk.maker_lots = self.owned_lots()
+            commands = self.desk.plan(self.now_ms, self.book())
+            assert len(commands) <= PLAN_COMMANDS_MAX
+            for command in commands:
+                self.meanwhile()
+                self.send(command)
+            if self.desk.plan_ms > self.now_ms:
+                return self.sent - before
+
+    def send(self, command: Command) -> None:
+        self.sent += 1
+        record, finish = self._record(command)
+        events = self.apply(record)
+        try:
+            text = finish(record, Answer(1, 1, events), self.terms)
+        except ApiError as error:
+            refusal = RequestRefused(error.status, error.code, error.message)
+            self.refusals.append(error.message)
+            self.desk.refused(command, refusal, self.now_ms)
+            return
+        kind: Any = list[Order] if isinstance(command, CancelAll) else Order
+        self.desk.answered(command, msgspec.json.decode(text, type=kind))
+
+    def _record(self, command: Command) -> tuple[bytes, Any]:
+        match command:
+            case CancelAll():
+                return records.cancel_all(account=MAKER, market=MARKET), all_cancelled
+            case Cancel():
+                order_id = int(command.order_id)
+                return records.cancel(account=MAKER, market=MARKET, order_id=order_id), cancelled
+            case Amend():
+                return records.amend(
+                    account=MAKER,
+                    market=MARKET,
+                    order_id=int(command.order_id),
+                    price=command.price,
+                    quantity=command.total,
+                ), amended
+        return self._place(MAKER, command.side, command.price, command.lots, post_only=True), placed
+
+    def _place(
+        self, account: int, side: str, price: int, lots: int, *, post_only: bool = False
+    ) -> bytes:
+        return records.place(
+            account=account,
+            market=MARKET,
+            side=SIDES[side],
+            price=price,
+            quantity=lots,
+            tif=records.GTC if post_only else records.IOC,
+            flags=records.POST_ONLY if post_only else 0,
+        )
+
+    def take(self) -> Take | None:
+        """Let the taker take."""
+        take = self.desk.take(self.now_ms, self.book())
+        if take is not None:
+            self.sent += 1
+            command = self._place(TAKER, take.side, take.price, take.lots)
+            events = self.do(command)
+            self.tell(events)
+            text = placed(command, Answer(1, 1, events), self.terms)
+            self.desk.taken(msgspec.json.decode(text, type=Order))
+        return take
+
+    def stranger(self, side: str, price: int, lots: int, *, rests: bool) -> None:
+        """Somebody else's order."""
+        self.tell(self.do(self._place(STRANGER, side, price, lots, post_only=rests)))
+
+    def tell(self, events: bytes) -> None:
+        """The maker's private updates of somebody's command."""
+        closed = {order.order_id: order for order in records.order_records(events)}
+        at = 0
+        while at < len(events):
+            if records.kind_at(events, at) == records.FILL:
+                fill = records.Fill(events, at)
+                self.trades += 1
+                self.traded_lots += fill.lots
+                assert fill.maker_account != fill.taker_account
+                if fill.maker_account == MAKER:
+                    self.news.append(self._news_of(fill, closed))
+            at = records.next_at(events, at)
+        if not self.news_is_late:
+            self.deliver(len(self.news))
+
+    def _news_of(self, fill: records.Fill, closed: dict[int, OrderRecord]) -> OrderUpdate:
+        order_id = int(fill.maker_order_id)
+        order = closed.get(order_id) or self.core.order(MAKER, MARKET, order_id)
+        assert order is not None
+        return OrderUpdate(
+            event="orderFill",
+            symbol=self.grid.symbol,
+            side=ASK if fill.side == records.BID else BID,
+            status="Filled" if order_id in closed else "PartiallyFilled",
+            order_id=str(order_id),
+            executed=self.grid.quantity.text(order.filled),
+        )
+
+    def deliver(self, count: int) -> None:
+        """Let the desk hear the next private updates."""
+        for _ in range(min(count, len(self.news))):
+            self.desk.updated(self.news.popleft())
+
+    def own_book(self) -> dict[tuple[int, int], int]:
+        """(side, price) -> lots of the maker in the core."""
+        found: dict[tuple[int, int], int] = {}
+        for order in self.core.open_orders(MAKER, MARKET):
+            key = order.side, order.price
+            found[key] = found.get(key, 0) + order.quantity - order.filled
+        return found

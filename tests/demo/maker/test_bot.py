@@ -1,0 +1,313 @@
+"""The bot against the real gateway, streams and core: alive, within its budget, gone when told."""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fairbook
+from fairbook.client.credentials import Token
+from fairbook.client.messages import NewOrder
+from fairbook.client.rest import Rest
+from fairbook.core import records
+from fairbook.demo.maker.bot import Bot, NotWelcome
+from fairbook.demo.maker.style import DEMO_PLANS, Plan
+from tests.client.house import HOST, House, LiveExchange, demo_exchange, play
+from tests.gateway.house import ALICE_TOKEN, BOB_TOKEN
+
+MAKER, TAKER = 2, 3
+TOKENS = {"maker": ALICE_TOKEN, "taker": BOB_TOKEN}
+MARKETS = (1, 2, 3)
+QUICK = (Plan("SOL_USDC", "140", move_ms=100, take_ms=200),)
+SOURCE = Path(fairbook.__file__).parents[1]
+
+
+@asynccontextmanager
+async def running(bot: Bot) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(bot.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.result()
+
+
+async def until(condition: Callable[[], Any], *, within_s: float = 10.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110  Nothing tells of it.
+            await asyncio.sleep(0.005)
+
+
+def is_two_sided(exchange: LiveExchange, market: int) -> bool:
+    bids, asks = exchange.core.depth(market, 1)
+    return bool(bids and asks)
+
+
+def trades(exchange: LiveExchange, market: int) -> int:
+    return int(exchange.core.markets[market].last_trade_id)
+
+
+def has_more_trades(exchange: LiveExchange, than: int) -> bool:
+    return trades(exchange, 1) > than
+
+
+def own(exchange: LiveExchange) -> int:
+    return own_in(exchange, 0)
+
+
+def own_in(exchange: LiveExchange, market: int) -> int:
+    return len(exchange.core.open_orders(MAKER, market))
+
+
+def test_all_markets_come_to_life() -> None:
+    """The demo's own plans: two-sided, traded, moving; at most 20 commands in any second."""
+
+    async def story(house: House) -> None:
+        exchange = house.exchange
+        bot = Bot(house.http_url, house.ws_url, TOKENS, seed=1)
+        best: dict[int, set[Any]] = {market: set() for market in MARKETS}
+        began = len(exchange.received)
+        async with running(bot):
+            await until(
+                lambda: all(is_two_sided(exchange, m) and trades(exchange, m) for m in MARKETS),
+                within_s=5,
+            )
+            for _ in range(80):
+                await asyncio.sleep(0.05)
+                for market in MARKETS:
+                    bids, asks = exchange.core.depth(market, 1)
+                    assert bids[0][0] < asks[0][0]
+                    best[market].add((bids[0], asks[0]))
+        assert all(len(seen) >= 2 for seen in best.values())
+        assert all(trades(exchange, market) >= 2 for market in MARKETS)
+        times = [at_s for at_s, _ in exchange.received[began:]]
+        assert len(times) == bot.commands + 1, "and one END_SESSION"
+        busiest = max(sum(at <= t < at + 1 for t in times) for at in times)
+        assert busiest <= 20
+        await until(lambda: own(exchange) == 0)
+
+    play(story, demo_exchange())
+
+
+def test_orders_of_an_earlier_life_go() -> None:
+    """Orders that no connection holds (a ladder of the first start) are not left in the way."""
+
+    async def story(house: House) -> None:
+        async with Rest(house.http_url, Token(ALICE_TOKEN)) as rest:
+            for step in range(10):
+                for side, price in (("Bid", 130 - step), ("Ask", 150 + step)):
+                    await rest.place(
+                        NewOrder(symbol="SOL_USDC", side=side, price=str(price), quantity="1")
+                    )
+        ladder = {order.order_id for order in house.exchange.core.open_orders(MAKER, 0)}
+        async with running(Bot(house.http_url, house.ws_url, TOKENS, seed=2, plans=QUICK)):
+            await until(lambda: trades(house.exchange, 1) > 0)
+            now = house.exchange.core.open_orders(MAKER, 0)
+            assert not ladder & {order.order_id for order in now}
+            assert all(order.session for order in now)
+
+    play(story, demo_exchange())
+
+
+def test_it_comes_back_when_the_exchange_does() -> None:
+    async def story(house: House) -> None:
+        exchange = house.exchange
+        async with running(Bot(house.http_url, house.ws_url, TOKENS, seed=3, plans=QUICK)):
+            for _ in range(2):
+                before = trades(exchange, 1)
+                await until(partial(has_more_trades, exchange, before))
+                for connection in list(house.streams.connections):
+                    connection.abort()
+                await until(lambda: own(exchange) == 0)
+            await house.close()
+            await house.open()
+            before = trades(exchange, 1)
+            await until(lambda: is_two_sided(exchange, 1) and trades(exchange, 1) > before)
+
+    play(story, demo_exchange())
+
+
+class Wire:
+    """A TCP proxy that can fall silent without closing anything."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self.flows = asyncio.Event()
+        self.flows.set()
+        self.accepted = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Wire":
+        self._server = await asyncio.start_server(self._accept, HOST, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        far, to_far = await asyncio.open_connection(HOST, self._to)
+        for source, sink, stalls in ((near, to_far, False), (far, to_near, True)):
+            task = asyncio.create_task(self._carry(source, sink, stalls))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _carry(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, stalls: bool
+    ) -> None:
+        try:
+            while part := await source.read(65_536):
+                if stalls:
+                    await self.flows.wait()
+                sink.write(part)
+                await sink.drain()
+        except ConnectionError:
+            pass
+        finally:
+            sink.close()
+
+
+def test_a_silent_feed_ends_the_quotes() -> None:
+    """Nothing is heard, though the connection stands: its orders go, and it begins anew."""
+
+    async def story(house: House) -> None:
+        exchange = house.exchange
+        async with Wire(house.ws_port) as wire:
+            ws_url = f"ws://{HOST}:{wire.port}/ws"
+            bot = Bot(house.http_url, ws_url, TOKENS, seed=4, plans=QUICK, stale_s=1.5)
+            async with running(bot):
+                await until(lambda: trades(exchange, 1) > 2)
+                await asyncio.sleep(2)
+                assert wire.accepted == 1, "it was stale, and everything was well"
+                wire.flows.clear()
+                await until(lambda: own(exchange) == 0)
+                wire.flows.set()
+                before = trades(exchange, 1)
+                await until(lambda: own(exchange) > 0 and trades(exchange, 1) > before)
+                assert wire.accepted >= 2
+
+    play(story, demo_exchange())
+
+
+def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """One market closes: hardly a command is wasted on it, and the others go on. It is told once,
+    and when the market opens, it is made again.
+    """
+    caplog.set_level(logging.INFO, "fairbook.demo.maker")
+
+    def told(text: str) -> int:
+        return sum(record.getMessage().startswith(text) for record in caplog.records)
+
+    async def story(house: House) -> None:
+        exchange = house.exchange
+        plans = [Plan(p.symbol, p.anchor, move_ms=100, take_ms=200) for p in DEMO_PLANS[:2]]
+        async with running(Bot(house.http_url, house.ws_url, TOKENS, seed=5, plans=plans)):
+            await until(lambda: trades(exchange, 1) and trades(exchange, 2))
+            state = records.set_market(market=1, parameter=records.STATE, value=records.ONLY_CANCEL)
+            exchange.do(state)
+            began, before = len(exchange.received), trades(exchange, 2)
+            await until(lambda: trades(exchange, 2) > before + 2)
+            await until(lambda: own_in(exchange, 1) == 0)
+            to_closed = [
+                command
+                for _, command in exchange.received[began:]
+                if int.from_bytes(command[4:6], "little") == 1 and command[8] == MAKER
+            ]
+            assert len(to_closed) <= 20
+            exchange.do(records.set_market(market=1, parameter=records.STATE, value=records.OPEN))
+            await until(lambda: told("making SOL_USDC again") == 1)
+            assert is_two_sided(exchange, 1)
+        assert told("not making SOL_USDC for a while") == 1
+        assert told("not taking in SOL_USDC for a while") <= 1
+
+    play(story, demo_exchange())
+
+
+def test_unknown_credentials_end_it() -> None:
+    async def story(house: House) -> None:
+        bot = Bot(house.http_url, house.ws_url, {"maker": "no", "taker": "no"}, seed=1)
+        with pytest.raises(NotWelcome):
+            await bot.run()
+
+    play(story, demo_exchange())
+
+
+def test_more_than_the_budget_cannot_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="20"):
+        Bot("", "", TOKENS, seed=1, commands_per_s=21)
+
+
+PROCESS = """
+import sys
+from fairbook.demo.maker.bot import run
+from fairbook.demo.maker.style import Plan
+plans = [Plan("SOL_USDC", "140", move_ms=100, take_ms=200)]
+tokens = {"maker": sys.argv[3], "taker": sys.argv[4]}
+sys.exit(run(sys.argv[1], sys.argv[2], tokens, 7, plans=plans, lifeline=0))
+"""
+
+
+def start_process(house: House, *tokens: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROCESS, house.http_url, house.ws_url, *tokens],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+    )
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "the end of its pipe"])
+def test_the_process_ends_when_told(how: str) -> None:
+    """With status 0, at once, and its orders go."""
+
+    async def story(house: House) -> None:
+        process = start_process(house, ALICE_TOKEN, BOB_TOKEN)
+        try:
+            assert process.stdin is not None
+            await until(lambda: trades(house.exchange, 1) > 0, within_s=20)
+            if how == "the end of its pipe":
+                process.stdin.close()
+            else:
+                process.send_signal(getattr(signal, how))
+            status = await asyncio.to_thread(process.wait, 5)
+            assert status == 0
+            await until(lambda: own(house.exchange) == 0)
+        finally:
+            process.kill()
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+
+    play(story, demo_exchange())
+
+
+@pytest.mark.parametrize("tokens", [("no", BOB_TOKEN), (ALICE_TOKEN, "no")])
+def test_the_process_ends_when_it_may_not_trade(tokens: tuple[str, str]) -> None:
+    """An unknown token of either account: status 1, and nothing is left in the book."""
+
+    async def story(house: House) -> None:
+        process = start_process(house, *tokens)
+        try:
+            assert await asyncio.to_thread(process.wait, 20) == 1
+            await until(lambda: own(house.exchange) == 0)
+        finally:
+            process.kill()
+            process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+
+    play(story, demo_exchange())

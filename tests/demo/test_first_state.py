@@ -1,0 +1,256 @@
+"""The demo's first state: complete after any interruption, and the same."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nacl.bindings import crypto_sign_seed_keypair
+
+from fairbook.accounts.access import ALL_PERMISSIONS, READ
+from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.core import records, state
+from fairbook.core.exchange import Exchange
+from fairbook.demo import first_state as demo
+from fairbook.engine.engine import Engine
+from fairbook.ports.results import Answer
+from tests.demo.first_states import IN_MEMORY, OWNERS, exchange_of, picture, prepare, run
+
+
+class Killed(BaseException):
+    """The process is gone at this point."""
+
+
+class Counting:
+    """Commands of a process that is killed when so many of them were handed in."""
+
+    def __init__(self, engine: Engine, commands_max: int) -> None:
+        self._engine = engine
+        self._left = commands_max
+
+    def submit(self, command: bytes) -> asyncio.Future[Answer]:
+        if self._left == 0:
+            raise Killed
+        self._left -= 1
+        return self._engine.commands.submit(command)
+
+    def settled(self) -> asyncio.Future[int]:
+        return self._engine.commands.settled()
+
+
+@pytest.fixture(scope="module")
+def first_state(tmp_path_factory: pytest.TempPathFactory) -> Exchange:
+    directory = tmp_path_factory.mktemp("first")
+    run(directory, prepare)
+    return exchange_of(directory)
+
+
+def test_the_first_state_is_what_the_demo_says(first_state: Exchange) -> None:
+    """Three open markets with ten levels a side, an uncrossed book, funded accounts."""
+    names = [market.name for market in first_state.markets[1:]]
+    assert names == ["SOL_USDC", "BTC_USDC", "ETH_USDC"]
+    for market, (step, decimals) in zip(
+        first_state.markets[1:], ((1, 2), (1, 1), (1, 2)), strict=True
+    ):
+        assert (market.price_step, market.price_decimals) == (step, decimals)
+        assert market.state == records.OPEN
+        assert (market.maker_fee_ppm, market.taker_fee_ppm) == (800, 1_000)
+        bids, asks = first_state.depth(market.id, 100)
+        assert len(bids) == len(asks) == demo.LADDER_LEVELS
+        assert bids[0][0] < asks[0][0]
+        # A market order through all of it stays within the band.
+        assert asks[-1][0] <= asks[0][0] + asks[0][0] * market.band_ppm // 1_000_000
+    for account in (2, 3):
+        assert all(
+            available > 0 and locked == 0
+            for _, available, locked in first_state.balances(account)[-4:]
+        )
+
+
+def test_killed_after_any_command_it_becomes_the_same(
+    tmp_path: Path, first_state: Exchange
+) -> None:
+    """With any part of the commands logged, the next start completes them, each once."""
+    expected = picture(first_state)
+    total = first_state.sequence
+    assert total < 250
+
+    for logged in range(total):
+        directory = tmp_path / str(logged)
+
+        async def interrupted(
+            engine: Engine, accounts: SqliteAccounts, logged: int = logged
+        ) -> None:
+            with pytest.raises(Killed):
+                await demo.prepare(
+                    Counting(engine, logged), engine.queries, engine.catalogue, accounts
+                )
+
+        run(directory, interrupted, IN_MEMORY)
+        run(directory, prepare, IN_MEMORY)
+        assert picture(exchange_of(directory)) == expected, f"killed after command {logged}"
+
+
+def test_killed_while_the_accounts_are_kept(tmp_path: Path, first_state: Exchange) -> None:
+    """Between the exchange and the accounts store: nothing is credited again."""
+
+    async def logged_only(engine: Engine, accounts: SqliteAccounts) -> None:
+        del accounts
+        forgotten = SqliteAccounts(tmp_path / "other.db")
+        await prepare(engine, forgotten)
+        forgotten.close()
+
+    run(tmp_path / "a", logged_only)
+
+    async def half_kept(engine: Engine, accounts: SqliteAccounts) -> None:
+        del engine
+        accounts.add_user(user_id=1, name="demo1")
+        accounts.set_account(1, 2)
+        accounts.add_user(user_id=2, name="demo2")
+
+    run(tmp_path / "a", half_kept)
+    run(tmp_path / "a", prepare)
+    assert picture(exchange_of(tmp_path / "a")) == picture(first_state)
+
+
+def test_a_later_start_changes_nothing(tmp_path: Path) -> None:
+    """What was spent stays spent, what was taken off the book stays off, a halt stays."""
+    run(tmp_path, prepare)
+
+    async def trade(engine: Engine, accounts: SqliteAccounts) -> None:
+        del accounts
+        for command in (
+            records.debit(account=2, asset=1, atoms=100_000 * 10**9),
+            records.cancel_all(account=4),
+            records.set_market(market=1, parameter=records.STATE, value=records.ONLY_CANCEL),
+        ):
+            answer = await engine.commands.submit(command)
+            assert records.read_outcome(answer.events).status == records.DONE
+
+    run(tmp_path, trade)
+    before = exchange_of(tmp_path)
+    run(tmp_path, prepare)
+    after = exchange_of(tmp_path)
+    assert state.digest(after) == state.digest(before)
+    assert after.balances(2)[-4][1:] == (0, 0)
+
+
+def test_a_log_that_is_not_the_demos_is_refused(tmp_path: Path) -> None:
+    """An exchange with other assets is not taken over."""
+
+    async def other(engine: Engine, accounts: SqliteAccounts) -> None:
+        del accounts
+        for command in (records.rules(), records.list_asset(asset=1, decimals=2, name="GOLD")):
+            await engine.commands.submit(command)
+
+    async def refused(engine: Engine, accounts: SqliteAccounts) -> None:
+        with pytest.raises(demo.DemoFailed, match="another exchange"):
+            await prepare(engine, accounts)
+
+    run(tmp_path, other)
+    run(tmp_path, refused)
+
+
+def store_with_accounts(path: Path) -> tuple[SqliteAccounts, dict[str, int]]:
+    accounts = SqliteAccounts(path / "accounts.db")
+    owners = dict(OWNERS)
+    for name, account in owners.items():
+        if accounts.user(demo.USERS[name]) is None:
+            accounts.add_user(user_id=demo.USERS[name], name=name)
+            accounts.set_account(demo.USERS[name], account)
+    return accounts, owners
+
+
+def write(path: Path, traders: dict[str, demo.Credential]) -> None:
+    demo.write_file(path, http_url="http://h", ws_url="ws://h", traders=traders)
+
+
+def test_keys_and_tokens_survive_restarts(tmp_path: Path) -> None:
+    """The file holds what clients need, for its owner's eyes only, and the same after a restart."""
+    file = tmp_path / demo.FILE_NAME
+    accounts, owners = store_with_accounts(tmp_path)
+    traders = demo.credentials(file, accounts, owners)
+    write(file, traders)
+    accounts.close()
+
+    content = json.loads(file.read_text())
+    assert content == {
+        "http": "http://h",
+        "ws": "ws://h",
+        "accounts": {
+            name: {"apiKey": c.api_key, "apiSecret": c.api_secret, "token": c.token}
+            for name, c in traders.items()
+        },
+    }
+    assert list(traders) == ["demo1", "demo2"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.glob("demo*")] == [demo.FILE_NAME]
+
+    accounts, owners = store_with_accounts(tmp_path)
+    assert demo.credentials(file, accounts, owners) == traders
+    for name, credential in traders.items():
+        seed = base64.b64decode(credential.api_secret)
+        public_key = base64.b64decode(credential.api_key)
+        assert crypto_sign_seed_keypair(seed)[0] == public_key
+        for access in (accounts.by_key(public_key), accounts.by_token(credential.token)):
+            assert access is not None
+            assert (access.account, access.permissions) == (owners[name], ALL_PERMISSIONS)
+    accounts.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:100],
+        lambda content: b"[]",
+        lambda content: b'{"accounts": {"demo1": 1}}',
+        lambda content: b"\xff\xfe",
+        lambda content: content.replace(b'"apiSecret": "', b'"apiSecret": "AAAA'),
+        lambda content: content.replace(b'"apiSecret": "', b'"apiSecret": "\xc3\xa9'),
+        lambda content: content.replace(b'"token": "', b'"token": "x'),
+        None,
+    ],
+)
+def test_a_missing_or_damaged_file_means_new_keys(
+    tmp_path: Path, damage: Callable[[bytes], bytes] | None
+) -> None:
+    """What nobody can read any more must not open anything; keys that a person added stay."""
+    file = tmp_path / demo.FILE_NAME
+    accounts, owners = store_with_accounts(tmp_path)
+    own_key = crypto_sign_seed_keypair(bytes(32))[0]
+    accounts.add_key(account=2, public_key=own_key, label="mine", permissions=READ)
+    old = demo.credentials(file, accounts, owners)
+    write(file, old)
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage(file.read_bytes()))
+
+    new = demo.credentials(file, accounts, owners)
+    for name in demo.TRADERS:
+        assert accounts.by_key(base64.b64decode(old[name].api_key)) is None
+        assert accounts.by_token(old[name].token) is None
+        assert accounts.by_key(base64.b64decode(new[name].api_key)) is not None
+        assert accounts.by_token(new[name].token) is not None
+        assert new[name].api_secret != old[name].api_secret
+    assert accounts.by_key(own_key) is not None
+    accounts.close()
+
+
+def test_only_what_no_longer_works_is_renewed(tmp_path: Path) -> None:
+    """A revoked token of one trader costs the other nothing."""
+    file = tmp_path / demo.FILE_NAME
+    accounts, owners = store_with_accounts(tmp_path)
+    old = demo.credentials(file, accounts, owners)
+    write(file, old)
+    accounts.revoke_token(account=3, token_id=accounts.tokens(3)[0].token_id)
+    new = demo.credentials(file, accounts, owners)
+    assert new["demo1"] == old["demo1"]
+    assert new["demo2"] != old["demo2"]
+    accounts.close()

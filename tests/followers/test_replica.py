@@ -1,0 +1,265 @@
+"""The replica beside a running engine: it agrees, falls behind, catches up, comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from fairbook.cli import main
+from fairbook.core import records
+from fairbook.engine.engine import Engine
+from fairbook.engine.snapshots import Snapshots
+from fairbook.followers import replica_link as replica_lead
+from fairbook.followers.replica import ReplicaOptions
+from fairbook.followers.replica_link import CATCHING_UP, DOWN, FOLLOWING
+from fairbook.followers.replica_monitor import ReplicaMonitor
+from fairbook.followers.supervisor import HOPELESS_AFTER
+from fairbook.log.files import FileLog
+from fairbook.ports.results import Answer
+from tests.core import wire
+from tests.core.stream import SplitMix64, Stream, opening
+from tests.engine import world
+
+WAIT_S = 30.0
+FREQUENT = ReplicaOptions(snapshot_commands=4_000, snapshot_s=0.5, allow_faults=True)
+
+
+class House:
+    """An engine with its replica, in a test's own loop."""
+
+    def __init__(self, engine: Engine, comparison: ReplicaMonitor, snapshots: Snapshots) -> None:
+        self.engine = engine
+        self.comparison = comparison
+        self.lead = comparison.lead
+        self.snapshots = snapshots
+
+    async def do(self, commands: list[bytes]) -> list[Answer]:
+        return await asyncio.gather(*[self.engine.commands.submit(each) for each in commands])
+
+    async def until(self, holds: Callable[[], bool], within_s: float = WAIT_S) -> None:
+        deadline = time.monotonic() + within_s
+        while not holds():
+            assert time.monotonic() < deadline, await self.status()
+            await asyncio.sleep(0.005)
+
+    async def until_following(self) -> None:
+        await self.until(
+            lambda: self.lead.state == FOLLOWING and self.lead.position == self.engine.position
+        )
+
+    async def status(self) -> dict[str, object]:
+        return dict(await self.comparison.handlers()["status"]({}))
+
+    async def pid(self) -> int:
+        await self.until(lambda: "pid" in self.lead.replica)
+        pid: int = self.lead.replica["pid"]
+        return pid
+
+
+def run(
+    directory: Path,
+    story: Callable[[House], Awaitable[None]],
+    options: ReplicaOptions = FREQUENT,
+) -> None:
+    """Start both, tell the story, stop both."""
+
+    async def main() -> None:
+        snapshots = Snapshots(directory)
+        engine = await Engine.start(FileLog(directory), snapshots)
+        comparison = ReplicaMonitor(directory, engine, snapshots, options)
+        await comparison.start()
+        try:
+            await story(House(engine, comparison, snapshots))
+        finally:
+            await engine.stop()
+            await comparison.stop()
+            assert comparison.lead.state == DOWN
+
+    asyncio.run(main())
+
+
+async def trade(house: House, commands: int, seed: int) -> None:
+    """Commands of every kind, in frames of every size."""
+    stream = Stream(SplitMix64(seed).pick)
+    size = records.COMMAND_BYTES
+    first = opening()
+    await house.do([first[at : at + size] for at in range(0, len(first), size)])
+    done = 0
+    while done < commands:
+        count = 1 + stream.pick(300)
+        for answer in await house.do([stream.command() for _ in range(count)]):
+            stream.saw(wire.split_events(answer.events))
+        done += count
+        await asyncio.sleep(0)
+
+
+def no_false_alarm(directory: Path, commands: int) -> None:
+    async def story(house: House) -> None:
+        await house.until_following()
+        await trade(house, commands, seed=commands)
+        assert await house.lead.round_agreed(within_s=WAIT_S)
+        assert house.lead.agreed_position == house.engine.position
+        assert (await house.status())["audit"] == {"verdict": None, "summary": None}
+        starts = (await house.status())["replica"]
+        assert isinstance(starts, dict) and starts["starts"] == 1
+        await house.until(lambda: house.lead.snapshot_position > 0)
+        assert house.engine.runner.exchange.sequence >= commands
+
+    run(directory, story)
+    # Every snapshot that was kept is what the log gives.
+    assert main(["verify", str(directory)]) == 0
+    assert 2 <= len(Snapshots(directory).paths()) <= 3
+
+
+def test_no_false_alarm(tmp_path: Path) -> None:
+    no_false_alarm(tmp_path, 12_000)
+
+
+@pytest.mark.slow
+def test_no_false_alarm_in_a_million_commands(tmp_path: Path) -> None:
+    no_false_alarm(tmp_path, 1_000_000)
+
+
+def test_a_replica_that_stands_still_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept for it is bounded; when it goes on, it catches up with all it has missed."""
+    monkeypatch.setattr(replica_lead, "BUFFER_BYTES_MAX", 4096)
+
+    async def story(house: House) -> None:
+        await house.do(world.setup())
+        await house.until_following()
+        pid = await house.pid()
+        assert house.lead._connection is not None
+        house.lead._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        os.kill(pid, signal.SIGSTOP)
+        traders = world.busy_traders(seed=4)
+        try:
+            slowest_s = 0.0
+            while house.lead.state != CATCHING_UP:  # Its buffer was dropped.
+                began_s = time.monotonic()
+                await house.do([next(traders) for _ in range(20)])
+                slowest_s = max(slowest_s, time.monotonic() - began_s)
+                assert house.lead.waiting_bytes <= 4096 + 64 * 1024
+                assert house.engine.position < 200_000
+            for _ in range(50):
+                await house.do([next(traders) for _ in range(20)])
+            frames, behind_s = house.lead.lag()
+            assert frames > 50 and behind_s > 0
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await house.until_following()
+        assert await house.lead.round_agreed(within_s=WAIT_S)
+        assert house.lead.agreed_position == house.engine.position
+        assert await house.pid() == pid
+
+    run(tmp_path, story)
+
+
+def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
+    """From a snapshot, while trading goes on."""
+
+    async def story(house: House) -> None:
+        await house.do(world.setup())
+        traders = world.busy_traders(seed=5)
+        seen: list[int] = []
+        for _ in range(2):
+            pid = await house.pid()
+            seen.append(pid)
+            os.kill(pid, signal.SIGKILL)
+            await house.until(lambda pid=pid: house.lead.replica.get("pid", pid) != pid)  # type: ignore[misc]
+            for _ in range(20):
+                await house.do([next(traders) for _ in range(200)])
+            await house.until_following()
+            assert await house.lead.round_agreed(within_s=WAIT_S, hurried=True)
+        assert len({*seen, await house.pid()}) == 3
+        assert house.comparison.checkpoints(1)[0].position == house.engine.position
+
+    run(tmp_path, story)
+
+
+def test_a_damaged_log_stops_the_replica_and_nothing_else(tmp_path: Path) -> None:
+    """It is not started on and on; the status says so."""
+
+    async def story(house: House) -> None:
+        await house.do(world.setup())
+        await house.until_following()
+        (segment,) = (tmp_path / "log").glob("*.log")
+        with segment.open("r+b") as file:
+            file.seek(300)
+            file.write(b"damage")
+        os.kill(await house.pid(), signal.SIGKILL)
+        keeper = house.comparison._keeper
+        await house.until(lambda: keeper.is_stopped)
+        status = (await house.status())["replica"]
+        assert isinstance(status, dict)
+        assert (status["state"], status["pid"]) == ("stopped", None)
+        assert status["starts"] == 1 + HOPELESS_AFTER
+        (answer,) = await house.do([world.buy(3, price=90, quantity=1)])
+        assert records.read_outcome(answer.events).status == records.NEW
+
+    run(tmp_path, story)
+
+
+def test_the_replica_ends_with_the_engine(tmp_path: Path) -> None:
+    """Also one that is stopped in the middle of something: nobody is left behind."""
+    pids: list[int] = []
+
+    async def story(house: House) -> None:
+        pids.append(await house.pid())
+
+    run(tmp_path, story)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_events_that_differ_are_found_before_the_state_is(tmp_path: Path) -> None:
+    """A balance was changed and used at once: the frame shows it, the slice then names it."""
+
+    async def story(house: House) -> None:
+        await house.do(world.setup())
+        await house.until_following()
+        balances = {asset: free for asset, free, _ in house.engine.runner.exchange.balances(3)}
+        house.lead.edit(account=3, asset=2, field=0, atoms=-balances[2])
+        refused_there = world.buy(3, price=90, quantity=1)
+        (answer,) = await house.do([refused_there])
+        assert records.read_outcome(answer.events).status == records.NEW
+        await house.until(lambda: house.engine.runner.exchange.paused, within_s=1)
+        audit = house.comparison.audit
+        await house.until(lambda: (audit.verdict or {}).get("status") == "judged", within_s=10)
+        assert audit.verdict is not None and audit.verdict["wrong"] == "replica"
+        first = audit.verdict["differences"][0]
+        assert (first["process"], first["account"], first["asset"]) == ("replica", 3, 2)
+        assert await audit.resume(audit.verdict["position"])
+        assert not house.engine.runner.exchange.paused
+
+    run(tmp_path, story)
+
+
+def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.do(world.setup())
+        assert await house.lead.round_agreed(within_s=WAIT_S, hurried=True)
+        newest, *others = house.comparison.checkpoints(0)
+        runner = house.engine.runner
+        assert newest == (
+            runner.position,
+            runner.chain,
+            runner.event_hash,
+            0,
+            0,
+            b"",
+            [house.lead.id],
+        )
+        both = [each for each in others if len(each.engines) == 2]
+        assert len({each.slice_index for each in both}) == both[0].slice_count
+        assert house.comparison.checkpoints(runner.position + 1) == []
+
+    run(tmp_path, story)

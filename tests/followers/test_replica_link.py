@@ -1,0 +1,203 @@
+"""The engine's half: what it keeps for a replica is bounded, and what agrees is counted rightly."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fairbook.core.exchange import Exchange
+from fairbook.engine.runner import Runner
+from fairbook.followers import wire
+from fairbook.followers.replica_link import (
+    BUFFER_BYTES_MAX,
+    CATCHING_UP,
+    DOWN,
+    FOLLOWING,
+    OUTSTANDING_MAX,
+    ReplicaLink,
+    Round,
+)
+from fairbook.followers.supervisor import Supervisor
+from fairbook.log.log import Entry
+from tests.engine import world
+
+
+class Pair:
+    """A lead, and the other end of its socket in the hands of the test."""
+
+    def __init__(self) -> None:
+        self.runner = Runner(Exchange())
+        self.lead = ReplicaLink(self.runner, round_s=0.05)
+        ours, self.theirs = socket.socketpair()
+        self.theirs.setblocking(False)
+        self.ended = self.lead.connect(ours)
+        self.messages = wire.Messages()
+        self.all_heard: list[wire.Message] = []
+
+    def apply(self, entries: list[Entry]) -> None:
+        world.run_all(self.runner, entries)
+
+    def say(self, *messages: bytes) -> None:
+        self.theirs.send(b"".join(messages))
+
+    def heard(self) -> list[wire.Message]:
+        """Everything so far."""
+        try:
+            self.all_heard += self.messages.feed(self.theirs.recv(1 << 20))
+        except BlockingIOError:
+            pass
+        return self.all_heard
+
+
+def told(story: Callable[[Pair], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        pair = Pair()
+        try:
+            await story(pair)
+        finally:
+            pair.lead.disconnect("the test ends")
+            pair.theirs.close()
+
+    asyncio.run(main())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came to that")
+
+
+def test_each_frame_is_told_with_its_running_hash() -> None:
+    async def story(pair: Pair) -> None:
+        expected = [(0, bytes(32))]
+        for entry in world.logged(world.frames(seed=1, count=10)).entries:
+            pair.apply([entry])
+            expected.append((entry.position, pair.runner.event_hash))
+        await until(lambda: len(pair.heard()) >= 12)
+        heard = pair.heard()
+        assert heard[0].kind == wire.HELLO
+        frames = [(each.position, each.digest) for each in heard if each.kind == wire.FRAME]
+        assert frames == expected
+
+    told(story)
+
+
+def test_without_answers_no_more_slices_are_made() -> None:
+    async def story(pair: Pair) -> None:
+        pair.say(wire.pack_hello("replica"), wire.pack(wire.DONE, 0, 0))
+        for _ in range(100):
+            await asyncio.sleep(0.005)
+        assert len([each for each in pair.heard() if each.kind == wire.SLICE]) == OUTSTANDING_MAX
+        assert pair.lead.rounds == 0
+
+    told(story)
+
+
+def test_what_a_silent_replica_leaves_unread_is_bounded() -> None:
+    """And the newest position tells it everything, once it reads again."""
+
+    async def story(pair: Pair) -> None:
+        pair.say(wire.pack_hello("replica"), wire.pack(wire.DONE, 0, 0))
+        await until(lambda: pair.lead.state == FOLLOWING)
+        log = world.logged(world.frames(seed=1, count=12_000, commands_max=1))
+        for at in range(0, len(log.entries), 100):
+            pair.apply(log.entries[at : at + 100])
+            await asyncio.sleep(0.006)  # As often as it is sent.
+            assert pair.lead.waiting_bytes <= BUFFER_BYTES_MAX + 200 * wire.BLOCK
+        assert pair.lead.state == CATCHING_UP
+        last = pair.runner.position
+        await until(lambda: pair.heard()[-1].position == last)
+        frames = [each for each in pair.heard() if each.kind == wire.FRAME]
+        assert len(frames) < last
+        assert [each.position for each in frames] == sorted(each.position for each in frames)
+        assert frames[-1].digest == pair.runner.event_hash
+        pair.say(wire.pack(wire.DONE, last, 0))
+        await until(lambda: pair.lead.state == FOLLOWING)
+
+    told(story)
+
+
+def test_a_round_counts_what_came_after_it_began() -> None:
+    """Each slice once, of the right number of slices; one that is not equal spoils it."""
+
+    async def story(pair: Pair) -> None:
+        pair.say(wire.pack_hello("replica"), wire.pack(wire.DONE, 0, 0))
+        await until(lambda: len(pair.heard()) > 10)
+        made = list(pair.lead._outstanding.values())
+        count = made[0].count
+        short = Round(made[0].serial, count)
+        short.compared(made[0], is_equal=True)
+        assert short._results.count(0) == count
+        for each in made[1:]:
+            short.compared(each, is_equal=each is not made[2])
+            short.compared(each, is_equal=True)
+        assert short._results.count(1) == len(made) - 2
+        assert not short.is_complete and not short.is_agreed
+
+    told(story)
+
+
+def test_the_end_of_the_connection_is_the_end_of_the_replica() -> None:
+    async def story(pair: Pair) -> None:
+        pair.say(wire.pack_hello("replica"))
+        await until(lambda: pair.lead.state == CATCHING_UP)
+        pair.theirs.close()
+        assert await pair.ended  # With a reason; which one differs between systems.
+        assert pair.lead.state == DOWN
+        pair.apply(world.logged(world.frames(seed=1, count=3)).entries)
+        assert pair.lead.waiting_bytes == 0
+
+    told(story)
+
+
+def test_nonsense_ends_the_connection_and_nothing_else() -> None:
+    async def story(pair: Pair) -> None:
+        pair.say(wire.pack(99, 0))
+        assert "cannot read" in await pair.ended
+        pair.apply(world.logged(world.frames(seed=1, count=3)).entries)
+
+    told(story)
+
+
+def test_a_replica_that_cannot_run_is_tried_again_and_again() -> None:
+    """With growing pauses, and without an end."""
+
+    async def main() -> None:
+        lead = ReplicaLink(Runner(Exchange()))
+        broken = [sys.executable, "-c", "raise SystemExit(3)"]
+        before: list[int] = []
+        keeper = Supervisor("replica", broken, link=lead, before=lambda: before.append(1))
+        keeper.start()
+        await until(lambda: keeper.starts >= 3)
+        assert "exit status 3" in str(keeper.last_end)
+        assert len(before) == keeper.starts
+        await keeper.stop()
+        assert keeper.pid is None
+        missing = Supervisor("replica", ["no-such-program"], link=lead)
+        missing.start()
+        await until(lambda: missing.last_end is not None)
+        assert "cannot be started" in str(missing.last_end)
+        await missing.stop()
+
+    asyncio.run(main())
+
+
+def test_a_replica_that_says_nothing_is_ended() -> None:
+    async def main() -> None:
+        lead = ReplicaLink(Runner(Exchange()))
+        silent = [sys.executable, "-c", "import time; time.sleep(600)"]
+        keeper = Supervisor("replica", silent, link=lead, silent_max_s=0.3)
+        lead._runner.position = 5  # There is something to do.
+        keeper.start()
+        await until(lambda: keeper.starts >= 2)
+        assert "has not got on" in str(keeper.last_end)
+        await until(lambda: keeper.pid is not None)
+        keeper.replace("the test ends", again=False)
+        await keeper.stop()
+
+    asyncio.run(main())

@@ -1,0 +1,142 @@
+"""A child without a connection: it is started again when it ends, and ended by a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fairbook.followers.supervisor import HOPELESS, HOPELESS_AFTER, PAUSE_S, Supervisor
+
+READ_ON = "import sys; sys.stdin.read(); raise SystemExit(4)"
+NOTE_SIGTERM = """
+import pathlib, signal, sys, time
+def note(*_):
+    pathlib.Path(sys.argv[1]).write_text("told to end")
+    raise SystemExit(0)
+signal.signal(signal.SIGTERM, note)
+pathlib.Path(sys.argv[1]).write_text("ready")
+time.sleep(600)
+"""
+
+
+async def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+def test_a_child_that_ends_is_started_again(tmp_path: Path) -> None:
+    """However it ended."""
+
+    async def main() -> None:
+        keeper = Supervisor("child", [sys.executable, "-c", READ_ON])
+        keeper.start()
+        await until(lambda: keeper.pid is not None)
+        first = keeper.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: keeper.starts == 2 and keeper.pid not in (None, first))
+        assert keeper.last_end == "by itself (exit status -9)"
+        await keeper.stop()
+        assert keeper.pid is None
+        with pytest.raises(ProcessLookupError):
+            os.kill(first, 0)
+
+    asyncio.run(main())
+
+
+def test_a_child_that_a_damaged_file_stops_is_not_started_on_and_on() -> None:
+    async def main() -> None:
+        keeper = Supervisor("child", [sys.executable, "-c", f"raise SystemExit({HOPELESS})"])
+        keeper.start()
+        await until(lambda: keeper.is_stopped)
+        assert keeper.starts == HOPELESS_AFTER
+        assert keeper.last_end == f"by itself (exit status {HOPELESS})"
+        await asyncio.sleep(2 * PAUSE_S)
+        assert keeper.starts == HOPELESS_AFTER
+        await keeper.stop()
+
+    asyncio.run(main())
+
+
+def test_a_child_is_told_to_end_by_a_signal(tmp_path: Path) -> None:
+    async def main() -> None:
+        file = tmp_path / "said"
+        keeper = Supervisor("child", [sys.executable, "-c", NOTE_SIGTERM, str(file)])
+        keeper.start()
+        await until(lambda: file.exists() and file.read_text() == "ready")
+        await keeper.stop()
+        assert file.read_text() == "told to end"
+        assert keeper.starts == 1
+
+    asyncio.run(main())
+
+
+def test_a_child_that_does_not_listen_is_killed() -> None:
+    async def main() -> None:
+        deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+        keeper = Supervisor("child", [sys.executable, "-c", deaf], end_wait_s=0.5)
+        keeper.start()
+        await until(lambda: keeper.pid is not None)
+        await asyncio.sleep(0.2)
+        await keeper.stop()
+        assert keeper.pid is None
+
+    asyncio.run(main())
+
+
+def test_a_stop_in_the_middle_of_a_start_leaves_nobody_behind() -> None:
+    """The process that is being started then is ended too."""
+
+    async def main() -> None:
+        for turns in range(4):
+            keeper = Supervisor("child", [sys.executable, "-c", READ_ON])
+            keeper.start()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await keeper.stop()
+            assert keeper.pid is None
+
+    asyncio.run(main())
+
+
+def test_a_child_can_see_that_its_parent_has_gone(tmp_path: Path) -> None:
+    """Its standard input ends with the parent, also when that was killed."""
+    parent = f"""
+import asyncio, os, signal, sys
+from fairbook.followers.supervisor import Supervisor
+async def main():
+    keeper = Supervisor("child", [sys.executable, "-c", {READ_ON!r}])
+    keeper.start()
+    while keeper.pid is None:
+        await asyncio.sleep(0.005)
+    print(keeper.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", parent, stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await process.communicate()
+        await until(lambda: not _is_running(int(said)))
+
+    asyncio.run(main())
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")  # One that nobody waits for stays, as a zombie.
+    return not (status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] == "Z")

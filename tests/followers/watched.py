@@ -1,0 +1,128 @@
+"""An exchange whose engine and replica can be watched, harmed and killed by a test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fairbook.net import control_socket as control
+from tests.crash.load import Trader
+from tests.e2e.rest import Rest, Unknown
+from tests.e2e.venue import Venue
+
+WAIT_S = 30.0
+ORDER = {
+    "symbol": "SOL_USDC",
+    "side": "Bid",
+    "orderType": "Limit",
+    "price": "100",
+    "quantity": "1",
+}
+
+
+class Watched(Venue):
+    """`fairbook up --allow-faults`, with its control door."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        super().__init__(folder, "--allow-faults")
+        self.environment = environment
+
+    def status(self) -> dict[str, Any]:
+        return control.ask(self.folder, "status")
+
+    def until(self, holds: Callable[[dict[str, Any]], bool], within_s: float = WAIT_S) -> Any:
+        """The first status for which that holds."""
+        deadline = time.monotonic() + within_s
+        while not holds(status := self.status()):
+            assert time.monotonic() < deadline, (status, self.stderr()[-3000:])
+            time.sleep(0.01)
+        return status
+
+    def until_agreed(self) -> dict[str, Any]:
+        """A replica follows, and a round over the whole state ends well after this call."""
+        rounds = self.status()["replica"]["rounds_agreed"]
+
+        def agreed(status: dict[str, Any]) -> bool:
+            replica = status["replica"]
+            return bool(replica["state"] == "following" and replica["rounds_agreed"] >= rounds + 1)
+
+        status: dict[str, Any] = self.until(agreed)
+        return status
+
+    def harm(self, process: str, *, account: int, asset: int, field: str, atoms: int) -> None:
+        """Change a balance in the memory of "engine" or "replica"."""
+        place = {"account": account, "asset": asset, "field": field, "atoms": atoms}
+        control.ask(self.folder, "edit", process=process, **place)
+
+    def verdict(self, within_s: float) -> dict[str, Any]:
+        """What comes of it."""
+        status = self.until(
+            lambda status: (status["audit"]["verdict"] or {}).get("status") == "judged", within_s
+        )
+        found: dict[str, Any] = status["audit"]["verdict"]
+        return found
+
+    def resume(self, verdict: dict[str, Any]) -> None:
+        control.ask(self.folder, "resume", position=verdict["position"])
+
+    def signal_replica(self, number: signal.Signals) -> int:
+        """Returns the process that it was sent to."""
+        status = self.until(lambda status: status["replica"]["pid"] is not None)
+        pid: int = status["replica"]["pid"]
+        os.kill(pid, number)
+        return pid
+
+    def place(self) -> int:
+        """Send an order. Returns the HTTP status."""
+        rest = Rest(self.http_port, self.demo("demo1")["token"])
+        try:
+            return rest.call("POST", "/api/v1/order", ORDER).status
+        finally:
+            rest.close()
+
+
+class Load:
+    """Traders of both demo accounts, from `with` to its end."""
+
+    def __init__(self, venue: Venue, *, number: int, seed: str, traders: int = 2) -> None:
+        """number: of this load; traders of another one have other client ids."""
+        self.traders = [
+            Stoppable(
+                port=venue.http_port,
+                account=name,
+                token=venue.demo(name)["token"],
+                number=number * 10 + each,
+                seed=f"{seed}/{each}",
+            )
+            for each, name in zip(range(traders), ("demo1", "demo2") * traders, strict=False)
+        ]
+
+    def __enter__(self) -> Load:
+        for trader in self.traders:
+            trader.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for trader in self.traders:
+            trader.is_stopped = True
+        for trader in self.traders:
+            trader.join()
+
+    @property
+    def sent(self) -> int:
+        return sum(len(trader.journal.placements) for trader in self.traders)
+
+
+class Stoppable(Trader):
+    """A trader that stops when it is told to."""
+
+    is_stopped = False
+
+    def _act(self) -> None:
+        if self.is_stopped:
+            raise Unknown("told to stop")
+        super()._act()

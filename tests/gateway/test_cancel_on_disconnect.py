@@ -1,0 +1,338 @@
+"""Orders that are cancelled with their connection: which, when, and that it is logged once."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from fairbook.accounts.access import ALL_PERMISSIONS, Access
+from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.engine.clock import Clock
+from fairbook.engine.queries import EngineCatalogue, EngineQueries
+from fairbook.engine.runner import Runner
+from fairbook.engine.sequencer import Sequencer
+from fairbook.gateway.cancel_on_disconnect import (
+    ENDED_AT_ONCE,
+    RETRY_S,
+    SESSION_MAX,
+    SessionNumbers,
+    end_old_sessions,
+)
+from fairbook.gateway.gateway import Gateway
+from fairbook.gateway.ws_orders import ACCOUNTS_MAX
+from fairbook.log.log import Entry
+from fairbook.log.memory import MemoryLog
+from tests.engine import world
+from tests.gateway.desk import Desk, at_desk, commands_of, desk, kinds, turns
+from tests.gateway.exchange import ALICE, BOB, small_exchange
+from tests.gateway.house import BOB_TOKEN, NO_LIMITS, DictAccounts, House, bid
+
+SYMBOL = {"symbol": "SOL_USDC"}
+GENERATED = 2**32 - 1
+
+
+def session_of(command: bytes) -> int:
+    return records.read_placed(command).session
+
+
+def test_only_orders_placed_while_it_is_on_go_with_the_connection() -> None:
+    """Not those before, nor those after it was switched off, nor those of other connections; what
+    was placed while it was on goes all the same.
+    """
+
+    async def story(house: House, alice: Desk) -> None:
+        before = await alice.place(bid("10"))
+        await alice.cancel_on_disconnect()
+        goes = await alice.place(bid("11"))
+        await alice.result("order.amend", SYMBOL | {"orderId": goes["id"], "price": "12"})
+        await alice.cancel_on_disconnect(enabled=False)
+        after = await alice.place(bid("13"))
+        await alice.cancel_on_disconnect()
+        await alice.place(bid("14"))
+        other = desk(house)
+        await other.cancel_on_disconnect()
+        others = await other.place(bid("15"))
+        bob = desk(house, BOB_TOKEN)
+        await bob.cancel_on_disconnect()
+        await bob.place(bid("16"))
+
+        commands = commands_of(house.exchange)
+        alice.end()
+        await turns()
+        left = [str(order.order_id) for order in house.exchange.open_orders(ALICE)]
+        assert left == [before["id"], after["id"], others["id"]]
+        assert len(house.exchange.open_orders(BOB)) == 1
+        assert kinds(commands) == [records.END_SESSION]
+        other.end()
+        bob.end()
+        left = [str(order.order_id) for order in house.exchange.open_orders(ALICE)]
+        assert left == [before["id"], after["id"]]
+        assert not house.exchange.open_orders(BOB)
+        assert len(commands) == 3
+
+    at_desk(story)
+
+
+def test_a_connection_without_such_orders_logs_nothing() -> None:
+    """Neither one that only said that it would, nor one that never did, nor one whose order was
+    refused before it became a command.
+    """
+
+    async def story(house: House, alice: Desk) -> None:
+        commands = commands_of(house.exchange)
+        await alice.refusal("order.place", bid("x"))
+        only_said = desk(house)
+        await only_said.cancel_on_disconnect()
+        await only_said.refusal("order.place", bid("x"))
+        for one in (alice, only_said, desk(house, None)):
+            one.end()
+        assert commands == []
+
+    at_desk(story)
+
+
+def test_what_is_in_flight_when_the_connection_ends_is_cancelled_too() -> None:
+    """The end is logged behind every order of the connection."""
+
+    async def story(house: House, alice: Desk) -> None:
+        await alice.cancel_on_disconnect()
+        await alice.place(bid("10"))
+        house.exchange.held = []
+        for _ in range(5):
+            alice.send("order.place", bid("11"))
+        alice.end()
+        commands = commands_of(house.exchange)
+        house.exchange.release()
+        assert kinds(commands) == [records.PLACE] * 5 + [records.END_SESSION]
+        assert not house.exchange.open_orders(ALICE)
+        await turns()
+
+    at_desk(story)
+
+
+def test_an_end_that_finds_no_room_is_tried_again_until_it_is_logged_once() -> None:
+    async def story(house: House, alice: Desk) -> None:
+        ends = [alice, desk(house), desk(house, BOB_TOKEN)]
+        for one in ends:
+            await one.cancel_on_disconnect()
+            await one.place(bid("10"))
+        commands = commands_of(house.exchange)
+        house.exchange.busy = True
+        for one in ends:
+            one.end()
+        await asyncio.sleep(2.5 * RETRY_S)
+        assert commands == []
+        assert len(house.exchange.open_orders(ALICE)) == 2
+        house.exchange.busy = False
+        await asyncio.sleep(2.5 * RETRY_S)
+        assert kinds(commands) == [records.END_SESSION] * 3
+        assert not house.exchange.open_orders(ALICE) and not house.exchange.open_orders(BOB)
+
+    at_desk(story)
+
+
+def test_an_end_that_comes_too_late_is_the_next_processs() -> None:
+    """The exchange has stopped: nothing is logged, nothing is raised, and a start ends it."""
+
+    async def story(house: House, alice: Desk) -> None:
+        await alice.cancel_on_disconnect()
+        await alice.place(bid("10"))
+        house.exchange.stopped = True
+        alice.end()
+        await turns()
+        house.exchange.stopped = False
+        assert house.exchange.sessions() == [(ALICE, 1)]
+        assert await end_old_sessions(house.exchange, house.exchange) == 1
+        assert not house.exchange.open_orders(ALICE)
+
+    at_desk(story)
+
+
+def test_one_connection_for_several_accounts() -> None:
+    """Whoever logs in anew on it keeps the wish; each account's end is logged, up to a limit."""
+
+    async def story(house: House, alice: Desk) -> None:
+        await alice.cancel_on_disconnect()
+        await alice.place(bid("10"))
+        alice.access = house.gateway.authority.by_token(BOB_TOKEN, address="")
+        await alice.place(bid("10"))
+        commands = commands_of(house.exchange)
+        for number in range(ACCOUNTS_MAX):
+            token = f"token{number}"
+            house.accounts.tokens[token] = Access(100 + number, ALL_PERMISSIONS, token_id=100)
+            alice.access = house.accounts.tokens[token]
+            status, code, _ = await alice.refusal("order.place", bid("10"))
+            accepted = number < ACCOUNTS_MAX - 2
+            expected = (403, "FORBIDDEN") if accepted else (400, "INVALID_CLIENT_REQUEST")
+            assert (status, code) == expected
+        alice.end()
+        assert not house.exchange.open_orders(ALICE) and not house.exchange.open_orders(BOB)
+        assert kinds(commands).count(records.END_SESSION) == ACCOUNTS_MAX
+
+    at_desk(story)
+
+
+def test_numbers_are_in_range_and_never_shared() -> None:
+    """They begin again at the end of the range, and pass over those that are still in use."""
+    exchange = small_exchange()
+    sessions = SessionNumbers(exchange, first=SESSION_MAX - 1)
+    assert [sessions.begin() for _ in range(4)] == [SESSION_MAX - 1, SESSION_MAX, 1, 2]
+    assert SESSION_MAX + 1 == GENERATED
+    again = SessionNumbers(exchange, first=SESSION_MAX)
+    assert again.begin() == SESSION_MAX
+    for _ in range(3):
+        again.begin()
+    again.end(2, ())
+    again._next = SESSION_MAX
+    assert [again.begin() for _ in range(2)] == [2, 4]
+
+
+def test_a_number_is_given_again_only_when_its_end_is_handed_in() -> None:
+    async def scene() -> None:
+        exchange = small_exchange()
+        sessions = SessionNumbers(exchange)
+        first, second = sessions.begin(), sessions.begin()
+        exchange.busy = True
+        sessions.end(first, {ALICE, BOB})
+        sessions.end(second, {ALICE})
+        sessions._next = 1
+        assert sessions.begin() == 3
+        exchange.busy = False
+        await asyncio.sleep(2.5 * RETRY_S)
+        sessions._next = 1
+        assert [sessions.begin(), sessions.begin()] == [first, second]
+
+    asyncio.run(scene())
+
+
+class Works:
+    """A gateway over the real way in: a sequencer, and a log in memory that outlives it."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.runner = Runner(Exchange())
+        for entry in log.read(1):
+            self.runner.apply(entry)
+        self.commands = Sequencer(log, self.runner, Clock(), tick_after_s=3600.0)
+        self.queries = EngineQueries(self.runner)
+        self.runner.subscribe(lambda position, *_: self.queries.advance(position))
+        self.accounts = DictAccounts()
+        self.gateway = Gateway(
+            commands=self.commands,
+            queries=self.queries,
+            catalogue=EngineCatalogue(self.runner.exchange),
+            accounts=self.accounts,
+            limits=NO_LIMITS,
+        )
+
+    def connect(self, account: int) -> Desk:
+        access = self.accounts.tokens.setdefault(
+            str(account), Access(account, ALL_PERMISSIONS, token_id=1000 + account)
+        )
+        return Desk(self.gateway.entry, access)
+
+
+def logged_commands(log: MemoryLog) -> list[bytes]:
+    size = records.COMMAND_BYTES
+    entries: list[Entry] = list(log.read(1))
+    return [e.frame[at : at + size] for e in entries for at in range(0, len(e.frame), size)]
+
+
+def with_works(story: Callable[[Works, MemoryLog], Awaitable[None]], log: MemoryLog) -> None:
+    async def scene() -> None:
+        works = Works(log)
+        try:
+            async with asyncio.timeout(30):
+                await story(works, log)
+        finally:
+            await works.commands.stop()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_connections_that_come_and_go(seed: int) -> None:
+    """Random orders in flight on connections that end at random moments. Each answer comes in the
+    order of the log; at the end only orders that asked for it are gone, and all of those.
+    """
+    chance = random.Random(seed)
+
+    async def story(works: Works, log: MemoryLog) -> None:
+        desks: list[Desk] = []
+        is_on: dict[Desk, bool] = {}
+        for step in range(1500):
+            if not desks or (len(desks) < 6 and chance.random() < 0.05):
+                one = works.connect(chance.choice(world.USERS))
+                desks.append(one)
+                is_on[one] = False
+            one = chance.choice(desks)
+            kind = chance.random()
+            if kind < 0.02:
+                desks.remove(one)
+                one.end()
+            elif kind < 0.06:
+                is_on[one] = not is_on[one]
+                one.send("order.cancelOnDisconnect", {"enabled": is_on[one]})
+            elif kind < 0.8:
+                price = f"{chance.randrange(90, 110)}"
+                side = chance.choice(("Bid", "Ask"))
+                one.send("order.place", bid(price, "0.01", side=side, clientId=step))
+            else:
+                one.send("order.cancel", SYMBOL | {"clientId": chance.randrange(step + 1)})
+            if chance.random() < 0.1:
+                await asyncio.sleep(chance.choice((0, 0, 0.001)))
+        for one in desks:
+            one.end()
+        await works.commands.settled()
+        await turns()
+        assert not works.gateway.entry._lines  # Nothing is kept of connections that are gone.
+        assert not works.runner.exchange.sessions()
+        assert works.runner.exchange.open_orders(world.USERS[0])
+        check_ends(logged_commands(log))
+
+    with_works(story, world.logged([b"".join(world.setup())]))
+
+
+def check_ends(commands: list[bytes]) -> None:
+    """Each session ends once, behind its last order."""
+    placed = {
+        (records.read_placed(command).account, session_of(command)): at
+        for at, command in enumerate(commands)
+        if command[0] == records.PLACE and session_of(command)
+    }
+    assert placed
+    ended = [
+        (records.read_placed(command).account, session_of(command), at)
+        for at, command in enumerate(commands)
+        if command[0] == records.END_SESSION
+    ]
+    assert {(account, session) for account, session, _ in ended} == placed.keys()
+    assert len(ended) == len(placed)
+    assert all(placed[account, session] < at for account, session, at in ended)
+
+
+def test_a_starting_gateway_ends_all_old_sessions() -> None:
+    """More of them than are submitted at once, generated ones too; what has none stays."""
+    log = world.logged([b"".join(world.setup())])
+    sessions = [*range(ENDED_AT_ONCE + 10), GENERATED]
+    for session in sessions:
+        for account in world.USERS[:2]:
+            order = records.place(
+                account=account, market=world.MARKET, side=records.BID, price=100, quantity=1,
+                session=session,
+            )  # fmt: skip
+            log.append(order, world.START_NS * 2)
+
+    async def story(works: Works, log: MemoryLog) -> None:
+        before = len(logged_commands(log))
+        count = 2 * (len(sessions) - 1)  # 0 is no session.
+        assert await end_old_sessions(works.commands, works.queries) == count
+        assert kinds(logged_commands(log)[before:]) == [records.END_SESSION] * count
+        exchange = works.runner.exchange
+        assert not exchange.sessions()
+        assert [len(exchange.open_orders(account)) for account in world.USERS[:2]] == [1, 1]
+        assert await end_old_sessions(works.commands, works.queries) == 0
+        assert len(logged_commands(log)) == before + count
+
+    with_works(story, log)

@@ -1,0 +1,431 @@
+"""HTTP itself on real sockets: limits, malformed requests, slow clients, graceful stop."""
+
+import asyncio
+import gzip
+import random
+import socket
+import time
+
+import pytest
+
+from fairbook.gateway.http_server import ServerLimits
+from tests.gateway.exchange import ALICE
+from tests.gateway.house import (
+    ALICE_TOKEN,
+    NO_LIMITS,
+    Client,
+    House,
+    bid,
+    open_house,
+    play,
+    request_bytes,
+)
+
+HEAD = b"Host: x\r\nAuthorization: Bearer alice-token\r\nContent-Type: application/json\r\n"
+POST = b"POST /api/v1/order HTTP/1.1\r\n" + HEAD
+ORDER = b'{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"90","quantity":"0.1"}'
+MALFORMED = (400, "INVALID_CLIENT_REQUEST", "Malformed HTTP request")
+
+BROKEN = {
+    "no HTTP": b"hello\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "unknown method": b"FETCH / HTTP/1.1\r\n\r\n",
+    "no version": b"GET /\r\n\r\n",
+    "HTTP/3.0": b"GET / HTTP/3.0\r\n\r\n",
+    "length and chunked": b"POST /api/v1/order HTTP/1.1\r\nContent-Length: 5\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunked and length": b"POST /api/v1/order HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+    b"Content-Length: 5\r\n\r\n0\r\n\r\n",
+    "two lengths": b"POST /api/v1/order HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    "negative length": b"POST /api/v1/order HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    "length no number": b"POST /api/v1/order HTTP/1.1\r\nContent-Length: 5x\r\n\r\n",
+    "huge length": b"POST /api/v1/order HTTP/1.1\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n",
+    "xchunked": b"POST /api/v1/order HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "chunk size": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "chunk end": POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n",
+    "LF only": b"GET /api/v1/ping HTTP/1.1\nHost: x\n\n",
+    "space before colon": b"GET /api/v1/ping HTTP/1.1\r\nHost : x\r\n\r\n",
+    "folded header": b"GET /api/v1/ping HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
+    "NUL in header": b"GET /api/v1/ping HTTP/1.1\r\nHost: x\0y\r\n\r\n",
+    "101 headers": b"GET /api/v1/ping HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n",
+    "long path": b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
+    "path beyond ASCII": b"GET /\xff HTTP/1.1\r\n\r\n",
+    "CONNECT": b"CONNECT example.org:443 HTTP/1.1\r\n\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=list(BROKEN))
+def test_malformed_http_is_answered_and_closed(data: bytes) -> None:
+    async def story(house: House, client: Client) -> None:
+        await client.send(data)
+        reply = await client.reply()
+        assert reply.error() == MALFORMED
+        assert reply.headers["connection"] == "close"
+        assert await client.is_closed()
+        assert house.exchange.open_orders(ALICE) == []
+        other = await house.connect()
+        assert (await other.ask("GET", "/api/v1/ping")).status == 200
+
+    play(story)
+
+
+def test_garbage_after_an_order_is_not_its_answer() -> None:
+    """The order is answered first; then the connection ends."""
+
+    async def story(house: House, client: Client) -> None:
+        house.exchange.held = []
+        await client.send(request_bytes("POST", "/api/v1/order", bid()) + b"\x00garbage\r\n\r\n")
+        await house.exchange.submitted.wait()
+        house.exchange.release()
+        assert (await client.reply()).json()["status"] == "New"
+        assert await client.is_closed()
+
+    play(story)
+
+
+@pytest.mark.parametrize("url", [b"http://x", b"http://x:99999/", b"http://[::1", b"x:443"])
+def test_a_bad_url_after_an_order_is_not_its_answer(url: bytes) -> None:
+    """Such a URL is found out when its head is complete, later than other garbage."""
+
+    async def story(house: House, client: Client) -> None:
+        house.exchange.held = []
+        order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
+        bad = (b"CONNECT " if url == b"x:443" else b"GET ") + url + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        await client.send(order * 2 + bad)
+        await house.exchange.submitted.wait()
+        house.exchange.release()
+        for _ in range(2):
+            assert (await client.reply()).json()["status"] == "New"
+        assert await client.reader.read() == b""
+
+    play(story)
+
+
+def test_a_broken_second_request_is_dropped_and_the_first_answered() -> None:
+    """Its body breaks off while the first one is still on its way."""
+
+    async def story(house: House, client: Client) -> None:
+        house.exchange.held = []
+        broken = POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+        await client.send(request_bytes("POST", "/api/v1/order", bid()) + broken)
+        await house.exchange.submitted.wait()
+        house.exchange.release()
+        assert (await client.reply()).json()["status"] == "New"
+        assert await client.is_closed()
+        assert len(house.exchange.open_orders(ALICE)) == 1
+
+    play(story)
+
+
+def test_bodies_are_bounded() -> None:
+    """By what Content-Length says, and by what comes."""
+
+    async def story(house: House, client: Client) -> None:
+        at_limit = ORDER[:-1] + b',"x":"' + b"x" * (16 * 1024 - len(ORDER) - 7) + b'"}'
+        assert len(at_limit) == 16 * 1024
+        assert (
+            await client.ask("POST", "/api/v1/order", at_limit, token=ALICE_TOKEN)
+        ).status == 200
+        reply = await client.ask("POST", "/api/v1/order", at_limit + b" ", token=ALICE_TOKEN)
+        assert reply.error() == (413, "INVALID_CLIENT_REQUEST", "Body exceeds 16384 bytes")
+        assert await client.is_closed()
+        for more in (
+            b"Content-Length: 1000000000\r\n\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\n1000\r\n" + b"x" * 0x1000 + b"\r\n"
+            b"3001\r\n" + b"x" * 0x3001 + b"\r\n",
+        ):  # fmt: skip
+            client = await house.connect()
+            await client.send(POST + more)
+            assert (await client.reply()).error()[0] == 413
+            assert await client.is_closed()
+        assert len(house.exchange.open_orders(ALICE)) == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/order", b"//api/v1/order"], ids=["order path", "ASGI"])
+def test_a_refused_body_is_let_run_out(path: bytes) -> None:
+    """The 413 can be read after all of the body was sent, and then the end, which is no reset;
+    requests behind it are not taken. As little is lost when the client asked for the end.
+    """
+    head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD
+    ping = b"GET /api/v1/ping HTTP/1.1\r\nConnection: close\r\n"
+
+    async def story(house: House, _client: Client) -> None:
+        for data, status in (
+            (head + b"Content-Length: 3000000\r\n\r\n" + b"x" * 3_000_000, 413),
+            (head + b"Content-Length: 20000\r\n\r\n" + b"x" * 20_000 + POST * 10_000, 413),
+            (head + b"Transfer-Encoding: chunked\r\n\r\n" + b"1000\r\n%4096d\r\n" % 1 * 700, 413),
+            (ping + b"Content-Length: 3000000\r\n\r\n" + b"x" * 3_000_000, 200),
+            (ping + b"\r\n" + POST * 10_000, 200),
+        ):
+            client = await house.connect()
+            await client.send(data)
+            await asyncio.sleep(0.05)
+            assert (await client.reply()).status == status
+            assert await client.reader.read() == b""
+        assert house.exchange.open_orders(ALICE) == []
+
+    play(story)
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/order", b"//api/v1/order", b"/nowhere"])
+def test_what_follows_a_body_is_bounded(path: bytes) -> None:
+    """A trailer without end is not read to its end, whatever was asked."""
+
+    async def story(house: House, client: Client) -> None:
+        head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+        await client.send(head + b"0\r\nX: ")
+        sent = 0
+        try:
+            while sent < 8 << 20 and not client.writer.is_closing():
+                await client.send(b"x" * 65536)
+                sent += 65536
+        except ConnectionError:
+            pass
+        assert await asyncio.wait_for(client.is_closed(), 5)
+        assert house.exchange.open_orders(ALICE) == []
+        other = await house.connect()
+        assert (await other.ask("GET", "/api/v1/ping")).status == 200
+
+    play(story)
+
+
+def test_a_client_that_has_nothing_more_to_say_gets_its_replies() -> None:
+    """It may shut down its side of the connection at once; the replies come, and then the end."""
+
+    async def story(house: House, _client: Client) -> None:
+        order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
+        for count in (1, 2):
+            client = await house.connect()
+            house.exchange.held = []
+            house.exchange.submitted.clear()
+            await client.send(order * count)
+            client.writer.write_eof()
+            await house.exchange.submitted.wait()
+            assert (await (await house.connect()).ask("GET", "/api/v1/ping")).status == 200
+            house.exchange.release()
+            for _ in range(count):
+                assert (await client.reply()).json()["status"] == "New"
+            assert await client.reader.read() == b""
+        half = await house.connect()
+        await half.send(order[:-1])
+        half.writer.write_eof()
+        assert await half.reader.read() == b""
+        assert len(house.exchange.open_orders(ALICE)) == 3
+
+    play(story)
+
+
+def test_chunked_bodies_and_expect_continue_are_fine() -> None:
+    async def story(house: House, client: Client) -> None:
+        await client.send(
+            POST + b"Transfer-Encoding: chunked\r\n\r\n"
+            b"10\r\n" + ORDER[:16] + b"\r\n" + b"%x\r\n" % len(ORDER[16:]) + ORDER[16:] + b"\r\n"
+            b"0\r\nAuthorization: Bearer bob-token\r\n\r\n"
+        )
+        assert (await client.reply()).json()["status"] == "New"
+        assert len(house.exchange.open_orders(ALICE)) == 1  # a trailer changes nothing
+        await client.send(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(ORDER))
+        assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await client.send(ORDER)
+        assert (await client.reply()).json()["status"] == "New"
+
+    play(story)
+
+
+def test_content_types_and_encodings() -> None:
+    async def story(house: House, client: Client) -> None:
+        accepted = (
+            "application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8",
+            'application/json; charset="utf-8"',
+        )  # fmt: skip
+        for kind in accepted:
+            reply = await client.ask(
+                "POST", "/api/v1/order", ORDER, token=ALICE_TOKEN, headers={"Content-Type": kind}
+            )
+            assert reply.status == 200
+        refused: list[tuple[bytes, dict[str, str]]] = [
+            (ORDER, {"Content-Type": "text/plain"}),
+            (ORDER, {"Content-Type": "application/x-www-form-urlencoded"}),
+            (ORDER, {"Content-Type": "application/json; charset=utf-16"}),
+            (ORDER, {"Content-Type": "multipart/form-data; boundary=x"}),
+            (gzip.compress(ORDER), {"Content-Encoding": "gzip"}),
+            (gzip.compress(b" " * 10**7), {"Content-Encoding": "gzip"}),
+        ]
+        for body, headers in refused:
+            client = await house.connect()
+            reply = await client.ask(
+                "POST", "/api/v1/order", body, token=ALICE_TOKEN, headers=headers
+            )
+            assert reply.error()[:2] == (415, "INVALID_CLIENT_REQUEST")
+            assert await client.is_closed()
+        client = await house.connect()
+        for body in (b"", b"\xef\xbb\xbf" + ORDER, ORDER.decode().encode("utf-16")):
+            reply = await client.ask("POST", "/api/v1/order", body, token=ALICE_TOKEN)
+            assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
+        assert len(house.exchange.open_orders(ALICE)) == len(accepted)
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/api/v1/nope", 404),
+        ("GET", "/api/v1/ping/", 404),
+        ("GET", "/API/V1/PING", 404),
+        ("GET", "/api/v1/%70ing", 404),
+        ("GET", "/api/v1/ping;x", 404),
+        ("GET", "/api/v1/x/../ping", 404),
+        ("GET", "/api/v1/%2e%2e/v1/ping", 404),
+        ("GET", "/api/v1/..%2fadmin", 404),
+        ("POST", "/admin/v1/credit", 404),
+        ("POST", "//admin/v1/credit", 404),
+        ("GET", "/api//v1/../../admin/v1/x", 404),
+        ("POST", "/api/v1/ping", 405),
+        ("PUT", "/api/v1/order", 405),
+        ("HEAD", "/api/v1/pin", 404),
+        ("OPTIONS", "/api/v1/order", 405),
+        ("TRACE", "/api/v1/order", 405),
+        ("POST", "/api/v1/markets/SOL_USDC", 405),
+        ("GET", "/api/v1/ping#x", 200),
+        ("GET", "//api///v1//ping", 200),
+        ("GET", "http://other.example/api/v1/ping", 200),
+    ],
+)
+def test_paths(method: str, path: str, status: int) -> None:
+    """Matched byte for byte, but for doubled slashes; nothing reaches an admin route."""
+
+    async def story(house: House, client: Client) -> None:
+        await client.send(request_bytes(method, path, headers={"X-HTTP-Method-Override": "DELETE"}))
+        if method == "HEAD":
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 404 ")
+            return
+        reply = await client.reply()
+        assert reply.status == status, reply.body
+        if status == 404:
+            assert reply.error() == (404, "RESOURCE_NOT_FOUND", "Not Found")
+        elif status == 405:
+            assert reply.error() == (405, "INVALID_CLIENT_REQUEST", "Method Not Allowed")
+            assert method not in reply.headers["allow"].upper().split(", ")
+
+    play(story)
+
+
+def test_replies_leave_at_once() -> None:
+    """TCP_NODELAY is set; a reply does not wait for the acknowledgement of its head."""
+
+    async def story(house: House, client: Client) -> None:
+        await client.ask("GET", "/api/v1/ping")
+        (connection,) = house.server._state.connections
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    play(story)
+
+
+def test_pipelined_requests_are_bounded() -> None:
+    """What was taken is answered, in order; then the connection ends."""
+
+    async def story(house: House, client: Client) -> None:
+        await client.send(
+            b"".join(request_bytes("POST", "/api/v1/order", bid("x", str(i))) for i in range(2000))
+        )
+        answers = (await client.reader.read(1 << 22)).split(b"HTTP/1.1 400 ")
+        while more := await client.reader.read(1 << 22):
+            answers += more.split(b"HTTP/1.1 400 ")[1:]
+        assert 200 < len(answers) < 2000
+
+    play(story)
+
+
+def test_connections_are_bounded() -> None:
+    """Those that are over are told so; those that are there stay; room comes back."""
+
+    async def story(house: House, client: Client) -> None:
+        assert (await client.ask("GET", "/api/v1/ping")).status == 200
+        second = await house.connect()
+        assert (await second.ask("GET", "/api/v1/ping")).status == 200
+        over = await house.connect()
+        assert (await over.reply()).error()[:2] == (503, "TRADING_PAUSED")
+        assert await over.is_closed()
+        second.writer.transport.abort()
+        await asyncio.sleep(0.05)
+        third = await house.connect()
+        assert (await third.ask("GET", "/api/v1/ping")).status == 200
+        assert (await client.ask("GET", "/api/v1/ping")).status == 200
+
+    play(story, NO_LIMITS, ServerLimits(connections_per_address_max=2))
+    play(story, NO_LIMITS, ServerLimits(connections_max=2))
+
+
+def test_a_graceful_stop_lets_requests_end() -> None:
+    """What is under way is answered, what comes now is refused, and nobody is left."""
+
+    async def scene() -> None:
+        async with open_house() as house:
+            busy, idle, late = [await house.connect() for _ in range(3)]
+            await idle.ask("GET", "/api/v1/ping")
+            await late.ask("GET", "/api/v1/ping")
+            house.exchange.held = []
+            waiting = asyncio.create_task(
+                busy.ask("POST", "/api/v1/order", bid(clientId=1), token=ALICE_TOKEN)
+            )
+            await house.exchange.submitted.wait()
+            stopping = asyncio.create_task(house.server.stop(drain_s=30))
+            await asyncio.sleep(0)
+            refused = await late.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
+            assert refused.error()[:2] == (503, "MAINTENANCE")
+            assert refused.headers["connection"] == "close"
+            with pytest.raises(ConnectionError):
+                await house.connect()
+            house.exchange.release()
+            assert (await waiting).json()["clientId"] == 1
+            await stopping
+            assert await idle.is_closed()
+            assert not house.server._state.connections and not house.server.of_address
+            for client in (busy, idle, late):
+                client.writer.close()
+
+    asyncio.run(scene())
+
+
+def test_a_stop_does_not_wait_for_ever() -> None:
+    async def scene() -> None:
+        async with open_house() as house:
+            client = await house.connect()
+            house.exchange.held = []
+            await client.send(request_bytes("POST", "/api/v1/order", bid()))
+            await house.exchange.submitted.wait()
+            began = time.monotonic()
+            await house.server.stop(drain_s=0.2)
+            assert time.monotonic() - began >= 0.2
+            assert await client.is_closed()  # without an answer: nobody knows one
+            client.writer.close()
+
+    asyncio.run(scene())
+
+
+def test_random_bytes_do_nothing_but_close() -> None:
+    """A thousand mutations of an order, by seed: an answer or an end, never our mistake."""
+    chance = random.Random(20240601)
+
+    async def story(house: House, client: Client) -> None:
+        whole = request_bytes("POST", "/api/v1/order", bid("90", "0.01"))
+        for _ in range(1000):
+            data = bytearray(whole)
+            for _ in range(chance.randrange(1, 4)):
+                data[chance.randrange(len(data))] = chance.randrange(256)
+            client = await house.connect()
+            await client.send(bytes(data))
+            client.writer.write_eof()
+            answer = await client.reader.read()
+            for part in answer.split(b"HTTP/1.1 ")[1:]:
+                status = int(part[:3])
+                assert status < 500 or status == 501, part
+            client.writer.close()
+
+    play(story)

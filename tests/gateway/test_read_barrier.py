@@ -1,0 +1,55 @@
+"""Who waits for the recorder, for whom nobody needs to wait, and who waits too often."""
+
+import pytest
+
+from fairbook.api.errors import ApiError
+from fairbook.gateway.read_barrier import Shares
+from fairbook.gateway.request import Request
+from tests.gateway.house import ALICE_TOKEN, BOB_TOKEN, Client, House, bid
+from tests.gateway.recorded import MemoryHistory
+from tests.gateway.test_history import ORDERS, get, remember
+
+
+def test_an_open_order_is_known_without_the_recorder() -> None:
+    """Whoever follows an order by its id needs no history until it is closed; in the same words."""
+
+    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+        terms = bid("100") | {"clientId": 7}
+        placed = (await client.ask("POST", "/api/v1/order", terms, token=ALICE_TOKEN)).json()
+        one = f"{ORDERS}?orderId={placed['id']}"
+        (recorded,) = await get(client, ORDERS, ALICE_TOKEN)
+        history.broken = True
+        history.lag = 0
+        assert await get(client, one, ALICE_TOKEN) == [recorded]
+        assert await get(client, f"{one}&clientId=7&symbol=SOL_USDC", ALICE_TOKEN) == [recorded]
+        for other in ("&clientId=8", "&offset=1"):
+            reply = await client.ask("GET", one + other, token=ALICE_TOKEN)
+            assert reply.error() == (504, "TIMEOUT", "History is behind")
+        assert (await client.ask("GET", one, token=BOB_TOKEN)).status == 504
+
+    remember(story)
+
+
+def call(account: int, address: str = "192.0.2.1") -> Request:
+    asked = Request(b"", query=b"", headers={}, address=address)
+    asked.account = account
+    return asked
+
+
+def test_nobody_takes_all_places_of_the_history() -> None:
+    """An account has its share wherever it asks from; who is nobody, that of the address."""
+    shares = Shares(each_max=2)
+    with shares.place(call(7)), shares.place(call(7, "192.0.2.2")):
+        for _ in range(2):
+            with pytest.raises(ApiError) as caught, shares.place(call(7)):
+                pass
+            assert (caught.value.status, caught.value.retry_after_s) == (429, 1)
+        with shares.place(call(8)), shares.place(call(0)), shares.place(call(0)):
+            with pytest.raises(ApiError), shares.place(call(0)):
+                pass
+            with shares.place(call(0, "192.0.2.2")):
+                pass
+    with pytest.raises(ZeroDivisionError), shares.place(call(7)):
+        raise ZeroDivisionError
+    with shares.place(call(7)), shares.place(call(7)):
+        pass

@@ -1,0 +1,167 @@
+"""Rows are what the events say: exactly those, whatever the portions they are recorded in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairbook.core import records
+from fairbook.history.projection import HistoryProjection
+from fairbook.history.store import FILE_NAME, Store, StoreFailed, StoreTaken, StoreUnsound
+from fairbook.log.log import GENESIS_CHAIN
+from tests.history.past import Past, generated, require_equal
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_are_what_the_events_say(tmp_path: Path, seed: int) -> None:
+    """Also of orders that are open, amended, filled in part, cancelled by others' commands."""
+    past = Past(tmp_path, seed)
+    past.play(600)
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+    assert len(past.naive.trades) > 50 and len(past.naive.transfers) > 20
+    assert {order.closed_ns > 0 for order in past.naive.orders.values()} == {True, False}
+
+
+def test_portions_make_no_difference(tmp_path: Path) -> None:
+    """Everything in one transaction: the same rows."""
+    past = Past(tmp_path, 7)
+    past.go_on(600)
+    past.commit()
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+
+
+def test_a_recorder_goes_on_where_another_ended(tmp_path: Path) -> None:
+    """Nothing but the store and the exchange is needed: what was not committed is applied again."""
+    past = Past(tmp_path, 8)
+    past.play(100)
+    for _ in range(5):
+        past.store.close()
+        past.store = Store(tmp_path / FILE_NAME)
+        assert past.store.position == past.naive.position
+        past.recorder = HistoryProjection(past.store, past.exchange)
+        past.play(50)
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+
+
+def test_what_is_generated_is_marked(tmp_path: Path) -> None:
+    """An order by its session, a trade by its taker's order."""
+    past = Past(tmp_path, 9)
+    terms = {"market": 1, "price": 100, "quantity": 2}
+    past.frame(generated(account=2, side=records.ASK, **terms))
+    past.frame(generated(account=3, side=records.BID, **terms))
+    past.frame(generated(account=2, side=records.ASK, **terms))
+    past.frame(records.place(account=3, side=records.BID, session=1, **terms))
+    past.frame(generated(account=2, side=records.ASK, market=1, price=105, quantity=1))
+    past.frame(records.amend(account=2, order_id=max(past.naive.orders), price=106))
+    past.frame(records.place(account=3, side=records.BID, market=1, price=104, quantity=1))
+    past.frame(records.amend(account=2, order_id=sorted(past.naive.orders)[-2], price=104))
+    past.commit()
+    past.store.close()
+    assert [trade.is_generated for trade in past.naive.trades] == [True, False, True]
+    assert sum(order.is_generated for order in past.naive.orders.values()) == 4
+    require_equal(tmp_path, past.naive)
+
+
+def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
+    """A store that somebody has locked: nothing is lost, nothing twice."""
+    past = Past(tmp_path, 10)
+    past.play(50)
+    past.store.close()
+    past.store = Store(tmp_path / FILE_NAME, busy_s=0.01)
+    past.recorder = HistoryProjection(past.store, past.exchange)
+    somebody = Store(tmp_path / FILE_NAME)
+    somebody._database.execute("BEGIN IMMEDIATE")
+    past.go_on(30)
+    for _ in range(3):
+        with pytest.raises(StoreFailed, match="locked"):
+            past.commit()
+    somebody._database.execute("ROLLBACK")
+    somebody.close()
+    past.go_on(30)
+    past.commit()
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+
+
+def test_no_space_left(tmp_path: Path) -> None:
+    """A transaction that does not fit leaves nothing behind; once there is space, all is there."""
+    past = Past(tmp_path, 14)
+    past.play(50)
+    database = past.store._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    past.go_on(400)
+    for _ in range(2):
+        with pytest.raises(StoreFailed, match="full"):
+            past.commit()
+    database.execute("PRAGMA max_page_count = 100000")
+    past.commit()
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+
+
+def test_two_recorders_of_one_store(tmp_path: Path) -> None:
+    """The one that comes second is refused, before it has changed anything."""
+    past = Past(tmp_path, 11)
+    past.play(20)
+    other = Store(tmp_path / FILE_NAME)
+    past.play(20)
+    late = HistoryProjection(other, past.exchange)
+    with pytest.raises(StoreTaken, match="somebody else"):
+        late.commit(position=past.naive.position + 1, time_ns=0, chain=GENESIS_CHAIN)
+    other.close()
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+
+
+def test_a_file_that_is_not_there_any_more(tmp_path: Path) -> None:
+    """Nothing is written where nobody would find it, whether or not another has its name."""
+    file = tmp_path / FILE_NAME
+    past = Past(tmp_path, 11)
+    past.play(20)
+    file.rename(tmp_path / "moved")
+    past.go_on(20)
+    with pytest.raises(StoreTaken, match="removed or replaced"):
+        past.commit()
+    file.write_bytes((tmp_path / "moved").read_bytes())
+    with pytest.raises(StoreTaken, match="removed or replaced"):
+        past.commit()
+    (tmp_path / "moved").replace(file)
+    past.commit()
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+
+
+def test_a_trade_is_never_recorded_twice(tmp_path: Path) -> None:
+    """Frames that the store has already: refused whole."""
+    past = Past(tmp_path, 12)
+    past.play(100)
+    assert past.naive.trades
+    again = Past(tmp_path, 12)  # The same from the beginning, into the same store.
+    again.store.position = past.naive.position
+    again.go_on(100)
+    with pytest.raises(StoreUnsound, match="UNIQUE"):
+        again.commit()
+    again.store.close()
+    past.store.close()
+    require_equal(tmp_path, past.naive)
+
+
+def test_files_that_are_no_store(tmp_path: Path) -> None:
+    """Found when they are opened."""
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b"not a database, but long enough to have a header" * 10)
+    with pytest.raises(StoreUnsound, match="not a database"):
+        Store(path)
+    path.unlink()
+    store = Store(path)
+    store._database.execute("PRAGMA user_version = 2")
+    store.close()
+    with pytest.raises(StoreUnsound, match="version 2"):
+        Store(path)
+    with pytest.raises(StoreFailed):
+        Store(tmp_path / "no such folder" / FILE_NAME)

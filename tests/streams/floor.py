@@ -1,0 +1,166 @@
+"""A real exchange with a feed beside it, and what its subscribers receive."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.engine.queries import EngineCatalogue, EngineView
+from fairbook.streams.feed import ANSWER_TURNS, Feed
+from fairbook.streams.ports import Channel, Message
+
+START_NS = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20
+SECOND_NS = 1_000_000_000
+MARKET, OTHER_MARKET = 1, 2
+SOL, USDC, BTC = 1, 2, 3
+ANN, BOB, EVE = 2, 3, 4  # the first accounts that are opened
+ACCOUNTS = (ANN, BOB, EVE)
+
+
+def setup() -> bytes:
+    """Two open markets with fees, three funded accounts. A lot is 0.01 SOL, a tick 0.01 USDC."""
+    commands = [
+        records.rules(),
+        records.list_asset(asset=SOL, decimals=9, name="SOL"),
+        records.list_asset(asset=USDC, decimals=6, name="USDC"),
+        records.list_asset(asset=BTC, decimals=8, name="BTC"),
+        records.list_market(
+            market=MARKET, base=SOL, quote=USDC, lot_atoms=10**7, tick_atoms=100, name="SOL_USDC"
+        ),
+        records.list_market(
+            market=OTHER_MARKET, base=BTC, quote=USDC, lot_atoms=10**3, tick_atoms=1,
+            name="BTC_USDC",
+        ),
+    ]  # fmt: skip
+    for market in (MARKET, OTHER_MARKET):
+        for parameter, value in (
+            (records.STATE, records.OPEN),
+            (records.TAKER_FEE_PPM, 1000),
+            (records.MAKER_FEE_PPM, 800),
+        ):
+            commands.append(records.set_market(market=market, parameter=parameter, value=value))
+    for number, account in enumerate(ACCOUNTS, 1):
+        commands.append(records.open_account(number))
+        for asset, atoms in ((SOL, 10**15), (USDC, 10**13), (BTC, 10**11)):
+            commands.append(records.credit(account=account, asset=asset, atoms=atoms))
+    return b"".join(commands)
+
+
+class Floor:
+    """Use in a running loop. `received` has every message by channel, parsed, in order."""
+
+    def __init__(
+        self,
+        exchange: Exchange | None = None,
+        *,
+        now_ns: int = 0,
+        recent: Iterable[tuple[int, bytes]] = (),
+    ) -> None:
+        """exchange: as it is, with its own time; by default a new one after `setup`.
+
+        recent: as Feed.
+        """
+        if exchange is None:
+            exchange = Exchange()
+            exchange.apply(setup(), START_NS)
+        self.exchange = exchange
+        self.time_ns: int = exchange.time_ns
+        self.view = EngineView(exchange)
+        self.now_ns = now_ns
+        self.position = 0
+        self.feed = Feed(
+            view=self.view, catalogue=EngineCatalogue(exchange), recent=recent,
+            now_ns=lambda: self.now_ns,
+        )  # fmt: skip
+        self.feed.attach(self._publish)
+        self.received: dict[Channel, list[dict[str, Any]]] = {}
+        self.messages: dict[Channel, list[Message]] = {}
+
+    def _publish(self, channel: Channel, message: Message) -> None:
+        assert channel in self.received, f"{channel} is not open"
+        self._keep(channel, message)
+
+    def _keep(self, channel: Channel, message: Message) -> None:
+        frame = json.loads(message.text)
+        assert list(frame) == ["stream", "data"]
+        assert frame["stream"] == channel.name
+        self.received[channel].append(frame["data"])
+        self.messages[channel].append(message)
+
+    async def join(self, name: str, owner: int = 0) -> list[dict[str, Any]]:
+        """Subscribe as the first one; what is received, the greeting first."""
+        channel = Channel(name, owner)
+        stream = self.feed.find(name)
+        assert stream is not None and not stream.is_silent
+        assert stream.is_private == (owner != 0)
+        await self.feed.open(channel)
+        self.received[channel] = []
+        self.messages[channel] = []
+        for message in self.feed.greet(channel):
+            self._keep(channel, message)
+        return self.received[channel]
+
+    def leave(self, name: str, owner: int = 0) -> None:
+        """Unsubscribe as the last one. Nothing may come any more."""
+        self.feed.close(Channel(name, owner))
+        del self.received[Channel(name, owner)]
+
+    def apply(self, *commands: bytes, seconds: float = 0) -> bytes:
+        """One frame, some time after the one before. The feed folds it later."""
+        self.time_ns += int(seconds * SECOND_NS)
+        frame = b"".join(commands)
+        events = self.exchange.apply(frame, self.time_ns)
+        self.position += 1
+        self.feed.take(self.position, self.time_ns, frame, events)
+        return events
+
+    async def run(self, *commands: bytes, seconds: float = 0) -> bytes:
+        """The same, and let the feed fold it."""
+        events = self.apply(*commands, seconds=seconds)
+        await folded()
+        return events
+
+    async def tick(self, seconds: int = 1) -> None:
+        """Let log time pass without trading, second by second."""
+        for _ in range(seconds):
+            await self.run(records.tick(), seconds=1)
+
+
+async def folded() -> None:
+    """Return when every feed has folded what it was shown."""
+    for _ in range(ANSWER_TURNS + 1):
+        await asyncio.sleep(0)
+
+
+def limit(
+    account: int,
+    side: int,
+    price: int,
+    lots: int,
+    *,
+    market: int = MARKET,
+    tif: int = records.GTC,
+    flags: int = 0,
+    client_id: int = 0,
+    session: int = 0,
+) -> bytes:
+    """A limit order. A client id of 0: none."""
+    return records.place(
+        account=account, market=market, side=side, price=price, quantity=lots, tif=tif,
+        flags=flags | (records.HAS_CLIENT_ID if client_id else 0), client_id=client_id,
+        session=session,
+    )  # fmt: skip
+
+
+def buy(account: int, price: int, lots: int, **more: int) -> bytes:
+    """A limit order to buy."""
+    return limit(account, records.BID, price, lots, **more)
+
+
+def sell(account: int, price: int, lots: int, **more: int) -> bytes:
+    """A limit order to sell."""
+    return limit(account, records.ASK, price, lots, **more)

@@ -1,0 +1,151 @@
+"""A server on a real socket, and a program that speaks just enough of WebSocket to try it."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvloop
+
+from fairbook.streams.hub import Hub, HubLimits
+from fairbook.streams.server import StreamLimits, StreamServer
+from tests.streams.wires import Keys, Levels
+
+UPGRADE = {
+    "Host": "fair.example:8001",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+FIN = 0x80
+WAIT_S = 20.0  # for what happens at once: the machine may be busy
+
+
+def head(
+    path: str = "/", method: str = "GET", version: str = "1.1", **changes: str | None
+) -> bytes:
+    """A request. changes: headers by name with _ for -; None: without."""
+    headers: dict[str, str | None] = {name.lower(): value for name, value in UPGRADE.items()}
+    headers.update({name.replace("_", "-").lower(): value for name, value in changes.items()})
+    lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
+    return "\r\n".join((f"{method} {path} HTTP/{version}", *lines, "", "")).encode()
+
+
+def frame(payload: bytes = b"", first: int = FIN | TEXT, *, masked: bool = True) -> bytes:
+    """As a client sends it. The mask is zero, so that the payload can be read."""
+    size = len(payload)
+    mask = 0x80 if masked else 0
+    if size < 126:
+        sizes = bytes((mask | size,))
+    else:
+        sizes = bytes((mask | 126,)) + size.to_bytes(2, "big")
+    return bytes((first,)) + sizes + (b"\0" * 4 if masked else b"") + payload
+
+
+class Client:
+    """A program that knows just enough of WebSocket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the response."""
+        self.writer.write(request)
+        lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
+        return int(lines[0].split()[1]), headers, body
+
+    async def refusal(self, request: bytes) -> tuple[int, str]:
+        """Status and code, in JSON; and the connection ends."""
+        status, headers, body = await self.ask(request)
+        assert headers["content-type"] == "application/json; charset=utf-8"
+        assert headers["connection"] == "close"
+        assert await self.reader.read() == b""
+        code = json.loads(body)["code"]
+        return status, str(code)
+
+    def say(self, **fields: Any) -> None:
+        self.writer.write(frame(json.dumps(fields).encode()))
+
+    async def frame(self) -> tuple[int, bytes]:
+        """Opcode and payload of the next frame."""
+        first, size = await self.reader.readexactly(2)
+        assert first & FIN and not first & 0x70 and size < 128
+        if size == 126:
+            size = int.from_bytes(await self.reader.readexactly(2), "big")
+        elif size == 127:
+            size = int.from_bytes(await self.reader.readexactly(8), "big")
+        return first & 15, await self.reader.readexactly(size)
+
+    async def json(self) -> Any:
+        """The next text."""
+        opcode, payload = await self.frame()
+        assert opcode == TEXT, (opcode, payload)
+        return json.loads(payload)
+
+    async def closed(self) -> tuple[int, str]:
+        """Code and reason of the Close frame, after whatever comes before."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == CLOSE:
+                return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+
+
+class House:
+    """A server, its source, and clients of it."""
+
+    def __init__(self, limits: StreamLimits, hub_limits: HubLimits | None) -> None:
+        self.source = Levels()
+        self.keys = Keys()
+        self.hub = Hub(self.source, authority=self.keys, limits=hub_limits)
+        self.server = StreamServer(self.hub, limits)
+        self.port = 0
+        self.clients: list[Client] = []
+
+    async def dial(self) -> Client:
+        """A connection that has said nothing yet."""
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.clients.append(client)
+        return client
+
+    async def connect(self) -> Client:
+        """A WebSocket."""
+        client = await self.dial()
+        assert (await client.ask(head()))[0] == 101
+        return client
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        while not holds():  # noqa: ASYNC110 - it looks from outside
+            await asyncio.sleep(0.005)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the server believe it."""
+        now = asyncio.get_running_loop().time() + seconds
+        for connection in list(self.server.connections):
+            connection.check_pace(now)
+
+
+def play(
+    story: Callable[[House], Awaitable[None]],
+    limits: StreamLimits | None = None,
+    hub_limits: HubLimits | None = None,
+) -> None:
+    async def scene() -> None:
+        house = House(limits or StreamLimits(), hub_limits)
+        house.port = await house.server.start("127.0.0.1", 0)
+        try:
+            await asyncio.wait_for(story(house), WAIT_S)
+        finally:
+            for client in house.clients:
+                client.writer.close()
+            await house.server.stop(0.1)
+        assert not house.hub.failed.done(), house.hub.failed.result()
+        assert not house.server.connections and not house.server._of_address
+        assert house.source.open_channels == set()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scene())

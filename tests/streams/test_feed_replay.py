@@ -1,0 +1,349 @@
+"""Whoever listens to a feed arrives at the engine's own state: books, orders and balances.
+
+How it works: random traders on a real exchange; clients that come and go at random, take a
+snapshot some time later as public clients do, and apply what they receive. Time is the test's, so
+that a seed always gives the same messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from fairbook.api.numbers import Terms
+from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.core.records import OrderRecord
+from fairbook.streams.depth_streams import RING_MAX
+from fairbook.streams.ports import Channel, Message
+from tests.core import wire
+from tests.core.stream import FIRST, LAST, SplitMix64, Stream, opening
+from tests.core.stream import START_NS as STREAM_START_NS
+from tests.streams.floor import ACCOUNTS, MARKET, Floor, folded, limit
+
+Book = dict[tuple[str, str], str]  # (side, price) to quantity
+
+
+class TestLoop(asyncio.SelectorEventLoop):
+    """A loop whose time is what the test says; never let it wait."""
+
+    __test__ = False
+    now_s = 0.0
+
+    def time(self) -> float:
+        return self.now_s
+
+
+def run(play: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=TestLoop) as runner:
+        runner.run(play)
+
+
+def book(floor: Floor, terms: Terms) -> tuple[int, Book]:
+    """The core's, as (update id, levels)."""
+    depth = floor.view.depth(MARKET, 100_000)
+    levels = {
+        (side, terms.price.text(price)): terms.quantity.text(lots)
+        for side, half in (("b", depth.bids), ("a", depth.asks))
+        for price, lots in half
+    }
+    return depth.update_id, levels
+
+
+class Client:
+    """One reader of a depth channel, who may be slow: then some messages reach him merged."""
+
+    def __init__(self, channel: Channel, floor: Floor, chance: random.Random) -> None:
+        self.channel = channel
+        self.book: Book = {}
+        self.update_id = 0  # of the book; 0: no snapshot yet
+        self._floor = floor
+        self._chance = chance
+        self._last_id = 0  # received
+        self._received: list[dict[str, Any]] = []
+        self._waiting: list[Message] = []
+
+    def receive(self, message: Message) -> None:
+        self._waiting.append(message)
+        if self._chance.random() < 0.7:
+            self.read()
+
+    def read(self) -> None:
+        """Take what waits, as one message or as several."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        if self._chance.random() < 0.5:
+            feed, content = self._floor.feed, waiting[0].content
+            for message in waiting[1:]:
+                content = feed.merge(self.channel, content, message.content)
+            texts = [feed.encode(self.channel, content)]
+        else:
+            texts = [message.text for message in waiting]
+        for text in texts:
+            frame = json.loads(text)
+            assert frame["stream"] == self.channel.name
+            update = frame["data"]
+            assert self._last_id in (0, update["U"] - 1), "a gap, or a double"
+            assert update["U"] <= update["u"] or update["a"] == update["b"] == []
+            self._last_id = update["u"]
+            self._received.append(update)
+
+    def snapshot(self, update_id: int, levels: Book) -> None:
+        """As REST gives it. What is known must reach back to it."""
+        self.read()
+        assert self._received[0]["U"] <= update_id + 1
+        self.book, self.update_id = dict(levels), update_id
+
+    def check(self, books: dict[int, Book]) -> int:
+        """Apply what was received, and compare after each message; how many there were."""
+        if not self.update_id:
+            return 0
+        compared = 0
+        received, self._received = self._received, []
+        for update in received:
+            if update["u"] <= self.update_id:
+                continue
+            assert update["U"] <= self.update_id + 1
+            for side in ("a", "b"):
+                for price, quantity in update[side]:
+                    if quantity == "0":
+                        self.book.pop((side, price), None)
+                    else:
+                        self.book[side, price] = quantity
+            self.update_id = update["u"]
+            assert self.book == books[self.update_id]
+            compared += 1
+        return compared
+
+
+class Crowd:
+    """Clients of the four depth channels, joined to the feed as a hub would."""
+
+    NAMES = ("", "", "200ms.", "600ms.", "1000ms.")
+
+    def __init__(self, floor: Floor, chance: random.Random) -> None:
+        self.floor = floor
+        self.chance = chance
+        self.clients: dict[Channel, list[Client]] = {}
+        self.joins = 0
+        floor.feed._outlet._publish = self.publish
+
+    def publish(self, channel: Channel, message: Message) -> None:
+        assert self.clients[channel], "nobody wants it"
+        for client in self.clients[channel]:
+            client.receive(message)
+
+    async def come(self) -> None:
+        channel = Channel(f"depth.{self.chance.choice(self.NAMES)}SOL_USDC")
+        clients = self.clients.setdefault(channel, [])
+        if not clients:
+            await self.floor.feed.open(channel)
+        newcomer = Client(channel, self.floor, self.chance)
+        greeting = self.floor.feed.greet(channel)
+        assert 12 <= len(greeting) <= RING_MAX
+        for message in greeting:
+            newcomer.receive(message)
+        clients.append(newcomer)
+        self.joins += 1
+
+    def go(self) -> None:
+        channel = self.chance.choice([name for name, clients in self.clients.items() if clients])
+        clients = self.clients[channel]
+        clients.remove(self.chance.choice(clients))
+        if not clients:
+            self.floor.feed.close(channel)
+
+    def everyone(self) -> list[Client]:
+        return [client for clients in self.clients.values() for client in clients]
+
+
+def traders(chance: random.Random) -> bytes:
+    """One frame: some orders around a price that wanders, some cancels."""
+    commands = []
+    for _ in range(chance.choice((1, 1, 1, 2, 5, 20))):
+        account = chance.choice(ACCOUNTS)
+        if chance.random() < 0.02:
+            commands.append(records.cancel_all(account=account))
+            continue
+        commands.append(
+            limit(
+                account, chance.randrange(2), 10_000 + chance.randrange(-25, 26),
+                chance.randrange(1, 60), tif=chance.choice((0, 0, 0, 1)),
+            )
+        )  # fmt: skip
+    return b"".join(commands)
+
+
+async def follow(seed: int, updates: int) -> None:
+    """Until the book has changed so many times."""
+    chance = random.Random(seed)
+    floor = Floor()
+    crowd = Crowd(floor, chance)
+    terms = floor.feed._tapes[MARKET].terms
+    books: dict[int, Book] = {}
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, TestLoop)
+    now, levels = book(floor, terms)
+    compared = 0
+    while now < updates:
+        # Several frames may be applied before the feed comes to fold them, or somebody joins.
+        for _ in range(chance.choice((1, 1, 1, 3))):
+            floor.apply(traders(chance), seconds=0.001)
+            now, levels = book(floor, terms)
+            books[now] = levels
+            if chance.random() < 0.02:
+                await crowd.come()
+        if chance.random() < 0.9:
+            await folded()
+        loop.now_s += 0.005
+        for client in crowd.everyone():
+            if not client.update_id and chance.random() < 0.1:
+                client.snapshot(now, levels)
+            compared += client.check(books)
+        if len(crowd.everyone()) > 12:
+            for _ in range(chance.randrange(8)):
+                crowd.go()
+    await folded()
+    loop.now_s += 2
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    ended = 0
+    for client in crowd.everyone():
+        client.read()
+        client.check(books)
+        if client.update_id:
+            assert (client.update_id, client.book) == (now, levels)
+            ended += 1
+    assert ended > 0 and crowd.joins > 50
+    assert compared > updates / 3
+
+
+def test_depth_rebuilds_the_book() -> None:
+    """At every update id that a message ends with, whenever one joined, merged or not."""
+    run(follow(1, 20_000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_depth_rebuilds_the_book_for_long(seed: int) -> None:
+    run(follow(seed, 100_000))
+
+
+class Owner:
+    """What a client knows of its account: from REST at first, from then on from messages alone."""
+
+    def __init__(self, floor: Floor, account: int) -> None:
+        self.floor = floor
+        self.account = account
+        self.orders: dict[str, dict[str, Any]] = {}
+        self.balances: dict[str, tuple[str, str]] = {}
+        self.updates: list[dict[str, Any]] = []
+        self.moves: list[dict[str, Any]] = []
+        self.ended = 0
+
+    async def join(self, names: tuple[str, ...]) -> None:
+        """Subscribe, then ask REST: both at one position."""
+        self.updates = await self.floor.join(names[0], self.account)
+        self.moves = await self.floor.join("account.balanceUpdate", self.account)
+        self.orders = self.open_orders()
+        self.balances = {}
+
+    def open_orders(self) -> dict[str, dict[str, Any]]:
+        """The engine's, in the words of the stream."""
+        return {
+            str(record.order_id): self.shown(record)
+            for record in self.floor.view.open_orders(self.account)
+        }
+
+    def shown(self, record: OrderRecord) -> dict[str, Any]:
+        terms = self.floor.feed._terms_of(record.market)
+        return {
+            "s": terms.symbol,
+            "S": "Ask" if record.side else "Bid",
+            "c": record.client_id if record.flags & records.HAS_CLIENT_ID else None,
+            "p": terms.price.text(record.price),
+            "q": terms.quantity.text(record.quantity),
+            "z": terms.quantity.text(record.filled),
+            "Z": terms.quote.text(record.quote),
+            "X": "PartiallyFilled" if record.filled else "New",
+        }
+
+    def check(self) -> None:
+        """Apply what was received; now it must be what REST says."""
+        for update in self.updates:
+            self.apply(update)
+        self.updates.clear()
+        assert self.orders == self.open_orders()
+        for move in self.moves:
+            self.balances[move["a"]] = move["A"], move["L"]
+        self.moves.clear()
+        there = {}
+        for asset, available, locked in self.floor.view.balances(self.account):
+            symbol, scale = self.floor.feed._amounts(asset)
+            there[symbol] = scale.text(available), scale.text(locked)
+        for symbol, amounts in there.items():
+            assert self.balances.get(symbol, ("0", "0")) == amounts
+
+    def apply(self, update: dict[str, Any]) -> None:
+        order_id, event = update["i"], update["e"]
+        if event == "orderAccepted":
+            assert order_id not in self.orders
+            self.orders[order_id] = {}
+        known = self.orders[order_id]
+        if event == "orderFill":
+            assert known["z"] != update["z"] and "t" in update
+        now = {key: update.get(key) for key in ("s", "S", "c", "p", "q", "z", "Z", "X")}
+        if update["X"] in ("Filled", "Cancelled", "Expired"):
+            assert event == {"Filled": "orderFill"}.get(update["X"], f"order{update['X']}")
+            assert "R" in update or event != "orderExpired"
+            del self.orders[order_id]
+            self.ended += 1
+        else:
+            self.orders[order_id] = now
+
+
+async def own(seed: int, frames: int) -> None:
+    """Every account listens most of the time; now and then one leaves and comes back."""
+    exchange = Exchange()
+    stream = Stream(SplitMix64(seed).pick)
+    stream.saw(wire.split_events(exchange.apply(opening(), STREAM_START_NS)))
+    floor = Floor(exchange)
+    chance = random.Random(seed)
+    owners = {account: Owner(floor, account) for account in range(FIRST, LAST + 1)}
+    away = list(owners)
+    for _ in range(frames):
+        if away and chance.random() < 0.1:
+            account = away.pop()
+            await owners[account].join(("account.orderUpdate",))
+        if chance.random() < 0.01 and len(away) < 4:
+            account = chance.choice([one for one in owners if one not in away])
+            for name in ("account.orderUpdate", "account.balanceUpdate"):
+                floor.leave(name, account)
+            away.append(account)
+        floor.time_ns = stream.step()
+        events = floor.apply(stream.frame())
+        stream.saw(wire.split_events(events))
+        if chance.random() < 0.8:
+            await folded()
+            for account, owner in owners.items():
+                if account not in away:
+                    owner.check()
+    assert not floor.feed.failed.done()
+    assert sum(owner.ended for owner in owners.values()) > frames / 4
+
+
+def test_private_streams_lead_from_rest_to_rest() -> None:
+    """Open orders and balances at one position, and messages alone, give those of later ones."""
+    run(own(1, 4_000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_private_streams_lead_from_rest_to_rest_for_long(seed: int) -> None:
+    run(own(seed, 40_000))

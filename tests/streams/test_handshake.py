@@ -1,0 +1,153 @@
+"""The beginning of a connection, on real sockets: who gets in, and what is refused."""
+
+import asyncio
+import json
+
+import pytest
+
+from fairbook.streams.server import StreamLimits
+from tests.streams.sockets import House, frame, head, play
+
+GOOD = {
+    "at /": head(),
+    "at /ws": head("/ws"),
+    "with a query": head("/ws?client=x"),
+    "with slashes": head("//ws"),
+    "of Firefox": head(connection="keep-alive, Upgrade"),
+    "in capitals": head(upgrade="WebSocket", connection="UPGRADE"),
+    "of a page of this host": head(origin="https://fair.example"),
+    "of a page of this machine": head(origin="http://localhost:8000"),
+    "of a page that is listed": head(origin="https://friend.example"),
+    "wishing for compression": head(sec_websocket_extensions="permessage-deflate"),
+    "with Content-Length 0": head(content_length="0"),
+}
+
+
+@pytest.mark.parametrize("request_head", GOOD.values(), ids=list(GOOD))
+def test_a_websocket_is_opened(request_head: bytes) -> None:
+    async def story(house: House) -> None:
+        client = await house.dial()
+        status, headers, _ = await client.ask(request_head)
+        assert status == 101
+        assert headers["sec-websocket-accept"] == "s3pplmbitxaq9kygzzhzrbk+xoo="
+        assert "sec-websocket-extensions" not in headers
+        client.say(id=1, method="SUBSCRIBE", params=[])
+        assert await client.json() == {"id": 1, "result": None}
+
+    play(story, StreamLimits(origins=("https://friend.example",)))
+
+
+BAD: dict[str, tuple[int, str, bytes]] = {
+    "another path": (404, "RESOURCE_NOT_FOUND", head("/stream")),
+    "a path below": (404, "RESOURCE_NOT_FOUND", head("/ws/")),
+    "no upgrade": (426, "INVALID_CLIENT_REQUEST", head(upgrade=None, connection=None)),
+    "no Connection": (426, "INVALID_CLIENT_REQUEST", head(connection=None)),
+    "another upgrade": (426, "INVALID_CLIENT_REQUEST", head(upgrade="h2c")),
+    "POST": (426, "INVALID_CLIENT_REQUEST", head(method="POST")),
+    "version 8": (426, "INVALID_CLIENT_REQUEST", head(sec_websocket_version="8")),
+    "no version": (426, "INVALID_CLIENT_REQUEST", head(sec_websocket_version=None)),
+    "no key": (400, "INVALID_CLIENT_REQUEST", head(sec_websocket_key=None)),
+    "short key": (400, "INVALID_CLIENT_REQUEST", head(sec_websocket_key="AAAA")),
+    "key no base64": (400, "INVALID_CLIENT_REQUEST", head(sec_websocket_key="!" * 24)),
+    "a body": (400, "INVALID_CLIENT_REQUEST", head(content_length="5")),
+    "a chunked body": (400, "INVALID_CLIENT_REQUEST", head(transfer_encoding="chunked")),
+    "HTTP/1.0": (400, "INVALID_CLIENT_REQUEST", head(version="1.0")),
+    "no HTTP": (400, "INVALID_CLIENT_REQUEST", b"hello\r\n\r\n"),
+    "TLS": (400, "INVALID_CLIENT_REQUEST", b"\x16\x03\x01\x02\x00\x01\r\n\r\n"),
+    "a NUL": (400, "INVALID_CLIENT_REQUEST", head(origin="a\0b")),
+    "101 headers": (400, "INVALID_CLIENT_REQUEST", head(**{f"a{n}": "b" for n in range(101)})),
+    "without end": (400, "INVALID_CLIENT_REQUEST", b"GET / HTTP/1.1\r\nx: " + b"x" * 16_366),
+    "another origin": (403, "FORBIDDEN", head(origin="https://evil.example")),
+    "an origin like ours": (403, "FORBIDDEN", head(origin="https://fair.example.evil.example")),
+    "an origin with a user": (403, "FORBIDDEN", head(origin="https://fair.example@evil.example")),
+    "origin null": (403, "FORBIDDEN", head(origin="null")),
+    "origin broken": (403, "FORBIDDEN", head(origin="http://[")),
+    "origin empty": (403, "FORBIDDEN", head(origin="")),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_everything_else_is_refused_in_json(name: str) -> None:
+    status, code, request = BAD[name]
+
+    async def story(house: House) -> None:
+        client = await house.dial()
+        assert await client.refusal(request) == (status, code)
+
+    play(story)
+
+
+def test_any_origin_may_be_allowed() -> None:
+    async def story(house: House) -> None:
+        client = await house.dial()
+        assert (await client.ask(head(origin="https://evil.example")))[0] == 101
+
+    play(story, StreamLimits(origins=("*",)))
+
+
+def test_a_head_may_come_in_pieces_with_frames_behind_it() -> None:
+    async def story(house: House) -> None:
+        client = await house.dial()
+        hello = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}).encode()
+        request = head() + frame(hello) * 200
+        for start in range(0, len(head()), 7):
+            client.writer.write(request[start : start + 7])
+            await asyncio.sleep(0)
+        client.writer.write(request[-(-len(head()) // 7) * 7 :])
+        assert (await client.ask(b""))[0] == 101
+        assert await client.json() == {"id": 1, "result": None}
+
+    play(story)
+
+
+def test_connections_of_an_address_are_limited() -> None:
+    async def story(house: House) -> None:
+        first = await house.connect()
+        await house.dial()  # A handshake is a connection.
+        third = await house.dial()
+        assert await third.refusal(head()) == (429, "TOO_MANY_REQUESTS")
+        assert house.server.status()["refused"] == 1
+        first.writer.close()
+        await house.until(lambda: len(house.server.connections) < 3)
+        await house.connect()
+
+    play(story, StreamLimits(connections_per_address_max=2))
+
+
+def test_connections_are_limited() -> None:
+    async def story(house: House) -> None:
+        await house.connect()
+        await house.connect()
+        for _ in range(3):
+            assert await (await house.dial()).refusal(head()) == (503, "TRADING_PAUSED")
+
+    play(story, StreamLimits(connections_max=2))
+
+
+def test_refusing_costs_no_more_than_so_many_sockets() -> None:
+    async def story(house: House) -> None:
+        await house.connect()
+        for _ in range(100):
+            await house.dial()
+        await house.until(lambda: house.server.status()["refused"] == 100)
+        await house.until(lambda: len(house.server.connections) <= 65)
+
+    play(story, StreamLimits(connections_max=1, handshake_s=1000.0))
+
+
+def test_who_does_not_say_what_he_wants_is_cut_off() -> None:
+    async def story(house: House) -> None:
+        silent, slow, served = await house.dial(), await house.dial(), await house.connect()
+        slow.writer.write(head()[:-1])
+        await house.until(lambda: len(house.server.connections) == 3)
+        house.pass_time(4.5)
+        assert len(house.server.connections) == 3
+        house.pass_time(5.5)
+        for client in (silent, slow):
+            with pytest.raises(ConnectionResetError):
+                assert await client.reader.read() == b""
+                raise ConnectionResetError
+        served.say(id=1, method="SUBSCRIBE", params=[])
+        assert await served.json() == {"id": 1, "result": None}
+
+    play(story)

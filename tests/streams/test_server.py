@@ -1,0 +1,277 @@
+"""The WebSocket port on real sockets: who is served, and who is closed."""
+
+import asyncio
+import gc
+import json
+import random
+import weakref
+from typing import Any
+
+import pytest
+
+from fairbook.streams.hub import HubLimits
+from fairbook.streams.server import LINGER_S, StreamLimits
+from tests.streams.sockets import BINARY, CLOSE, FIN, PING, PONG, TEXT, House, frame, head, play
+from tests.streams.wires import NEWEST, replayed
+
+BREACHES: dict[str, tuple[int, bytes]] = {
+    "4097 bytes": (1009, frame(b"x" * 4097)),
+    "binary": (1003, frame(b"x", FIN | BINARY)),
+    "compressed": (1002, frame(b"x", FIN | 0x40 | TEXT)),
+    "no mask": (1002, frame(b"x", masked=False)),
+    "unknown opcode": (1002, frame(b"x", FIN | 3)),
+    "continuation of nothing": (1002, frame(b"x", FIN)),
+    "two beginnings": (1002, frame(b"x", TEXT) + frame(b"x", TEXT)),
+    "100,000 fragments": (1009, frame(b"", TEXT) + frame(b"", 0) * 100_000),
+    "large fragments": (1009, frame(b"x" * 4000, TEXT) + frame(b"x" * 4000, 0)),
+    "fragmented ping": (1002, frame(b"x", PING)),
+    "long ping": (1002, frame(b"x" * 126, FIN | PING)),
+    "a storm of pings": (1008, frame(b"x", FIN | PING) * 100),
+    "a storm of pongs": (1008, frame(b"x", FIN | PONG) * 100),
+    "not UTF-8": (1007, frame(b'{"method":"\xff"}')),
+    "a storm of frames": (1008, frame(b"{}") * 100),
+    "goodbye": (1000, frame(b"\x03\xe8bye", FIN | CLOSE)),
+    "goodbye by a code that is none": (1002, frame(b"\x03\xee", FIN | CLOSE)),
+    "goodbye of one byte": (1002, frame(b"\x03", FIN | CLOSE)),
+    "goodbye in no letters": (1007, frame(b"\x03\xe8\xff", FIN | CLOSE)),
+    "goodbye without a word": (1000, frame(b"", FIN | CLOSE)),
+}
+
+
+@pytest.mark.parametrize("name", BREACHES)
+def test_a_breach_closes_the_connection_with_its_code(name: str) -> None:
+    code, sent = BREACHES[name]
+
+    async def story(house: House) -> None:
+        client, other = await house.connect(), await house.connect()
+        client.say(method="SUBSCRIBE", params=["depth"])
+        client.writer.write(sent)
+        assert (await client.closed())[0] == code
+        client.writer.write(frame(b"\x03\xe8", FIN | CLOSE))
+        assert await client.reader.read() == b""
+        other.say(id=1, method="SUBSCRIBE", params=[])
+        assert await other.json() == {"id": 1, "result": None}
+        await house.until(lambda: house.source.open_channels == set())
+
+    play(story)
+
+
+def test_garbage_harms_nobody() -> None:
+    """Random bytes, and sound frames with some bytes changed, from 300 connections."""
+
+    async def story(house: House) -> None:
+        chance = random.Random(7)
+        other = await house.connect()
+        other.say(method="SUBSCRIBE", params=["depth"])
+        await house.until(lambda: len(house.source.open_channels) == 1)
+        sound = b"".join(
+            (
+                frame(b'{"id":1,"method":"SUBSCRIBE","params":["depth","trades"]}'),
+                frame(b'{"id":2,"method":"UNSUBSCRIBE"', TEXT),
+                frame(b',"params":["depth"]}', FIN),
+                frame(b"", FIN | PING),
+                frame(b"x" * 200, FIN | PONG),
+            )
+        )
+        for _ in range(300):
+            client = await house.connect()
+            sent = bytearray(sound * 2)
+            for _ in range(chance.randrange(1, 12)):
+                sent[chance.randrange(len(sent))] = chance.randrange(256)
+            if chance.random() < 0.3:
+                sent = bytearray(chance.randbytes(chance.randrange(3000)))
+            client.writer.write(bytes(sent))
+            await asyncio.sleep(0)
+            client.writer.close()
+        await house.until(lambda: len(house.server.connections) == 1)
+        house.source.set(1, 1)
+        updates = [(await other.json())["data"] for _ in range(NEWEST + 1)]
+        assert replayed(updates) == (1, {1: 1})
+        assert house.hub.status()["connections"] == 1
+
+    play(story, StreamLimits(connections_per_address_max=1000))
+
+
+def test_who_goes_on_after_a_breach_is_heard_no_more_and_cut_off() -> None:
+    """It reads its Close all the same, and is gone when its time is over."""
+
+    async def story(house: House) -> None:
+        client = await house.connect()
+        client.writer.write(frame(b"x", FIN | BINARY) + frame(b"x" * 100) * 20_000)
+        assert await client.closed() == (1003, "text only")
+        assert await client.reader.read() == b""
+        client.writer.write(frame(b"x" * 100) * 20_000)
+        assert len(house.server.connections) == 1
+        house.pass_time(LINGER_S + 1)
+        await house.until(lambda: not house.server.connections)
+
+    play(story)
+
+
+def test_messages_of_the_largest_size_and_in_fragments_are_taken() -> None:
+    async def story(house: House) -> None:
+        client = await house.connect()
+        text = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}).encode()
+        client.writer.write(frame(text + b" " * (4096 - len(text))))
+        assert await client.json() == {"id": 1, "result": None}
+        pieces = [text[at : at + 9] for at in range(0, len(text), 9)]
+        client.writer.write(frame(pieces[0], TEXT))
+        for piece in pieces[1:]:
+            client.writer.write(frame(piece, 0) + frame(b"between", FIN | PING))
+        client.writer.write(frame(b"", FIN))
+        for _ in pieces[1:]:
+            assert await client.frame() == (PONG, b"between")
+        assert await client.json() == {"id": 1, "result": None}
+
+    play(story)
+
+
+def test_who_answers_no_ping_is_closed() -> None:
+    async def story(house: House) -> None:
+        client = await house.connect()
+        house.pass_time(59)
+        house.pass_time(61)
+        assert await client.frame() == (PING, b"")
+        client.writer.write(frame(b"", FIN | PONG))
+        client.say(id=1, method="SUBSCRIBE", params=[])
+        await client.json()
+        house.pass_time(119)
+        house.pass_time(121)
+        assert await client.closed() == (1001, "no pong")
+        house.pass_time(LINGER_S + 1)
+        await house.until(lambda: not house.server.connections)
+
+    play(story)
+
+
+def test_streams_reach_their_subscribers() -> None:
+    async def story(house: House) -> None:
+        clients = [await house.connect() for _ in range(5)]
+        for client in clients:
+            client.say(method="SUBSCRIBE", params=["depth"])
+        await house.until(lambda: len(house.source.open_channels) == 1)
+        for number in range(1, 101):
+            house.source.set(number % 9, number)
+            if number % 10 == 0:
+                await asyncio.sleep(0)
+        for client in clients:
+            updates = [(await client.json())["data"] for _ in range(NEWEST + 100)]
+            assert replayed(updates) == (100, house.source.levels)
+
+    play(story)
+
+
+def test_who_vanishes_without_a_word_is_forgotten() -> None:
+    async def story(house: House) -> None:
+        client = await house.connect()
+        client.say(method="SUBSCRIBE", params=["depth"])
+        await house.until(lambda: len(house.source.open_channels) == 1)
+        client.writer.transport.abort()
+        await house.until(lambda: house.hub.status()["connections"] == 0)
+        assert house.source.open_channels == set()
+
+    play(story)
+
+
+def test_what_has_ended_is_freed_without_the_collector() -> None:
+    """The exchange tells the collector not to look at what has been there for long."""
+
+    async def story(house: House) -> None:
+        client, rude = await house.connect(), await house.connect()
+        for each in (client, rude):
+            each.say(id=1, method="SUBSCRIBE", params=["depth"])
+            await each.frame()
+        ends: list[weakref.ref[Any]] = [weakref.ref(client) for client in house.hub._clients]
+        ends += [weakref.ref(connection) for connection in house.server.connections]
+        ends += [weakref.ref(connection.listener) for connection in house.server.connections]
+        rude.writer.transport.abort()
+        client.writer.write(frame(b"\x03\xe8", FIN | CLOSE))
+        await client.closed()
+        await house.until(lambda: not house.server.connections)
+        await house.until(lambda: not any(end() for end in ends))
+
+    gc.collect()
+    gc.disable()
+    try:
+        play(story)
+    finally:
+        gc.enable()
+
+
+def test_a_reader_that_stops_is_closed_and_nobody_else_notices() -> None:
+    """What it needs meanwhile is bounded, in total and whatever is sent to the others."""
+    transport_bytes, waiting_bytes = 64 * 1024, 100_000
+
+    async def story(house: House) -> None:
+        stuck, fast = await house.connect(), await house.connect()
+        for client in (stuck, fast):
+            client.say(method="SUBSCRIBE", params=["depth", "trades"])
+        await house.until(lambda: house.hub.status()["subscriptions"] == 4)
+        stuck.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        most = number = 0
+        received: list[Any] = []
+        while not house.hub.status()["slowClosed"]:
+            number += 1
+            house.source.trade("x" * 5000)
+            house.source.set(1, number)
+            while len(received) < 2 * number + NEWEST:
+                received.append(await fast.json())
+            most = max(most, house.hub.status()["bufferedBytes"])
+        assert waiting_bytes < most < transport_bytes + waiting_bytes + 6000
+        trades = [text["data"][0] for text in received if text["stream"] == "trades"]
+        assert trades == list(range(1, number + 1))
+        # The Close is behind what it does not read: after a while it is cut off.
+        house.pass_time(LINGER_S + 1)
+        await house.until(lambda: len(house.server.connections) == 1)
+
+    play(story, hub_limits=HubLimits(waiting_bytes_max=waiting_bytes))
+
+
+def test_a_reader_that_pauses_catches_up() -> None:
+    async def story(house: House) -> None:
+        client = await house.connect()
+        client.say(method="SUBSCRIBE", params=["depth", "price"])
+        await house.until(lambda: house.hub.status()["subscriptions"] == 2)
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        number = 0
+        while house.hub.status()["bufferedBytes"] < 100_000:
+            for _ in range(500):
+                number += 1
+                house.source.set(number % 50, number)
+                house.source.quote(number)
+            await asyncio.sleep(0)
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        updates: list[Any] = []
+        price = 0
+        while price < number or updates[-1][1] < number:
+            text = await client.json()
+            if text["stream"] == "depth":
+                updates.append(text["data"])
+            else:
+                price = text["data"]
+        assert replayed(updates) == (number, house.source.levels)
+        assert len(updates) < number + NEWEST, "some were merged"
+        assert house.hub.status()["slowClosed"] == 0
+
+    play(story)
+
+
+def test_a_stop_tells_everybody_and_leaves_nobody() -> None:
+    async def story(house: House) -> None:
+        polite, deaf = await house.connect(), await house.connect()
+        early = await house.dial()
+        polite.say(method="SUBSCRIBE", params=["depth"])
+        await house.until(lambda: len(house.server.connections) == 3)
+        await house.until(lambda: len(house.source.open_channels) == 1)
+        stopping = asyncio.ensure_future(house.server.stop(1.0))
+        code, reason = await polite.closed()
+        assert code == 1001 and reason.startswith("going away, reconnect in ")
+        polite.writer.write(frame(b"\x03\xe9", FIN | CLOSE))
+        assert await early.refusal(head()) == (503, "MAINTENANCE")
+        await stopping
+        assert not house.server.connections
+        assert (await deaf.closed())[0] == 1001
+        with pytest.raises(OSError):
+            await house.dial()
+
+    play(story)

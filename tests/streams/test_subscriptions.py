@@ -1,0 +1,129 @@
+"""Who receives what, against a model."""
+
+import random
+
+from fairbook.streams.ports import Channel
+from fairbook.streams.subscriptions import MUST_GREET, MUST_OPEN, MUST_WAIT, Subscriptions
+
+OPERATIONS = 100_000
+
+
+class World:
+    """Subscriptions, their upstream, and a model that knows only who wants what.
+
+    Receivers are numbers. Openings end when the test says so; who leaves or disconnects does so at
+    any time.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.channels = [Channel(f"c{n}", n % 2) for n in range(8)]
+        self.subscriptions: Subscriptions[int] = Subscriptions()
+        self.wanted: dict[Channel, list[int]] = {channel: [] for channel in self.channels}
+        self.greeted: dict[Channel, list[int]] = {channel: [] for channel in self.channels}
+        self.opening: set[Channel] = set()
+        self.open: set[Channel] = set()
+        self.ungreeted: set[tuple[int, Channel]] = set()
+        self.seen: set[str] = set()
+
+    def join(self, receiver: int, channel: Channel) -> None:
+        if receiver in self.wanted[channel]:
+            return
+        self.wanted[channel].append(receiver)
+        step = self.subscriptions.join(receiver, channel)
+        if step == MUST_OPEN:
+            assert channel not in self.opening | self.open, "opened twice"
+            self.opening.add(channel)
+        elif step == MUST_WAIT:
+            assert channel in self.opening
+            self.seen.add("waited" if len(self.wanted[channel]) > 1 else "came back in time")
+        else:
+            assert step == MUST_GREET and channel in self.open
+            self.greet(receiver, channel)
+
+    def greet(self, receiver: int, channel: Channel) -> None:
+        """Now, or later if there is no room."""
+        if self.random.random() < 0.2:
+            self.ungreeted.add((receiver, channel))
+            return
+        self.subscriptions.admit(receiver, channel)
+        self.greeted[channel].append(receiver)
+
+    def leave(self, receiver: int, channel: Channel) -> None:
+        if receiver in self.wanted[channel]:
+            self.wanted[channel].remove(receiver)
+        if receiver in self.greeted[channel]:
+            self.greeted[channel].remove(receiver)
+        self.ungreeted.discard((receiver, channel))
+        if self.subscriptions.leave(receiver, channel):
+            self.close(channel)
+
+    def close(self, channel: Channel) -> None:
+        assert channel in self.open, "closed while it was being opened"
+        assert not self.wanted[channel]
+        self.open.remove(channel)
+
+    def end_opening(self, channel: Channel) -> None:
+        self.opening.remove(channel)
+        self.open.add(channel)
+        waiting = self.subscriptions.opened(channel)
+        assert waiting == self.wanted[channel]
+        if not waiting:
+            self.seen.add("nobody left")
+            self.close(channel)
+        for receiver in waiting:
+            self.greet(receiver, channel)
+
+    def step(self) -> None:
+        chance = self.random.random()
+        channel = self.random.choice(self.channels)
+        receiver = self.random.randrange(12)
+        if chance < 0.42:
+            self.join(receiver, channel)
+        elif chance < 0.80:
+            self.leave(receiver, channel)
+        elif chance < 0.84:
+            for left in self.channels:  # It disconnects.
+                self.leave(receiver, left)
+        elif chance < 0.92 and self.opening:
+            self.end_opening(self.random.choice(sorted(self.opening)))
+        elif self.ungreeted:
+            receiver, channel = self.random.choice(sorted(self.ungreeted))
+            self.ungreeted.remove((receiver, channel))
+            self.subscriptions.admit(receiver, channel)
+            self.greeted[channel].append(receiver)
+
+    def check(self) -> None:
+        assert len(self.subscriptions) == len(self.opening | self.open)
+        for channel in self.channels:
+            assert self.subscriptions.is_open(channel) == (channel in self.open)
+            assert list(self.subscriptions.admitted(channel)) == self.greeted[channel]
+            if channel in self.open:
+                assert self.wanted[channel], "open for nobody"
+            elif self.wanted[channel]:
+                assert channel in self.opening, "wanted, and nobody opens it"
+
+
+def test_random_subscriptions_are_those_of_the_model() -> None:
+    """First in opens, last out closes, also when they come and go while it is being opened."""
+    world = World(seed=20261122)
+    for _ in range(OPERATIONS):
+        world.step()
+        world.check()
+    assert world.seen == {"waited", "came back in time", "nobody left"}
+    for channel in world.channels:
+        for receiver in range(12):
+            world.leave(receiver, channel)
+    while world.opening:
+        world.end_opening(min(world.opening))
+    assert len(world.subscriptions) == 0 and not world.open
+
+
+def test_to_leave_what_was_not_joined_changes_nothing() -> None:
+    subscriptions: Subscriptions[str] = Subscriptions()
+    channel = Channel("depth")
+    assert not subscriptions.leave("a", channel)
+    assert subscriptions.join("a", channel) == MUST_OPEN
+    assert not subscriptions.leave("b", channel)
+    assert subscriptions.opened(channel) == ["a"]
+    assert subscriptions.leave("a", channel)

@@ -1,0 +1,290 @@
+"""A small world for the hub: a source whose every update can be checked, connections without
+sockets, and an authority with a list of keys.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+from fairbook.accounts.access import READ, TRADE, Access
+from fairbook.api.errors import ApiError, BadRequest, unauthorized
+from fairbook.streams.hub import Client, Hub, HubLimits
+from fairbook.streams.ports import KEEP, LATEST, MERGE, Caller, Channel, Message, Publish, Stream
+
+DEPTH, TRADES, PRICE = Channel("depth"), Channel("trades"), Channel("price")
+NEWEST = 3  # updates in a greeting of depth
+
+Update = tuple[int, int, dict[int, int]]  # first and last id, level -> value
+
+
+class Levels:
+    """A source: levels that change one by one. `depth` and `slow` say how, as contiguous ranges of
+    ids; `trades` are kept one by one; of `price` the latest counts. `quiet` is silent,
+    `account.orders` private. `slow` opens when the test lets it.
+    """
+
+    def __init__(self) -> None:
+        self.publish: Publish
+        self.gate = asyncio.Event()
+        self.open_channels: set[Channel] = set()
+        self.calls: list[tuple[str, Channel]] = []
+        self.levels: dict[int, int] = {}
+        self.newest: list[Update] = [(n, n, {}) for n in range(-NEWEST + 1, 1)]
+        self.last_id = 0
+        self.trade_id = 0
+        self.price = 0
+        self.broken: Exception | None = None
+        self.pending: list[tuple[int, int]] = []  # folded by the next greeting
+        self.merged = 0
+        self.encoded = 0
+
+    def attach(self, publish: Publish) -> None:
+        self.publish = publish
+
+    def find(self, name: str) -> Stream | None:
+        if name == "quiet":
+            return Stream(is_silent=True)
+        if name.startswith("account."):
+            return Stream(is_private=True) if name == "account.orders" else None
+        known = name in ("depth", "slow", "trades", "price") or name.startswith("extra")
+        return Stream() if known else None
+
+    async def open(self, channel: Channel) -> None:
+        assert channel not in self.open_channels
+        self.calls.append(("open", channel))
+        if channel.name == "slow":
+            await self.gate.wait()
+        if self.broken is not None:
+            raise self.broken
+        self.open_channels.add(channel)
+
+    def close(self, channel: Channel) -> None:
+        self.open_channels.remove(channel)
+        self.calls.append(("close", channel))
+
+    def greet(self, channel: Channel) -> Sequence[Message]:
+        assert channel in self.open_channels
+        pending, self.pending = self.pending, []
+        for level, value in pending:
+            self.set(level, value)
+        if channel.name in ("depth", "slow"):
+            return [self.message(channel.name, update) for update in self.newest]
+        if channel == PRICE and self.price:
+            return [Message(b'{"stream":"price","data":%d}' % self.price, LATEST)]
+        return ()
+
+    def merge(self, channel: Channel, older: object, newer: object) -> object:
+        first, middle, changes = cast(Update, older)
+        next_first, last, newer_changes = cast(Update, newer)
+        assert next_first == middle + 1
+        self.merged += 1
+        return first, last, {**changes, **newer_changes}
+
+    def encode(self, channel: Channel, content: object) -> bytes:
+        self.encoded += 1
+        return json.dumps({"stream": channel.name, "data": content}).encode()
+
+    def message(self, name: str, update: Update) -> Message:
+        return Message(self.encode(Channel(name), update), MERGE, update)
+
+    def set(self, level: int, value: int) -> None:
+        """Change a level, and tell."""
+        self.last_id += 1
+        self.levels[level] = value
+        update = (self.last_id, self.last_id, {level: value})
+        self.newest = [*self.newest[1:], update]
+        for name in ("depth", "slow"):
+            if Channel(name) in self.open_channels:
+                self.publish(Channel(name), self.message(name, update))
+
+    def trade(self, filling: str = "") -> None:
+        """One more trade."""
+        self.trade_id += 1
+        text = json.dumps({"stream": "trades", "data": [self.trade_id, filling]})
+        self.publish(TRADES, Message(text.encode(), KEEP))
+
+    def quote(self, price: int) -> None:
+        """Another best price."""
+        self.price = price
+        self.publish(PRICE, Message(b'{"stream":"price","data":%d}' % price, LATEST))
+
+    def order(self, account: int, number: int) -> None:
+        """Something that concerns one account only."""
+        text = b'{"stream":"account.orders","data":%d}' % number
+        self.publish(Channel("account.orders", account), Message(text, KEEP))
+
+
+class Keys:
+    """An authority: `live` keys by name, each of an account."""
+
+    def __init__(self) -> None:
+        self.live = {
+            "alice": Access(7, READ | TRADE, key_id=1),
+            "bob": Access(8, READ, key_id=2),
+            "trader": Access(7, TRADE, key_id=3),
+        }
+
+    def by_token(self, token: str, *, address: str) -> Access:
+        access = self.live.get(token)
+        if access is None:
+            raise unauthorized()
+        return access
+
+    def by_signature(self, parts: Sequence[Any], instruction: str, *, address: str) -> Access:
+        name, signature, timestamp, _window = parts
+        if timestamp == "old":
+            raise BadRequest("Request has expired")
+        if name not in self.live or signature != instruction:
+            raise ApiError(401, "INVALID_SIGNATURE", "Invalid signature")
+        return self.live[name]
+
+    def is_live(self, access: Access) -> bool:
+        return access in self.live.values()
+
+
+class PaperWire:
+    """A connection without a socket: it takes `room` bytes, and is full after that. What it took is
+    read when the test says so.
+    """
+
+    def __init__(self, hub: Hub, room: int = 10**9) -> None:
+        self.on_write: Callable[[], None] = lambda: None
+        self.written: list[bytes] = []
+        self.closed: tuple[int, str] | None = None
+        self.room = room
+        self.unread = 0
+        self.most_unread = 0
+        self._is_paused = False
+        self.client: Client = hub.connect(self, "192.0.2.1")
+
+    def write(self, frames: bytes) -> None:
+        assert self.closed is None, "written after the Close"
+        self.on_write()
+        self.written.append(frames)
+        self.unread += len(frames)
+        self.most_unread = max(self.most_unread, self.unread)
+        if self.unread > self.room and not self._is_paused:
+            self._is_paused = True
+            self.client.paused()
+
+    def read(self) -> None:
+        """The client has read all of it."""
+        self.unread = 0
+        if self._is_paused:
+            self._is_paused = False
+            self.client.resumed()
+
+    def waiting_bytes(self) -> int:
+        return self.unread
+
+    def close(self, code: int, reason: str) -> None:
+        assert self.closed is None
+        self.closed = (code, reason)
+
+    def say(self, **frame: Any) -> None:
+        """Send a frame as a client."""
+        self.client.received(json.dumps(frame).encode())
+
+    def subscribe(self, *names: str) -> None:
+        self.say(method="SUBSCRIBE", params=names)
+
+    def texts(self) -> list[Any]:
+        """What was received, as JSON."""
+        return [json.loads(text) for text in unframed(b"".join(self.written))]
+
+    def received(self, name: str) -> list[Any]:
+        """What was received of one stream."""
+        return [text["data"] for text in self.texts() if text.get("stream") == name]
+
+
+def unframed(frames: bytes) -> list[bytes]:
+    """The texts of whole frames of a server."""
+    texts = []
+    while frames:
+        assert frames[0] == 0x81
+        size, start = frames[1], 2
+        if size == 126:
+            size, start = int.from_bytes(frames[2:4], "big"), 4
+        elif size == 127:
+            size, start = int.from_bytes(frames[2:10], "big"), 10
+        texts.append(frames[start : start + size])
+        assert len(texts[-1]) == size
+        frames = frames[start + size :]
+    return texts
+
+
+def replayed(updates: Sequence[Any]) -> tuple[int, dict[int, int]]:
+    """Apply updates as clients do: each begins right after the one before. Returns the last id and
+    the levels that were changed.
+    """
+    levels: dict[int, int] = {}
+    reached = updates[0][0] - 1
+    for first, last, changes in updates:
+        assert first == reached + 1, f"{first} after {reached}"
+        reached = last
+        levels.update({int(level): value for level, value in changes.items()})
+    return reached, levels
+
+
+class Counter:
+    """Requests: `echo` is answered at once, `later` when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Caller] = []
+        self.gone: list[Caller] = []
+
+    def request(self, caller: Caller, request_id: bytes, method: str, params: Any) -> bool:
+        if method == "echo":
+            caller.reply(b'{"id":%b,"account":%d}' % (request_id, _account(caller)))
+        elif method == "later":
+            self.waiting.append(caller)
+        elif method == "break":
+            raise ZeroDivisionError
+        return method in ("echo", "later")
+
+    def ended(self, caller: Caller) -> None:
+        self.gone.append(caller)
+
+
+def _account(caller: Caller) -> int:
+    return caller.access.account if caller.access else 0
+
+
+class House:
+    """A hub and what is around it."""
+
+    def __init__(self, limits: HubLimits | None = None) -> None:
+        self.source = Levels()
+        self.keys = Keys()
+        self.requests = Counter()
+        self.now_ns = 10**9
+        self.hub = Hub(
+            self.source,
+            authority=self.keys,
+            requests=self.requests,
+            limits=limits,
+            now_ns=lambda: self.now_ns,
+        )
+
+    def connect(self, room: int = 10**9) -> PaperWire:
+        return PaperWire(self.hub, room)
+
+    def pass_time(self, ns: int) -> None:
+        """On the hub's clock."""
+        self.now_ns += ns
+
+    async def turn(self) -> None:
+        """Let the loop do what is waiting."""
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert not self.hub.failed.done(), self.hub.failed.result()
+
+
+def play(story: Callable[[House], Awaitable[None]], limits: HubLimits | None = None) -> None:
+    async def scene() -> None:
+        house = House(limits)
+        await story(house)
+        await house.turn()
+
+    asyncio.run(scene())
