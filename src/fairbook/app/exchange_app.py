@@ -27,6 +27,7 @@ import structlog
 from fairbook import core
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.app.settings import UpSettings
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo import first_state as demo
 from fairbook.demo.generated_day import generate
 from fairbook.engine.engine import Engine
@@ -303,7 +304,7 @@ def _tell_start(directory: Path, log: FileLog, engine: Engine) -> None:
         logger.warning("torn tail", dropped=str(log.dropped))
     for problem in engine.recovery.problems:
         logger.warning("snapshot", problem=problem)
-    ahead_s = (log.last.time_ns - time.time_ns()) // 1_000_000_000
+    ahead_s = (log.last.time_ns - time.time_ns()) // NS_PER_SECOND
     if ahead_s > 0:
         # Until then candles stand still, and signed requests without a client id are too early.
         logger.warning("the clock is behind the log, whose time waits for it", seconds=ahead_s)

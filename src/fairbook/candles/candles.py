@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
+from fairbook.core.units import NS_PER_SECOND
+
 INTERVALS: Final = (
     "1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w",
     "1month",
@@ -28,7 +30,6 @@ QUIET_BARS_MAX: Final = 1_000
 GAPLESS_BARS_MAX: Final = 1_000
 
 _ENDED_MAX: Final = 2 * len(INTERVALS) * QUIET_BARS_MAX
-_SECOND_NS: Final = 1_000_000_000
 _DAY_S: Final = 86_400
 _MONTH: Final = "1month"
 _WEEK_OFFSET_S: Final = 3 * _DAY_S  # 1970-01-01 was a Thursday.
@@ -220,7 +221,7 @@ class Candles:
     def trade(self, time_ns: int, trade_id: int, price: int, lots: int, quote: int) -> None:
         """Take in one trade, at log time."""
         if time_ns >= self._end_ns:
-            self._turn(time_ns // _SECOND_NS)
+            self._turn(time_ns // NS_PER_SECOND)
         bar = self._second
         if bar is None:
             self._second = Bar(
@@ -237,7 +238,7 @@ class Candles:
         of them). To be called before the trades of a time; whoever does not loses the oldest bars.
         """
         if time_ns >= self._end_ns:
-            self._turn(time_ns // _SECOND_NS)
+            self._turn(time_ns // NS_PER_SECOND)
         ended = list(self._ended)
         self._ended.clear()
         return ended
@@ -305,7 +306,7 @@ class Candles:
         else:
             self._end(now_s)
         self._second_s = now_s
-        self._end_ns = (now_s + 1) * _SECOND_NS
+        self._end_ns = (now_s + 1) * NS_PER_SECOND
 
     def _end(self, now_s: int) -> None:
         """End the running second, and whatever ends by `now_s`."""

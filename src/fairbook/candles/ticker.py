@@ -20,10 +20,10 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from fairbook.candles.candles import Bar
+from fairbook.core.units import NS_PER_SECOND
 
 WINDOW_S: Final = 86_400
 
-_SECOND_NS: Final = 1_000_000_000
 # Second, first trade's id, trades, open, high, low; then lots and quote in two words each:
 # what changes hands in a second may be more than there is.
 _RECORD: Final = Struct("<qqqqqqQQQQ")
@@ -172,7 +172,7 @@ class Ticker:
     def trade(self, time_ns: int, trade_id: int, price: int, lots: int, quote: int) -> None:
         """Take in one trade, at log time. Ids are dense."""
         if time_ns >= self._end_ns:
-            self._turn(time_ns // _SECOND_NS)
+            self._turn(time_ns // NS_PER_SECOND)
         bar = self._second
         if bar is None:
             self._second = Bar(
@@ -184,7 +184,7 @@ class Ticker:
     def advance(self, time_ns: int) -> None:
         """Let log time pass."""
         if time_ns >= self._end_ns:
-            self._turn(time_ns // _SECOND_NS)
+            self._turn(time_ns // NS_PER_SECOND)
 
     def adopt(self, bars: Iterable[Bar]) -> None:
         """Take in one-second bars of trades before the first one that was seen live, by rising
@@ -253,5 +253,5 @@ class Ticker:
             self._last = second.close
             self._window.push((second,))
         self._second_s = now_s
-        self._end_ns = (now_s + 1) * _SECOND_NS
+        self._end_ns = (now_s + 1) * NS_PER_SECOND
         self._window.expire(now_s - WINDOW_S)

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
 from fairbook.followers.audit import summary
 from fairbook.followers.audit_files import DIRECTORY, VERDICT_NAME, Verdict, read_verdict
@@ -103,7 +104,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"agreed   {agreed}; the whole state {replica['rounds_agreed']} times, last {age}",
     ]
     if engine["clock_jump_ns"]:
-        ahead_s = engine["clock_jump_ns"] // 1_000_000_000
+        ahead_s = engine["clock_jump_ns"] // NS_PER_SECOND
         found_lines.append(
             f"clock    {ahead_s} s ahead of log time; `admin confirm-clock` if right"
         )

@@ -15,6 +15,7 @@ from typing import Final
 
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.log.log import Entry
 
 COMMANDS: Final = {
@@ -108,8 +109,8 @@ def frame_lines(entry: Entry, events: Sequence[bytes], exchange: Exchange) -> It
 
     exchange: after the frame; only the names of markets and assets are taken from it.
     """
-    at = datetime.fromtimestamp(entry.time_ns // 1_000_000_000, UTC)
-    yield f"[{entry.position}] {at:%Y-%m-%dT%H:%M:%S}.{entry.time_ns % 1_000_000_000:09d}Z"
+    at = datetime.fromtimestamp(entry.time_ns // NS_PER_SECOND, UTC)
+    yield f"[{entry.position}] {at:%Y-%m-%dT%H:%M:%S}.{entry.time_ns % NS_PER_SECOND:09d}Z"
     size = records.COMMAND_BYTES
     for number, of_command in enumerate(events):
         command = entry.frame[number * size : (number + 1) * size]

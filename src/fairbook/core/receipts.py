@@ -23,8 +23,10 @@ from librt.strings import BytesWriter, write_i64_le
 from librt.vecs import append, vec
 from mypy_extensions import i64, mypyc_attr
 
+from fairbook.core.units import NS_PER_SECOND
+
 CLOSED_MAX: Final = 256
-KEPT_NS: Final = 600_000_000_000
+KEPT_NS: Final = 600 * NS_PER_SECOND
 ENTRIES_MIN: Final = 8
 SCATTER: Final = 0x9E3779B1
 GROWS_FAST_BELOW: Final = 512  # entries; by four times, that is, and then by two

@@ -19,6 +19,7 @@ MAX_ATOMS: Final = 1 << 62  # of any amount: a balance, a notional, the supply o
 MAX_LISTED_ATOMS: Final = 10**18  # of one lot, of one tick
 MAX_DECIMALS: Final = 18
 MILLION: Final = 1_000_000
+NS_PER_SECOND: Final = 1_000_000_000
 
 
 def fits(count: i64, unit: i64) -> bool:

@@ -26,14 +26,14 @@ from typing import Final
 
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo import first_state as demo
 from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.log.log import CommandLog
 
-SECOND_NS: Final = 1_000_000_000
-DAY_NS: Final = 86_400 * SECOND_NS
+DAY_NS: Final = 86_400 * NS_PER_SECOND
 FRAMES_MAX: Final = 2_880
-SETUP_AHEAD_NS: Final = 60 * SECOND_NS  # The first state, before the day begins.
+SETUP_AHEAD_NS: Final = 60 * NS_PER_SECOND  # The first state, before the day begins.
 JITTER: Final = 0.3  # Of the time between two frames, either way: a frame in each minute at least.
 
 LEVELS: Final = 2  # Quotes on each side.
@@ -100,7 +100,7 @@ def generate(log: CommandLog, *, now_ns: int, seed: int, commands_max: int = 60_
     entries = log.read(1)
     written = 0
     for time_ns, frame in chain(
-        zip((begin_ns, begin_ns + SECOND_NS), setup, strict=True),
+        zip((begin_ns, begin_ns + NS_PER_SECOND), setup, strict=True),
         _day(Random(seed), begin_ns + SETUP_AHEAD_NS, count, owners, spare),
     ):
         found = next(entries, None)
@@ -152,7 +152,7 @@ def _day(
         frame = [command for trader in traders for command in trader.commands(step, unrest, budget)]
         yield begin_ns + int((step + moved) * gap_ns), b"".join(frame)
     end = records.end_session(account=owners["maker"], session=records.GENERATED_SESSION)
-    yield begin_ns + DAY_NS - SECOND_NS, end
+    yield begin_ns + DAY_NS - NS_PER_SECOND, end
 
 
 def _unrest(chance: Random, count: int) -> list[float]:

@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-JUMP_MAX_NS: Final = 60 * 1_000_000_000
+from fairbook.core.units import NS_PER_SECOND
+
+JUMP_MAX_NS: Final = 60 * NS_PER_SECOND
 
 # The clock that counts time asleep: the wall clock does too, and waking up is not a jump.
 _AWAKE_OR_ASLEEP: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

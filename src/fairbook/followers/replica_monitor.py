@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.audit import Audit, summary
@@ -169,7 +170,7 @@ class ReplicaMonitor:
 
     async def _confirm_clock(self, _request: Request) -> Mapping[str, Any]:
         clock = self._engine.clock
-        refused_s = clock.jump_ns // 1_000_000_000
+        refused_s = clock.jump_ns // NS_PER_SECOND
         clock.confirm()
         return {"done": f"log time follows the wall clock; it was {refused_s} s behind"}
 

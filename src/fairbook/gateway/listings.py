@@ -15,7 +15,7 @@ from typing import Any, Final
 from fairbook.api.errors import ApiError, invalid_market
 from fairbook.api.numbers import Scale, Terms, amounts
 from fairbook.core.markets import Asset
-from fairbook.core.units import MAX_UNITS
+from fairbook.core.units import MAX_UNITS, NS_PER_SECOND
 from fairbook.ports.exchange import Catalogue
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  UTC, as all that is made from it.
@@ -163,7 +163,7 @@ def _asset_object(asset: Asset) -> dict[str, Any]:
 
 def naive_utc(time_ns: int, *, decimals: int = 6) -> str:
     """Log time as "2025-01-21T06:34:54.691858": UTC, no zone, cut to so many decimals (1 to 9)."""
-    seconds, rest = divmod(time_ns, 1_000_000_000)
+    seconds, rest = divmod(time_ns, NS_PER_SECOND)
     whole = (_EPOCH + timedelta(0, seconds)).isoformat()
     return f"{whole}.{rest:09d}"[: len(whole) + 1 + decimals]
 

@@ -17,9 +17,9 @@ from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
 from fairbook.api.errors import ApiError
+from fairbook.core.units import NS_PER_SECOND
 
-NS: Final = 1_000_000_000
-_SWEEP_NS: Final = NS  # a full table looks for full buckets at most this often
+_SWEEP_NS: Final = NS_PER_SECOND  # a full table looks for full buckets at most this often
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -36,7 +36,7 @@ class TokenBuckets(Generic[Key]):
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """`per_minute` tokens come back in a minute, up to `burst`; 0: no limit."""
-        self._interval_ns = 60 * NS // per_minute if per_minute else 0
+        self._interval_ns = 60 * NS_PER_SECOND // per_minute if per_minute else 0
         self._ahead_ns = self._interval_ns * burst
         self._burst = burst
         self._keys_max = keys_max
@@ -88,4 +88,6 @@ class TokenBuckets(Generic[Key]):
 
 def too_many(wait_ns: int) -> ApiError:
     """429 with the whole seconds after which it is worth trying again."""
-    return ApiError(429, "TOO_MANY_REQUESTS", "Too many requests", retry_after_s=-(-wait_ns // NS))
+    return ApiError(
+        429, "TOO_MANY_REQUESTS", "Too many requests", retry_after_s=-(-wait_ns // NS_PER_SECOND)
+    )

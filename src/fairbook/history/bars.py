@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from fairbook.candles.candles import Bar, bucket_end, bucket_start, gapless
 from fairbook.candles.ticker import WINDOW_S, Totals
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.history.read_pool import ReadConnection
 from fairbook.history.store import LENGTHS_S, LOW_BITS
 from fairbook.ports.results import HistoryBehind
@@ -24,7 +25,6 @@ from fairbook.ports.results import HistoryBehind
 DAY_S: Final = 86_400
 BARS_AT_ONCE: Final = 4_000
 
-_SECOND_NS: Final = 1_000_000_000
 _BAR: Final = (
     "start_s, open, high, low, close, lots_high, lots_low, quote_high, quote_low, trades,"
     " first_id, last_id"
@@ -116,7 +116,7 @@ def klines(
     )
     if first is None:
         return []
-    end_s = min(end_s, recorded_ns(reader) // _SECOND_NS)
+    end_s = min(end_s, recorded_ns(reader) // NS_PER_SECOND)
     start_s = max(start_s, bucket_start(interval, first[0]))
     if start_s > end_s:
         return []
@@ -152,7 +152,7 @@ def klines(
 
 def ticker(reader: ReadConnection, market: int) -> Totals | None:
     """Of the 24 hours up to recorded log time; None before the first trade."""
-    now_s = recorded_ns(reader) // _SECOND_NS
+    now_s = recorded_ns(reader) // NS_PER_SECOND
     # Nothing is recorded after now: so the end may be that of the day.
     stretches = list(cover(now_s - WINDOW_S + 1, (now_s // DAY_S + 1) * DAY_S))
     bars = _read(reader, market, stretches)
@@ -196,7 +196,7 @@ def bars_until(
     )
     if last is None:
         raise HistoryBehind(f"trade {trade_id_max} is not recorded yet")
-    last_s = last[0] // _SECOND_NS
+    last_s = last[0] // NS_PER_SECOND
     found: list[Bar] = []
     for stretch in cover(since_s, last_s, lengths_s):
         found += _read_long(reader, market, stretch)

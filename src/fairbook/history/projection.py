@@ -12,8 +12,6 @@ Not here: where frames come from (recording.py); the tables (store.py).
 
 from __future__ import annotations
 
-from typing import Final
-
 from fairbook.candles.candles import Bar
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
@@ -26,9 +24,8 @@ from fairbook.core.records import (
     MOVED,
     OrderRecord,
 )
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.history.store import LENGTHS_S, Row, Rows, Store, bar_row
-
-_SECOND_NS: Final = 1_000_000_000
 
 
 class HistoryProjection:
@@ -111,7 +108,7 @@ class HistoryProjection:
             )
         )
         self._touched[fill.maker_order_id] = (fill.maker_account, market)
-        second = time_ns // _SECOND_NS
+        second = time_ns // NS_PER_SECOND
         bar = self._seconds.get((market, second))
         if bar is None:
             self._seconds[market, second] = Bar(

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 from fairbook.candles.candles import Bar
 from fairbook.candles.ticker import Totals
 from fairbook.core.records import ASK, BID, HAS_CLIENT_ID
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.history import bars as stored
 from fairbook.history.read_pool import ReadConnection, ReadPool
 from fairbook.history.store import LENGTHS_S
@@ -27,7 +28,6 @@ from fairbook.ports.rows import FillRow, OrderRow, TradeRow, TransferRow
 BEHIND_MAX_S: Final = 60.0
 ANY_NS: Final = 2**63 - 1
 
-_SECOND_NS: Final = 1_000_000_000
 _FILL: Final = (
     "trade.trade_id",
     "trade.market",
@@ -241,7 +241,7 @@ class SqliteHistory:
             position, time_ns = reader.row("SELECT position, time_ns FROM place")
             if position < committed:
                 raise HistoryBehind("another store is in the place of the one that was recorded")
-            behind_s = (now_ns - time_ns) / _SECOND_NS
+            behind_s = (now_ns - time_ns) / NS_PER_SECOND
             if behind_s > self._behind_max_s:
                 raise HistoryBehind(f"history is {behind_s:.0f} s behind")
             return question(reader)

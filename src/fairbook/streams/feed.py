@@ -44,6 +44,7 @@ from fairbook.core.records import (
     next_at,
     read_accepted,
 )
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.streams.account_streams import AccountStreams
 from fairbook.streams.depth_streams import Frame
 from fairbook.streams.depth_view import Delta
@@ -51,7 +52,6 @@ from fairbook.streams.market_streams import MarketStreams
 from fairbook.streams.outlet import Outlet
 from fairbook.streams.ports import Bars, Catalogue, Channel, Message, Publish, Stream, View
 
-SECOND_NS: Final = 1_000_000_000
 ANSWER_TURNS: Final = 2  # of the loop, until answers are written: one to make them, one to send
 _OF_ONE_ACCOUNT: Final = frozenset((ACCEPTED, CLOSED, AMENDED, MOVED))
 
@@ -113,7 +113,7 @@ class Feed:
         for market, tape in list(self._tapes.items()):
             if not tape.missing_to:
                 continue
-            now_s = self._time_ns // SECOND_NS
+            now_s = self._time_ns // NS_PER_SECOND
             start_s = min(bucket_start(interval, now_s) for interval in INTERVALS)
             seconds = await bars.seconds(
                 market, since_s=now_s - WINDOW_S + 1, trade_id_max=tape.missing_to
@@ -309,7 +309,7 @@ class Feed:
     def _pass_time(self, time_ns: int) -> None:
         """Log time has come to another second."""
         self._time_ns = time_ns
-        self._turn_ns = (time_ns // SECOND_NS + 1) * SECOND_NS
+        self._turn_ns = (time_ns // NS_PER_SECOND + 1) * NS_PER_SECOND
         for tape in list(self._tapes.values()):
             tape.advance(time_ns)
 

@@ -25,11 +25,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol
 
 from fairbook.accounts.access import Access
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.net.ws_frames import GOING_AWAY, POLICY, TRY_LATER, Breach, text_frame
 from fairbook.streams.ports import LATEST, Authority, Channel, Message, Requests, Source
 from fairbook.streams.send_buffer import SendBuffer
 from fairbook.streams.session import (
-    NS,
     Action,
     Ask,
     Remind,
@@ -377,7 +377,9 @@ class Hub:
         if took_ns < _NO_REST_NS:
             self._rested()
         else:
-            asyncio.get_running_loop().call_later(took_ns / NS, self._guarded, self._rested)
+            asyncio.get_running_loop().call_later(
+                took_ns / NS_PER_SECOND, self._guarded, self._rested
+            )
 
     def _rested(self) -> None:
         if self._published:
@@ -415,7 +417,7 @@ class Hub:
             self._greet(client, channel)
 
     def _sweep(self) -> None:
-        slow_ns = int(self.limits.slow_s * NS)
+        slow_ns = int(self.limits.slow_s * NS_PER_SECOND)
         now_ns = self.now_ns()
         for client in list(self._clients):
             if client.is_slow and now_ns - client.slow_since_ns > slow_ns:

@@ -24,14 +24,14 @@ from fairbook.api.numbers import Terms
 from fairbook.candles.candles import Bar, Candles, bucket_end
 from fairbook.candles.ticker import WINDOW_S, Ticker, Totals
 from fairbook.core.records import Fill, LevelChange
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.results import Depth
 from fairbook.streams.depth_streams import Frame, Merged, Ring, first_deltas
 from fairbook.streams.depth_view import Delta
 from fairbook.streams.outlet import Outlet
 from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel, Message, View
 
-SECOND_NS: Final = 1_000_000_000
-PACE_NS: Final = SECOND_NS  # between two messages of a ticker, or of a running bar
+PACE_NS: Final = NS_PER_SECOND  # between two messages of a ticker, or of a running bar
 NOTHING: Final = Totals(0, 0, 0, 0, 0, 0, 0)  # before the first trade
 
 Level = tuple[int, int]
@@ -88,7 +88,7 @@ class MarketStreams:
         self._ticker_due_ns = 0
         self._ticker_sent = NOTHING
         self._klines: dict[str, Kline] = {}
-        self._began_s = self._now_s = time_ns // SECOND_NS
+        self._began_s = self._now_s = time_ns // NS_PER_SECOND
         self.advance(time_ns)
 
     # Events, in their order.
@@ -138,7 +138,7 @@ class MarketStreams:
 
     def advance(self, time_ns: int) -> None:
         """Log time has come to another second. To be called before the events of that time."""
-        self._now_s = time_ns // SECOND_NS
+        self._now_s = time_ns // NS_PER_SECOND
         self.ticker.advance(time_ns)
         for interval, bar in self.candles.advance(time_ns):
             kline = self._klines.get(interval)

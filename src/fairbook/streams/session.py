@@ -24,6 +24,7 @@ import msgspec
 from fairbook.accounts.access import READ, Access
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import Fields, read_object
+from fairbook.core.units import NS_PER_SECOND
 from fairbook.net.ws_frames import POLICY, Breach, check_text
 from fairbook.streams.ports import Authority, Channel, Stream
 
@@ -36,7 +37,6 @@ INVALID_STREAM: Final = 4006
 TOO_MANY: Final = 4029
 
 NO_ID: Final = b"null"
-NS: Final = 1_000_000_000
 
 
 class SessionLimits(NamedTuple):
@@ -127,7 +127,7 @@ class Session:
         self._authority = authority
         self._limits = limits
         self._address = address
-        self._interval_ns = NS // limits.control_frames_per_s
+        self._interval_ns = NS_PER_SECOND // limits.control_frames_per_s
         self._ahead_ns = self._interval_ns * limits.control_frames_burst
         self._full_at_ns = 0  # when the whole allowance will be back
         self._subscribed: dict[str, _Subscription] = {}

@@ -10,12 +10,13 @@ from typing import Final, NamedTuple
 
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import Fields, choice, is_absent
+from fairbook.core.units import NS_PER_SECOND
 
 ROWS_MAX: Final = 1000
 ROWS: Final = 100  # unless a limit is given
 OFFSET_MAX: Final = 100_000
 TIME_NS_MAX: Final = (1 << 63) - 1
-SECONDS_MAX: Final = TIME_NS_MAX // 1_000_000_000  # where log time ends, in the year 2262
+SECONDS_MAX: Final = TIME_NS_MAX // NS_PER_SECOND  # where log time ends, in the year 2262
 
 _MS: Final = 1_000_000
 _DIGITS_MAX: Final = 18
