@@ -144,7 +144,7 @@ def play(
                 client.writer.close()
             await house.server.stop(0.1)
         assert not house.hub.failed.done(), house.hub.failed.result()
-        assert not house.server.connections and not house.server._of_address
+        assert not house.server.connections and not house.server.admitted.open_of
         assert house.source.open_channels == set()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

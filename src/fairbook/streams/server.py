@@ -33,6 +33,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from fairbook.api.errors import ApiError
 from fairbook.net.addresses import address_key
+from fairbook.net.connection_limits import ConnectionLimits, ExceededLimit
 from fairbook.net.ws_frames import (
     GOING_AWAY,
     PROTOCOL_ERROR,
@@ -79,7 +80,10 @@ class StreamServer:
         self.limits = limits or StreamLimits()
         self.connections: dict[Connection, None] = {}
         self.is_stopping = False
-        self._of_address: dict[str, int] = {}
+        self.admitted = ConnectionLimits(
+            connections_max=self.limits.connections_max,
+            per_address_max=self.limits.connections_per_address_max,
+        )
         self._refused = 0
         self._refused_now = 0
         self._listener: asyncio.AbstractServer | None = None
@@ -124,18 +128,14 @@ class StreamServer:
 
     def begin(self, connection: Connection) -> ApiError | None:
         """Count a connection. Returns why it is refused, if it is."""
-        network = connection.network
-        here = self._of_address.get(network, 0)
         refused: ApiError | None = None
-        if len(self.connections) - self._refused_now >= self.limits.connections_max:
-            refused = ApiError(503, "TRADING_PAUSED", "Too many connections", retry_after_s=5)
-        elif here >= self.limits.connections_per_address_max:
-            refused = ApiError(
-                429, "TOO_MANY_REQUESTS", "Too many connections from this address", retry_after_s=5
-            )
-        if refused is None:
-            self._of_address[network] = here + 1
-        else:
+        match self.admitted.admit(connection.network):
+            case ExceededLimit.SERVER:
+                refused = ApiError(503, "TRADING_PAUSED", "Too many connections", retry_after_s=5)
+            case ExceededLimit.ADDRESS:
+                text = "Too many connections from this address"
+                refused = ApiError(429, "TOO_MANY_REQUESTS", text, retry_after_s=5)
+        if refused is not None:
             self._refused += 1
             self._refused_now += 1
             connection.is_refused = True
@@ -149,12 +149,8 @@ class StreamServer:
         del self.connections[connection]
         if connection.is_refused:
             self._refused_now -= 1
-            return
-        left = self._of_address[connection.network] - 1
-        if left:
-            self._of_address[connection.network] = left
         else:
-            del self._of_address[connection.network]
+            self.admitted.release(connection.network)
 
     def _sweep(self, loop: AbstractEventLoop) -> None:
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep, loop)
