@@ -170,7 +170,7 @@ def test_every_state_that_a_crash_while_writing_leaves(tmp_path: Path, log: Memo
     after = world.contents(folder)
     name = f"{40:020d}.snapshot"
     whole = after[name]
-    aside = f"{name}.aside"
+    aside = f"{name}.new"
     states: list[tuple[dict[str, bytes], int]] = [
         (before | {aside: b""}, 30),
         (before | {aside: whole[: len(whole) // 2]}, 30),
@@ -184,7 +184,7 @@ def test_every_state_that_a_crash_while_writing_leaves(tmp_path: Path, log: Memo
         for file, content in files.items():
             (directory / "snapshots" / file).write_bytes(content)
         assert assert_recovers(log, directory, start=start) == ()
-        assert not list((directory / "snapshots").glob("*.aside"))
+        assert not list((directory / "snapshots").glob("*.new"))
 
 
 def test_a_tail_that_a_snapshot_knows_is_not_cut_off(tmp_path: Path, log: MemoryLog) -> None:

@@ -156,7 +156,7 @@ def test_leftovers_of_a_crash_are_removed(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     path = snapshots.write(numbered(4))
     kept = world.contents(path.parent)
-    (path.parent / f"{9:020d}.snapshot.aside").write_bytes(b"half")
+    (path.parent / f"{9:020d}.snapshot.new").write_bytes(b"half")
     snapshots.remove_leftovers()
     assert world.contents(path.parent) == kept
 
@@ -165,7 +165,7 @@ def test_a_failed_write_leaves_the_others_alone(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     paths = [snapshots.write(numbered(position)) for position in (1, 2, 3)]
     before = world.contents(paths[0].parent)
-    in_the_way = paths[0].with_name(f"{4:020d}.snapshot.aside")
+    in_the_way = paths[0].with_name(f"{4:020d}.snapshot.new")
     in_the_way.mkdir()
     with pytest.raises(OSError):
         snapshots.write(numbered(4))

@@ -63,7 +63,7 @@ def accuse(
         octets = slice_bytes(exchange, 2, COUNT)
         place[who] = sha256(octets).hexdigest()
         path = audit_files.slice_path(directory, runner.position, 2, COUNT, who)
-        audit_files.write_whole(path, octets)
+        audit_files.write_slice(path, octets)
     verdict: Verdict = {
         "status": "found",
         "position": runner.position,

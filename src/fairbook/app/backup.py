@@ -15,9 +15,8 @@ Not here: accounts and other files, and the name of the copy (cli/backup.py).
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,7 @@ from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
 from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
 from fairbook.log.compressed import PACKED_SUFFIX
 from fairbook.log.disk import Disk
+from fairbook.log.durable_file import write_file
 from fairbook.log.files import DIRECTORY as LOG_NAME
 from fairbook.log.files import FileLog
 from fairbook.log.log import LogDamaged
@@ -88,10 +88,9 @@ def _copy_log(log: Path, to: Path, newest: int, certain_after_s: float) -> None:
         size = _certain_size(octets, last, newest, certain_after_s)
         for segment in earlier:
             _copy_earlier(disk, log, to, segment)
-        _write(to / last.name, _pieces(octets, size))
+        write_file(to / last.name, _pieces(octets, size))
     finally:
         octets.close()
-    disk.sync_directory(to)
     disk.sync_directory(to.parent)
 
 
@@ -145,7 +144,7 @@ def _copy_earlier(disk: Disk, log: Path, to: Path, segment: Segment) -> None:
             disk.read(fd, offset, min(_COPY_BYTES, size - offset))
             for offset in range(0, size, _COPY_BYTES)
         )
-        _write(to / path.name, pieces)
+        write_file(to / path.name, pieces)
     finally:
         disk.close(fd)
 
@@ -153,15 +152,6 @@ def _copy_earlier(disk: Disk, log: Path, to: Path, segment: Segment) -> None:
 def _pieces(octets: Plain, size: int) -> Iterator[bytes]:
     for offset in range(0, size, _COPY_BYTES):
         yield octets.read(offset, min(_COPY_BYTES, size - offset))
-
-
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
-    """Make a file of them, durably."""
-    with path.open("xb") as file:
-        for piece in pieces:
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _read_back(to: Path, *, full: bool) -> Runner:

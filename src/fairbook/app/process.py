@@ -34,6 +34,7 @@ from fairbook.app.logs import configure_logs
 from fairbook.app.settings import UpSettings
 from fairbook.demo import first_state as demo
 from fairbook.history.store import StoreFailed
+from fairbook.log.durable_file import make_directory
 from fairbook.log.log import LogDamaged, LogFailed, LogLocked
 from fairbook.ports.results import Stopped
 
@@ -73,7 +74,7 @@ def up(settings: UpSettings) -> int:
 async def _up(settings: UpSettings, signals: Signals) -> int:
     _require_free_port(settings.host, settings.http_port)
     _require_free_port(settings.host, settings.ws_port)
-    _make_directory(settings.data_dir)
+    make_directory(settings.data_dir)
     async with AsyncExitStack() as leaving:
         house = await ExchangeApp.build(settings, leaving)
         stop = signals.drain()
@@ -128,18 +129,6 @@ async def _any_of(stop: asyncio.Event, failures: Sequence[asyncio.Future[Excepti
     waiting: list[asyncio.Future[Any]] = [stopping, *failures]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-
-
-def _make_directory(directory: Path) -> None:
-    """Make the data directory, and its name durable."""
-    if directory.is_dir():
-        return
-    directory.mkdir(parents=True)
-    parent = os.open(directory.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
 
 
 def _require_free_port(host: str, port: int) -> None:

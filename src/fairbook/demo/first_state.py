@@ -22,7 +22,6 @@ import asyncio
 import base64
 import binascii
 import json
-import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from nacl.bindings import crypto_sign_seed_keypair
 from fairbook.accounts.access import ALL_PERMISSIONS
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.core import records
+from fairbook.log import durable_file
 from fairbook.ports.exchange import Catalogue, Commands, Queries, View
 
 FILE_NAME: Final = "demo.json"
@@ -377,17 +377,4 @@ def write_file(path: Path, *, http_url: str, ws_url: str, traders: dict[str, Cre
             for name, credential in traders.items()
         },
     }
-    aside = path.with_suffix(".new")
-    aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(descriptor)
-    aside.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    durable_file.write_file(path, [json.dumps(content, indent=2).encode() + b"\n"])

@@ -18,7 +18,6 @@ Not here: what a state consists of (core/state.py), what follows from a snapshot
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Final, NamedTuple
 
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
+from fairbook.log.durable_file import NEW_SUFFIX, make_directory, write_file
 
 DIRECTORY: Final = "snapshots"
 FORMAT_VERSION: Final = 2
@@ -37,7 +37,6 @@ _HEAD: Final = Struct("<8sIIqqq32s32s32s")
 _CHECKSUM_BYTES: Final = 32
 _HEAD_BYTES: Final = _HEAD.size + _CHECKSUM_BYTES
 _SUFFIX: Final = ".snapshot"
-_ASIDE: Final = ".snapshot.aside"
 
 
 class SnapshotInvalid(Exception):
@@ -95,14 +94,11 @@ class Snapshots:
         """directory: of all data; `snapshots` is made in it if missing. Raises OSError."""
         self._directory = Path(directory) / DIRECTORY
         self._unsound: set[Path] = set()
-        if not self._directory.is_dir():
-            self._directory.mkdir(parents=True)
-            _sync_directory(self._directory.parent)
+        make_directory(self._directory)
 
     def write(self, snapshot: Snapshot) -> Path:
         """Store it; return once it is durable, and only three are left. Raises OSError."""
         path = self._directory / _name(snapshot.position, _SUFFIX)
-        aside = self._directory / _name(snapshot.position, _ASIDE)
         head = _HEAD.pack(
             _MAGIC,
             FORMAT_VERSION,
@@ -114,21 +110,15 @@ class Snapshots:
             snapshot.digest,
             snapshot.event_hash,
         )
-        with aside.open("wb") as file:
-            file.write(head + _checksum(head))
-            file.write(snapshot.body)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(path)
-        _sync_directory(self._directory)
+        write_file(path, (head, _checksum(head), snapshot.body))
         self._unsound.discard(path)
         self._remove_older_than(path)
         return path
 
     def remove_leftovers(self) -> None:
         """Remove what a crash left half written."""
-        for aside in self._directory.glob(f"*{_ASIDE}"):
-            aside.unlink()
+        for new in self._directory.glob(f"*{_SUFFIX}{NEW_SUFFIX}"):
+            new.unlink()
 
     def paths(self) -> list[Path]:
         """The files named as snapshots, newest first, sound or not."""
@@ -209,11 +199,3 @@ def _name(position: int, suffix: str) -> str:
 
 def _checksum(octets: bytes) -> bytes:
     return blake2b(octets, digest_size=_CHECKSUM_BYTES).digest()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -253,7 +253,7 @@ class Audit:
             path = audit_files.slice_path(
                 self._directory, made.position, made.index, made.count, ENGINE
             )
-            audit_files.write_whole(path, made.octets)
+            audit_files.write_slice(path, made.octets)
 
     async def _keep(self) -> None:
         """Have the verdict on disk as it is; if that cannot be, trading is paused all the same."""

@@ -12,11 +12,12 @@ Not here: who is wrong (audit.py, judge.py).
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Final
 
 from fairbook.core.exchange import Exchange
+from fairbook.log.disk import Disk
+from fairbook.log.durable_file import make_directory, write_file
 
 DIRECTORY: Final = "audit"
 VERDICT_NAME: Final = "verdict.json"
@@ -45,28 +46,25 @@ def read_verdict(directory: Path) -> Verdict | None:
 def write_verdict(directory: Path, verdict: Verdict) -> None:
     """Keep it, in place of the one there. Raises OSError."""
     octets = json.dumps(verdict, indent=2).encode() + b"\n"
-    write_whole(directory / DIRECTORY / VERDICT_NAME, octets)
+    path = directory / DIRECTORY / VERDICT_NAME
+    make_directory(path.parent)
+    write_file(path, [octets])
 
 
 def put_verdict_away(directory: Path, verdict: Verdict) -> Path:
     """A person has acknowledged it. Raises OSError."""
     folder = directory / DIRECTORY
     path = folder / f"{verdict['position']}-{VERDICT_NAME}"
-    (folder / VERDICT_NAME).rename(path)
-    _sync(folder)
+    disk = Disk()
+    disk.rename(folder / VERDICT_NAME, path)
+    disk.sync_directory(folder)
     return path
 
 
-def write_whole(path: Path, octets: bytes) -> None:
-    """Write a file durably, or not at all; makes its folder. Raises OSError."""
-    path.parent.mkdir(exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
-    with aside.open("wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    _sync(path.parent)
+def write_slice(path: Path, octets: bytes) -> None:
+    """Keep a slice at its `slice_path`. Raises OSError."""
+    make_directory(path.parent)
+    write_file(path, [octets])
 
 
 def edit_memory(exchange: Exchange, *, account: int, asset: int, field: int, atoms: int) -> None:
@@ -81,11 +79,3 @@ def edit_memory(exchange: Exchange, *, account: int, asset: int, field: int, ato
         cell.available += atoms
     else:
         cell.locked += atoms
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -35,7 +35,7 @@ from fairbook.engine import gc_policy as collector
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.followers import wire
-from fairbook.followers.audit_files import edit_memory, slice_path, write_whole
+from fairbook.followers.audit_files import edit_memory, slice_path, write_slice
 from fairbook.followers.catch_up import runner_before
 from fairbook.log.files import FileLog
 from fairbook.log.log import Entry, LogDamaged
@@ -161,7 +161,7 @@ class Replica:
         self._album.close()
         path = slice_path(self._directory, message.position, index, count, "replica")
         try:
-            write_whole(path, octets)
+            write_slice(path, octets)
         except OSError as error:
             self._note(f"the slice that differs was not kept: {error}")
         self._send(

@@ -25,8 +25,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from fairbook.log.compressed import BLOCK_BYTES, PACKED_ASIDE_SUFFIX, PACKED_SUFFIX, pack
+from fairbook.log.compressed import BLOCK_BYTES, PACKED_SUFFIX, pack
 from fairbook.log.disk import Disk
+from fairbook.log.durable_file import new_path, publish
 from fairbook.log.files import DIRECTORY
 from fairbook.log.log import LogDamaged
 from fairbook.log.scan import scan_segments
@@ -99,15 +100,15 @@ class Archive:
 
     def _compress(self, first: int, rest: Callable[[], None]) -> None:
         disk, directory = self._disk, self._directory
-        aside = directory / segment_name(first, PACKED_ASIDE_SUFFIX)
+        path = directory / segment_name(first, PACKED_SUFFIX)
+        new = new_path(path)
         source = Plain(disk, directory, first)
         try:
             try:
-                pack(disk, source, aside, rest, block_bytes=self._block_bytes)
+                pack(disk, source, new, rest, block_bytes=self._block_bytes)
             except BadHeader as problem:
-                raise OSError(f"{aside.name} was not read back: {problem}") from problem
-            disk.rename(aside, directory / segment_name(first, PACKED_SUFFIX))
-            disk.sync_directory(directory)
+                raise OSError(f"{new.name} was not read back: {problem}") from problem
+            publish(path, disk)
             disk.remove(directory / source.name)
             disk.sync_directory(directory)
         finally:

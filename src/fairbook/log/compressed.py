@@ -38,7 +38,6 @@ from fairbook.log.segments import (
 )
 
 PACKED_SUFFIX: Final = ".log.z"
-PACKED_ASIDE_SUFFIX: Final = ".log.z.new"
 BLOCK_BYTES: Final = 1 << 20
 BLOCK_BYTES_MAX: Final = 1 << 24
 LEVEL: Final = 3
@@ -192,12 +191,12 @@ def open_segment(disk: Disk, directory: Path, first: int) -> Plain | Packed:
 def pack(
     disk: Disk,
     source: SegmentBytes,
-    aside: Path,
+    path: Path,
     rest: Callable[[], None],
     *,
     block_bytes: int = BLOCK_BYTES,
 ) -> None:
-    """Write the compressed form of a whole segment to `aside`, durably, and compare it with
+    """Write the compressed form of a whole segment to `path`, durably, and compare it with
     `source`.
 
     rest: called after each block; what it raises ends the work. Raises OSError, BadHeader.
@@ -207,7 +206,7 @@ def pack(
     end = source.read(size - RECORD_BYTES, RECORD_BYTES)
     records_bytes = size - _AROUND_BYTES
     index = bytearray()
-    fd = disk.create(aside)
+    fd = disk.create(path)
     try:
         _write(disk, fd, _MAGIC)
         for start in range(0, records_bytes, block_bytes):
@@ -224,7 +223,7 @@ def pack(
         disk.forget(fd)
     finally:
         disk.close(fd)
-    _compare(source, Packed(disk, aside), rest)
+    _compare(source, Packed(disk, path), rest)
 
 
 def _compare(source: SegmentBytes, packed: Packed, rest: Callable[[], None]) -> None:

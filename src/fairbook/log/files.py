@@ -29,6 +29,7 @@ from typing import Final
 from fairbook.log import lock
 from fairbook.log.compressed import open_segment
 from fairbook.log.disk import Disk
+from fairbook.log.durable_file import make_directory
 from fairbook.log.entry_reader import LogOffset, SegmentSeries, seek
 from fairbook.log.log import (
     GENESIS,
@@ -202,10 +203,7 @@ class FileLog:
         """Become the writer."""
         disk, directory = self._disk, self._directory
         data_directory = directory.parent
-        for path in (*reversed(data_directory.parents), data_directory):
-            if not path.is_dir():
-                disk.make_directory(path)
-                disk.sync_directory(path.parent)
+        make_directory(data_directory, disk)
         self._lock_fd = lock.hold(data_directory)
         disk.make_directory(directory)
         self._folder_fd = lock.hold_folder(directory)

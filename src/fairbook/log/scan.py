@@ -23,14 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from fairbook.log.compressed import PACKED_ASIDE_SUFFIX, PACKED_SUFFIX, Packed, open_segment
+from fairbook.log.compressed import PACKED_SUFFIX, Packed, open_segment
 from fairbook.log.disk import Disk
+from fairbook.log.durable_file import NEW_SUFFIX
 from fairbook.log.log import GENESIS, Entry, LogDamaged
 from fairbook.log.segments import (
-    ASIDE_SUFFIX,
     HEADER_BYTES,
     RECORD_BYTES,
     RECORD_BYTES_MAX,
+    SUFFIX,
     BadHeader,
     Header,
     SegmentReader,
@@ -138,7 +139,7 @@ def _names(disk: Disk, directory: Path) -> tuple[list[int], list[str]]:
             first = first_of_name(name, PACKED_SUFFIX)
         if first is not None:
             firsts.add(first)
-        elif name.endswith((ASIDE_SUFFIX, PACKED_ASIDE_SUFFIX)):
+        elif name.endswith((SUFFIX + NEW_SUFFIX, PACKED_SUFFIX + NEW_SUFFIX)):
             asides.append(name)
         elif not name.startswith("."):
             raise LogDamaged(f"{directory / name} is not a segment of the log: move it away")

@@ -24,6 +24,7 @@ from typing import Final, NamedTuple, Protocol, final
 from google_crc32c import value as crc32c
 
 from fairbook.log.disk import Disk
+from fairbook.log.durable_file import new_path, publish
 from fairbook.log.log import FRAME_BYTES_MAX, Entry, LogDamaged, chain_after
 
 MAGIC: Final = b"FAIRLOG\n"
@@ -43,7 +44,6 @@ RECORD_BYTES: Final = _RECORD.size + _RECORD_BODY.size
 RECORD_BYTES_MAX: Final = RECORD_BYTES + FRAME_BYTES_MAX
 
 SUFFIX: Final = ".log"
-ASIDE_SUFFIX: Final = ".log.new"
 _DIGITS: Final = 20
 _READ_BYTES: Final = 1 << 20
 _PROBE_BYTES: Final = 1 << 12
@@ -313,15 +313,15 @@ def create_segment(disk: Disk, directory: Path, header: Header) -> int:
     It gets its name only when its header is durable, so a crash never leaves a torn header under
     that name.
     """
-    aside = directory / (segment_name(header.first).removesuffix(SUFFIX) + ASIDE_SUFFIX)
-    fd = disk.create(aside)
+    path = directory / segment_name(header.first)
+    new = new_path(path)
+    fd = disk.create(new)
     try:
         octets = pack_header(header)
         if disk.write(fd, octets) != len(octets):
-            raise OSError(f"{aside}: the header was written only in part: no space left?")
+            raise OSError(f"{new}: the header was written only in part: no space left?")
         disk.sync(fd)
-        disk.rename(aside, directory / segment_name(header.first))
-        disk.sync_directory(directory)
+        publish(path, disk)
     except BaseException:
         disk.close(fd)
         raise
