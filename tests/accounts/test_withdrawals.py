@@ -12,9 +12,10 @@ import pytest
 from nacl.bindings import crypto_sign_seed_keypair
 
 from fairbook.accounts import schema as database
-from fairbook.accounts.access import READ, AccountRefused, AccountsDamaged
+from fairbook.accounts.access import AccountsDamaged
 from fairbook.accounts.sqlite import SqliteAccounts, copy_accounts
-from fairbook.accounts.withdrawals import SqliteTransfers, Withdrawal
+from fairbook.accounts.withdrawals import SqliteTransfers
+from fairbook.ports.accounts import READ, AccountRefused, Withdrawal
 
 ALICE, BOB = 2, 3
 
@@ -28,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[SqliteAccounts]:
         yield made
 
 
-def write_down(
+def add_withdrawal(
     store: SqliteAccounts | SqliteTransfers,
     client_id: str | None,
     *,
@@ -36,7 +37,7 @@ def write_down(
     atoms: int = 7,
 ) -> tuple[Withdrawal, bool]:
     transfers = store.transfers if isinstance(store, SqliteAccounts) else store
-    return transfers.write_down(
+    return transfers.add_withdrawal(
         account=account, client_id=client_id, asset=1, atoms=atoms, address="there", blockchain="x"
     )
 
@@ -45,59 +46,60 @@ def test_a_withdrawal_is_written_once_for_a_client_id(
     store: SqliteAccounts, tmp_path: Path
 ) -> None:
     """And found again by it, by its id and by its reference, also in another process."""
-    first, was_there = write_down(store, "rent")
+    first, was_there = add_withdrawal(store, "rent")
     assert not was_there
     assert first == Withdrawal(1, first.reference, ALICE, "rent", 1, 7, "there", "x", 5)
-    assert write_down(store, "rent") == (first, True)
+    assert add_withdrawal(store, "rent") == (first, True)
     with pytest.raises(AccountRefused, match="another withdrawal"):
-        write_down(store, "rent", atoms=8)
-    unnamed = [write_down(store, None)[0] for _ in range(2)]
-    foreign, _ = write_down(store, "rent", account=BOB)
+        add_withdrawal(store, "rent", atoms=8)
+    unnamed = [add_withdrawal(store, None)[0] for _ in range(2)]
+    foreign, _ = add_withdrawal(store, "rent", account=BOB)
     assert len({row.reference for row in (first, *unnamed, foreign)}) == 4
     store.close()
     with closing(SqliteAccounts(tmp_path / "accounts.db")) as again:
         kept = again.transfers
-        assert kept.named(ALICE, client_id="rent") == first
-        assert kept.named(ALICE, withdrawal_id=unnamed[1].withdrawal_id) == unnamed[1]
-        assert kept.named(ALICE, withdrawal_id=first.withdrawal_id, client_id="rent") == first
-        assert kept.named(ALICE, withdrawal_id=unnamed[1].withdrawal_id, client_id="rent") is None
-        assert kept.named(ALICE, withdrawal_id=foreign.withdrawal_id) is None
-        assert kept.named(ALICE, client_id="tent") is None
-        assert kept.referred(ALICE, []) == []
+        find, other_id = kept.find_withdrawal, unnamed[1].withdrawal_id
+        assert find(ALICE, client_id="rent") == first
+        assert find(ALICE, withdrawal_id=other_id) == unnamed[1]
+        assert find(ALICE, withdrawal_id=first.withdrawal_id, client_id="rent") == first
+        assert find(ALICE, withdrawal_id=other_id, client_id="rent") is None
+        assert find(ALICE, withdrawal_id=foreign.withdrawal_id) is None
+        assert find(ALICE, client_id="tent") is None
+        assert kept.withdrawals_of(ALICE, []) == []
         references = [first.reference, foreign.reference, 1]
-        assert kept.referred(ALICE, references) == [first]
-        assert len(kept.referred(ALICE, [unnamed[0].reference, *range(1, 1000)])) == 1
+        assert kept.withdrawals_of(ALICE, references) == [first]
+        assert len(kept.withdrawals_of(ALICE, [unnamed[0].reference, *range(1, 1000)])) == 1
 
 
 def test_what_is_struck_out_frees_its_client_id_but_not_its_id(store: SqliteAccounts) -> None:
-    first, _ = write_down(store, "rent")
-    store.transfers.strike_out(first.withdrawal_id)
-    second, was_there = write_down(store, "rent", atoms=8)
+    first, _ = add_withdrawal(store, "rent")
+    store.transfers.remove_withdrawal(first.withdrawal_id)
+    second, was_there = add_withdrawal(store, "rent", atoms=8)
     assert (second.withdrawal_id, was_there) == (2, False)
     assert second.reference != first.reference
 
 
 def test_withdrawals_are_bounded_and_have_an_owner(store: SqliteAccounts, tmp_path: Path) -> None:
     with pytest.raises(AccountRefused, match="Unknown account"):
-        write_down(store, None, account=4)
+        add_withdrawal(store, None, account=4)
     store.close()
     with closing(sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)) as file:
         few = SqliteTransfers(file, Lock(), now_ns=lambda: 1, withdrawals_max=2)
         for name in ("first", "second"):
-            write_down(few, name)
+            add_withdrawal(few, name)
         with pytest.raises(AccountRefused, match="Too many"):
-            write_down(few, "third")
-        assert write_down(few, "first")[1]
-        write_down(few, "third", account=BOB)
+            add_withdrawal(few, "third")
+        assert add_withdrawal(few, "first")[1]
+        add_withdrawal(few, "third", account=BOB)
 
 
 def test_gifts_are_counted_and_no_more_than_the_cap(store: SqliteAccounts) -> None:
     def give(atoms: int, account: int = ALICE, asset: int = 1) -> int:
-        return store.transfers.grant(account=account, asset=asset, atoms=atoms, atoms_max=10)
+        return store.transfers.add_grant(account=account, asset=asset, atoms=atoms, atoms_max=10)
 
     assert [give(7), give(4), give(3), give(1)] == [3, -1, 0, -1]
     assert (give(10, BOB), give(10, asset=2)) == (0, 0)
-    store.transfers.take_back(account=ALICE, asset=1, atoms=7)
+    store.transfers.remove_grant(account=ALICE, asset=1, atoms=7)
     assert give(8) == -1 and give(7) == 0
     with pytest.raises(AccountRefused):
         give(1, account=9)
@@ -109,7 +111,7 @@ def test_threads_do_not_mix(store: SqliteAccounts) -> None:
 
     def work() -> None:
         for number in range(30):
-            found.append(write_down(store, f"id {number % 3}")[0])
+            found.append(add_withdrawal(store, f"id {number % 3}")[0])
 
     threads = [Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -141,7 +143,7 @@ def test_a_store_of_the_version_before_gets_the_new_tables(tmp_path: Path) -> No
         with closing(SqliteAccounts(path)) as store:
             access = store.by_key(crypto_sign_seed_keypair(bytes(32))[0])
             assert access is not None and (access.account, access.permissions) == (2, READ)
-            assert write_down(store, "rent")[0].withdrawal_id == 1
+            assert add_withdrawal(store, "rent")[0].withdrawal_id == 1
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA user_version").fetchone() == (database.SCHEMA_VERSION,) == (2,)
 
@@ -154,7 +156,7 @@ def test_one_killed_while_it_got_them_gets_them_next_time(tmp_path: Path) -> Non
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.executescript(step[: step.index("PRAGMA user_version")])  # And then it is killed.
     with closing(SqliteAccounts(path)) as store:
-        assert write_down(store, "rent")[0].withdrawal_id == 1
+        assert add_withdrawal(store, "rent")[0].withdrawal_id == 1
 
 
 def test_one_of_a_newer_version_is_refused(tmp_path: Path) -> None:
@@ -177,14 +179,14 @@ def test_a_copy_leaves_out_later_accounts(
         source = tmp_path / "old.db"
         older(source)
     else:
-        write_down(store, "rent")
-        write_down(store, "rent", account=BOB)
+        add_withdrawal(store, "rent")
+        add_withdrawal(store, "rent", account=BOB)
         for account in (ALICE, BOB):
-            store.transfers.grant(account=account, asset=1, atoms=4, atoms_max=10)
+            store.transfers.add_grant(account=account, asset=1, atoms=4, atoms_max=10)
     copy_accounts(source, tmp_path / "copy.db", accounts=BOB)
     with closing(SqliteAccounts(tmp_path / "copy.db")) as copied:
         kept = copied.transfers
-        assert (kept.named(ALICE, client_id="rent") is not None) == (version == 2)
-        assert kept.named(BOB, client_id="rent") is None
-        left = kept.grant(account=ALICE, asset=1, atoms=1, atoms_max=10)
+        assert (kept.find_withdrawal(ALICE, client_id="rent") is not None) == (version == 2)
+        assert kept.find_withdrawal(BOB, client_id="rent") is None
+        left = kept.add_grant(account=ALICE, asset=1, atoms=1, atoms_max=10)
         assert left == (9 if version == 1 else 5)

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 
 from nacl.signing import SigningKey
 
-from fairbook.accounts.access import ALL_PERMISSIONS, READ, TRADE
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.app.exchange_app import ACCOUNTS_NAME
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.log.files import FileLog
+from fairbook.ports.accounts import ALL_PERMISSIONS, READ, TRADE
 from tests.badinput.rows import Known, Row
 from tests.badinput.sockets import Socket, Watch, head, says
 from tests.e2e.rest import Rest

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from fairbook.accounts.access import READ, TRADE
 from fairbook.accounts.sqlite import SqliteAccounts, copy_accounts
+from fairbook.ports.accounts import READ, TRADE
 from tests.e2e.rest import Rest
 from tests.e2e.venue import Venue
 

@@ -21,7 +21,7 @@ from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.cancel_on_disconnect import end_old_sessions
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_server import HttpServer
-from fairbook.ports.results import Answer
+from fairbook.ports.commands import Answer
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
 from fairbook.streams.server import StreamServer

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from nacl.bindings import crypto_sign_seed_keypair
 
-from fairbook.accounts.access import READ
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.app.exchange_app import ACCOUNTS_NAME
 from fairbook.core import records
 from fairbook.log.files import FileLog
+from fairbook.ports.accounts import READ
 from tests.e2e.venue import Venue
 
 pytestmark = pytest.mark.clients

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from nacl.bindings import crypto_sign_seed_keypair
 
-from fairbook.accounts.access import ALL_PERMISSIONS, READ
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.engine.engine import Engine
-from fairbook.ports.results import Answer
+from fairbook.ports.accounts import ALL_PERMISSIONS, READ
+from fairbook.ports.commands import Answer
 from tests.demo.first_states import IN_MEMORY, OWNERS, exchange_of, picture, prepare, run
 
 

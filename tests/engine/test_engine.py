@@ -18,7 +18,7 @@ from fairbook.log.files import FileLog
 from fairbook.log.log import CommandLog, Entry, LogDamaged, LogFailed, LogLocked
 from fairbook.log.memory import MemoryLog
 from fairbook.log.segments import SUFFIX
-from fairbook.ports.results import Answer, Stopped
+from fairbook.ports.commands import Answer, Stopped
 from tests.engine import world
 
 NEVER_S = 3600.0

@@ -11,7 +11,8 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.runner import Runner
 from fairbook.log.memory import MemoryLog
-from fairbook.ports.results import Depth, Stopped
+from fairbook.ports.commands import Stopped
+from fairbook.ports.queries import BookDepth
 from tests.engine import world
 
 
@@ -55,8 +56,8 @@ def test_the_view_is_the_exchange_as_it_is() -> None:
     assert view.order(2, market=2, order_id=order_id) is None
     assert view.order(2, client_id=0) is None
     time_ns = world.START_NS + 1
-    assert view.depth(1, 10) == Depth(14, time_ns, [(91, 1), (90, 3)], [])
-    assert view.depth(1, 1) == Depth(14, time_ns, [(91, 1)], [])
+    assert view.depth(1, 10) == BookDepth(14, time_ns, [(91, 1), (90, 3)], [])
+    assert view.depth(1, 1) == BookDepth(14, time_ns, [(91, 1)], [])
     assert not view.paused()
 
     story.apply(
@@ -65,7 +66,7 @@ def test_the_view_is_the_exchange_as_it_is() -> None:
     )
     assert view.paused()
     assert view.open_orders(2) == []
-    assert view.depth(1, 10) == Depth(15, time_ns + 1, [(91, 1)], [])
+    assert view.depth(1, 10) == BookDepth(15, time_ns + 1, [(91, 1)], [])
 
 
 def test_a_query_waits_for_its_position() -> None:

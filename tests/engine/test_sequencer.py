@@ -16,7 +16,7 @@ from fairbook.engine.runner import Runner
 from fairbook.engine.sequencer import Sequencer
 from fairbook.log.log import Entry, LogFailed
 from fairbook.log.memory import MemoryLog
-from fairbook.ports.results import Answer, Busy, Stopped
+from fairbook.ports.commands import Answer, Busy, Stopped
 from tests.engine import world
 
 NEVER_S = 3600.0

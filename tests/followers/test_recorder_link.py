@@ -22,7 +22,8 @@ from fairbook.followers.recorder_wire import NOTE_BYTES_MAX, NUMBER, Numbers, pa
 from fairbook.history.sqlite import SqliteHistory
 from fairbook.history.store import FILE_NAME
 from fairbook.log.files import FileLog
-from fairbook.ports.results import Answer, HistoryBehind
+from fairbook.ports.commands import Answer
+from fairbook.ports.history import HistoryBehind, Page
 from tests.engine import world
 from tests.history.naive import of_log
 from tests.history.past import require_equal
@@ -91,11 +92,11 @@ def test_what_was_answered_is_recorded_when_it_is_waited_for(tmp_path: Path) -> 
             (answer,) = await house.do([world.buy(client_id=number)])
             order_id = records.read_outcome(answer.events).order_id
             await house.history.reached(answer.position)
-            (order,) = await house.history.orders(2, order_id=order_id, limit=2)
+            (order,) = await house.history.orders(2, Page(2), order_id=order_id)
             assert order.status == records.NEW and order.client_id == number
             (answer,) = await house.do([records.cancel(account=2, order_id=order_id)])
             await house.history.reached(answer.position)
-            (order,) = await house.history.orders(2, order_id=order_id, limit=2)
+            (order,) = await house.history.orders(2, Page(2), order_id=order_id)
             assert order.status == records.CANCELLED
         # Without anybody waiting it comes to the same, a little later.
         await house.do([world.buy(client_id=77)])
@@ -210,7 +211,7 @@ def test_off_for_a_while(tmp_path: Path) -> None:
 
     async def then(house: House) -> None:
         await house.until_recorded()
-        assert await house.history.trades(world.MARKET, limit=1)
+        assert await house.history.trades(world.MARKET, Page(1))
 
     run(tmp_path, first)
     run(tmp_path, without)

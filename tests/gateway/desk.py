@@ -5,10 +5,10 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from fairbook.accounts.access import Access
 from fairbook.api.requests import read_json
 from fairbook.gateway.gateway import GatewayLimits
 from fairbook.gateway.ws_orders import WebSocketOrders
+from fairbook.ports.accounts import Access
 from tests.gateway.exchange import DirectExchange
 from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, House, play
 

@@ -10,7 +10,8 @@ from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
-from fairbook.ports.results import Answer, Busy, Depth, Stopped
+from fairbook.ports.commands import Answer, Busy, Stopped
+from fairbook.ports.queries import BookDepth
 
 MS = 1_000_000
 START_NS = 1_800_000_000_000 * MS
@@ -95,9 +96,9 @@ class DirectExchange:
             return self.core.order_of_client(account, market, client_id)
         return self.core.order(account, market, order_id)
 
-    def depth(self, market: int, levels_max: int) -> Depth:
+    def depth(self, market: int, levels_max: int) -> BookDepth:
         bids, asks = self.core.depth(market, levels_max)
-        return Depth(self.core.markets[market].update_id, self.core.time_ns, bids, asks)
+        return BookDepth(self.core.markets[market].update_id, self.core.time_ns, bids, asks)
 
     def paused(self) -> bool:
         return self.core.paused

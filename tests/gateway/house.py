@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 import uvloop
 from nacl.signing import SigningKey
 
-from fairbook.accounts.access import ALL_PERMISSIONS, READ, Access
 from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_server import HttpServer, ServerLimits
-from fairbook.ports.exchange import History, Transfers
+from fairbook.ports.accounts import ALL_PERMISSIONS, READ, Access, Transfers
+from fairbook.ports.history import History
 from tests.gateway.exchange import ALICE, BOB, MS, START_NS, DirectExchange, small_exchange
 
 NO_LIMITS = GatewayLimits(account_per_minute=0, address_per_minute=0)

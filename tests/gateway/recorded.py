@@ -11,8 +11,17 @@ from fairbook.candles.candles import Bar, bucket_start, gapless
 from fairbook.candles.ticker import Totals
 from fairbook.core import records
 from fairbook.core.records import Change, Fill, Outcome, Placed, kind_at, next_at
-from fairbook.ports.results import Answer, HistoryBehind
-from fairbook.ports.rows import FillRow, OrderRow, TradeRow, TransferRow
+from fairbook.ports.commands import Answer
+from fairbook.ports.history import (
+    ALWAYS,
+    FillRow,
+    HistoryBehind,
+    OrderRow,
+    Page,
+    Span,
+    TradeRow,
+    TransferRow,
+)
 from tests.gateway.exchange import DirectExchange
 
 NS = 1_000_000_000
@@ -62,10 +71,9 @@ class MemoryHistory:
                 raise HistoryBehind
             await asyncio.sleep(0.005)
 
-    async def trades(self, market: int, *, limit: int, offset: int = 0) -> Sequence[TradeRow]:
+    async def trades(self, market: int, page: Page) -> Sequence[TradeRow]:
         self._record()
-        rows = [row for row in reversed(self._trades) if row.market == market]
-        return rows[offset : offset + limit]
+        return _part(self._trades, lambda row: row.market == market, page)
 
     async def klines(
         self, market: int, interval: str, *, start_s: int, end_s: int, bars_max: int
@@ -111,13 +119,11 @@ class MemoryHistory:
     async def orders(
         self,
         account: int,
+        page: Page,
         *,
         market: int = 0,
         order_id: int = 0,
         client_id: int | None = None,
-        limit: int,
-        offset: int = 0,
-        rising: bool = False,
     ) -> Sequence[OrderRow]:
         self._record()
 
@@ -130,19 +136,10 @@ class MemoryHistory:
                 and (client_id is None or (bool(has_client_id) and row.client_id == client_id))
             )
 
-        return _part(self._orders.values(), fits, limit, offset, rising)
+        return _part(self._orders.values(), fits, page)
 
     async def fills(
-        self,
-        account: int,
-        *,
-        market: int = 0,
-        order_id: int = 0,
-        from_ns: int = 0,
-        to_ns: int = 2**63 - 1,
-        limit: int,
-        offset: int = 0,
-        rising: bool = False,
+        self, account: int, page: Page, *, span: Span = ALWAYS, market: int = 0, order_id: int = 0
     ) -> Sequence[FillRow]:
         self._record()
         fills: list[FillRow] = []
@@ -174,21 +171,19 @@ class MemoryHistory:
             return (
                 market in (0, row.market)
                 and order_id in (0, row.order_id)
-                and from_ns <= row.time_ns <= to_ns
+                and span.from_ns <= row.time_ns <= span.to_ns
             )
 
-        return _part(fills, fits, limit, offset, rising)
+        return _part(fills, fits, page)
 
     async def transfers(
         self,
         account: int,
+        page: Page,
         *,
         side: int,
+        span: Span = ALWAYS,
         reference: int | None = None,
-        from_ns: int = 0,
-        to_ns: int = 2**63 - 1,
-        limit: int,
-        offset: int = 0,
     ) -> Sequence[TransferRow]:
         self._record()
 
@@ -196,10 +191,10 @@ class MemoryHistory:
             return (
                 (row.account, row.side) == (account, side)
                 and reference in (None, row.reference)
-                and from_ns <= row.time_ns <= to_ns
+                and span.from_ns <= row.time_ns <= span.to_ns
             )
 
-        return _part(self._transfers, fits, limit, offset, False)
+        return _part(self._transfers, fits, page)
 
     def _record(self) -> None:
         if self.broken:
@@ -287,13 +282,8 @@ class MemoryHistory:
             )  # fmt: skip
 
 
-def _part(
-    rows: Iterable[Row],
-    fits: Callable[[Row], bool],
-    limit: int,
-    offset: int,
-    rising: bool,
-) -> list[Row]:
+def _part(rows: Iterable[Row], fits: Callable[[Row], bool], page: Page) -> list[Row]:
     """`rows` are in the order in which they began."""
     found = [row for row in rows if fits(row)]
-    return (found if rising else found[::-1])[offset : offset + limit]
+    in_order = found if page.oldest_first else found[::-1]
+    return in_order[page.offset : page.offset + page.limit]

@@ -6,10 +6,10 @@ from urllib.parse import quote
 import pytest
 from nacl.signing import SigningKey
 
-from fairbook.accounts.access import ALL_PERMISSIONS, Access
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import read_array, read_object, read_query, signed_pairs
 from fairbook.gateway.auth import Authenticator, Replays, candidates, query_pairs
+from fairbook.ports.accounts import ALL_PERMISSIONS, Access
 from tests.gateway.house import ALICE_KEY, DictAccounts
 
 KEY = "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik="

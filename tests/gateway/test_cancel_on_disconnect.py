@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from fairbook.accounts.access import ALL_PERMISSIONS, Access
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.clock import Clock
@@ -24,6 +23,7 @@ from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.ws_orders import ACCOUNTS_MAX
 from fairbook.log.log import Entry
 from fairbook.log.memory import MemoryLog
+from fairbook.ports.accounts import ALL_PERMISSIONS, Access
 from tests.engine import world
 from tests.gateway.desk import Desk, at_desk, commands_of, desk, kinds, turns
 from tests.gateway.exchange import ALICE, BOB, small_exchange

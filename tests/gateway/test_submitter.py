@@ -9,7 +9,7 @@ from fairbook.api.errors import ApiError
 from fairbook.core import records
 from fairbook.gateway.gateway import GatewayLimits
 from fairbook.gateway.submitter import SWEEP_S, Submitter
-from fairbook.ports.results import Stopped
+from fairbook.ports.commands import Stopped
 from tests.gateway.exchange import ALICE, DirectExchange, small_exchange
 from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, READER_TOKEN, Client, House, bid, play
 

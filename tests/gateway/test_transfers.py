@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from fairbook.accounts.sqlite import SqliteAccounts
-from fairbook.accounts.withdrawals import SqliteTransfers, Withdrawal
+from fairbook.accounts.withdrawals import SqliteTransfers
 from fairbook.core import records
 from fairbook.gateway.endpoints.capital import deposit_address
+from fairbook.ports.accounts import Withdrawal
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
 from tests.gateway.exchange import ALICE, BOB, MS, SOL, START_NS, USDC
 from tests.gateway.house import (
@@ -208,8 +209,8 @@ def test_killed_between_the_row_and_the_debit(bank: Bank) -> None:
         "address": wish()["address"], "blockchain": "Solana",
     }  # fmt: skip
     with closing(SqliteAccounts(bank.path)) as store:
-        store.transfers.write_down(client_id="rent", **terms)
-        store.transfers.write_down(client_id=None, **terms)
+        store.transfers.add_withdrawal(client_id="rent", **terms)
+        store.transfers.add_withdrawal(client_id=None, **terms)
 
     async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
         assert await listed(client, WITHDRAWALS) == []
@@ -227,7 +228,7 @@ def test_killed_between_the_row_and_the_debit(bank: Bank) -> None:
 def test_killed_between_the_debit_and_the_answer(bank: Bank) -> None:
     """The log has it: repeated, it is found there."""
     with closing(SqliteAccounts(bank.path)) as store:
-        row, is_repeated = store.transfers.write_down(
+        row, is_repeated = store.transfers.add_withdrawal(
             account=ALICE, client_id="rent", asset=SOL, atoms=10 * 10**9,
             address=wish()["address"], blockchain="Solana",
         )  # fmt: skip
@@ -267,8 +268,8 @@ def test_many_at_once_with_one_client_id(bank: Bank) -> None:
 class LateTransfers(SqliteTransfers):
     """Whoever wrote something down hears of it late; whoever finds it there, at once."""
 
-    def write_down(self, **terms: Any) -> tuple[Withdrawal, bool]:
-        row, is_repeated = super().write_down(**terms)
+    def add_withdrawal(self, **terms: Any) -> tuple[Withdrawal, bool]:
+        row, is_repeated = super().add_withdrawal(**terms)
         if not is_repeated:
             time.sleep(0.1)
         return row, is_repeated
@@ -332,7 +333,7 @@ def test_what_is_refused_leaves_nothing(bank: Bank) -> None:
         busy = await withdraw(client, wish("1", clientId="rent"))
         assert busy.error()[:2] == (503, "TRADING_PAUSED")
         bank.exchange.busy = False
-        assert transfers.named(ALICE, client_id="rent") is None
+        assert transfers.find_withdrawal(ALICE, client_id="rent") is None
         bank.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=1))
         assert (await withdraw(client, wish(clientId="rent"))).error()[:2] == (403, "FORBIDDEN")
         bank.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=0))

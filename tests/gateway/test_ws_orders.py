@@ -8,7 +8,7 @@ import pytest
 
 from fairbook.core import records
 from fairbook.gateway.ws_orders import IN_FLIGHT_MAX
-from fairbook.ports.results import Answer, Stopped
+from fairbook.ports.commands import Answer, Stopped
 from tests.gateway.desk import Desk, at_desk, commands_of, desk, turns
 from tests.gateway.exchange import ALICE, BOB, SOL_USDC
 from tests.gateway.house import (

@@ -14,7 +14,7 @@ from fairbook.candles.candles import Bar
 from fairbook.candles.ticker import Totals
 from fairbook.core.exchange import Exchange
 from fairbook.log.files import FileLog
-from fairbook.ports.rows import FillRow, OrderRow, TradeRow, TransferRow
+from fairbook.ports.history import FillRow, OrderRow, TradeRow, TransferRow
 from tests.core import wire
 
 GENERATED = 0xFFFFFFFF

@@ -16,7 +16,7 @@ from fairbook.history.projection import HistoryProjection
 from fairbook.history.sqlite import SqliteHistory
 from fairbook.history.store import FILE_NAME, Store
 from fairbook.log.log import GENESIS_CHAIN
-from fairbook.ports.rows import OrderRow, TradeRow, TransferRow
+from fairbook.ports.history import OrderRow, TradeRow, TransferRow
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
 from tests.history.naive import Naive

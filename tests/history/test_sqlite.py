@@ -7,7 +7,6 @@ import random
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from fairbook.history.read_pool import ReadConnection, ReadPool
 from fairbook.history.sqlite import SqliteHistory
 from fairbook.history.store import FILE_NAME, LENGTHS_S, Rows, Store, bar_row, put_aside
 from fairbook.log.log import GENESIS_CHAIN
-from fairbook.ports.results import HistoryBehind
+from fairbook.ports.history import HistoryBehind, Page, Span
 from tests.history import naive
 from tests.history.past import START_NS, Always, Past, asked
 
@@ -180,13 +179,19 @@ def test_volumes_beyond_64_bits(tmp_path: Path) -> None:
         assert bar.quote == 30 * big + 45
 
 
-def test_trades_newest_first(tmp_path: Path) -> None:
+EVERYTHING = Page(10**6)
+OLDEST_FIRST = Page(10**6, oldest_first=True)
+
+
+def test_trades_in_pages_either_way(tmp_path: Path) -> None:
     past = past_of(tmp_path, 1)
     newest_first = past.naive.market(1)[::-1]
     for limit, offset in ((10, 0), (3, 5), (1000, 0), (1000, len(newest_first) - 2), (5, 10**9)):
-        found = past.ask(lambda history: history.trades(1, limit=limit, offset=offset))  # noqa: B023
-        assert found == newest_first[offset : offset + limit]
-    assert past.ask(lambda history: history.trades(77, limit=5)) == []
+        for oldest_first, trades in ((False, newest_first), (True, newest_first[::-1])):
+            page = Page(limit, offset, oldest_first)
+            found = past.ask(lambda history: history.trades(1, page))  # noqa: B023
+            assert found == trades[offset : offset + limit]
+    assert past.ask(lambda history: history.trades(77, Page(5))) == []
 
 
 def test_orders_by_account_market_and_names(tmp_path: Path) -> None:
@@ -201,19 +206,17 @@ def test_orders_by_account_market_and_names(tmp_path: Path) -> None:
             for market in (0, *MARKETS):
                 these = [order for order in own if market in (0, order.market)]
                 limit, offset = chance.choice((1, 5, 1000)), chance.choice((0, 0, 1, 7))
-                page = slice(offset, offset + limit)
-                limits: dict[str, Any] = {"limit": limit, "offset": offset}
                 falling, rising = [
-                    await history.orders(account, market=market, rising=way, **limits)
+                    await history.orders(account, Page(limit, offset, way), market=market)
                     for way in (False, True)
                 ]
-                assert falling == these[::-1][page]
-                assert rising == these[page]
+                assert falling == these[::-1][offset : offset + limit]
+                assert rising == these[offset : offset + limit]
             for order in [*own[:5], every[0]]:
                 mine = [order] if order.account == account else []
-                assert await history.orders(account, order_id=order.order_id, limit=9) == mine
+                assert await history.orders(account, Page(9), order_id=order.order_id) == mine
             for client_id in {order.client_id for order in own}:
-                found = await history.orders(account, client_id=client_id, limit=1000)
+                found = await history.orders(account, Page(1000), client_id=client_id)
                 assert found == [
                     order for order in own[::-1] if order.flags & 1 and order.client_id == client_id
                 ]
@@ -232,24 +235,22 @@ def test_fills_are_the_sides_of_trades(tmp_path: Path) -> None:
         for account in ACCOUNTS:
             own = past.naive.fills(account)
             seen += len(own)
-            assert await history.fills(account, limit=10**6) == own[::-1]
-            assert await history.fills(account, limit=10**6, rising=True) == own
-            assert await history.fills(account, limit=3, offset=2) == own[::-1][2:5]
+            assert await history.fills(account, EVERYTHING) == own[::-1]
+            assert await history.fills(account, OLDEST_FIRST) == own
+            assert await history.fills(account, Page(3, 2)) == own[::-1][2:5]
             for market in MARKETS:
                 these = [fill for fill in own if fill.market == market]
-                assert await history.fills(account, market=market, limit=10**6) == these[::-1]
+                assert await history.fills(account, EVERYTHING, market=market) == these[::-1]
             within = [fill for fill in own if early_ns <= fill.time_ns <= late_ns]
-            limits = {"from_ns": early_ns, "to_ns": late_ns}
-            assert await history.fills(account, limit=10**6, rising=True, **limits) == within
+            span = Span(early_ns, late_ns)
+            assert await history.fills(account, OLDEST_FIRST, span=span) == within
             for order_id in {fill.order_id for fill in own[::7]}:
                 these = [fill for fill in own if fill.order_id == order_id]
-                assert await history.fills(account, order_id=order_id, limit=99) == these[::-1]
+                assert await history.fills(account, Page(99), order_id=order_id) == these[::-1]
                 these = [fill for fill in within if fill.order_id == order_id]
-                found = await history.fills(
-                    account, order_id=order_id, from_ns=early_ns, to_ns=late_ns, limit=99
-                )
+                found = await history.fills(account, Page(99), span=span, order_id=order_id)
                 assert found == these[::-1]
-                assert await history.fills(account + 1, order_id=order_id, limit=99) == [
+                assert await history.fills(account + 1, Page(99), order_id=order_id) == [
                     fill for fill in past.naive.fills(account + 1)[::-1]
                     if fill.order_id == order_id
                 ]  # fmt: skip
@@ -272,15 +273,19 @@ def test_transfers_in_and_out(tmp_path: Path) -> None:
                     if each.account == account and each.side == side
                 ]
                 seen += len(own)
-                assert await history.transfers(account, side=side, limit=10**6) == own
-                assert await history.transfers(account, side=side, limit=2, offset=1) == own[1:3]
+                assert await history.transfers(account, EVERYTHING, side=side) == own
+                rising = await history.transfers(account, OLDEST_FIRST, side=side)
+                assert rising == own[::-1]
+                assert await history.transfers(account, Page(2, 1), side=side) == own[1:3]
                 for reference in (0, 7, 8, -(2**63)):
                     found = await history.transfers(
-                        account, side=side, reference=reference, limit=9
+                        account, Page(9), side=side, reference=reference
                     )
                     these = [each for each in own if each.reference == reference]
                     assert found == these[:9]
-                until = await history.transfers(account, side=side, to_ns=middle_ns, limit=10**6)
+                until = await history.transfers(
+                    account, EVERYTHING, side=side, span=Span(to_ns=middle_ns)
+                )
                 assert until == [each for each in own if each.time_ns <= middle_ns]
         return seen
 
@@ -290,14 +295,14 @@ def test_transfers_in_and_out(tmp_path: Path) -> None:
 def test_nothing_is_recorded_yet(tmp_path: Path) -> None:
     """Without a file it is said; in an empty one there is nothing."""
     with pytest.raises(HistoryBehind, match="nothing is recorded"):
-        asked(tmp_path, lambda history: history.trades(1, limit=5))
+        asked(tmp_path, lambda history: history.trades(1, Page(5)))
     Store(tmp_path / FILE_NAME).close()
 
     async def ask(history: SqliteHistory) -> None:
-        assert await history.trades(1, limit=5) == []
+        assert await history.trades(1, Page(5)) == []
         assert await history.klines(1, "1m", start_s=0, end_s=2**40, bars_max=5) == []
         assert await history.ticker(1) is None
-        assert await history.fills(2, limit=5) == []
+        assert await history.fills(2, Page(5)) == []
 
     asked(tmp_path, ask)
 
@@ -310,11 +315,11 @@ def test_a_store_that_is_put_aside_is_not_read_on(
     past.play(200)
 
     async def ask(history: SqliteHistory) -> None:
-        assert len(await history.trades(1, limit=1)) == 1
+        assert len(await history.trades(1, Page(1))) == 1
         past.store.close()
         aside = put_aside(tmp_path / FILE_NAME)
         store = Store(tmp_path / FILE_NAME)
-        assert await history.trades(1, limit=1) == []
+        assert await history.trades(1, Page(1)) == []
         store.close()
         assert await history.ticker(1) is None
         assert aside.exists()
@@ -322,7 +327,7 @@ def test_a_store_that_is_put_aside_is_not_read_on(
         (tmp_path / FILE_NAME).write_bytes(b"damaged" * 1000)
         for _ in range(3):
             with pytest.raises(HistoryBehind, match="not a database"):
-                await history.trades(1, limit=1)
+                await history.trades(1, Page(1))
 
     asked(tmp_path, ask)
     assert [record.getMessage() for record in caplog.records] == [
@@ -339,10 +344,10 @@ def test_a_record_far_behind_is_not_shown(tmp_path: Path) -> None:
     async def main() -> None:
         engine = Always(past.naive.time_ns + minute_ns)
         history = SqliteHistory(tmp_path / FILE_NAME, engine)
-        assert await history.trades(1, limit=1)
+        assert await history.trades(1, Page(1))
         engine.time_ns += 10**9
         with pytest.raises(HistoryBehind, match="61 s behind"):
-            await history.trades(1, limit=1)
+            await history.trades(1, Page(1))
         with pytest.raises(HistoryBehind, match="61 s behind"):
             await history.klines(1, "1m", start_s=0, end_s=1, bars_max=1)
         with pytest.raises(HistoryBehind, match="61 s behind"):
@@ -362,13 +367,13 @@ def test_a_record_with_less_than_was_recorded_is_not_shown(tmp_path: Path) -> No
         recorded = Always(past.naive.time_ns)
         recorded.committed = past.naive.position
         history = SqliteHistory(tmp_path / FILE_NAME, recorded)
-        assert await history.trades(1, limit=1)
+        assert await history.trades(1, Page(1))
         recorded.committed += 1
         for question in (
-            history.trades(1, limit=1),
-            history.orders(2, limit=1),
-            history.fills(2, limit=1),
-            history.transfers(2, side=1, limit=1),
+            history.trades(1, Page(1)),
+            history.orders(2, Page(1)),
+            history.fills(2, Page(1)),
+            history.transfers(2, Page(1), side=1),
             history.klines(1, "1m", start_s=0, end_s=1, bars_max=1),
             history.ticker(1),
         ):

@@ -12,7 +12,7 @@ import pytest
 from fairbook.candles.candles import INTERVALS, Bar, bucket_start
 from fairbook.core import records
 from fairbook.core.records import FILL, Fill, kind_at, next_at
-from fairbook.ports.results import HistoryBehind
+from fairbook.ports.history import HistoryBehind
 from tests.streams.floor import ANN, BOB, MARKET, SECOND_NS, Floor, buy, folded, sell
 
 NAMES = ("ticker.SOL_USDC", *[f"kline.{interval}.SOL_USDC" for interval in INTERVALS])

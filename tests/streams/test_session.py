@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fairbook.accounts.access import READ, Access
 from fairbook.net.ws_frames import Breach
+from fairbook.ports.accounts import READ, Access
 from fairbook.streams.ports import Channel, Stream
 from fairbook.streams.session import (
     Ask,

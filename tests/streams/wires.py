@@ -7,10 +7,11 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-from fairbook.accounts.access import READ, TRADE, Access
 from fairbook.api.errors import ApiError, BadRequest, unauthorized
+from fairbook.ports.accounts import READ, TRADE, Access
+from fairbook.ports.connections import Caller
 from fairbook.streams.hub import Client, Hub, HubLimits
-from fairbook.streams.ports import KEEP, LATEST, MERGE, Caller, Channel, Message, Publish, Stream
+from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel, Message, Publish, Stream
 
 DEPTH, TRADES, PRICE = Channel("depth"), Channel("trades"), Channel("price")
 NEWEST = 3  # updates in a greeting of depth

@@ -16,31 +16,15 @@ from typing import Final, NamedTuple
 
 from nacl.bindings import crypto_core_ed25519_is_valid_point
 
-READ: Final = 1
-TRADE: Final = 2
-WITHDRAW: Final = 4
-ALL_PERMISSIONS: Final = READ | TRADE | WITHDRAW
+from fairbook.ports.accounts import ALL_PERMISSIONS, AccountRefused
 
 PUBLIC_KEY_BYTES: Final = 32
 TOKEN_HASH_BYTES: Final = 32
 TOKEN_CHARACTERS: Final = 43  # 256 random bits, base64url without padding
 
 
-class AccountRefused(Exception):
-    """The store says no, and nothing changed; the message is fit for the person who asked."""
-
-
 class AccountsDamaged(Exception):
     """The store cannot be trusted or read. The message names the file and what was found."""
-
-
-class Access(NamedTuple):
-    """What a live key or token opens. Exactly one of `key_id`, `token_id` is not 0."""
-
-    account: int
-    permissions: int  # READ | TRADE | WITHDRAW
-    key_id: int = 0
-    token_id: int = 0
 
 
 class User(NamedTuple):

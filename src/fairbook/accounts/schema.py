@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from fairbook.accounts.access import AccountRefused, AccountsDamaged
+from fairbook.accounts.access import AccountsDamaged
+from fairbook.ports.accounts import AccountRefused
 
 _STEPS: Final = (
     """

@@ -24,8 +24,6 @@ from typing import Final
 
 from fairbook.accounts.access import (
     TOKEN_CHARACTERS,
-    Access,
-    AccountRefused,
     AccountsDamaged,
     Key,
     Token,
@@ -37,6 +35,7 @@ from fairbook.accounts.access import (
 )
 from fairbook.accounts.schema import transaction, upgrade
 from fairbook.accounts.withdrawals import SqliteTransfers
+from fairbook.ports.accounts import Access, AccountRefused
 
 LABEL_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 254

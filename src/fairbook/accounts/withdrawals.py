@@ -20,10 +20,10 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
-from fairbook.accounts.access import AccountRefused
 from fairbook.accounts.schema import transaction
+from fairbook.ports.accounts import AccountRefused, Withdrawal
 
 WITHDRAWALS_MAX: Final = 100_000
 REFERENCE_BITS: Final = 62
@@ -31,21 +31,6 @@ REFERENCE_BITS: Final = 62
 _COLUMNS: Final = (
     "withdrawal_id, reference, account, client_id, asset, atoms, address, blockchain, created_ns"
 )
-
-
-class Withdrawal(NamedTuple):
-    """Money that an account wanted to go somewhere. `reference` is that of its DEBIT."""
-
-    withdrawal_id: int
-    reference: int
-    account: int
-    client_id: str | None
-    asset: int
-    atoms: int
-    address: str
-    blockchain: str
-    created_ns: int
-    """By the clock of whoever wrote it, not log time."""
 
 
 class SqliteTransfers:
@@ -67,7 +52,7 @@ class SqliteTransfers:
         self._now_ns = now_ns
         self._withdrawals_max = withdrawals_max
 
-    def write_down(
+    def add_withdrawal(
         self,
         *,
         account: int,
@@ -107,12 +92,12 @@ class SqliteTransfers:
             ).fetchone()
         return Withdrawal(*row), False
 
-    def strike_out(self, withdrawal_id: int) -> None:
+    def remove_withdrawal(self, withdrawal_id: int) -> None:
         """Forget a withdrawal of which it is known that no money moved, nor will."""
         with self._lock, transaction(self._database, "") as database:
             database.execute("DELETE FROM withdrawal WHERE withdrawal_id = ?", (withdrawal_id,))
 
-    def referred(self, account: int, references: Sequence[int]) -> list[Withdrawal]:
+    def withdrawals_of(self, account: int, references: Sequence[int]) -> list[Withdrawal]:
         """Those withdrawals of the account that have one of these references (at most 1000)."""
         places = ",".join("?" * len(references))
         with self._lock:
@@ -122,7 +107,7 @@ class SqliteTransfers:
             ).fetchall()
         return [Withdrawal(*row) for row in rows]
 
-    def named(
+    def find_withdrawal(
         self, account: int, *, withdrawal_id: int | None = None, client_id: str | None = None
     ) -> Withdrawal | None:
         """The withdrawal of the account with this id, or client id, or both."""
@@ -135,7 +120,7 @@ class SqliteTransfers:
             ).fetchone()
         return None if row is None else Withdrawal(*row)
 
-    def grant(self, *, account: int, asset: int, atoms: int, atoms_max: int) -> int:
+    def add_grant(self, *, account: int, asset: int, atoms: int, atoms_max: int) -> int:
         """Count what the faucet is about to give, unless it would be more than `atoms_max` in all.
 
         Returns the atoms that it may still give after that; negative: so much too much, and
@@ -153,8 +138,8 @@ class SqliteTransfers:
                 )
         return atoms_max - total
 
-    def take_back(self, *, account: int, asset: int, atoms: int) -> None:
-        """Undo `grant`: it is known that it was not credited, nor will be."""
+    def remove_grant(self, *, account: int, asset: int, atoms: int) -> None:
+        """Undo `add_grant`: it is known that it was not credited, nor will be."""
         with self._lock, transaction(self._database, "") as database:
             database.execute(
                 "UPDATE granted SET atoms = atoms - ? WHERE account = ? AND asset = ?",

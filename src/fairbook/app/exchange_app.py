@@ -45,7 +45,8 @@ from fairbook.history.store import FILE_NAME as HISTORY_NAME
 from fairbook.log.archive import Archive
 from fairbook.log.files import FileLog
 from fairbook.net.control_socket import Control, Request
-from fairbook.ports.results import HistoryBehind, Stopped
+from fairbook.ports.commands import Stopped
+from fairbook.ports.history import HistoryBehind
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
 from fairbook.streams.replay_tail import ReplayTail

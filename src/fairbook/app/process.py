@@ -36,7 +36,7 @@ from fairbook.demo import first_state as demo
 from fairbook.history.store import StoreFailed
 from fairbook.log.durable_file import make_directory
 from fairbook.log.log import LogDamaged, LogFailed, LogLocked
-from fairbook.ports.results import Stopped
+from fairbook.ports.commands import Stopped
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 

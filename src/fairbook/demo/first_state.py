@@ -30,11 +30,12 @@ from typing import Final, NamedTuple
 
 from nacl.bindings import crypto_sign_seed_keypair
 
-from fairbook.accounts.access import ALL_PERMISSIONS
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.core import records
 from fairbook.log import durable_file
-from fairbook.ports.exchange import Catalogue, Commands, Queries, View
+from fairbook.ports.accounts import ALL_PERMISSIONS
+from fairbook.ports.commands import Commands
+from fairbook.ports.queries import Catalogue, Queries, StateView
 
 FILE_NAME: Final = "demo.json"
 LABEL: Final = "demo"
@@ -250,7 +251,7 @@ def owners_in(outcomes: Sequence[records.Outcome]) -> dict[str, int]:
     return {name: outcome.account for name, outcome in zip(USERS, opened, strict=True)}
 
 
-def credits_due(view: View, account: int) -> Iterator[bytes]:
+def credits_due(view: StateView, account: int) -> Iterator[bytes]:
     """What the account has not been given yet: it has none of it, and nobody has traded."""
     held = {asset: available + locked for asset, available, locked in view.balances(account)}
     for number, asset in enumerate(ASSETS, start=1):
@@ -259,14 +260,14 @@ def credits_due(view: View, account: int) -> Iterator[bytes]:
             yield records.credit(account=account, asset=number, atoms=atoms)
 
 
-def _generated_ends(view: View) -> Iterator[bytes]:
+def _generated_ends(view: StateView) -> Iterator[bytes]:
     """What a generated day that was cut short left on the book is in the ladders' way."""
     for account, session in view.sessions():
         if session == records.GENERATED_SESSION:
             yield records.end_session(account=account, session=session)
 
 
-def ladders(view: View, account: int) -> Iterator[bytes]:
+def ladders(view: StateView, account: int) -> Iterator[bytes]:
     """Resting orders around the middle of each market that are not there yet.
 
     Client ids are 1.. per account over all markets, so that an order is placed once.

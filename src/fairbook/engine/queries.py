@@ -16,7 +16,8 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
 from fairbook.engine.runner import Runner
-from fairbook.ports.results import Depth, Stopped
+from fairbook.ports.commands import Stopped
+from fairbook.ports.queries import BookDepth
 
 
 class EngineView:
@@ -41,10 +42,12 @@ class EngineView:
             return self._exchange.order_of_client(account, market, client_id)
         return self._exchange.order(account, market, order_id)
 
-    def depth(self, market: int, levels_max: int) -> Depth:
+    def depth(self, market: int, levels_max: int) -> BookDepth:
         """The levels nearest the spread. `market` must exist."""
         bids, asks = self._exchange.depth(market, levels_max)
-        return Depth(self._exchange.markets[market].update_id, self._exchange.time_ns, bids, asks)
+        return BookDepth(
+            self._exchange.markets[market].update_id, self._exchange.time_ns, bids, asks
+        )
 
     def paused(self) -> bool:
         """Whether the exchange is CancelOnly."""

@@ -30,7 +30,7 @@ from fairbook.core import records
 from fairbook.engine.clock import Clock
 from fairbook.engine.runner import Runner
 from fairbook.log.log import CommandLog, Entry
-from fairbook.ports.results import Answer, Busy, Stopped
+from fairbook.ports.commands import Answer, Busy, Stopped
 
 PENDING_MAX: Final = 8192
 RESERVED_FOR_CANCELS: Final = 1024

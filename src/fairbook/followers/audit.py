@@ -32,7 +32,7 @@ from fairbook.followers.judge import BOTH, ENGINE, REPLICA, UNKNOWN
 from fairbook.followers.replica_link import DOWN, Disagreement, ReplicaLink, Slice
 from fairbook.followers.wire import VERSION
 from fairbook.net.control_socket import Refused
-from fairbook.ports.results import Answer, Busy, Stopped
+from fairbook.ports.commands import Answer, Busy, Stopped
 
 ROUND_WAIT_S: Final = 3.0
 """When events differ: so long for all slices to be compared, which then name the account."""

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from fairbook.followers.recorder_wire import NUMBER, Numbers
 from fairbook.followers.supervisor import Supervisor
-from fairbook.ports.results import HistoryBehind
+from fairbook.ports.history import HistoryBehind
 
 TELL_S: Final = 1.0
 REACHED_S: Final = 2.0

@@ -33,7 +33,7 @@ from typing import Any, Final
 from fairbook.core.slices import slice_bytes
 from fairbook.engine.runner import Runner
 from fairbook.followers import wire
-from fairbook.ports.results import Checkpoint
+from fairbook.ports.queries import Checkpoint
 
 ROUND_S: Final = 2.0
 FLUSH_S: Final = 0.02

@@ -30,7 +30,7 @@ from fairbook.followers.replica_link import ReplicaLink
 from fairbook.followers.supervisor import Supervisor
 from fairbook.followers.wire import VERSION
 from fairbook.net.control_socket import Handler, Refused, Request
-from fairbook.ports.results import Checkpoint
+from fairbook.ports.queries import Checkpoint
 
 FAIRBOOK: Final = (sys.executable, "-m", "fairbook")
 

@@ -24,7 +24,7 @@ from nacl.exceptions import BadSignatureError
 
 from fairbook.api.errors import ApiError, BadRequest, unauthorized
 from fairbook.api.requests import Pairs
-from fairbook.ports.exchange import Access, Accounts
+from fairbook.ports.accounts import Access, Accounts
 
 WINDOW_MS: Final = 5000
 WINDOW_MS_MAX: Final = 60_000

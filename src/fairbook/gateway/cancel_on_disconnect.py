@@ -21,7 +21,8 @@ from collections.abc import Collection
 from typing import Final
 
 from fairbook.core import records
-from fairbook.ports.exchange import Busy, Commands, Queries, Stopped
+from fairbook.ports.commands import Busy, Commands, Stopped
+from fairbook.ports.queries import Queries
 
 SESSION_MAX: Final = 2**32 - 2  # One more marks orders that were generated.
 RETRY_S: Final = 0.05

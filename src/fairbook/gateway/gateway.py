@@ -61,16 +61,10 @@ from fairbook.gateway.request import (
 from fairbook.gateway.submitter import Submitter
 from fairbook.gateway.ws_orders import WebSocketOrders
 from fairbook.net.addresses import address_key
-from fairbook.ports.exchange import (
-    Access,
-    Accounts,
-    Catalogue,
-    Checkpoints,
-    Commands,
-    History,
-    Queries,
-    Transfers,
-)
+from fairbook.ports.accounts import Access, Accounts, Transfers
+from fairbook.ports.commands import Commands
+from fairbook.ports.history import History
+from fairbook.ports.queries import Catalogue, Checkpoints, Queries
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -16,7 +16,7 @@ from fairbook.api.errors import ApiError, invalid_market
 from fairbook.api.numbers import Scale, Terms, amounts
 from fairbook.core.markets import Asset
 from fairbook.core.units import MAX_UNITS, NS_PER_SECOND
-from fairbook.ports.exchange import Catalogue
+from fairbook.ports.queries import Catalogue
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  UTC, as all that is made from it.
 

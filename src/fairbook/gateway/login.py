@@ -15,7 +15,7 @@ from fairbook.api.errors import ApiError, unauthorized
 from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.rate_limits import TokenBuckets
 from fairbook.net.addresses import address_key
-from fairbook.ports.exchange import Access, Accounts
+from fairbook.ports.accounts import Access, Accounts
 
 
 class LoginCheck:

@@ -23,7 +23,8 @@ from fairbook.gateway.rate_limits import too_many
 from fairbook.gateway.request import Endpoints, Handler, Reply, Request, refusing
 from fairbook.gateway.submitter import Submitter
 from fairbook.net.addresses import address_key
-from fairbook.ports.exchange import History, HistoryBehind, View
+from fairbook.ports.history import History, HistoryBehind
+from fairbook.ports.queries import StateView
 
 MOMENT_S: Final = 0.25
 SHARE_MAX: Final = 32  # questions of one caller under way: half of what may wait (history)
@@ -65,7 +66,7 @@ class ReadBarrier:
         self.shares = Shares()
         self._writing = asyncio.Lock()
 
-    async def view(self) -> View:
+    async def view(self) -> StateView:
         """The engine's state after everything that was submitted before this call."""
         return await self._answers.view()
 

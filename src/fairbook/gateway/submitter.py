@@ -15,7 +15,8 @@ from collections import deque
 from typing import Any, Final
 
 from fairbook.api.errors import busy, maintenance, outcome_unknown
-from fairbook.ports.exchange import Answer, Busy, Commands, Queries, Stopped, View
+from fairbook.ports.commands import Answer, Busy, Commands, Stopped
+from fairbook.ports.queries import Queries, StateView
 
 SWEEP_S: Final = 0.05
 
@@ -55,7 +56,7 @@ class Submitter:
                 raise outcome_unknown() from None
             raise
 
-    async def view(self) -> View:
+    async def view(self) -> StateView:
         """The engine's state after everything that was submitted before this call. Use it before
         the next await.
 
@@ -82,7 +83,7 @@ class Submitter:
                 raise outcome_unknown() from None
             raise
 
-    async def view_now(self) -> View:
+    async def view_now(self) -> StateView:
         """The engine's state as it is: for what is public."""
         try:
             return await self._queries.at(0)

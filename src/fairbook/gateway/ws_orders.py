@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from fairbook.accounts.access import READ, TRADE
 from fairbook.api.errors import (
     ApiError,
     BadRequest,
@@ -40,7 +39,9 @@ from fairbook.gateway.rate_limits import TokenBuckets
 from fairbook.gateway.request import Handler, Request
 from fairbook.gateway.submitter import Submitter, answer_in
 from fairbook.net.addresses import address_key
-from fairbook.ports.exchange import Access, Answer, Caller
+from fairbook.ports.accounts import READ, TRADE, Access
+from fairbook.ports.commands import Answer
+from fairbook.ports.connections import Caller
 
 IN_FLIGHT_MAX: Final = 1024  # requests of one connection without an answer
 ACCOUNTS_MAX: Final = 16  # that place orders to be cancelled with one connection

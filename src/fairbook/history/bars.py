@@ -20,7 +20,7 @@ from fairbook.candles.ticker import WINDOW_S, Totals
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.history.read_pool import ReadConnection
 from fairbook.history.store import LENGTHS_S, LOW_BITS
-from fairbook.ports.results import HistoryBehind
+from fairbook.ports.history import HistoryBehind
 
 DAY_S: Final = 86_400
 BARS_AT_ONCE: Final = 4_000

@@ -25,7 +25,7 @@ from urllib.parse import quote
 import msgspec
 
 from fairbook.history.store import APPLICATION_ID, SCHEMA_VERSION, file_at
-from fairbook.ports.results import HistoryBehind
+from fairbook.ports.history import HistoryBehind
 
 READERS: Final = 2
 ASKED_MAX: Final = 64

@@ -22,11 +22,18 @@ from fairbook.core.units import NS_PER_SECOND
 from fairbook.history import bars as stored
 from fairbook.history.read_pool import ReadConnection, ReadPool
 from fairbook.history.store import LENGTHS_S
-from fairbook.ports.results import HistoryBehind
-from fairbook.ports.rows import FillRow, OrderRow, TradeRow, TransferRow
+from fairbook.ports.history import (
+    ALWAYS,
+    FillRow,
+    HistoryBehind,
+    OrderRow,
+    Page,
+    Span,
+    TradeRow,
+    TransferRow,
+)
 
 BEHIND_MAX_S: Final = 60.0
-ANY_NS: Final = 2**63 - 1
 
 _FILL: Final = (
     "trade.trade_id",
@@ -90,26 +97,29 @@ class SqliteHistory:
         """As History."""
         await self._recorded.reached(position)
 
-    async def trades(self, market: int, *, limit: int, offset: int = 0) -> Sequence[TradeRow]:
+    async def trades(self, market: int, page: Page) -> Sequence[TradeRow]:
         """As History."""
-        newest = "(SELECT max(trade_id) FROM trades WHERE market = ?1)"
-        table = (
-            f"(SELECT * FROM trades WHERE market = ?1 AND trade_id <= {newest} - ?2"
-            " ORDER BY trade_id DESC LIMIT ?3)"
+        # Trade ids are dense: no row before the page is read.
+        first = (
+            "trade_id >= (SELECT min(trade_id) FROM trades WHERE market = ?1) + ?2"
+            if page.oldest_first
+            else "trade_id <= (SELECT max(trade_id) FROM trades WHERE market = ?1) - ?2"
         )
-        rows = await self._rows(TradeRow._fields, table, (market, offset, limit))
+        table = (
+            f"(SELECT * FROM trades WHERE market = ?1 AND {first}"
+            f" ORDER BY trade_id {_direction(page)} LIMIT ?3)"
+        )
+        rows = await self._rows(TradeRow._fields, table, (market, page.offset, page.limit))
         return [TradeRow._make([*row[:-1], bool(row[-1])]) for row in rows]
 
     async def orders(
         self,
         account: int,
+        page: Page,
         *,
         market: int = 0,
         order_id: int = 0,
         client_id: int | None = None,
-        limit: int,
-        offset: int = 0,
-        rising: bool = False,
     ) -> Sequence[OrderRow]:
         """As History."""
         index, terms, parameters = "INDEXED BY orders_by_account", ["account = ?"], [account]
@@ -126,25 +136,16 @@ class SqliteHistory:
             parameters.append(market)
         table = (
             f"(SELECT * FROM orders {index} WHERE {' AND '.join(terms)}"
-            f" ORDER BY order_id {_direction(rising)} LIMIT ? OFFSET ?)"
+            f" ORDER BY order_id {_direction(page)} LIMIT ? OFFSET ?)"
         )
-        rows = await self._rows(OrderRow._fields, table, (*parameters, limit, offset))
+        rows = await self._rows(OrderRow._fields, table, (*parameters, page.limit, page.offset))
         return [OrderRow._make([*row[:-1], bool(row[-1])]) for row in rows]
 
     async def fills(
-        self,
-        account: int,
-        *,
-        market: int = 0,
-        order_id: int = 0,
-        from_ns: int = 0,
-        to_ns: int = ANY_NS,
-        limit: int,
-        offset: int = 0,
-        rising: bool = False,
+        self, account: int, page: Page, *, span: Span = ALWAYS, market: int = 0, order_id: int = 0
     ) -> Sequence[FillRow]:
         """As History."""
-        way = _direction(rising)
+        way = _direction(page)
         order = f"ORDER BY time_ns {way}, market {way}, trade_id {way}"
         # A named order's fills are looked for between its times: all of the account's may be many.
         during = _DURING if order_id else "?2 AND ?3"
@@ -165,29 +166,28 @@ class SqliteHistory:
             " ON trade.market = fill.market AND trade.trade_id = fill.trade_id"
             " LEFT JOIN orders placed ON placed.order_id = fill.order_id"
         )
-        limits = (from_ns, min(to_ns, ANY_NS), market, order_id, limit, offset)
-        rows = await self._rows(_FILL, table, (account, *limits))
+        parameters = (account, *span, market, order_id, page.limit, page.offset)
+        rows = await self._rows(_FILL, table, parameters)
         return [FillRow._make([*row[:8], bool(row[8]), row[9]]) for row in rows]
 
     async def transfers(
         self,
         account: int,
+        page: Page,
         *,
         side: int,
+        span: Span = ALWAYS,
         reference: int | None = None,
-        from_ns: int = 0,
-        to_ns: int = ANY_NS,
-        limit: int,
-        offset: int = 0,
     ) -> Sequence[TransferRow]:
         """As History."""
+        way = _direction(page)
         of_reference = "" if reference is None else "AND reference = ?7"
         table = (
             f"(SELECT * FROM transfers WHERE account = ?1 AND side = ?2 {of_reference}"
             " AND time_ns BETWEEN ?3 AND ?4"
-            " ORDER BY time_ns DESC, transfer_id DESC LIMIT ?5 OFFSET ?6)"
+            f" ORDER BY time_ns {way}, transfer_id {way} LIMIT ?5 OFFSET ?6)"
         )
-        parameters = [account, side, from_ns, min(to_ns, ANY_NS), limit, offset]
+        parameters = [account, side, *span, page.limit, page.offset]
         if reference is not None:
             parameters.append(reference)
         rows = await self._rows(TransferRow._fields, table, parameters)
@@ -249,5 +249,5 @@ class SqliteHistory:
         return await self._connections.ask(asked)
 
 
-def _direction(rising: bool) -> str:
-    return "ASC" if rising else "DESC"
+def _direction(page: Page) -> str:
+    return "ASC" if page.oldest_first else "DESC"

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.candles.candles import Bar
-from fairbook.ports.rows import OrderRow, TradeRow
+from fairbook.ports.history import OrderRow, TradeRow
 
 FILE_NAME: Final = "history.db"
 SCHEMA_VERSION: Final = 1

@@ -21,8 +21,9 @@ from fairbook.api.numbers import Scale, Terms
 from fairbook.api.streams import Order
 from fairbook.core import records
 from fairbook.core.records import Fill, OrderRecord, Placed
+from fairbook.ports.queries import StateView
 from fairbook.streams.outlet import Outlet
-from fairbook.streams.ports import Channel, Message, View
+from fairbook.streams.ports import Channel, Message
 
 TermsOf = Callable[[int], Terms]  # by market id
 Amounts = Callable[[int], tuple[str, Scale]]  # symbol and scale of an asset, by id
@@ -52,7 +53,7 @@ class AccountStreams:
 
     # Channels. `view` is as of the events that were shown.
 
-    def open_orders(self, channel: Channel, market: int, view: View) -> None:
+    def open_orders(self, channel: Channel, market: int, view: StateView) -> None:
         """Begin to tell of orders of one market, or of all (0)."""
         if not self._names:
             self._orders = {
@@ -66,7 +67,7 @@ class AccountStreams:
         if not self._names:
             self._orders = {}
 
-    def open_balances(self, channel: Channel, view: View) -> None:
+    def open_balances(self, channel: Channel, view: StateView) -> None:
         """Begin to tell of balances."""
         self._balances, self.has_balances = channel, True
         self._sent = _balances(view, self.account)
@@ -76,7 +77,7 @@ class AccountStreams:
         self.has_balances = False
         self._sent = {}
 
-    def greet_balances(self, channel: Channel, view: View, time_ns: int) -> Sequence[Message]:
+    def greet_balances(self, channel: Channel, view: StateView, time_ns: int) -> Sequence[Message]:
         """All that the account has."""
         return [
             self._balance(channel, asset, available, locked, time_ns)
@@ -125,7 +126,7 @@ class AccountStreams:
                 time_ns=time_ns,
             )  # fmt: skip
 
-    def settle(self, view: View, time_ns: int) -> None:
+    def settle(self, view: StateView, time_ns: int) -> None:
         """Tell which balances have changed."""
         if not self.has_balances:
             return
@@ -164,5 +165,5 @@ class AccountStreams:
         return Message(streams.message(channel.name, text))
 
 
-def _balances(view: View, account: int) -> dict[int, tuple[int, int]]:
+def _balances(view: StateView, account: int) -> dict[int, tuple[int, int]]:
     return {asset: (available, locked) for asset, available, locked in view.balances(account)}

@@ -45,12 +45,14 @@ from fairbook.core.records import (
     read_accepted,
 )
 from fairbook.core.units import NS_PER_SECOND
+from fairbook.ports.history import TradeBars
+from fairbook.ports.queries import Catalogue, StateView
 from fairbook.streams.account_streams import AccountStreams
 from fairbook.streams.depth_streams import Frame
 from fairbook.streams.depth_view import Delta
 from fairbook.streams.market_streams import MarketStreams
 from fairbook.streams.outlet import Outlet
-from fairbook.streams.ports import Bars, Catalogue, Channel, Message, Publish, Stream, View
+from fairbook.streams.ports import Channel, Message, Publish, Stream
 
 ANSWER_TURNS: Final = 2  # of the loop, until answers are written: one to make them, one to send
 _OF_ONE_ACCOUNT: Final = frozenset((ACCEPTED, CLOSED, AMENDED, MOVED))
@@ -62,7 +64,7 @@ class Feed:
     def __init__(
         self,
         *,
-        view: View,
+        view: StateView,
         catalogue: Catalogue,
         recent: Iterable[tuple[int, bytes]] = (),
         now_ns: Callable[[], int] = time.time_ns,
@@ -105,7 +107,7 @@ class Feed:
         if self._scheduled is None:
             self._fold_after(ANSWER_TURNS)
 
-    async def adopt(self, bars: Bars) -> None:
+    async def adopt(self, bars: TradeBars) -> None:
         """Load what tickers and candles need of the trades of before. Trades may come meanwhile.
 
         Raises what `bars` raises; then it may be tried again, and goes on where it stopped.

@@ -24,10 +24,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol
 
-from fairbook.accounts.access import Access
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.net.ws_frames import GOING_AWAY, POLICY, TRY_LATER, Breach, text_frame
-from fairbook.streams.ports import LATEST, Authority, Channel, Message, Requests, Source
+from fairbook.ports.accounts import Access
+from fairbook.ports.connections import Authority, RequestHandler
+from fairbook.streams.ports import LATEST, Channel, Message, Source
 from fairbook.streams.send_buffer import SendBuffer
 from fairbook.streams.session import (
     Action,
@@ -163,7 +164,7 @@ class Hub:
         source: Source,
         *,
         authority: Authority | None = None,
-        requests: Requests | None = None,
+        requests: RequestHandler | None = None,
         limits: HubLimits | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:

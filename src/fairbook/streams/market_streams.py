@@ -25,11 +25,11 @@ from fairbook.candles.candles import Bar, Candles, bucket_end
 from fairbook.candles.ticker import WINDOW_S, Ticker, Totals
 from fairbook.core.records import Fill, LevelChange
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.ports.results import Depth
+from fairbook.ports.queries import BookDepth, StateView
 from fairbook.streams.depth_streams import Frame, Merged, Ring, first_deltas
 from fairbook.streams.depth_view import Delta
 from fairbook.streams.outlet import Outlet
-from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel, Message, View
+from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel, Message
 
 PACE_NS: Final = NS_PER_SECOND  # between two messages of a ticker, or of a running bar
 NOTHING: Final = Totals(0, 0, 0, 0, 0, 0, 0)  # before the first trade
@@ -148,7 +148,7 @@ class MarketStreams:
         if self._klines or self._ticker is not None:
             self._send_paced(time_ns)
 
-    def quote(self, view: View) -> None:
+    def quote(self, view: StateView) -> None:
         """Send the best prices, if they have changed. `view` is as of the events shown."""
         if not self.has_book_ticker:
             return
@@ -160,7 +160,7 @@ class MarketStreams:
 
     # Channels.
 
-    def open(self, name: StreamName, channel: Channel, view: View) -> None:
+    def open(self, name: StreamName, channel: Channel, view: StateView) -> None:
         """Begin to publish on it."""
         match name.kind:
             case channels.DEPTH if name.every_ms:
@@ -200,7 +200,7 @@ class MarketStreams:
             case channels.KLINE:
                 self._klines.pop(name.interval, None)
 
-    def greet(self, name: StreamName, channel: Channel, view: View) -> Sequence[Message]:
+    def greet(self, name: StreamName, channel: Channel, view: StateView) -> Sequence[Message]:
         """What a newcomer is sent first."""
         match name.kind:
             case channels.DEPTH if name.every_ms:
@@ -283,7 +283,7 @@ class MarketStreams:
             trades=bar.trades, is_final=is_final, sent_us=self._outlet.sent_us(),
         )  # fmt: skip
 
-    def _book_ticker_text(self, depth: Depth) -> str:
+    def _book_ticker_text(self, depth: BookDepth) -> str:
         bid, ask = _best(depth)
         return streams.book_ticker(
             self.terms, bid=bid, ask=ask, update_id=depth.update_id,
@@ -298,6 +298,6 @@ class MarketStreams:
         return Message(streams.message(channel.name, text), rule)
 
 
-def _best(depth: Depth) -> Best:
+def _best(depth: BookDepth) -> Best:
     """The first (price, lots) of bids and asks."""
     return depth.bids[0] if depth.bids else None, depth.asks[0] if depth.asks else None

@@ -21,12 +21,13 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
-from fairbook.accounts.access import READ, Access
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import Fields, read_object
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.net.ws_frames import POLICY, Breach, check_text
-from fairbook.streams.ports import Authority, Channel, Stream
+from fairbook.ports.accounts import READ, Access
+from fairbook.ports.connections import Authority
+from fairbook.streams.ports import Channel, Stream
 
 # Codes of an error frame. 4006 is the venue's, the others are ours.
 BAD_FRAME: Final = 4000

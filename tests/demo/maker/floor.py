@@ -30,7 +30,7 @@ from fairbook.demo.maker.reconcile import Amend, Cancel, CancelAll, Command
 from fairbook.demo.maker.style import DEMO_PLANS, Plan, Style
 from fairbook.demo.maker.takers import Take
 from fairbook.gateway.endpoints.orders import all_cancelled, amended, cancelled, placed
-from fairbook.ports.results import Answer
+from fairbook.ports.commands import Answer
 from tests.demo.maker.test_quotes import GRIDS
 
 MAKER, TAKER, STRANGER = 2, 3, 4

@@ -25,21 +25,20 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from fairbook.accounts.access import READ, TRADE, WITHDRAW, AccountRefused
-from fairbook.accounts.withdrawals import Withdrawal
 from fairbook.api.errors import ApiError, BadRequest, not_implemented, rejected
 from fairbook.api.requests import Fields, is_absent, text_field
 from fairbook.core import records
 from fairbook.core.markets import Asset
 from fairbook.core.records import read_outcome
 from fairbook.core.units import MAX_ATOMS
-from fairbook.gateway.endpoints.ranges import part, row_id, times
+from fairbook.gateway.endpoints.ranges import page, row_id, span
 from fairbook.gateway.listings import Listings, naive_utc
 from fairbook.gateway.read_barrier import ReadBarrier, recorded, unrecorded
 from fairbook.gateway.request import OF_BODY, Endpoint, Endpoints, Request, refusing
 from fairbook.gateway.submitter import Submitter
-from fairbook.ports.exchange import Answer, Transfers
-from fairbook.ports.rows import TransferRow
+from fairbook.ports.accounts import READ, TRADE, WITHDRAW, AccountRefused, Transfers, Withdrawal
+from fairbook.ports.commands import Answer
+from fairbook.ports.history import Page, TransferRow
 
 CREDITED: Final = 0
 DEBITED: Final = 1
@@ -112,12 +111,9 @@ class Capital:
 
     async def deposits(self, call: Request) -> bytes:
         """GET /wapi/v1/capital/deposits: newest first."""
-        limit, offset = part(call.fields)
-        from_ns, to_ns = times(call.fields)
+        wanted, within = page(call.fields), span(call.fields)
         history = await self._known.settled()
-        rows = await history.transfers(
-            call.account, side=CREDITED, from_ns=from_ns, to_ns=to_ns, limit=limit, offset=offset
-        )
+        rows = await history.transfers(call.account, wanted, side=CREDITED, span=within)
         return await self._known.array(rows, lambda row: encode(self._deposit_object(row)).decode())
 
     async def deposit_address(self, call: Request) -> bytes:
@@ -130,25 +126,26 @@ class Capital:
     async def withdrawals(self, call: Request) -> bytes:
         """GET /wapi/v1/capital/withdrawals: newest first."""
         fields = call.fields
-        limit, offset = part(fields)
-        from_ns, to_ns = times(fields)
+        wanted, within = page(fields), span(fields)
         reference = None
         withdrawal_id = row_id(fields, "id")
         client_id = _client_id(fields)
         if withdrawal_id is not None or client_id is not None:
             named = await asyncio.to_thread(
-                self._kept.named, call.account, withdrawal_id=withdrawal_id, client_id=client_id
+                self._kept.find_withdrawal,
+                call.account,
+                withdrawal_id=withdrawal_id,
+                client_id=client_id,
             )
             if named is None:
                 return b"[]"
             reference = named.reference
         history = await self._known.settled()
         rows = await history.transfers(
-            call.account, side=DEBITED, reference=reference, from_ns=from_ns, to_ns=to_ns,
-            limit=limit, offset=offset,
-        )  # fmt: skip
+            call.account, wanted, side=DEBITED, span=within, reference=reference
+        )
         references = [row.reference for row in rows]
-        written = await asyncio.to_thread(self._kept.referred, call.account, references)
+        written = await asyncio.to_thread(self._kept.withdrawals_of, call.account, references)
         by_reference = {withdrawal.reference: withdrawal for withdrawal in written}
 
         def text_of(row: TransferRow) -> str:
@@ -174,7 +171,7 @@ class Capital:
         async with self._turns.setdefault(call.account, asyncio.Lock()):
             try:
                 withdrawal, is_repeated = await asyncio.to_thread(
-                    self._kept.write_down, account=call.account, client_id=client_id,
+                    self._kept.add_withdrawal, account=call.account, client_id=client_id,
                     asset=asset.id, atoms=atoms, address=address, blockchain=blockchain,
                 )  # fmt: skip
             except AccountRefused as refused:
@@ -188,7 +185,7 @@ class Capital:
         """When the money of a withdrawal left; None: it has not, and nothing is under way."""
         history = await self._known.settled()
         rows = await history.transfers(
-            withdrawal.account, side=DEBITED, reference=withdrawal.reference, limit=1
+            withdrawal.account, Page(1), side=DEBITED, reference=withdrawal.reference
         )
         return rows[0].time_ns if rows else None
 
@@ -197,8 +194,8 @@ class Capital:
             account=withdrawal.account, asset=withdrawal.asset, atoms=withdrawal.atoms,
             reference=withdrawal.reference,
         )  # fmt: skip
-        strike_out = partial(self._kept.strike_out, withdrawal.withdrawal_id)
-        return await _moved(self._answers, command, undo=strike_out)
+        remove_withdrawal = partial(self._kept.remove_withdrawal, withdrawal.withdrawal_id)
+        return await _moved(self._answers, command, undo=remove_withdrawal)
 
     @property
     def _known(self) -> ReadBarrier:
@@ -281,17 +278,17 @@ class Faucet:
         _, scale = self._listings.amounts(asset.id)
         cap_atoms = self._caps_atoms.get(asset.name, 0)
         left = await asyncio.to_thread(
-            self._transfers.grant, account=call.account, asset=asset.id, atoms=atoms,
+            self._transfers.add_grant, account=call.account, asset=asset.id, atoms=atoms,
             atoms_max=cap_atoms,
         )  # fmt: skip
         if left < 0:
             rest = scale.text(max(left + atoms, 0))
             raise ApiError(400, "INVALID_QUANTITY", f"The faucet gives you {rest} more of this")
-        take_back = partial(
-            self._transfers.take_back, account=call.account, asset=asset.id, atoms=atoms
+        remove_grant = partial(
+            self._transfers.remove_grant, account=call.account, asset=asset.id, atoms=atoms
         )
         command = records.credit(account=call.account, asset=asset.id, atoms=atoms)
-        await _moved(self._answers, command, undo=take_back)
+        await _moved(self._answers, command, undo=remove_grant)
         return encode(
             {"symbol": asset.name, "quantity": scale.text(atoms), "left": scale.text(left)}
         )

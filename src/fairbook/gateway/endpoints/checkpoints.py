@@ -12,7 +12,7 @@ import msgspec
 from fairbook.api.errors import ApiError
 from fairbook.api.requests import is_absent
 from fairbook.gateway.request import Endpoint, Endpoints, Request
-from fairbook.ports.exchange import Checkpoint, Checkpoints
+from fairbook.ports.queries import Checkpoint, Checkpoints
 
 
 def checkpoint_endpoints(checkpoints: Checkpoints) -> Endpoints:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from fairbook.accounts.access import READ
 from fairbook.api.errors import ApiError, BadRequest, not_implemented
 from fairbook.api.numbers import Scale, Terms
 from fairbook.api.orders import past_text
@@ -27,12 +26,13 @@ from fairbook.api.requests import (
 from fairbook.candles.candles import INTERVALS, Bar, bucket_end
 from fairbook.candles.ticker import Totals
 from fairbook.core.records import ASK, BID, HAS_CLIENT_ID, OrderRecord
-from fairbook.gateway.endpoints.ranges import SECONDS_MAX, is_rising, part, seconds, times
+from fairbook.gateway.endpoints.ranges import SECONDS_MAX, page, seconds, sorted_page, span
 from fairbook.gateway.endpoints.state import wants_spot
 from fairbook.gateway.listings import Listings, naive_utc, spaced_utc
 from fairbook.gateway.read_barrier import ReadBarrier, recorded, unrecorded
 from fairbook.gateway.request import Endpoint, Endpoints, Request
-from fairbook.ports.rows import FillRow, OrderRow, TradeRow
+from fairbook.ports.accounts import READ
+from fairbook.ports.history import FillRow, OrderRow, TradeRow
 
 BARS_MAX: Final = 1000
 _MILLION: Final = 1_000_000
@@ -68,9 +68,9 @@ class Records:
     async def trades(self, call: Request) -> bytes:
         """GET /api/v1/trades, /api/v1/trades/history: newest first."""
         terms = self._listings.terms(symbol_field(call.fields))
-        limit, offset = part(call.fields)
+        wanted = page(call.fields)
         history = await self._known.lately()
-        rows = await history.trades(terms.id, limit=limit, offset=offset)
+        rows = await history.trades(terms.id, wanted)
         return await self._known.array(rows, lambda row: _trade_text(row, terms))
 
     async def klines(self, call: Request) -> bytes:
@@ -113,14 +113,13 @@ class Records:
     async def orders(self, call: Request) -> bytes:
         """GET /wapi/v1/history/orders: open and closed ones, newest first."""
         fields = call.fields
-        limit, offset = part(fields)
-        rising = is_rising(fields)
+        wanted = sorted_page(fields)
         market = self._market(fields)
         client_id = client_id_field(fields)
         order_id = _order_id(fields)
         if order_id is None or not wants_spot(fields):
             return b"[]"
-        if order_id and not offset:
+        if order_id and not wanted.offset:
             # The engine knows an open one: no recorder needs to be asked, and none to be there.
             view = await self._known.view()
             order = view.order(call.account, market=market, order_id=order_id)
@@ -128,17 +127,15 @@ class Records:
                 return f"[{self._order_text(order)}]".encode()
         history = await self._known.settled()
         rows = await history.orders(
-            call.account, market=market, order_id=order_id, client_id=client_id, limit=limit,
-            offset=offset, rising=rising,
-        )  # fmt: skip
+            call.account, wanted, market=market, order_id=order_id, client_id=client_id
+        )
         return await self._known.array(rows, self._order_text)
 
     async def fills(self, call: Request) -> bytes:
         """GET /wapi/v1/history/fills: newest first."""
         fields = call.fields
-        limit, offset = part(fields)
-        from_ns, to_ns = times(fields)
-        rising = is_rising(fields)
+        wanted = sorted_page(fields)
+        within = span(fields)
         market = self._market(fields)
         order_id = _order_id(fields)
         if order_id is None or fields.get("fillType", "User") not in ("", "User"):
@@ -147,9 +144,8 @@ class Records:
             return b"[]"
         history = await self._known.settled()
         rows = await history.fills(
-            call.account, market=market, order_id=order_id, from_ns=from_ns, to_ns=to_ns,
-            limit=limit, offset=offset, rising=rising,
-        )  # fmt: skip
+            call.account, wanted, span=within, market=market, order_id=order_id
+        )
         return await self._known.array(rows, self._fill_text)
 
     @property

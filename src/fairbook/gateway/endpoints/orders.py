@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from fairbook.accounts.access import TRADE
 from fairbook.api.errors import ApiError, BadRequest, rejected
 from fairbook.api.numbers import Terms
 from fairbook.api.orders import (
@@ -37,7 +36,8 @@ from fairbook.gateway.request import (
     Request,
 )
 from fairbook.gateway.submitter import Submitter
-from fairbook.ports.exchange import Answer
+from fairbook.ports.accounts import TRADE
+from fairbook.ports.commands import Answer
 
 BATCH_ORDERS_MAX: Final = 50
 

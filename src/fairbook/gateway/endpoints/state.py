@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import msgspec
 
-from fairbook.accounts.access import READ, TRADE
 from fairbook.api.errors import ApiError, invalid_market, not_found, rejected
 from fairbook.api.numbers import Scale
 from fairbook.api.orders import SIDES, named_order, record_text
@@ -25,6 +24,7 @@ from fairbook.core.units import MAX_UNITS
 from fairbook.gateway.listings import Listings, market_object
 from fairbook.gateway.request import OF_BODY, TEXT_TYPE, Endpoint, Endpoints, Reply, Request
 from fairbook.gateway.submitter import Submitter
+from fairbook.ports.accounts import READ, TRADE
 
 _DEPTH_LEVELS: Final = (5, 10, 20, 50, 100, 500, 1000)
 _BASIS_POINTS: Final = Scale("Fee", step=1, decimals=2)  # of ppm

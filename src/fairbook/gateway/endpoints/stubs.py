@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from fairbook.accounts.access import READ, TRADE
 from fairbook.api.errors import ApiError, not_implemented
 from fairbook.gateway.request import (
     OF_BODY_OR_QUERY,
@@ -20,6 +19,7 @@ from fairbook.gateway.request import (
     always,
     refusing,
 )
+from fairbook.ports.accounts import READ, TRADE
 
 _EMPTY: Final = always(b"[]")
 _COLLATERAL: Final = always(

@@ -1,0 +1,93 @@
+"""Reading the engine's current state: the port to its balances, orders, books and listings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from fairbook.core.markets import Asset, Market
+from fairbook.core.records import OrderRecord
+
+
+class BookDepth(NamedTuple):
+    """One market's book as of `update_id`: (price in ticks, lots) per level, best first."""
+
+    update_id: int
+    time_ns: int
+    bids: Sequence[tuple[int, int]]
+    asks: Sequence[tuple[int, int]]
+
+
+class StateView(Protocol):
+    """The engine's state, read when asked; never cached by the reader."""
+
+    def balances(self, account: int) -> Sequence[tuple[int, int, int]]:
+        """(asset id, available, locked) in atoms, of every asset; empty for an unknown account."""
+
+    def open_orders(self, account: int, market: int = 0) -> Sequence[OrderRecord]:
+        """Open orders by rising id; market 0: all markets."""
+
+    def order(
+        self, account: int, *, market: int = 0, order_id: int = 0, client_id: int | None = None
+    ) -> OrderRecord | None:
+        """One open order of the account, by order id or client id; market 0: any market."""
+
+    def depth(self, market: int, levels_max: int) -> BookDepth:
+        """The levels nearest the spread. `levels_max` is at least 1."""
+
+    def paused(self) -> bool:
+        """Whether the exchange is CancelOnly."""
+
+    def sessions(self) -> Sequence[tuple[int, int]]:
+        """(account, session) of every session that has open orders."""
+
+
+class Queries(Protocol):
+    """Gives the state at a position."""
+
+    async def at(self, position: int) -> StateView:
+        """The state at or after `position`. It is valid until the next await. Raises Stopped."""
+
+
+class Catalogue(Protocol):
+    """Listed assets and markets. The objects are read-only and stay the same for ever."""
+
+    def asset(self, asset_id: int) -> Asset:
+        """By id; must exist."""
+
+    def asset_named(self, name: str) -> Asset | None:
+        """By exact name."""
+
+    def market(self, market_id: int) -> Market:
+        """By id; must exist."""
+
+    def market_named(self, name: str) -> Market | None:
+        """By exact name."""
+
+    def assets(self) -> Sequence[Asset]:
+        """All, by id."""
+
+    def markets(self) -> Sequence[Market]:
+        """All, by id."""
+
+
+class Checkpoint(NamedTuple):
+    """Digests of the log and of one slice of the state, for replicas and auditors to compare."""
+
+    position: int
+    chain: bytes
+    event_hash: bytes
+    """Running hash of the events of all frames up to `position`."""
+    slice_index: int
+    """Of the `slice_count` slices of the state. 0 of 0: no slice."""
+    slice_count: int
+    slice_digest: bytes
+    engines: list[str]
+    """The engines that have computed these values so far. Grows."""
+
+
+class Checkpoints(Protocol):
+    """The checkpoints of the engine and its replicas."""
+
+    def checkpoints(self, first: int) -> Sequence[Checkpoint]:
+        """The newest ones at positions of at least `first`, newest first."""
