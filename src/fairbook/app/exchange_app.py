@@ -16,13 +16,12 @@ Not here: signals and exit codes (processes.py); what the parts do.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-
-import structlog
 
 from fairbook import core
 from fairbook.accounts.sqlite import SqliteAccounts
@@ -58,7 +57,7 @@ GENERATED_SEED: Final = 1
 ADOPT_WAIT_S: Final = 3.0  # for history; then the ports open without it
 ADOPT_AGAIN_S: Final = 1.0
 
-logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+logger = logging.getLogger(__name__)
 
 
 class Followers(NamedTuple):
@@ -121,12 +120,12 @@ class ExchangeApp:
         leaving.callback(accounts.close)
         followers = _followers(settings, leaving, engine, snapshots)
         leaving.push_async_callback(engine.stop)
-        archive = Archive(directory, tell=lambda said: logger.warning("archive", problem=said))
+        archive = Archive(directory, tell=lambda problem: logger.warning("archive: %s", problem))
         archive.start()
         leaving.push_async_callback(asyncio.to_thread, archive.stop)
         ended = await end_old_sessions(engine.commands, engine.queries)
         if ended:
-            logger.info("ended sessions of before", count=ended)
+            logger.info("ended sessions left from before", extra={"count": ended})
         owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
         gateway = _gateway(settings, engine, accounts, followers, logged_until_ms)
         house = cls(settings, leaving, engine, accounts, owners, followers, gateway, feed)
@@ -286,7 +285,8 @@ def _generate(log: FileLog) -> None:
     count = generate(log, now_ns=time.time_ns(), seed=GENERATED_SEED)
     if count:
         took_s = round(time.monotonic() - began_s, 1)
-        logger.info("generated a day of trades", commands=count, seconds=took_s)
+        fields = {"commands": count, "seconds": took_s}
+        logger.info("generated a day of trades", extra=fields)
 
 
 def _url(scheme: str, host: str, port: int) -> str:
@@ -298,22 +298,24 @@ def _url(scheme: str, host: str, port: int) -> str:
 def _tell_start(directory: Path, log: FileLog, engine: Engine) -> None:
     """What a person needs to know of this start, before it is ready."""
     if core.COMPILED:
-        logger.info("core", form="compiled")
+        logger.info("the core is compiled")
     else:
-        logger.warning("core", form="interpreted", because=core.WHY_INTERPRETED)
+        logger.warning("the core is interpreted: %s", core.WHY_INTERPRETED)
     if log.dropped is not None:
-        logger.warning("torn tail", dropped=str(log.dropped))
+        logger.warning("dropped the torn tail of the log: %s", log.dropped)
     for problem in engine.recovery.problems:
-        logger.warning("snapshot", problem=problem)
+        logger.warning("recovery: %s", problem)
     ahead_s = (log.last.time_ns - time.time_ns()) // NS_PER_SECOND
     if ahead_s > 0:
         # Until then candles stand still, and signed requests without a client id are too early.
-        logger.warning("the clock is behind the log, whose time waits for it", seconds=ahead_s)
+        logger.warning("the clock is %d s behind the log, whose time waits for it", ahead_s)
     recovery = engine.recovery
     logger.info(
         "recovered",
-        directory=str(directory.resolve()),
-        snapshot=recovery.snapshot_position,
-        replayed=recovery.replayed,
-        position=recovery.position,
+        extra={
+            "directory": str(directory.resolve()),
+            "snapshot": recovery.snapshot_position,
+            "replayed": recovery.replayed,
+            "position": recovery.position,
+        },
     )

@@ -15,6 +15,7 @@ it (cli/children.py).
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -25,7 +26,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-import structlog
 import uvloop
 
 from fairbook.accounts.access import AccountsDamaged
@@ -52,7 +52,7 @@ REFUSALS: Final = (
     OSError,
 )
 
-logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+logger = logging.getLogger(__name__)
 
 
 def up(settings: UpSettings) -> int:
@@ -84,7 +84,7 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
     for failed in house.failures:
         if failed.done():
             raise failed.result()
-    logger.info("stopped", position=house.engine.position)
+    logger.info("stopped", extra={"position": house.engine.position})
     return 0
 
 
@@ -143,7 +143,7 @@ def _require_free_port(host: str, port: int) -> None:
 
 
 def _tell_ready(http_url: str, file: Path) -> None:
-    logger.info("ready", http=http_url)
+    logger.info("ready", extra={"http": http_url})
     text = (
         f"Fairbook is ready: {http_url}\n"
         f"  keys and tokens of demo1 and demo2: {file.resolve()}\n"

@@ -13,14 +13,13 @@ Not here: what they do (engine/replica.py, recording/following.py, maker/bot.py)
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import structlog
 
 from fairbook.app.logs import configure_logs
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 NICE: Final = 5  # Where processors are short, the engine comes first.
 
-logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+logger = logging.getLogger(__name__)
 
 
 def replica(directory: Path, descriptor: int, options: ReplicaOptions) -> int:
