@@ -21,8 +21,8 @@ from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.log.archive import Archive
 from fairbook.log.files import FileLog
 from fairbook.log.log import Entry, LogDamaged
-from tests.engine import world
 from tests.log.disks import QuickDisk
+from tests.world import traffic
 
 SEGMENT_BYTES = 20_000
 
@@ -35,7 +35,7 @@ class Writer:
         self.log = FileLog(directory, segment_bytes=SEGMENT_BYTES, disk=QuickDisk())
         self.snapshots = Snapshots(directory)
         self.runner, _ = recover(self.log, self.snapshots)
-        self.frames = itertools.cycle(world.frames(seed, 500))
+        self.frames = itertools.cycle(traffic.frames(seed, 500))
         self.acked = 0
         self._archive = Archive(directory, disk=QuickDisk(), look_every_s=0.001)
         self._ending = threading.Event()

@@ -7,26 +7,26 @@ from collections.abc import Iterator
 import pytest
 
 from tests.badinput import summary
-from tests.badinput.world import Wire, World
+from tests.badinput.target import RawHttpClient, Target
 
 
 @pytest.fixture(scope="package")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """One exchange for all."""
-    world = World(tmp_path_factory.mktemp("venue"))
+    target = Target(tmp_path_factory.mktemp("venue"))
     try:
-        world.open()
-        yield world
+        target.open()
+        yield target
     except BaseException:
-        world.venue.kill()
+        target.venue.kill()
         raise
-    world.close()
+    target.close()
 
 
 @pytest.fixture
-def wire(world: World) -> Iterator[Wire]:
+def wire(target: Target) -> Iterator[RawHttpClient]:
     """A connection to it, closed whatever happens."""
-    wire = Wire(world.venue.http_port)
+    wire = RawHttpClient(target.venue.http_port)
     yield wire
     wire.close()
 

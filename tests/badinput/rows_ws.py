@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tests.badinput.rows import BAD_REQUEST, MALFORMED, Known
 from tests.badinput.rows_numbers import SYMBOLS
-from tests.badinput.sockets import BINARY, CLOSE, FIN, PING, PONG, TEXT, frame, head, says
+from tests.world.socket_client import BINARY, CLOSE, FIN, PING, PONG, TEXT, frame, head, says
 
 
 class Refused(NamedTuple):

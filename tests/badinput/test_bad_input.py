@@ -15,7 +15,7 @@ from tests.badinput.rows_history import HISTORY
 from tests.badinput.rows_http import HTTP
 from tests.badinput.rows_numbers import NUMBERS, STRINGS
 from tests.badinput.summary import COSTS
-from tests.badinput.world import Answer, Wire, World
+from tests.badinput.target import Answer, RawHttpClient, Target
 
 ROWS = [*NUMBERS, *STRINGS, *HTTP, *AUTH, *HISTORY]
 
@@ -26,21 +26,21 @@ def named(row: Row) -> str:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
-def test_a_bad_input(row: Row, world: World, wire: Wire) -> None:
-    before = world.replayed.catch_up()
-    commands = world.replayed.commands
-    inputs = [world.made(row) for _ in range(row.times)]
-    cpu_s = world.cpu_s()
+def test_a_bad_input(row: Row, target: Target, wire: RawHttpClient) -> None:
+    before = target.replayed.catch_up()
+    commands = target.replayed.commands
+    inputs = [target.made(row) for _ in range(row.times)]
+    cpu_s = target.cpu_s()
     for data in inputs:
         confirm(row, wire.ask(data, ends=row.ends))
         if row.closes:
             assert wire.is_ended()
             wire.close()
             wire.open()
-    cost_ms = (world.cpu_s() - cpu_s) * 1000 / row.times
+    cost_ms = (target.cpu_s() - cpu_s) * 1000 / row.times
     COSTS[named(row)] = (row.times, cost_ms)
-    assert world.replayed.catch_up() == before, "the state changed"
-    assert world.replayed.commands == commands + (row.times if row.logged else 0)
+    assert target.replayed.catch_up() == before, "the state changed"
+    assert target.replayed.commands == commands + (row.times if row.logged else 0)
     assert cost_ms < row.cpu_ms
 
 
@@ -66,10 +66,10 @@ def test_nothing_is_left_out() -> None:
     assert not [row for row in ROWS if row.status >= 500 and row.status != 501]
 
 
-def test_all_that_are_not_known_are_told_the_same(world: World, wire: Wire) -> None:
+def test_all_that_are_not_known_are_told_the_same(target: Target, wire: RawHttpClient) -> None:
     """Nobody can probe for keys: not a byte differs."""
     told = set()
     for row in AUTH:
         if row.id in ("A1", "A11", "A12", "A17") and row.code == "UNAUTHORIZED":
-            told.add(str(wire.ask(world.made(row)).body))
+            told.add(str(wire.ask(target.made(row)).body))
     assert len(told) == 1

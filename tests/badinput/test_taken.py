@@ -14,9 +14,9 @@ import pytest
 
 from fairbook.core import records, state
 from tests.badinput.rows import order_json, request, signed, written
-from tests.badinput.world import ORDERS_MAX, Wire, World
-from tests.e2e.rest import Rest
-from tests.e2e.venue import Venue
+from tests.badinput.target import ORDERS_MAX, RawHttpClient, Target
+from tests.world.exchange_process import ExchangeProcess
+from tests.world.rest_client import RestClient
 
 SYMBOL = {"symbol": "SOL_USDC"}
 SOL_USDC = 1
@@ -24,12 +24,12 @@ BEST_BID, BEST_ASK = "139.86", "140.14"  # of the demo's ladder, 50 SOL each
 
 
 @pytest.fixture
-def ask(world: World, wire: Wire) -> Iterator[Callable[..., Any]]:
+def ask(target: Target, wire: RawHttpClient) -> Iterator[Callable[..., Any]]:
     """Ask on one connection: who, status, method, path, body."""
 
     def asked(who: str, status: int, method: str, path: str, body: object = None) -> Any:
         text = "" if body is None else body if isinstance(body, str) else json.dumps(body)
-        answer = wire.ask(request(method, path, text, who=who)(world.known))
+        answer = wire.ask(request(method, path, text, who=who)(target.known))
         assert answer.status == status, answer
         return answer.body
 
@@ -37,7 +37,7 @@ def ask(world: World, wire: Wire) -> Iterator[Callable[..., Any]]:
     for who in ("rich", "other", "exact", "short"):
         assert not [
             found
-            for found in world.replayed.exchange.open_orders(world.accounts[who])
+            for found in target.replayed.exchange.open_orders(target.accounts[who])
             if found.market == SOL_USDC
         ]
 
@@ -45,11 +45,11 @@ def ask(world: World, wire: Wire) -> Iterator[Callable[..., Any]]:
 Ask = Callable[..., Any]
 
 
-def cancel_all(world: World, ask: Ask, *who: str) -> None:
+def cancel_all(target: Target, ask: Ask, *who: str) -> None:
     """No orders are left in SOL_USDC; the test's own look at the log is caught up."""
     for name in who:
         ask(name, 200, "DELETE", "/api/v1/orders", SYMBOL)
-    world.replayed.catch_up()
+    target.replayed.catch_up()
 
 
 @pytest.mark.parametrize(
@@ -64,54 +64,56 @@ def cancel_all(world: World, ask: Ask, *who: str) -> None:
     ],
 )
 def test_numbers_that_are_taken(
-    world: World, wire: Wire, ask: Ask, price: str, quantity: str, means: tuple[str, str]
+    target: Target, wire: RawHttpClient, ask: Ask, price: str, quantity: str, means: tuple[str, str]
 ) -> None:
-    data = written(price=price, quantity=quantity)(world.known)
+    data = written(price=price, quantity=quantity)(target.known)
     side = b'"Ask"' if "1400" in price else b'"Bid"'
     placed = wire.ask(data.replace(b'"Bid"', side)).body
     assert (placed["price"], placed["quantity"], placed["status"]) == (*means, "New")
-    cancel_all(world, ask, "rich")
+    cancel_all(target, ask, "rich")
 
 
-def test_h13_a_client_that_leaves_is_served_once(world: World, wire: Wire, ask: Ask) -> None:
+def test_h13_a_client_that_leaves_is_served_once(
+    target: Target, wire: RawHttpClient, ask: Ask
+) -> None:
     """It sends an order and is gone; the order is there, and only once."""
-    leaving = Wire(world.venue.http_port)
-    leaving.socket.sendall(request("POST", "/api/v1/order", order_json(clientId=13))(world.known))
+    leaving = RawHttpClient(target.venue.http_port)
+    leaving.socket.sendall(request("POST", "/api/v1/order", order_json(clientId=13))(target.known))
     leaving.close()
     path = "/api/v1/order?symbol=SOL_USDC&clientId=13"
     deadline = time.monotonic() + 10
-    while (found := wire.ask(request("GET", path)(world.known))).status == 404:
+    while (found := wire.ask(request("GET", path)(target.known))).status == 404:
         assert time.monotonic() < deadline
     again = ask("rich", 200, "POST", "/api/v1/order", order_json(clientId=13))
     assert again["id"] == found.body["id"]
     assert len(ask("rich", 200, "GET", "/api/v1/orders?symbol=SOL_USDC")) == 1
-    cancel_all(world, ask, "rich")
+    cancel_all(target, ask, "rich")
 
 
-def test_c3_cancel_works_in_a_closed_market(world: World, ask: Ask) -> None:
+def test_c3_cancel_works_in_a_closed_market(target: Target, ask: Ask) -> None:
     for symbol in ("ETH_USDC", "BTC_USDC"):
-        body = {"symbol": symbol, "orderId": str(world.known.order_ids[symbol])}
+        body = {"symbol": symbol, "orderId": str(target.known.order_ids[symbol])}
         assert ask("rich", 200, "DELETE", "/api/v1/order", body)["status"] == "Cancelled"
-    world.replayed.catch_up()
+    target.replayed.catch_up()
 
 
-def test_a5_a_replay(world: World, wire: Wire) -> None:
+def test_a5_a_replay(target: Target, wire: RawHttpClient) -> None:
     """Inside the window it was seen, behind it it has expired; nothing happens twice."""
     body = {"symbol": "SOL_USDC"}
-    data = signed("DELETE", "/api/v1/orders", "orderCancelAll", body, window="800")(world.known)
+    data = signed("DELETE", "/api/v1/orders", "orderCancelAll", body, window="800")(target.known)
     assert wire.ask(data).status == 200
-    world.replayed.catch_up()
-    commands = world.replayed.commands
+    target.replayed.catch_up()
+    commands = target.replayed.commands
     seen = wire.ask(data)
     assert (seen.status, seen.body["message"]) == (400, "Request already seen")
     time.sleep(0.9)
     late = wire.ask(data)
     assert (late.status, late.body["message"]) == (400, "Request has expired")
-    world.replayed.catch_up()
-    assert world.replayed.commands == commands
+    target.replayed.catch_up()
+    assert target.replayed.commands == commands
 
 
-def test_a7_a_query_in_any_order_and_any_encoding(world: World, wire: Wire) -> None:
+def test_a7_a_query_in_any_order_and_any_encoding(target: Target, wire: RawHttpClient) -> None:
     """The text is made of sorted, decoded pairs, however a client writes them."""
     fields = {"marketType": "SPOT", "symbol": "SOL_USDC"}
     for query in (
@@ -120,11 +122,11 @@ def test_a7_a_query_in_any_order_and_any_encoding(world: World, wire: Wire) -> N
         "symbol=SOL%5FUSDC&marketType=%53POT",
         "%73ymbol=SOL_USDC&marketType=SPOT",
     ):
-        data = signed("GET", "/api/v1/orders", "orderQueryAll", fields, query=query)(world.known)
+        data = signed("GET", "/api/v1/orders", "orderQueryAll", fields, query=query)(target.known)
         assert wire.ask(data).status == 200, query
 
 
-def test_o1_exactly_what_is_available(world: World, ask: Ask) -> None:
+def test_o1_exactly_what_is_available(target: Target, ask: Ask) -> None:
     """14 USDC for one, an atom less for the other."""
     body = order_json(price="140", quantity="0.1")
     refused = ask("short", 400, "POST", "/api/v1/order", body)
@@ -133,41 +135,41 @@ def test_o1_exactly_what_is_available(world: World, ask: Ask) -> None:
     assert ask("exact", 200, "GET", "/api/v1/capital")["USDC"]["available"] == "0"
     more = order_json(price="0.01", quantity="0.01")
     assert ask("exact", 400, "POST", "/api/v1/order", more)["code"] == "INSUFFICIENT_FUNDS"
-    cancel_all(world, ask, "exact")
+    cancel_all(target, ask, "exact")
 
 
 @pytest.mark.parametrize("price", [BEST_ASK, "140.15"])
-def test_o3_post_only_that_would_take(world: World, ask: Ask, price: str) -> None:
+def test_o3_post_only_that_would_take(target: Target, ask: Ask, price: str) -> None:
     """At the best ask and a tick through it; a tick below it rests."""
-    before = world.replayed.catch_up()
+    before = target.replayed.catch_up()
     body = order_json(price=price, postOnly=True)
     refused = ask("rich", 400, "POST", "/api/v1/order", body)
     assert refused["code"] == "INVALID_ORDER"
     assert "Order would immediately match and take" in refused["message"]
-    assert world.replayed.catch_up() == before
+    assert target.replayed.catch_up() == before
     body = order_json(price="140.13", postOnly=True)
     assert ask("rich", 200, "POST", "/api/v1/order", body)["status"] == "New"
-    cancel_all(world, ask, "rich")
+    cancel_all(target, ask, "rich")
 
 
-def test_o5_all_or_nothing(world: World, ask: Ask) -> None:
+def test_o5_all_or_nothing(target: Target, ask: Ask) -> None:
     """Short by a lot: nothing. Exactly: all. An own order in between does not count."""
     for who in ("other", "rich"):
         ask(who, 200, "POST", "/api/v1/order", order_json(side="Ask", price="140", quantity="1"))
-    world.replayed.catch_up()
-    trades = trades_of(world)
+    target.replayed.catch_up()
+    trades = trades_of(target)
     for quantity in ("2.01", "2"):  # 2 with one's own
         body = order_json(price="140", quantity=quantity, timeInForce="FOK")
         told = ask("rich", 200, "POST", "/api/v1/order", body)
         assert (told["status"], told["executedQuantity"]) == ("Expired", "0")
-    assert trades_of(world) == trades
+    assert trades_of(target) == trades
     ask("rich", 200, "DELETE", "/api/v1/orders", SYMBOL)
     body = order_json(price="140", quantity="1.01", timeInForce="FOK")
     assert ask("rich", 200, "POST", "/api/v1/order", body)["executedQuantity"] == "0"
     body = order_json(price="140", quantity="1", timeInForce="FOK")
     told = ask("rich", 200, "POST", "/api/v1/order", body)
     assert (told["status"], told["executedQuantity"]) == ("Filled", "1")
-    cancel_all(world, ask, "rich", "other")
+    cancel_all(target, ask, "rich", "other")
 
 
 @pytest.mark.parametrize(
@@ -175,10 +177,10 @@ def test_o5_all_or_nothing(world: World, ask: Ask) -> None:
     [("RejectTaker", "Expired", 1), ("RejectMaker", "New", 1), ("RejectBoth", "Expired", 0)],
 )
 def test_o7_nobody_trades_with_himself(
-    world: World, ask: Ask, mode: str, taker: str, resting: int
+    target: Target, ask: Ask, mode: str, taker: str, resting: int
 ) -> None:
     """In each mode."""
-    trades = trades_of(world)
+    trades = trades_of(target)
     rests = ask("rich", 200, "POST", "/api/v1/order", order_json(side="Ask", price="140"))
     body = order_json(price="140", selfTradePrevention=mode)
     told = ask("rich", 200, "POST", "/api/v1/order", body)
@@ -187,17 +189,17 @@ def test_o7_nobody_trades_with_himself(
     assert len(left) == resting
     expected = {"RejectTaker": rests["id"], "RejectMaker": told["id"]}.get(mode)
     assert [found["id"] for found in left] == ([expected] if expected else [])
-    cancel_all(world, ask, "rich")
-    assert trades_of(world) == trades
+    cancel_all(target, ask, "rich")
+    assert trades_of(target) == trades
 
 
-def trades_of(world: World) -> int:
+def trades_of(target: Target) -> int:
     """How many trades there were in SOL_USDC, as its log says."""
-    world.replayed.catch_up()
-    return int(world.replayed.exchange.markets[SOL_USDC].last_trade_id)
+    target.replayed.catch_up()
+    return int(target.replayed.exchange.markets[SOL_USDC].last_trade_id)
 
 
-def test_o9_o13_as_many_orders_as_there_may_be(world: World, ask: Ask) -> None:
+def test_o9_o13_as_many_orders_as_there_may_be(target: Target, ask: Ask) -> None:
     """One more is refused; cancelling all is one command, and each order is in its answer."""
     left = ORDERS_MAX - len(ask("other", 200, "GET", "/api/v1/orders"))
     while left:
@@ -206,40 +208,40 @@ def test_o9_o13_as_many_orders_as_there_may_be(world: World, ask: Ask) -> None:
         placed = ask("other", 200, "POST", "/api/v1/orders", batch)
         assert [item["operation"] for item in placed] == ["Ok"] * count
         left -= count
-    before = world.replayed.catch_up()
+    before = target.replayed.catch_up()
     refused = ask("other", 400, "POST", "/api/v1/order", order_json(price="1"))
     assert (refused["code"], refused["message"]) == ("ORDER_LIMIT", "Too many open orders")
-    assert world.replayed.catch_up() == before
-    commands = world.replayed.commands
+    assert target.replayed.catch_up() == before
+    commands = target.replayed.commands
     cancelled = ask("other", 200, "DELETE", "/api/v1/orders", SYMBOL)
     assert len(cancelled) == ORDERS_MAX
     assert len({found["id"] for found in cancelled}) == ORDERS_MAX
-    world.replayed.catch_up()
-    assert world.replayed.commands == commands + 1
+    target.replayed.catch_up()
+    assert target.replayed.commands == commands + 1
 
 
-def test_o11_a_client_id_is_one_order(world: World, ask: Ask) -> None:
+def test_o11_a_client_id_is_one_order(target: Target, ask: Ask) -> None:
     """The same again is the same; anything else is refused, open or closed."""
     first = ask("rich", 200, "POST", "/api/v1/order", order_json(clientId=11))
     assert ask("rich", 200, "POST", "/api/v1/order", order_json(clientId=11)) == first
-    before = world.replayed.catch_up()
+    before = target.replayed.catch_up()
     for _ in range(2):
         for other in ({"price": "101"}, {"quantity": "0.2"}, {"side": "Ask"}, {"postOnly": True}):
             body = order_json(**{"clientId": 11, **other})
             refused = ask("rich", 400, "POST", "/api/v1/order", body)
             assert refused["code"] == "INVALID_ORDER"
             assert refused["message"] == "Order with client ID already exists: 11"
-        assert world.replayed.catch_up() == before
-        cancel_all(world, ask, "rich")
-        before = world.replayed.catch_up()
+        assert target.replayed.catch_up() == before
+        cancel_all(target, ask, "rich")
+        before = target.replayed.catch_up()
 
 
-def test_o15_listings_that_do_not_fit(world: World) -> None:
+def test_o15_listings_that_do_not_fit(target: Target) -> None:
     """No route lists anything yet: in a copy of the exchange, as its log would have it. All of
     these refusals: tests/core/test_scenarios_rejects.py.
     """
-    world.replayed.catch_up()
-    exchange = state.load(state.dump(world.replayed.exchange))
+    target.replayed.catch_up()
+    exchange = state.load(state.dump(target.replayed.exchange))
     for command, reason in (
         (records.list_market(market=9, base=1, quote=4, lot_atoms=1, tick_atoms=1, name="SOL_USDC"),
          records.ALREADY_LISTED),
@@ -256,23 +258,23 @@ def test_o15_listings_that_do_not_fit(world: World) -> None:
 
 def test_o13_one_request_too_many(tmp_path: Path) -> None:
     """429 and when to come back, of an exchange that allows five at once."""
-    with Venue(
+    with ExchangeProcess(
         tmp_path, "--no-replica", FAIRBOOK_ACCOUNT_PER_MINUTE="6", FAIRBOOK_ACCOUNT_BURST="5"
     ) as venue:
-        rest = Rest(venue.http_port, venue.demo("demo1")["token"])
+        rest = RestClient(venue.http_port, venue.demo("demo1")["token"])
         order = json.loads(order_json(price="1"))
         for _ in range(5):
             rest.expect(200, "POST", "/api/v1/order", order)
         refused = rest.call("POST", "/api/v1/order", order)
         assert (refused.status, refused.body["code"]) == (429, "TOO_MANY_REQUESTS")
         assert 1 <= int(refused.headers["retry-after"]) <= 10
-        other = Rest(venue.http_port, venue.demo("demo2")["token"])
+        other = RestClient(venue.http_port, venue.demo("demo2")["token"])
         other.expect(200, "POST", "/api/v1/order", order)  # Nobody pays for another.
         for connection in (rest, other):
             connection.close()
 
 
-def test_n17_a_market_order_stops_at_the_band(world: World, ask: Ask) -> None:
+def test_n17_a_market_order_stops_at_the_band(target: Target, ask: Ask) -> None:
     """5 % from the best price: the ladder's ten levels lie within, what is behind does not.
 
     The last test, because the ladder has no asks after it.
@@ -282,4 +284,4 @@ def test_n17_a_market_order_stops_at_the_band(world: World, ask: Ask) -> None:
     sweep = order_json(orderType="Market", price=..., quantity="600")
     told = ask("rich", 200, "POST", "/api/v1/order", sweep)
     assert (told["status"], told["executedQuantity"]) == ("Expired", "500")
-    cancel_all(world, ask, "other", "rich")
+    cancel_all(target, ask, "other", "rich")

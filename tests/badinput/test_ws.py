@@ -14,30 +14,30 @@ import pytest
 
 from tests.badinput.rows_ws import WS, Answer, Closed, Error, Refused, Told, WsRow
 from tests.badinput.rows_ws_orders import WS_ORDERS
-from tests.badinput.sockets import CLOSE, FIN, Socket, frame, says
 from tests.badinput.summary import WS_COSTS
-from tests.badinput.world import World
+from tests.badinput.target import Target
+from tests.world.socket_client import CLOSE, FIN, SocketClient, frame, says
 
 ROWS = [*WS, *WS_ORDERS]
 PROBE = says(id="probe", method="SUBSCRIBE", params=[])
 
 
 @pytest.fixture(scope="module")
-def other(world: World) -> Iterator[Socket]:
+def other(target: Target) -> Iterator[SocketClient]:
     """Somebody who does nothing wrong."""
-    socket = world.socket().upgrade(world.known.tokens["other"])
-    world.sockets.clear()
-    world.replayed.catch_up()
+    socket = target.socket().upgrade(target.known.tokens["other"])
+    target.sockets.clear()
+    target.replayed.catch_up()
     yield socket
     socket.close()
 
 
 @pytest.fixture(autouse=True)
-def closed(world: World, other: Socket) -> Iterator[None]:
+def closed(target: Target, other: SocketClient) -> Iterator[None]:
     """What a test opened."""
     yield
-    while world.sockets:
-        world.sockets.pop().close()
+    while target.sockets:
+        target.sockets.pop().close()
 
 
 def named(row: WsRow) -> str:
@@ -46,31 +46,31 @@ def named(row: WsRow) -> str:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
-def test_a_bad_input(row: WsRow, world: World, other: Socket) -> None:
-    before = world.replayed.state
-    commands = world.replayed.commands
-    inputs = [row.send if isinstance(row.send, bytes) else row.send(world.known)
+def test_a_bad_input(row: WsRow, target: Target, other: SocketClient) -> None:
+    before = target.replayed.state
+    commands = target.replayed.commands
+    inputs = [row.send if isinstance(row.send, bytes) else row.send(target.known)
               for _ in range(row.times)]  # fmt: skip
-    cpu_s = world.cpu_s()
-    token = world.known.tokens[row.who] if row.who else ""
+    cpu_s = target.cpu_s()
+    token = target.known.tokens[row.who] if row.who else ""
     if isinstance(row.outcome, Refused):
         for data in inputs:
-            require_refused(row.outcome, world.socket(), data)
+            require_refused(row.outcome, target.socket(), data)
     elif isinstance(row.outcome, Closed):
         for data in inputs:
-            require_closed(row.outcome, world.socket().upgrade(token), data)
+            require_closed(row.outcome, target.socket().upgrade(token), data)
     else:
-        require_answered(row.outcome, world.socket().upgrade(token), inputs)
-    cost_ms = (world.cpu_s() - cpu_s) * 1000 / row.times
+        require_answered(row.outcome, target.socket().upgrade(token), inputs)
+    cost_ms = (target.cpu_s() - cpu_s) * 1000 / row.times
     WS_COSTS[named(row)] = (row.times, cost_ms)
     other.send(says(id=row.name[:20], method="order.cancelOnDisconnect", params={"enabled": False}))
     assert other.text() == {"id": row.name[:20], "status": 200, "result": {"enabled": False}}
-    assert world.replayed.catch_up() == before, "the state changed"
-    assert world.replayed.commands == commands + (row.times if row.logged else 0)
+    assert target.replayed.catch_up() == before, "the state changed"
+    assert target.replayed.commands == commands + (row.times if row.logged else 0)
     assert cost_ms < row.cpu_ms
 
 
-def require_refused(outcome: Refused, socket: Socket, data: bytes) -> None:
+def require_refused(outcome: Refused, socket: SocketClient, data: bytes) -> None:
     """In JSON, and then the connection ends."""
     socket.send(data)
     status, headers, body = socket.response()
@@ -82,7 +82,7 @@ def require_refused(outcome: Refused, socket: Socket, data: bytes) -> None:
     socket.close()
 
 
-def require_closed(outcome: Closed, socket: Socket, data: bytes) -> None:
+def require_closed(outcome: Closed, socket: SocketClient, data: bytes) -> None:
     """By the code, and the connection ends as soon as the Close is answered."""
     socket.send(data)
     code, reason = socket.closed()
@@ -92,7 +92,9 @@ def require_closed(outcome: Closed, socket: Socket, data: bytes) -> None:
     socket.close()
 
 
-def require_answered(outcome: Error | Answer | Told, socket: Socket, inputs: list[bytes]) -> None:
+def require_answered(
+    outcome: Error | Answer | Told, socket: SocketClient, inputs: list[bytes]
+) -> None:
     """Each time, and what comes after it is answered too."""
     socket.send(b"".join(inputs))
     for _ in inputs:

@@ -15,8 +15,8 @@ import pytest
 from fairbook.net import control_socket as control
 from tests.badinput.rows import order_json
 from tests.badinput.rows_ws import subscribing
-from tests.badinput.sockets import FIN, PONG, TEXT, Socket, frame, head, says
-from tests.badinput.world import World
+from tests.badinput.target import Target
+from tests.world.socket_client import FIN, PONG, TEXT, SocketClient, frame, head, says
 
 SYMBOLS = ("SOL_USDC", "BTC_USDC", "ETH_USDC")
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d",
@@ -30,29 +30,29 @@ BUFFERED_MAX = 64 * 1024 + 256 * 1024  # of one client: docs/reference/streams.m
 
 
 @pytest.fixture(autouse=True)
-def closed(world: World) -> Iterator[None]:
+def closed(target: Target) -> Iterator[None]:
     """What a test opened. Nobody else has subscribed to anything."""
-    world.watches["fleeting"].wait()
+    target.watches["fleeting"].wait()
     yield
-    while world.sockets:
-        world.sockets.pop().close()
+    while target.sockets:
+        target.sockets.pop().close()
 
 
-def streams(world: World) -> dict[str, Any]:
+def streams(target: Target) -> dict[str, Any]:
     """What the exchange says of its hub."""
-    found: dict[str, Any] = control.ask(world.venue.folder, "status")["streams"]
+    found: dict[str, Any] = control.ask(target.venue.folder, "status")["streams"]
     return found
 
 
-def until_left(world: World) -> None:
+def until_left(target: Target) -> None:
     """Nobody has subscribed to anything."""
     deadline = time.monotonic() + 10
-    while streams(world)["subscriptions"]:
-        assert time.monotonic() < deadline, streams(world)
+    while streams(target)["subscriptions"]:
+        assert time.monotonic() < deadline, streams(target)
         time.sleep(0.01)
 
 
-def until_told(socket: Socket, request_id: object) -> list[Any]:
+def until_told(socket: SocketClient, request_id: object) -> list[Any]:
     """All texts up to the answer to this request, which succeeded."""
     texts = []
     while (text := socket.text()) != {"id": request_id, "result": None}:
@@ -61,13 +61,13 @@ def until_told(socket: Socket, request_id: object) -> list[Any]:
     return texts
 
 
-def test_w7_storms_of_subscriptions(world: World) -> None:
+def test_w7_storms_of_subscriptions(target: Target) -> None:
     """In any order and any number: never an error, nothing left behind by those who leave, and who
     is too quick is closed.
     """
     chance = random.Random(7)
     for number in range(30):
-        socket = world.socket().upgrade()
+        socket = target.socket().upgrade()
         frames = []
         for _ in range(39):
             method = chance.choice(("SUBSCRIBE", "SUBSCRIBE", "UNSUBSCRIBE"))
@@ -77,16 +77,16 @@ def test_w7_storms_of_subscriptions(world: World) -> None:
         if number % 3:
             until_told(socket, "last")  # The others are gone in the middle of it.
         socket.close()
-    quick = world.socket().upgrade()
+    quick = target.socket().upgrade()
     quick.send(b"".join(says(method="SUBSCRIBE", params=NAMES[n % 9 :]) for n in range(1000)))
     assert quick.closed() == (1008, "too many frames")
-    until_left(world)
-    assert streams(world)["channels"] == 0
+    until_left(target)
+    assert streams(target)["channels"] == 0
 
 
-def test_w3_as_many_subscriptions_as_there_may_be(world: World) -> None:
+def test_w3_as_many_subscriptions_as_there_may_be(target: Target) -> None:
     """200 are kept when one more is refused, and there is room again for who leaves."""
-    socket = world.socket().upgrade()
+    socket = target.socket().upgrade()
     names = [f"stockPrice.{i}" for i in range(198)]
     socket.send(says(id=0, method="SUBSCRIBE", params=[*names, "depth.SOL_USDC", "liquidation"]))
     until_told(socket, 0)
@@ -98,13 +98,13 @@ def test_w3_as_many_subscriptions_as_there_may_be(world: World) -> None:
         )
         told = socket.text()
         assert (told["id"], told["error"]["code"]) == (request, 4029)
-    assert streams(world)["subscriptions"] == 1
+    assert streams(target)["subscriptions"] == 1
     socket.send(says(method="UNSUBSCRIBE", params=["liquidation"]) + subscribing("trade.SOL_USDC"))
     until_told(socket, 1)
-    assert streams(world)["subscriptions"] == 2
+    assert streams(target)["subscriptions"] == 2
 
 
-def test_what_is_odd_and_taken(world: World) -> None:
+def test_what_is_odd_and_taken(target: Target) -> None:
     """Slashes, queries, extensions and protocols that nobody agrees on, and frames at once."""
     hello = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}, ensure_ascii=False).encode()
     for request in (
@@ -122,7 +122,7 @@ def test_what_is_odd_and_taken(world: World) -> None:
         head(Content_Length="0"),
         head(lines=b"X: y\r\n" * 80),
     ):
-        socket = world.socket()
+        socket = target.socket()
         socket.send(request + frame(hello))
         status, headers, _ = socket.response()
         assert status == 101
@@ -130,7 +130,7 @@ def test_what_is_odd_and_taken(world: World) -> None:
         assert not {"sec-websocket-extensions", "sec-websocket-protocol"} & headers.keys()
         assert socket.text() == {"id": 1, "result": None}
         socket.close()
-    socket = world.socket().upgrade()
+    socket = target.socket().upgrade()
     text = '{"id":"\u20ac\U0001f600","method":"SUBSCRIBE","params":[]}'.encode()
     socket.send(frame(text[:1], TEXT))
     for at in range(1, len(text)):  # In the middle of characters too.
@@ -141,25 +141,25 @@ def test_what_is_odd_and_taken(world: World) -> None:
     assert socket.text() == {"id": "\u20ac\U0001f600", "result": None}
 
 
-def test_a_token_that_ends_ends_its_connection(world: World) -> None:
+def test_a_token_that_ends_ends_its_connection(target: Target) -> None:
     """Within about a second, and nobody logs in by it again."""
-    watch = world.watches["fleeting"].wait()
+    watch = target.watches["fleeting"].wait()
     assert watch.told == (1008, "key or token has ended")
-    assert 0 <= watch.ended_s - world.fleeting_until_s < 3
-    socket = world.socket().upgrade()
-    socket.send(says(id=1, method="LOGIN", params={"token": world.known.tokens["fleeting"]}))
+    assert 0 <= watch.ended_s - target.fleeting_until_s < 3
+    socket = target.socket().upgrade()
+    socket.send(says(id=1, method="LOGIN", params={"token": target.known.tokens["fleeting"]}))
     assert socket.text()["error"] == {"code": 4002, "message": "Unauthorized"}
 
 
 @pytest.mark.parametrize("name", ["silent", "slow", "lf"])
-def test_a_handshake_that_never_ends_is_cut_off(world: World, name: str) -> None:
+def test_a_handshake_that_never_ends_is_cut_off(target: Target, name: str) -> None:
     """After 5 s: of who says nothing, four bytes a second, or ends its lines by LF alone."""
-    watch = world.watches[name].wait()
+    watch = target.watches[name].wait()
     assert watch.told is True
     assert 4 < watch.ended_s - watch.began_s < 9
 
 
-def trade(trader: Socket, orders: int) -> None:
+def trade(trader: SocketClient, orders: int) -> None:
     """So many orders at as many prices, placed and cancelled."""
     for i in range(orders):
         params = json.loads(order_json(price=f"{1 + i / 100:.2f}"))
@@ -170,44 +170,44 @@ def trade(trader: Socket, orders: int) -> None:
         assert (told["id"], told["status"]) == (i, 200)
 
 
-def test_w5_readers_that_stop(world: World) -> None:
+def test_w5_readers_that_stop(target: Target) -> None:
     """Private updates cannot be left out: who reads none is closed. Depth is merged: who stops goes
     on later without a gap. What they need meanwhile is bounded; others do not notice.
     """
-    token = world.known.tokens["rich"]
-    before = streams(world)["slowClosed"]
-    stuck = world.socket(receive_bytes=4096).upgrade(token)
+    token = target.known.tokens["rich"]
+    before = streams(target)["slowClosed"]
+    stuck = target.socket(receive_bytes=4096).upgrade(token)
     stuck.send(subscribing("account.orderUpdate", "account.orderUpdate.SOL_USDC"))
-    paused = world.socket(receive_bytes=4096).upgrade()
+    paused = target.socket(receive_bytes=4096).upgrade()
     paused.send(subscribing("depth.SOL_USDC"))
-    fast, trader = world.socket().upgrade(), world.socket().upgrade(token)
+    fast, trader = target.socket().upgrade(), target.socket().upgrade(token)
     fast.send(subscribing("depth.SOL_USDC"))
     updates = [text["data"] for text in until_told(fast, 1)]
     deadline = time.monotonic() + 20
     most = 0
-    while (found := streams(world))["slowClosed"] == before:
+    while (found := streams(target))["slowClosed"] == before:
         assert time.monotonic() < deadline, found
         most = max(most, found["bufferedBytes"])
         trade(trader, 50)
     assert stuck.closed() == (1013, "slow consumer")
     assert 0 < most < 2 * (BUFFERED_MAX + 64 * 1024)
-    while not (found := streams(world))["slow"]:
+    while not (found := streams(target))["slow"]:
         assert time.monotonic() < deadline, found
         trade(trader, 280)
-        world.replayed.catch_up()
-        updates += until_update(fast, world.replayed.exchange.markets[1].update_id)
+        target.replayed.catch_up()
+        updates += until_update(fast, target.replayed.exchange.markets[1].update_id)
     assert found["slowClosed"] == before + 1
     for _ in range(5):
         trade(trader, 100)
-    world.replayed.catch_up()
-    last_id = world.replayed.exchange.markets[1].update_id
+    target.replayed.catch_up()
+    last_id = target.replayed.exchange.markets[1].update_id
     updates += until_update(fast, last_id)
     merged = until_update(paused, last_id)
     assert len(merged) < len(updates)
     assert levels(merged) == levels(updates)
 
 
-def until_update(socket: Socket, last_id: int) -> list[Any]:
+def until_update(socket: SocketClient, last_id: int) -> list[Any]:
     """The messages of depth up to this id."""
     messages: list[Any] = []
     while not messages or messages[-1]["u"] < last_id:

@@ -16,8 +16,8 @@ import pytest
 
 from fairbook.accounts.sqlite import SqliteAccounts, copy_accounts
 from fairbook.ports.accounts import READ, TRADE
-from tests.e2e.rest import Rest
-from tests.e2e.venue import Venue
+from tests.world.exchange_process import ExchangeProcess
+from tests.world.rest_client import RestClient
 
 
 def fairbook(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -40,9 +40,9 @@ def test_a_backup_while_orders_come_and_a_start_on_it(tmp_path: Path) -> None:
     """It has what was acknowledged before it began; keys and tokens work; it goes on trading."""
     directory, to = tmp_path / "exchange", tmp_path / "copy"
     directory.mkdir()
-    with Venue(directory) as venue:
+    with ExchangeProcess(directory) as venue:
         token = venue.demo("demo1")["token"]
-        rest = Rest(venue.http_port, token)
+        rest = RestClient(venue.http_port, token)
         before = rest.expect(200, "POST", "/api/v1/order", order("10.00", 1))
         stop = threading.Event()
 
@@ -71,9 +71,9 @@ def test_a_backup_while_orders_come_and_a_start_on_it(tmp_path: Path) -> None:
     for name in ("demo.json", "accounts.db"):
         assert stat.S_IMODE((to / name).stat().st_mode) == 0o600
     assert not (to / "LOCK").exists()
-    with Venue(to) as restored:
+    with ExchangeProcess(to) as restored:
         assert restored.demo("demo1")["token"] == token
-        rest = Rest(restored.http_port, token)
+        rest = RestClient(restored.http_port, token)
         orders = rest.expect(200, "GET", "/api/v1/orders?symbol=SOL_USDC")
         assert before["id"] in [each["id"] for each in orders]
         again = rest.expect(200, "POST", "/api/v1/order", order("10.00", 1))
@@ -87,7 +87,7 @@ def test_a_backup_while_orders_come_and_a_start_on_it(tmp_path: Path) -> None:
 def stopped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an exchange leaves that was started and stopped."""
     directory = tmp_path_factory.mktemp("stopped")
-    venue = Venue(directory)
+    venue = ExchangeProcess(directory)
     with venue:
         venue.stop()
     (directory / "stderr.txt").unlink()

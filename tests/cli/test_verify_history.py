@@ -13,7 +13,7 @@ from fairbook.engine.runner import Runner
 from fairbook.history.projection import HistoryProjection
 from fairbook.history.store import FILE_NAME, Store
 from fairbook.log.files import FileLog
-from tests.history.recorded import write_log
+from tests.followers.recorder_child import write_log
 
 FRAMES = 60
 RECORDED = 50

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fairbook.client import NewOrder, Rest, Token
-from tests.client.house import House, play, small
-from tests.gateway.exchange import ALICE
-from tests.gateway.house import ALICE_TOKEN, BOB_TOKEN
+from tests.world.direct_exchange import ALICE
+from tests.world.live_exchange import LiveStack, play, small
+from tests.world.running_exchange import ALICE_TOKEN, BOB_TOKEN
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "market-maker.md"
 
@@ -31,29 +31,29 @@ def test_it_follows_the_best_ask() -> None:
     def ask(price: str) -> NewOrder:
         return NewOrder(symbol="SOL_USDC", side="Ask", price=price, quantity="1")
 
-    def own_bids(house: House) -> list[int]:
-        return [order.price for order in house.exchange.open_orders(ALICE)]
+    def own_bids(venue: LiveStack) -> list[int]:
+        return [order.price for order in venue.exchange.open_orders(ALICE)]
 
-    async def becomes(house: House, prices: list[int]) -> None:
+    async def becomes(venue: LiveStack, prices: list[int]) -> None:
         async with asyncio.timeout(5):
-            while own_bids(house) != prices:  # noqa: ASYNC110  Nothing tells of it.
+            while own_bids(venue) != prices:  # noqa: ASYNC110  Nothing tells of it.
                 await asyncio.sleep(0.005)
 
-    async def story(house: House) -> None:
-        running = asyncio.create_task(names["main"](house.http_url, house.ws_url, ALICE_TOKEN))
-        async with Rest(house.http_url, Token(BOB_TOKEN)) as bob:
+    async def story(venue: LiveStack) -> None:
+        running = asyncio.create_task(names["main"](venue.http_url, venue.ws_url, ALICE_TOKEN))
+        async with Rest(venue.http_url, Token(BOB_TOKEN)) as bob:
             await bob.place(ask("100"))
-            await becomes(house, [9_950])
+            await becomes(venue, [9_950])
             lower = await bob.place(ask("99.8"))
-            await becomes(house, [9_930])
+            await becomes(venue, [9_930])
             await bob.cancel("SOL_USDC", order_id=lower.id)
-            await becomes(house, [9_950])
+            await becomes(venue, [9_950])
             sold = await bob.place(ask("99.5"))
             assert sold.status == "Filled"
             await bob.place(ask("90"))
-            await becomes(house, [8_955])
+            await becomes(venue, [8_955])
         running.cancel()
         await asyncio.wait((running,))
-        await becomes(house, [])
+        await becomes(venue, [])
 
     play(story, small())

@@ -11,8 +11,8 @@ from fairbook.client.errors import Disconnected, OutcomeUnknown, RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.messages import NewOrder, Order
 from fairbook.client.rest import Rest
-from tests.client.house import House, play, small
-from tests.gateway.house import ALICE_KEY, ALICE_SEED, ALICE_TOKEN, BOB_TOKEN
+from tests.world.live_exchange import LiveStack, play, small
+from tests.world.running_exchange import ALICE_KEY, ALICE_SEED, ALICE_TOKEN, BOB_TOKEN
 
 ALICE = Token(ALICE_TOKEN)
 SIGNS = Key(
@@ -26,8 +26,8 @@ BID = NewOrder(symbol="SOL_USDC", side="Bid", price="99.5", quantity="1.5", clie
 def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
     """Every private call knows who asks; the same client id is the same order."""
 
-    async def story(house: House) -> None:
-        async with Rest(house.http_url, who) as rest:
+    async def story(venue: LiveStack) -> None:
+        async with Rest(venue.http_url, who) as rest:
             order = await rest.place(BID)
             assert (order.status, order.price, order.quantity) == ("New", "99.5", "1.5")
             assert order.client_id == 7
@@ -47,8 +47,8 @@ def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
 
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signatures"])
 def test_several_orders_are_each_on_their_own(who: Credentials) -> None:
-    async def story(house: House) -> None:
-        async with Rest(house.http_url, who) as rest:
+    async def story(venue: LiveStack) -> None:
+        async with Rest(venue.http_url, who) as rest:
             dear = NewOrder(symbol="SOL_USDC", side="Bid", price="99", quantity="100000")
             cheap = msgspec.structs.replace(dear, quantity="1")
             good, bad, also = await rest.place_several([BID, dear, cheap])
@@ -61,8 +61,8 @@ def test_several_orders_are_each_on_their_own(who: Credentials) -> None:
 
 
 def test_what_anybody_may_ask() -> None:
-    async def story(house: House) -> None:
-        async with Rest(house.http_url, ALICE) as alice, Rest(house.http_url) as anybody:
+    async def story(venue: LiveStack) -> None:
+        async with Rest(venue.http_url, ALICE) as alice, Rest(venue.http_url) as anybody:
             await alice.place(BID)
             markets = await anybody.markets()
             assert [market.symbol for market in markets] == ["SOL_USDC", "BTC_USDC"]
@@ -78,8 +78,8 @@ def test_what_anybody_may_ask() -> None:
 
 
 def test_a_no_is_refused_in_its_own_words() -> None:
-    async def story(house: House) -> None:
-        async with Rest(house.http_url, ALICE) as rest:
+    async def story(venue: LiveStack) -> None:
+        async with Rest(venue.http_url, ALICE) as rest:
             with pytest.raises(RequestRefused) as no:
                 await rest.cancel("SOL_USDC", order_id="12345")
             assert (no.value.status, no.value.code) == (400, "INVALID_ORDER")
@@ -88,11 +88,11 @@ def test_a_no_is_refused_in_its_own_words() -> None:
             assert (no.value.status, no.value.code) == (400, "INVALID_MARKET")
             with pytest.raises(ValueError, match="named"):
                 await rest.cancel("SOL_USDC")
-        async with Rest(house.http_url, Token("wrong")) as rest:
+        async with Rest(venue.http_url, Token("wrong")) as rest:
             with pytest.raises(RequestRefused) as no:
                 await rest.balances()
             assert no.value.status == 401
-        async with Rest(house.http_url) as rest:
+        async with Rest(venue.http_url) as rest:
             with pytest.raises(ValueError, match="credentials"):
                 await rest.balances()
 
@@ -102,25 +102,25 @@ def test_a_no_is_refused_in_its_own_words() -> None:
 def test_no_answer_is_an_unknown_outcome() -> None:
     """A request that may have been done is never said to have failed."""
 
-    async def story(house: House) -> None:
-        house.exchange.held = []
-        async with Rest(house.http_url, Token(BOB_TOKEN), timeout_s=0.2) as rest:
+    async def story(venue: LiveStack) -> None:
+        venue.exchange.held = []
+        async with Rest(venue.http_url, Token(BOB_TOKEN), timeout_s=0.2) as rest:
             with pytest.raises(OutcomeUnknown):
                 await rest.place(BID)
-        house.exchange.release()
+        venue.exchange.release()
 
     play(story, small())
 
 
 def test_nobody_there_is_disconnected() -> None:
-    async def story(house: House) -> None:
-        await house.close()
-        async with Rest(house.http_url, ALICE) as rest:
+    async def story(venue: LiveStack) -> None:
+        await venue.close()
+        async with Rest(venue.http_url, ALICE) as rest:
             with pytest.raises(Disconnected):
                 await rest.place(BID)
             with pytest.raises(Disconnected):
                 await rest.markets()
-        await house.open()
+        await venue.open()
 
     play(story, small())
 

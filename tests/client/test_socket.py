@@ -22,10 +22,10 @@ from fairbook.client.messages import (
 from fairbook.client.reconnect import Backoff, Reconnecting, hinted_s
 from fairbook.client.rest import Rest
 from fairbook.client.socket import Socket
-from tests.client.house import House, play, small
 from tests.client.test_rest import ALICE, BID, SIGNS
-from tests.gateway.exchange import ALICE as ALICE_ID
-from tests.gateway.house import BOB_TOKEN
+from tests.world.direct_exchange import ALICE as ALICE_ID
+from tests.world.live_exchange import LiveStack, play, small
+from tests.world.running_exchange import BOB_TOKEN
 
 BOB = Token(BOB_TOKEN)
 
@@ -41,16 +41,16 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def logged_in(house: House, who: Credentials = ALICE) -> Socket:
-    socket = await Socket.open(house.ws_url)
+async def logged_in(venue: LiveStack, who: Credentials = ALICE) -> Socket:
+    socket = await Socket.open(venue.ws_url)
     await socket.login(who)
     return socket
 
 
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signature"])
 def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
-    async def story(house: House) -> None:
-        async with await logged_in(house, who) as socket:
+    async def story(venue: LiveStack) -> None:
+        async with await logged_in(venue, who) as socket:
             order = await socket.place(BID)
             assert (order.status, order.client_id) == ("New", 7)
             assert await socket.status("SOL_USDC", client_id=7) == order
@@ -66,8 +66,8 @@ def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
 
 
 def test_many_orders_in_flight_come_out_in_their_order() -> None:
-    async def story(house: House) -> None:
-        async with await logged_in(house) as socket:
+    async def story(venue: LiveStack) -> None:
+        async with await logged_in(venue) as socket:
             orders = [limit("Bid", f"0.{1 + n % 9}", "1") for n in range(1_500)]
             answers = await asyncio.gather(*[socket.place(order) for order in orders])
             ids = [int(answer.id) for answer in answers]
@@ -78,8 +78,8 @@ def test_many_orders_in_flight_come_out_in_their_order() -> None:
 
 
 def test_a_no_is_refused_and_the_connection_goes_on() -> None:
-    async def story(house: House) -> None:
-        async with await Socket.open(house.ws_url) as socket:
+    async def story(venue: LiveStack) -> None:
+        async with await Socket.open(venue.ws_url) as socket:
             for wrong in (socket.place(BID), socket.login(Token("wrong"))):
                 with pytest.raises(RequestRefused) as no:
                     await wrong
@@ -101,9 +101,9 @@ def test_a_no_is_refused_and_the_connection_goes_on() -> None:
 def test_every_stream_is_typed() -> None:
     """One trade between two accounts: each stream that hears of it decodes it."""
 
-    async def story(house: House) -> None:
+    async def story(venue: LiveStack) -> None:
         heard: list[Any] = []
-        async with await logged_in(house) as alice, await logged_in(house, BOB) as bob:
+        async with await logged_in(venue) as alice, await logged_in(venue, BOB) as bob:
             await alice.subscribe(
                 "bookTicker.SOL_USDC",
                 "trade.SOL_USDC",
@@ -145,9 +145,9 @@ def test_every_stream_is_typed() -> None:
 def test_the_end_cancels_what_was_to_be_cancelled_with_it() -> None:
     """cancelOnDisconnect holds for what is placed after it; a lost connection ends requests."""
 
-    async def story(house: House) -> None:
-        async with Rest(house.http_url, ALICE) as rest:
-            async with await logged_in(house) as socket:
+    async def story(venue: LiveStack) -> None:
+        async with Rest(venue.http_url, ALICE) as rest:
+            async with await logged_in(venue) as socket:
                 stays = await socket.place(limit("Bid", "10", "1"))
                 await socket.cancel_on_disconnect()
                 await socket.place(limit("Bid", "11", "1"))
@@ -156,19 +156,19 @@ def test_the_end_cancels_what_was_to_be_cancelled_with_it() -> None:
             assert socket.ended.is_set()
             with pytest.raises(Disconnected):
                 await socket.place(BID)
-            await until(lambda: len(house.exchange.open_orders(ALICE_ID)) == 2)
+            await until(lambda: len(venue.exchange.open_orders(ALICE_ID)) == 2)
             assert await rest.open_orders() == [stays, stays_too]
 
     play(story, small())
 
 
 def test_a_lost_connection_leaves_outcomes_unknown() -> None:
-    async def story(house: House) -> None:
-        async with await logged_in(house) as socket:
-            house.exchange.held = []
+    async def story(venue: LiveStack) -> None:
+        async with await logged_in(venue) as socket:
+            venue.exchange.held = []
             waiting = [asyncio.create_task(socket.place(limit("Bid", "9", "1"))) for _ in range(3)]
-            await until(lambda: len(house.exchange.held or []) == 3)
-            for connection in list(house.streams.connections):
+            await until(lambda: len(venue.exchange.held or []) == 3)
+            for connection in list(venue.streams.connections):
                 connection.abort()
             for task in waiting:
                 with pytest.raises(OutcomeUnknown):
@@ -176,32 +176,32 @@ def test_a_lost_connection_leaves_outcomes_unknown() -> None:
             await socket.ended.wait()
             with pytest.raises(Disconnected):
                 await socket.place(BID)
-            house.exchange.release()
+            venue.exchange.release()
 
     play(story, small())
 
 
 def test_no_answer_in_time_is_unknown() -> None:
-    async def story(house: House) -> None:
-        async with await Socket.open(house.ws_url, timeout_s=0.2) as socket:
+    async def story(venue: LiveStack) -> None:
+        async with await Socket.open(venue.ws_url, timeout_s=0.2) as socket:
             await socket.login(ALICE)
-            house.exchange.held = []
+            venue.exchange.held = []
             with pytest.raises(OutcomeUnknown):
                 await socket.place(BID)
-            house.exchange.release()
+            venue.exchange.release()
             assert (await socket.status("SOL_USDC", client_id=7)).status == "New"
 
     play(story, small())
 
 
 def test_a_handlers_bug_ends_the_connection_and_is_told() -> None:
-    async def story(house: House) -> None:
+    async def story(venue: LiveStack) -> None:
         def fails(_: Any) -> None:
             raise ZeroDivisionError
 
-        async with await logged_in(house) as socket:
+        async with await logged_in(venue) as socket:
             await socket.subscribe("account.orderUpdate", handler=fails)
-            async with Rest(house.http_url, ALICE) as rest:
+            async with Rest(venue.http_url, ALICE) as rest:
                 await rest.place(BID)
             await socket.ended.wait()
             assert isinstance(socket.failure(), ZeroDivisionError)
@@ -212,22 +212,22 @@ def test_a_handlers_bug_ends_the_connection_and_is_told() -> None:
 def test_connections_come_back() -> None:
     """Each round is a new connection; while nobody listens, it keeps trying; the hint is read."""
 
-    async def story(house: House) -> None:
+    async def story(venue: LiveStack) -> None:
         backoff = Backoff(random.Random(1), wait_least_s=0.01, wait_most_s=0.05)
         seen = []
-        async for socket in Reconnecting(house.ws_url, backoff=backoff):
+        async for socket in Reconnecting(venue.ws_url, backoff=backoff):
             async with socket:
                 await socket.login(ALICE)
                 seen.append(socket)
                 if len(seen) == 3:
                     break
-                for connection in list(house.streams.connections):
+                for connection in list(venue.streams.connections):
                     connection.abort()
                 await socket.ended.wait()
                 if len(seen) == 1:
-                    await house.close()
+                    await venue.close()
                     asyncio.get_running_loop().call_later(
-                        0.2, lambda: asyncio.ensure_future(house.open())
+                        0.2, lambda: asyncio.ensure_future(venue.open())
                     )
         assert len(set(seen)) == 3
 
@@ -235,13 +235,13 @@ def test_connections_come_back() -> None:
 
 
 def test_a_server_that_leaves_says_when_to_come_back() -> None:
-    async def story(house: House) -> None:
-        async with await Socket.open(house.ws_url) as socket:
-            await house.close()
+    async def story(venue: LiveStack) -> None:
+        async with await Socket.open(venue.ws_url) as socket:
+            await venue.close()
             await socket.ended.wait()
             assert socket.close_code == 1001
             assert hinted_s(socket.close_reason) >= 1
-        await house.open()
+        await venue.open()
 
     play(story, small())
 
@@ -266,7 +266,7 @@ def test_waits_double_and_are_spread() -> None:
 def test_a_book_follows_the_exchange() -> None:
     """Through a thousand orders, and through a snapshot that is fetched amid them."""
 
-    async def story(house: House) -> None:
+    async def story(venue: LiveStack) -> None:
         chance = random.Random(11)
         changes: list[int] = []
 
@@ -278,9 +278,9 @@ def test_a_book_follows_the_exchange() -> None:
                 await asyncio.gather(*[socket.place(order) for order in orders])
 
         async with (
-            Rest(house.http_url, ALICE) as rest,
-            await logged_in(house, BOB) as bob,
-            await logged_in(house) as socket,
+            Rest(venue.http_url, ALICE) as rest,
+            await logged_in(venue, BOB) as bob,
+            await logged_in(venue) as socket,
         ):
             grid = Grid((await rest.markets())[0])
             busy = asyncio.create_task(disturb(bob, 300))
@@ -289,26 +289,26 @@ def test_a_book_follows_the_exchange() -> None:
             await feed.start()
             book = await feed.ready()
             await busy
-            await until(lambda: book.last_id == house.exchange.core.markets[1].update_id)
-            assert same(book, house)
+            await until(lambda: book.last_id == venue.exchange.core.markets[1].update_id)
+            assert same(book, venue)
             assert changes == sorted(changes)
             await feed.stop()
 
     play(story, small())
 
 
-def same(book: LocalBook, house: House) -> bool:
-    bids, asks = house.exchange.core.depth(1, 1_000)
+def same(book: LocalBook, venue: LiveStack) -> bool:
+    bids, asks = venue.exchange.core.depth(1, 1_000)
     return book.bids.levels() == bids and book.asks.levels() == asks
 
 
 def test_a_gap_is_mended() -> None:
     """A lost message: the book is not live until a new snapshot is there, and then right."""
 
-    async def story(house: House) -> None:
+    async def story(venue: LiveStack) -> None:
         async with (
-            Rest(house.http_url, ALICE) as rest,
-            await logged_in(house) as socket,
+            Rest(venue.http_url, ALICE) as rest,
+            await logged_in(venue) as socket,
         ):
             grid = Grid((await rest.markets())[0])
             feed = BookFeed(socket, rest, grid)
@@ -320,6 +320,6 @@ def test_a_gap_is_mended() -> None:
             book.last_id -= 1  # As if the message had not come.
             await socket.place(limit("Bid", "11", "1"))
             await until(lambda: book.gaps == 1 and book.is_live)
-            assert same(book, house)
+            assert same(book, venue)
 
     play(story, small())

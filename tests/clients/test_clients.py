@@ -22,7 +22,7 @@ from fairbook.app.exchange_app import ACCOUNTS_NAME
 from fairbook.core import records
 from fairbook.log.files import FileLog
 from fairbook.ports.accounts import READ
-from tests.e2e.venue import Venue
+from tests.world.exchange_process import ExchangeProcess
 
 pytestmark = pytest.mark.clients
 
@@ -44,16 +44,16 @@ def client(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
     """The exchange as `fairbook up` makes it."""
-    with Venue(tmp_path_factory.mktemp("demo")) as venue:
+    with ExchangeProcess(tmp_path_factory.mktemp("demo")) as venue:
         yield venue
 
 
 @pytest.fixture(scope="module")
-def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
     """With low limits, a frozen account, a market that takes cancels only, and a read-only key."""
-    with Venue(tmp_path_factory.mktemp("restricted")) as venue:
+    with ExchangeProcess(tmp_path_factory.mktemp("restricted")) as venue:
         venue.stop()
         decree(
             venue,
@@ -69,9 +69,9 @@ def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
 
 
 @pytest.fixture(scope="module")
-def paused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+def paused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
     """The whole exchange takes cancels only."""
-    with Venue(tmp_path_factory.mktemp("paused")) as venue:
+    with ExchangeProcess(tmp_path_factory.mktemp("paused")) as venue:
         venue.stop()
         state = records.EXCHANGE_CANCEL_ONLY
         decree(venue, records.set_exchange(parameter=records.STATE, value=state))
@@ -84,7 +84,7 @@ def market(number: int, parameter: int, value: int) -> bytes:
     return records.set_market(market=number, parameter=parameter, value=value)
 
 
-def decree(venue: Venue, *commands: bytes) -> None:
+def decree(venue: ExchangeProcess, *commands: bytes) -> None:
     """Write commands of the house into the log of an exchange that is not running."""
     log = FileLog(venue.folder)
     try:
@@ -93,7 +93,7 @@ def decree(venue: Venue, *commands: bytes) -> None:
         log.close()
 
 
-def account_of(venue: Venue, name: str) -> int:
+def account_of(venue: ExchangeProcess, name: str) -> int:
     """The account number of a demo account."""
     accounts = SqliteAccounts(venue.folder / ACCOUNTS_NAME)
     try:
@@ -104,7 +104,7 @@ def account_of(venue: Venue, name: str) -> int:
         accounts.close()
 
 
-def add_reader(venue: Venue) -> None:
+def add_reader(venue: ExchangeProcess) -> None:
     """Register a key of demo1 that may only read."""
     account = account_of(venue, "demo1")
     accounts = SqliteAccounts(venue.folder / ACCOUNTS_NAME)
@@ -115,7 +115,7 @@ def add_reader(venue: Venue) -> None:
         accounts.close()
 
 
-def play(venue: Venue, python: Path, client: str, scenario: str, **extra: Any) -> None:
+def play(venue: ExchangeProcess, python: Path, client: str, scenario: str, **extra: Any) -> None:
     """Run one scenario; its output is shown if a step of it failed."""
     told = json.loads(venue.demo_path.read_bytes()) | extra
     reader = crypto_sign_seed_keypair(READER_SEED)[0]
@@ -149,18 +149,18 @@ PythonOf = Callable[[str], Path]
 
 
 @pytest.mark.parametrize("scenario", ["trade", "past", "errors"])
-def test_demo(demo: Venue, client_python: PythonOf, client: str, scenario: str) -> None:
+def test_demo(demo: ExchangeProcess, client_python: PythonOf, client: str, scenario: str) -> None:
     """Everything that a trader does and asks for, and everything that is refused."""
     play(demo, client_python(client), client, scenario)
 
 
 @pytest.mark.parametrize("version", ["ccxt-4.5.90", "ccxt-4.5.64"])
-def test_streams(demo: Venue, client_python: PythonOf, version: str) -> None:
+def test_streams(demo: ExchangeProcess, client_python: PythonOf, version: str) -> None:
     """Everything that ccxt.pro watches, on a market that is quiet but for that."""
     play(demo, client_python(version), version, "streams")
 
 
-def test_restricted(restricted: Venue, client_python: PythonOf, client: str) -> None:
+def test_restricted(restricted: ExchangeProcess, client_python: PythonOf, client: str) -> None:
     """What an operator forbids."""
     play(
         restricted,
@@ -173,18 +173,20 @@ def test_restricted(restricted: Venue, client_python: PythonOf, client: str) -> 
     )
 
 
-def test_paused(paused: Venue, client_python: PythonOf, client: str) -> None:
+def test_paused(paused: ExchangeProcess, client_python: PythonOf, client: str) -> None:
     """Nothing but cancels."""
     play(paused, client_python(client), client, "paused")
 
 
 def test_rate(tmp_path: Path, client_python: PythonOf, client: str) -> None:
     """An account that may do little."""
-    with Venue(tmp_path, FAIRBOOK_ACCOUNT_PER_MINUTE="60", FAIRBOOK_ACCOUNT_BURST="10") as venue:
+    with ExchangeProcess(
+        tmp_path, FAIRBOOK_ACCOUNT_PER_MINUTE="60", FAIRBOOK_ACCOUNT_BURST="10"
+    ) as venue:
         play(venue, client_python(client), client, "rate", requests=40)
 
 
 def test_late(tmp_path: Path, client_python: PythonOf, client: str) -> None:
     """A deadline that no answer keeps."""
-    with Venue(tmp_path, FAIRBOOK_DEADLINE_S="0") as venue:
+    with ExchangeProcess(tmp_path, FAIRBOOK_DEADLINE_S="0") as venue:
         play(venue, client_python(client), client, "late")

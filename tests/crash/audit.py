@@ -18,7 +18,7 @@ from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.log.files import FileLog
 from tests.crash.load import UNITS, Journal, Placement
-from tests.e2e.rest import Reply
+from tests.world.rest_client import Reply
 
 STATUS = {
     records.NEW: "New",

@@ -27,8 +27,8 @@ from fairbook.app.exchange_app import ACCOUNTS_NAME
 from fairbook.engine.snapshots import Snapshots
 from tests.crash.audit import Audit, told_balances, told_orders
 from tests.crash.load import BATCH_MAX, Journal, Placement, Trader
-from tests.e2e.rest import Reply, Rest, Unknown
-from tests.e2e.venue import Venue
+from tests.world.exchange_process import ExchangeProcess
+from tests.world.rest_client import OutcomeUnknown, Reply, RestClient
 
 ACCOUNTS = ("demo1", "demo2")
 TRADERS_PER_ACCOUNT = 2
@@ -45,7 +45,7 @@ class Campaign:
     def __init__(self, folder: Path, seed: int) -> None:
         self.seed = seed
         self.chance = random.Random(f"campaign {seed}")
-        self.venue = Venue(folder)
+        self.venue = ExchangeProcess(folder)
         self.audit = Audit(folder)
         self.accounts: dict[str, int] = {}
         self.round = 0
@@ -117,7 +117,7 @@ class Campaign:
 
     def _ask_again(self, journal: Journal, account: str) -> None:
         """Repeat what has no answer, until it has one; and what has, to get the same one."""
-        rest = Rest(self.venue.http_port, self.venue.demo(account)["token"])
+        rest = RestClient(self.venue.http_port, self.venue.demo(account)["token"])
         unknown = [each for each in journal.placements if is_unknown(each)]
         answered = [each for each in journal.placements if not is_unknown(each)]
         assert len(unknown) <= BATCH_MAX, unknown
@@ -140,7 +140,7 @@ class Campaign:
         """What the exchange says now, what it said before, and what the log says."""
         told: dict[str, tuple[object, object]] = {}
         for name in ACCOUNTS:
-            rest = Rest(self.venue.http_port, self.venue.demo(name)["token"])
+            rest = RestClient(self.venue.http_port, self.venue.demo(name)["token"])
             open_now = told_orders(rest.expect(200, "GET", "/api/v1/orders"))
             told[name] = (open_now, told_balances(rest.expect(200, "GET", "/api/v1/capital")))
             rest.close()
@@ -177,12 +177,12 @@ def is_unknown(placement: Placement) -> bool:
     return placement.reply is None or placement.reply.status == 504
 
 
-def repeat(rest: Rest, placement: Placement) -> Reply:
+def repeat(rest: RestClient, placement: Placement) -> Reply:
     """Send an order again. After 504 as well, which says to do just that."""
     for _ in range(10):
         try:
             reply = rest.call("POST", "/api/v1/order", placement.body)
-        except Unknown as error:
+        except OutcomeUnknown as error:
             raise AssertionError(f"the exchange went away: {error}") from error
         if reply.status != 504:
             return reply

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from tests.e2e.rest import Reply, Rest, Unknown
+from tests.world.rest_client import OutcomeUnknown, Reply, RestClient
 
 SYMBOL = "SOL_USDC"
 UNITS = 100  # ticks of one USDC, and lots of one SOL
@@ -72,7 +72,7 @@ class Trader(threading.Thread):
     def __init__(self, *, port: int, account: str, token: str, number: int, seed: str) -> None:
         super().__init__(name=f"trader {number}", daemon=True)
         self.account = account
-        self.rest = Rest(port, token)
+        self.rest = RestClient(port, token)
         self.chance = random.Random(seed)
         self.next_client_id = number * CLIENT_IDS
         self.live: list[tuple[int, int]] = []  # (order id, client id)
@@ -83,7 +83,7 @@ class Trader(threading.Thread):
         try:
             while True:
                 self._act()
-        except (Unknown, Closing):
+        except (OutcomeUnknown, Closing):
             self.rest.close()
 
     def _act(self) -> None:

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from fairbook.demo import first_state as demo
-from tests.e2e.rest import Rest, Unknown
-from tests.e2e.venue import Venue
+from tests.world.exchange_process import ExchangeProcess
+from tests.world.rest_client import OutcomeUnknown, RestClient
 
 SEED = int(os.environ.get("FAIRBOOK_SEED", "1"))
 ROUNDS = int(os.environ.get("FAIRBOOK_CRASH_ROUNDS", "50"))
@@ -37,15 +37,15 @@ class Saver:
     """What one account tried, and was told."""
 
     def __init__(self, folder: Path) -> None:
-        self.venue = Venue(folder, "--no-replica")
+        self.venue = ExchangeProcess(folder, "--no-replica")
         self.chance = random.Random(SEED)
         self.asked: dict[str, dict[str, Any]] = {}
         self.told: dict[str, dict[str, Any]] = {}
         self.given = 0
         self.lock = threading.Lock()
 
-    def rest(self) -> Rest:
-        return Rest(self.venue.http_port, self.venue.demo("demo1")["token"])
+    def rest(self) -> RestClient:
+        return RestClient(self.venue.http_port, self.venue.demo("demo1")["token"])
 
     def round(self, number: int) -> None:
         """Work until everything is killed; start again; repeat what was asked for."""
@@ -91,10 +91,10 @@ class Saver:
                     gift = rest.call("POST", FAUCET, {"symbol": "SOL", "quantity": GIFT})
                     with self.lock:
                         self.given += gift.status == 200
-        except Unknown:
+        except OutcomeUnknown:
             pass
 
-    def repeat(self, rest: Rest, body: dict[str, Any]) -> dict[str, Any]:
+    def repeat(self, rest: RestClient, body: dict[str, Any]) -> dict[str, Any]:
         """Ask again, while the recorder catches up."""
         last = time.monotonic() + PATIENCE_S
         while (reply := rest.call("POST", WITHDRAWALS, body)).status == 504:
@@ -103,7 +103,7 @@ class Saver:
         found: dict[str, Any] = reply.body
         return found
 
-    def compare(self, rest: Rest) -> None:
+    def compare(self, rest: RestClient) -> None:
         """Lists, answers and balance."""
         listed = self.whole(rest, WITHDRAWALS)
         assert {row["clientId"]: row for row in listed} == self.told
@@ -115,7 +115,7 @@ class Saver:
         have = Decimal(rest.expect(200, "GET", "/api/v1/capital")["SOL"]["available"])
         assert have == demo.ASSETS[0].start_units + len(gifts) * Decimal(GIFT) - out
 
-    def whole(self, rest: Rest, path: str) -> list[dict[str, Any]]:
+    def whole(self, rest: RestClient, path: str) -> list[dict[str, Any]]:
         """A list from end to end."""
         found: list[dict[str, Any]] = []
         while page := rest.expect(200, "GET", f"{path}?limit=1000&offset={len(found)}"):

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fairbook.net import control_socket as control
-from tests.e2e.rest import Rest
-from tests.e2e.venue import Venue
+from tests.world.exchange_process import ExchangeProcess
+from tests.world.rest_client import RestClient
 
 MARKETS = ("SOL_USDC", "BTC_USDC", "ETH_USDC")
 PATIENCE_S = 60.0
@@ -28,26 +28,26 @@ def until(holds: Callable[[], Any], what: str) -> Any:
     return found
 
 
-def read(rest: Rest, path: str) -> Any:
+def read(rest: RestClient, path: str) -> Any:
     reply = rest.call("GET", path)
     assert reply.status == 200, (path, reply)
     return reply.body
 
 
-def trade_ids(rest: Rest) -> dict[str, int]:
+def trade_ids(rest: RestClient) -> dict[str, int]:
     """The newest trade of each market."""
     return {
         market: read(rest, f"/api/v1/trades?symbol={market}&limit=1")[0]["id"] for market in MARKETS
     }
 
 
-def moved(rest: Rest, since: dict[str, int]) -> bool:
+def moved(rest: RestClient, since: dict[str, int]) -> bool:
     """Whether there was a trade in every market."""
     now = trade_ids(rest)
     return all(now[market] > since[market] for market in MARKETS)
 
 
-def check_the_day(rest: Rest) -> None:
+def check_the_day(rest: RestClient) -> None:
     """Both sides are quoted, and there is a day of candles and its ticker."""
     since_s = int(time.time()) - 86_400 - 3_600
     for market in MARKETS:
@@ -71,13 +71,13 @@ def generated_trades(folder: Path) -> int:
 
 def test_all_markets_live_with_a_day_behind_them_and_go_on_after_a_restart(tmp_path: Path) -> None:
     """After the death of maker and recorder there are others; after a stop it goes on."""
-    venue = Venue(tmp_path, maker=True)
+    venue = ExchangeProcess(tmp_path, maker=True)
 
     def started(child: str) -> int:
         count: int = control.ask(tmp_path, "status")[child]["starts"]
         return count
 
-    with venue, closing(Rest(venue.http_port)) as rest:
+    with venue, closing(RestClient(venue.http_port)) as rest:
         before = trade_ids(rest)
         check_the_day(rest)
         generated = generated_trades(tmp_path)
@@ -91,7 +91,7 @@ def test_all_markets_live_with_a_day_behind_them_and_go_on_after_a_restart(tmp_p
         between = until(lambda: trade_ids(rest), "trades that can be asked for")
         until(lambda: moved(rest, between), "trades with another maker")
         venue.stop()
-    with venue, closing(Rest(venue.http_port)) as rest:
+    with venue, closing(RestClient(venue.http_port)) as rest:
         until(lambda: moved(rest, between), "trades after a restart")
         assert generated_trades(tmp_path) == generated
         venue.stop()

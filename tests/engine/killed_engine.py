@@ -14,7 +14,7 @@ from fairbook.core import records
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
 from fairbook.log.files import FileLog
-from tests.engine import world
+from tests.world import traffic
 
 CLIENTS = 64
 COMMANDS_PER_SNAPSHOT = 500
@@ -25,8 +25,8 @@ async def main(directory: Path, seed: int) -> None:
         FileLog(directory, segment_bytes=64 * 1024), Snapshots(directory), tick_after_s=0.01
     )
     if not engine.catalogue.markets():
-        await asyncio.gather(*[engine.commands.submit(command) for command in world.setup()])
-    traders = world.busy_traders(seed)
+        await asyncio.gather(*[engine.commands.submit(command) for command in traffic.setup()])
+    traders = traffic.busy_traders(seed)
 
     async def client() -> None:
         for command in traders:

@@ -19,7 +19,7 @@ from fairbook.log.log import CommandLog, Entry, LogDamaged, LogFailed, LogLocked
 from fairbook.log.memory import MemoryLog
 from fairbook.log.segments import SUFFIX
 from fairbook.ports.commands import Answer, Stopped
-from tests.engine import world
+from tests.world import traffic
 
 NEVER_S = 3600.0
 ENOUGH_S = 60.0
@@ -45,7 +45,7 @@ def genesis_replay(directory: Path) -> Runner:
     """The state by the log alone."""
     log = FileLog(directory, read_only=True)
     runner = Runner(Exchange())
-    world.run_all(runner, list(log.read(1)))
+    traffic.run_all(runner, list(log.read(1)))
     return runner
 
 
@@ -59,8 +59,8 @@ def test_a_graceful_stop_leaves_a_snapshot_and_the_next_start_replays_nothing(
     async def story() -> None:
         engine = await started(tmp_path)
         assert engine.recovery.position == 0
-        await asyncio.gather(*[engine.commands.submit(command) for command in world.setup()])
-        last = await engine.commands.submit(world.buy(2))
+        await asyncio.gather(*[engine.commands.submit(command) for command in traffic.setup()])
+        last = await engine.commands.submit(traffic.buy(2))
         view = await engine.queries.at(last.position)
         digest = state.digest(genesis_replay(tmp_path).exchange)
         assert len(view.open_orders(2)) == 1
@@ -86,9 +86,9 @@ def test_a_graceful_stop_leaves_a_snapshot_and_the_next_start_replays_nothing(
 def test_a_snapshot_on_request_while_orders_go_on(tmp_path: Path) -> None:
     async def story() -> None:
         engine = await started(tmp_path)
-        traders = world.busy_traders(seed=31)
+        traders = traffic.busy_traders(seed=31)
         positions = []
-        for command in world.setup():
+        for command in traffic.setup():
             engine.commands.submit(command)
         for _ in range(5):
             for _ in range(50):
@@ -175,9 +175,9 @@ def test_after_a_failed_log_there_is_no_snapshot_and_the_next_start_recovers(
         else:
             log.before_durable = fail
         engine = await started(tmp_path, log)
-        await asyncio.gather(*[engine.commands.submit(command) for command in world.setup()])
-        acknowledged = await engine.commands.submit(world.buy(2))
-        unknown = engine.commands.submit(world.buy(2))
+        await asyncio.gather(*[engine.commands.submit(command) for command in traffic.setup()])
+        acknowledged = await engine.commands.submit(traffic.buy(2))
+        unknown = engine.commands.submit(traffic.buy(2))
         beyond = asyncio.ensure_future(engine.queries.at(99))
         assert isinstance(await engine.failed, LogFailed)
         with pytest.raises(Stopped):
@@ -206,8 +206,8 @@ def test_after_a_bug_there_is_no_snapshot_and_no_answer(tmp_path: Path) -> None:
         engine = await Engine.start(
             FileLog(tmp_path), Snapshots(tmp_path), subscribers=[bug], tick_after_s=NEVER_S
         )
-        await asyncio.gather(*[engine.commands.submit(command) for command in world.setup()])
-        future = engine.commands.submit(world.buy(2))
+        await asyncio.gather(*[engine.commands.submit(command) for command in traffic.setup()])
+        future = engine.commands.submit(traffic.buy(2))
         assert isinstance(await engine.failed, ZeroDivisionError)
         with pytest.raises(Stopped):
             await future
@@ -235,7 +235,7 @@ def test_whatever_happens_the_state_is_that_of_the_log(tmp_path: Path, seed: int
     events, and the state is that of a replay from the first entry.
     """
     chance = random.Random(seed)
-    traders = world.busy_traders(seed)
+    traders = traffic.busy_traders(seed)
     acknowledged: list[tuple[bytes, Answer]] = []
 
     async def life(number: int) -> None:
@@ -248,7 +248,7 @@ def test_whatever_happens_the_state_is_that_of_the_log(tmp_path: Path, seed: int
         assert_logged(acknowledged, tmp_path)
 
         futures: list[tuple[bytes, asyncio.Future[Answer]]] = []
-        for command in world.setup() if number == 0 else ():
+        for command in traffic.setup() if number == 0 else ():
             futures.append((command, engine.commands.submit(command)))
         for _ in range(chance.randrange(60)):
             for _ in range(chance.randrange(1, 12)):

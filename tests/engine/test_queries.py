@@ -13,7 +13,7 @@ from fairbook.engine.runner import Runner
 from fairbook.log.memory import MemoryLog
 from fairbook.ports.commands import Stopped
 from fairbook.ports.queries import BookDepth
-from tests.engine import world
+from tests.world import traffic
 
 
 class Story:
@@ -26,7 +26,7 @@ class Story:
         self.runner.subscribe(lambda position, *_: self.queries.advance(position))
 
     def apply(self, *commands: bytes) -> bytes:
-        entry = self.log.append(b"".join(commands), world.START_NS + self.log.last.position)
+        entry = self.log.append(b"".join(commands), traffic.START_NS + self.log.last.position)
         events = self.runner.apply(entry)
         assert events is not None
         return events
@@ -34,8 +34,10 @@ class Story:
 
 def test_the_view_is_the_exchange_as_it_is() -> None:
     story = Story()
-    story.apply(*world.setup())
-    events = story.apply(world.buy(2, price=90, quantity=3, client_id=7), world.buy(3, price=91))
+    story.apply(*traffic.setup())
+    events = story.apply(
+        traffic.buy(2, price=90, quantity=3, client_id=7), traffic.buy(3, price=91)
+    )
     order_id = records.read_outcome(records.split(events)[0]).order_id
     view = asyncio.run(story.queries.at(2))
 
@@ -55,7 +57,7 @@ def test_the_view_is_the_exchange_as_it_is() -> None:
     assert view.order(3, order_id=order_id) is None
     assert view.order(2, market=2, order_id=order_id) is None
     assert view.order(2, client_id=0) is None
-    time_ns = world.START_NS + 1
+    time_ns = traffic.START_NS + 1
     assert view.depth(1, 10) == BookDepth(14, time_ns, [(91, 1), (90, 3)], [])
     assert view.depth(1, 1) == BookDepth(14, time_ns, [(91, 1)], [])
     assert not view.paused()
@@ -72,18 +74,18 @@ def test_the_view_is_the_exchange_as_it_is() -> None:
 def test_a_query_waits_for_its_position() -> None:
     async def ask() -> None:
         story = Story()
-        story.apply(*world.setup())
+        story.apply(*traffic.setup())
         assert (await story.queries.at(0)).balances(2) != []
         second = asyncio.ensure_future(story.queries.at(2))
         third = asyncio.ensure_future(story.queries.at(3))
         gone = asyncio.ensure_future(story.queries.at(2))
         await asyncio.sleep(0)
         gone.cancel()
-        story.apply(world.buy(2))
+        story.apply(traffic.buy(2))
         view = await second
         assert len(view.open_orders(2)) == 1
         assert not third.done()
-        story.apply(world.buy(2))
+        story.apply(traffic.buy(2))
         assert len((await third).open_orders(2)) == 2
 
     asyncio.run(ask())
@@ -92,7 +94,7 @@ def test_a_query_waits_for_its_position() -> None:
 def test_a_position_that_will_not_be_reached_is_refused() -> None:
     async def ask() -> None:
         story = Story()
-        story.apply(*world.setup())
+        story.apply(*traffic.setup())
         waiting = asyncio.ensure_future(story.queries.at(2))
         await asyncio.sleep(0)
         story.queries.end("shut down")
@@ -107,14 +109,14 @@ def test_a_position_that_will_not_be_reached_is_refused() -> None:
 
 def test_a_half_changed_state_is_not_shown() -> None:
     story = Story()
-    story.apply(*world.setup())
+    story.apply(*traffic.setup())
 
     def bug(*_: object) -> None:
         raise ZeroDivisionError
 
     story.runner.subscribe(bug)
     with pytest.raises(ZeroDivisionError):
-        story.apply(world.buy(2))
+        story.apply(traffic.buy(2))
     with pytest.raises(Stopped):
         asyncio.run(story.queries.at(1))
 
@@ -129,7 +131,7 @@ def test_the_catalogue_follows_the_listings() -> None:
     assert catalogue.market_named("") is None
     assert catalogue.asset_named("") is None
 
-    story.apply(*world.setup())
+    story.apply(*traffic.setup())
     assert [asset.name for asset in catalogue.assets()] == ["SOL", "USDC"]
     assert [market.name for market in catalogue.markets()] == ["SOL_USDC"]
     market = catalogue.market_named("SOL_USDC")

@@ -15,21 +15,21 @@ from fairbook.engine.snapshots import Snapshots
 from fairbook.log.files import FileLog
 from fairbook.log.log import LogDamaged
 from fairbook.log.memory import MemoryLog
-from tests.engine import world
 from tests.engine.test_snapshots import taken
+from tests.world import traffic
 
 FRAMES = 60
 
 
 def replay(log: MemoryLog, first: int = 0) -> Runner:
     runner = Runner(Exchange())
-    world.run_all(runner, log.entries[: first or None])
+    traffic.run_all(runner, log.entries[: first or None])
     return runner
 
 
 @pytest.fixture
 def log() -> MemoryLog:
-    return world.logged(world.frames(seed=21, count=FRAMES - 1))
+    return traffic.logged(traffic.frames(seed=21, count=FRAMES - 1))
 
 
 def store(tmp_path: Path, log: MemoryLog, *positions: int) -> list[Path]:
@@ -69,7 +69,7 @@ def test_from_a_snapshot_at_any_position_the_rest_goes_on_the_same(
 ) -> None:
     """Equal digests and equal events, also those of commands that come after (invariant 33)."""
     genesis = Runner(Exchange())
-    events = world.run_all(genesis, log.entries)
+    events = traffic.run_all(genesis, log.entries)
     for position in range(1, FRAMES + 1):
         directory = tmp_path / str(position)
         store(directory, log, position)
@@ -80,7 +80,7 @@ def test_from_a_snapshot_at_any_position_the_rest_goes_on_the_same(
             position=position,
             chain=log.entries[position - 1].chain,
         )
-        assert world.run_all(runner, log.entries[position:]) == events[position:]
+        assert traffic.run_all(runner, log.entries[position:]) == events[position:]
 
 
 def test_the_newest_sound_snapshot_is_used(tmp_path: Path, log: MemoryLog) -> None:
@@ -152,7 +152,7 @@ def test_a_log_shorter_than_a_snapshot_is_refused(tmp_path: Path, log: MemoryLog
 
 def test_a_log_with_another_history_is_refused(tmp_path: Path, log: MemoryLog) -> None:
     """Also if only an older snapshot knows."""
-    other = world.logged(world.frames(seed=22, count=FRAMES - 1))
+    other = traffic.logged(traffic.frames(seed=22, count=FRAMES - 1))
     store(tmp_path, log, 10)
     store(tmp_path, other, 20)
     with pytest.raises(LogDamaged, match="another history: its chain at position 10"):
@@ -165,9 +165,9 @@ def test_every_state_that_a_crash_while_writing_leaves(tmp_path: Path, log: Memo
     """s1 to s6: aside made, half written, whole, renamed, and older ones removed or not."""
     store(tmp_path, log, 10, 20, 30)
     folder = tmp_path / "snapshots"
-    before = world.contents(folder)
+    before = traffic.contents(folder)
     store(tmp_path, log, 10, 20, 30, 40)
-    after = world.contents(folder)
+    after = traffic.contents(folder)
     name = f"{40:020d}.snapshot"
     whole = after[name]
     aside = f"{name}.new"

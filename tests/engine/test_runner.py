@@ -10,14 +10,14 @@ from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner, RunnerBroken
 from fairbook.log.log import Entry, LogDamaged, chain_after
-from tests.engine import world
+from tests.world import traffic
 
 
 def test_entries_are_applied_once_and_in_order() -> None:
     """An older entry is passed over, and changes nothing."""
-    entries = world.logged(world.frames(seed=1, count=20)).entries
+    entries = traffic.logged(traffic.frames(seed=1, count=20)).entries
     runner = Runner(Exchange())
-    events = world.run_all(runner, entries)
+    events = traffic.run_all(runner, entries)
     sequence = runner.exchange.sequence
 
     assert runner.apply(entries[3]) is None
@@ -32,7 +32,7 @@ def test_entries_are_applied_once_and_in_order() -> None:
 
 
 def test_subscribers_see_every_frame_after_it_was_applied() -> None:
-    entries = world.logged(world.frames(seed=2, count=5)).entries
+    entries = traffic.logged(traffic.frames(seed=2, count=5)).entries
     seen: list[tuple[int, int, bytes, bytes]] = []
     runner = Runner(
         Exchange(),
@@ -41,7 +41,7 @@ def test_subscribers_see_every_frame_after_it_was_applied() -> None:
         ],
     )
     runner.subscribe(lambda position, *_: seen.append((runner.position, position, b"", b"")))
-    events = world.run_all(runner, entries)
+    events = traffic.run_all(runner, entries)
     expected: list[tuple[int, int, bytes, bytes]] = []
     for entry, made in zip(entries, events, strict=True):
         expected.append((entry.position, entry.time_ns, entry.frame, made))
@@ -50,19 +50,19 @@ def test_subscribers_see_every_frame_after_it_was_applied() -> None:
 
 
 def test_a_gap_stops_the_runner_for_good() -> None:
-    entries = world.logged(world.frames(seed=3, count=5)).entries
+    entries = traffic.logged(traffic.frames(seed=3, count=5)).entries
     runner = Runner(Exchange())
     runner.apply(entries[0])
     with pytest.raises(LogDamaged, match="expected position 2, got 3"):
         runner.apply(entries[2])
     with pytest.raises(RunnerBroken):
         runner.apply(entries[1])
-    assert runner.exchange.sequence == len(world.setup())
+    assert runner.exchange.sequence == len(traffic.setup())
 
 
 @pytest.mark.parametrize("changed", ["time_ns", "frame", "chain"])
 def test_an_entry_that_does_not_continue_the_chain_is_refused(changed: str) -> None:
-    entries = world.logged(world.frames(seed=4, count=2)).entries
+    entries = traffic.logged(traffic.frames(seed=4, count=2)).entries
     runner = Runner(Exchange())
     runner.apply(entries[0])
     entry = entries[1]
@@ -79,7 +79,7 @@ def test_an_entry_that_does_not_continue_the_chain_is_refused(changed: str) -> N
 
 def test_time_that_goes_back_is_refused() -> None:
     runner = Runner(Exchange())
-    entry = world.logged(world.frames(seed=5, count=0)).entries[0]
+    entry = traffic.logged(traffic.frames(seed=5, count=0)).entries[0]
     runner.apply(entry)
     frame = records.tick()
     earlier = entry.time_ns - 1
@@ -90,7 +90,7 @@ def test_time_that_goes_back_is_refused() -> None:
 
 def test_an_exception_on_the_way_breaks_the_runner() -> None:
     """The state machine or a subscriber: a frame that is not done whole is the last one."""
-    entries = world.logged(world.frames(seed=6, count=3)).entries
+    entries = traffic.logged(traffic.frames(seed=6, count=3)).entries
 
     def fail_at_two(position: int, *_: object) -> None:
         if position == 2:

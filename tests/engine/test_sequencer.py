@@ -17,7 +17,7 @@ from fairbook.engine.sequencer import Sequencer
 from fairbook.log.log import Entry, LogFailed
 from fairbook.log.memory import MemoryLog
 from fairbook.ports.commands import Answer, Busy, Stopped
-from tests.engine import world
+from tests.world import traffic
 
 NEVER_S = 3600.0
 ENOUGH_S = 30.0  # A test that hangs fails.
@@ -69,7 +69,7 @@ async def turns(count: int = 3) -> None:
 
 def test_answers_are_a_commands_own_events_in_the_order_of_submission() -> None:
     """However they fall into frames, the answers are those of one command after the other."""
-    commands = world.setup() + list(itertools.islice(world.busy_traders(seed=11), 500))
+    commands = traffic.setup() + list(itertools.islice(traffic.busy_traders(seed=11), 500))
 
     async def story() -> None:
         log = MemoryLog()
@@ -89,7 +89,7 @@ def test_answers_are_a_commands_own_events_in_the_order_of_submission() -> None:
         assert b"".join(entry.frame for entry in log.entries) == b"".join(commands)
         assert len(log.entries) > 1
         again = Runner(Exchange())
-        events = b"".join(world.run_all(again, log.entries))
+        events = b"".join(traffic.run_all(again, log.entries))
         assert b"".join(answer.events for answer in answers) == events
         for sequence, answer in enumerate(answers, start=1):
             assert records.read_outcome(answer.events).sequence == sequence
@@ -180,8 +180,12 @@ def test_orders_leave_room_for_cancels() -> None:
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
         way_in = sequencer(log, pending_max=6, reserved_for_cancels=2)
-        taken = [way_in.submit(world.buy()) for _ in range(4)]
-        for refused in (world.buy(), records.amend(account=2, order_id=1, price=1), records.tick()):
+        taken = [way_in.submit(traffic.buy()) for _ in range(4)]
+        for refused in (
+            traffic.buy(),
+            records.amend(account=2, order_id=1, price=1),
+            records.tick(),
+        ):
             with pytest.raises(Busy):
                 way_in.submit(refused)
         taken.append(way_in.submit(records.cancel_all(account=2)))
@@ -201,7 +205,7 @@ def test_orders_leave_room_for_cancels() -> None:
             6,
         ]
         assert way_in.pending == 0
-        await way_in.submit(world.buy())
+        await way_in.submit(traffic.buy())
         assert len(b"".join(entry.frame for entry in log.entries)) == 7 * records.COMMAND_BYTES
         await way_in.stop()
 
@@ -421,13 +425,13 @@ def test_submission_order_is_kept_under_load_with_many_clients() -> None:
     async def story() -> None:
         log = MemoryLog()
         way_in = sequencer(log)
-        for command in world.setup():
+        for command in traffic.setup():
             way_in.submit(command)
         last = 0
 
         async def client(seed: int) -> None:
             nonlocal last
-            for command in itertools.islice(world.busy_traders(seed), 50):
+            for command in itertools.islice(traffic.busy_traders(seed), 50):
                 answer = await way_in.submit(command)
                 sequence = records.read_outcome(answer.events).sequence
                 assert sequence > last
@@ -435,7 +439,7 @@ def test_submission_order_is_kept_under_load_with_many_clients() -> None:
 
         await asyncio.gather(*[client(seed) for seed in range(64)])
         await way_in.stop()
-        assert last == len(world.setup()) + 64 * 50
+        assert last == len(traffic.setup()) + 64 * 50
         assert len(log.entries) < last, "frames are shared"
 
     run(story())

@@ -12,7 +12,7 @@ from fairbook.core import state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import KEPT, Snapshot, SnapshotInvalid, Snapshots
-from tests.engine import world
+from tests.world import traffic
 
 
 def taken(runner: Runner) -> Snapshot:
@@ -28,7 +28,7 @@ def taken(runner: Runner) -> Snapshot:
 def after(count: int, seed: int = 1) -> Runner:
     """A runner that has applied the setup and `count` frames."""
     runner = Runner(Exchange())
-    world.run_all(runner, world.logged(world.frames(seed=seed, count=count)).entries)
+    traffic.run_all(runner, traffic.logged(traffic.frames(seed=seed, count=count)).entries)
     return runner
 
 
@@ -155,19 +155,19 @@ def test_a_state_that_cannot_be_restored_is_unsound(spoil: Callable[[Snapshot], 
 def test_leftovers_of_a_crash_are_removed(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     path = snapshots.write(numbered(4))
-    kept = world.contents(path.parent)
+    kept = traffic.contents(path.parent)
     (path.parent / f"{9:020d}.snapshot.new").write_bytes(b"half")
     snapshots.remove_leftovers()
-    assert world.contents(path.parent) == kept
+    assert traffic.contents(path.parent) == kept
 
 
 def test_a_failed_write_leaves_the_others_alone(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     paths = [snapshots.write(numbered(position)) for position in (1, 2, 3)]
-    before = world.contents(paths[0].parent)
+    before = traffic.contents(paths[0].parent)
     in_the_way = paths[0].with_name(f"{4:020d}.snapshot.new")
     in_the_way.mkdir()
     with pytest.raises(OSError):
         snapshots.write(numbered(4))
     in_the_way.rmdir()
-    assert world.contents(paths[0].parent) == before
+    assert traffic.contents(paths[0].parent) == before

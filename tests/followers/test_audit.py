@@ -26,7 +26,7 @@ from fairbook.followers.judge import BOTH, ENGINE, NEITHER, REPLICA, judge
 from fairbook.followers.replica_link import DOWN, ReplicaLink
 from fairbook.log.files import FileLog
 from fairbook.net.control_socket import Refused
-from tests.engine import world
+from tests.world import traffic
 
 COUNT = 4
 
@@ -35,8 +35,8 @@ def filled_log(directory: Path, seed: int = 1, count: int = 60) -> Runner:
     """A log on disk, and the state after it."""
     log = FileLog(directory)
     runner = Runner(Exchange())
-    for number, frame in enumerate(world.frames(seed=seed, count=count)):
-        runner.apply(log.append(frame, world.START_NS + number))
+    for number, frame in enumerate(traffic.frames(seed=seed, count=count)):
+        runner.apply(log.append(frame, traffic.START_NS + number))
         if number == count // 2:
             Snapshots(directory).write(
                 Snapshot(
@@ -220,7 +220,7 @@ def staged(directory: Path, story: Callable[[Stage], Coroutine[Any, Any, None]])
     async def main() -> None:
         engine = await Engine.start(FileLog(directory), Snapshots(directory))
         if not engine.catalogue.markets():
-            await asyncio.gather(*[engine.commands.submit(each) for each in world.setup()])
+            await asyncio.gather(*[engine.commands.submit(each) for each in traffic.setup()])
         stage = Stage(directory, engine)
         try:
             await stage.audit.start()
@@ -245,7 +245,7 @@ def test_a_replica_of_another_version_is_no_evidence(tmp_path: Path) -> None:
         assert stage.audit.versions == f"engine {replica_wire.VERSION}, replica 0.0.1 other"
         assert stage.audit.verdict is None and stage.judged == 0
         assert stage.replaced == ["another version"]
-        (answer,) = await asyncio.gather(stage.engine.commands.submit(world.buy()))
+        (answer,) = await asyncio.gather(stage.engine.commands.submit(traffic.buy()))
         assert records.read_outcome(answer.events).status == records.NEW
 
     staged(tmp_path, story)
@@ -280,7 +280,7 @@ def test_a_wrong_replica_is_replaced_and_trading_waits_for_a_person(tmp_path: Pa
             agreeing.cancel()
         assert "open again" in told
         assert stage.audit.verdict is None
-        (answer,) = await asyncio.gather(stage.engine.commands.submit(world.buy()))
+        (answer,) = await asyncio.gather(stage.engine.commands.submit(traffic.buy()))
         assert records.read_outcome(answer.events).status == records.NEW
 
     staged(tmp_path, next_day)

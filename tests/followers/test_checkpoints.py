@@ -12,17 +12,17 @@ from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
 from fairbook.log.files import FileLog
 from fairbook.net import control_socket as control
-from tests.e2e.rest import Rest
-from tests.e2e.venue import Venue
-from tests.followers.watched import Load, Watched
+from tests.followers.faulty_exchange import BackgroundLoad, FaultyExchange
+from tests.world.exchange_process import ExchangeProcess
+from tests.world.rest_client import RestClient
 
 
 def test_checkpoints_are_what_the_log_gives(tmp_path: Path) -> None:
     """Chain, running hash and slices, of both engines, while orders come."""
-    venue = Watched(tmp_path)
+    venue = FaultyExchange(tmp_path)
     with venue:
-        rest = Rest(venue.http_port)
-        with Load(venue, number=1, seed="checkpoints"):
+        rest = RestClient(venue.http_port)
+        with BackgroundLoad(venue, number=1, seed="checkpoints"):
             venue.until(lambda status: status["replica"]["rounds_agreed"] >= 1)
         found = rest.expect(200, "GET", "/api/v1/checkpoints")
         newest = int(found[0]["position"])
@@ -57,10 +57,10 @@ def test_checkpoints_are_what_the_log_gives(tmp_path: Path) -> None:
 
 def test_an_exchange_without_a_replica(tmp_path: Path) -> None:
     """It trades, says so, and writes its snapshot at the stop."""
-    with Venue(tmp_path, "--no-replica") as venue:
+    with ExchangeProcess(tmp_path, "--no-replica") as venue:
         status = control.ask(tmp_path, "status")
         assert status["replica"]["state"] == "not wanted" and status["replica"]["pid"] is None
-        rest = Rest(venue.http_port)
+        rest = RestClient(venue.http_port)
         (only,) = rest.expect(200, "GET", "/api/v1/checkpoints")
         assert only["engines"] == [status["engine"]["id"]]
         rest.close()
@@ -73,7 +73,7 @@ def test_an_exchange_without_a_replica(tmp_path: Path) -> None:
 
 def test_edits_need_to_be_allowed(tmp_path: Path) -> None:
     """Without --allow-faults nobody changes a memory, not even the owner."""
-    with Venue(tmp_path):
+    with ExchangeProcess(tmp_path):
         try:
             control.ask(
                 tmp_path, "edit", process="engine", account=2, asset=1, field="available", atoms=1

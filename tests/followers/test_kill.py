@@ -16,7 +16,7 @@ import pytest
 from fairbook.cli import main
 from fairbook.net import control_socket as control
 from tests.crash.campaign import Campaign
-from tests.followers.watched import Watched
+from tests.followers.faulty_exchange import FaultyExchange
 
 SEED = int(os.environ.get("FAIRBOOK_SEED", "1"))
 ROUNDS = int(os.environ.get("FAIRBOOK_CRASH_ROUNDS", "50"))
@@ -24,7 +24,7 @@ SNAPSHOT_OFTEN = {"FAIRBOOK_SNAPSHOT_COMMANDS": "1500", "FAIRBOOK_SNAPSHOT_S": "
 HOW = ("replica", "engine", "both", "replica last")
 
 
-class Pair(Watched):
+class Pair(FaultyExchange):
     """Its `kill` ends one, the other, or both, as `how` says; the engine at last in any case."""
 
     how = "engine"

@@ -17,7 +17,7 @@ import pytest
 from fairbook.cli import main
 from fairbook.engine.snapshots import Snapshots
 from fairbook.net import control_socket as control
-from tests.followers.watched import Load, Watched
+from tests.followers.faulty_exchange import BackgroundLoad, FaultyExchange
 
 SEED = int(os.environ.get("FAIRBOOK_SEED", "1"))
 ROUNDS = int(os.environ.get("FAIRBOOK_AUDIT_ROUNDS", "100"))
@@ -27,14 +27,14 @@ ASSETS = range(1, 5)
 
 
 @pytest.fixture
-def venue(tmp_path: Path) -> Iterator[Watched]:
+def venue(tmp_path: Path) -> Iterator[FaultyExchange]:
     environment = {"FAIRBOOK_SNAPSHOT_COMMANDS": "2000", "FAIRBOOK_SNAPSHOT_S": "1"}
-    watched = Watched(tmp_path, **environment)
+    watched = FaultyExchange(tmp_path, **environment)
     with watched:
         yield watched
 
 
-def harm_and_find(venue: Watched, process: str, chance: random.Random) -> tuple[Any, float]:
+def harm_and_find(venue: FaultyExchange, process: str, chance: random.Random) -> tuple[Any, float]:
     """Returns the verdict, and how long it took from the harm to the verdict in seconds."""
     account, asset = chance.choice(ACCOUNTS), chance.choice(ASSETS)
     field = chance.choice(("available", "locked"))
@@ -56,7 +56,7 @@ def harm_and_find(venue: Watched, process: str, chance: random.Random) -> tuple[
     return verdict, took_s
 
 
-def go_on(venue: Watched, verdict: dict[str, Any], process: str, *, by_kill: bool) -> None:
+def go_on(venue: FaultyExchange, verdict: dict[str, Any], process: str, *, by_kill: bool) -> None:
     """What an operator does then. A wrong engine is not believed for one more snapshot."""
     assert venue.place() == 503
     if process == "engine":
@@ -72,13 +72,13 @@ def go_on(venue: Watched, verdict: dict[str, Any], process: str, *, by_kill: boo
     assert venue.place() == 200
 
 
-def play(venue: Watched, rounds: int) -> None:
+def play(venue: FaultyExchange, rounds: int) -> None:
     chance = random.Random(f"one atom {SEED}")
     times_s: dict[str, list[float]] = {"engine": [], "replica": []}
     for number in range(rounds):
         process = ("engine", "replica")[number % 2]
         venue.until(lambda status: status["replica"]["state"] == "following")
-        with Load(venue, number=number + 1, seed=f"{SEED}/{number}") as load:
+        with BackgroundLoad(venue, number=number + 1, seed=f"{SEED}/{number}") as load:
             time.sleep(chance.uniform(0.1, 0.6))
             verdict, took_s = harm_and_find(venue, process, chance)
         assert load.sent
@@ -90,12 +90,12 @@ def play(venue: Watched, rounds: int) -> None:
     assert main(["verify", str(venue.folder)]) == 0
 
 
-def test_one_atom_in_either_memory(venue: Watched) -> None:
+def test_one_atom_in_either_memory(venue: FaultyExchange) -> None:
     """Two rounds in every test run."""
     play(venue, 2)
 
 
 @pytest.mark.slow
-def test_one_atom_again_and_again(venue: Watched) -> None:
+def test_one_atom_again_and_again(venue: FaultyExchange) -> None:
     """A hundred times."""
     play(venue, ROUNDS)

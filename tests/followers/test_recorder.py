@@ -20,9 +20,9 @@ from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.followers.recorder import DIRECTORY
 from fairbook.history.store import FILE_NAME, Store
 from fairbook.log.files import FileLog
+from tests.followers.recorder_child import RecorderChild, write_log
 from tests.history.naive import Naive, of_log
-from tests.history.past import require_equal
-from tests.history.recorded import Alone, write_log
+from tests.history.recorded_history import require_equal
 
 FRAMES = 320
 
@@ -32,9 +32,9 @@ def positions(directory: Path) -> list[int]:
     return [int(path.stem) for path in Snapshots(directory / DIRECTORY).paths()]
 
 
-def record(directory: Path, position: int, **options: int) -> Alone:
+def record(directory: Path, position: int, **options: int) -> RecorderChild:
     """Have a recorder record up to there and end."""
-    recorder = Alone(directory, **options)
+    recorder = RecorderChild(directory, **options)
     recorder.tell(position)
     recorder.until(position)
     assert recorder.end() == 0, recorder.stderr
@@ -50,7 +50,7 @@ def test_an_empty_store_is_recorded_from_the_beginning(tmp_path: Path) -> None:
     require_equal(tmp_path, naive)
     shutil.rmtree(tmp_path / DIRECTORY)
     (tmp_path / FILE_NAME).unlink()
-    recorder = Alone(tmp_path)
+    recorder = RecorderChild(tmp_path)
     for position in (0, 1, 2, 40, 40, 200):
         recorder.tell(position)
         recorder.until(position)
@@ -68,7 +68,7 @@ def killed_again_and_again(directory: Path, *, seed: int, frames: int, kills: in
     options = {"transaction_commands": 60, "snapshot_commands": 2_000}
     least = 0
     for round in range(kills):
-        recorder = Alone(directory, **options)
+        recorder = RecorderChild(directory, **options)
         goal = frames * (round + 1) // kills
         recorder.tell(goal)
         recorder.hear()
@@ -104,7 +104,7 @@ def test_a_start_is_near_the_end_of_the_store(tmp_path: Path) -> None:
     for path in Snapshots(tmp_path / DIRECTORY).paths()[1:]:
         path.unlink()
     first = positions(tmp_path)[0]
-    recorder = Alone(tmp_path, snapshot_commands=500)
+    recorder = RecorderChild(tmp_path, snapshot_commands=500)
     recorder.tell(FRAMES)
     recorder.until(FRAMES)
     assert recorder.end() == 0
@@ -220,7 +220,7 @@ def test_a_store_that_somebody_has_locked(tmp_path: Path) -> None:
     """It is tried again, and said; later everything is there."""
     naive = write_log(tmp_path, seed=10, frames=100)
     store = Store(tmp_path / FILE_NAME)
-    recorder = Alone(tmp_path)
+    recorder = RecorderChild(tmp_path)
     recorder.tell(0)
     recorder.until(0)
     store._database.execute("BEGIN IMMEDIATE")
@@ -239,7 +239,7 @@ def test_a_store_that_somebody_has_locked(tmp_path: Path) -> None:
 def test_one_that_was_left_over_from_another_engine(tmp_path: Path) -> None:
     """Two recorders of one store: one of them ends, and nothing is put aside for that."""
     naive = write_log(tmp_path, seed=14, frames=300)
-    two = [Alone(tmp_path), Alone(tmp_path)]
+    two = [RecorderChild(tmp_path), RecorderChild(tmp_path)]
     for recorder in two:
         recorder.tell(100)
         recorder.until(100)
@@ -260,7 +260,7 @@ def test_one_that_was_left_over_from_another_engine(tmp_path: Path) -> None:
 def test_a_log_that_ends_too_soon(tmp_path: Path) -> None:
     """What the engine calls durable is not there: the recorder ends, and says why."""
     write_log(tmp_path, seed=11, frames=20)
-    recorder = Alone(tmp_path)
+    recorder = RecorderChild(tmp_path)
     recorder.tell(21)
     with pytest.raises(ConnectionError):
         while True:
@@ -275,7 +275,7 @@ def test_a_log_that_ends_too_soon(tmp_path: Path) -> None:
 def test_it_ends_with_the_engine_while_it_is_busy(tmp_path: Path) -> None:
     """What it is told last is recorded, as far as there is time; the next one does the rest."""
     naive = write_log(tmp_path, seed=12, frames=FRAMES)
-    recorder = Alone(tmp_path)
+    recorder = RecorderChild(tmp_path)
     recorder.tell(FRAMES)
     assert recorder.end() == 0
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
@@ -288,7 +288,7 @@ def test_it_ends_with_the_engine_while_it_is_busy(tmp_path: Path) -> None:
 
 def test_a_recorder_that_stood_still_goes_on(tmp_path: Path) -> None:
     naive: Naive = write_log(tmp_path, seed=13, frames=FRAMES)
-    recorder = Alone(tmp_path, transaction_commands=100)
+    recorder = RecorderChild(tmp_path, transaction_commands=100)
     recorder.tell(10)
     recorder.until(10)
     os.kill(recorder.process.pid, signal.SIGSTOP)

@@ -24,10 +24,10 @@ from fairbook.history.store import FILE_NAME
 from fairbook.log.files import FileLog
 from fairbook.ports.commands import Answer
 from fairbook.ports.history import HistoryBehind, Page
-from tests.engine import world
+from tests.followers.recorder_child import command
 from tests.history.naive import of_log
-from tests.history.past import require_equal
-from tests.history.recorded import command
+from tests.history.recorded_history import require_equal
+from tests.world import traffic
 
 WAIT_S = 30.0
 
@@ -86,10 +86,10 @@ def test_what_was_answered_is_recorded_when_it_is_waited_for(tmp_path: Path) -> 
     """Read your writes: an order is there as soon as somebody waits for it, without a pause."""
 
     async def story(house: House) -> None:
-        await house.do(world.setup())
+        await house.do(traffic.setup())
         await house.pid()
         for number in range(1, 30):
-            (answer,) = await house.do([world.buy(client_id=number)])
+            (answer,) = await house.do([traffic.buy(client_id=number)])
             order_id = records.read_outcome(answer.events).order_id
             await house.history.reached(answer.position)
             (order,) = await house.history.orders(2, Page(2), order_id=order_id)
@@ -99,7 +99,7 @@ def test_what_was_answered_is_recorded_when_it_is_waited_for(tmp_path: Path) -> 
             (order,) = await house.history.orders(2, Page(2), order_id=order_id)
             assert order.status == records.CANCELLED
         # Without anybody waiting it comes to the same, a little later.
-        await house.do([world.buy(client_id=77)])
+        await house.do([traffic.buy(client_id=77)])
         await house.until_recorded()
         status = house.recording.status()
         assert status["state"] == lead.FOLLOWING
@@ -116,7 +116,7 @@ def test_waiting_for_what_is_to_come(tmp_path: Path) -> None:
         await house.pid()
         waiting = asyncio.ensure_future(house.recording.reached(house.engine.position + 1))
         await asyncio.sleep(0)
-        await house.do(world.setup())
+        await house.do(traffic.setup())
         await waiting
 
     run(tmp_path, story)
@@ -124,8 +124,8 @@ def test_waiting_for_what_is_to_come(tmp_path: Path) -> None:
 
 def killed_under_load(directory: Path, kills: int, seed: int) -> None:
     async def story(house: House) -> None:
-        await house.do(world.setup())
-        traders = world.busy_traders(seed)
+        await house.do(traffic.setup())
+        traders = traffic.busy_traders(seed)
         for _ in range(kills):
             pid = await house.pid()
             starts = house.recording.status()["starts"]
@@ -165,11 +165,11 @@ def test_a_recorder_that_stands_still_stops_nobody(
 
     async def story(house: House) -> None:
         recording = house.recording
-        await house.do(world.setup())
+        await house.do(traffic.setup())
         pid = await house.pid()
         await house.until_recorded()
         os.kill(pid, signal.SIGSTOP)
-        traders = world.busy_traders(seed=3)
+        traders = traffic.busy_traders(seed=3)
         for _ in range(300):  # More than the socket takes.
             await house.do([next(traders)])
             await asyncio.sleep(0.002)
@@ -197,12 +197,12 @@ def test_off_for_a_while(tmp_path: Path) -> None:
     """Trading goes on without a recorder; then it catches up, from where its store ends."""
 
     async def first(house: House) -> None:
-        await house.do(world.setup())
+        await house.do(traffic.setup())
         await house.until_recorded()
 
     async def without(house: House) -> None:
         house.recording._keeper.replace("off", again=False)
-        traders = world.busy_traders(seed=4)
+        traders = traffic.busy_traders(seed=4)
         for _ in range(40):
             await house.do([next(traders) for _ in range(100)])
         assert house.recording.committed < house.engine.position
@@ -211,7 +211,7 @@ def test_off_for_a_while(tmp_path: Path) -> None:
 
     async def then(house: House) -> None:
         await house.until_recorded()
-        assert await house.history.trades(world.MARKET, Page(1))
+        assert await house.history.trades(traffic.MARKET, Page(1))
 
     run(tmp_path, first)
     run(tmp_path, without)
@@ -224,8 +224,8 @@ def test_nothing_is_left_waiting_when_the_engine_stops(tmp_path: Path) -> None:
 
     async def story(house: House) -> None:
         await house.pid()
-        await house.do(world.setup())
-        traders = world.busy_traders(seed=5)
+        await house.do(traffic.setup())
+        traders = traffic.busy_traders(seed=5)
         await house.do([next(traders) for _ in range(300)])
 
     run(tmp_path, story)

@@ -25,7 +25,7 @@ from fairbook.log.files import FileLog
 from fairbook.ports.commands import Answer
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
-from tests.engine import world
+from tests.world import traffic
 
 WAIT_S = 30.0
 FREQUENT = ReplicaOptions(snapshot_commands=4_000, snapshot_s=0.5, allow_faults=True)
@@ -134,13 +134,13 @@ def test_a_replica_that_stands_still_stops_nobody(
     monkeypatch.setattr(replica_lead, "BUFFER_BYTES_MAX", 4096)
 
     async def story(house: House) -> None:
-        await house.do(world.setup())
+        await house.do(traffic.setup())
         await house.until_following()
         pid = await house.pid()
         assert house.lead._connection is not None
         house.lead._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         os.kill(pid, signal.SIGSTOP)
-        traders = world.busy_traders(seed=4)
+        traders = traffic.busy_traders(seed=4)
         try:
             slowest_s = 0.0
             while house.lead.state != CATCHING_UP:  # Its buffer was dropped.
@@ -167,8 +167,8 @@ def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
     """From a snapshot, while trading goes on."""
 
     async def story(house: House) -> None:
-        await house.do(world.setup())
-        traders = world.busy_traders(seed=5)
+        await house.do(traffic.setup())
+        traders = traffic.busy_traders(seed=5)
         seen: list[int] = []
         for _ in range(2):
             pid = await house.pid()
@@ -189,7 +189,7 @@ def test_a_damaged_log_stops_the_replica_and_nothing_else(tmp_path: Path) -> Non
     """It is not started on and on; the status says so."""
 
     async def story(house: House) -> None:
-        await house.do(world.setup())
+        await house.do(traffic.setup())
         await house.until_following()
         (segment,) = (tmp_path / "log").glob("*.log")
         with segment.open("r+b") as file:
@@ -202,7 +202,7 @@ def test_a_damaged_log_stops_the_replica_and_nothing_else(tmp_path: Path) -> Non
         assert isinstance(status, dict)
         assert (status["state"], status["pid"]) == ("stopped", None)
         assert status["starts"] == 1 + HOPELESS_AFTER
-        (answer,) = await house.do([world.buy(3, price=90, quantity=1)])
+        (answer,) = await house.do([traffic.buy(3, price=90, quantity=1)])
         assert records.read_outcome(answer.events).status == records.NEW
 
     run(tmp_path, story)
@@ -224,11 +224,11 @@ def test_events_that_differ_are_found_before_the_state_is(tmp_path: Path) -> Non
     """A balance was changed and used at once: the frame shows it, the slice then names it."""
 
     async def story(house: House) -> None:
-        await house.do(world.setup())
+        await house.do(traffic.setup())
         await house.until_following()
         balances = {asset: free for asset, free, _ in house.engine.runner.exchange.balances(3)}
         house.lead.edit(account=3, asset=2, field=0, atoms=-balances[2])
-        refused_there = world.buy(3, price=90, quantity=1)
+        refused_there = traffic.buy(3, price=90, quantity=1)
         (answer,) = await house.do([refused_there])
         assert records.read_outcome(answer.events).status == records.NEW
         await house.until(lambda: house.engine.runner.exchange.paused, within_s=1)
@@ -245,7 +245,7 @@ def test_events_that_differ_are_found_before_the_state_is(tmp_path: Path) -> Non
 
 def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
     async def story(house: House) -> None:
-        await house.do(world.setup())
+        await house.do(traffic.setup())
         assert await house.lead.round_agreed(within_s=WAIT_S, hurried=True)
         newest, *others = house.comparison.checkpoints(0)
         runner = house.engine.runner

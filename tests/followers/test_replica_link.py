@@ -22,7 +22,7 @@ from fairbook.followers.replica_link import (
 )
 from fairbook.followers.supervisor import Supervisor
 from fairbook.log.log import Entry
-from tests.engine import world
+from tests.world import traffic
 
 
 class Pair:
@@ -38,7 +38,7 @@ class Pair:
         self.all_heard: list[wire.Message] = []
 
     def apply(self, entries: list[Entry]) -> None:
-        world.run_all(self.runner, entries)
+        traffic.run_all(self.runner, entries)
 
     def say(self, *messages: bytes) -> None:
         self.theirs.send(b"".join(messages))
@@ -75,7 +75,7 @@ async def until(holds: Callable[[], bool]) -> None:
 def test_each_frame_is_told_with_its_running_hash() -> None:
     async def story(pair: Pair) -> None:
         expected = [(0, bytes(32))]
-        for entry in world.logged(world.frames(seed=1, count=10)).entries:
+        for entry in traffic.logged(traffic.frames(seed=1, count=10)).entries:
             pair.apply([entry])
             expected.append((entry.position, pair.runner.event_hash))
         await until(lambda: len(pair.heard()) >= 12)
@@ -104,7 +104,7 @@ def test_what_a_silent_replica_leaves_unread_is_bounded() -> None:
     async def story(pair: Pair) -> None:
         pair.say(wire.pack_hello("replica"), wire.pack(wire.DONE, 0, 0))
         await until(lambda: pair.lead.state == FOLLOWING)
-        log = world.logged(world.frames(seed=1, count=12_000, commands_max=1))
+        log = traffic.logged(traffic.frames(seed=1, count=12_000, commands_max=1))
         for at in range(0, len(log.entries), 100):
             pair.apply(log.entries[at : at + 100])
             await asyncio.sleep(0.006)  # As often as it is sent.
@@ -149,7 +149,7 @@ def test_the_end_of_the_connection_is_the_end_of_the_replica() -> None:
         pair.theirs.close()
         assert await pair.ended  # With a reason; which one differs between systems.
         assert pair.lead.state == DOWN
-        pair.apply(world.logged(world.frames(seed=1, count=3)).entries)
+        pair.apply(traffic.logged(traffic.frames(seed=1, count=3)).entries)
         assert pair.lead.waiting_bytes == 0
 
     told(story)
@@ -159,7 +159,7 @@ def test_nonsense_ends_the_connection_and_nothing_else() -> None:
     async def story(pair: Pair) -> None:
         pair.say(wire.pack(99, 0))
         assert "cannot read" in await pair.ended
-        pair.apply(world.logged(world.frames(seed=1, count=3)).entries)
+        pair.apply(traffic.logged(traffic.frames(seed=1, count=3)).entries)
 
     told(story)
 

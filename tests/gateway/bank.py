@@ -10,9 +10,16 @@ from typing import Any
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.accounts.withdrawals import SqliteTransfers
 from fairbook.gateway.gateway import GatewayLimits
-from tests.gateway.exchange import ALICE, BOB, SOL, list_and_fund
-from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, Client, Extras, House, play
-from tests.gateway.recorded import MemoryHistory, RecordedExchange
+from tests.world.direct_exchange import ALICE, BOB, SOL, list_and_fund
+from tests.world.memory_history import MemoryHistory, RecordedExchange
+from tests.world.running_exchange import (
+    ALICE_TOKEN,
+    NO_LIMITS,
+    Extras,
+    HttpClient,
+    RunningExchange,
+    play,
+)
 
 DEPOSITS = "/wapi/v1/capital/deposits"
 THOUSAND = 1000 * 10**9  # of SOL, in atoms
@@ -34,7 +41,7 @@ class Bank:
 
     def run(
         self,
-        story: Callable[[House, Client, SqliteTransfers], Awaitable[None]],
+        story: Callable[[RunningExchange, HttpClient, SqliteTransfers], Awaitable[None]],
         limits: GatewayLimits = NO_LIMITS,
     ) -> None:
         """A process of the gateway's, from start to stop."""
@@ -42,8 +49,8 @@ class Bank:
             transfers = store.transfers
             extras = Extras(self.history, transfers, CAPS)
 
-            async def told(house: House, client: Client) -> None:
-                await story(house, client, transfers)
+            async def told(venue: RunningExchange, client: HttpClient) -> None:
+                await story(venue, client, transfers)
 
             play(told, limits, exchange=self.exchange, extras=extras)
 
@@ -52,7 +59,7 @@ class Bank:
         return next(free for asset, free, _ in self.exchange.balances(account) if asset == SOL)
 
 
-async def listed(client: Client, path: str, token: str = ALICE_TOKEN) -> Any:
+async def listed(client: HttpClient, path: str, token: str = ALICE_TOKEN) -> Any:
     """The JSON of a reply that has to be 200."""
     reply = await client.ask("GET", path, token=token)
     assert reply.status == 200, reply.body

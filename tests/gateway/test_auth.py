@@ -10,7 +10,7 @@ from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import read_array, read_object, read_query, signed_pairs
 from fairbook.gateway.auth import Authenticator, Replays, candidates, query_pairs
 from fairbook.ports.accounts import ALL_PERMISSIONS, Access
-from tests.gateway.house import ALICE_KEY, DictAccounts
+from tests.world.running_exchange import ALICE_KEY, DictAccounts
 
 KEY = "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik="
 AT_MS = 1614550000000

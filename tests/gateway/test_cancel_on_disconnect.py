@@ -24,10 +24,10 @@ from fairbook.gateway.ws_orders import ACCOUNTS_MAX
 from fairbook.log.log import Entry
 from fairbook.log.memory import MemoryLog
 from fairbook.ports.accounts import ALL_PERMISSIONS, Access
-from tests.engine import world
-from tests.gateway.desk import Desk, at_desk, commands_of, desk, kinds, turns
-from tests.gateway.exchange import ALICE, BOB, small_exchange
-from tests.gateway.house import BOB_TOKEN, NO_LIMITS, DictAccounts, House, bid
+from tests.gateway.memory_caller import MemoryCaller, caller, commands_of, kinds, play_caller, turns
+from tests.world import traffic
+from tests.world.direct_exchange import ALICE, BOB, small_exchange
+from tests.world.running_exchange import BOB_TOKEN, NO_LIMITS, DictAccounts, RunningExchange, bid
 
 SYMBOL = {"symbol": "SOL_USDC"}
 GENERATED = 2**32 - 1
@@ -42,7 +42,7 @@ def test_only_orders_placed_while_it_is_on_go_with_the_connection() -> None:
     was placed while it was on goes all the same.
     """
 
-    async def story(house: House, alice: Desk) -> None:
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
         before = await alice.place(bid("10"))
         await alice.cancel_on_disconnect()
         goes = await alice.place(bid("11"))
@@ -51,28 +51,28 @@ def test_only_orders_placed_while_it_is_on_go_with_the_connection() -> None:
         after = await alice.place(bid("13"))
         await alice.cancel_on_disconnect()
         await alice.place(bid("14"))
-        other = desk(house)
+        other = caller(venue)
         await other.cancel_on_disconnect()
         others = await other.place(bid("15"))
-        bob = desk(house, BOB_TOKEN)
+        bob = caller(venue, BOB_TOKEN)
         await bob.cancel_on_disconnect()
         await bob.place(bid("16"))
 
-        commands = commands_of(house.exchange)
+        commands = commands_of(venue.exchange)
         alice.end()
         await turns()
-        left = [str(order.order_id) for order in house.exchange.open_orders(ALICE)]
+        left = [str(order.order_id) for order in venue.exchange.open_orders(ALICE)]
         assert left == [before["id"], after["id"], others["id"]]
-        assert len(house.exchange.open_orders(BOB)) == 1
+        assert len(venue.exchange.open_orders(BOB)) == 1
         assert kinds(commands) == [records.END_SESSION]
         other.end()
         bob.end()
-        left = [str(order.order_id) for order in house.exchange.open_orders(ALICE)]
+        left = [str(order.order_id) for order in venue.exchange.open_orders(ALICE)]
         assert left == [before["id"], after["id"]]
-        assert not house.exchange.open_orders(BOB)
+        assert not venue.exchange.open_orders(BOB)
         assert len(commands) == 3
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_a_connection_without_such_orders_logs_nothing() -> None:
@@ -80,98 +80,98 @@ def test_a_connection_without_such_orders_logs_nothing() -> None:
     refused before it became a command.
     """
 
-    async def story(house: House, alice: Desk) -> None:
-        commands = commands_of(house.exchange)
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        commands = commands_of(venue.exchange)
         await alice.refusal("order.place", bid("x"))
-        only_said = desk(house)
+        only_said = caller(venue)
         await only_said.cancel_on_disconnect()
         await only_said.refusal("order.place", bid("x"))
-        for one in (alice, only_said, desk(house, None)):
+        for one in (alice, only_said, caller(venue, None)):
             one.end()
         assert commands == []
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_what_is_in_flight_when_the_connection_ends_is_cancelled_too() -> None:
     """The end is logged behind every order of the connection."""
 
-    async def story(house: House, alice: Desk) -> None:
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
         await alice.cancel_on_disconnect()
         await alice.place(bid("10"))
-        house.exchange.held = []
+        venue.exchange.held = []
         for _ in range(5):
             alice.send("order.place", bid("11"))
         alice.end()
-        commands = commands_of(house.exchange)
-        house.exchange.release()
+        commands = commands_of(venue.exchange)
+        venue.exchange.release()
         assert kinds(commands) == [records.PLACE] * 5 + [records.END_SESSION]
-        assert not house.exchange.open_orders(ALICE)
+        assert not venue.exchange.open_orders(ALICE)
         await turns()
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_an_end_that_finds_no_room_is_tried_again_until_it_is_logged_once() -> None:
-    async def story(house: House, alice: Desk) -> None:
-        ends = [alice, desk(house), desk(house, BOB_TOKEN)]
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        ends = [alice, caller(venue), caller(venue, BOB_TOKEN)]
         for one in ends:
             await one.cancel_on_disconnect()
             await one.place(bid("10"))
-        commands = commands_of(house.exchange)
-        house.exchange.busy = True
+        commands = commands_of(venue.exchange)
+        venue.exchange.busy = True
         for one in ends:
             one.end()
         await asyncio.sleep(2.5 * RETRY_S)
         assert commands == []
-        assert len(house.exchange.open_orders(ALICE)) == 2
-        house.exchange.busy = False
+        assert len(venue.exchange.open_orders(ALICE)) == 2
+        venue.exchange.busy = False
         await asyncio.sleep(2.5 * RETRY_S)
         assert kinds(commands) == [records.END_SESSION] * 3
-        assert not house.exchange.open_orders(ALICE) and not house.exchange.open_orders(BOB)
+        assert not venue.exchange.open_orders(ALICE) and not venue.exchange.open_orders(BOB)
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_an_end_that_comes_too_late_is_the_next_processs() -> None:
     """The exchange has stopped: nothing is logged, nothing is raised, and a start ends it."""
 
-    async def story(house: House, alice: Desk) -> None:
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
         await alice.cancel_on_disconnect()
         await alice.place(bid("10"))
-        house.exchange.stopped = True
+        venue.exchange.stopped = True
         alice.end()
         await turns()
-        house.exchange.stopped = False
-        assert house.exchange.sessions() == [(ALICE, 1)]
-        assert await end_old_sessions(house.exchange, house.exchange) == 1
-        assert not house.exchange.open_orders(ALICE)
+        venue.exchange.stopped = False
+        assert venue.exchange.sessions() == [(ALICE, 1)]
+        assert await end_old_sessions(venue.exchange, venue.exchange) == 1
+        assert not venue.exchange.open_orders(ALICE)
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_one_connection_for_several_accounts() -> None:
     """Whoever logs in anew on it keeps the wish; each account's end is logged, up to a limit."""
 
-    async def story(house: House, alice: Desk) -> None:
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
         await alice.cancel_on_disconnect()
         await alice.place(bid("10"))
-        alice.access = house.gateway.authority.by_token(BOB_TOKEN, address="")
+        alice.access = venue.gateway.authority.by_token(BOB_TOKEN, address="")
         await alice.place(bid("10"))
-        commands = commands_of(house.exchange)
+        commands = commands_of(venue.exchange)
         for number in range(ACCOUNTS_MAX):
             token = f"token{number}"
-            house.accounts.tokens[token] = Access(100 + number, ALL_PERMISSIONS, token_id=100)
-            alice.access = house.accounts.tokens[token]
+            venue.accounts.tokens[token] = Access(100 + number, ALL_PERMISSIONS, token_id=100)
+            alice.access = venue.accounts.tokens[token]
             status, code, _ = await alice.refusal("order.place", bid("10"))
             accepted = number < ACCOUNTS_MAX - 2
             expected = (403, "FORBIDDEN") if accepted else (400, "INVALID_CLIENT_REQUEST")
             assert (status, code) == expected
         alice.end()
-        assert not house.exchange.open_orders(ALICE) and not house.exchange.open_orders(BOB)
+        assert not venue.exchange.open_orders(ALICE) and not venue.exchange.open_orders(BOB)
         assert kinds(commands).count(records.END_SESSION) == ACCOUNTS_MAX
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_numbers_are_in_range_and_never_shared() -> None:
@@ -226,11 +226,11 @@ class Works:
             limits=NO_LIMITS,
         )
 
-    def connect(self, account: int) -> Desk:
+    def connect(self, account: int) -> MemoryCaller:
         access = self.accounts.tokens.setdefault(
             str(account), Access(account, ALL_PERMISSIONS, token_id=1000 + account)
         )
-        return Desk(self.gateway.entry, access)
+        return MemoryCaller(self.gateway.entry, access)
 
 
 def logged_commands(log: MemoryLog) -> list[bytes]:
@@ -259,11 +259,11 @@ def test_connections_that_come_and_go(seed: int) -> None:
     chance = random.Random(seed)
 
     async def story(works: Works, log: MemoryLog) -> None:
-        desks: list[Desk] = []
-        is_on: dict[Desk, bool] = {}
+        desks: list[MemoryCaller] = []
+        is_on: dict[MemoryCaller, bool] = {}
         for step in range(1500):
             if not desks or (len(desks) < 6 and chance.random() < 0.05):
-                one = works.connect(chance.choice(world.USERS))
+                one = works.connect(chance.choice(traffic.USERS))
                 desks.append(one)
                 is_on[one] = False
             one = chance.choice(desks)
@@ -288,10 +288,10 @@ def test_connections_that_come_and_go(seed: int) -> None:
         await turns()
         assert not works.gateway.entry._lines  # Nothing is kept of connections that are gone.
         assert not works.runner.exchange.sessions()
-        assert works.runner.exchange.open_orders(world.USERS[0])
+        assert works.runner.exchange.open_orders(traffic.USERS[0])
         check_ends(logged_commands(log))
 
-    with_works(story, world.logged([b"".join(world.setup())]))
+    with_works(story, traffic.logged([b"".join(traffic.setup())]))
 
 
 def check_ends(commands: list[bytes]) -> None:
@@ -314,15 +314,15 @@ def check_ends(commands: list[bytes]) -> None:
 
 def test_a_starting_gateway_ends_all_old_sessions() -> None:
     """More of them than are submitted at once, generated ones too; what has none stays."""
-    log = world.logged([b"".join(world.setup())])
+    log = traffic.logged([b"".join(traffic.setup())])
     sessions = [*range(ENDED_AT_ONCE + 10), GENERATED]
     for session in sessions:
-        for account in world.USERS[:2]:
+        for account in traffic.USERS[:2]:
             order = records.place(
-                account=account, market=world.MARKET, side=records.BID, price=100, quantity=1,
+                account=account, market=traffic.MARKET, side=records.BID, price=100, quantity=1,
                 session=session,
             )  # fmt: skip
-            log.append(order, world.START_NS * 2)
+            log.append(order, traffic.START_NS * 2)
 
     async def story(works: Works, log: MemoryLog) -> None:
         before = len(logged_commands(log))
@@ -331,7 +331,7 @@ def test_a_starting_gateway_ends_all_old_sessions() -> None:
         assert kinds(logged_commands(log)[before:]) == [records.END_SESSION] * count
         exchange = works.runner.exchange
         assert not exchange.sessions()
-        assert [len(exchange.open_orders(account)) for account in world.USERS[:2]] == [1, 1]
+        assert [len(exchange.open_orders(account)) for account in traffic.USERS[:2]] == [1, 1]
         assert await end_old_sessions(works.commands, works.queries) == 0
         assert len(logged_commands(log)) == before + count
 

@@ -11,8 +11,8 @@ import pytest
 from fairbook.accounts.withdrawals import SqliteTransfers
 from fairbook.core import records
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
-from tests.gateway.exchange import SOL
-from tests.gateway.house import ALICE_TOKEN, Client, House, Reply
+from tests.world.direct_exchange import SOL
+from tests.world.running_exchange import ALICE_TOKEN, HttpClient, HttpReply, RunningExchange
 
 FAUCET = "/api/v1/faucet"
 
@@ -25,11 +25,13 @@ def bank(tmp_path: Path) -> Bank:
 def test_the_faucet_gives_up_to_its_cap(bank: Bank) -> None:
     """Per account and asset, for ever; what it did not give is not counted."""
 
-    async def ask_for(client: Client, quantity: Any, symbol: str = "SOL", **more: Any) -> Reply:
+    async def ask_for(
+        client: HttpClient, quantity: Any, symbol: str = "SOL", **more: Any
+    ) -> HttpReply:
         body = {"symbol": symbol, "quantity": quantity, **more}
         return await client.ask("POST", FAUCET, body, token=ALICE_TOKEN)
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         given = await ask_for(client, "7.5")
         assert given.json() == {"symbol": "SOL", "quantity": "7.5", "left": "2.5"}
         refused = (400, "INVALID_QUANTITY", "The faucet gives you 2.5 more of this")
@@ -45,7 +47,7 @@ def test_the_faucet_gives_up_to_its_cap(bank: Bank) -> None:
         assert (await ask_for(client, "1", "XXX")).error()[:2] == (400, "INVALID_ASSET")
         assert (await listed(client, DEPOSITS))[0]["quantity"] == "500"
 
-    async def again(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def again(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         assert (await ask_for(client, "0.1")).error()[1] == "INVALID_QUANTITY"
 
     bank.run(story)
@@ -56,8 +58,8 @@ def test_the_faucet_gives_up_to_its_cap(bank: Bank) -> None:
 def test_many_at_once_from_the_faucet(bank: Bank) -> None:
     """Twenty connections ask for a tenth each, together for twice as much: half of them get it."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
-        clients = [await house.connect() for _ in range(20)]
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
+        clients = [await venue.connect() for _ in range(20)]
         body = {"symbol": "SOL", "quantity": "1"}
         replies = await asyncio.gather(
             *[each.ask("POST", FAUCET, body, token=ALICE_TOKEN) for each in clients]
@@ -71,7 +73,7 @@ def test_many_at_once_from_the_faucet(bank: Bank) -> None:
 def test_the_supply_has_a_cap_too(bank: Bank) -> None:
     """A credit that the engine refuses is not counted as given."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         supply = 2 * THOUSAND
         bank.exchange.do(
             records.set_asset(asset=SOL, parameter=records.RESERVE_CAP, value=supply + 10**9)

@@ -12,20 +12,20 @@ import pytest
 
 from fairbook.core import records
 from fairbook.gateway.endpoints.ranges import OFFSET_MAX
-from tests.gateway.exchange import ALICE, BTC_USDC, MS, SOL_USDC, START_NS, list_and_fund
-from tests.gateway.house import (
+from tests.world.direct_exchange import ALICE, BTC_USDC, MS, SOL_USDC, START_NS, list_and_fund
+from tests.world.memory_history import MemoryHistory, RecordedExchange
+from tests.world.running_exchange import (
     ALICE_TOKEN,
     BOB_TOKEN,
-    Client,
     Extras,
-    House,
+    HttpClient,
+    RunningExchange,
     ask,
     bid,
     play,
     query,
     signed,
 )
-from tests.gateway.recorded import MemoryHistory, RecordedExchange
 
 ORDERS = "/wapi/v1/history/orders"
 FILLS = "/wapi/v1/history/fills"
@@ -33,7 +33,7 @@ NS = 1_000_000_000
 START_S = START_NS // NS
 START_MS = START_NS // MS
 
-Past = Callable[[House, Client, MemoryHistory], Awaitable[None]]
+Past = Callable[[RunningExchange, HttpClient, MemoryHistory], Awaitable[None]]
 
 
 def remember(story: Past) -> None:
@@ -42,20 +42,20 @@ def remember(story: Past) -> None:
     list_and_fund(exchange)
     history = MemoryHistory(exchange)
 
-    async def with_history(house: House, client: Client) -> None:
-        await story(house, client, history)
+    async def with_history(venue: RunningExchange, client: HttpClient) -> None:
+        await story(venue, client, history)
 
     play(with_history, exchange=exchange, extras=Extras(history=history))
 
 
-async def get(client: Client, path: str, token: str | None = None) -> Any:
+async def get(client: HttpClient, path: str, token: str | None = None) -> Any:
     """The JSON of a reply that has to be 200."""
     reply = await client.ask("GET", path, token=token)
     assert reply.status == 200, reply.body
     return reply.json()
 
 
-async def trade(client: Client, *prices: str, quantity: str = "1", **terms: str) -> None:
+async def trade(client: HttpClient, *prices: str, quantity: str = "1", **terms: str) -> None:
     """Bob buys from Alice at each price in turn."""
     for price in prices:
         sold = await client.ask(
@@ -70,12 +70,12 @@ async def trade(client: Client, *prices: str, quantity: str = "1", **terms: str)
 def test_trades() -> None:
     """Newest first; the buyer is the maker where a seller took."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         await trade(client, "141.5", quantity="0.2")
         await client.ask("POST", "/api/v1/order", bid("140", "3"), token=ALICE_TOKEN)
         await client.ask("POST", "/api/v1/order", ask("140", "1.05"), token=BOB_TOKEN)
         newest, oldest = await get(client, "/api/v1/trades?symbol=SOL_USDC")
-        last_ms = house.exchange.time_ns // MS
+        last_ms = venue.exchange.time_ns // MS
         assert newest == {
             "id": 2, "price": "140", "quantity": "1.05", "quoteQuantity": "147",
             "timestamp": last_ms, "isBuyerMaker": True,
@@ -95,14 +95,14 @@ def test_trades() -> None:
 
 
 def test_a_hundred_trades_unless_asked_for_more() -> None:
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         sell = records.place(
             account=ALICE, market=SOL_USDC, side=records.ASK, price=100, quantity=1
         )
         buy = records.place(
             account=ALICE + 1, market=SOL_USDC, side=records.BID, price=100, quantity=1
         )
-        house.exchange.do(*[sell, buy] * 130)
+        venue.exchange.do(*[sell, buy] * 130)
         for limit, count in (
             ("", 100),
             ("&limit=130", 130),
@@ -118,9 +118,9 @@ def test_a_hundred_trades_unless_asked_for_more() -> None:
 def test_klines() -> None:
     """Ascending and without gaps, from the first trade on; the running candle is there."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         await trade(client, "100", "103", "99.5", quantity="0.1")
-        house.exchange.time_ns += 150 * NS
+        venue.exchange.time_ns += 150 * NS
         await trade(client, "101", quantity="2")
         path = f"/api/v1/klines?symbol=SOL_USDC&interval=1m&startTime={START_S - 600}"
         first, quiet, running = await get(client, path)
@@ -158,9 +158,9 @@ def test_klines() -> None:
 def test_the_earliest_thousand_klines() -> None:
     """Whoever pages forward from `since` misses none."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         await trade(client, "100")
-        house.exchange.time_ns += 2500 * NS
+        venue.exchange.time_ns += 2500 * NS
         await trade(client, "101")
         starts: list[str] = []
         since = START_S
@@ -193,7 +193,7 @@ def test_the_earliest_thousand_klines() -> None:
     ],
 )
 def test_bad_klines(fields: dict[str, Any], code: str) -> None:
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         asked = {"symbol": "SOL_USDC", "interval": "1m", "startTime": START_S} | fields
         reply = await client.ask("GET", f"/api/v1/klines?{query(**asked)}")
         assert reply.error()[:2] == (501 if code == "NOT_IMPLEMENTED" else 400, code)
@@ -209,7 +209,7 @@ def test_tickers() -> None:
         "trades": "0",
     }  # fmt: skip
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         await trade(client, "140", "150", "139", "141.5", quantity="0.5")
         rose = {
             "symbol": "SOL_USDC", "firstPrice": "140", "lastPrice": "141.5", "priceChange": "1.5",
@@ -224,7 +224,7 @@ def test_tickers() -> None:
         await trade(client, "135.8", quantity="0.5")
         fell = await get(client, "/api/v1/ticker?symbol=SOL_USDC")
         assert (fell["priceChange"], fell["priceChangePercent"]) == ("-4.2", "-0.03")
-        house.exchange.time_ns += 86_400 * NS
+        venue.exchange.time_ns += 86_400 * NS
         quiet = await get(client, "/api/v1/ticker?symbol=SOL_USDC")
         assert quiet == nothing | {
             "symbol": "SOL_USDC", "firstPrice": "135.8", "lastPrice": "135.8", "high": "135.8",
@@ -256,8 +256,8 @@ def test_tickers() -> None:
 def test_the_change_is_rounded_and_has_no_sign_at_zero(
     first: str, last: str, change: str, fraction: str
 ) -> None:
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
-        house.exchange.do(records.credit(account=ALICE + 1, asset=2, atoms=10**15))
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
+        venue.exchange.do(records.credit(account=ALICE + 1, asset=2, atoms=10**15))
         await trade(client, first, last, quantity="0.01")
         ticker = await get(client, "/api/v1/ticker?symbol=SOL_USDC")
         assert (ticker["priceChange"], ticker["priceChangePercent"]) == (change, fraction)
@@ -268,7 +268,7 @@ def test_the_change_is_rounded_and_has_no_sign_at_zero(
 def test_orders_of_an_account() -> None:
     """Open and closed, newest first, in the shape of the order object but for the time."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         placed = await client.ask(
             "POST", "/api/v1/order", bid("140.12", "1.5", clientId=12345, postOnly=True),
             token=ALICE_TOKEN,
@@ -329,14 +329,14 @@ def test_orders_of_an_account() -> None:
 def test_fills_of_an_account() -> None:
     """Fees are texts of the asset that was received, client ids texts too."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
-        house.exchange.time_ns += 123_456  # Times are cut to milliseconds, not rounded.
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
+        venue.exchange.time_ns += 123_456  # Times are cut to milliseconds, not rounded.
         await client.ask("POST", "/api/v1/order", ask("141.5", "0.2"), token=ALICE_TOKEN)
         taken = await client.ask(
             "POST", "/api/v1/order", bid("150", "0.2", clientId=7), token=BOB_TOKEN
         )
-        at = f"2027-01-15T08:00:00.{house.exchange.time_ns // MS % 1000:03d}"
-        at_ms = house.exchange.time_ns // MS
+        at = f"2027-01-15T08:00:00.{venue.exchange.time_ns // MS % 1000:03d}"
+        at_ms = venue.exchange.time_ns // MS
         (bought,) = await get(client, FILLS, BOB_TOKEN)
         assert bought == {
             "tradeId": 1, "orderId": taken.json()["id"], "clientId": "7", "symbol": "SOL_USDC",
@@ -367,9 +367,9 @@ def test_fills_of_an_account() -> None:
 def test_no_fee_is_a_zero() -> None:
     """As text: clients tell from it how to read the time."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         for parameter in (records.MAKER_FEE_PPM, records.TAKER_FEE_PPM):
-            house.exchange.do(
+            venue.exchange.do(
                 records.set_market(market=BTC_USDC, parameter=parameter, value=0),
             )
         await trade(client, "10", quantity="0.001", symbol="BTC_USDC")
@@ -384,7 +384,7 @@ def test_a_trade_with_oneself_is_two_fills() -> None:
     so they are none.
     """
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         await client.ask("POST", "/api/v1/order", ask("100"), token=ALICE_TOKEN)
         await client.ask("POST", "/api/v1/order", bid("100"), token=ALICE_TOKEN)
         assert await get(client, FILLS, ALICE_TOKEN) == []
@@ -403,7 +403,7 @@ def test_a_trade_with_oneself_is_two_fills() -> None:
 def test_a_bad_part(path: str, bad: str) -> None:
     """INVALID_RANGE, before anything is looked for."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         where = f"/api/v1/{path}" if path.startswith("trades") else f"/wapi/v1/history/{path}"
         reply = await client.ask("GET", f"{where}?symbol=SOL_USDC&{bad}", token=ALICE_TOKEN)
         assert reply.error()[:2] == (400, "INVALID_RANGE")
@@ -414,7 +414,7 @@ def test_a_bad_part(path: str, bad: str) -> None:
 
 @pytest.mark.parametrize("bad", ["from=x", "to=-1", "from=2&to=1", "from=1.5", "to=" + "9" * 19])
 def test_bad_times(bad: str) -> None:
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         reply = await client.ask("GET", f"{FILLS}?{bad}", token=ALICE_TOKEN)
         assert reply.error()[:2] == (400, "INVALID_RANGE")
 
@@ -424,8 +424,8 @@ def test_bad_times(bad: str) -> None:
 def test_an_account_sees_its_own_writes_or_is_told_that_it_cannot() -> None:
     """The answer waits for the recorder; one that stays behind is 504, and nothing else is."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
-        history.lag = house.exchange.position
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
+        history.lag = venue.exchange.position
         await client.ask("POST", "/api/v1/order", bid("100"), token=ALICE_TOKEN)
         behind = (504, "TIMEOUT", "History is behind")
         assert (await client.ask("GET", ORDERS, token=ALICE_TOKEN)).error() == behind
@@ -446,10 +446,10 @@ def test_the_public_is_answered_from_what_there_is(patience_s: float) -> None:
     its end.
     """
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         history.patience_s = patience_s
         await trade(client, "100")
-        history.lag = house.exchange.position
+        history.lag = venue.exchange.position
         await trade(client, "101")
         assert len(await get(client, "/api/v1/trades?symbol=SOL_USDC")) == 1
         assert (await get(client, "/api/v1/ticker?symbol=SOL_USDC"))["lastPrice"] == "100"
@@ -463,7 +463,7 @@ def test_the_public_is_answered_from_what_there_is(patience_s: float) -> None:
 def test_a_store_that_cannot_be_read() -> None:
     """504 for everybody, and trading goes on."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         history.broken = True
         for path in ("/api/v1/trades?symbol=SOL_USDC", "/api/v1/tickers", ORDERS, FILLS):
             reply = await client.ask("GET", path, token=ALICE_TOKEN)
@@ -476,7 +476,7 @@ def test_a_store_that_cannot_be_read() -> None:
 def test_private_history_is_signed_and_the_account_s_own() -> None:
     """Under its own instruction only."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
         for path, instruction in ((ORDERS, "orderHistoryQueryAll"), (FILLS, "fillHistoryQueryAll")):
             text = "limit=5&symbol=SOL_USDC"

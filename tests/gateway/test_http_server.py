@@ -9,16 +9,16 @@ import time
 import pytest
 
 from fairbook.gateway.http_server import ServerLimits
-from tests.gateway.exchange import ALICE
-from tests.gateway.house import (
+from tests.world.direct_exchange import ALICE
+from tests.world.running_exchange import (
     ALICE_TOKEN,
     NO_LIMITS,
-    Client,
-    House,
+    HttpClient,
+    RunningExchange,
     bid,
-    open_house,
     play,
     request_bytes,
+    run_exchange,
 )
 
 HEAD = b"Host: x\r\nAuthorization: Bearer alice-token\r\nContent-Type: application/json\r\n"
@@ -56,14 +56,14 @@ BROKEN = {
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=list(BROKEN))
 def test_malformed_http_is_answered_and_closed(data: bytes) -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.send(data)
         reply = await client.reply()
         assert reply.error() == MALFORMED
         assert reply.headers["connection"] == "close"
         assert await client.is_closed()
-        assert house.exchange.open_orders(ALICE) == []
-        other = await house.connect()
+        assert venue.exchange.open_orders(ALICE) == []
+        other = await venue.connect()
         assert (await other.ask("GET", "/api/v1/ping")).status == 200
 
     play(story)
@@ -72,11 +72,11 @@ def test_malformed_http_is_answered_and_closed(data: bytes) -> None:
 def test_garbage_after_an_order_is_not_its_answer() -> None:
     """The order is answered first; then the connection ends."""
 
-    async def story(house: House, client: Client) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
         await client.send(request_bytes("POST", "/api/v1/order", bid()) + b"\x00garbage\r\n\r\n")
-        await house.exchange.submitted.wait()
-        house.exchange.release()
+        await venue.exchange.submitted.wait()
+        venue.exchange.release()
         assert (await client.reply()).json()["status"] == "New"
         assert await client.is_closed()
 
@@ -87,13 +87,13 @@ def test_garbage_after_an_order_is_not_its_answer() -> None:
 def test_a_bad_url_after_an_order_is_not_its_answer(url: bytes) -> None:
     """Such a URL is found out when its head is complete, later than other garbage."""
 
-    async def story(house: House, client: Client) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
         order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
         bad = (b"CONNECT " if url == b"x:443" else b"GET ") + url + b" HTTP/1.1\r\nHost: x\r\n\r\n"
         await client.send(order * 2 + bad)
-        await house.exchange.submitted.wait()
-        house.exchange.release()
+        await venue.exchange.submitted.wait()
+        venue.exchange.release()
         for _ in range(2):
             assert (await client.reply()).json()["status"] == "New"
         assert await client.reader.read() == b""
@@ -104,15 +104,15 @@ def test_a_bad_url_after_an_order_is_not_its_answer(url: bytes) -> None:
 def test_a_broken_second_request_is_dropped_and_the_first_answered() -> None:
     """Its body breaks off while the first one is still on its way."""
 
-    async def story(house: House, client: Client) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
         broken = POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
         await client.send(request_bytes("POST", "/api/v1/order", bid()) + broken)
-        await house.exchange.submitted.wait()
-        house.exchange.release()
+        await venue.exchange.submitted.wait()
+        venue.exchange.release()
         assert (await client.reply()).json()["status"] == "New"
         assert await client.is_closed()
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
 
     play(story)
 
@@ -120,7 +120,7 @@ def test_a_broken_second_request_is_dropped_and_the_first_answered() -> None:
 def test_bodies_are_bounded() -> None:
     """By what Content-Length says, and by what comes."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         at_limit = ORDER[:-1] + b',"x":"' + b"x" * (16 * 1024 - len(ORDER) - 7) + b'"}'
         assert len(at_limit) == 16 * 1024
         assert (
@@ -134,11 +134,11 @@ def test_bodies_are_bounded() -> None:
             b"Transfer-Encoding: chunked\r\n\r\n1000\r\n" + b"x" * 0x1000 + b"\r\n"
             b"3001\r\n" + b"x" * 0x3001 + b"\r\n",
         ):  # fmt: skip
-            client = await house.connect()
+            client = await venue.connect()
             await client.send(POST + more)
             assert (await client.reply()).error()[0] == 413
             assert await client.is_closed()
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
 
     play(story)
 
@@ -151,7 +151,7 @@ def test_a_refused_body_is_let_run_out(path: bytes) -> None:
     head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD
     ping = b"GET /api/v1/ping HTTP/1.1\r\nConnection: close\r\n"
 
-    async def story(house: House, _client: Client) -> None:
+    async def story(venue: RunningExchange, _client: HttpClient) -> None:
         for data, status in (
             (head + b"Content-Length: 3000000\r\n\r\n" + b"x" * 3_000_000, 413),
             (head + b"Content-Length: 20000\r\n\r\n" + b"x" * 20_000 + POST * 10_000, 413),
@@ -159,12 +159,12 @@ def test_a_refused_body_is_let_run_out(path: bytes) -> None:
             (ping + b"Content-Length: 3000000\r\n\r\n" + b"x" * 3_000_000, 200),
             (ping + b"\r\n" + POST * 10_000, 200),
         ):
-            client = await house.connect()
+            client = await venue.connect()
             await client.send(data)
             await asyncio.sleep(0.05)
             assert (await client.reply()).status == status
             assert await client.reader.read() == b""
-        assert house.exchange.open_orders(ALICE) == []
+        assert venue.exchange.open_orders(ALICE) == []
 
     play(story)
 
@@ -173,7 +173,7 @@ def test_a_refused_body_is_let_run_out(path: bytes) -> None:
 def test_what_follows_a_body_is_bounded(path: bytes) -> None:
     """A trailer without end is not read to its end, whatever was asked."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         await client.send(head + b"0\r\nX: ")
         sent = 0
@@ -184,8 +184,8 @@ def test_what_follows_a_body_is_bounded(path: bytes) -> None:
         except ConnectionError:
             pass
         assert await asyncio.wait_for(client.is_closed(), 5)
-        assert house.exchange.open_orders(ALICE) == []
-        other = await house.connect()
+        assert venue.exchange.open_orders(ALICE) == []
+        other = await venue.connect()
         assert (await other.ask("GET", "/api/v1/ping")).status == 200
 
     play(story)
@@ -194,38 +194,38 @@ def test_what_follows_a_body_is_bounded(path: bytes) -> None:
 def test_a_client_that_has_nothing_more_to_say_gets_its_replies() -> None:
     """It may shut down its side of the connection at once; the replies come, and then the end."""
 
-    async def story(house: House, _client: Client) -> None:
+    async def story(venue: RunningExchange, _client: HttpClient) -> None:
         order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
         for count in (1, 2):
-            client = await house.connect()
-            house.exchange.held = []
-            house.exchange.submitted.clear()
+            client = await venue.connect()
+            venue.exchange.held = []
+            venue.exchange.submitted.clear()
             await client.send(order * count)
             client.writer.write_eof()
-            await house.exchange.submitted.wait()
-            assert (await (await house.connect()).ask("GET", "/api/v1/ping")).status == 200
-            house.exchange.release()
+            await venue.exchange.submitted.wait()
+            assert (await (await venue.connect()).ask("GET", "/api/v1/ping")).status == 200
+            venue.exchange.release()
             for _ in range(count):
                 assert (await client.reply()).json()["status"] == "New"
             assert await client.reader.read() == b""
-        half = await house.connect()
+        half = await venue.connect()
         await half.send(order[:-1])
         half.writer.write_eof()
         assert await half.reader.read() == b""
-        assert len(house.exchange.open_orders(ALICE)) == 3
+        assert len(venue.exchange.open_orders(ALICE)) == 3
 
     play(story)
 
 
 def test_chunked_bodies_and_expect_continue_are_fine() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.send(
             POST + b"Transfer-Encoding: chunked\r\n\r\n"
             b"10\r\n" + ORDER[:16] + b"\r\n" + b"%x\r\n" % len(ORDER[16:]) + ORDER[16:] + b"\r\n"
             b"0\r\nAuthorization: Bearer bob-token\r\n\r\n"
         )
         assert (await client.reply()).json()["status"] == "New"
-        assert len(house.exchange.open_orders(ALICE)) == 1  # a trailer changes nothing
+        assert len(venue.exchange.open_orders(ALICE)) == 1  # a trailer changes nothing
         await client.send(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(ORDER))
         assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         await client.send(ORDER)
@@ -235,7 +235,7 @@ def test_chunked_bodies_and_expect_continue_are_fine() -> None:
 
 
 def test_content_types_and_encodings() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         accepted = (
             "application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8",
             'application/json; charset="utf-8"',
@@ -254,17 +254,17 @@ def test_content_types_and_encodings() -> None:
             (gzip.compress(b" " * 10**7), {"Content-Encoding": "gzip"}),
         ]
         for body, headers in refused:
-            client = await house.connect()
+            client = await venue.connect()
             reply = await client.ask(
                 "POST", "/api/v1/order", body, token=ALICE_TOKEN, headers=headers
             )
             assert reply.error()[:2] == (415, "INVALID_CLIENT_REQUEST")
             assert await client.is_closed()
-        client = await house.connect()
+        client = await venue.connect()
         for body in (b"", b"\xef\xbb\xbf" + ORDER, ORDER.decode().encode("utf-16")):
             reply = await client.ask("POST", "/api/v1/order", body, token=ALICE_TOKEN)
             assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
-        assert len(house.exchange.open_orders(ALICE)) == len(accepted)
+        assert len(venue.exchange.open_orders(ALICE)) == len(accepted)
 
     play(story)
 
@@ -298,7 +298,7 @@ def test_content_types_and_encodings() -> None:
 def test_paths(method: str, path: str, status: int) -> None:
     """Matched byte for byte, but for doubled slashes; nothing reaches an admin route."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.send(request_bytes(method, path, headers={"X-HTTP-Method-Override": "DELETE"}))
         if method == "HEAD":
             head = await client.reader.readuntil(b"\r\n\r\n")
@@ -318,9 +318,9 @@ def test_paths(method: str, path: str, status: int) -> None:
 def test_replies_leave_at_once() -> None:
     """TCP_NODELAY is set; a reply does not wait for the acknowledgement of its head."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.ask("GET", "/api/v1/ping")
-        (connection,) = house.server._state.connections
+        (connection,) = venue.server._state.connections
         sock = connection.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
@@ -330,7 +330,7 @@ def test_replies_leave_at_once() -> None:
 def test_pipelined_requests_are_bounded() -> None:
     """What was taken is answered, in order; then the connection ends."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.send(
             b"".join(request_bytes("POST", "/api/v1/order", bid("x", str(i))) for i in range(2000))
         )
@@ -345,16 +345,16 @@ def test_pipelined_requests_are_bounded() -> None:
 def test_connections_are_bounded() -> None:
     """Those that are over are told so; those that are there stay; room comes back."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         assert (await client.ask("GET", "/api/v1/ping")).status == 200
-        second = await house.connect()
+        second = await venue.connect()
         assert (await second.ask("GET", "/api/v1/ping")).status == 200
-        over = await house.connect()
+        over = await venue.connect()
         assert (await over.reply()).error()[:2] == (503, "TRADING_PAUSED")
         assert await over.is_closed()
         second.writer.transport.abort()
         await asyncio.sleep(0.05)
-        third = await house.connect()
+        third = await venue.connect()
         assert (await third.ask("GET", "/api/v1/ping")).status == 200
         assert (await client.ask("GET", "/api/v1/ping")).status == 200
 
@@ -366,27 +366,27 @@ def test_a_graceful_stop_lets_requests_end() -> None:
     """What is under way is answered, what comes now is refused, and nobody is left."""
 
     async def scene() -> None:
-        async with open_house() as house:
-            busy, idle, late = [await house.connect() for _ in range(3)]
+        async with run_exchange() as venue:
+            busy, idle, late = [await venue.connect() for _ in range(3)]
             await idle.ask("GET", "/api/v1/ping")
             await late.ask("GET", "/api/v1/ping")
-            house.exchange.held = []
+            venue.exchange.held = []
             waiting = asyncio.create_task(
                 busy.ask("POST", "/api/v1/order", bid(clientId=1), token=ALICE_TOKEN)
             )
-            await house.exchange.submitted.wait()
-            stopping = asyncio.create_task(house.server.stop(drain_s=30))
+            await venue.exchange.submitted.wait()
+            stopping = asyncio.create_task(venue.server.stop(drain_s=30))
             await asyncio.sleep(0)
             refused = await late.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
             assert refused.error()[:2] == (503, "MAINTENANCE")
             assert refused.headers["connection"] == "close"
             with pytest.raises(ConnectionError):
-                await house.connect()
-            house.exchange.release()
+                await venue.connect()
+            venue.exchange.release()
             assert (await waiting).json()["clientId"] == 1
             await stopping
             assert await idle.is_closed()
-            assert not house.server._state.connections and not house.server.of_address
+            assert not venue.server._state.connections and not venue.server.of_address
             for client in (busy, idle, late):
                 client.writer.close()
 
@@ -395,13 +395,13 @@ def test_a_graceful_stop_lets_requests_end() -> None:
 
 def test_a_stop_does_not_wait_for_ever() -> None:
     async def scene() -> None:
-        async with open_house() as house:
-            client = await house.connect()
-            house.exchange.held = []
+        async with run_exchange() as venue:
+            client = await venue.connect()
+            venue.exchange.held = []
             await client.send(request_bytes("POST", "/api/v1/order", bid()))
-            await house.exchange.submitted.wait()
+            await venue.exchange.submitted.wait()
             began = time.monotonic()
-            await house.server.stop(drain_s=0.2)
+            await venue.server.stop(drain_s=0.2)
             assert time.monotonic() - began >= 0.2
             assert await client.is_closed()  # without an answer: nobody knows one
             client.writer.close()
@@ -413,13 +413,13 @@ def test_random_bytes_do_nothing_but_close() -> None:
     """A thousand mutations of an order, by seed: an answer or an end, never our mistake."""
     chance = random.Random(20240601)
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         whole = request_bytes("POST", "/api/v1/order", bid("90", "0.01"))
         for _ in range(1000):
             data = bytearray(whole)
             for _ in range(chance.randrange(1, 4)):
                 data[chance.randrange(len(data))] = chance.randrange(256)
-            client = await house.connect()
+            client = await venue.connect()
             await client.send(bytes(data))
             client.writer.write_eof()
             answer = await client.reader.read()

@@ -12,8 +12,8 @@ from fairbook.api.errors import ApiError
 from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.login import LoginCheck
 from fairbook.gateway.rate_limits import TokenBuckets
-from tests.gateway.exchange import ALICE
-from tests.gateway.house import ALICE_KEY, ALICE_TOKEN, DictAccounts
+from tests.world.direct_exchange import ALICE
+from tests.world.running_exchange import ALICE_KEY, ALICE_TOKEN, DictAccounts
 
 HERE = "192.0.2.1"
 GUESSES = 5

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from fairbook.core import records
-from tests.gateway.exchange import ALICE, SOL_USDC
-from tests.gateway.house import (
+from tests.world.direct_exchange import ALICE, SOL_USDC
+from tests.world.running_exchange import (
     ALICE_TOKEN,
     BOB_TOKEN,
-    Client,
-    House,
+    HttpClient,
+    RunningExchange,
     ask,
     bid,
     play,
@@ -37,7 +37,7 @@ CONDITIONS = [
 ]  # fmt: skip
 
 
-async def place(client: Client, order: Order, token: str = ALICE_TOKEN) -> Order:
+async def place(client: HttpClient, order: Order, token: str = ALICE_TOKEN) -> Order:
     """Place an order that must be accepted, and check its shape."""
     reply = await client.ask("POST", "/api/v1/order", order, token=token)
     assert reply.status == 200, reply.body
@@ -55,12 +55,14 @@ def check_shape(order: Order) -> None:
         assert type(order[name]) is str
 
 
-async def refused(client: Client, order: Order, token: str = ALICE_TOKEN) -> tuple[int, str, str]:
+async def refused(
+    client: HttpClient, order: Order, token: str = ALICE_TOKEN
+) -> tuple[int, str, str]:
     return (await client.ask("POST", "/api/v1/order", order, token=token)).error()
 
 
 def test_a_resting_order() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         order = await place(client, bid("99.50", "1.50", clientId=42, postOnly=True))
         known = {name: order[name] for name in LIMIT - REST - {"id", "createdAt"}}
         assert known == {
@@ -88,7 +90,7 @@ def test_a_resting_order() -> None:
 
 
 def test_a_taker_gets_its_fills_in_the_answer() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await place(client, ask("100", "0.3"), BOB_TOKEN)
         await place(client, ask("101", "1"), BOB_TOKEN)
         order = await place(client, bid("102", "1"))
@@ -127,7 +129,7 @@ def test_a_taker_gets_its_fills_in_the_answer() -> None:
 def test_orders_that_do_not_rest(order: Order, expected: tuple[str, ...]) -> None:
     """One SOL is offered at 100. A market order by quote has its executed quantity filled in."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await place(client, ask("100", "1"), BOB_TOKEN)
         got = await place(client, order)
         assert expected == tuple(
@@ -139,7 +141,7 @@ def test_orders_that_do_not_rest(order: Order, expected: tuple[str, ...]) -> Non
         )  # fmt: skip
         if "quoteQuantity" in order:
             assert got["quoteQuantity"] == order["quoteQuantity"]
-        assert house.exchange.open_orders(ALICE) == []
+        assert venue.exchange.open_orders(ALICE) == []
 
     play(story)
 
@@ -147,21 +149,21 @@ def test_orders_that_do_not_rest(order: Order, expected: tuple[str, ...]) -> Non
 def test_a_repeated_client_id_gives_the_first_result() -> None:
     """Also after the order was filled or cancelled; another payload is refused; nothing changes."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         first = await place(client, bid(clientId=7))
-        before = house.exchange.core.balances(ALICE)
+        before = venue.exchange.core.balances(ALICE)
         assert await place(client, bid("100.00", "1.0", clientId="7")) == first
         await client.ask(
             "DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": 7}, token=ALICE_TOKEN
         )
         assert await place(client, bid(clientId=7)) == first
-        assert house.exchange.open_orders(ALICE) == []
+        assert venue.exchange.open_orders(ALICE) == []
         assert await refused(client, bid("101", clientId=7)) == (
             400, "INVALID_ORDER", "Order with client ID already exists: 7",
         )  # fmt: skip
         assert await place(client, bid(clientId=7), BOB_TOKEN) != first
         assert [a for _, a, _ in before][2:] == [
-            a for _, a, _ in house.exchange.core.balances(ALICE)
+            a for _, a, _ in venue.exchange.core.balances(ALICE)
         ][2:]
 
     play(story)
@@ -218,7 +220,7 @@ NOT_COMMANDS = [
 def test_conditions_that_are_none(value: str | None) -> None:
     """Clients fill them in with nothing; `triggerBy` alone says nothing either."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await place(client, bid("90", **dict.fromkeys(CONDITIONS, value), triggerBy="LastPrice"))
 
     play(story)
@@ -226,17 +228,17 @@ def test_conditions_that_are_none(value: str | None) -> None:
 
 @pytest.mark.parametrize(("changed", "code"), NOT_COMMANDS, ids=lambda value: str(value)[:40])
 def test_what_is_no_command_never_reaches_the_log(changed: Order, code: str) -> None:
-    async def story(house: House, client: Client) -> None:
-        position = house.exchange.position
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        position = venue.exchange.position
         status, got, _ = await refused(client, bid(**changed))
         assert (status, got) == (501 if code == "NOT_IMPLEMENTED" else 400, code)
-        assert house.exchange.position == position
+        assert venue.exchange.position == position
 
     play(story)
 
 
 def test_what_the_core_refuses() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await place(client, ask("100", "1"), BOB_TOKEN)
         for order, expected in (
             (bid("100", "1000"), (400, "INSUFFICIENT_FUNDS", "Insufficient funds")),
@@ -254,13 +256,13 @@ def test_what_the_core_refuses() -> None:
             ),
         ):
             assert await refused(client, order) == expected
-        assert house.exchange.open_orders(ALICE) == []
+        assert venue.exchange.open_orders(ALICE) == []
 
     play(story)
 
 
 def test_texts_for_market_orders() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         order = bid(..., ..., orderType="Market")
         assert await refused(client, order) == (
             400, "INVALID_CLIENT_REQUEST",
@@ -273,17 +275,17 @@ def test_texts_for_market_orders() -> None:
 def test_states_of_a_market_and_of_the_exchange() -> None:
     """Cancels work in all of them."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         states = (
             (records.ONLY_POST, "PostOnly"), (records.ONLY_LIMIT, "LimitOnly"),
             (records.ONLY_CANCEL, "CancelOnly"), (records.CLOSED_STATE, "Closed"),
         )  # fmt: skip
         for state, text in states:
-            house.exchange.do(
+            venue.exchange.do(
                 records.set_market(market=SOL_USDC, parameter=records.STATE, value=records.OPEN)
             )
             order = await place(client, bid())
-            house.exchange.do(
+            venue.exchange.do(
                 records.set_market(market=SOL_USDC, parameter=records.STATE, value=state)
             )
             market = (await client.ask("GET", "/api/v1/market?symbol=SOL_USDC")).json()
@@ -297,20 +299,20 @@ def test_states_of_a_market_and_of_the_exchange() -> None:
                 token=ALICE_TOKEN,
             )
             assert cancelled.json() == {**order, "status": "Cancelled"}
-        house.exchange.do(
+        venue.exchange.do(
             records.set_exchange(parameter=records.STATE, value=records.EXCHANGE_CANCEL_ONLY)
         )
         assert (await refused(client, bid()))[:2] == (503, "TRADING_PAUSED")
         status = await client.ask("GET", "/api/v1/status")
         assert status.json() == {"status": "Maintenance", "message": "Only cancels are taken"}
-        house.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=1))
+        venue.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=1))
         assert (await refused(client, bid()))[:2] == (403, "FORBIDDEN")
 
     play(story)
 
 
 def test_cancel_by_either_id_from_body_or_query() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for how in range(6):
             order = await place(client, bid(clientId=100 + how))
             by_order = {"symbol": "SOL_USDC", "orderId": order["id"]}
@@ -331,7 +333,7 @@ def test_cancel_by_either_id_from_body_or_query() -> None:
 
 
 def test_orders_of_others_cannot_be_told_from_none() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         order = await place(client, bid())
         for order_id in (order["id"], "1", "0", str(2**63 - 1), str(2**63), "9" * 40):
             reply = await client.ask(
@@ -364,7 +366,7 @@ def test_orders_of_others_cannot_be_told_from_none() -> None:
 
 
 def test_neither_or_both_ids() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         expected = (400, "INVALID_CLIENT_REQUEST", "Must specify either clientId or orderId")
         for ids in ({}, {"orderId": "", "clientId": None}, {"orderId": "1", "clientId": 1}):
             for method in ("DELETE", "PATCH"):
@@ -381,7 +383,7 @@ def test_neither_or_both_ids() -> None:
 
 
 def test_cancel_all_of_a_market() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         mine = [await place(client, bid(f"{90 + i}", "0.1")) for i in range(3)]
         await place(client, bid(symbol="BTC_USDC", price="10", quantity="1"))
         await place(client, bid("90", "0.1"), BOB_TOKEN)
@@ -393,7 +395,7 @@ def test_cancel_all_of_a_market() -> None:
         assert reply.json() == [{**order, "status": "Cancelled"} for order in mine]
         reply = await client.ask("DELETE", path + "?symbol=SOL_USDC", token=ALICE_TOKEN)
         assert reply.json() == []
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
         assert (await client.ask("DELETE", path, {}, token=ALICE_TOKEN)).status == 400
         body = {"symbol": "NO", "orderType": "ConditionalOrder"}
         assert (await client.ask("DELETE", path, body, token=ALICE_TOKEN)).error()[1] == (
@@ -404,7 +406,7 @@ def test_cancel_all_of_a_market() -> None:
 
 
 def test_amend() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         order = await place(client, bid("90", "1", clientId=1))
         path = "/api/v1/order"
 
@@ -439,7 +441,7 @@ def test_amend() -> None:
 
 
 def test_a_batch_answers_each_in_its_place() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         orders = [
             bid("90", clientId=1),
             bid("90", "9999"),
@@ -467,8 +469,8 @@ def test_a_batch_answers_each_in_its_place() -> None:
 
 
 def test_a_batch_that_is_partly_lost_says_which() -> None:
-    async def story(house: House, client: Client) -> None:
-        house.exchange.busy = True
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.busy = True
         reply = await client.ask("POST", "/api/v1/orders", [bid("x"), bid()], token=ALICE_TOKEN)
         assert [item["code"] for item in reply.json()] == [
             "INVALID_CLIENT_REQUEST", "TRADING_PAUSED",
@@ -480,7 +482,7 @@ def test_a_batch_that_is_partly_lost_says_which() -> None:
 def test_respond_async() -> None:
     """202 with a position, whatever became of the order; the outcome by repeating the request."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         prefer = {"Prefer": "respond-async"}
         for order in (bid(clientId=42), bid("100", "999", clientId=43)):
             reply = await client.ask(
@@ -488,12 +490,12 @@ def test_respond_async() -> None:
             )
             assert reply.status == 202
             assert reply.headers["preference-applied"] == "respond-async"
-            position = house.exchange.position
+            position = venue.exchange.position
             assert reply.json() == {"clientId": order["clientId"], "position": str(position)}
         assert (await place(client, bid(clientId=42)))["status"] == "New"
         assert (await refused(client, bid("100", "999", clientId=43)))[1] == "INSUFFICIENT_FUNDS"
         reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN, headers=prefer)
         assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
 
     play(story)

@@ -6,12 +6,19 @@ import socket
 import pytest
 
 from fairbook.gateway.http_server import ServerLimits
-from tests.gateway.house import NO_LIMITS, Client, House, bid, play, request_bytes
+from tests.world.running_exchange import (
+    NO_LIMITS,
+    HttpClient,
+    RunningExchange,
+    bid,
+    play,
+    request_bytes,
+)
 
 SLOW = ServerLimits(request_s=0.5, idle_s=1, reply_s=60, sweep_s=0.1)
 
 
-async def closes_within(client: Client, seconds: float) -> bool:
+async def closes_within(client: HttpClient, seconds: float) -> bool:
     try:
         return await asyncio.wait_for(client.is_closed(), seconds)
     except TimeoutError:
@@ -21,13 +28,13 @@ async def closes_within(client: Client, seconds: float) -> bool:
 def test_slow_clients_are_closed_and_nobody_else() -> None:
     """One byte at a time: head, body, nothing at all; and whoever is idle for long."""
 
-    async def drip(client: Client, data: bytes) -> None:
+    async def drip(client: HttpClient, data: bytes) -> None:
         for i in range(len(data)):
             await client.send(data[i : i + 1])
             await asyncio.sleep(0.05)
 
-    async def story(house: House, client: Client) -> None:
-        silent, head, body, whole = [await house.connect() for _ in range(4)]
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        silent, head, body, whole = [await venue.connect() for _ in range(4)]
         dripping = [
             asyncio.create_task(drip(head, b"GET /api/v1/ping HTTP/1.1\r\n" + b"A: b\r\n" * 100)),
             asyncio.create_task(
@@ -50,15 +57,15 @@ def test_slow_clients_are_closed_and_nobody_else() -> None:
 def test_whoever_does_not_read_his_replies_is_closed() -> None:
     """However much he sends; his requests are not taken without end."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for data in (
             request_bytes("GET", "/api/v1/markets") * 200,
             request_bytes("POST", "/api/v1/order", bid("90", "0.01", clientId=1)) * 200,
         ):
-            deaf = await house.connect(receive_bytes=4096)
+            deaf = await venue.connect(receive_bytes=4096)
             assert (await deaf.ask("GET", "/api/v1/ping")).status == 200
             deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            for connection in house.server._state.connections:
+            for connection in venue.server._state.connections:
                 # Else the system takes megabytes before anybody notices.
                 sock = connection.transport.get_extra_info("socket")
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -68,7 +75,7 @@ def test_whoever_does_not_read_his_replies_is_closed() -> None:
                     await deaf.writer.drain()
                     await asyncio.sleep(0.01)
             assert (await client.ask("GET", "/api/v1/ping")).status == 200
-            assert len(house.server._state.connections) == 1
+            assert len(venue.server._state.connections) == 1
 
     play(story, NO_LIMITS, ServerLimits(reply_s=0.5, sweep_s=0.1))
 
@@ -77,7 +84,7 @@ def test_whoever_does_not_read_his_replies_is_closed() -> None:
 def test_a_head_without_end_is_answered_before_its_time_is_over(is_first: bool) -> None:
     """However few pieces it comes in: what came with its first byte counts."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         if not is_first:
             assert (await client.ask("GET", "/api/v1/ping")).status == 200
         await client.send(b"GET /api/v1/ping HTTP/1.1\r\nA: " + b"a" * 66_000)

@@ -4,8 +4,8 @@ import asyncio
 
 from fairbook.gateway.gateway import Gateway, Receive, Scope, Send
 from fairbook.gateway.http_server import HttpServer
-from tests.gateway.exchange import small_exchange
-from tests.gateway.house import NO_LIMITS, DictAccounts, House
+from tests.world.direct_exchange import small_exchange
+from tests.world.running_exchange import NO_LIMITS, DictAccounts, RunningExchange
 
 
 def test_pages_get_what_is_not_of_the_interface() -> None:
@@ -27,14 +27,14 @@ def test_pages_get_what_is_not_of_the_interface() -> None:
             limits=NO_LIMITS,
             pages=home,
         )
-        house = House(exchange, gateway, HttpServer(gateway))
-        house.port = await house.server.start("127.0.0.1", 0)
-        client = await house.connect()
+        venue = RunningExchange(exchange, gateway, HttpServer(gateway))
+        venue.port = await venue.server.start("127.0.0.1", 0)
+        client = await venue.connect()
         assert (await client.ask("GET", "/")).body == b"home"
         assert (await client.ask("GET", "/api/v1/ping")).body == b"pong"
         for path in ("/api/v1/nope", "//wapi/nope", "/admin/", "/auth/v1/nope"):
             assert (await client.ask("GET", path)).error()[0] == 404
         client.writer.close()
-        await house.server.stop(drain_s=1)
+        await venue.server.stop(drain_s=1)
 
     asyncio.run(scene())

@@ -6,12 +6,12 @@ import re
 import pytest
 
 from fairbook.core import records
-from tests.gateway.exchange import ALICE, BTC, SOL_USDC, START_NS
-from tests.gateway.house import (
+from tests.world.direct_exchange import ALICE, BTC, SOL_USDC, START_NS
+from tests.world.running_exchange import (
     ALICE_TOKEN,
     BOB_TOKEN,
-    Client,
-    House,
+    HttpClient,
+    RunningExchange,
     ask,
     bid,
     play,
@@ -56,7 +56,7 @@ PUBLIC_LATER = ["ticker", "tickers", "klines", "trades", "trades/history", "chec
 def test_texts_that_are_not_json() -> None:
     """ping and time are text; a success has no top-level `code` anywhere else either."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         pong = await client.ask("GET", "/api/v1/ping")
         assert (pong.body, pong.headers["content-type"]) == (b"pong", "text/plain; charset=utf-8")
         time = await client.ask("GET", "/api/v1/time")
@@ -69,8 +69,8 @@ def test_texts_that_are_not_json() -> None:
 
 
 def test_markets() -> None:
-    async def story(house: House, client: Client) -> None:
-        house.exchange.do(
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.do(
             records.set_market(market=SOL_USDC, parameter=records.PRICE_MAX, value=100_000),
             records.set_market(market=SOL_USDC, parameter=records.QUANTITY_MIN, value=5),
             records.set_market(market=SOL_USDC, parameter=records.QUANTITY_MAX, value=10**6),
@@ -110,9 +110,9 @@ def test_markets() -> None:
 
 
 def test_a_market_listed_later_is_there() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         assert (await client.ask("GET", "/api/v1/market?symbol=BTC_SOL")).status == 400
-        house.exchange.do(
+        venue.exchange.do(
             records.list_market(
                 market=3, base=BTC, quote=1, lot_atoms=10**4, tick_atoms=10**3, name="BTC_SOL"
             )
@@ -124,7 +124,7 @@ def test_a_market_listed_later_is_there() -> None:
 
 
 def test_assets() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         assets = (await client.ask("GET", "/api/v1/assets")).json()
         assert [asset["symbol"] for asset in assets] == ["SOL", "USDC", "BTC"]
         assert assets[0] == {
@@ -143,7 +143,7 @@ def test_assets() -> None:
 
 
 def test_depth_is_ascending_and_cut_at_the_far_end() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for i in range(12):
             await client.ask("POST", "/api/v1/order", bid(f"{90 - i}", "0.1"), token=ALICE_TOKEN)
             await client.ask("POST", "/api/v1/order", ask(f"{110 + i}", "0.2"), token=ALICE_TOKEN)
@@ -152,7 +152,7 @@ def test_depth_is_ascending_and_cut_at_the_far_end() -> None:
             "asks": [[str(110 + i), "0.2"] for i in range(12)],
             "bids": [[str(79 + i), "0.1"] for i in range(12)],
             "lastUpdateId": str(12 + 24),
-            "timestamp": house.exchange.time_ns // 1000,
+            "timestamp": venue.exchange.time_ns // 1000,
         }
         assert abs(depth["timestamp"] - START_NS // 1000) < 10**6
         for limit, levels in ((1, 5), (5, 5), (6, 10), (10, 10), (11, 12), (99999, 12)):
@@ -169,9 +169,9 @@ def test_depth_is_ascending_and_cut_at_the_far_end() -> None:
 
 
 def test_capital_and_account() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.ask("POST", "/api/v1/order", bid("100", "1.5"), token=ALICE_TOKEN)
-        house.exchange.do(records.debit(account=ALICE, asset=BTC, atoms=1000 * 10**8))
+        venue.exchange.do(records.debit(account=ALICE, asset=BTC, atoms=1000 * 10**8))
         capital = await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)
         assert capital.json() == {
             "SOL": {"available": "1000", "locked": "0", "staked": "0"},
@@ -195,7 +195,7 @@ def test_capital_and_account() -> None:
 
 
 def test_limits_of_an_account() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         async def order_limit(**fields: str) -> object:
             path = f"/api/v1/account/limits/order?{query(**fields)}"
             return (await client.ask("GET", path, token=ALICE_TOKEN)).json()
@@ -236,7 +236,7 @@ def test_limits_of_an_account() -> None:
 
 @pytest.mark.parametrize("path", PUBLIC_EMPTY)
 def test_public_stubs(path: str) -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         assert (await client.ask("GET", path)).json() == []
 
     play(story)
@@ -245,7 +245,7 @@ def test_public_stubs(path: str) -> None:
 def test_private_stubs_and_what_is_not_offered_yet() -> None:
     """Signed where the contract says so; refused without a signature."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for path, instruction in (PRIVATE_EMPTY | PRIVATE_LATER).items():
             assert (await client.ask("GET", path)).error()[:2] == (401, "UNAUTHORIZED")
             reply = await client.ask(
@@ -289,7 +289,7 @@ def test_instructions_of_reads() -> None:
         "/api/v1/account/limits/borrow?symbol=SOL": "maxBorrowQuantity",
     }
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for path, instruction in paths.items():
             text = path.partition("?")[2]
             headers = {**signed(instruction, text), "Content-Type": "application/json"}
@@ -304,18 +304,18 @@ def test_instructions_of_reads() -> None:
 def test_a_read_sees_the_writes_before_it() -> None:
     """It waits for what was submitted before it, also on another connection."""
 
-    async def story(house: House, client: Client) -> None:
-        house.exchange.held = []
-        other = await house.connect()
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
+        other = await venue.connect()
         await other.send(request_bytes("POST", "/api/v1/order", bid(clientId=1)))
-        await house.exchange.submitted.wait()
+        await venue.exchange.submitted.wait()
         reading = asyncio.create_task(client.ask("GET", "/api/v1/orders", token=ALICE_TOKEN))
         await client.writer.drain()
-        third = await house.connect()
+        third = await venue.connect()
         for _ in range(3):
             await third.ask("GET", "/api/v1/ping")  # The server had time, and did not use it.
         assert not reading.done()
-        house.exchange.release()
+        venue.exchange.release()
         assert [order["clientId"] for order in (await reading).json()] == [1]
         other.writer.close()
         third.writer.close()

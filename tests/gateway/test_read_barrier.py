@@ -5,15 +5,15 @@ import pytest
 from fairbook.api.errors import ApiError
 from fairbook.gateway.read_barrier import Shares
 from fairbook.gateway.request import Request
-from tests.gateway.house import ALICE_TOKEN, BOB_TOKEN, Client, House, bid
-from tests.gateway.recorded import MemoryHistory
 from tests.gateway.test_history import ORDERS, get, remember
+from tests.world.memory_history import MemoryHistory
+from tests.world.running_exchange import ALICE_TOKEN, BOB_TOKEN, HttpClient, RunningExchange, bid
 
 
 def test_an_open_order_is_known_without_the_recorder() -> None:
     """Whoever follows an order by its id needs no history until it is closed; in the same words."""
 
-    async def story(house: House, client: Client, history: MemoryHistory) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
         terms = bid("100") | {"clientId": 7}
         placed = (await client.ask("POST", "/api/v1/order", terms, token=ALICE_TOKEN)).json()
         one = f"{ORDERS}?orderId={placed['id']}"

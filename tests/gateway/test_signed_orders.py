@@ -2,12 +2,12 @@
 
 import asyncio
 
-from tests.gateway.exchange import ALICE, small_exchange
-from tests.gateway.house import (
+from tests.world.direct_exchange import ALICE, small_exchange
+from tests.world.running_exchange import (
     ALICE_TOKEN,
     READER_TOKEN,
-    Client,
-    House,
+    HttpClient,
+    RunningExchange,
     bid,
     play,
     request_bytes,
@@ -18,8 +18,8 @@ from tests.gateway.house import (
 def test_permissions() -> None:
     """A key that may only read: everything else is refused, before anything happens."""
 
-    async def story(house: House, client: Client) -> None:
-        position = house.exchange.position
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        position = venue.exchange.position
         for method, path, body in (
             ("POST", "/api/v1/order", bid()),
             ("POST", "/api/v1/orders", [bid()]),
@@ -33,7 +33,7 @@ def test_permissions() -> None:
             assert reply.error() == (403, "FORBIDDEN", "Permission denied")
         for path in ("/api/v1/capital", "/api/v1/orders", "/api/v1/account"):
             assert (await client.ask("GET", path, token=READER_TOKEN)).status == 200
-        assert house.exchange.position == position
+        assert venue.exchange.position == position
 
     play(story)
 
@@ -41,7 +41,7 @@ def test_permissions() -> None:
 def test_the_replay_rule_over_http() -> None:
     """Once, if it changes something and has no client id; reads and client ids are exempt."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
         headers = signed("orderExecute", text)
         order = bid("90", "0.1")
@@ -49,7 +49,7 @@ def test_the_replay_rule_over_http() -> None:
         assert (await client.ask("POST", "/api/v1/order", order, headers=headers)).error() == (
             400, "INVALID_CLIENT_REQUEST", "Request already seen",
         )  # fmt: skip
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
         headers = signed("orderExecute", "clientId=5&" + text)
         first = await client.ask("POST", "/api/v1/order", {**order, "clientId": 5}, headers=headers)
         again = await client.ask("POST", "/api/v1/order", {**order, "clientId": 5}, headers=headers)
@@ -64,7 +64,7 @@ def test_the_replay_rule_over_http() -> None:
 def test_a_client_id_that_names_an_order_makes_nothing_repeatable() -> None:
     """An amendment, and cancelling all: taken again, each would undo what came after it."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         order = bid("90", "0.1", clientId=5)
         assert (await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)).status == 200
         named = {"symbol": "SOL_USDC", "clientId": 5}
@@ -78,7 +78,7 @@ def test_a_client_id_that_names_an_order_makes_nothing_repeatable() -> None:
         seen = (400, "INVALID_CLIENT_REQUEST", "Request already seen")
         reply = await client.ask("PATCH", "/api/v1/order", change, headers=amended)
         assert reply.error() == seen
-        assert [found.price for found in house.exchange.open_orders(ALICE)] == [9000]
+        assert [found.price for found in venue.exchange.open_orders(ALICE)] == [9000]
         text = "clientId=5&symbol=SOL_USDC"
         headers = signed("orderCancelAll", text)
         reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
@@ -96,21 +96,21 @@ def test_a_client_id_that_names_an_order_makes_nothing_repeatable() -> None:
 def test_what_is_taken_once_is_not_of_tomorrow() -> None:
     """At most a second ahead, whatever the window, unless its client id makes it harmless."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
         order = bid("90", "0.1")
         for ahead_ms, status in ((1000, 200), (1001, 400), (60_000, 400)):
-            headers = signed("orderExecute", text, at_ms=house.now_ms + ahead_ms, window=60_000)
+            headers = signed("orderExecute", text, at_ms=venue.now_ms + ahead_ms, window=60_000)
             reply = await client.ask("POST", "/api/v1/order", order, headers=headers)
             assert reply.status == status
             if status == 400:
                 assert reply.error() == (400, "INVALID_CLIENT_REQUEST", "Request has expired")
         headers = signed(
-            "orderExecute", "clientId=5&" + text, at_ms=house.now_ms + 60_000, window=60_000
+            "orderExecute", "clientId=5&" + text, at_ms=venue.now_ms + 60_000, window=60_000
         )
         named = {**order, "clientId": 5}
         assert (await client.ask("POST", "/api/v1/order", named, headers=headers)).status == 200
-        headers = signed("balanceQuery", at_ms=house.now_ms + 60_000, window=60_000)
+        headers = signed("balanceQuery", at_ms=venue.now_ms + 60_000, window=60_000)
         assert (await client.ask("GET", "/api/v1/capital", headers=headers)).status == 200
 
     play(story)
@@ -121,7 +121,7 @@ def test_a_signed_client_id_cannot_be_hidden() -> None:
     client id elsewhere: in the query, or in the value of the field before it.
     """
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         order = bid("90", "0.1", autoLend=True)
         text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
         headers = signed("orderExecute", f"autoLend=true&clientId=5&{text}")
@@ -137,13 +137,13 @@ def test_a_signed_client_id_cannot_be_hidden() -> None:
                 headers = signed("orderExecute", f"{place}&{text}")
                 reply = await client.ask("POST", f"{path}?{place}", moved, headers=headers)
                 assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
 
     play(story)
 
 
 def test_signed_orders_and_token_orders_are_the_same() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         text = "clientId=5&orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
         order = bid("90", "0.1", clientId=5)
         by_key = await client.ask(
@@ -164,7 +164,7 @@ def test_signed_orders_and_token_orders_are_the_same() -> None:
 
 
 def test_unknown_fields_are_ignored_but_signed() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         order = bid("90", "0.1", clientOrderId="abc", brokerId=1500, autoLend=True, reduceOnly=None)
         text = (
             "autoLend=true&brokerId=1500&clientOrderId=abc&orderType=Limit&price=90&quantity=0.1"
@@ -178,7 +178,7 @@ def test_unknown_fields_are_ignored_but_signed() -> None:
             "POST",
             "/api/v1/order",
             {**order, "brokerId": 1501},
-            headers=signed("orderExecute", text, at_ms=house.now_ms + 1),
+            headers=signed("orderExecute", text, at_ms=venue.now_ms + 1),
         )
         assert reply.error() == (401, "INVALID_SIGNATURE", "Invalid signature")
 
@@ -188,7 +188,7 @@ def test_unknown_fields_are_ignored_but_signed() -> None:
 def test_orders_of_one_connection_are_executed_in_their_order() -> None:
     """Pipelined: a bid and the cancel of it by client id, twenty times, all at once."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         data = b""
         for i in range(20):
             data += request_bytes("POST", "/api/v1/order", bid("90", "0.1", clientId=i))
@@ -205,14 +205,14 @@ def test_orders_of_one_connection_are_executed_in_their_order() -> None:
 def test_a_client_that_leaves_is_served_all_the_same() -> None:
     """The command completes once, and is found by its client id."""
 
-    async def story(house: House, client: Client) -> None:
-        house.exchange.held = []
-        other = await house.connect()
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
+        other = await venue.connect()
         await other.send(request_bytes("POST", "/api/v1/order", bid(clientId=77)))
-        await house.exchange.submitted.wait()
+        await venue.exchange.submitted.wait()
         other.writer.transport.abort()
         await asyncio.sleep(0.01)
-        house.exchange.release()
+        venue.exchange.release()
         reply = await client.ask(
             "GET", "/api/v1/order?symbol=SOL_USDC&clientId=77", token=ALICE_TOKEN
         )

@@ -10,8 +10,16 @@ from fairbook.core import records
 from fairbook.gateway.gateway import GatewayLimits
 from fairbook.gateway.submitter import SWEEP_S, Submitter
 from fairbook.ports.commands import Stopped
-from tests.gateway.exchange import ALICE, DirectExchange, small_exchange
-from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, READER_TOKEN, Client, House, bid, play
+from tests.world.direct_exchange import ALICE, DirectExchange, small_exchange
+from tests.world.running_exchange import (
+    ALICE_TOKEN,
+    NO_LIMITS,
+    READER_TOKEN,
+    HttpClient,
+    RunningExchange,
+    bid,
+    play,
+)
 
 SOON = NO_LIMITS._replace(deadline_s=0.05)
 
@@ -19,8 +27,8 @@ SOON = NO_LIMITS._replace(deadline_s=0.05)
 def test_a_late_answer_is_an_unknown_outcome() -> None:
     """504; the order exists all the same, and repeating the request by client id finds it."""
 
-    async def story(house: House, client: Client) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
         for method, body in (
             ("POST", bid(clientId=5)),
             ("DELETE", {"symbol": "SOL_USDC", "clientId": 6}),
@@ -30,39 +38,39 @@ def test_a_late_answer_is_an_unknown_outcome() -> None:
             assert reply.error() == (504, "TIMEOUT", "Outcome unknown, ask by clientId")
         reply = await client.ask("GET", "/api/v1/orders", token=ALICE_TOKEN)
         assert reply.error()[:2] == (504, "TIMEOUT")
-        house.exchange.release()
+        venue.exchange.release()
         reply = await client.ask("POST", "/api/v1/order", bid(clientId=5), token=ALICE_TOKEN)
         assert reply.json()["clientId"] == 5
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
 
     play(story, SOON)
 
 
 def test_a_batch_in_which_one_answer_is_late() -> None:
-    async def story(house: House, client: Client) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
         reply = await client.ask(
             "POST", "/api/v1/orders", [bid("x"), bid(clientId=1)], token=ALICE_TOKEN
         )
         assert [(item["operation"], item["code"]) for item in reply.json()] == [
             ("Err", "INVALID_CLIENT_REQUEST"), ("Err", "TIMEOUT"),
         ]  # fmt: skip
-        house.exchange.release()
+        venue.exchange.release()
 
     play(story, SOON)
 
 
 def test_busy_and_stopped() -> None:
-    async def story(house: House, client: Client) -> None:
-        house.exchange.busy = True
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.busy = True
         reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
         assert reply.error()[:2] == (503, "TRADING_PAUSED")
         assert reply.headers["retry-after"] == "1"
-        house.exchange.busy, house.exchange.stopped = False, True
+        venue.exchange.busy, venue.exchange.stopped = False, True
         reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
         assert reply.error()[:2] == (503, "MAINTENANCE")
-        assert house.exchange.open_orders(ALICE) == []
-        client = await house.connect()
+        assert venue.exchange.open_orders(ALICE) == []
+        client = await venue.connect()
         reply = await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)
         assert reply.error()[:2] == (503, "MAINTENANCE")
 
@@ -70,13 +78,13 @@ def test_busy_and_stopped() -> None:
 
 
 def test_an_engine_that_stops_after_it_took_a_command() -> None:
-    async def story(house: House, client: Client) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
         asking = asyncio.create_task(client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN))
-        await house.exchange.submitted.wait()
-        house.exchange.held[0][1].set_exception(Stopped("the log failed"))
+        await venue.exchange.submitted.wait()
+        venue.exchange.held[0][1].set_exception(Stopped("the log failed"))
         assert (await asking).error()[:2] == (504, "TIMEOUT")
-        house.exchange.held = None
+        venue.exchange.held = None
 
     play(story)
 
@@ -86,14 +94,14 @@ def test_a_bug_after_a_command_was_submitted_is_not_called_a_failure(
 ) -> None:
     """500 would say that nothing happened; for a read it is right."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         def broken(*_: object) -> None:
             raise ZeroDivisionError("a bug")
 
-        house.exchange.apply = broken  # type: ignore[method-assign,assignment]
+        venue.exchange.apply = broken  # type: ignore[method-assign,assignment]
         reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
         assert reply.error()[:2] == (504, "TIMEOUT")
-        house.exchange.balances = broken  # type: ignore[method-assign,assignment]
+        venue.exchange.balances = broken  # type: ignore[method-assign,assignment]
         reply = await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)
         assert reply.error()[:2] == (500, "SERVER_ERROR")
 
@@ -146,7 +154,7 @@ def test_a_cancelled_request_is_not_a_late_one() -> None:
 def test_rate_limits_over_http() -> None:
     """Per account for those who say who they are, per address for those who do not."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for _ in range(3):
             assert (await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)).status == 200
         reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
@@ -165,7 +173,7 @@ def test_rate_limits_over_http() -> None:
 def test_public_requests_leave_room_for_orders() -> None:
     """Whoever watches the market as fast as he may can still cancel."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         assert (await client.ask("GET", "/api/v1/ping")).status == 200
         assert (await client.ask("GET", "/api/v1/ping")).error()[0] == 429
         body = {"symbol": "SOL_USDC"}
@@ -176,7 +184,7 @@ def test_public_requests_leave_room_for_orders() -> None:
 
 
 def test_what_a_key_may_not_is_paid_for_by_its_account() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for status in (403, 403, 429):
             reply = await client.ask("POST", "/api/v1/order", bid(), token=READER_TOKEN)
             assert reply.error()[0] == status
@@ -187,7 +195,7 @@ def test_what_a_key_may_not_is_paid_for_by_its_account() -> None:
 def test_guessing_is_paid_for_by_the_address() -> None:
     """Wrong tokens use up the address; then nothing is verified for it any more."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for i in range(3):
             reply = await client.ask("GET", "/api/v1/capital", token=f"guess {i}")
             assert reply.error()[0] == 401
@@ -198,12 +206,12 @@ def test_guessing_is_paid_for_by_the_address() -> None:
 
 
 def test_a_batch_counts_its_orders() -> None:
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         orders = [bid("90", "0.1")] * 8
         assert (await client.ask("POST", "/api/v1/orders", orders, token=ALICE_TOKEN)).status == 200
         reply = await client.ask("POST", "/api/v1/orders", orders, token=ALICE_TOKEN)
         assert reply.error()[0] == 429
-        assert len(house.exchange.open_orders(ALICE)) == 8
+        assert len(venue.exchange.open_orders(ALICE)) == 8
 
     play(story, NO_LIMITS._replace(account_per_minute=1, account_burst=10))
 

@@ -22,16 +22,16 @@ from fairbook.core import records
 from fairbook.gateway.endpoints.capital import deposit_address
 from fairbook.ports.accounts import Withdrawal
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
-from tests.gateway.exchange import ALICE, BOB, MS, SOL, START_NS, USDC
-from tests.gateway.house import (
+from tests.world.direct_exchange import ALICE, BOB, MS, SOL, START_NS, USDC
+from tests.world.running_exchange import (
     ALICE_TOKEN,
     BOB_TOKEN,
     NO_LIMITS,
     READER_TOKEN,
-    Client,
     Extras,
-    House,
-    Reply,
+    HttpClient,
+    HttpReply,
+    RunningExchange,
     bid,
     play,
     signed,
@@ -55,14 +55,14 @@ def wish(quantity: Any = "10", **more: Any) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not ...}
 
 
-async def withdraw(client: Client, body: Any = None, token: str = ALICE_TOKEN) -> Reply:
+async def withdraw(client: HttpClient, body: Any = None, token: str = ALICE_TOKEN) -> HttpReply:
     return await client.ask("POST", WITHDRAWALS, wish() if body is None else body, token=token)
 
 
 def test_deposits(bank: Bank) -> None:
     """Every credit, newest first; the end of the stretch has two names."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         bank.exchange.do(records.credit(account=ALICE, asset=SOL, atoms=5 * 10**8))
         at_ms = bank.exchange.time_ns // MS
         rows = await listed(client, DEPOSITS)
@@ -93,7 +93,7 @@ def test_deposits(bank: Bank) -> None:
 def test_deposit_addresses(bank: Bank) -> None:
     """One for each account and chain, the same for ever, and not to be taken for a real one."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         found = []
         for token in (ALICE_TOKEN, BOB_TOKEN):
             for blockchain in ("Solana", "Bitcoin"):
@@ -114,7 +114,7 @@ def test_deposit_addresses(bank: Bank) -> None:
 def test_a_withdrawal(bank: Bank) -> None:
     """The money leaves, and the list says the same as the answer did."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         made = (await withdraw(client)).json()
         assert made == {
             "id": 1, "symbol": "SOL", "quantity": "10", "fee": "0", "status": "confirmed",
@@ -147,7 +147,7 @@ def test_the_same_client_id_is_the_same_withdrawal(bank: Bank) -> None:
     """
     first: dict[str, Any] = {}
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         body = wish(clientId="rent")
         made = (await withdraw(client, body)).json()
         first.update(made)
@@ -163,7 +163,7 @@ def test_the_same_client_id_is_the_same_withdrawal(bank: Bank) -> None:
             )  # fmt: skip
         assert (await withdraw(client, body, BOB_TOKEN)).json()["id"] != made["id"]
 
-    async def again(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def again(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         assert (await withdraw(client, wish(clientId="rent"))).json() == first
         assert await listed(client, WITHDRAWALS) == [first]
 
@@ -175,7 +175,7 @@ def test_the_same_client_id_is_the_same_withdrawal(bank: Bank) -> None:
 def test_a_signed_withdrawal_is_never_two(bank: Bank) -> None:
     """Whoever saw one cannot send it again under another client id that is signed alike."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         rest = "quantity=10&symbol=SOL"
         for name, ids in (
             ("None", (None, "None")), ("null", (None, "null")), ("None", ("None", None)),
@@ -212,7 +212,7 @@ def test_killed_between_the_row_and_the_debit(bank: Bank) -> None:
         store.transfers.add_withdrawal(client_id="rent", **terms)
         store.transfers.add_withdrawal(client_id=None, **terms)
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         assert await listed(client, WITHDRAWALS) == []
         assert await listed(client, f"{WITHDRAWALS}?clientId=rent") == []
         assert bank.sol() == THOUSAND
@@ -237,7 +237,7 @@ def test_killed_between_the_debit_and_the_answer(bank: Bank) -> None:
         records.debit(account=ALICE, asset=SOL, atoms=10 * 10**9, reference=row.reference)
     )
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         (shown,) = await listed(client, WITHDRAWALS)
         assert (await withdraw(client, wish(clientId="rent"))).json() == shown
 
@@ -248,8 +248,8 @@ def test_killed_between_the_debit_and_the_answer(bank: Bank) -> None:
 def test_many_at_once_with_one_client_id(bank: Bank) -> None:
     """Over twenty connections, while the answer of the first is held back: one debit."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
-        clients = [await house.connect() for _ in range(20)]
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
+        clients = [await venue.connect() for _ in range(20)]
         bank.exchange.held = []
         asked = [asyncio.ensure_future(withdraw(each, wish(clientId="rent"))) for each in clients]
         await bank.exchange.submitted.wait()
@@ -280,8 +280,8 @@ def test_one_that_finds_a_row_waits_for_whoever_wrote_it(bank: Bank) -> None:
     with closing(sqlite3.connect(bank.path, isolation_level=None, check_same_thread=False)) as file:
         late = LateTransfers(file, Lock(), now_ns=lambda: 1)
 
-        async def story(house: House, client: Client) -> None:
-            clients = [await house.connect() for _ in range(4)]
+        async def story(venue: RunningExchange, client: HttpClient) -> None:
+            clients = [await venue.connect() for _ in range(4)]
             replies = await asyncio.gather(
                 *[withdraw(each, wish(clientId="rent")) for each in clients]
             )
@@ -294,7 +294,7 @@ def test_one_that_finds_a_row_waits_for_whoever_wrote_it(bank: Bank) -> None:
 def test_an_outcome_that_is_lost_can_be_asked_for(bank: Bank) -> None:
     """504, and the same request again is the same withdrawal, though it was still under way."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         bank.exchange.held = []
         lost = await withdraw(client, wish(clientId="rent"))
         assert lost.error()[:2] == (504, "TIMEOUT")
@@ -311,7 +311,7 @@ def test_an_outcome_that_is_lost_can_be_asked_for(bank: Bank) -> None:
 def test_while_the_recorder_is_behind_nothing_is_repeated(bank: Bank) -> None:
     """What cannot be known is 504: a first one goes through, repeated it waits for the recorder."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         bank.history.lag = bank.exchange.position
         made = (await withdraw(client, wish(clientId="rent"))).json()
         behind = (504, "TIMEOUT", "History is behind")
@@ -326,7 +326,7 @@ def test_while_the_recorder_is_behind_nothing_is_repeated(bank: Bank) -> None:
 def test_what_is_refused_leaves_nothing(bank: Bank) -> None:
     """A row of which no money can move is struck out, so that its client id is free again."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         poor = await withdraw(client, wish("1000.000000001", clientId="rent"))
         assert poor.error()[:2] == (400, "INSUFFICIENT_FUNDS")
         bank.exchange.busy = True
@@ -372,7 +372,7 @@ def test_what_is_refused_leaves_nothing(bank: Bank) -> None:
     ],
 )
 def test_a_bad_withdrawal(bank: Bank, body: Any, code: str) -> None:
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         position = bank.exchange.position
         assert (await withdraw(client, body)).error()[:2] == (400, code)
         assert bank.exchange.position == position
@@ -384,7 +384,7 @@ def test_a_bad_withdrawal(bank: Bank, body: Any, code: str) -> None:
 def test_who_may_withdraw(bank: Bank) -> None:
     """With the permission, under its instruction. Signed without a client id: taken once."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         assert (await withdraw(client, token=READER_TOKEN)).error()[:2] == (403, "FORBIDDEN")
         assert (await client.ask("POST", WITHDRAWALS, wish())).error()[1] == "UNAUTHORIZED"
         text = "address=x&blockchain=Solana&quantity=1&symbol=SOL"
@@ -412,7 +412,7 @@ def test_who_may_withdraw(bank: Bank) -> None:
 def test_debits_of_the_house_are_shown_too(bank: Bank) -> None:
     """Whatever their reference says, they are no withdrawal of anybody's."""
 
-    async def story(house: House, client: Client, transfers: SqliteTransfers) -> None:
+    async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         made = (await withdraw(client)).json()
         bank.exchange.do(records.debit(account=ALICE, asset=USDC, atoms=10**6, reference=1))
         taken, first = await listed(client, WITHDRAWALS)
@@ -426,7 +426,7 @@ def test_debits_of_the_house_are_shown_too(bank: Bank) -> None:
 def test_without_a_history_or_a_store(bank: Bank) -> None:
     """501, after the usual checks."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for path in (DEPOSITS, ADDRESS, WITHDRAWALS):
             assert (await client.ask("GET", path)).status == 401
             reply = await client.ask("GET", path, token=ALICE_TOKEN)

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.gateway.exchange import ALICE
-from tests.gateway.house import Client, House, bid, play, request_bytes
+from tests.world.direct_exchange import ALICE
+from tests.world.running_exchange import HttpClient, RunningExchange, bid, play, request_bytes
 
 ORDER = b'{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"90","quantity":"0.1"}'
 H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
@@ -19,7 +19,7 @@ def test_a_wish_to_upgrade_is_ignored(path: str, wish: dict[str, str]) -> None:
     whatever is pipelined behind it.
     """
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         order = request_bytes("POST", path, bid("90", "0.1"), headers=wish)
         split = order.index(b"\r\n\r\n") + 4
         for pieces in (
@@ -42,7 +42,7 @@ def test_a_wish_to_upgrade_is_ignored(path: str, wish: dict[str, str]) -> None:
         assert (await client.reply()).body == b"pong"
         assert (await client.reply()).error()[2] == "Body is not valid JSON"
         assert (await client.reply()).body == b"pong"
-        assert len(house.exchange.open_orders(ALICE)) == 9
+        assert len(venue.exchange.open_orders(ALICE)) == 9
 
     play(story)
 
@@ -53,12 +53,12 @@ def test_a_wish_to_upgrade_changes_no_limit() -> None:
     head += b"Connection: upgrade\r\nUpgrade: h2c\r\n"
     chunked = b"Transfer-Encoding: chunked\r\n\r\n"
 
-    async def story(house: House, client: Client) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
         whole = head + chunked + b"%x\r\n%s\r\n0\r\n\r\n" % (len(ORDER), ORDER)
         await client.send(whole * 2 + request_bytes("GET", "/api/v1/ping"))
-        await house.exchange.submitted.wait()
-        house.exchange.release()
+        await venue.exchange.submitted.wait()
+        venue.exchange.release()
         for _ in range(2):
             assert (await client.reply()).json()["status"] == "New"
         assert (await client.reply()).body == b"pong"
@@ -69,13 +69,13 @@ def test_a_wish_to_upgrade_changes_no_limit() -> None:
             (head + b"Content-Length: 999999\r\n\r\n" + b"x", 413),
             (b"CONNECT example.org:443 HTTP/1.1\r\nUpgrade: h2c\r\n\r\n", 400),
         ):
-            client = await house.connect()
+            client = await venue.connect()
             await client.send(data)
             assert (await client.reply()).error()[:2] == (status, "INVALID_CLIENT_REQUEST")
             assert await client.is_closed()
-        many = await house.connect()
+        many = await venue.connect()
         await many.send((head + b"Content-Length: 2\r\n\r\n{}") * 1000)
         assert 200 < (await many.reader.read()).count(b"HTTP/1.1 400 ") < 1000
-        assert len(house.exchange.open_orders(ALICE)) == 2
+        assert len(venue.exchange.open_orders(ALICE)) == 2
 
     play(story)

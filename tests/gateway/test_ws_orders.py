@@ -9,21 +9,21 @@ import pytest
 from fairbook.core import records
 from fairbook.gateway.ws_orders import IN_FLIGHT_MAX
 from fairbook.ports.commands import Answer, Stopped
-from tests.gateway.desk import Desk, at_desk, commands_of, desk, turns
-from tests.gateway.exchange import ALICE, BOB, SOL_USDC
-from tests.gateway.house import (
+from tests.gateway.memory_caller import MemoryCaller, caller, commands_of, play_caller, turns
+from tests.gateway.test_orders import check_shape
+from tests.world.direct_exchange import ALICE, BOB, SOL_USDC
+from tests.world.running_exchange import (
     ALICE_KEY,
     ALICE_TOKEN,
     BOB_TOKEN,
     NO_LIMITS,
     READER_TOKEN,
-    Client,
-    House,
+    HttpClient,
+    RunningExchange,
     ask,
     bid,
     play,
 )
-from tests.gateway.test_orders import check_shape
 
 SOON = NO_LIMITS._replace(deadline_s=0.05)
 UNKNOWN = (504, "TIMEOUT", "Outcome unknown, ask by clientId")
@@ -33,8 +33,8 @@ SYMBOL = {"symbol": "SOL_USDC"}
 def test_the_life_of_an_order_has_the_shapes_of_http() -> None:
     """Placed here, seen there, and the other way round."""
 
-    async def story(house: House, client: Client) -> None:
-        here = desk(house)
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        here = caller(venue)
         order = await here.place(bid("99.50", "1.50", clientId=42, postOnly=True))
         check_shape(order)
         assert (order["price"], order["status"], order["clientId"]) == ("99.5", "New", 42)
@@ -69,14 +69,14 @@ def test_the_life_of_an_order_has_the_shapes_of_http() -> None:
 
 
 def test_a_taker_gets_its_fills_in_the_answer() -> None:
-    async def story(house: House, alice: Desk) -> None:
-        await desk(house, BOB_TOKEN).place(ask("100", "0.3"))
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        await caller(venue, BOB_TOKEN).place(ask("100", "0.3"))
         order = await alice.place(bid(..., "1", orderType="Market"))
         check_shape(order)
         assert (order["status"], order["executedQuantity"]) == ("Expired", "0.3")
         assert order["executedQuoteQuantity"] == "30"
 
-    at_desk(story)
+    play_caller(story)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +110,13 @@ def test_a_taker_gets_its_fills_in_the_answer() -> None:
 def test_a_refused_request(method: str, params: Any, expected: tuple[int, str]) -> None:
     """What is refused changes nothing; Alice has an order with client id 7, Bob sells at 50."""
 
-    async def story(house: House, alice: Desk) -> None:
-        await desk(house, BOB_TOKEN).place(ask("50", "1"))
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        await caller(venue, BOB_TOKEN).place(ask("50", "1"))
         first = await alice.place(bid("40", clientId=7))
         assert (await alice.refusal(method, params))[:2] == expected
-        assert [str(order.order_id) for order in house.exchange.open_orders(ALICE)] == [first["id"]]
+        assert [str(order.order_id) for order in venue.exchange.open_orders(ALICE)] == [first["id"]]
 
-    at_desk(story)
+    play_caller(story)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_refused_request(method: str, params: Any, expected: tuple[int, str]) 
     [b"1", b"null", b'"a"', b"1.50", b"-0", b"1e400", b'"\\u00e9\\""', b"123456789" * 9],
 )
 def test_an_id_comes_back_as_it_was_written(request_id: bytes) -> None:
-    async def story(_house: House, alice: Desk) -> None:
+    async def story(_house: RunningExchange, alice: MemoryCaller) -> None:
         alice.send("order.place", bid(), request_id)
         alice.send("order.place", bid("x"), request_id)
         alice.send("order.status", SYMBOL | {"orderId": "1"}, request_id)
@@ -132,27 +132,27 @@ def test_an_id_comes_back_as_it_was_written(request_id: bytes) -> None:
             await turns()
         assert all(text.startswith(b'{"id":' + request_id + b',"status":') for text in alice.told)
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_an_unknown_method_is_not_taken() -> None:
-    async def story(_house: House, alice: Desk) -> None:
+    async def story(_house: RunningExchange, alice: MemoryCaller) -> None:
         for method in ("order", "order.Place", "LOGIN", "", "depth.SOL_USDC"):
             assert not alice.entry.request(alice, b"1", method, {})
         assert not alice.told
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_answers_come_in_the_order_of_execution() -> None:
     """All in flight together: what was asked first is answered first, over all connections."""
 
-    async def story(house: House, alice: Desk) -> None:
-        bob = desk(house, BOB_TOKEN)
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        bob = caller(venue, BOB_TOKEN)
         told: list[tuple[str, int]] = []
         for name, one in (("alice", alice), ("bob", bob)):
             one.reply = lambda text, name=name: told.append((name, json.loads(text)["id"]))  # type: ignore[method-assign,misc]
-        house.exchange.held = []
+        venue.exchange.held = []
         expected = []
         for number in range(40):
             name, one = ("alice", alice) if number % 3 else ("bob", bob)
@@ -164,11 +164,11 @@ def test_answers_come_in_the_order_of_execution() -> None:
             expected.append((name, int(one.send(method, params))))
         await turns()
         assert not told
-        house.exchange.release()
+        venue.exchange.release()
         await turns()
         assert told == expected
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_frames_that_end_one_after_the_other() -> None:
@@ -176,9 +176,9 @@ def test_frames_that_end_one_after_the_other() -> None:
     that asks again in its answer is no trouble.
     """
 
-    async def story(house: House, alice: Desk) -> None:
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
         held: list[tuple[bytes, asyncio.Future[Answer]]] = []
-        house.exchange.held = held
+        venue.exchange.held = held
         for number in range(6):
             alice.send("order.place", bid(clientId=number), b"%d" % number)
         listen = alice.reply
@@ -191,94 +191,94 @@ def test_frames_that_end_one_after_the_other() -> None:
         alice.reply = ask_again  # type: ignore[method-assign]
         for count in (2, 1, 4):
             for command, future in held[:count]:
-                future.set_result(house.exchange.apply(command))
+                future.set_result(venue.exchange.apply(command))
             del held[:count]
             await turns()
             assert len(alice.told) == 7 - len(held)
         assert [answer["id"] for answer in await alice.answers(7)] == list(range(7))
-        house.exchange.held = None
+        venue.exchange.held = None
         await alice.place(bid())
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_a_connection_that_fails_takes_no_answer_from_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def story(house: House, alice: Desk) -> None:
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
         def broken(_text: bytes) -> None:
             raise ZeroDivisionError("a bug")
 
-        bad = desk(house)
+        bad = caller(venue)
         bad.reply = broken  # type: ignore[method-assign,assignment]
-        house.exchange.held = []
+        venue.exchange.held = []
         for number in range(4):
             (alice if number % 2 else bad).send("order.place", bid(), b"%d" % number)
-        house.exchange.release()
+        venue.exchange.release()
         assert [answer["id"] for answer in await alice.answers(2)] == [1, 3]
 
-    at_desk(story)
+    play_caller(story)
     assert len(caplog.records) == 2
 
 
 def test_a_refusal_does_not_wait_for_what_is_in_flight() -> None:
     """It was never executed, so it has no place in that order."""
 
-    async def story(house: House, alice: Desk) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        venue.exchange.held = []
         alice.send("order.place", bid(clientId=1), b"1")
         alice.send("order.place", bid("x"), b"2")
         assert [answer["id"] for answer in await alice.answers(1)] == [2]
-        house.exchange.release()
+        venue.exchange.release()
         assert [answer["id"] for answer in await alice.answers(1)] == [1]
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_a_status_sees_everything_before_it() -> None:
-    async def story(house: House, alice: Desk) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        venue.exchange.held = []
         alice.send("order.place", bid(clientId=1), b"1")
         alice.send("order.status", SYMBOL | {"clientId": 1}, b"2")
         alice.send("order.cancel", SYMBOL | {"clientId": 9}, b"3")
         await turns()
         assert not alice.told
-        house.exchange.release()
+        venue.exchange.release()
         answers = {answer["id"]: answer for answer in await alice.answers(3)}
         assert answers[2]["result"] == answers[1]["result"]
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_requests_in_flight_are_bounded() -> None:
     """Of a connection; one more is refused, another connection is not, and room comes back."""
 
-    async def story(house: House, alice: Desk) -> None:
-        other = desk(house)
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        other = caller(venue)
         for _ in range(2):
-            house.exchange.held = []
+            venue.exchange.held = []
             for _ in range(IN_FLIGHT_MAX - 1):
                 alice.send("order.cancel", SYMBOL | {"clientId": 1})
             alice.send("order.status", SYMBOL | {"clientId": 1})
             assert (await alice.refusal("order.place", bid()))[:2] == (429, "TOO_MANY_REQUESTS")
             other.send("order.cancel", SYMBOL | {"clientId": 1})
-            house.exchange.release()
+            venue.exchange.release()
             await alice.answers(IN_FLIGHT_MAX)
             await other.answers(1)
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_a_client_id_makes_an_order_happen_once() -> None:
     """Repeated on this connection, on another and over HTTP: the first answer again."""
 
-    async def story(house: House, client: Client) -> None:
-        here = desk(house)
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        here = caller(venue)
         await here.cancel_on_disconnect()
         first = await here.place(bid(clientId=5))
         assert await here.place(bid(clientId=5)) == first
         here.end()
-        there = desk(house)
+        there = caller(venue)
         await there.cancel_on_disconnect()
         assert await there.place(bid(clientId=5)) == first
         over_http = await client.ask("POST", "/api/v1/order", bid(clientId=5), token=ALICE_TOKEN)
@@ -293,22 +293,22 @@ def test_a_client_id_makes_an_order_happen_once() -> None:
 def test_nobody_trades_before_login() -> None:
     """401 for every method, and it costs the address like any public request."""
 
-    async def story(house: House, _alice: Desk) -> None:
-        nobody = desk(house, None)
+    async def story(venue: RunningExchange, _alice: MemoryCaller) -> None:
+        nobody = caller(venue, None)
         for method in ("order.place", "order.cancel", "order.status", "order.cancelOnDisconnect"):
             assert await nobody.refusal(method, bid()) == (401, "UNAUTHORIZED", "Unauthorized")
         assert (await nobody.refusal("order.place", bid()))[0] == 429
-        await desk(house).place(bid())
+        await caller(venue).place(bid())
 
-    at_desk(story, NO_LIMITS._replace(address_per_minute=1, address_burst=4))
+    play_caller(story, NO_LIMITS._replace(address_per_minute=1, address_burst=4))
 
 
 def test_permissions_are_those_of_the_login() -> None:
     """Who may only read may ask for an order, and nothing else."""
 
-    async def story(house: House, alice: Desk) -> None:
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
         order = await alice.place(bid(clientId=3))
-        reader = desk(house, READER_TOKEN)
+        reader = caller(venue, READER_TOKEN)
         assert await reader.result("order.status", SYMBOL | {"clientId": 3}) == order
         for method in (
             "order.place", "order.amend", "order.cancel", "order.cancelAll",
@@ -317,34 +317,34 @@ def test_permissions_are_those_of_the_login() -> None:
             assert await reader.refusal(method, SYMBOL | {"clientId": 3}) == (
                 403, "FORBIDDEN", "Permission denied",
             )  # fmt: skip
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_a_revoked_key_or_token_trades_no_more() -> None:
     """From the next request on; what was in flight is answered."""
 
-    async def story(house: House, alice: Desk) -> None:
-        by_key = Desk(alice.entry, house.accounts.by_key(bytes(ALICE_KEY.verify_key)))
-        house.exchange.held = []
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        by_key = MemoryCaller(alice.entry, venue.accounts.by_key(bytes(ALICE_KEY.verify_key)))
+        venue.exchange.held = []
         alice.send("order.place", bid())
         by_key.send("order.place", bid())
-        house.accounts.tokens.clear()
-        house.accounts.keys.clear()
-        house.exchange.release()
+        venue.accounts.tokens.clear()
+        venue.accounts.keys.clear()
+        venue.exchange.release()
         for one in (alice, by_key):
             assert [answer["status"] for answer in await one.answers(1)] == [200]
             assert (await one.refusal("order.place", bid()))[:2] == (401, "UNAUTHORIZED")
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_the_rate_of_an_account_is_one_for_all_its_ways_in() -> None:
     """Two here and two over HTTP are four; refused ones count too; Bob has his own."""
 
-    async def story(house: House, client: Client) -> None:
-        here = desk(house)
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        here = caller(venue)
         await here.place(bid())
         assert (await here.refusal("order.place", bid("x")))[0] == 400
         for _ in range(2):
@@ -355,34 +355,34 @@ def test_the_rate_of_an_account_is_one_for_all_its_ways_in() -> None:
         )  # fmt: skip
         reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
         assert reply.status == 429
-        await desk(house, BOB_TOKEN).place(bid())
+        await caller(venue, BOB_TOKEN).place(bid())
 
     play(story, NO_LIMITS._replace(account_per_minute=1, account_burst=4))
 
 
 def test_busy_stopping_and_stopped_mean_that_nothing_happened() -> None:
-    async def story(house: House, alice: Desk) -> None:
-        house.exchange.busy = True
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        venue.exchange.busy = True
         assert (await alice.refusal("order.place", bid()))[:2] == (503, "TRADING_PAUSED")
-        house.exchange.busy = False
-        house.gateway.stopping = True
+        venue.exchange.busy = False
+        venue.gateway.stopping = True
         for method in ("order.place", "order.status", "order.cancelOnDisconnect"):
             assert (await alice.refusal(method, bid()))[:2] == (503, "MAINTENANCE")
-        house.gateway.stopping = False
-        house.exchange.stopped = True
+        venue.gateway.stopping = False
+        venue.exchange.stopped = True
         assert (await alice.refusal("order.place", bid()))[:2] == (503, "MAINTENANCE")
         status = await alice.refusal("order.status", SYMBOL | {"orderId": "1"})
         assert status[:2] == (503, "MAINTENANCE")
-        assert house.exchange.open_orders(ALICE) == []
+        assert venue.exchange.open_orders(ALICE) == []
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_a_late_answer_is_an_unknown_outcome() -> None:
     """504, once; the order exists all the same, and repeating it by client id finds it."""
 
-    async def story(house: House, alice: Desk) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        venue.exchange.held = []
         for method, params in (
             ("order.place", bid(clientId=5)),
             ("order.cancel", SYMBOL | {"clientId": 6}),
@@ -391,55 +391,55 @@ def test_a_late_answer_is_an_unknown_outcome() -> None:
             ("order.status", SYMBOL | {"clientId": 5}),
         ):
             assert await alice.refusal(method, params) == UNKNOWN
-        house.exchange.release()
+        venue.exchange.release()
         await turns()
         assert not alice.told
         assert (await alice.place(bid(clientId=5)))["clientId"] == 5
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
 
-    at_desk(story, SOON)
+    play_caller(story, SOON)
 
 
 def test_an_engine_that_stops_after_it_took_a_command() -> None:
-    async def story(house: House, alice: Desk) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        venue.exchange.held = []
         asking = asyncio.create_task(alice.refusal("order.place", bid()))
-        await house.exchange.submitted.wait()
-        house.exchange.held[0][1].set_exception(Stopped("the log failed"))
+        await venue.exchange.submitted.wait()
+        venue.exchange.held[0][1].set_exception(Stopped("the log failed"))
         assert await asking == UNKNOWN
 
-    at_desk(story)
+    play_caller(story)
 
 
 def test_a_bug_is_not_called_a_failure_of_the_order(caplog: pytest.LogCaptureFixture) -> None:
     """Neither before nor after the command was handed in; of a read it may be said."""
 
-    async def story(house: House, alice: Desk) -> None:
-        house.exchange.held = []
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        venue.exchange.held = []
         asking = asyncio.create_task(alice.refusal("order.place", bid()))
-        await house.exchange.submitted.wait()
-        house.exchange.held[0][1].set_result(None)  # type: ignore[arg-type]
+        await venue.exchange.submitted.wait()
+        venue.exchange.held[0][1].set_result(None)  # type: ignore[arg-type]
         assert await asking == UNKNOWN
-        house.exchange.held = None
+        venue.exchange.held = None
 
         def broken(*_: object, **__: object) -> None:
             raise ZeroDivisionError("a bug")
 
-        house.exchange.apply = house.exchange.order = broken  # type: ignore[method-assign,assignment]
+        venue.exchange.apply = venue.exchange.order = broken  # type: ignore[method-assign,assignment]
         assert await alice.refusal("order.place", bid()) == UNKNOWN
         status = await alice.refusal("order.status", SYMBOL | {"clientId": 1})
         assert status[:2] == (500, "SERVER_ERROR")
 
-    at_desk(story)
+    play_caller(story)
     assert [record.exc_info is not None for record in caplog.records] == [True] * 3
 
 
 def test_the_commands_are_those_of_http() -> None:
     """Byte for byte, as long as nothing is to be cancelled with the connection."""
 
-    async def story(house: House, client: Client) -> None:
-        here = desk(house, BOB_TOKEN)
-        commands = commands_of(house.exchange)
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        here = caller(venue, BOB_TOKEN)
+        commands = commands_of(venue.exchange)
         order = bid("10", clientId=1)
         amendment = SYMBOL | {"clientId": 1, "price": "11"}
         name = SYMBOL | {"clientId": 1}

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from fairbook.core import state
-from tests.gateway.desk import Desk, at_desk, commands_of
-from tests.gateway.house import House, bid
+from tests.gateway.memory_caller import MemoryCaller, commands_of, play_caller
+from tests.world.running_exchange import RunningExchange, bid
 
 METHODS = (
     "order.place", "order.amend", "order.cancel", "order.cancelAll", "order.status",
@@ -46,8 +46,8 @@ def test_nonsense_is_answered(seed: int) -> None:
     """Of each method some is right, and some is refused; reads and 501 become no command."""
     chance = random.Random(seed)
 
-    async def story(house: House, alice: Desk) -> None:
-        commands = commands_of(house.exchange)
+    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
+        commands = commands_of(venue.exchange)
         seen: set[tuple[str, int]] = set()
         for number in range(3000):
             before = len(commands)
@@ -61,6 +61,6 @@ def test_nonsense_is_answered(seed: int) -> None:
             if answer["status"] == 501 or method in ("order.status", "order.cancelOnDisconnect"):
                 assert len(commands) == before
         assert seen >= {(method, status) for method in METHODS for status in (200, 400)}
-        state.check(house.exchange.core)
+        state.check(venue.exchange.core)
 
-    at_desk(story)
+    play_caller(story)

@@ -14,13 +14,13 @@ import pytest
 
 from fairbook.core import records
 from fairbook.log.files import FileLog
-from tests.e2e.rest import Rest
-from tests.e2e.venue import STOP_SECONDS, Venue
+from tests.world.exchange_process import STOP_SECONDS, ExchangeProcess
+from tests.world.rest_client import RestClient
 
 ORDER = {"symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "quantity": "0.01"}
 
 
-async def place_over_socket(venue: Venue, end: Any) -> None:
+async def place_over_socket(venue: ExchangeProcess, end: Any) -> None:
     """One order that stays, two that go with the connection; then `end`, while it is open."""
     async with (
         aiohttp.ClientSession() as session,
@@ -40,9 +40,9 @@ async def place_over_socket(venue: Venue, end: Any) -> None:
         end()
 
 
-def own_orders(venue: Venue) -> list[int]:
+def own_orders(venue: ExchangeProcess) -> list[int]:
     """Client ids of the open orders that this test placed."""
-    rest = Rest(venue.http_port, venue.demo("demo1")["token"])
+    rest = RestClient(venue.http_port, venue.demo("demo1")["token"])
     orders = rest.call("GET", "/api/v1/orders").body
     rest.close()
     return sorted(order["clientId"] for order in orders if order["clientId"] is not None)
@@ -69,7 +69,7 @@ def test_orders_do_not_outlive_their_connection(tmp_path: Path, ending: str) -> 
     """Killed, the next process ends them before anybody is heard; told to stop, this one does. In
     both cases it is logged once.
     """
-    venue = Venue(tmp_path)
+    venue = ExchangeProcess(tmp_path)
     with venue:
         asyncio.run(place_over_socket(venue, venue.kill if ending == "kill" else venue.stop))
         venue.start()
@@ -82,7 +82,7 @@ IN_FLIGHT = 800
 BEFORE_STOP = 1_000  # answers
 
 
-async def pour(venue: Venue) -> set[int]:
+async def pour(venue: ExchangeProcess) -> set[int]:
     """Keep orders in flight, and have the exchange stop meanwhile; the client ids of those that it
     said it had taken.
     """
@@ -117,7 +117,7 @@ async def pour(venue: Venue) -> set[int]:
 
 def test_a_stop_answers_what_is_in_flight(tmp_path: Path) -> None:
     """Nobody is left without an answer to an order that was taken."""
-    venue = Venue(tmp_path)
+    venue = ExchangeProcess(tmp_path)
     with venue:
         taken = asyncio.run(pour(venue))
         assert venue.process is not None and venue.process.wait(STOP_SECONDS) == 0
@@ -127,7 +127,7 @@ def test_a_stop_answers_what_is_in_flight(tmp_path: Path) -> None:
         assert own_orders(venue) == sorted(taken)
 
 
-async def first_heard(venue: Venue) -> list[Any]:
+async def first_heard(venue: ExchangeProcess) -> list[Any]:
     """What follows an order, for a client that also listens: ids and streams, in their order."""
     async with (
         aiohttp.ClientSession() as session,
@@ -147,7 +147,7 @@ async def first_heard(venue: Venue) -> list[Any]:
 
 def test_an_answer_comes_before_what_streams_say_of_it(tmp_path: Path) -> None:
     """Orders come first: streams are folded and sent after them."""
-    with Venue(tmp_path) as venue:
+    with ExchangeProcess(tmp_path) as venue:
         answer, *streams = asyncio.run(first_heard(venue))
         assert answer == 2
         assert sorted(streams) == ["account.orderUpdate", "depth.SOL_USDC"]

@@ -14,15 +14,15 @@ from fairbook.core import records
 from fairbook.streams.hub import Hub
 from fairbook.streams.ports import Channel, Message, Publish, Stream
 from fairbook.streams.server import StreamServer
-from tests.gateway.desk import commands_of, kinds
-from tests.gateway.exchange import ALICE, BOB, START_NS
-from tests.gateway.house import (
+from tests.gateway.memory_caller import commands_of, kinds
+from tests.world.direct_exchange import ALICE, BOB, START_NS
+from tests.world.running_exchange import (
     ALICE_KEY,
     ALICE_TOKEN,
     BOB_TOKEN,
     READER_TOKEN,
-    Client,
-    House,
+    HttpClient,
+    RunningExchange,
     bid,
     play,
 )
@@ -58,8 +58,8 @@ class NoStreams:
 class Floor:
     """Connections to a house over its WebSocket port."""
 
-    def __init__(self, house: House, server: StreamServer, url: str) -> None:
-        self.house = house
+    def __init__(self, venue: RunningExchange, server: StreamServer, url: str) -> None:
+        self.venue = venue
         self.server = server
         self.url = url
 
@@ -90,13 +90,13 @@ async def ask(
 def on_floor(story: Callable[[Floor], Awaitable[None]]) -> None:
     """Run a story against a fresh house with a WebSocket port."""
 
-    async def scene(house: House, _client: Client) -> None:
-        gateway = house.gateway
+    async def scene(venue: RunningExchange, _client: HttpClient) -> None:
+        gateway = venue.gateway
         hub = Hub(NoStreams(), authority=gateway.authority, requests=gateway.entry)
         server = StreamServer(hub)
         port = await server.start("127.0.0.1", 0)
         try:
-            await story(Floor(house, server, f"ws://127.0.0.1:{port}/"))
+            await story(Floor(venue, server, f"ws://127.0.0.1:{port}/"))
         finally:
             await server.stop(0.0)
         assert not hub.failed.done()
@@ -149,14 +149,14 @@ def test_a_login_by_signature() -> None:
 
 def test_many_in_flight_are_answered_in_order() -> None:
     async def story(floor: Floor) -> None:
-        floor.house.exchange.held = []
+        floor.venue.exchange.held = []
         async with floor.connect() as socket:
             for number in range(300):
                 frame = {"id": number, "method": "order.place", "params": bid(clientId=number)}
                 await socket.send_str(json.dumps(frame))
-            held = floor.house.exchange.held
+            held = floor.venue.exchange.held
             await floor.until(lambda: len(held) == 300)
-            floor.house.exchange.release()
+            floor.venue.exchange.release()
             answers = [json.loads(await socket.receive_str()) for _ in range(300)]
         assert [answer["id"] for answer in answers] == list(range(300))
         assert {answer["status"] for answer in answers} >= {200}
@@ -169,7 +169,7 @@ def test_orders_go_with_their_connection(ending: str) -> None:
     """Whether it says goodbye, vanishes, or the exchange stops; Bob's wish is not Alice's."""
 
     async def story(floor: Floor) -> None:
-        exchange = floor.house.exchange
+        exchange = floor.venue.exchange
         async with floor.connect() as socket, floor.connect(BOB_TOKEN) as bob:
             kept = await ask(socket, 1, "order.place", bid("90"))
             assert (await ask(bob, 1, "order.place", bid("90")))["status"] == 200
@@ -202,7 +202,7 @@ def test_orders_are_asked_for_in_one_way_only() -> None:
     async def story(floor: Floor) -> None:
         async with floor.connect(READER_TOKEN) as reader, floor.connect() as alice:
             assert (await ask(reader, 1, "order.place", bid()))["status"] == 403
-            del floor.house.accounts.tokens[ALICE_TOKEN]
+            del floor.venue.accounts.tokens[ALICE_TOKEN]
             assert (await ask(alice, 1, "order.place", bid()))["status"] == 401
 
     on_floor(story)

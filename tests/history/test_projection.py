@@ -10,13 +10,13 @@ from fairbook.core import records
 from fairbook.history.projection import HistoryProjection
 from fairbook.history.store import FILE_NAME, Store, StoreFailed, StoreTaken, StoreUnsound
 from fairbook.log.log import GENESIS_CHAIN
-from tests.history.past import Past, generated, require_equal
+from tests.history.recorded_history import RecordedHistory, generated, require_equal
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_rows_are_what_the_events_say(tmp_path: Path, seed: int) -> None:
     """Also of orders that are open, amended, filled in part, cancelled by others' commands."""
-    past = Past(tmp_path, seed)
+    past = RecordedHistory(tmp_path, seed)
     past.play(600)
     past.store.close()
     require_equal(tmp_path, past.naive)
@@ -26,7 +26,7 @@ def test_rows_are_what_the_events_say(tmp_path: Path, seed: int) -> None:
 
 def test_portions_make_no_difference(tmp_path: Path) -> None:
     """Everything in one transaction: the same rows."""
-    past = Past(tmp_path, 7)
+    past = RecordedHistory(tmp_path, 7)
     past.go_on(600)
     past.commit()
     past.store.close()
@@ -35,7 +35,7 @@ def test_portions_make_no_difference(tmp_path: Path) -> None:
 
 def test_a_recorder_goes_on_where_another_ended(tmp_path: Path) -> None:
     """Nothing but the store and the exchange is needed: what was not committed is applied again."""
-    past = Past(tmp_path, 8)
+    past = RecordedHistory(tmp_path, 8)
     past.play(100)
     for _ in range(5):
         past.store.close()
@@ -49,7 +49,7 @@ def test_a_recorder_goes_on_where_another_ended(tmp_path: Path) -> None:
 
 def test_what_is_generated_is_marked(tmp_path: Path) -> None:
     """An order by its session, a trade by its taker's order."""
-    past = Past(tmp_path, 9)
+    past = RecordedHistory(tmp_path, 9)
     terms = {"market": 1, "price": 100, "quantity": 2}
     past.frame(generated(account=2, side=records.ASK, **terms))
     past.frame(generated(account=3, side=records.BID, **terms))
@@ -68,7 +68,7 @@ def test_what_is_generated_is_marked(tmp_path: Path) -> None:
 
 def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
     """A store that somebody has locked: nothing is lost, nothing twice."""
-    past = Past(tmp_path, 10)
+    past = RecordedHistory(tmp_path, 10)
     past.play(50)
     past.store.close()
     past.store = Store(tmp_path / FILE_NAME, busy_s=0.01)
@@ -89,7 +89,7 @@ def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
 
 def test_no_space_left(tmp_path: Path) -> None:
     """A transaction that does not fit leaves nothing behind; once there is space, all is there."""
-    past = Past(tmp_path, 14)
+    past = RecordedHistory(tmp_path, 14)
     past.play(50)
     database = past.store._database
     (pages,) = database.execute("PRAGMA page_count").fetchone()
@@ -106,7 +106,7 @@ def test_no_space_left(tmp_path: Path) -> None:
 
 def test_two_recorders_of_one_store(tmp_path: Path) -> None:
     """The one that comes second is refused, before it has changed anything."""
-    past = Past(tmp_path, 11)
+    past = RecordedHistory(tmp_path, 11)
     past.play(20)
     other = Store(tmp_path / FILE_NAME)
     past.play(20)
@@ -121,7 +121,7 @@ def test_two_recorders_of_one_store(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_any_more(tmp_path: Path) -> None:
     """Nothing is written where nobody would find it, whether or not another has its name."""
     file = tmp_path / FILE_NAME
-    past = Past(tmp_path, 11)
+    past = RecordedHistory(tmp_path, 11)
     past.play(20)
     file.rename(tmp_path / "moved")
     past.go_on(20)
@@ -138,10 +138,10 @@ def test_a_file_that_is_not_there_any_more(tmp_path: Path) -> None:
 
 def test_a_trade_is_never_recorded_twice(tmp_path: Path) -> None:
     """Frames that the store has already: refused whole."""
-    past = Past(tmp_path, 12)
+    past = RecordedHistory(tmp_path, 12)
     past.play(100)
     assert past.naive.trades
-    again = Past(tmp_path, 12)  # The same from the beginning, into the same store.
+    again = RecordedHistory(tmp_path, 12)  # The same from the beginning, into the same store.
     again.store.position = past.naive.position
     again.go_on(100)
     with pytest.raises(StoreUnsound, match="UNIQUE"):

@@ -18,14 +18,14 @@ from fairbook.history.store import FILE_NAME, LENGTHS_S, Rows, Store, bar_row, p
 from fairbook.log.log import GENESIS_CHAIN
 from fairbook.ports.history import HistoryBehind, Page, Span
 from tests.history import naive
-from tests.history.past import START_NS, Always, Past, asked
+from tests.history.recorded_history import START_NS, NeverBehind, RecordedHistory, asked
 
 MARKETS = (1, 2, 3, 4)
 ACCOUNTS = (0, 1, 2, 3, 4, 5, 6, 99)
 
 
-def past_of(directory: Path, seed: int, frames: int = 700) -> Past:
-    past = Past(directory, seed)
+def past_of(directory: Path, seed: int, frames: int = 700) -> RecordedHistory:
+    past = RecordedHistory(directory, seed)
     past.play(frames)
     past.store.close()
     return past
@@ -61,7 +61,7 @@ def test_klines_are_those_of_the_trades(tmp_path: Path, seed: int) -> None:
 
 def test_the_newest_candle_runs_until_log_time(tmp_path: Path) -> None:
     """It is there without a trade too, and no later one is."""
-    past = Past(tmp_path, 4)
+    past = RecordedHistory(tmp_path, 4)
     past.play(300)
     past._time_ns += 3 * 86_400 * 10**9 + 17
     past.frame(b"")
@@ -80,7 +80,7 @@ def test_the_newest_candle_runs_until_log_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_the_ticker_is_that_of_24_hours(tmp_path: Path, seed: int) -> None:
     """At whatever second the record ends."""
-    past = Past(tmp_path, seed)
+    past = RecordedHistory(tmp_path, seed)
     for _ in range(12):
         past.play(60)
         for market in MARKETS:
@@ -91,7 +91,7 @@ def test_the_ticker_is_that_of_24_hours(tmp_path: Path, seed: int) -> None:
 
 def test_the_window_of_the_ticker_is_exact_to_a_second(tmp_path: Path) -> None:
     """A trade counts for 86,400 seconds: in the last of them, and not in the next."""
-    past = Past(tmp_path, 5)
+    past = RecordedHistory(tmp_path, 5)
     past.play(200)
     first = past.naive.market(1)[0].time_ns // 10**9
     for second in (86_399, 86_400, 86_401):
@@ -311,7 +311,7 @@ def test_a_store_that_is_put_aside_is_not_read_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What takes its place is; and a damaged one is said to be, also to whoever runs it, once."""
-    past = Past(tmp_path, 6)
+    past = RecordedHistory(tmp_path, 6)
     past.play(200)
 
     async def ask(history: SqliteHistory) -> None:
@@ -342,7 +342,7 @@ def test_a_record_far_behind_is_not_shown(tmp_path: Path) -> None:
     minute_ns = 60 * 10**9
 
     async def main() -> None:
-        engine = Always(past.naive.time_ns + minute_ns)
+        engine = NeverBehind(past.naive.time_ns + minute_ns)
         history = SqliteHistory(tmp_path / FILE_NAME, engine)
         assert await history.trades(1, Page(1))
         engine.time_ns += 10**9
@@ -364,7 +364,7 @@ def test_a_record_with_less_than_was_recorded_is_not_shown(tmp_path: Path) -> No
     past = past_of(tmp_path, 6, 100)
 
     async def main() -> None:
-        recorded = Always(past.naive.time_ns)
+        recorded = NeverBehind(past.naive.time_ns)
         recorded.committed = past.naive.position
         history = SqliteHistory(tmp_path / FILE_NAME, recorded)
         assert await history.trades(1, Page(1))
@@ -425,7 +425,7 @@ def test_a_question_cannot_write(tmp_path: Path) -> None:
 
 def test_reading_while_writing(tmp_path: Path) -> None:
     """Every answer is of one moment: nothing of half a transaction, never back in time."""
-    past = Past(tmp_path, 13)
+    past = RecordedHistory(tmp_path, 13)
     past.play(100)
     is_done = threading.Event()
 

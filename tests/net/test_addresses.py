@@ -7,16 +7,16 @@ import pytest
 
 from fairbook.gateway.gateway import GatewayLimits
 from fairbook.gateway.http_server import Connection, ServerLimits
-from tests.gateway.exchange import ALICE
-from tests.gateway.house import (
+from tests.world.direct_exchange import ALICE
+from tests.world.running_exchange import (
     ALICE_TOKEN,
     NO_LIMITS,
-    Client,
-    House,
+    HttpClient,
+    RunningExchange,
     bid,
-    open_house,
     play,
     request_bytes,
+    run_exchange,
     signed,
 )
 
@@ -46,8 +46,8 @@ def test_a_network_of_ipv6_has_the_connections_of_one_address() -> None:
     """The /64 counts, as for requests; what is closed makes room."""
 
     async def scene() -> None:
-        async with open_house(server_limits=ServerLimits(connections_per_address_max=2)) as house:
-            server = house.server
+        async with run_exchange(server_limits=ServerLimits(connections_per_address_max=2)) as venue:
+            server = venue.server
 
             def call_in(host: str) -> tuple[Connection, Line]:
                 line = Line(host)
@@ -106,9 +106,9 @@ def test_what_is_refused_before_it_is_known_who_asks_costs_the_address(
 ) -> None:
     """As much as what is public, and from the same allowance; whoever says who he is goes on."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for expected in (status, status, 429):
-            refused = await house.connect()
+            refused = await venue.connect()
             await refused.send(data)
             reply = await refused.reply()
             assert reply.status == expected
@@ -125,7 +125,7 @@ def test_what_is_refused_before_it_is_known_who_asks_costs_the_address(
         assert (await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)).status == 200
         wrong = await client.ask("GET", "/api/v1/capital", token="guess")
         assert wrong.error()[0] == 401  # an allowance of its own
-        assert len(house.exchange.open_orders(ALICE)) == 1
+        assert len(venue.exchange.open_orders(ALICE)) == 1
 
     play(story, TWO)
 
@@ -133,7 +133,7 @@ def test_what_is_refused_before_it_is_known_who_asks_costs_the_address(
 def test_what_is_refused_of_an_account_is_its_own_business() -> None:
     """An order that makes no sense was asked for by somebody: the address pays nothing."""
 
-    async def story(house: House, client: Client) -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
         for _ in range(5):
             reply = await client.ask("POST", "/api/v1/order", bid("x"), token=ALICE_TOKEN)
             assert reply.status == 400

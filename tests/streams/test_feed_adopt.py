@@ -13,7 +13,7 @@ from fairbook.candles.candles import INTERVALS, Bar, bucket_start
 from fairbook.core import records
 from fairbook.core.records import FILL, Fill, kind_at, next_at
 from fairbook.ports.history import HistoryBehind
-from tests.streams.floor import ANN, BOB, MARKET, SECOND_NS, Floor, buy, folded, sell
+from tests.streams.feed_harness import ANN, BOB, MARKET, SECOND_NS, FeedHarness, buy, folded, sell
 
 NAMES = ("ticker.SOL_USDC", *[f"kline.{interval}.SOL_USDC" for interval in INTERVALS])
 LONGER = ("kline.1d", "kline.3d", "kline.1w", "kline.1month")
@@ -81,7 +81,7 @@ class Recorded:
 async def two_feeds(seed: int, *, quiet_s: int) -> None:
     """One has seen everything, the other one begins after two days and a while without trades."""
     chance = random.Random(seed)
-    old = Floor()
+    old = FeedHarness()
     recorded = Recorded()
 
     def trade() -> list[bytes]:
@@ -95,7 +95,7 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
         recorded.record(old.time_ns, events)
     await old.run(records.tick(), seconds=quiet_s)
 
-    new = Floor(old.exchange)
+    new = FeedHarness(old.exchange)
     for name in NAMES:
         await new.join(name)
 
@@ -140,7 +140,7 @@ def test_a_feed_that_begins_later_goes_on_like_one_that_saw_everything(quiet_s: 
 async def without_history(seed: int) -> None:
     """Two feeds again, and nobody tells the second one what was before."""
     chance = random.Random(seed)
-    old = Floor()
+    old = FeedHarness()
 
     def trade() -> list[bytes]:
         price = 10_000 + chance.randrange(-50, 51)
@@ -148,7 +148,7 @@ async def without_history(seed: int) -> None:
 
     for _ in range(200):
         await old.run(*trade(), seconds=chance.randrange(300))
-    new = Floor(old.exchange)
+    new = FeedHarness(old.exchange)
     names = [name for name in NAMES if name != "kline.1s.SOL_USDC"]  # Too many.
     received = {name: (await old.join(name), await new.join(name)) for name in names}
     assert not any(told_new for _, told_new in received.values()), "no greeting is right"
@@ -175,9 +175,9 @@ def test_without_history_nothing_is_said_that_is_not_known(seed: int) -> None:
 
 def test_a_market_without_trades_asks_nothing() -> None:
     async def play() -> None:
-        floor = Floor()
-        await floor.feed.adopt(None)  # type: ignore[arg-type]
-        assert (await floor.join("ticker.SOL_USDC"))[0]["n"] == 0
-        assert await floor.join("kline.1m.SOL_USDC") == []
+        harness = FeedHarness()
+        await harness.feed.adopt(None)  # type: ignore[arg-type]
+        assert (await harness.join("ticker.SOL_USDC"))[0]["n"] == 0
+        assert await harness.join("kline.1m.SOL_USDC") == []
 
     asyncio.run(play())

@@ -18,9 +18,9 @@ from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.net.ws_frames import TRY_LATER
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub, HubLimits
-from tests.streams.floor import MARKET, Floor, folded
+from tests.streams.feed_harness import MARKET, FeedHarness, folded
+from tests.streams.hub_harness import MemoryConnection
 from tests.streams.test_feed_replay import Book, TestLoop, book, traders
-from tests.streams.wires import PaperWire
 
 DEPTHS = ("depth.SOL_USDC", "depth.200ms.SOL_USDC", "depth.1000ms.SOL_USDC")
 OTHERS = ("trade.SOL_USDC", "bookTicker.SOL_USDC", "ticker.SOL_USDC", "kline.1m.SOL_USDC")
@@ -31,7 +31,7 @@ class Reader:
 
     def __init__(self, hub: Hub, chance: random.Random) -> None:
         self.chance = chance
-        self.wire = PaperWire(hub, room=chance.choice((10**9, 10**9, 2_000, 20_000)))
+        self.wire = MemoryConnection(hub, room=chance.choice((10**9, 10**9, 2_000, 20_000)))
         self.seen: Counter[str] = Counter()
         self.trade_id = 0
         self.books: dict[str, Book] = {}
@@ -86,21 +86,21 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, TestLoop)
     chance = random.Random(seed)
-    floor = Floor()
-    view = EngineView(floor.exchange)
-    feed = floor.feed = Feed(view=view, catalogue=EngineCatalogue(floor.exchange))
+    harness = FeedHarness()
+    view = EngineView(harness.exchange)
+    feed = harness.feed = Feed(view=view, catalogue=EngineCatalogue(harness.exchange))
     limits = HubLimits(waiting_bytes_max=32 * 1024)
     hub = Hub(feed, limits=limits, now_ns=lambda: int(loop.now_s * 10**9))
     terms = feed._tapes[MARKET].terms
-    now, levels = book(floor, terms)
+    now, levels = book(harness, terms)
     books = {now: levels}
     readers: list[Reader] = []
     happened: Counter[str] = Counter()
     for _ in range(frames):
         if chance.random() < 0.1:
             readers.append(Reader(hub, chance))
-        floor.apply(traders(chance), seconds=0.01)
-        now, levels = book(floor, terms)
+        harness.apply(traders(chance), seconds=0.01)
+        now, levels = book(harness, terms)
         books[now] = levels
         if chance.random() < 0.8:
             await folded()

@@ -24,7 +24,7 @@ from fairbook.streams.ports import Channel, Message
 from tests.core import wire
 from tests.core.stream import FIRST, LAST, SplitMix64, Stream, opening
 from tests.core.stream import START_NS as STREAM_START_NS
-from tests.streams.floor import ACCOUNTS, MARKET, Floor, folded, limit
+from tests.streams.feed_harness import ACCOUNTS, MARKET, FeedHarness, folded, limit
 
 Book = dict[tuple[str, str], str]  # (side, price) to quantity
 
@@ -44,9 +44,9 @@ def run(play: Coroutine[Any, Any, None]) -> None:
         runner.run(play)
 
 
-def book(floor: Floor, terms: Terms) -> tuple[int, Book]:
+def book(harness: FeedHarness, terms: Terms) -> tuple[int, Book]:
     """The core's, as (update id, levels)."""
-    depth = floor.view.depth(MARKET, 100_000)
+    depth = harness.view.depth(MARKET, 100_000)
     levels = {
         (side, terms.price.text(price)): terms.quantity.text(lots)
         for side, half in (("b", depth.bids), ("a", depth.asks))
@@ -58,11 +58,11 @@ def book(floor: Floor, terms: Terms) -> tuple[int, Book]:
 class Client:
     """One reader of a depth channel, who may be slow: then some messages reach him merged."""
 
-    def __init__(self, channel: Channel, floor: Floor, chance: random.Random) -> None:
+    def __init__(self, channel: Channel, harness: FeedHarness, chance: random.Random) -> None:
         self.channel = channel
         self.book: Book = {}
         self.update_id = 0  # of the book; 0: no snapshot yet
-        self._floor = floor
+        self._floor = harness
         self._chance = chance
         self._last_id = 0  # received
         self._received: list[dict[str, Any]] = []
@@ -127,12 +127,12 @@ class Crowd:
 
     NAMES = ("", "", "200ms.", "600ms.", "1000ms.")
 
-    def __init__(self, floor: Floor, chance: random.Random) -> None:
-        self.floor = floor
+    def __init__(self, harness: FeedHarness, chance: random.Random) -> None:
+        self.harness = harness
         self.chance = chance
         self.clients: dict[Channel, list[Client]] = {}
         self.joins = 0
-        floor.feed._outlet._publish = self.publish
+        harness.feed._outlet._publish = self.publish
 
     def publish(self, channel: Channel, message: Message) -> None:
         assert self.clients[channel], "nobody wants it"
@@ -143,9 +143,9 @@ class Crowd:
         channel = Channel(f"depth.{self.chance.choice(self.NAMES)}SOL_USDC")
         clients = self.clients.setdefault(channel, [])
         if not clients:
-            await self.floor.feed.open(channel)
-        newcomer = Client(channel, self.floor, self.chance)
-        greeting = self.floor.feed.greet(channel)
+            await self.harness.feed.open(channel)
+        newcomer = Client(channel, self.harness, self.chance)
+        greeting = self.harness.feed.greet(channel)
         assert 12 <= len(greeting) <= RING_MAX
         for message in greeting:
             newcomer.receive(message)
@@ -157,7 +157,7 @@ class Crowd:
         clients = self.clients[channel]
         clients.remove(self.chance.choice(clients))
         if not clients:
-            self.floor.feed.close(channel)
+            self.harness.feed.close(channel)
 
     def everyone(self) -> list[Client]:
         return [client for clients in self.clients.values() for client in clients]
@@ -183,19 +183,19 @@ def traders(chance: random.Random) -> bytes:
 async def follow(seed: int, updates: int) -> None:
     """Until the book has changed so many times."""
     chance = random.Random(seed)
-    floor = Floor()
-    crowd = Crowd(floor, chance)
-    terms = floor.feed._tapes[MARKET].terms
+    harness = FeedHarness()
+    crowd = Crowd(harness, chance)
+    terms = harness.feed._tapes[MARKET].terms
     books: dict[int, Book] = {}
     loop = asyncio.get_running_loop()
     assert isinstance(loop, TestLoop)
-    now, levels = book(floor, terms)
+    now, levels = book(harness, terms)
     compared = 0
     while now < updates:
         # Several frames may be applied before the feed comes to fold them, or somebody joins.
         for _ in range(chance.choice((1, 1, 1, 3))):
-            floor.apply(traders(chance), seconds=0.001)
-            now, levels = book(floor, terms)
+            harness.apply(traders(chance), seconds=0.001)
+            now, levels = book(harness, terms)
             books[now] = levels
             if chance.random() < 0.02:
                 await crowd.come()
@@ -238,8 +238,8 @@ def test_depth_rebuilds_the_book_for_long(seed: int) -> None:
 class Owner:
     """What a client knows of its account: from REST at first, from then on from messages alone."""
 
-    def __init__(self, floor: Floor, account: int) -> None:
-        self.floor = floor
+    def __init__(self, harness: FeedHarness, account: int) -> None:
+        self.harness = harness
         self.account = account
         self.orders: dict[str, dict[str, Any]] = {}
         self.balances: dict[str, tuple[str, str]] = {}
@@ -249,8 +249,8 @@ class Owner:
 
     async def join(self, names: tuple[str, ...]) -> None:
         """Subscribe, then ask REST: both at one position."""
-        self.updates = await self.floor.join(names[0], self.account)
-        self.moves = await self.floor.join("account.balanceUpdate", self.account)
+        self.updates = await self.harness.join(names[0], self.account)
+        self.moves = await self.harness.join("account.balanceUpdate", self.account)
         self.orders = self.open_orders()
         self.balances = {}
 
@@ -258,11 +258,11 @@ class Owner:
         """The engine's, in the words of the stream."""
         return {
             str(record.order_id): self.shown(record)
-            for record in self.floor.view.open_orders(self.account)
+            for record in self.harness.view.open_orders(self.account)
         }
 
     def shown(self, record: OrderRecord) -> dict[str, Any]:
-        terms = self.floor.feed._terms_of(record.market)
+        terms = self.harness.feed._terms_of(record.market)
         return {
             "s": terms.symbol,
             "S": "Ask" if record.side else "Bid",
@@ -284,8 +284,8 @@ class Owner:
             self.balances[move["a"]] = move["A"], move["L"]
         self.moves.clear()
         there = {}
-        for asset, available, locked in self.floor.view.balances(self.account):
-            symbol, scale = self.floor.feed._amounts(asset)
+        for asset, available, locked in self.harness.view.balances(self.account):
+            symbol, scale = self.harness.feed._amounts(asset)
             there[symbol] = scale.text(available), scale.text(locked)
         for symbol, amounts in there.items():
             assert self.balances.get(symbol, ("0", "0")) == amounts
@@ -313,9 +313,9 @@ async def own(seed: int, frames: int) -> None:
     exchange = Exchange()
     stream = Stream(SplitMix64(seed).pick)
     stream.saw(wire.split_events(exchange.apply(opening(), STREAM_START_NS)))
-    floor = Floor(exchange)
+    harness = FeedHarness(exchange)
     chance = random.Random(seed)
-    owners = {account: Owner(floor, account) for account in range(FIRST, LAST + 1)}
+    owners = {account: Owner(harness, account) for account in range(FIRST, LAST + 1)}
     away = list(owners)
     for _ in range(frames):
         if away and chance.random() < 0.1:
@@ -324,17 +324,17 @@ async def own(seed: int, frames: int) -> None:
         if chance.random() < 0.01 and len(away) < 4:
             account = chance.choice([one for one in owners if one not in away])
             for name in ("account.orderUpdate", "account.balanceUpdate"):
-                floor.leave(name, account)
+                harness.leave(name, account)
             away.append(account)
-        floor.time_ns = stream.step()
-        events = floor.apply(stream.frame())
+        harness.time_ns = stream.step()
+        events = harness.apply(stream.frame())
         stream.saw(wire.split_events(events))
         if chance.random() < 0.8:
             await folded()
             for account, owner in owners.items():
                 if account not in away:
                     owner.check()
-    assert not floor.feed.failed.done()
+    assert not harness.feed.failed.done()
     assert sum(owner.ended for owner in owners.values()) > frames / 4
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fairbook.streams.server import StreamLimits
-from tests.streams.sockets import House, frame, head, play
+from tests.streams.server_harness import StreamServerHarness, frame, head, play
 
 GOOD = {
     "at /": head(),
@@ -25,8 +25,8 @@ GOOD = {
 
 @pytest.mark.parametrize("request_head", GOOD.values(), ids=list(GOOD))
 def test_a_websocket_is_opened(request_head: bytes) -> None:
-    async def story(house: House) -> None:
-        client = await house.dial()
+    async def story(harness: StreamServerHarness) -> None:
+        client = await harness.dial()
         status, headers, _ = await client.ask(request_head)
         assert status == 101
         assert headers["sec-websocket-accept"] == "s3pplmbitxaq9kygzzhzrbk+xoo="
@@ -70,24 +70,24 @@ BAD: dict[str, tuple[int, str, bytes]] = {
 def test_everything_else_is_refused_in_json(name: str) -> None:
     status, code, request = BAD[name]
 
-    async def story(house: House) -> None:
-        client = await house.dial()
+    async def story(harness: StreamServerHarness) -> None:
+        client = await harness.dial()
         assert await client.refusal(request) == (status, code)
 
     play(story)
 
 
 def test_any_origin_may_be_allowed() -> None:
-    async def story(house: House) -> None:
-        client = await house.dial()
+    async def story(harness: StreamServerHarness) -> None:
+        client = await harness.dial()
         assert (await client.ask(head(origin="https://evil.example")))[0] == 101
 
     play(story, StreamLimits(origins=("*",)))
 
 
 def test_a_head_may_come_in_pieces_with_frames_behind_it() -> None:
-    async def story(house: House) -> None:
-        client = await house.dial()
+    async def story(harness: StreamServerHarness) -> None:
+        client = await harness.dial()
         hello = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}).encode()
         request = head() + frame(hello) * 200
         for start in range(0, len(head()), 7):
@@ -101,48 +101,48 @@ def test_a_head_may_come_in_pieces_with_frames_behind_it() -> None:
 
 
 def test_connections_of_an_address_are_limited() -> None:
-    async def story(house: House) -> None:
-        first = await house.connect()
-        await house.dial()  # A handshake is a connection.
-        third = await house.dial()
+    async def story(harness: StreamServerHarness) -> None:
+        first = await harness.connect()
+        await harness.dial()  # A handshake is a connection.
+        third = await harness.dial()
         assert await third.refusal(head()) == (429, "TOO_MANY_REQUESTS")
-        assert house.server.status()["refused"] == 1
+        assert harness.server.status()["refused"] == 1
         first.writer.close()
-        await house.until(lambda: len(house.server.connections) < 3)
-        await house.connect()
+        await harness.until(lambda: len(harness.server.connections) < 3)
+        await harness.connect()
 
     play(story, StreamLimits(connections_per_address_max=2))
 
 
 def test_connections_are_limited() -> None:
-    async def story(house: House) -> None:
-        await house.connect()
-        await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        await harness.connect()
+        await harness.connect()
         for _ in range(3):
-            assert await (await house.dial()).refusal(head()) == (503, "TRADING_PAUSED")
+            assert await (await harness.dial()).refusal(head()) == (503, "TRADING_PAUSED")
 
     play(story, StreamLimits(connections_max=2))
 
 
 def test_refusing_costs_no_more_than_so_many_sockets() -> None:
-    async def story(house: House) -> None:
-        await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        await harness.connect()
         for _ in range(100):
-            await house.dial()
-        await house.until(lambda: house.server.status()["refused"] == 100)
-        await house.until(lambda: len(house.server.connections) <= 65)
+            await harness.dial()
+        await harness.until(lambda: harness.server.status()["refused"] == 100)
+        await harness.until(lambda: len(harness.server.connections) <= 65)
 
     play(story, StreamLimits(connections_max=1, handshake_s=1000.0))
 
 
 def test_who_does_not_say_what_he_wants_is_cut_off() -> None:
-    async def story(house: House) -> None:
-        silent, slow, served = await house.dial(), await house.dial(), await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        silent, slow, served = await harness.dial(), await harness.dial(), await harness.connect()
         slow.writer.write(head()[:-1])
-        await house.until(lambda: len(house.server.connections) == 3)
-        house.pass_time(4.5)
-        assert len(house.server.connections) == 3
-        house.pass_time(5.5)
+        await harness.until(lambda: len(harness.server.connections) == 3)
+        harness.pass_time(4.5)
+        assert len(harness.server.connections) == 3
+        harness.pass_time(5.5)
         for client in (silent, slow):
             with pytest.raises(ConnectionResetError):
                 assert await client.reader.read() == b""

@@ -9,10 +9,10 @@ import pytest
 from fairbook.net.ws_frames import FRAGMENTS_MAX, Assembly, Breach, text_frame
 from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel, Message
 from fairbook.streams.send_buffer import MESSAGE_BYTES, SendBuffer
-from tests.streams.wires import DEPTH, PRICE, TRADES, Levels, replayed, unframed
+from tests.streams.hub_harness import DEPTH, PRICE, TRADES, LevelSource, replayed, unframed
 
 
-def depth(source: Levels, number: int, changes: dict[int, int]) -> Message:
+def depth(source: LevelSource, number: int, changes: dict[int, int]) -> Message:
     return source.message("depth", (number, number, changes))
 
 
@@ -29,7 +29,7 @@ def taken(buffer: SendBuffer, bytes_least: int = 10**9) -> list[Any]:
 
 
 def test_what_may_be_merged_is_and_what_may_not_is_kept() -> None:
-    source = Levels()
+    source = LevelSource()
     buffer = SendBuffer(source, 10_000)
     for number in range(1, 8):
         assert buffer.put(DEPTH, depth(source, number, {number % 3: number}))
@@ -46,7 +46,7 @@ def test_what_may_be_merged_is_and_what_may_not_is_kept() -> None:
 
 
 def test_one_message_goes_out_as_it_came() -> None:
-    source = Levels()
+    source = LevelSource()
     buffer = SendBuffer(source, 10_000)
     message = depth(source, 1, {1: 1})
     buffer.put(DEPTH, message)
@@ -56,11 +56,11 @@ def test_one_message_goes_out_as_it_came() -> None:
 
 def test_a_kept_message_is_a_wall_between_its_neighbours() -> None:
     """A final candle stays, whatever the running ones after it."""
-    buffer = SendBuffer(Levels(), 10_000)
+    buffer = SendBuffer(LevelSource(), 10_000)
     for message in (price(1), price(2), kept(1), price(3), price(4)):
         buffer.put(PRICE, message)
     assert [text["data"] for text in taken(buffer)] == [2, [1, ""], 4]
-    source = Levels()
+    source = LevelSource()
     buffer = SendBuffer(source, 10_000)
     for message in (depth(source, 1, {}), depth(source, 2, {}), kept(1), depth(source, 3, {})):
         buffer.put(DEPTH, message)
@@ -68,7 +68,7 @@ def test_a_kept_message_is_a_wall_between_its_neighbours() -> None:
 
 
 def test_it_is_taken_in_parts() -> None:
-    buffer = SendBuffer(Levels(), 10_000)
+    buffer = SendBuffer(LevelSource(), 10_000)
     for number in range(10):
         buffer.put(TRADES, kept(number))
     first = taken(buffer, 70)
@@ -79,7 +79,7 @@ def test_it_is_taken_in_parts() -> None:
 
 
 def test_what_is_forgotten_is_not_sent() -> None:
-    source = Levels()
+    source = LevelSource()
     buffer = SendBuffer(source, 10_000)
     for number in range(1, 4):
         buffer.put(DEPTH, depth(source, number, {}))
@@ -92,7 +92,7 @@ def test_what_is_forgotten_is_not_sent() -> None:
 @pytest.mark.parametrize("rule", ["kept", "replies", "merged"])
 def test_a_client_that_would_need_too_much_is_given_up(rule: str) -> None:
     """Depth too, once so many levels have changed that merging them does not help any more."""
-    source = Levels()
+    source = LevelSource()
     buffer = SendBuffer(source, 20_000)
     number = 0
     while True:
@@ -112,7 +112,7 @@ def test_a_client_that_would_need_too_much_is_given_up(rule: str) -> None:
 
 
 def test_merging_makes_room_for_ever_while_few_levels_change() -> None:
-    source = Levels()
+    source = LevelSource()
     buffer = SendBuffer(source, 20_000)
     count = 50_000
     for number in range(1, count + 1):
@@ -131,7 +131,7 @@ def test_after_any_pause_ranges_are_contiguous(seed: int) -> None:
     last one, and never more than the limit.
     """
     chance = random.Random(seed)
-    source = Levels()
+    source = LevelSource()
     bytes_max = 16_000
     buffer = SendBuffer(source, bytes_max)
     levels: dict[int, int] = {}
@@ -161,7 +161,7 @@ def test_after_any_pause_ranges_are_contiguous(seed: int) -> None:
 
 
 def test_the_count_of_bytes_is_that_of_the_texts() -> None:
-    source = Levels()
+    source = LevelSource()
     buffer = SendBuffer(source, 10_000)
     buffer.put(PRICE, price(1))
     buffer.put(PRICE, price(2))
@@ -205,7 +205,7 @@ def test_fragments_are_limited(code: int, pieces: list[tuple[bytes, bool, bool]]
 
 
 def test_an_unknown_channel_has_nothing_to_forget() -> None:
-    buffer = SendBuffer(Levels(), 100)
+    buffer = SendBuffer(LevelSource(), 100)
     buffer.forget(Channel("x"))
     assert buffer.bytes == 0
     assert not buffer.put(DEPTH, Message(b"x" * 200, MERGE))

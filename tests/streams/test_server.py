@@ -11,8 +11,19 @@ import pytest
 
 from fairbook.streams.hub import HubLimits
 from fairbook.streams.server import LINGER_S, StreamLimits
-from tests.streams.sockets import BINARY, CLOSE, FIN, PING, PONG, TEXT, House, frame, head, play
-from tests.streams.wires import NEWEST, replayed
+from tests.streams.hub_harness import NEWEST, replayed
+from tests.streams.server_harness import (
+    BINARY,
+    CLOSE,
+    FIN,
+    PING,
+    PONG,
+    TEXT,
+    StreamServerHarness,
+    frame,
+    head,
+    play,
+)
 
 BREACHES: dict[str, tuple[int, bytes]] = {
     "4097 bytes": (1009, frame(b"x" * 4097)),
@@ -42,8 +53,8 @@ BREACHES: dict[str, tuple[int, bytes]] = {
 def test_a_breach_closes_the_connection_with_its_code(name: str) -> None:
     code, sent = BREACHES[name]
 
-    async def story(house: House) -> None:
-        client, other = await house.connect(), await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        client, other = await harness.connect(), await harness.connect()
         client.say(method="SUBSCRIBE", params=["depth"])
         client.writer.write(sent)
         assert (await client.closed())[0] == code
@@ -51,7 +62,7 @@ def test_a_breach_closes_the_connection_with_its_code(name: str) -> None:
         assert await client.reader.read() == b""
         other.say(id=1, method="SUBSCRIBE", params=[])
         assert await other.json() == {"id": 1, "result": None}
-        await house.until(lambda: house.source.open_channels == set())
+        await harness.until(lambda: harness.source.open_channels == set())
 
     play(story)
 
@@ -59,11 +70,11 @@ def test_a_breach_closes_the_connection_with_its_code(name: str) -> None:
 def test_garbage_harms_nobody() -> None:
     """Random bytes, and sound frames with some bytes changed, from 300 connections."""
 
-    async def story(house: House) -> None:
+    async def story(harness: StreamServerHarness) -> None:
         chance = random.Random(7)
-        other = await house.connect()
+        other = await harness.connect()
         other.say(method="SUBSCRIBE", params=["depth"])
-        await house.until(lambda: len(house.source.open_channels) == 1)
+        await harness.until(lambda: len(harness.source.open_channels) == 1)
         sound = b"".join(
             (
                 frame(b'{"id":1,"method":"SUBSCRIBE","params":["depth","trades"]}'),
@@ -74,7 +85,7 @@ def test_garbage_harms_nobody() -> None:
             )
         )
         for _ in range(300):
-            client = await house.connect()
+            client = await harness.connect()
             sent = bytearray(sound * 2)
             for _ in range(chance.randrange(1, 12)):
                 sent[chance.randrange(len(sent))] = chance.randrange(256)
@@ -83,11 +94,11 @@ def test_garbage_harms_nobody() -> None:
             client.writer.write(bytes(sent))
             await asyncio.sleep(0)
             client.writer.close()
-        await house.until(lambda: len(house.server.connections) == 1)
-        house.source.set(1, 1)
+        await harness.until(lambda: len(harness.server.connections) == 1)
+        harness.source.set(1, 1)
         updates = [(await other.json())["data"] for _ in range(NEWEST + 1)]
         assert replayed(updates) == (1, {1: 1})
-        assert house.hub.status()["connections"] == 1
+        assert harness.hub.status()["connections"] == 1
 
     play(story, StreamLimits(connections_per_address_max=1000))
 
@@ -95,22 +106,22 @@ def test_garbage_harms_nobody() -> None:
 def test_who_goes_on_after_a_breach_is_heard_no_more_and_cut_off() -> None:
     """It reads its Close all the same, and is gone when its time is over."""
 
-    async def story(house: House) -> None:
-        client = await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        client = await harness.connect()
         client.writer.write(frame(b"x", FIN | BINARY) + frame(b"x" * 100) * 20_000)
         assert await client.closed() == (1003, "text only")
         assert await client.reader.read() == b""
         client.writer.write(frame(b"x" * 100) * 20_000)
-        assert len(house.server.connections) == 1
-        house.pass_time(LINGER_S + 1)
-        await house.until(lambda: not house.server.connections)
+        assert len(harness.server.connections) == 1
+        harness.pass_time(LINGER_S + 1)
+        await harness.until(lambda: not harness.server.connections)
 
     play(story)
 
 
 def test_messages_of_the_largest_size_and_in_fragments_are_taken() -> None:
-    async def story(house: House) -> None:
-        client = await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        client = await harness.connect()
         text = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}).encode()
         client.writer.write(frame(text + b" " * (4096 - len(text))))
         assert await client.json() == {"id": 1, "result": None}
@@ -127,48 +138,48 @@ def test_messages_of_the_largest_size_and_in_fragments_are_taken() -> None:
 
 
 def test_who_answers_no_ping_is_closed() -> None:
-    async def story(house: House) -> None:
-        client = await house.connect()
-        house.pass_time(59)
-        house.pass_time(61)
+    async def story(harness: StreamServerHarness) -> None:
+        client = await harness.connect()
+        harness.pass_time(59)
+        harness.pass_time(61)
         assert await client.frame() == (PING, b"")
         client.writer.write(frame(b"", FIN | PONG))
         client.say(id=1, method="SUBSCRIBE", params=[])
         await client.json()
-        house.pass_time(119)
-        house.pass_time(121)
+        harness.pass_time(119)
+        harness.pass_time(121)
         assert await client.closed() == (1001, "no pong")
-        house.pass_time(LINGER_S + 1)
-        await house.until(lambda: not house.server.connections)
+        harness.pass_time(LINGER_S + 1)
+        await harness.until(lambda: not harness.server.connections)
 
     play(story)
 
 
 def test_streams_reach_their_subscribers() -> None:
-    async def story(house: House) -> None:
-        clients = [await house.connect() for _ in range(5)]
+    async def story(harness: StreamServerHarness) -> None:
+        clients = [await harness.connect() for _ in range(5)]
         for client in clients:
             client.say(method="SUBSCRIBE", params=["depth"])
-        await house.until(lambda: len(house.source.open_channels) == 1)
+        await harness.until(lambda: len(harness.source.open_channels) == 1)
         for number in range(1, 101):
-            house.source.set(number % 9, number)
+            harness.source.set(number % 9, number)
             if number % 10 == 0:
                 await asyncio.sleep(0)
         for client in clients:
             updates = [(await client.json())["data"] for _ in range(NEWEST + 100)]
-            assert replayed(updates) == (100, house.source.levels)
+            assert replayed(updates) == (100, harness.source.levels)
 
     play(story)
 
 
 def test_who_vanishes_without_a_word_is_forgotten() -> None:
-    async def story(house: House) -> None:
-        client = await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        client = await harness.connect()
         client.say(method="SUBSCRIBE", params=["depth"])
-        await house.until(lambda: len(house.source.open_channels) == 1)
+        await harness.until(lambda: len(harness.source.open_channels) == 1)
         client.writer.transport.abort()
-        await house.until(lambda: house.hub.status()["connections"] == 0)
-        assert house.source.open_channels == set()
+        await harness.until(lambda: harness.hub.status()["connections"] == 0)
+        assert harness.source.open_channels == set()
 
     play(story)
 
@@ -176,19 +187,19 @@ def test_who_vanishes_without_a_word_is_forgotten() -> None:
 def test_what_has_ended_is_freed_without_the_collector() -> None:
     """The exchange tells the collector not to look at what has been there for long."""
 
-    async def story(house: House) -> None:
-        client, rude = await house.connect(), await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        client, rude = await harness.connect(), await harness.connect()
         for each in (client, rude):
             each.say(id=1, method="SUBSCRIBE", params=["depth"])
             await each.frame()
-        ends: list[weakref.ref[Any]] = [weakref.ref(client) for client in house.hub._clients]
-        ends += [weakref.ref(connection) for connection in house.server.connections]
-        ends += [weakref.ref(connection.listener) for connection in house.server.connections]
+        ends: list[weakref.ref[Any]] = [weakref.ref(client) for client in harness.hub._clients]
+        ends += [weakref.ref(connection) for connection in harness.server.connections]
+        ends += [weakref.ref(connection.listener) for connection in harness.server.connections]
         rude.writer.transport.abort()
         client.writer.write(frame(b"\x03\xe8", FIN | CLOSE))
         await client.closed()
-        await house.until(lambda: not house.server.connections)
-        await house.until(lambda: not any(end() for end in ends))
+        await harness.until(lambda: not harness.server.connections)
+        await harness.until(lambda: not any(end() for end in ends))
 
     gc.collect()
     gc.disable()
@@ -202,43 +213,43 @@ def test_a_reader_that_stops_is_closed_and_nobody_else_notices() -> None:
     """What it needs meanwhile is bounded, in total and whatever is sent to the others."""
     transport_bytes, waiting_bytes = 64 * 1024, 100_000
 
-    async def story(house: House) -> None:
-        stuck, fast = await house.connect(), await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        stuck, fast = await harness.connect(), await harness.connect()
         for client in (stuck, fast):
             client.say(method="SUBSCRIBE", params=["depth", "trades"])
-        await house.until(lambda: house.hub.status()["subscriptions"] == 4)
+        await harness.until(lambda: harness.hub.status()["subscriptions"] == 4)
         stuck.writer.transport.pause_reading()  # type: ignore[attr-defined]
         most = number = 0
         received: list[Any] = []
-        while not house.hub.status()["slowClosed"]:
+        while not harness.hub.status()["slowClosed"]:
             number += 1
-            house.source.trade("x" * 5000)
-            house.source.set(1, number)
+            harness.source.trade("x" * 5000)
+            harness.source.set(1, number)
             while len(received) < 2 * number + NEWEST:
                 received.append(await fast.json())
-            most = max(most, house.hub.status()["bufferedBytes"])
+            most = max(most, harness.hub.status()["bufferedBytes"])
         assert waiting_bytes < most < transport_bytes + waiting_bytes + 6000
         trades = [text["data"][0] for text in received if text["stream"] == "trades"]
         assert trades == list(range(1, number + 1))
         # The Close is behind what it does not read: after a while it is cut off.
-        house.pass_time(LINGER_S + 1)
-        await house.until(lambda: len(house.server.connections) == 1)
+        harness.pass_time(LINGER_S + 1)
+        await harness.until(lambda: len(harness.server.connections) == 1)
 
     play(story, hub_limits=HubLimits(waiting_bytes_max=waiting_bytes))
 
 
 def test_a_reader_that_pauses_catches_up() -> None:
-    async def story(house: House) -> None:
-        client = await house.connect()
+    async def story(harness: StreamServerHarness) -> None:
+        client = await harness.connect()
         client.say(method="SUBSCRIBE", params=["depth", "price"])
-        await house.until(lambda: house.hub.status()["subscriptions"] == 2)
+        await harness.until(lambda: harness.hub.status()["subscriptions"] == 2)
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         number = 0
-        while house.hub.status()["bufferedBytes"] < 100_000:
+        while harness.hub.status()["bufferedBytes"] < 100_000:
             for _ in range(500):
                 number += 1
-                house.source.set(number % 50, number)
-                house.source.quote(number)
+                harness.source.set(number % 50, number)
+                harness.source.quote(number)
             await asyncio.sleep(0)
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         updates: list[Any] = []
@@ -249,29 +260,29 @@ def test_a_reader_that_pauses_catches_up() -> None:
                 updates.append(text["data"])
             else:
                 price = text["data"]
-        assert replayed(updates) == (number, house.source.levels)
+        assert replayed(updates) == (number, harness.source.levels)
         assert len(updates) < number + NEWEST, "some were merged"
-        assert house.hub.status()["slowClosed"] == 0
+        assert harness.hub.status()["slowClosed"] == 0
 
     play(story)
 
 
 def test_a_stop_tells_everybody_and_leaves_nobody() -> None:
-    async def story(house: House) -> None:
-        polite, deaf = await house.connect(), await house.connect()
-        early = await house.dial()
+    async def story(harness: StreamServerHarness) -> None:
+        polite, deaf = await harness.connect(), await harness.connect()
+        early = await harness.dial()
         polite.say(method="SUBSCRIBE", params=["depth"])
-        await house.until(lambda: len(house.server.connections) == 3)
-        await house.until(lambda: len(house.source.open_channels) == 1)
-        stopping = asyncio.ensure_future(house.server.stop(1.0))
+        await harness.until(lambda: len(harness.server.connections) == 3)
+        await harness.until(lambda: len(harness.source.open_channels) == 1)
+        stopping = asyncio.ensure_future(harness.server.stop(1.0))
         code, reason = await polite.closed()
         assert code == 1001 and reason.startswith("going away, reconnect in ")
         polite.writer.write(frame(b"\x03\xe9", FIN | CLOSE))
         assert await early.refusal(head()) == (503, "MAINTENANCE")
         await stopping
-        assert not house.server.connections
+        assert not harness.server.connections
         assert (await deaf.closed())[0] == 1001
         with pytest.raises(OSError):
-            await house.dial()
+            await harness.dial()
 
     play(story)

@@ -18,7 +18,7 @@ from fairbook.streams.session import (
     Subscribe,
     Unsubscribe,
 )
-from tests.streams.wires import Keys
+from tests.streams.hub_harness import KeyList
 
 SECOND = 1_000_000_000
 STREAMS = {
@@ -36,8 +36,8 @@ BOB = ["bob", "subscribe", 1, 5000]
 class Talk:
     """A session, what was said to it, and what it keeps."""
 
-    def __init__(self, *, keys: Keys | None = None, **limits: int) -> None:
-        self.keys = keys or Keys()
+    def __init__(self, *, keys: KeyList | None = None, **limits: int) -> None:
+        self.keys = keys or KeyList()
         self.session = Session(STREAMS.get, self.keys, SessionLimits(**limits))
         self.now_ns = 0
 

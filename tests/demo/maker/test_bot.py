@@ -21,8 +21,8 @@ from fairbook.client.rest import Rest
 from fairbook.core import records
 from fairbook.demo.maker.bot import Bot, NotWelcome
 from fairbook.demo.maker.style import DEMO_PLANS, Plan
-from tests.client.house import HOST, House, LiveExchange, demo_exchange, play
-from tests.gateway.house import ALICE_TOKEN, BOB_TOKEN
+from tests.world.live_exchange import HOST, LiveExchange, LiveStack, demo_exchange, play
+from tests.world.running_exchange import ALICE_TOKEN, BOB_TOKEN
 
 MAKER, TAKER = 2, 3
 TOKENS = {"maker": ALICE_TOKEN, "taker": BOB_TOKEN}
@@ -73,9 +73,9 @@ def own_in(exchange: LiveExchange, market: int) -> int:
 def test_all_markets_come_to_life() -> None:
     """The demo's own plans: two-sided, traded, moving; at most 20 commands in any second."""
 
-    async def story(house: House) -> None:
-        exchange = house.exchange
-        bot = Bot(house.http_url, house.ws_url, TOKENS, seed=1)
+    async def story(venue: LiveStack) -> None:
+        exchange = venue.exchange
+        bot = Bot(venue.http_url, venue.ws_url, TOKENS, seed=1)
         best: dict[int, set[Any]] = {market: set() for market in MARKETS}
         began = len(exchange.received)
         async with running(bot):
@@ -103,17 +103,17 @@ def test_all_markets_come_to_life() -> None:
 def test_orders_of_an_earlier_life_go() -> None:
     """Orders that no connection holds (a ladder of the first start) are not left in the way."""
 
-    async def story(house: House) -> None:
-        async with Rest(house.http_url, Token(ALICE_TOKEN)) as rest:
+    async def story(venue: LiveStack) -> None:
+        async with Rest(venue.http_url, Token(ALICE_TOKEN)) as rest:
             for step in range(10):
                 for side, price in (("Bid", 130 - step), ("Ask", 150 + step)):
                     await rest.place(
                         NewOrder(symbol="SOL_USDC", side=side, price=str(price), quantity="1")
                     )
-        ladder = {order.order_id for order in house.exchange.core.open_orders(MAKER, 0)}
-        async with running(Bot(house.http_url, house.ws_url, TOKENS, seed=2, plans=QUICK)):
-            await until(lambda: trades(house.exchange, 1) > 0)
-            now = house.exchange.core.open_orders(MAKER, 0)
+        ladder = {order.order_id for order in venue.exchange.core.open_orders(MAKER, 0)}
+        async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=2, plans=QUICK)):
+            await until(lambda: trades(venue.exchange, 1) > 0)
+            now = venue.exchange.core.open_orders(MAKER, 0)
             assert not ladder & {order.order_id for order in now}
             assert all(order.session for order in now)
 
@@ -121,17 +121,17 @@ def test_orders_of_an_earlier_life_go() -> None:
 
 
 def test_it_comes_back_when_the_exchange_does() -> None:
-    async def story(house: House) -> None:
-        exchange = house.exchange
-        async with running(Bot(house.http_url, house.ws_url, TOKENS, seed=3, plans=QUICK)):
+    async def story(venue: LiveStack) -> None:
+        exchange = venue.exchange
+        async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=3, plans=QUICK)):
             for _ in range(2):
                 before = trades(exchange, 1)
                 await until(partial(has_more_trades, exchange, before))
-                for connection in list(house.streams.connections):
+                for connection in list(venue.streams.connections):
                     connection.abort()
                 await until(lambda: own(exchange) == 0)
-            await house.close()
-            await house.open()
+            await venue.close()
+            await venue.open()
             before = trades(exchange, 1)
             await until(lambda: is_two_sided(exchange, 1) and trades(exchange, 1) > before)
 
@@ -185,11 +185,11 @@ class Wire:
 def test_a_silent_feed_ends_the_quotes() -> None:
     """Nothing is heard, though the connection stands: its orders go, and it begins anew."""
 
-    async def story(house: House) -> None:
-        exchange = house.exchange
-        async with Wire(house.ws_port) as wire:
+    async def story(venue: LiveStack) -> None:
+        exchange = venue.exchange
+        async with Wire(venue.ws_port) as wire:
             ws_url = f"ws://{HOST}:{wire.port}/ws"
-            bot = Bot(house.http_url, ws_url, TOKENS, seed=4, plans=QUICK, stale_s=1.5)
+            bot = Bot(venue.http_url, ws_url, TOKENS, seed=4, plans=QUICK, stale_s=1.5)
             async with running(bot):
                 await until(lambda: trades(exchange, 1) > 2)
                 await asyncio.sleep(2)
@@ -213,10 +213,10 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
     def told(text: str) -> int:
         return sum(record.getMessage().startswith(text) for record in caplog.records)
 
-    async def story(house: House) -> None:
-        exchange = house.exchange
+    async def story(venue: LiveStack) -> None:
+        exchange = venue.exchange
         plans = [Plan(p.symbol, p.anchor, move_ms=100, take_ms=200) for p in DEMO_PLANS[:2]]
-        async with running(Bot(house.http_url, house.ws_url, TOKENS, seed=5, plans=plans)):
+        async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=5, plans=plans)):
             await until(lambda: trades(exchange, 1) and trades(exchange, 2))
             state = records.set_market(market=1, parameter=records.STATE, value=records.ONLY_CANCEL)
             exchange.do(state)
@@ -239,8 +239,8 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
 
 
 def test_unknown_credentials_end_it() -> None:
-    async def story(house: House) -> None:
-        bot = Bot(house.http_url, house.ws_url, {"maker": "no", "taker": "no"}, seed=1)
+    async def story(venue: LiveStack) -> None:
+        bot = Bot(venue.http_url, venue.ws_url, {"maker": "no", "taker": "no"}, seed=1)
         with pytest.raises(NotWelcome):
             await bot.run()
 
@@ -262,9 +262,9 @@ sys.exit(run(sys.argv[1], sys.argv[2], tokens, 7, plans=plans, lifeline=0))
 """
 
 
-def start_process(house: House, *tokens: str) -> subprocess.Popen[bytes]:
+def start_process(venue: LiveStack, *tokens: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROCESS, house.http_url, house.ws_url, *tokens],
+        [sys.executable, "-c", PROCESS, venue.http_url, venue.ws_url, *tokens],
         stdin=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )
@@ -274,18 +274,18 @@ def start_process(house: House, *tokens: str) -> subprocess.Popen[bytes]:
 def test_the_process_ends_when_told(how: str) -> None:
     """With status 0, at once, and its orders go."""
 
-    async def story(house: House) -> None:
-        process = start_process(house, ALICE_TOKEN, BOB_TOKEN)
+    async def story(venue: LiveStack) -> None:
+        process = start_process(venue, ALICE_TOKEN, BOB_TOKEN)
         try:
             assert process.stdin is not None
-            await until(lambda: trades(house.exchange, 1) > 0, within_s=20)
+            await until(lambda: trades(venue.exchange, 1) > 0, within_s=20)
             if how == "the end of its pipe":
                 process.stdin.close()
             else:
                 process.send_signal(getattr(signal, how))
             status = await asyncio.to_thread(process.wait, 5)
             assert status == 0
-            await until(lambda: own(house.exchange) == 0)
+            await until(lambda: own(venue.exchange) == 0)
         finally:
             process.kill()
             process.wait()
@@ -299,11 +299,11 @@ def test_the_process_ends_when_told(how: str) -> None:
 def test_the_process_ends_when_it_may_not_trade(tokens: tuple[str, str]) -> None:
     """An unknown token of either account: status 1, and nothing is left in the book."""
 
-    async def story(house: House) -> None:
-        process = start_process(house, *tokens)
+    async def story(venue: LiveStack) -> None:
+        process = start_process(venue, *tokens)
         try:
             assert await asyncio.to_thread(process.wait, 20) == 1
-            await until(lambda: own(house.exchange) == 0)
+            await until(lambda: own(venue.exchange) == 0)
         finally:
             process.kill()
             process.wait()

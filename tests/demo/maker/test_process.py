@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from fairbook.net import control_socket as control
-from tests.e2e.rest import Rest, Unknown
-from tests.e2e.venue import SOURCE, Venue
+from tests.world.exchange_process import SOURCE, ExchangeProcess
+from tests.world.rest_client import OutcomeUnknown, RestClient
 
 SYMBOLS = ("SOL_USDC", "BTC_USDC", "ETH_USDC")
 WAIT_S = 30.0
@@ -27,14 +27,14 @@ def until(condition: Callable[[], Any], what: str) -> None:
         try:
             if condition():
                 return
-        except Unknown:
+        except OutcomeUnknown:
             pass  # The exchange is away.
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
 
 
 @contextmanager
-def maker(venue: Venue) -> Iterator[subprocess.Popen[bytes]]:
+def maker(venue: ExchangeProcess) -> Iterator[subprocess.Popen[bytes]]:
     """A maker with the tokens of the two demo accounts, as anybody could run it."""
     credentials = venue.folder / "bot.json"
     accounts = {"maker": venue.demo("demo1"), "taker": venue.demo("demo2")}
@@ -59,8 +59,8 @@ def maker(venue: Venue) -> Iterator[subprocess.Popen[bytes]]:
 class Seen:
     """What anybody sees of the venue, and what the maker sees of itself."""
 
-    def __init__(self, venue: Venue) -> None:
-        self.rest = Rest(venue.http_port, venue.demo("demo1")["token"])
+    def __init__(self, venue: ExchangeProcess) -> None:
+        self.rest = RestClient(venue.http_port, venue.demo("demo1")["token"])
 
     def best(self, symbol: str) -> tuple[str, str]:
         depth = self.rest.expect(200, "GET", f"/api/v1/depth?symbol={symbol}&limit=5")
@@ -79,7 +79,7 @@ def test_the_maker_lives_with_a_real_exchange(tmp_path: Path) -> None:
     """All markets trade and move; a killed exchange is survived; SIGTERM ends it, and its orders
     are gone.
     """
-    with Venue(tmp_path) as venue, maker(venue) as process:
+    with ExchangeProcess(tmp_path) as venue, maker(venue) as process:
         seen = Seen(venue)
         until(lambda: all(map(seen.last_trade, SYMBOLS)), "all markets trade")
         first = [seen.best(symbol) for symbol in SYMBOLS]
@@ -111,7 +111,7 @@ def test_the_maker_lives_with_a_real_exchange(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_frozen_exchange_is_left(tmp_path: Path) -> None:
     """It stands still with all connections open: the maker gives up, and comes back with it."""
-    with Venue(tmp_path) as venue, maker(venue):
+    with ExchangeProcess(tmp_path) as venue, maker(venue):
         seen = Seen(venue)
         until(lambda: all(map(seen.last_trade, SYMBOLS)), "all markets trade")
         assert venue.process is not None
@@ -131,7 +131,7 @@ def test_a_frozen_exchange_is_left(tmp_path: Path) -> None:
 
 def test_no_maker_outlives_its_exchange(tmp_path: Path) -> None:
     """Killed, the exchange tells nobody: its maker notices, and ends."""
-    with Venue(tmp_path, maker=True) as venue:
+    with ExchangeProcess(tmp_path, maker=True) as venue:
         until(lambda: control.ask(tmp_path, "status")["maker"]["pid"], "there is a maker")
         pid = int(control.ask(tmp_path, "status")["maker"]["pid"])
         assert runs(pid)

@@ -48,7 +48,7 @@ def write_log(directory: Path, *, seed: int, frames: int) -> Naive:
     return naive
 
 
-class Alone:
+class RecorderChild:
     """A recorder's process, and this end of its connection."""
 
     def __init__(self, directory: Path, **options: int) -> None:

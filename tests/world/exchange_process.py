@@ -30,11 +30,11 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 
 
-class DidNotStart(AssertionError):
+class StartFailed(AssertionError):
     """The exchange ended, or did not answer in time. The message has its standard error."""
 
 
-class Venue:
+class ExchangeProcess:
     """One exchange, running or not. Ports stay the same over restarts."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Venue:
             )
         return self.process
 
-    def start(self) -> Venue:
+    def start(self) -> ExchangeProcess:
         """Start it, and return once it answers and its demo accounts are written."""
         process = self.spawn()
         deadline = time.monotonic() + START_SECONDS
@@ -88,7 +88,7 @@ class Venue:
             if status is not None or time.monotonic() > deadline:
                 self.kill()
                 ended = "did not answer" if status is None else f"exit status {status}"
-                raise DidNotStart(f"{ended}: {self.stderr()[-4000:]}")
+                raise StartFailed(f"{ended}: {self.stderr()[-4000:]}")
             time.sleep(0.01)
         return self
 
@@ -121,7 +121,7 @@ class Venue:
         """All that its processes wrote."""
         return (self.folder / "stderr.txt").read_text(errors="replace")
 
-    def __enter__(self) -> Venue:
+    def __enter__(self) -> ExchangeProcess:
         return self.start()
 
     def __exit__(

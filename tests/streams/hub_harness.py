@@ -19,7 +19,7 @@ NEWEST = 3  # updates in a greeting of depth
 Update = tuple[int, int, dict[int, int]]  # first and last id, level -> value
 
 
-class Levels:
+class LevelSource:
     """A source: levels that change one by one. `depth` and `slow` say how, as contiguous ranges of
     ids; `trades` are kept one by one; of `price` the latest counts. `quiet` is silent,
     `account.orders` private. `slow` opens when the test lets it.
@@ -116,7 +116,7 @@ class Levels:
         self.publish(Channel("account.orders", account), Message(text, KEEP))
 
 
-class Keys:
+class KeyList:
     """An authority: `live` keys by name, each of an account."""
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class Keys:
         return access in self.live.values()
 
 
-class PaperWire:
+class MemoryConnection:
     """A connection without a socket: it takes `room` bytes, and is full after that. What it took is
     read when the test says so.
     """
@@ -228,7 +228,7 @@ def replayed(updates: Sequence[Any]) -> tuple[int, dict[int, int]]:
     return reached, levels
 
 
-class Counter:
+class EchoRequests:
     """Requests: `echo` is answered at once, `later` when the test says so."""
 
     def __init__(self) -> None:
@@ -252,13 +252,13 @@ def _account(caller: Caller) -> int:
     return caller.access.account if caller.access else 0
 
 
-class House:
+class HubHarness:
     """A hub and what is around it."""
 
     def __init__(self, limits: HubLimits | None = None) -> None:
-        self.source = Levels()
-        self.keys = Keys()
-        self.requests = Counter()
+        self.source = LevelSource()
+        self.keys = KeyList()
+        self.requests = EchoRequests()
         self.now_ns = 10**9
         self.hub = Hub(
             self.source,
@@ -268,8 +268,8 @@ class House:
             now_ns=lambda: self.now_ns,
         )
 
-    def connect(self, room: int = 10**9) -> PaperWire:
-        return PaperWire(self.hub, room)
+    def connect(self, room: int = 10**9) -> MemoryConnection:
+        return MemoryConnection(self.hub, room)
 
     def pass_time(self, ns: int) -> None:
         """On the hub's clock."""
@@ -282,10 +282,10 @@ class House:
         assert not self.hub.failed.done(), self.hub.failed.result()
 
 
-def play(story: Callable[[House], Awaitable[None]], limits: HubLimits | None = None) -> None:
+def play(story: Callable[[HubHarness], Awaitable[None]], limits: HubLimits | None = None) -> None:
     async def scene() -> None:
-        house = House(limits)
-        await story(house)
-        await house.turn()
+        harness = HubHarness(limits)
+        await story(harness)
+        await harness.turn()
 
     asyncio.run(scene())

@@ -11,8 +11,8 @@ from typing import Any
 
 from fairbook.net import control_socket as control
 from tests.crash.load import Trader
-from tests.e2e.rest import Rest, Unknown
-from tests.e2e.venue import Venue
+from tests.world.exchange_process import ExchangeProcess
+from tests.world.rest_client import OutcomeUnknown, RestClient
 
 WAIT_S = 30.0
 ORDER = {
@@ -24,7 +24,7 @@ ORDER = {
 }
 
 
-class Watched(Venue):
+class FaultyExchange(ExchangeProcess):
     """`fairbook up --allow-faults`, with its control door."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
@@ -78,20 +78,20 @@ class Watched(Venue):
 
     def place(self) -> int:
         """Send an order. Returns the HTTP status."""
-        rest = Rest(self.http_port, self.demo("demo1")["token"])
+        rest = RestClient(self.http_port, self.demo("demo1")["token"])
         try:
             return rest.call("POST", "/api/v1/order", ORDER).status
         finally:
             rest.close()
 
 
-class Load:
+class BackgroundLoad:
     """Traders of both demo accounts, from `with` to its end."""
 
-    def __init__(self, venue: Venue, *, number: int, seed: str, traders: int = 2) -> None:
+    def __init__(self, venue: ExchangeProcess, *, number: int, seed: str, traders: int = 2) -> None:
         """number: of this load; traders of another one have other client ids."""
         self.traders = [
-            Stoppable(
+            StoppableTrader(
                 port=venue.http_port,
                 account=name,
                 token=venue.demo(name)["token"],
@@ -101,7 +101,7 @@ class Load:
             for each, name in zip(range(traders), ("demo1", "demo2") * traders, strict=False)
         ]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> BackgroundLoad:
         for trader in self.traders:
             trader.start()
         return self
@@ -117,12 +117,12 @@ class Load:
         return sum(len(trader.journal.placements) for trader in self.traders)
 
 
-class Stoppable(Trader):
+class StoppableTrader(Trader):
     """A trader that stops when it is told to."""
 
     is_stopped = False
 
     def _act(self) -> None:
         if self.is_stopped:
-            raise Unknown("told to stop")
+            raise OutcomeUnknown("told to stop")
         super()._act()

@@ -14,7 +14,7 @@ import json
 from typing import Any, NamedTuple
 
 
-class Unknown(Exception):
+class OutcomeUnknown(Exception):
     """No answer: what was asked may or may not have happened."""
 
 
@@ -26,7 +26,7 @@ class Reply(NamedTuple):
     headers: dict[str, str]
 
 
-class Rest:
+class RestClient:
     """One connection of one account (or of nobody, with an empty token)."""
 
     def __init__(self, port: int, token: str = "", *, timeout_s: float = 15.0) -> None:
@@ -44,7 +44,7 @@ class Rest:
             text = response.read()
         except (OSError, http.client.HTTPException) as error:
             self.connection.close()
-            raise Unknown(f"{method} {path}: {error!r}") from error
+            raise OutcomeUnknown(f"{method} {path}: {error!r}") from error
         headers = {name.lower(): value for name, value in response.getheaders()}
         if not headers.get("content-type", "").startswith("application/json"):
             return Reply(response.status, text.decode(), headers)

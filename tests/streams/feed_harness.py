@@ -50,7 +50,7 @@ def setup() -> bytes:
     return b"".join(commands)
 
 
-class Floor:
+class FeedHarness:
     """Use in a running loop. `received` has every message by channel, parsed, in order."""
 
     def __init__(

@@ -29,7 +29,7 @@ START_NS = 1_704_067_100 * 10**9  # 100 seconds before 2024 began
 T = TypeVar("T")
 
 
-class Past:
+class RecordedHistory:
     """An exchange, its recorder, and what the record should be."""
 
     def __init__(self, directory: Path, seed: int) -> None:
@@ -77,7 +77,7 @@ class Past:
         return asked(self.directory, question)
 
 
-class Always:
+class NeverBehind:
     """A recorder that is where it should be."""
 
     def __init__(self, time_ns: int = 0) -> None:
@@ -92,7 +92,7 @@ def asked(directory: Path, question: Callable[[SqliteHistory], Awaitable[T]]) ->
     """What a question to the history of that directory is answered."""
 
     async def main() -> T:
-        history = SqliteHistory(directory / FILE_NAME, Always())
+        history = SqliteHistory(directory / FILE_NAME, NeverBehind())
         try:
             return await question(history)
         finally:

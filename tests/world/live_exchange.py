@@ -25,8 +25,8 @@ from fairbook.ports.commands import Answer
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
 from fairbook.streams.server import StreamServer
-from tests.gateway.exchange import DirectExchange, list_and_fund
-from tests.gateway.house import DictAccounts
+from tests.world.direct_exchange import DirectExchange, list_and_fund
+from tests.world.running_exchange import DictAccounts
 
 LIMITS = GatewayLimits(account_per_minute=0, address_per_minute=0)
 HOST = "127.0.0.1"
@@ -53,7 +53,7 @@ class LiveExchange(DirectExchange):
         return Answer(self.position, self.time_ns, events)
 
 
-class House:
+class LiveStack:
     """Addresses, and what is behind them."""
 
     def __init__(self, exchange: LiveExchange) -> None:
@@ -102,15 +102,15 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(exchange: LiveExchange) -> AsyncIterator[House]:
-    house = House(exchange)
-    await house.open()
+async def run_live_exchange(exchange: LiveExchange) -> AsyncIterator[LiveStack]:
+    venue = LiveStack(exchange)
+    await venue.open()
     ticking = asyncio.create_task(_tick(exchange))
     try:
-        yield house
+        yield venue
     finally:
         ticking.cancel()
-        await house.close()
+        await venue.close()
 
 
 async def _tick(exchange: LiveExchange) -> None:
@@ -120,7 +120,7 @@ async def _tick(exchange: LiveExchange) -> None:
 
 
 def small() -> LiveExchange:
-    """As tests.gateway.exchange.small_exchange: Alice and Bob, SOL_USDC and BTC_USDC."""
+    """As tests.world.direct_exchange.small_exchange: Alice and Bob, SOL_USDC and BTC_USDC."""
     exchange = LiveExchange()
     exchange.time_ns = 0
     list_and_fund(exchange)
@@ -159,12 +159,12 @@ def demo_exchange() -> LiveExchange:
     return exchange
 
 
-def play(story: Callable[[House], Coroutine[Any, Any, None]], exchange: LiveExchange) -> None:
+def play(story: Callable[[LiveStack], Coroutine[Any, Any, None]], exchange: LiveExchange) -> None:
     """Run a story against a fresh house."""
 
     async def scene() -> None:
-        async with open_house(exchange) as house:
-            await asyncio.wait_for(story(house), 30)
+        async with run_live_exchange(exchange) as venue:
+            await asyncio.wait_for(story(venue), 30)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scene())

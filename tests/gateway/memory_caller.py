@@ -9,11 +9,11 @@ from fairbook.api.requests import read_json
 from fairbook.gateway.gateway import GatewayLimits
 from fairbook.gateway.ws_orders import WebSocketOrders
 from fairbook.ports.accounts import Access
-from tests.gateway.exchange import DirectExchange
-from tests.gateway.house import ALICE_TOKEN, NO_LIMITS, House, play
+from tests.world.direct_exchange import DirectExchange
+from tests.world.running_exchange import ALICE_TOKEN, NO_LIMITS, RunningExchange, play
 
 
-class Desk:
+class MemoryCaller:
     """One connection, logged in with a token."""
 
     def __init__(
@@ -83,10 +83,10 @@ class Desk:
         self.entry.ended(self)
 
 
-def desk(house: House, token: str | None = ALICE_TOKEN) -> Desk:
+def caller(venue: RunningExchange, token: str | None = ALICE_TOKEN) -> MemoryCaller:
     """A new connection; None: nobody logged in."""
-    access = None if token is None else house.gateway.authority.by_token(token, address="")
-    return Desk(house.gateway.entry, access)
+    access = None if token is None else venue.gateway.authority.by_token(token, address="")
+    return MemoryCaller(venue.gateway.entry, access)
 
 
 async def turns(count: int = 5) -> None:
@@ -108,10 +108,10 @@ def commands_of(exchange: DirectExchange) -> list[bytes]:
     return applied
 
 
-Story = Callable[[House, Desk], Awaitable[None]]
+Story = Callable[[RunningExchange, MemoryCaller], Awaitable[None]]
 
 
-def at_desk(
+def play_caller(
     story: Story,
     limits: GatewayLimits = NO_LIMITS,
     *,
@@ -119,8 +119,8 @@ def at_desk(
 ) -> None:
     """Run a story against a fresh house, with one connection of Alice's."""
 
-    async def scene(house: House, _client: object) -> None:
-        await story(house, desk(house))
+    async def scene(venue: RunningExchange, _client: object) -> None:
+        await story(venue, caller(venue))
 
     play(scene, limits, exchange=exchange)
 

@@ -22,7 +22,7 @@ from fairbook.ports.history import (
     TradeRow,
     TransferRow,
 )
-from tests.gateway.exchange import DirectExchange
+from tests.world.direct_exchange import DirectExchange
 
 NS = 1_000_000_000
 DAY_S = 86_400

@@ -39,7 +39,7 @@ MS = 1_000_000
 SIDES = {BID: records.BID, ASK: records.ASK}
 
 
-class Floor:
+class MakerSimulation:
     """One market, its desk, and a clock that moves when told."""
 
     def __init__(self, *, seed: int, plan: Plan = DEMO_PLANS[0]) -> None:

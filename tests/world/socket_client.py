@@ -54,7 +54,7 @@ def says(**fields: object) -> bytes:
     return frame(json.dumps(fields).encode())
 
 
-class Socket:
+class SocketClient:
     """One connection."""
 
     def __init__(self, port: int, *, receive_bytes: int = 0, wait_s: float = 10.0) -> None:
@@ -67,7 +67,7 @@ class Socket:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = bytearray()
 
-    def upgrade(self, token: str = "") -> Socket:
+    def upgrade(self, token: str = "") -> SocketClient:
         """Become a WebSocket, and log in if there is a token."""
         self.send(head())
         status, _, _ = self.response()
@@ -153,7 +153,7 @@ class Socket:
         return bool(data)
 
 
-class Watch:
+class BackgroundWait:
     """Something that takes seconds and is watched aside, while other inputs are tried."""
 
     def __init__(self, ends: Callable[[], object]) -> None:
@@ -169,7 +169,7 @@ class Watch:
         self.told = self._ends()
         self.ended_s = time.time()
 
-    def wait(self) -> Watch:
+    def wait(self) -> BackgroundWait:
         """Until it has happened, if that is not yet."""
         self._thread.join(20)
         assert self.ended_s, "it did not happen in 20 s"

@@ -27,9 +27,9 @@ from fairbook.demo import first_state as demo
 from fairbook.log.files import FileLog
 from fairbook.ports.accounts import ALL_PERMISSIONS, READ, TRADE
 from tests.badinput.rows import Known, Row
-from tests.badinput.sockets import Socket, Watch, head, says
-from tests.e2e.rest import Rest
-from tests.e2e.venue import Venue
+from tests.world.exchange_process import ExchangeProcess
+from tests.world.rest_client import RestClient
+from tests.world.socket_client import BackgroundWait, SocketClient, head, says
 
 USDC = 4
 BTC_USDC, ETH_USDC = 2, 3
@@ -40,7 +40,7 @@ FLEETING_NS = 8_000_000_000  # of a token that ends while somebody listens by it
 SEQUENCE_AND_TIME = slice(16, 32)  # the third and fourth word of a state
 
 
-class Replayed:
+class LogReplay:
     """The log, replayed as far as it was read."""
 
     def __init__(self, folder: Path) -> None:
@@ -75,7 +75,7 @@ class Answer(NamedTuple):
     body: Any
 
 
-class Wire:
+class RawHttpClient:
     """One connection, and bytes."""
 
     def __init__(self, port: int) -> None:
@@ -128,18 +128,18 @@ class Wire:
         self.socket.close()
 
 
-class World:
+class Target:
     """The exchange under test."""
 
     def __init__(self, folder: Path) -> None:
-        self.venue = Venue(folder, "--no-replica")
+        self.venue = ExchangeProcess(folder, "--no-replica")
         self.known = Known()
-        self.replayed = Replayed(folder)
+        self.replayed = LogReplay(folder)
         self.accounts: dict[str, int] = {}
-        self.watched: list[Socket] = []
-        self.watches: dict[str, Watch] = {}
+        self.watched: list[SocketClient] = []
+        self.watches: dict[str, BackgroundWait] = {}
         self.fleeting_until_s = 0.0
-        self.sockets: list[Socket] = []  # to be closed by whoever opens many
+        self.sockets: list[SocketClient] = []  # to be closed by whoever opens many
 
     def open(self) -> None:
         """Start, restrict, start again."""
@@ -167,14 +167,14 @@ class World:
         """What takes seconds happens while the rows are tried (test_ws_slow.py)."""
         listener = self._watched().upgrade(self.known.tokens["fleeting"])
         listener.send(says(method="SUBSCRIBE", params=["account.orderUpdate"]))
-        self.watches["fleeting"] = Watch(listener.closed)
+        self.watches["fleeting"] = BackgroundWait(listener.closed)
         for name, first in (("silent", b""), ("slow", b""), ("lf", head().replace(b"\r\n", b"\n"))):
             dialed = self._watched()
             dialed.send(first)
-            self.watches[name] = Watch(dialed.drips if name == "slow" else dialed.ends)
+            self.watches[name] = BackgroundWait(dialed.drips if name == "slow" else dialed.ends)
 
-    def _watched(self) -> Socket:
-        self.watched.append(Socket(self.venue.ws_port, wait_s=30))
+    def _watched(self) -> SocketClient:
+        self.watched.append(SocketClient(self.venue.ws_port, wait_s=30))
         return self.watched[-1]
 
     def _decree(self) -> None:
@@ -244,13 +244,13 @@ class World:
                 account=rich, permissions=READ | TRADE, expires_ns=time.time_ns() + lasts_ns
             )[0]
 
-    def rest(self, who: str) -> Rest:
+    def rest(self, who: str) -> RestClient:
         """A well-behaved caller."""
-        return Rest(self.venue.http_port, self.known.tokens[who])
+        return RestClient(self.venue.http_port, self.known.tokens[who])
 
-    def socket(self, *, receive_bytes: int = 0) -> Socket:
+    def socket(self, *, receive_bytes: int = 0) -> SocketClient:
         """A connection to its streams, which has said nothing yet."""
-        socket = Socket(self.venue.ws_port, receive_bytes=receive_bytes)
+        socket = SocketClient(self.venue.ws_port, receive_bytes=receive_bytes)
         self.sockets.append(socket)
         return socket
 

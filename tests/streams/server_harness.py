@@ -9,7 +9,7 @@ import uvloop
 
 from fairbook.streams.hub import Hub, HubLimits
 from fairbook.streams.server import StreamLimits, StreamServer
-from tests.streams.wires import Keys, Levels
+from tests.streams.hub_harness import KeyList, LevelSource
 
 UPGRADE = {
     "Host": "fair.example:8001",
@@ -44,7 +44,7 @@ def frame(payload: bytes = b"", first: int = FIN | TEXT, *, masked: bool = True)
     return bytes((first,)) + sizes + (b"\0" * 4 if masked else b"") + payload
 
 
-class Client:
+class AsyncSocketClient:
     """A program that knows just enough of WebSocket."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,24 +95,24 @@ class Client:
                 return int.from_bytes(payload[:2], "big"), payload[2:].decode()
 
 
-class House:
+class StreamServerHarness:
     """A server, its source, and clients of it."""
 
     def __init__(self, limits: StreamLimits, hub_limits: HubLimits | None) -> None:
-        self.source = Levels()
-        self.keys = Keys()
+        self.source = LevelSource()
+        self.keys = KeyList()
         self.hub = Hub(self.source, authority=self.keys, limits=hub_limits)
         self.server = StreamServer(self.hub, limits)
         self.port = 0
-        self.clients: list[Client] = []
+        self.clients: list[AsyncSocketClient] = []
 
-    async def dial(self) -> Client:
+    async def dial(self) -> AsyncSocketClient:
         """A connection that has said nothing yet."""
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        client = AsyncSocketClient(*await asyncio.open_connection("127.0.0.1", self.port))
         self.clients.append(client)
         return client
 
-    async def connect(self) -> Client:
+    async def connect(self) -> AsyncSocketClient:
         """A WebSocket."""
         client = await self.dial()
         assert (await client.ask(head()))[0] == 101
@@ -130,22 +130,22 @@ class House:
 
 
 def play(
-    story: Callable[[House], Awaitable[None]],
+    story: Callable[[StreamServerHarness], Awaitable[None]],
     limits: StreamLimits | None = None,
     hub_limits: HubLimits | None = None,
 ) -> None:
     async def scene() -> None:
-        house = House(limits or StreamLimits(), hub_limits)
-        house.port = await house.server.start("127.0.0.1", 0)
+        harness = StreamServerHarness(limits or StreamLimits(), hub_limits)
+        harness.port = await harness.server.start("127.0.0.1", 0)
         try:
-            await asyncio.wait_for(story(house), WAIT_S)
+            await asyncio.wait_for(story(harness), WAIT_S)
         finally:
-            for client in house.clients:
+            for client in harness.clients:
                 client.writer.close()
-            await house.server.stop(0.1)
-        assert not house.hub.failed.done(), house.hub.failed.result()
-        assert not house.server.connections and not house.server.admitted.open_of
-        assert house.source.open_channels == set()
+            await harness.server.stop(0.1)
+        assert not harness.hub.failed.done(), harness.hub.failed.result()
+        assert not harness.server.connections and not harness.server.admitted.open_of
+        assert harness.source.open_channels == set()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scene())

@@ -18,7 +18,7 @@ from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_server import HttpServer, ServerLimits
 from fairbook.ports.accounts import ALL_PERMISSIONS, READ, Access, Transfers
 from fairbook.ports.history import History
-from tests.gateway.exchange import ALICE, BOB, MS, START_NS, DirectExchange, small_exchange
+from tests.world.direct_exchange import ALICE, BOB, MS, START_NS, DirectExchange, small_exchange
 
 NO_LIMITS = GatewayLimits(account_per_minute=0, address_per_minute=0)
 ALICE_TOKEN, BOB_TOKEN, READER_TOKEN = "alice-token", "bob-token", "reader-token"
@@ -51,7 +51,7 @@ class DictAccounts:
         return access in (*self.keys.values(), *self.tokens.values())
 
 
-class Reply(NamedTuple):
+class HttpReply(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
@@ -66,7 +66,7 @@ class Reply(NamedTuple):
         return self.status, found["code"], found["message"]
 
 
-class Client:
+class HttpClient:
     """One keep-alive connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,12 +77,12 @@ class Client:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def reply(self) -> Reply:
+    async def reply(self) -> HttpReply:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         status, *lines = head[:-4].split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines)
         body = await self.reader.readexactly(int(headers["content-length"]))
-        return Reply(int(status.split()[1]), headers, body)
+        return HttpReply(int(status.split()[1]), headers, body)
 
     async def is_closed(self) -> bool:
         """Wait for the server to end the connection; what it still sent does not matter."""
@@ -101,7 +101,7 @@ class Client:
         *,
         token: str | None = None,
         headers: dict[str, str] | None = None,
-    ) -> Reply:
+    ) -> HttpReply:
         """One request; `body` is bytes as they are, or becomes JSON."""
         await self.send(request_bytes(method, path, body, token=token, headers=headers))
         return await self.reply()
@@ -140,17 +140,17 @@ class Extras(NamedTuple):
     faucet_atoms: Mapping[str, int] | None = None
 
 
-class House:
+class RunningExchange:
     def __init__(self, exchange: DirectExchange, gateway: Gateway, server: HttpServer) -> None:
         self.exchange = exchange
         self.gateway = gateway
         self.server = server
         self.accounts: DictAccounts = DictAccounts()
-        self.clients: list[Client] = []
+        self.clients: list[HttpClient] = []
         self.port = 0
         self.now_ms = START_NS // MS
 
-    async def connect(self, receive_bytes: int = 0) -> Client:
+    async def connect(self, receive_bytes: int = 0) -> HttpClient:
         """A new connection, with a small receive buffer if that is asked for."""
         sock = socket.socket()
         if receive_bytes:
@@ -161,19 +161,19 @@ class House:
         except OSError:
             sock.close()
             raise
-        client = Client(*await asyncio.open_connection(sock=sock))
+        client = HttpClient(*await asyncio.open_connection(sock=sock))
         self.clients.append(client)
         return client
 
 
 @asynccontextmanager
-async def open_house(
+async def run_exchange(
     limits: GatewayLimits = NO_LIMITS,
     server_limits: ServerLimits | None = None,
     *,
     exchange: DirectExchange | None = None,
     extras: Extras = Extras(),  # noqa: B008  It never changes.
-) -> AsyncIterator[House]:
+) -> AsyncIterator[RunningExchange]:
     exchange = exchange or small_exchange()
     accounts = DictAccounts()
     clock = [START_NS // MS - 10_000]  # It has been open for a while.
@@ -187,17 +187,17 @@ async def open_house(
         **extras._asdict(),
     )
     clock[0] = START_NS // MS
-    house = House(exchange, gateway, HttpServer(gateway, server_limits))
-    house.accounts = accounts
-    house.port = await house.server.start("127.0.0.1", 0)
+    venue = RunningExchange(exchange, gateway, HttpServer(gateway, server_limits))
+    venue.accounts = accounts
+    venue.port = await venue.server.start("127.0.0.1", 0)
     try:
-        yield house
+        yield venue
     finally:
-        await house.server.stop(drain_s=1.0)
+        await venue.server.stop(drain_s=1.0)
 
 
 def play(
-    story: Callable[[House, Client], Awaitable[None]],
+    story: Callable[[RunningExchange, HttpClient], Awaitable[None]],
     limits: GatewayLimits = NO_LIMITS,
     server_limits: ServerLimits | None = None,
     *,
@@ -207,11 +207,11 @@ def play(
     """Run a story against a fresh house, over one connection."""
 
     async def scene() -> None:
-        async with open_house(limits, server_limits, exchange=exchange, extras=extras) as house:
+        async with run_exchange(limits, server_limits, exchange=exchange, extras=extras) as venue:
             try:
-                await asyncio.wait_for(story(house, await house.connect()), 20)
+                await asyncio.wait_for(story(venue, await venue.connect()), 20)
             finally:
-                for client in house.clients:
+                for client in venue.clients:
                     client.writer.transport.abort()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
