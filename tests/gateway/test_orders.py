@@ -55,10 +55,8 @@ def check_shape(order: Order) -> None:
         assert type(order[name]) is str
 
 
-async def refused(
-    client: HttpClient, order: Order, token: str = ALICE_TOKEN
-) -> tuple[int, str, str]:
-    return (await client.ask("POST", "/api/v1/order", order, token=token)).error()
+async def refused(client: HttpClient, order: Order) -> tuple[int, str, str]:
+    return (await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)).error()
 
 
 def test_a_resting_order() -> None:
