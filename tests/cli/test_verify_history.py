@@ -11,7 +11,7 @@ from fairbook.cli import main
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.history.projection import HistoryProjection
-from fairbook.history.store import FILE_NAME, Store
+from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
 from fairbook.log.files import FileLog
 from tests.followers.recorder_child import write_log
 
@@ -21,7 +21,7 @@ RECORDED = 50
 
 def record(directory: Path, to: int) -> None:
     """What a recorder leaves that came as far as `to`, in transactions of seven frames."""
-    runner, store = Runner(Exchange()), Store(directory / FILE_NAME)
+    runner, store = Runner(Exchange()), SqliteStore(directory / FILE_NAME)
     recorder = HistoryProjection(store, runner.exchange)
     log = FileLog(directory, read_only=True)
     for entry in log.read(1):
@@ -203,7 +203,7 @@ def test_what_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     write_log(tmp_path, seed=3, frames=15)
     path = tmp_path / FILE_NAME
     assert verify(tmp_path, capsys)[0] == 0
-    Store(path).close()
+    SqliteStore(path).close()
     code, out, _ = verify(tmp_path, capsys)
     assert code == 0 and "history  position 0," in out and "15 frames behind" in out
     path.write_bytes(b"hello" * 1000)
@@ -228,7 +228,7 @@ def test_what_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_a_store_that_is_written_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is in the write-ahead log counts, and whoever writes goes on."""
     write_log(tmp_path, seed=4, frames=20)
-    runner, store = Runner(Exchange()), Store(tmp_path / FILE_NAME)
+    runner, store = Runner(Exchange()), SqliteStore(tmp_path / FILE_NAME)
     recorder = HistoryProjection(store, runner.exchange)
     log = FileLog(tmp_path, read_only=True)
     for entry in log.read(1):

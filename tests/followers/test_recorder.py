@@ -18,7 +18,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.followers.recorder import DIRECTORY
-from fairbook.history.store import FILE_NAME, Store
+from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
 from fairbook.log.files import FileLog
 from tests.followers.recorder_child import RecorderChild, write_log
 from tests.history.naive import Naive, of_log
@@ -219,7 +219,7 @@ def test_a_store_that_is_not_sound(tmp_path: Path, harm: object) -> None:
 def test_a_store_that_somebody_has_locked(tmp_path: Path) -> None:
     """It is tried again, and said; later everything is there."""
     naive = write_log(tmp_path, seed=10, frames=100)
-    store = Store(tmp_path / FILE_NAME)
+    store = SqliteStore(tmp_path / FILE_NAME)
     recorder = RecorderChild(tmp_path)
     recorder.tell(0)
     recorder.until(0)
@@ -248,7 +248,7 @@ def test_one_that_was_left_over_from_another_engine(tmp_path: Path) -> None:
     two[1].tell(250)
     with pytest.raises(ConnectionError):
         two[1].until(250)
-    assert two[1].notes == ["it cannot go on: somebody else writes to it"]
+    assert two[1].notes == ["it cannot go on: another recorder writes to it"]
     assert two[1].end() == 1
     two[0].tell(300)
     two[0].until(300)

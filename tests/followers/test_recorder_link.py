@@ -19,8 +19,8 @@ from fairbook.engine.snapshots import Snapshots
 from fairbook.followers import recorder_link as lead
 from fairbook.followers.recorder_link import RecorderLink
 from fairbook.followers.recorder_wire import NOTE_BYTES_MAX, NUMBER, Numbers, pack_note
-from fairbook.history.sqlite import SqliteHistory
-from fairbook.history.store import FILE_NAME
+from fairbook.history.sqlite_history import SqliteHistory
+from fairbook.history.sqlite_store import FILE_NAME
 from fairbook.log.files import FileLog
 from fairbook.ports.commands import Answer
 from fairbook.ports.history import HistoryBehind, Page

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.history.projection import HistoryProjection
-from fairbook.history.sqlite import SqliteHistory
-from fairbook.history.store import FILE_NAME, Store
+from fairbook.history.sqlite_history import SqliteHistory
+from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
 from fairbook.log.log import GENESIS_CHAIN
 from fairbook.ports.history import OrderRow, TradeRow, TransferRow
 from tests.core import wire
@@ -35,7 +35,7 @@ class RecordedHistory:
     def __init__(self, directory: Path, seed: int) -> None:
         self.directory = directory
         self.exchange = Exchange()
-        self.store = Store(directory / FILE_NAME)
+        self.store = SqliteStore(directory / FILE_NAME)
         self.recorder = HistoryProjection(self.store, self.exchange)
         self.naive = Naive()
         self.chance = random.Random(seed)

@@ -8,7 +8,8 @@ import pytest
 
 from fairbook.core import records
 from fairbook.history.projection import HistoryProjection
-from fairbook.history.store import FILE_NAME, Store, StoreFailed, StoreTaken, StoreUnsound
+from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
+from fairbook.history.store import StoreInvalid, StoreTaken, StoreUnavailable
 from fairbook.log.log import GENESIS_CHAIN
 from tests.history.recorded_history import RecordedHistory, generated, require_equal
 
@@ -39,7 +40,7 @@ def test_a_recorder_goes_on_where_another_ended(tmp_path: Path) -> None:
     past.play(100)
     for _ in range(5):
         past.store.close()
-        past.store = Store(tmp_path / FILE_NAME)
+        past.store = SqliteStore(tmp_path / FILE_NAME)
         assert past.store.position == past.naive.position
         past.recorder = HistoryProjection(past.store, past.exchange)
         past.play(50)
@@ -71,13 +72,13 @@ def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
     past = RecordedHistory(tmp_path, 10)
     past.play(50)
     past.store.close()
-    past.store = Store(tmp_path / FILE_NAME, busy_s=0.01)
+    past.store = SqliteStore(tmp_path / FILE_NAME, busy_s=0.01)
     past.recorder = HistoryProjection(past.store, past.exchange)
-    somebody = Store(tmp_path / FILE_NAME)
+    somebody = SqliteStore(tmp_path / FILE_NAME)
     somebody._database.execute("BEGIN IMMEDIATE")
     past.go_on(30)
     for _ in range(3):
-        with pytest.raises(StoreFailed, match="locked"):
+        with pytest.raises(StoreUnavailable, match="locked"):
             past.commit()
     somebody._database.execute("ROLLBACK")
     somebody.close()
@@ -96,7 +97,7 @@ def test_no_space_left(tmp_path: Path) -> None:
     database.execute(f"PRAGMA max_page_count = {pages}")
     past.go_on(400)
     for _ in range(2):
-        with pytest.raises(StoreFailed, match="full"):
+        with pytest.raises(StoreUnavailable, match="full"):
             past.commit()
     database.execute("PRAGMA max_page_count = 100000")
     past.commit()
@@ -108,10 +109,10 @@ def test_two_recorders_of_one_store(tmp_path: Path) -> None:
     """The one that comes second is refused, before it has changed anything."""
     past = RecordedHistory(tmp_path, 11)
     past.play(20)
-    other = Store(tmp_path / FILE_NAME)
+    other = SqliteStore(tmp_path / FILE_NAME)
     past.play(20)
     late = HistoryProjection(other, past.exchange)
-    with pytest.raises(StoreTaken, match="somebody else"):
+    with pytest.raises(StoreTaken, match="another recorder"):
         late.commit(position=past.naive.position + 1, time_ns=0, chain=GENESIS_CHAIN)
     other.close()
     past.store.close()
@@ -144,7 +145,7 @@ def test_a_trade_is_never_recorded_twice(tmp_path: Path) -> None:
     again = RecordedHistory(tmp_path, 12)  # The same from the beginning, into the same store.
     again.store.position = past.naive.position
     again.go_on(100)
-    with pytest.raises(StoreUnsound, match="UNIQUE"):
+    with pytest.raises(StoreInvalid, match="UNIQUE"):
         again.commit()
     again.store.close()
     past.store.close()
@@ -155,13 +156,13 @@ def test_files_that_are_no_store(tmp_path: Path) -> None:
     """Found when they are opened."""
     path = tmp_path / FILE_NAME
     path.write_bytes(b"not a database, but long enough to have a header" * 10)
-    with pytest.raises(StoreUnsound, match="not a database"):
-        Store(path)
+    with pytest.raises(StoreInvalid, match="not a database"):
+        SqliteStore(path)
     path.unlink()
-    store = Store(path)
+    store = SqliteStore(path)
     store._database.execute("PRAGMA user_version = 2")
     store.close()
-    with pytest.raises(StoreUnsound, match="version 2"):
-        Store(path)
-    with pytest.raises(StoreFailed):
-        Store(tmp_path / "no such folder" / FILE_NAME)
+    with pytest.raises(StoreInvalid, match="version 2"):
+        SqliteStore(path)
+    with pytest.raises(StoreUnavailable):
+        SqliteStore(tmp_path / "no such folder" / FILE_NAME)

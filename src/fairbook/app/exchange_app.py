@@ -39,8 +39,8 @@ from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.cancel_on_disconnect import end_old_sessions
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_server import HttpServer
-from fairbook.history.sqlite import SqliteHistory
-from fairbook.history.store import FILE_NAME as HISTORY_NAME
+from fairbook.history.sqlite_history import SqliteHistory
+from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
 from fairbook.log.archive import Archive
 from fairbook.log.files import FileLog
 from fairbook.net.control_socket import Control, Request

@@ -33,7 +33,7 @@ from fairbook.app.exchange_app import ExchangeApp
 from fairbook.app.logs import configure_logs
 from fairbook.app.settings import UpSettings
 from fairbook.demo import first_state as demo
-from fairbook.history.store import StoreFailed
+from fairbook.history.store import StoreUnavailable
 from fairbook.log.durable_file import make_directory
 from fairbook.log.log import LogDamaged, LogFailed, LogLocked
 from fairbook.ports.commands import Stopped
@@ -46,7 +46,7 @@ REFUSALS: Final = (
     LogDamaged,
     LogFailed,
     AccountsDamaged,
-    StoreFailed,
+    StoreUnavailable,
     demo.DemoFailed,
     Stopped,
     OSError,

@@ -32,7 +32,7 @@ from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
 from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
 from fairbook.followers.recorder import DIRECTORY as RECORDER_NAME
-from fairbook.history.store import FILE_NAME as HISTORY_NAME
+from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
 from fairbook.log import lock
 from fairbook.log.disk import Disk
 from fairbook.log.files import DIRECTORY as LOG_NAME

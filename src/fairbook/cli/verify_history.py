@@ -27,14 +27,8 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.records import COMMAND_BYTES
 from fairbook.engine.runner import Runner
 from fairbook.history.projection import HistoryProjection
-from fairbook.history.store import (
-    APPLICATION_ID,
-    FILE_NAME,
-    SCHEMA_VERSION,
-    Store,
-    StoreFailed,
-    StoreUnsound,
-)
+from fairbook.history.sqlite_store import APPLICATION_ID, FILE_NAME, SCHEMA_VERSION, SqliteStore
+from fairbook.history.store import StoreInvalid, StoreUnavailable
 from fairbook.log.log import Entry
 
 _TRANSACTION_COMMANDS: Final = 4096
@@ -59,7 +53,7 @@ class Recorded:
         place = kept.execute("SELECT position FROM place").fetchone()
         self.position: int = place[0] if place else 0
         """Up to where the store goes."""
-        self._store = Store(path)
+        self._store = SqliteStore(path)
         self._recorder = HistoryProjection(self._store, exchange)
         self._commands = 0
 
@@ -111,7 +105,7 @@ def recorded(directory: Path, exchange: Exchange) -> Iterator[Recorded | None]:
                 yield found
             finally:
                 found.close()
-    except (sqlite3.Error, StoreFailed, StoreUnsound) as error:
+    except (sqlite3.Error, StoreUnavailable, StoreInvalid) as error:
         raise HistoryUnreadable(f"{FILE_NAME} cannot be compared with the log: {error}") from error
 
 

@@ -34,14 +34,8 @@ from fairbook.engine.snapshots import Snapshot, SnapshotInvalid, Snapshots
 from fairbook.followers.catch_up import runner_before
 from fairbook.followers.recorder_wire import NUMBER, Numbers, pack_note
 from fairbook.history.projection import HistoryProjection
-from fairbook.history.store import (
-    FILE_NAME,
-    Store,
-    StoreFailed,
-    StoreTaken,
-    StoreUnsound,
-    put_aside,
-)
+from fairbook.history.sqlite_store import FILE_NAME, SqliteStore, move_aside
+from fairbook.history.store import StoreInvalid, StoreTaken, StoreUnavailable
 from fairbook.log.files import FileLog
 from fairbook.log.log import Entry, LogDamaged
 
@@ -87,11 +81,11 @@ class RecorderProcess:
         self._snapshots.remove_leftovers()
         self._kept_sequence = 0  # Of the newest snapshot.
         self._is_anew = False
-        self._state: tuple[Store, Runner, HistoryProjection] | None = None
+        self._state: tuple[SqliteStore, Runner, HistoryProjection] | None = None
 
     def run(self) -> None:
-        """Follow until the engine is gone. Raises LogDamaged, OSError (StoreFailed), and what a
-        bug raises.
+        """Follow until the engine is gone. Raises LogDamaged, StoreUnavailable, and what a bug
+        raises.
         """
         numbers = Numbers()
         try:
@@ -120,7 +114,7 @@ class RecorderProcess:
         while self._state[1].position < told:
             try:
                 self._transaction(told)
-            except StoreUnsound as problem:
+            except StoreInvalid as problem:
                 self._state[0].close()
                 self._state = None
                 self._put_aside(str(problem))
@@ -148,13 +142,13 @@ class RecorderProcess:
                 break
             except StoreTaken:
                 raise  # One that was left over from another engine: it ends soon, and so does this.
-            except StoreFailed as problem:
+            except StoreUnavailable as problem:
                 self._pause(next(pauses_s, None), problem)
         self._say(store.position)
 
     # Beginning.
 
-    def _begin(self, told: int) -> tuple[Store, Runner, HistoryProjection]:
+    def _begin(self, told: int) -> tuple[SqliteStore, Runner, HistoryProjection]:
         """The store, and an exchange at its position."""
         collector.hold()
         try:
@@ -171,11 +165,11 @@ class RecorderProcess:
             collector.settle()
         return store, runner, HistoryProjection(store, runner.exchange)
 
-    def _sound_store(self, told: int) -> Store:
+    def _sound_store(self, told: int) -> SqliteStore:
         """The store if the log knows what it knows; else an empty one."""
         try:
             store = self._open_store()
-        except StoreUnsound as problem:
+        except StoreInvalid as problem:
             self._put_aside(str(problem))
             return self._open_store()
         why = None
@@ -192,22 +186,22 @@ class RecorderProcess:
         self._put_aside(why)
         return self._open_store()
 
-    def _open_store(self) -> Store:
+    def _open_store(self) -> SqliteStore:
         pauses_s = iter(RETRY_S)
         while True:
             try:
-                return Store(self._directory / FILE_NAME)
-            except StoreFailed as problem:
+                return SqliteStore(self._directory / FILE_NAME)
+            except StoreUnavailable as problem:
                 self._pause(next(pauses_s, None), problem)
 
     def _put_aside(self, why: str) -> None:
         """Begin anew, with an empty store: once in a process, or something else is wrong."""
         if self._is_anew:
-            raise StoreFailed(f"recorded anew, the store is not sound either: {why}")
+            raise StoreUnavailable(f"recorded anew, the store is not sound either: {why}")
         self._is_anew = True
         for path in self._snapshots.paths():
             path.unlink()
-        aside = put_aside(self._directory / FILE_NAME)
+        aside = move_aside(self._directory / FILE_NAME)
         self._note(f"the store is put aside as {aside.name}, and recorded anew: {why}")
 
     def _runner_before(self, position: int) -> Runner:
@@ -267,7 +261,7 @@ class RecorderProcess:
             if now_s - self._gone_s > FINISH_S:
                 raise EngineGone
 
-    def _pause(self, pause_s: float | None, problem: StoreFailed) -> None:
+    def _pause(self, pause_s: float | None, problem: StoreUnavailable) -> None:
         """Before something is tried again. None: not any more."""
         if pause_s is None:
             raise problem
@@ -297,7 +291,7 @@ class RecorderProcess:
 def run(directory: Path, descriptor: int) -> None:
     """Be the recorder for the engine at the other end of `descriptor`, until that is gone.
 
-    Raises LogDamaged, OSError (StoreFailed), and what a bug raises.
+    Raises LogDamaged, OSError (StoreUnavailable), and what a bug raises.
     """
     RecorderProcess(directory, socket.socket(fileno=descriptor)).run()
 

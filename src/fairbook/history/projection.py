@@ -1,13 +1,11 @@
-"""The recorder: events of frames in, rows of history out.
+"""Events of frames to rows of history.
 
-How it works: rows are collected frame by frame and written in one transaction with the position of
-the last frame. Orders are written as they are at that moment: closed ones as their event says,
-those still open as the recorder's own exchange, at the same position, has them.
+Design: rows are collected frame by frame and written in one transaction with the position of the
+last frame. Orders are written as they are at that moment: closed ones from their event, open ones
+from the recorder's own exchange, which is at the same position.
 
-Always true: for every FILL one trade, for every ACCEPTED one order, for every MOVED one transfer;
-nothing else follows from anything but the events and that exchange.
-
-Not here: where frames come from (recording.py); the tables (store.py).
+Invariant: every FILL is one trade, every ACCEPTED one order, every MOVED one transfer; rows depend
+on nothing but the events and that exchange.
 """
 
 from __future__ import annotations
@@ -25,13 +23,14 @@ from fairbook.core.records import (
     OrderRecord,
 )
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.history.store import LENGTHS_S, Row, Rows, Store, bar_row
+from fairbook.history.sqlite_store import SqliteStore, bar_row
+from fairbook.history.store import LENGTHS_S, Row, RowBatch
 
 
 class HistoryProjection:
-    """Of one store and an exchange that was at the store's position when this was made."""
+    """Projects into one store. The exchange is at the store's position at the beginning."""
 
-    def __init__(self, store: Store, exchange: Exchange) -> None:
+    def __init__(self, store: SqliteStore, exchange: Exchange) -> None:
         self._store = store
         self._exchange = exchange
         self._trades: list[Row] = []
@@ -41,8 +40,8 @@ class HistoryProjection:
         self._seconds: dict[tuple[int, int], Bar] = {}  # (market, second)
 
     def take(self, time_ns: int, events: bytes) -> None:
-        """Collect what one frame brought. The exchange has applied it, and no later one."""
-        session = 0  # Of the taker: every FILL follows the ACCEPTED or AMENDED of its command.
+        """Collect the rows of one frame, which is the last one that the exchange has applied."""
+        session = 0  # of the taker: every FILL follows the ACCEPTED or AMENDED of its command
         at, end = 0, len(events)
         while at < end:
             kind = records.kind_at(events, at)
@@ -68,12 +67,11 @@ class HistoryProjection:
             at = records.next_at(events, at)
 
     def commit(self, *, position: int, time_ns: int, chain: bytes) -> None:
-        """Record what was collected, up to the frame at `position`, at which the exchange is.
+        """Write the collected rows. `position`, time and chain are the exchange's.
 
-        Raises StoreFailed: nothing is lost then, and it may be called again; and StoreTaken,
-        StoreUnsound.
+        Raises StoreUnavailable (call again: nothing is lost), StoreTaken, StoreInvalid.
         """
-        rows = Rows(
+        rows = RowBatch(
             trades=self._trades,
             orders=[*self._closed.values(), *self._open_orders()],
             transfers=self._transfers,
@@ -89,24 +87,12 @@ class HistoryProjection:
     def _fill(self, fill: records.Fill, time_ns: int, is_generated: bool) -> None:
         market, price, lots = fill.market, fill.price, fill.lots
         quote = price * lots * self._exchange.markets[market].tick_atoms
-        self._trades.append(
-            (
-                fill.trade_id,
-                market,
-                price,
-                lots,
-                quote,
-                time_ns,
-                fill.side,
-                fill.taker_account,
-                fill.maker_account,
-                fill.taker_order_id,
-                fill.maker_order_id,
-                fill.taker_fee,
-                fill.maker_fee,
-                is_generated,
-            )
-        )
+        row = (
+            fill.trade_id, market, price, lots, quote, time_ns, fill.side,
+            fill.taker_account, fill.maker_account, fill.taker_order_id, fill.maker_order_id,
+            fill.taker_fee, fill.maker_fee, is_generated,
+        )  # fmt: skip
+        self._trades.append(row)
         self._touched[fill.maker_order_id] = (fill.maker_account, market)
         second = time_ns // NS_PER_SECOND
         bar = self._seconds.get((market, second))
@@ -118,7 +104,7 @@ class HistoryProjection:
             bar.add(fill.trade_id, price, lots, quote)
 
     def _open_orders(self) -> list[Row]:
-        """Those that were touched and are still open, as they are now."""
+        """The touched orders that are still open, as they are now."""
         found: list[Row] = []
         for order_id, (account, market) in self._touched.items():
             if order_id not in self._closed:
@@ -151,21 +137,8 @@ class HistoryProjection:
 def order_row(order: OrderRecord, closed_ns: int) -> Row:
     """The row of an order. closed_ns: 0 while it is open."""
     return (
-        order.order_id,
-        order.account,
-        order.client_id,
-        order.market,
-        order.side,
-        order.tif,
-        order.flags,
-        order.price,
-        order.quantity,
-        order.filled,
-        order.quote,
-        order.fee,
-        order.status,
-        order.reason,
-        order.created_ns,
-        closed_ns,
+        order.order_id, order.account, order.client_id, order.market, order.side, order.tif,
+        order.flags, order.price, order.quantity, order.filled, order.quote, order.fee,
+        order.status, order.reason, order.created_ns, closed_ns,
         order.session == GENERATED_SESSION,
-    )
+    )  # fmt: skip

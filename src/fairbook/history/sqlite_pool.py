@@ -1,13 +1,11 @@
-"""Asking the store without standing in anybody's way: connections in worker threads.
+"""Reading the SQLite store in worker threads, without blocking the event loop.
 
-How it works: a question runs in a thread, on a connection that can only read, and gets each answer
-as one text. SQLite makes that without the interpreter's lock; row by row it would take the lock and
-give it back a thousand times, and the loop would stand still meanwhile.
+Design: a query runs in a thread, on a read-only connection, and SQLite returns the whole result as
+one JSON text without holding the interpreter's lock. Row by row it would take and release the lock
+a thousand times, and the loop would wait each time.
 
-Always true: at most `ASKED_MAX` questions are there, each takes at most `QUESTION_S`; a file that
-was put in the place of the one before is opened anew.
-
-Not here: the questions (reading.py).
+Invariants: at most QUERIES_MAX queries are queued or running, each for at most QUERY_S; a file that
+has replaced the open one is opened anew.
 """
 
 from __future__ import annotations
@@ -24,13 +22,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from fairbook.history.store import APPLICATION_ID, SCHEMA_VERSION, file_at
+from fairbook.history.sqlite_store import APPLICATION_ID, SCHEMA_VERSION, file_identity
 from fairbook.ports.history import HistoryBehind
 
 READERS: Final = 2
-ASKED_MAX: Final = 64
-QUESTION_S: Final = 2.0
-TOLD_EVERY_S: Final = 10.0
+QUERIES_MAX: Final = 64
+QUERY_S: Final = 2.0
+WARN_EVERY_S: Final = 10.0
 _BUSY_S: Final = 0.5
 _CACHE_KIB: Final = 8 * 1024
 
@@ -40,19 +38,19 @@ logger = logging.getLogger(__name__)
 
 
 class ReadConnection:
-    """One connection, for one question at a time."""
+    """One connection, for one query at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # What is open.
         self._is_late = False
-        self._told_s = -TOLD_EVERY_S
+        self._warned_s = -WARN_EVERY_S
 
     def rows(self, columns: str, table: str, parameters: Sequence[Any]) -> list[list[Any]]:
-        """What `SELECT columns FROM table` gives, in that order. For questions, in their thread.
+        """The rows of `SELECT columns FROM table`, in that order. Numbers stay exact.
 
-        table: a table or a query in parentheses. Numbers stay exact.
+        table: a table, or a query in parentheses.
         """
         statement = f"SELECT json_group_array(json_array({columns})) FROM {table}"
         (text,) = self._execute(statement, parameters).fetchone()
@@ -60,28 +58,28 @@ class ReadConnection:
         return found
 
     def row(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
-        """The first row that a statement gives; None if it gives none."""
+        """The first row of a statement's result; None if it is empty."""
         return self._execute(statement, parameters).fetchone()
 
-    def answer(self, question: Callable[[ReadConnection], T]) -> T:
-        """What it returns, of one moment of the store. Raises HistoryBehind."""
+    def run(self, query: Callable[[ReadConnection], T]) -> T:
+        """The result of `query`, in one read transaction. Raises HistoryBehind."""
         self._is_late = False
         try:
             connection = self._open()
             connection.execute("BEGIN")
             try:
-                return question(self)
+                return query(self)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             self.close()
-            why = "it takes too long" if self._is_late else str(error)
-            self._tell(why)
+            why = "the query took too long" if self._is_late else str(error)
+            self._warn(why)
             raise HistoryBehind(f"history cannot be read: {why}") from error
 
     def interrupt(self) -> None:
-        """Let what runs fail. For another thread."""
+        """Make the running query fail. Called from another thread."""
         self._is_late = True
         connection = self._connection
         if connection is not None:
@@ -93,11 +91,11 @@ class ReadConnection:
         if connection is not None:
             connection.close()
 
-    def _tell(self, why: str) -> None:
-        """Whoever runs the exchange: clients learn no more than that history is behind."""
+    def _warn(self, why: str) -> None:
+        """Log the cause: clients only learn that history is behind."""
         now_s = time.monotonic()
-        if now_s - self._told_s >= TOLD_EVERY_S:
-            self._told_s = now_s
+        if now_s - self._warned_s >= WARN_EVERY_S:
+            self._warned_s = now_s
             logger.warning("history cannot be read: %s", why)
 
     def _execute(self, statement: str, parameters: Sequence[Any]) -> sqlite3.Cursor:
@@ -107,7 +105,7 @@ class ReadConnection:
         return self._connection.execute(statement, parameters)
 
     def _open(self) -> sqlite3.Connection:
-        file = file_at(self._path)
+        file = file_identity(self._path)
         if file is None:
             self.close()
             raise HistoryBehind("nothing is recorded yet")
@@ -129,57 +127,57 @@ class ReadConnection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
             self.close()
-            raise HistoryBehind("the store of history is not one of this version")
+            raise HistoryBehind("the store of history has another schema version")
         return connection
 
 
 class ReadPool:
-    """The readers of one file. All methods are for the loop's thread."""
+    """The connections to one file. All methods are for the loop's thread."""
 
     def __init__(
         self,
         path: Path,
         *,
         readers: int = READERS,
-        asked_max: int = ASKED_MAX,
-        question_s: float = QUESTION_S,
+        queries_max: int = QUERIES_MAX,
+        query_s: float = QUERY_S,
     ) -> None:
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="history")
         self._readers = [ReadConnection(path) for _ in range(readers)]
-        self._free: asyncio.LifoQueue[ReadConnection] = asyncio.LifoQueue()  # The warm one first.
+        self._free: asyncio.LifoQueue[ReadConnection] = asyncio.LifoQueue()  # warm caches first
         for reader in self._readers:
             self._free.put_nowait(reader)
-        self._asked_max = asked_max
-        self._question_s = question_s
-        self._asked = 0
+        self._queries_max = queries_max
+        self._query_s = query_s
+        self._queries = 0
 
-    async def ask(self, question: Callable[[ReadConnection], T]) -> T:
-        """What `question` returns; it runs in a thread. Raises HistoryBehind."""
-        if self._asked >= self._asked_max:
-            raise HistoryBehind("too many questions are waiting")
-        self._asked += 1
+    async def read(self, query: Callable[[ReadConnection], T]) -> T:
+        """The result of `query`, run in a worker thread. Raises HistoryBehind."""
+        if self._queries >= self._queries_max:
+            raise HistoryBehind("too many queries are waiting")
+        self._queries += 1
         try:
             reader = await self._free.get()
             try:
-                return await self._answer(reader, question)
+                return await self._run(reader, query)
             finally:
                 self._free.put_nowait(reader)
         finally:
-            self._asked -= 1
+            self._queries -= 1
 
     async def close(self) -> None:
-        """Close the files, once the last question is answered."""
-        self._asked_max = 0
+        """Close the files after the last query has ended."""
+        self._queries_max = 0
         await asyncio.to_thread(self._threads.shutdown)
         for reader in self._readers:
             reader.close()
 
-    async def _answer(self, reader: ReadConnection, question: Callable[[ReadConnection], T]) -> T:
-        """Whatever happens, the thread is done with the reader when this ends."""
+    async def _run(self, reader: ReadConnection, query: Callable[[ReadConnection], T]) -> T:
+        """Run one query. The thread has finished with the connection when this ends."""
         loop = asyncio.get_running_loop()
-        answer = loop.run_in_executor(self._threads, reader.answer, question)
+        answer = loop.run_in_executor(self._threads, reader.run, query)
         try:
-            done, _ = await asyncio.wait([answer], timeout=self._question_s)
+            done, _ = await asyncio.wait([answer], timeout=self._query_s)
         except asyncio.CancelledError:
             await _end(reader, answer)
             raise
@@ -192,4 +190,4 @@ async def _end(reader: ReadConnection, answer: asyncio.Future[T]) -> None:
     while not answer.done():
         reader.interrupt()
         await asyncio.wait([answer], timeout=0.05)
-    answer.exception()  # Somebody has looked at it.
+    answer.exception()  # retrieved, so that asyncio does not log it

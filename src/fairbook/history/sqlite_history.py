@@ -1,12 +1,7 @@
-"""Asking history: trades, candles, the ticker, and what an account did.
+"""The History port over the SQLite store: every query is one transaction in a worker thread.
 
-How it works: every question is one transaction on the recorder's file, in a worker thread.
-
-Always true: an answer is of one moment of the record; one that is far behind, or has less than the
-recorder said, is not shown.
-
-Not here: what is stored (store.py); how bars are put together (bars.py); what it looks like to
-clients (the gateway).
+Invariant: a store that is far behind the engine, or has less than the recorder has reported, is not
+shown: HistoryBehind.
 """
 
 from __future__ import annotations
@@ -19,8 +14,8 @@ from fairbook.candles.candles import Bar
 from fairbook.candles.ticker import Totals
 from fairbook.core.records import ASK, BID, HAS_CLIENT_ID
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.history import bars as stored
-from fairbook.history.read_pool import ReadConnection, ReadPool
+from fairbook.history import sqlite_bars
+from fairbook.history.sqlite_pool import ReadConnection, ReadPool
 from fairbook.history.store import LENGTHS_S
 from fairbook.ports.history import (
     ALWAYS,
@@ -55,8 +50,8 @@ _DURING: Final = (
 T = TypeVar("T")
 
 
-class Recorded(Protocol):
-    """What is known of recorder and engine without asking the store."""
+class RecorderProgress(Protocol):
+    """The progress of engine and recorder, known without reading the store."""
 
     @property
     def time_ns(self) -> int:
@@ -64,41 +59,37 @@ class Recorded(Protocol):
 
     @property
     def committed(self) -> int:
-        """The position up to which the recorder has said that everything is recorded."""
+        """The last position that the recorder has reported as recorded."""
 
     async def reached(self, position: int) -> None:
-        """Wait until everything up to `position` is recorded; not for ever: HistoryBehind."""
+        """As History.reached."""
 
 
 class SqliteHistory:
-    """`History` of gateway/ports.py, from the recorder's file. For the loop's thread."""
+    """History and TradeBars, from the recorder's file. For the loop's thread."""
 
     def __init__(
         self,
         path: Path,
-        recorded: Recorded,
+        progress: RecorderProgress,
         *,
-        connections: ReadPool | None = None,
         behind_max_s: float = BEHIND_MAX_S,
     ) -> None:
-        """path: of the store; it need not be there yet.
+        """path: of the store, which need not exist yet.
 
-        behind_max_s: a record that is further behind the engine, in log time, is not shown.
+        behind_max_s: how far the store may be behind the engine, in log time.
         """
-        self._recorded = recorded
-        self._connections = connections or ReadPool(path)
+        self._progress = progress
+        self._pool = ReadPool(path)
         self._behind_max_s = behind_max_s
 
     async def close(self) -> None:
-        """Close the file."""
-        await self._connections.close()
+        await self._pool.close()
 
     async def reached(self, position: int) -> None:
-        """As History."""
-        await self._recorded.reached(position)
+        await self._progress.reached(position)
 
     async def trades(self, market: int, page: Page) -> Sequence[TradeRow]:
-        """As History."""
         # Trade ids are dense: no row before the page is read.
         first = (
             "trade_id >= (SELECT min(trade_id) FROM trades WHERE market = ?1) + ?2"
@@ -121,7 +112,6 @@ class SqliteHistory:
         order_id: int = 0,
         client_id: int | None = None,
     ) -> Sequence[OrderRow]:
-        """As History."""
         index, terms, parameters = "INDEXED BY orders_by_account", ["account = ?"], [account]
         if order_id:
             index = ""
@@ -144,10 +134,9 @@ class SqliteHistory:
     async def fills(
         self, account: int, page: Page, *, span: Span = ALWAYS, market: int = 0, order_id: int = 0
     ) -> Sequence[FillRow]:
-        """As History."""
         way = _direction(page)
         order = f"ORDER BY time_ns {way}, market {way}, trade_id {way}"
-        # A named order's fills are looked for between its times: all of the account's may be many.
+        # An order's fills are between its times; scanning all of the account's takes too long.
         during = _DURING if order_id else "?2 AND ?3"
         parts: list[str] = []
         for is_maker, role in enumerate(("taker", "maker")):
@@ -159,7 +148,7 @@ class SqliteHistory:
             part += " AND market = ?4" if market else ""
             part += f" AND {role}_order_id = ?5" if order_id else ""
             parts.append(part)
-        # Merged as they come: no more is read than is shown or passed over.
+        # UNION ALL of two ordered scans is merged lazily: only `offset + limit` rows are read.
         found = f"SELECT * FROM ({' UNION ALL '.join(parts)} {order} LIMIT ?6 OFFSET ?7)"
         table = (
             f"({found}) fill CROSS JOIN trades trade"
@@ -179,7 +168,6 @@ class SqliteHistory:
         span: Span = ALWAYS,
         reference: int | None = None,
     ) -> Sequence[TransferRow]:
-        """As History."""
         way = _direction(page)
         of_reference = "" if reference is None else "AND reference = ?7"
         table = (
@@ -196,57 +184,49 @@ class SqliteHistory:
     async def klines(
         self, market: int, interval: str, *, start_s: int, end_s: int, bars_max: int
     ) -> Sequence[Bar]:
-        """As History."""
-        return await self._ask(
-            lambda reader: stored.klines(
+        return await self._read(
+            lambda reader: sqlite_bars.klines(
                 reader, market, interval, start_s=start_s, end_s=end_s, bars_max=bars_max
             )
         )
 
     async def ticker(self, market: int) -> Totals | None:
-        """As History."""
-        return await self._ask(lambda reader: stored.ticker(reader, market))
+        return await self._read(lambda reader: sqlite_bars.ticker(reader, market))
 
     async def bars(self, market: int, *, since_s: int, trade_id_max: int) -> list[Bar]:
-        """The fewest bars with all trades from `since_s` up to that one, by rising start.
-
-        Their lengths are `LENGTHS_S`. The last one has that trade, also if that was before
-        `since_s`: it is the last price. Empty for trade 0. Raises HistoryBehind if the trade is not
-        recorded yet.
-        """
-        return await self._connections.ask(
-            lambda reader: stored.bars_until(
-                reader, market, LENGTHS_S, since_s=since_s, trade_id_max=trade_id_max
-            )
-        )
+        return await self._bars(market, LENGTHS_S, since_s, trade_id_max)
 
     async def seconds(self, market: int, *, since_s: int, trade_id_max: int) -> list[Bar]:
-        """As `bars`, but of one second each."""
-        return await self._connections.ask(
-            lambda reader: stored.bars_until(
-                reader, market, LENGTHS_S[:1], since_s=since_s, trade_id_max=trade_id_max
+        return await self._bars(market, LENGTHS_S[:1], since_s, trade_id_max)
+
+    async def _bars(
+        self, market: int, lengths_s: Sequence[int], since_s: int, trade_id_max: int
+    ) -> list[Bar]:
+        return await self._pool.read(
+            lambda reader: sqlite_bars.bars_until(
+                reader, market, lengths_s, since_s=since_s, trade_id_max=trade_id_max
             )
         )
 
     async def _rows(
         self, columns: Sequence[str], table: str, parameters: Sequence[int]
     ) -> list[list[Any]]:
-        return await self._ask(lambda reader: reader.rows(", ".join(columns), table, parameters))
+        return await self._read(lambda reader: reader.rows(", ".join(columns), table, parameters))
 
-    async def _ask(self, question: Callable[[ReadConnection], T]) -> T:
-        """What a question is answered by a record that is not too far behind."""
-        now_ns, committed = self._recorded.time_ns, self._recorded.committed
+    async def _read(self, query: Callable[[ReadConnection], T]) -> T:
+        """The result of a query on a store that is not too far behind."""
+        now_ns, committed = self._progress.time_ns, self._progress.committed
 
-        def asked(reader: ReadConnection) -> T:
+        def checked(reader: ReadConnection) -> T:
             position, time_ns = reader.row("SELECT position, time_ns FROM place")
             if position < committed:
-                raise HistoryBehind("another store is in the place of the one that was recorded")
+                raise HistoryBehind("the store is not the one that the recorder has written")
             behind_s = (now_ns - time_ns) / NS_PER_SECOND
             if behind_s > self._behind_max_s:
                 raise HistoryBehind(f"history is {behind_s:.0f} s behind")
-            return question(reader)
+            return query(reader)
 
-        return await self._connections.ask(asked)
+        return await self._pool.read(checked)
 
 
 def _direction(page: Page) -> str:

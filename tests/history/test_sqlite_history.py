@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from fairbook.candles.candles import INTERVALS, Bar
-from fairbook.history.bars import cover
-from fairbook.history.read_pool import ReadConnection, ReadPool
-from fairbook.history.sqlite import SqliteHistory
-from fairbook.history.store import FILE_NAME, LENGTHS_S, Rows, Store, bar_row, put_aside
+from fairbook.history.sqlite_bars import fewest_bars
+from fairbook.history.sqlite_history import SqliteHistory
+from fairbook.history.sqlite_pool import ReadConnection, ReadPool
+from fairbook.history.sqlite_store import FILE_NAME, SqliteStore, bar_row, move_aside
+from fairbook.history.store import LENGTHS_S, RowBatch
 from fairbook.log.log import GENESIS_CHAIN
 from fairbook.ports.history import HistoryBehind, Page, Span
 from tests.history import naive
@@ -153,23 +154,23 @@ def test_stretches_are_covered_once() -> None:
         from_s = chance.randrange(400_000)
         to_s = from_s + chance.randrange(10 ** chance.randrange(1, 7))
         at = from_s
-        for length_s, begin_s, end_s in cover(from_s, to_s):
+        for length_s, begin_s, end_s in fewest_bars(from_s, to_s):
             assert begin_s == at < end_s
             assert begin_s % length_s == end_s % length_s == 0
             longer = [each for each in LENGTHS_S if each > length_s]
             assert not longer or -(-begin_s // longer[0]) * longer[0] + longer[0] > end_s
             at = end_s
         assert at == to_s
-    assert list(cover(5, 5)) == list(cover(9, 5)) == []
+    assert list(fewest_bars(5, 5)) == list(fewest_bars(9, 5)) == []
 
 
 def test_volumes_beyond_64_bits(tmp_path: Path) -> None:
     """Bars add up exactly, stored and read."""
-    store = Store(tmp_path / FILE_NAME)
+    store = SqliteStore(tmp_path / FILE_NAME)
     big = 2**62
     for number in range(10):
         bar = Bar(60, trade_id=number + 1, price=5, lots=big - number, quote=3 * big + number)
-        rows = Rows(bars=[bar_row(1, length_s, bar) for length_s in (1, 60)])
+        rows = RowBatch(bars=[bar_row(1, length_s, bar) for length_s in (1, 60)])
         store.write(rows, position=number + 1, time_ns=100 * 10**9, chain=GENESIS_CHAIN)
     store.close()
     for interval in ("1s", "1m"):
@@ -296,7 +297,7 @@ def test_nothing_is_recorded_yet(tmp_path: Path) -> None:
     """Without a file it is said; in an empty one there is nothing."""
     with pytest.raises(HistoryBehind, match="nothing is recorded"):
         asked(tmp_path, lambda history: history.trades(1, Page(5)))
-    Store(tmp_path / FILE_NAME).close()
+    SqliteStore(tmp_path / FILE_NAME).close()
 
     async def ask(history: SqliteHistory) -> None:
         assert await history.trades(1, Page(5)) == []
@@ -317,13 +318,13 @@ def test_a_store_that_is_put_aside_is_not_read_on(
     async def ask(history: SqliteHistory) -> None:
         assert len(await history.trades(1, Page(1))) == 1
         past.store.close()
-        aside = put_aside(tmp_path / FILE_NAME)
-        store = Store(tmp_path / FILE_NAME)
+        aside = move_aside(tmp_path / FILE_NAME)
+        store = SqliteStore(tmp_path / FILE_NAME)
         assert await history.trades(1, Page(1)) == []
         store.close()
         assert await history.ticker(1) is None
         assert aside.exists()
-        put_aside(tmp_path / FILE_NAME)
+        move_aside(tmp_path / FILE_NAME)
         (tmp_path / FILE_NAME).write_bytes(b"damaged" * 1000)
         for _ in range(3):
             with pytest.raises(HistoryBehind, match="not a database"):
@@ -377,7 +378,7 @@ def test_a_record_with_less_than_was_recorded_is_not_shown(tmp_path: Path) -> No
             history.klines(1, "1m", start_s=0, end_s=1, bars_max=1),
             history.ticker(1),
         ):
-            with pytest.raises(HistoryBehind, match="another store"):
+            with pytest.raises(HistoryBehind, match="not the one"):
                 await question
         await history.close()
 
@@ -392,21 +393,20 @@ def test_questions_have_limits(tmp_path: Path) -> None:
     past_of(tmp_path, 6, 50)
 
     async def main() -> None:
-        connections = ReadPool(tmp_path / FILE_NAME, readers=2, asked_max=5, question_s=0.3)
+        pool = ReadPool(tmp_path / FILE_NAME, readers=2, queries_max=5, query_s=0.3)
         endless = [
-            asyncio.ensure_future(connections.ask(lambda reader: reader.row(ENDLESS)))
-            for _ in range(5)
+            asyncio.ensure_future(pool.read(lambda reader: reader.row(ENDLESS))) for _ in range(5)
         ]
         await asyncio.sleep(0.05)
         with pytest.raises(HistoryBehind, match="too many"):
-            await connections.ask(lambda reader: reader.row("SELECT 1"))
+            await pool.read(lambda reader: reader.row("SELECT 1"))
         endless[0].cancel()
         for question in endless[1:]:
             with pytest.raises(HistoryBehind, match="too long"):
                 await question
         assert endless[0].cancelled()
-        assert await connections.ask(lambda reader: reader.row("SELECT 1")) == (1,)
-        await connections.close()
+        assert await pool.read(lambda reader: reader.row("SELECT 1")) == (1,)
+        await pool.close()
 
     asyncio.run(main())
 
@@ -415,10 +415,10 @@ def test_a_question_cannot_write(tmp_path: Path) -> None:
     past_of(tmp_path, 6, 50)
 
     async def main() -> None:
-        connections = ReadPool(tmp_path / FILE_NAME)
+        pool = ReadPool(tmp_path / FILE_NAME)
         with pytest.raises(HistoryBehind, match="readonly"):
-            await connections.ask(lambda reader: reader.row("DELETE FROM trades"))
-        await connections.close()
+            await pool.read(lambda reader: reader.row("DELETE FROM trades"))
+        await pool.close()
 
     asyncio.run(main())
 
@@ -436,15 +436,15 @@ def test_reading_while_writing(tmp_path: Path) -> None:
         return position, bars, trades
 
     async def read() -> int:
-        connections = ReadPool(tmp_path / FILE_NAME)
+        pool = ReadPool(tmp_path / FILE_NAME)
         before, asked = 0, 0
         while not is_done.is_set():
-            position, bars, trades = await connections.ask(question)
+            position, bars, trades = await pool.read(question)
             assert bars == trades
             assert position >= before
             before = position
             asked += 1
-        await connections.close()
+        await pool.close()
         return asked
 
     asked: list[int] = []

@@ -1,12 +1,10 @@
-"""Stored bars, put together: candles of every interval, the ticker, what was before a trade.
+"""Stored bars, joined: candles of every interval, the 24 h ticker, bars up to a given trade.
 
-How it works: a stretch of time is covered by the fewest stored bars: long ones in the middle,
-shorter ones at both ends. Candles that are longer than what is stored are joined by SQLite.
+Design: a time range is covered by the fewest stored bars: long ones in the middle, shorter ones at
+both ends. SQLite joins stored bars into longer candles.
 
-Always true: nothing reaches beyond recorded log time, or the trade that was named; open and close
-are those of the lowest and the highest trade id.
-
-Not here: how bars come to be stored (recorder.py, store.py); who asks (reading.py).
+Invariants: nothing reaches beyond recorded log time, or the given trade; open and close are those
+of the lowest and the highest trade id.
 """
 
 from __future__ import annotations
@@ -18,8 +16,9 @@ from typing import Final, NamedTuple
 from fairbook.candles.candles import Bar, bucket_end, bucket_start, gapless
 from fairbook.candles.ticker import WINDOW_S, Totals
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.history.read_pool import ReadConnection
-from fairbook.history.store import LENGTHS_S, LOW_BITS
+from fairbook.history.sqlite_pool import ReadConnection
+from fairbook.history.sqlite_store import LOW_BITS
+from fairbook.history.store import LENGTHS_S
 from fairbook.ports.history import HistoryBehind
 
 DAY_S: Final = 86_400
@@ -29,29 +28,29 @@ _BAR: Final = (
     "start_s, open, high, low, close, lots_high, lots_low, quote_high, quote_low, trades,"
     " first_id, last_id"
 )
-# Which stored bars an interval is made of. They divide it, and begin where it begins.
+# The length of the stored bars that an interval is made of: they divide it and are aligned to it.
 _BASE_S: Final = {
     "1s": 1, "1m": 60, "3m": 60, "5m": 60, "15m": 900, "30m": 900, "1h": 3_600, "2h": 3_600,
     "4h": 3_600, "6h": 3_600, "8h": 3_600, "12h": 3_600, "1d": DAY_S, "3d": DAY_S, "1w": DAY_S,
     "1month": DAY_S,
 }  # fmt: skip
 
-# The first bars of a stretch, as they are.
-_STRETCH: Final = (
+# The first bars of one range.
+_ONE_RANGE: Final = (
     "(SELECT * FROM bars WHERE market = ? AND length_s = ? AND start_s >= ? AND start_s < ?"
     " ORDER BY start_s LIMIT ?)"
 )
 
-# The bars of each piece [length, from, to), as they are.
-_PIECES: Final = """(
+# The bars of each range [length, from, to).
+_MANY_RANGES: Final = """(
     SELECT bars.* FROM json_each(?1) piece CROSS JOIN bars
     ON bars.market = ?2 AND bars.length_s = json_extract(piece.value, '$[0]')
     AND bars.start_s >= json_extract(piece.value, '$[1]')
     AND bars.start_s < json_extract(piece.value, '$[2]')
 )"""
 
-# The bars of each bucket [from, to), joined; in the order of the buckets. Sums of halves cannot
-# overflow. Trades of earlier bars have lower ids: so the first bar opens, and the last one closes.
+# The bars of each bucket [from, to), joined, in the order of the buckets. Sums of the halves cannot
+# overflow. Trade ids rise with time, so the first bar has the open and the last one the close.
 _BUCKETS: Final = """(
     SELECT bucket.start_s, opening.open, high, low, closing.close, lots_high, lots_low,
         quote_high, quote_low, bucket.trades, bucket.first_id, bucket.last_id
@@ -76,7 +75,7 @@ _BUCKETS: Final = """(
 )"""
 
 
-class Stretch(NamedTuple):
+class BarRange(NamedTuple):
     """Bars of one length that begin in [from_s, to_s)."""
 
     length_s: int
@@ -84,10 +83,10 @@ class Stretch(NamedTuple):
     to_s: int
 
 
-def cover(from_s: int, to_s: int, lengths_s: Sequence[int] = LENGTHS_S) -> Iterator[Stretch]:
-    """The fewest bars that together are [from_s, to_s): by rising start.
+def fewest_bars(from_s: int, to_s: int, lengths_s: Sequence[int] = LENGTHS_S) -> Iterator[BarRange]:
+    """The fewest bars that together cover [from_s, to_s), by rising start.
 
-    lengths_s: those there are, shortest first; each divides the next, the first is 1.
+    lengths_s: the available lengths, shortest first; each divides the next, the first is 1.
     """
     if from_s >= to_s:
         return
@@ -96,19 +95,19 @@ def cover(from_s: int, to_s: int, lengths_s: Sequence[int] = LENGTHS_S) -> Itera
     last_s = to_s // length_s * length_s
     if first_s >= last_s:
         if shorter:
-            yield from cover(from_s, to_s, shorter)
+            yield from fewest_bars(from_s, to_s, shorter)
         return
     if shorter:
-        yield from cover(from_s, first_s, shorter)
-    yield Stretch(length_s, first_s, last_s)
+        yield from fewest_bars(from_s, first_s, shorter)
+    yield BarRange(length_s, first_s, last_s)
     if shorter:
-        yield from cover(last_s, to_s, shorter)
+        yield from fewest_bars(last_s, to_s, shorter)
 
 
 def klines(
     reader: ReadConnection, market: int, interval: str, *, start_s: int, end_s: int, bars_max: int
 ) -> list[Bar]:
-    """As History says, up to recorded log time."""
+    """As History.klines, up to recorded log time."""
     base_s = _BASE_S[interval]
     first = reader.row(
         "SELECT start_s FROM bars WHERE market = ? AND length_s = ? ORDER BY start_s LIMIT 1",
@@ -132,7 +131,7 @@ def klines(
     if not buckets:
         return []
     if buckets[0][1] - start_s == base_s:
-        rows = reader.rows(_BAR, _STRETCH, (market, base_s, start_s, at, bars_max))
+        rows = reader.rows(_BAR, _ONE_RANGE, (market, base_s, start_s, at, bars_max))
     else:
         rows = reader.rows(_BAR, _BUCKETS, (json.dumps(buckets), market, base_s))
     before = reader.row(
@@ -151,11 +150,10 @@ def klines(
 
 
 def ticker(reader: ReadConnection, market: int) -> Totals | None:
-    """Of the 24 hours up to recorded log time; None before the first trade."""
     now_s = recorded_ns(reader) // NS_PER_SECOND
-    # Nothing is recorded after now: so the end may be that of the day.
-    stretches = list(cover(now_s - WINDOW_S + 1, (now_s // DAY_S + 1) * DAY_S))
-    bars = _read(reader, market, stretches)
+    # Nothing is recorded after now, so the range may end with the day.
+    ranges = list(fewest_bars(now_s - WINDOW_S + 1, (now_s // DAY_S + 1) * DAY_S))
+    bars = _read(reader, market, ranges)
     if not bars:
         last = reader.row(
             "SELECT price FROM trades WHERE market = ? ORDER BY trade_id DESC LIMIT 1", (market,)
@@ -185,10 +183,7 @@ def bars_until(
     since_s: int,
     trade_id_max: int,
 ) -> list[Bar]:
-    """The fewest bars of these lengths with all trades from `since_s` up to that one, and it.
-
-    By rising start. Empty for trade 0. Raises HistoryBehind if the trade is not recorded yet.
-    """
+    """As TradeBars, in bars of these lengths."""
     if trade_id_max == 0:
         return []
     last = reader.row(
@@ -198,9 +193,9 @@ def bars_until(
         raise HistoryBehind(f"trade {trade_id_max} is not recorded yet")
     last_s = last[0] // NS_PER_SECOND
     found: list[Bar] = []
-    for stretch in cover(since_s, last_s, lengths_s):
-        found += _read_long(reader, market, stretch)
-    # In its last second there may be trades after that one.
+    for bar_range in fewest_bars(since_s, last_s, lengths_s):
+        found += _read_long(reader, market, bar_range)
+    # The last second may contain later trades: its bar is made of single trades.
     rows = reader.rows(
         "trade_id, price, lots, quote",
         "(SELECT * FROM trades WHERE market = ?1 AND trade_id <= ?2 AND trade_id >="
@@ -215,26 +210,23 @@ def bars_until(
     return [*found, running]
 
 
-def _read_long(reader: ReadConnection, market: int, stretch: Stretch) -> list[Bar]:
-    """The bars of a stretch, which may be many: some at a time, so that no other thread waits long
-    for this one.
-    """
+def _read_long(reader: ReadConnection, market: int, bar_range: BarRange) -> list[Bar]:
+    """The bars of a range, read in pieces: decoding many at once would block other threads."""
     found: list[Bar] = []
-    length_s, from_s, to_s = stretch
+    length_s, from_s, to_s = bar_range
     while True:
-        rows = reader.rows(_BAR, _STRETCH, (market, length_s, from_s, to_s, BARS_AT_ONCE))
+        rows = reader.rows(_BAR, _ONE_RANGE, (market, length_s, from_s, to_s, BARS_AT_ONCE))
         found += [_bar(row) for row in rows]
         if len(rows) < BARS_AT_ONCE:
             return found
         from_s = found[-1].start_s + 1
 
 
-def _read(reader: ReadConnection, market: int, stretches: Sequence[Stretch]) -> list[Bar]:
-    return [_bar(row) for row in reader.rows(_BAR, _PIECES, (json.dumps(stretches), market))]
+def _read(reader: ReadConnection, market: int, ranges: Sequence[BarRange]) -> list[Bar]:
+    return [_bar(row) for row in reader.rows(_BAR, _MANY_RANGES, (json.dumps(ranges), market))]
 
 
 def recorded_ns(reader: ReadConnection) -> int:
-    """Log time, as far as it is recorded."""
     (time_ns,) = reader.row("SELECT time_ns FROM place")
     recorded: int = time_ns
     return recorded
