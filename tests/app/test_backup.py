@@ -119,7 +119,7 @@ def test_copies_made_while_it_trades_are_the_original_at_their_positions(
             before = writer.acked
             to = tmp_path / f"copy{number}"
             to.mkdir()
-            runner = backup.copy(directory, to, full=number % 2 == 0)
+            runner = backup.copy_log_and_snapshots(directory, to, full=number % 2 == 0)
             # What had been acknowledged before is in it, and nothing that was not written.
             assert before <= runner.position <= writer.acked + 1
             copies.append((to, runner.position, state.digest(runner.exchange)))
@@ -128,7 +128,10 @@ def test_copies_made_while_it_trades_are_the_original_at_their_positions(
         assert state.digest(replayed(to, position).exchange) == digest
         again = to.with_name(to.name + "-again")
         again.mkdir()
-        assert state.digest(backup.copy(to, again, certain_after_s=0).exchange) == digest
+        assert (
+            state.digest(backup.copy_log_and_snapshots(to, again, durable_after_s=0).exchange)
+            == digest
+        )
         restored = Writer(to, seed=9)
         assert restored.runner.position == position
         assert state.digest(restored.runner.exchange) == digest
@@ -142,7 +145,7 @@ def test_no_snapshot_in_the_copy_is_newer_than_its_log(tmp_path: Path, directory
     made(directory, 350)
     to = tmp_path / "copy"
     to.mkdir()
-    runner = backup.copy(directory, to, certain_after_s=0)
+    runner = backup.copy_log_and_snapshots(directory, to, durable_after_s=0)
     positions = [Snapshots(to).read(path).position for path in Snapshots(to).paths()]
     assert positions == [300, 200, 100]
     assert runner.position == 350
@@ -157,13 +160,16 @@ def test_an_entry_that_may_not_be_durable_is_waited_for(tmp_path: Path, director
         writer.log.close()
         to = tmp_path / f"copy{frames}"
         to.mkdir()
-        assert backup.copy(directory, to, certain_after_s=wait_s).position == 200 + frames
+        assert (
+            backup.copy_log_and_snapshots(directory, to, durable_after_s=wait_s).position
+            == 200 + frames
+        )
     writer = Writer(directory, seed=7)
     to = tmp_path / "waiting"
     to.mkdir()
     follow = threading.Timer(0.05, writer.play, [1])
     follow.start()
-    assert backup.copy(directory, to, certain_after_s=3600.0).position == 201
+    assert backup.copy_log_and_snapshots(directory, to, durable_after_s=3600.0).position == 201
     follow.join()
     writer.log.close()
 
@@ -173,7 +179,7 @@ def test_a_log_without_snapshots_and_an_unsound_snapshot(tmp_path: Path, directo
     made(directory, 120, snapshots=False)
     to = tmp_path / "copy"
     to.mkdir()
-    assert backup.copy(directory, to, certain_after_s=0).position == 120
+    assert backup.copy_log_and_snapshots(directory, to, durable_after_s=0).position == 120
     runner = replayed(directory, 90)
     path = Snapshots(directory).write(snapshot_of(runner))
     octets = bytearray(path.read_bytes())
@@ -181,7 +187,7 @@ def test_a_log_without_snapshots_and_an_unsound_snapshot(tmp_path: Path, directo
     path.write_bytes(octets)
     to = tmp_path / "another"
     to.mkdir()
-    assert backup.copy(directory, to, certain_after_s=0).position == 120
+    assert backup.copy_log_and_snapshots(directory, to, durable_after_s=0).position == 120
     assert Snapshots(to).paths() == []
 
 
@@ -199,20 +205,20 @@ def test_a_damaged_original_gives_no_copy(tmp_path: Path, directory: Path) -> No
         path.write_bytes(octets)
         to = tmp_path / f"copy{number}"
         to.mkdir()
-        with pytest.raises((backup.NotCopied, LogDamaged), match=path.name[:20]):
-            backup.copy(directory, to, certain_after_s=0)
+        with pytest.raises((backup.BackupError, LogDamaged), match=path.name[:20]):
+            backup.copy_log_and_snapshots(directory, to, durable_after_s=0)
         path.write_bytes((healthy / "log" / path.name).read_bytes())
     last = segments[-1]
     last.write_bytes(last.read_bytes()[:72])
     to = tmp_path / "short"
     to.mkdir()
-    with pytest.raises(backup.NotCopied, match="position 200 is known of"):
-        backup.copy(directory, to, certain_after_s=0)
+    with pytest.raises(backup.BackupError, match="position 200 is known of"):
+        backup.copy_log_and_snapshots(directory, to, durable_after_s=0)
 
 
 def test_an_empty_log_gives_no_copy(tmp_path: Path, directory: Path) -> None:
     (directory / "log").mkdir(parents=True)
     to = tmp_path / "copy"
     to.mkdir()
-    with pytest.raises(backup.NotCopied, match="empty"):
-        backup.copy(directory, to)
+    with pytest.raises(backup.BackupError, match="empty"):
+        backup.copy_log_and_snapshots(directory, to)

@@ -107,10 +107,10 @@ def test_what_is_there_already_is_refused(stopped: Path, tmp_path: Path) -> None
     half = tmp_path / "half.unfinished"
     half.mkdir()
     for to, words in (
-        (there, "is there already"),
-        (tmp_path / "half", "did not end"),
+        (there, "exists already"),
+        (tmp_path / "half", "did not finish"),
         (tmp_path / "no" / "where", "is not a directory"),
-        (stopped / "inside", "is inside of"),
+        (stopped / "inside", "is inside"),
     ):
         done = fairbook("backup", stopped, to)
         assert (done.returncode, done.stdout) == (1, "")

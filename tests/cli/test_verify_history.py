@@ -73,7 +73,7 @@ def test_a_store_that_is_behind_is_fine(past: Path, capsys: pytest.CaptureFixtur
     code, out, err = verify(past, capsys)
     assert (code, err) == (0, "")
     assert out.splitlines()[1] == (
-        f"history  position {RECORDED}, every row as the log has it, 10 frames behind the log"
+        f"history  position {RECORDED}, every row as in the log, 10 frames behind the log"
     )
 
 
@@ -114,7 +114,7 @@ def test_a_changed_row_is_named(
     shown = [each.hex() if isinstance(each, bytes) else str(each) for each in (now, was)]
     first, last = err.splitlines()
     assert first == f"history.db: {table} {named}: {field} is {shown[0]}, by the log {shown[1]}"
-    assert last.endswith("history.db does not say what the log says: 1 differences")
+    assert last.endswith("history.db differs from the log: 1 differences")
     assert code == 1
     assert verify(past, capsys)[0] == 0
 
@@ -134,7 +134,7 @@ def test_a_missing_row_is_named(past: Path, capsys: pytest.CaptureFixture[str], 
         assert len(missing) == count - left > 0
         assert all(each.startswith(f"history.db: {table} ") for each in missing)
         assert all(each.endswith(": missing") for each in missing)
-    assert "history.db does not say what the log says" in last
+    assert "history.db differs from the log" in last
 
 
 def test_added_rows_are_named(past: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,7 +215,7 @@ def test_what_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 9")
     code, _, err = verify(tmp_path, capsys)
-    assert code == 1 and "history.db is no store of version" in err
+    assert code == 1 and "history.db is not a history of version" in err
     for ending in ("-wal", "-shm"):
         Path(f"{path}{ending}").unlink(missing_ok=True)
     broken = bytearray(sound)

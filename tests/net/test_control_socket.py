@@ -99,7 +99,7 @@ def test_nobody_there(tmp_path: Path) -> None:
 
 def test_status_of_what_is_no_exchange(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(tmp_path)]) == 1
-    assert "there is no log in it" in capsys.readouterr().err
+    assert "there is no log in this directory" in capsys.readouterr().err
     assert main(["admin", "resume", str(tmp_path)]) == 1
     assert "no verdict" in capsys.readouterr().err
     assert main(["judge", str(tmp_path)]) == 1

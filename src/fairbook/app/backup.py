@@ -1,186 +1,241 @@
-"""A copy of log and snapshots that a restart can go on from, made while the exchange trades.
+"""A copy of a data directory that an exchange can be started on, made also while it trades.
 
-How it works: the snapshots come first, so that none is newer than the end of the copied log. Then
-the log up to an entry that is certainly durable: segments with a successor as they are, compressed
-or not, and of the last one the bytes up to there. The copy is then read as a start would read it:
-every record and the chain of all, and a replay from its newest snapshot.
+Design: everything is written to `TO.unfinished`, read back, synced, and renamed at the end.
+1. The snapshots come first, so that none is newer than the end of the copied log.
+2. The log, up to an entry that is certainly durable: full segments as they are, compressed or not,
+   and of the last segment the bytes up to that entry.
+3. The accounts, so that every user that the log knows is among them; and then the credentials of
+   the demo, and the files of the audit.
+The copy is read as a start reads it: every record, the chain, and a replay from its newest
+snapshot. History is not copied: a start on the copy records it again from the log.
 
-Always true:
-- the directory that is copied is only read; whoever writes it is not slowed by locks;
-- what is returned is the state that the copy leads to, computed from the copy alone;
-- all that was written is durable when `copy` returns.
-
-Not here: accounts and other files, and the name of the copy (cli/backup.py).
+Invariants:
+- a directory with the name TO is whole: durable, read back, and of one moment of the exchange;
+- the original is only read, and no lock slows down its writer.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, NamedTuple
 
+from fairbook.accounts.sqlite import copy_accounts
+from fairbook.app.exchange_app import ACCOUNTS_NAME, MAKER_NAME
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
+from fairbook.demo import first_state as demo
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
 from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
+from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
+from fairbook.followers.recorder import DIRECTORY as RECORDER_NAME
+from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
+from fairbook.log import lock
 from fairbook.log.compressed import PACKED_SUFFIX
 from fairbook.log.disk import Disk
-from fairbook.log.durable_file import write_file
 from fairbook.log.files import DIRECTORY as LOG_NAME
 from fairbook.log.files import FileLog
 from fairbook.log.log import LogDamaged
 from fairbook.log.scan import Segment, judge_fault, scan_segments
 from fairbook.log.segments import HEADER_BYTES, Plain, SegmentReader, segment_name
+from fairbook.net.control_socket import NAME as CONTROL_NAME
 
-CERTAIN_AFTER_S: Final = 3.0
-"""In a running exchange the next entry comes after a second at most."""
+UNFINISHED: Final = ".unfinished"
+DURABLE_AFTER_S: Final = 3.0
+"""A running exchange appends an entry every second at least."""
 TRIES: Final = 10
 _POLL_S: Final = 0.02
 _COPY_BYTES: Final = 1 << 20
 
+_SECRETS: Final = (demo.FILE_NAME, MAKER_NAME)
+_COPIED: Final = (LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, *_SECRETS)
+_RECORDED: Final = (HISTORY_NAME, f"{HISTORY_NAME}.aside", RECORDER_NAME)
+_OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME)
 
-class NotCopied(Exception):
-    """The copy is not one that a restart could go on from. The message says why."""
+
+class BackupError(Exception):
+    """There is no copy. The message says why."""
 
 
-def copy(
-    directory: Path, to: Path, *, full: bool = False, certain_after_s: float = CERTAIN_AFTER_S
+class Backup(NamedTuple):
+    """The state at the end of the copy, computed from the copy alone, and unknown files."""
+
+    runner: Runner
+    left_out: list[str]
+
+
+def back_up(directory: Path, to: Path, *, full: bool) -> Backup:
+    """Copy `directory` to `to`, which must not exist.
+
+    full: replay the copy from the first entry as well. Raises BackupError, LogDamaged,
+    AccountsDamaged, OSError.
+    """
+    unfinished = to.with_name(to.name + UNFINISHED)
+    _check_paths(directory, to, unfinished)
+    unfinished.mkdir()
+    try:
+        runner = copy_log_and_snapshots(directory, unfinished, full=full)
+        if (directory / ACCOUNTS_NAME).exists():
+            known = len(runner.exchange.registry.accounts)
+            copy_accounts(directory / ACCOUNTS_NAME, unfinished / ACCOUNTS_NAME, accounts=known)
+        for name in _SECRETS:
+            if (directory / name).exists():
+                shutil.copyfile(directory / name, unfinished / name)
+        if (directory / AUDIT_NAME).is_dir():
+            shutil.copytree(directory / AUDIT_NAME, unfinished / AUDIT_NAME)
+        _sync(unfinished)
+        unfinished.rename(to)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    Disk().sync_directory(to.parent)
+    return Backup(runner, list(_unknown_files(directory)))
+
+
+def _check_paths(directory: Path, to: Path, unfinished: Path) -> None:
+    if not (directory / LOG_NAME).is_dir():
+        raise BackupError("there is no log in this directory")
+    if to.exists() or to.is_symlink():
+        raise BackupError(f"{to} exists already: choose another name")
+    if unfinished.exists():
+        raise BackupError(f"{unfinished} is left from a backup that did not finish: remove it")
+    if not to.absolute().parent.is_dir():
+        raise BackupError(f"{to.absolute().parent} is not a directory")
+    if to.resolve().is_relative_to(directory.resolve()):
+        raise BackupError(f"{to} is inside {directory}")
+
+
+def _sync(directory: Path) -> None:
+    """Make all that is in it durable."""
+    for path in (*directory.rglob("*"), directory):
+        if path.is_dir():
+            Disk().sync_directory(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _unknown_files(directory: Path) -> Iterator[str]:
+    """Names that are no part of an exchange, but for hidden files and those of SQLite."""
+    for name in sorted(os.listdir(directory)):
+        is_known = name in (*_COPIED, *_RECORDED, *_OF_A_PROCESS)
+        if not (is_known or name.startswith(".") or name.endswith(("-wal", "-shm"))):
+            yield name
+
+
+def copy_log_and_snapshots(
+    directory: Path, to: Path, *, full: bool = False, durable_after_s: float = DURABLE_AFTER_S
 ) -> Runner:
-    """Copy the log and the snapshots in `directory` to `to`, an empty directory; return the state
-    at the end of the copy.
+    """Copy both to `to`, an empty directory, and read the copy; return the state at its end.
 
-    full: replay from the first entry as well. certain_after_s: how long to wait for an entry after
-    the newest one, which shows that it is durable; without one it is taken as it is: nobody writes.
-    Raises NotCopied, LogDamaged, OSError.
+    durable_after_s: how long to wait for an entry after the newest one, which shows that the newest
+    one is durable. Without another entry there is no writer. Nothing is synced here.
+    Raises BackupError, LogDamaged, OSError.
     """
     newest = _copy_snapshots(directory, to)
-    _copy_log(directory / LOG_NAME, to / LOG_NAME, newest, certain_after_s)
+    (to / LOG_NAME).mkdir()
+    _copy_log(directory / LOG_NAME, to / LOG_NAME, newest, durable_after_s)
     return _read_back(to, full=full)
 
 
 def _copy_snapshots(directory: Path, to: Path) -> int:
-    """Copy the sound ones; return the position of the newest."""
-    copies = Snapshots(to)
-    if not (directory / SNAPSHOTS_NAME).is_dir():
-        return 0
-    snapshots = Snapshots(directory)
+    """Copy the valid ones; return the position of the newest."""
     newest = 0
-    for path in reversed(snapshots.paths()):
-        try:
-            snapshot = snapshots.read(path)
-        except SnapshotInvalid:
-            continue  # Or it has just made room for a newer one.
-        copies.write(snapshot)
-        newest = snapshot.position
+    if (directory / SNAPSHOTS_NAME).is_dir():
+        snapshots, copies = Snapshots(directory), Snapshots(to)
+        for path in reversed(snapshots.paths()):
+            try:
+                snapshot = snapshots.read(path)
+            except SnapshotInvalid:
+                continue  # Also one that a newer one has just replaced.
+            copies.write(snapshot)
+            newest = snapshot.position
     return newest
 
 
-def _copy_log(log: Path, to: Path, newest: int, certain_after_s: float) -> None:
-    """newest: a position that is known to be durable."""
-    to.mkdir()
+def _copy_log(log: Path, to: Path, newest_durable: int, durable_after_s: float) -> None:
+    full_segments, last, octets = _open_last_segment(log)
+    with closing(octets):
+        size = _durable_size(octets, last, newest_durable, durable_after_s)
+        for segment in full_segments:
+            with _open_segment(log, segment.header.first) as source:
+                name = Path(source.name).name
+                with (to / name).open("xb") as target:
+                    shutil.copyfileobj(source, target)
+        # While it is open it stays readable, even when it is compressed and removed.
+        with (to / last.name).open("xb") as target:
+            for offset in range(0, size, _COPY_BYTES):
+                target.write(octets.read(offset, min(_COPY_BYTES, size - offset)))
+
+
+def _open_last_segment(log: Path) -> tuple[tuple[Segment, ...], Segment, Plain]:
+    """The segments that have a successor, and the last one, opened."""
     disk = Disk()
-    earlier, last, octets = _open_last(disk, log)
-    try:
-        # Held open, it stays readable, whatever becomes of its name.
-        size = _certain_size(octets, last, newest, certain_after_s)
-        for segment in earlier:
-            _copy_earlier(disk, log, to, segment)
-        write_file(to / last.name, _pieces(octets, size))
-    finally:
-        octets.close()
-    disk.sync_directory(to.parent)
-
-
-def _open_last(disk: Disk, log: Path) -> tuple[tuple[Segment, ...], Segment, Plain]:
-    """The segments that have a successor, and the one that has none."""
     for _ in range(TRIES):
         found = scan_segments(disk, log)
         segments = found.segments[:-1] if found.unfinished else found.segments
         if not segments:
-            raise NotCopied("its log is empty")
+            raise BackupError("the log is empty")
         try:
             return segments[:-1], segments[-1], Plain(disk, log, segments[-1].header.first)
         except FileNotFoundError:
             pass  # It got a successor, and was compressed.
-    raise NotCopied("its segments change faster than they can be opened")
+    raise BackupError("the segments of the log change faster than they can be opened")
 
 
-def _certain_size(octets: Plain, last: Segment, newest: int, certain_after_s: float) -> int:
-    """How many bytes of the last segment are whole records, the newest one durable."""
+def _open_segment(log: Path, first: int) -> BinaryIO:
+    """A segment with a successor, in its present form: once it is compressed it stays so."""
+    try:
+        return (log / segment_name(first)).open("rb")
+    except FileNotFoundError:
+        return (log / segment_name(first, PACKED_SUFFIX)).open("rb")
+
+
+def _durable_size(octets: Plain, last: Segment, newest_durable: int, durable_after_s: float) -> int:
+    """How many bytes of the last segment are whole and durable records."""
     reader = SegmentReader(
         octets, last.header, offset=HEADER_BYTES, limit=octets.size(), last=last.header.before
     )
     for _ in reader.entries():
         pass
     judge_fault(reader)
-    size = reader.newest if reader.ended else reader.offset
-    deadline_s = time.monotonic() + certain_after_s
-    # A byte behind a record says that its append has ended.
+    deadline_s = time.monotonic() + durable_after_s
+    # A byte after a record shows that its append has ended.
     while (
-        reader.last.position > newest
+        reader.last.position > newest_durable
         and octets.size() <= reader.offset
         and not reader.ended
         and time.monotonic() < deadline_s
     ):
         time.sleep(_POLL_S)
-    return size
-
-
-def _copy_earlier(disk: Disk, log: Path, to: Path, segment: Segment) -> None:
-    """A segment with a successor, in the form in which it is now."""
-    first = segment.header.first
-    try:
-        path = log / segment_name(first)
-        fd = disk.open(path)
-    except FileNotFoundError:
-        path = log / segment_name(first, PACKED_SUFFIX)
-        fd = disk.open(path)
-    try:
-        size = disk.status(fd).size
-        pieces = (
-            disk.read(fd, offset, min(_COPY_BYTES, size - offset))
-            for offset in range(0, size, _COPY_BYTES)
-        )
-        write_file(to / path.name, pieces)
-    finally:
-        disk.close(fd)
-
-
-def _pieces(octets: Plain, size: int) -> Iterator[bytes]:
-    for offset in range(0, size, _COPY_BYTES):
-        yield octets.read(offset, min(_COPY_BYTES, size - offset))
+    return reader.newest if reader.ended else reader.offset
 
 
 def _read_back(to: Path, *, full: bool) -> Runner:
-    """The state that the copy leads to."""
-    log = FileLog(to, read_only=True)
-    try:
-        end = log.verify()
-        runner, recovery = recover(log, Snapshots(to))
-        if recovery.problems or (runner.position, runner.chain) != (end.position, end.chain):
-            raise NotCopied(f"the copy is not whole: {'; '.join(recovery.problems)}")
-        _check(runner)
-        if full:
-            replayed = Runner(Exchange())
-            for entry in log.read(1):
-                replayed.apply(entry)
-            if state.dump(replayed.exchange) != state.dump(runner.exchange):
-                raise NotCopied(
-                    f"at position {runner.position} the replay of the whole log is not what follows"
-                    f" from the snapshot of position {recovery.snapshot_position}"
-                )
-    except LogDamaged as problem:
-        raise NotCopied(f"the copy, read back: {problem}") from problem
-    finally:
-        log.close()
+    with closing(FileLog(to, read_only=True)) as log:
+        try:
+            end = log.verify()
+            runner, recovery = recover(log, Snapshots(to))
+            if recovery.problems or (runner.position, runner.chain) != (end.position, end.chain):
+                raise BackupError(f"the copy is not whole: {'; '.join(recovery.problems)}")
+            state.check(runner.exchange)
+            if full:
+                replayed = Runner(Exchange())
+                for entry in log.read(1):
+                    replayed.apply(entry)
+                if state.dump(replayed.exchange) != state.dump(runner.exchange):
+                    raise BackupError(
+                        f"at position {runner.position} the replay of the whole log differs from"
+                        f" the replay from the snapshot of position {recovery.snapshot_position}"
+                    )
+        except LogDamaged as problem:
+            raise BackupError(f"the copy, read back: {problem}") from problem
+        except AssertionError as problem:
+            raise BackupError(f"in the copy an invariant does not hold: {problem}") from None
     return runner
-
-
-def _check(runner: Runner) -> None:
-    try:
-        state.check(runner.exchange)
-    except AssertionError as broken:
-        raise NotCopied(f"at position {runner.position} an invariant is broken: {broken}") from None

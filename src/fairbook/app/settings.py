@@ -1,174 +1,210 @@
-"""Settings: the only place where arguments and the environment become configuration.
+"""The settings of `fairbook up`: one table for the options, the environment and the documentation.
 
-How it works: what the command line says wins over `FAIRBOOK_*` in the environment, that over the
-default. An empty variable counts as not set. There is no configuration file: market parameters are
-commands in the log.
+An option wins over its environment variable, and that over the default. An empty variable counts as
+not set. There is no configuration file: market parameters are commands in the log.
 
-Always true: a setting that is out of range is refused before anything starts.
-
-Not here: FAIRBOOK_CORE, which must be known before the core is imported (core/__init__.py).
+Invariant: a value that is out of range is refused before anything starts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
 
-DEFAULT_DATA_DIR = "fairbook-data"
-COUNT_MAX = 1_000_000_000
+COUNT_MAX: Final = 10**9
+
+_PREFIX: Final = "FAIRBOOK_"
+_CORE_VARIABLE: Final = "FAIRBOOK_CORE"  # Read by core/__init__.py, before any setting.
+
+T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 
-class BadSetting(Exception):
-    """A setting cannot be used. The message names it as the person gave it."""
+class SettingError(Exception):
+    """A value cannot be used. The message names the option or variable that it was given by."""
+
+
+class Values(NamedTuple):
+    """The values that a setting takes; `parse` raises ValueError for any other text."""
+
+    description: str
+    parse: Callable[[str], Any]
+    metavar: str = ""
+
+
+class Setting(NamedTuple):
+    """One field of UpSettings. Values None: an option without a value that turns the default."""
+
+    field: str
+    option: str
+    variable: str
+    values: Values | None
+    default: Any
+    help: str
+
+
+def _option(default: T, values: Values | None, help_text: str, *, name: str = "") -> T:
+    """A setting with an option, and if it has values, a variable. name: if not as the field."""
+    metadata = {"values": values, "help": help_text, "name": name, "is_option": True}
+    return field(default=default, metadata=metadata)
+
+
+def _variable(default: T, values: Values, help_text: str, *, name: str = "") -> T:
+    """A setting with an environment variable only."""
+    metadata = {"values": values, "help": help_text, "name": name, "is_option": False}
+    return field(default=default, metadata=metadata)
+
+
+def _whole(least: int, most: int, metavar: str = "") -> Values:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 10):
+            raise ValueError
+        return _within(int(text), least, most)
+
+    shown = "10^9" if most == COUNT_MAX else str(most)
+    return Values(f"a whole number, {least} to {shown}", parse, metavar)
+
+
+def _seconds(most: float) -> Values:
+    return Values(f"seconds, 0 to {most}", lambda text: _within(float(text), 0, most))
+
+
+def _within(value: N, least: float, most: float) -> N:
+    if not least <= value <= most:  # NaN is refused, too.
+        raise ValueError
+    return value
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+_PATH: Final = Values("a path", Path, "DIR")
+_HOST: Final = Values("an IP address or host name", str, "HOST")
+_PORT: Final = _whole(0, 65_535, "PORT")
+_COUNT: Final = _whole(1, COUNT_MAX)
+_COUNT_OR_ZERO: Final = _whole(0, COUNT_MAX)
+_ORIGINS: Final = Values("origins, separated by commas", _words)
+_LOG_FORMAT: Final = Values("text or json", {"text": False, "json": True}.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)
 class UpSettings:
     """What `fairbook up` needs to know."""
 
-    data_dir: Path = Path(DEFAULT_DATA_DIR)
-    """FAIRBOOK_DATA: everything that is kept. Made if missing."""
-    host: str = "127.0.0.1"
-    """FAIRBOOK_HOST: the address to listen on."""
-    http_port: int = 8000
-    """FAIRBOOK_HTTP_PORT, 0..65535; 0: a free one, named in `demo.json`."""
-    ws_port: int = 8001
-    """FAIRBOOK_WS_PORT, 0..65535: of the streams."""
-    with_maker: bool = True
-    """`--no-maker`: the book is left to itself. What the first start placed stays, unless a maker
-    has been here: it replaces that, and takes its own along. A first start without a maker has no
-    generated day before it either."""
-    with_recorder: bool = True
-    """`--no-recorder`: nothing is recorded; what needs history is 501, and on streams silent."""
-    account_per_minute: int = 6_000_000
-    """FAIRBOOK_ACCOUNT_PER_MINUTE: requests of one account; 0: no limit. For a demo, hardly one."""
-    account_burst: int = 100_000
-    """FAIRBOOK_ACCOUNT_BURST: how many of them may come at once."""
-    address_per_minute: int = 6_000_000
-    """FAIRBOOK_ADDRESS_PER_MINUTE: public requests from one address; 0: no limit."""
-    address_burst: int = 100_000
-    """FAIRBOOK_ADDRESS_BURST."""
-    ws_per_address: int = 1024
-    """FAIRBOOK_WS_PER_ADDRESS, from 1: connections of one address to the streams."""
-    ws_connections: int = 4096
-    """FAIRBOOK_WS_CONNECTIONS, from 1: and of all."""
-    ws_origins: tuple[str, ...] = ()
-    """FAIRBOOK_WS_ORIGINS, parted by commas: whose pages may connect, besides this host's."""
-    deadline_s: float = 2.0
-    """FAIRBOOK_DEADLINE_S, 0..60: after which a request is told that its outcome is unknown."""
-    drain_max_s: float = 5.0
-    """FAIRBOOK_DRAIN_MAX_S, 0..60: how long a shutdown waits for requests under way."""
-    with_replica: bool = True
-    """`--no-replica`: nobody compares, and snapshots are written only at a stop."""
-    snapshot_commands: int = 25_000
-    """FAIRBOOK_SNAPSHOT_COMMANDS, from 1: the replica writes a snapshot after that many,"""
-    snapshot_s: float = 60.0
-    """FAIRBOOK_SNAPSHOT_S, 0..3600: or after so long, if there was a hundredth of them."""
-    allow_faults: bool = False
-    """`--allow-faults`: memory may be edited at the control door. For tests of the audit."""
-    json_logs: bool | None = None
-    """FAIRBOOK_LOGS=text|json; not set: text on a terminal, else JSON lines."""
-
-
-def up_settings(arguments: Mapping[str, str | None], environ: Mapping[str, str]) -> UpSettings:
-    """Settings from what was given. `arguments`: long options by name, None: not given.
-
-    Raises BadSetting.
-    """
-    given = _Given(arguments, environ)
-    defaults = UpSettings()
-    settings = UpSettings(
-        data_dir=Path(given.text("data", "FAIRBOOK_DATA", str(defaults.data_dir))),
-        host=given.text("host", "FAIRBOOK_HOST", defaults.host),
-        http_port=given.port("http-port", "FAIRBOOK_HTTP_PORT", defaults.http_port),
-        ws_port=given.port("ws-port", "FAIRBOOK_WS_PORT", defaults.ws_port),
-        with_maker=arguments.get("no-maker") is None,
-        with_recorder=arguments.get("no-recorder") is None,
-        account_per_minute=given.count("FAIRBOOK_ACCOUNT_PER_MINUTE", defaults.account_per_minute),
-        account_burst=given.count("FAIRBOOK_ACCOUNT_BURST", defaults.account_burst, least=1),
-        address_per_minute=given.count("FAIRBOOK_ADDRESS_PER_MINUTE", defaults.address_per_minute),
-        address_burst=given.count("FAIRBOOK_ADDRESS_BURST", defaults.address_burst, least=1),
-        ws_per_address=given.count("FAIRBOOK_WS_PER_ADDRESS", defaults.ws_per_address, least=1),
-        ws_connections=given.count("FAIRBOOK_WS_CONNECTIONS", defaults.ws_connections, least=1),
-        ws_origins=given.words("FAIRBOOK_WS_ORIGINS"),
-        deadline_s=given.seconds("FAIRBOOK_DEADLINE_S", defaults.deadline_s, most=60),
-        drain_max_s=given.seconds("FAIRBOOK_DRAIN_MAX_S", defaults.drain_max_s, most=60),
-        with_replica=arguments.get("no-replica") is None,
-        snapshot_commands=given.count(
-            "FAIRBOOK_SNAPSHOT_COMMANDS", defaults.snapshot_commands, least=1
-        ),
-        snapshot_s=given.seconds("FAIRBOOK_SNAPSHOT_S", defaults.snapshot_s, most=3600),
-        allow_faults=arguments.get("allow-faults") is not None,
-        json_logs=given.json_logs("FAIRBOOK_LOGS"),
+    data_dir: Path = _option(
+        Path("fairbook-data"), _PATH, "data directory; created if missing", name="data"
     )
+    host: str = _option("127.0.0.1", _HOST, "address to listen on")
+    http_port: int = _option(8000, _PORT, "HTTP port; 0: a free one, see demo.json")
+    ws_port: int = _option(8001, _PORT, "WebSocket port; 0: a free one, see demo.json")
+    with_maker: bool = _option(
+        True, None, "run no market maker; generate no day of trades", name="no_maker"
+    )
+    with_recorder: bool = _option(
+        True, None, "record no history: trades and candles answer 501", name="no_recorder"
+    )
+    with_replica: bool = _option(
+        True, None, "run no second engine; write snapshots only at a stop", name="no_replica"
+    )
+    allow_faults: bool = _option(
+        False, None, "for tests: let the control socket change balances in memory"
+    )
+    account_per_minute: int = _variable(
+        6_000_000, _COUNT_OR_ZERO, "requests per account and minute; 0: no limit"
+    )
+    account_burst: int = _variable(100_000, _COUNT, "requests per account at once")
+    address_per_minute: int = _variable(
+        6_000_000, _COUNT_OR_ZERO, "unauthenticated requests per IP address and minute"
+    )
+    address_burst: int = _variable(
+        100_000, _COUNT, "unauthenticated requests per IP address at once"
+    )
+    ws_per_address: int = _variable(1024, _COUNT, "WebSocket connections per IP address")
+    ws_connections: int = _variable(4096, _COUNT, "WebSocket connections in all")
+    ws_origins: tuple[str, ...] = _variable(
+        (), _ORIGINS, "web origins that may connect besides its own; `*`: any"
+    )
+    deadline_s: float = _variable(
+        2.0, _seconds(60), "longest wait for an order's outcome, then 504"
+    )
+    drain_max_s: float = _variable(5.0, _seconds(60), "longest wait for open requests at a stop")
+    snapshot_commands: int = _variable(25_000, _COUNT, "commands between two snapshots")
+    snapshot_s: float = _variable(
+        60.0, _seconds(3600), "seconds between two snapshots in quiet markets"
+    )
+    json_logs: bool | None = _variable(
+        None, _LOG_FORMAT, "log lines; default: text on a terminal, else json", name="logs"
+    )
+
+
+def _settings() -> Iterator[Setting]:
+    for each in fields(UpSettings):
+        name: str = each.metadata["name"] or each.name
+        values = each.metadata["values"]
+        option = f"--{name.replace('_', '-')}" if each.metadata["is_option"] else ""
+        variable = _PREFIX + name.upper() if values else ""
+        yield Setting(each.name, option, variable, values, each.default, each.metadata["help"])
+
+
+SETTINGS: Final = tuple(_settings())
+
+
+def read_settings(options: Mapping[str, object], environ: Mapping[str, str]) -> UpSettings:
+    """options: what was given on the command line, by field; None or False: not given.
+
+    Raises SettingError.
+    """
+    found: dict[str, Any] = {}
+    for setting in SETTINGS:
+        option = options.get(setting.field)
+        if setting.values is None:
+            found[setting.field] = setting.default ^ bool(option)
+        elif option is not None:
+            found[setting.field] = _parsed(setting.option, str(option), setting.values)
+        elif text := environ.get(setting.variable):
+            found[setting.field] = _parsed(setting.variable, text, setting.values)
+    settings = UpSettings(**found)
     if settings.http_port == settings.ws_port != 0:
-        raise BadSetting(f"HTTP and streams need two ports, not {settings.http_port} for both")
+        raise SettingError(f"HTTP and WebSocket need two ports, not {settings.http_port} for both")
     return settings
 
 
-class _Given:
-    """What a person said, on the command line or in the environment."""
-
-    def __init__(self, arguments: Mapping[str, str | None], environ: Mapping[str, str]) -> None:
-        self._arguments = arguments
-        self._environ = environ
-
-    def text(self, option: str, variable: str, default: str) -> str:
-        """As it was given."""
-        return self._find(option, variable)[1] or default
-
-    def port(self, option: str, variable: str, default: int) -> int:
-        """A TCP port, or 0."""
-        source, text = self._find(option, variable)
-        if not text:
-            return default
-        port = _digits(text)
-        if not 0 <= port <= 65_535:
-            raise BadSetting(f"{source} is a port, 0 to 65535, not {text!r}")
-        return port
-
-    def count(self, variable: str, default: int, *, least: int = 0) -> int:
-        """A whole number from `least` to a thousand million."""
-        text = self._environ.get(variable, "")
-        if not text:
-            return default
-        count = _digits(text)
-        if not least <= count <= COUNT_MAX:
-            raise BadSetting(f"{variable} is a number, {least} to {COUNT_MAX}, not {text!r}")
-        return count
-
-    def seconds(self, variable: str, default: float, *, most: int) -> float:
-        """A duration from 0 to `most` seconds."""
-        text = self._environ.get(variable, "")
-        if not text:
-            return default
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = -1
-        if not 0 <= seconds <= most:
-            raise BadSetting(f"{variable} is a number of seconds, 0 to {most}, not {text!r}")
-        return seconds
-
-    def words(self, variable: str) -> tuple[str, ...]:
-        """Parted by commas."""
-        return tuple(word.strip() for word in self._environ.get(variable, "").split(",") if word)
-
-    def json_logs(self, variable: str) -> bool | None:
-        """How log lines look; None: as suits the terminal."""
-        text = self._environ.get(variable, "")
-        if text not in ("", "text", "json"):
-            raise BadSetting(f"{variable} is text or json, not {text!r}")
-        return text == "json" if text else None
-
-    def _find(self, option: str, variable: str) -> tuple[str, str]:
-        argument = self._arguments.get(option)
-        if argument is not None:
-            return f"--{option}", argument
-        return variable, self._environ.get(variable, "")
+def _parsed(source: str, text: str, values: Values) -> Any:
+    try:
+        return values.parse(text)
+    except (ValueError, KeyError):
+        raise SettingError(f"{source} must be {values.description}, not {text!r}") from None
 
 
-def _digits(text: str) -> int:
-    """The number that up to 10 plain digits say, else -1."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1
+def misspelt(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each variable that is no setting but resembles one, and the one that it resembles."""
+    known = {setting.variable for setting in SETTINGS} | {_CORE_VARIABLE}
+    endings = [variable.removeprefix(_PREFIX) for variable in known if variable]
+    for variable in sorted(environ):
+        if variable.startswith(_PREFIX) and variable not in known:
+            ending = variable.removeprefix(_PREFIX)
+            for near in difflib.get_close_matches(ending, endings, n=1, cutoff=0.7):
+                yield variable, _PREFIX + near
+
+
+def documentation() -> str:
+    """The table of settings in docs/operate/operations.md."""
+    lines = ["| option, variable | value | default | meaning |", "|---|---|---|---|"]
+    for setting in SETTINGS:
+        names = " ".join(f"`{name}`" for name in (setting.option, setting.variable) if name)
+        has_default = setting.values and setting.default not in (None, ())
+        default = f" `{setting.default}`" if has_default else ""
+        description = f" {setting.values.description}" if setting.values else ""
+        lines.append(f"| {names} |{description} |{default} | {setting.help} |")
+    core = (
+        f"| `{_CORE_VARIABLE}` | compiled or interpreted | | form of the core; default: as found |"
+    )
+    return "\n".join([*lines, core]) + "\n"
+
+
+if __name__ == "__main__":
+    print(documentation(), end="")

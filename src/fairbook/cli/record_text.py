@@ -1,10 +1,6 @@
-"""Records as a person reads them: what `inspect` prints.
+"""Records as text, for `fairbook inspect`: names instead of codes, whole numbers as in the log.
 
-How it works: names instead of codes; prices and quantities stay whole numbers (ticks, lots, atoms),
-as in docs/reference/protocol.md.
-
-Always true: every command is one line that ends with its outcome, every other event of it one line
-below.
+A command and its outcome are one line, each other event of the command one line below it.
 """
 
 from __future__ import annotations
@@ -18,84 +14,41 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.log.log import Entry
 
-COMMANDS: Final = {
-    records.RULES: "RULES",
-    records.TICK: "TICK",
-    records.PLACE: "PLACE",
-    records.CANCEL: "CANCEL",
-    records.AMEND: "AMEND",
-    records.CANCEL_ALL: "CANCEL_ALL",
-    records.END_SESSION: "END_SESSION",
-    records.OPEN_ACCOUNT: "OPEN_ACCOUNT",
-    records.CREDIT: "CREDIT",
-    records.DEBIT: "DEBIT",
-    records.LIST_ASSET: "LIST_ASSET",
-    records.LIST_MARKET: "LIST_MARKET",
-    records.SET_ASSET: "SET_ASSET",
-    records.SET_MARKET: "SET_MARKET",
-    records.SET_ACCOUNT: "SET_ACCOUNT",
-    records.SET_EXCHANGE: "SET_EXCHANGE",
-}
-REJECTS: Final = {
-    records.MALFORMED: "MALFORMED",
-    records.NO_RULES: "NO_RULES",
-    records.UNKNOWN_ACCOUNT: "UNKNOWN_ACCOUNT",
-    records.UNKNOWN_MARKET: "UNKNOWN_MARKET",
-    records.UNKNOWN_ASSET: "UNKNOWN_ASSET",
-    records.DUPLICATE_CLIENT_ID: "DUPLICATE_CLIENT_ID",
-    records.UNKNOWN_ORDER: "UNKNOWN_ORDER",
-    records.ALREADY_LISTED: "ALREADY_LISTED",
-    records.BAD_VALUE: "BAD_VALUE",
-    records.ACCOUNT_FROZEN: "ACCOUNT_FROZEN",
-    records.TRADING_PAUSED: "TRADING_PAUSED",
-    records.MARKET_CLOSED: "MARKET_CLOSED",
-    records.BAD_PRICE: "BAD_PRICE",
-    records.BAD_QUANTITY: "BAD_QUANTITY",
-    records.TOO_MANY_ORDERS: "TOO_MANY_ORDERS",
-    records.BOOK_FULL: "BOOK_FULL",
-    records.TABLE_FULL: "TABLE_FULL",
-    records.OVER_CAP: "OVER_CAP",
-    records.INSUFFICIENT_FUNDS: "INSUFFICIENT_FUNDS",
-    records.WOULD_CROSS: "WOULD_CROSS",
-}
-STATUSES: Final = {
-    records.REJECTED: "REJECTED",
-    records.NEW: "NEW",
-    records.PARTIALLY_FILLED: "PARTIALLY_FILLED",
-    records.FILLED: "FILLED",
-    records.CANCELLED: "CANCELLED",
-    records.EXPIRED: "EXPIRED",
-    records.DONE: "DONE",
-}
+
+def _named(names: str) -> dict[int, str]:
+    """The names of constants of `records`, by their value."""
+    return {getattr(records, name): name for name in names.split()}
+
+
+COMMANDS: Final = _named(
+    "RULES TICK PLACE CANCEL AMEND CANCEL_ALL END_SESSION OPEN_ACCOUNT CREDIT DEBIT"
+    " LIST_ASSET LIST_MARKET SET_ASSET SET_MARKET SET_ACCOUNT SET_EXCHANGE"
+)
+REJECTS: Final = _named(
+    "MALFORMED NO_RULES UNKNOWN_ACCOUNT UNKNOWN_MARKET UNKNOWN_ASSET DUPLICATE_CLIENT_ID"
+    " UNKNOWN_ORDER ALREADY_LISTED BAD_VALUE ACCOUNT_FROZEN TRADING_PAUSED MARKET_CLOSED"
+    " BAD_PRICE BAD_QUANTITY TOO_MANY_ORDERS BOOK_FULL TABLE_FULL OVER_CAP INSUFFICIENT_FUNDS"
+    " WOULD_CROSS"
+)
+STATUSES: Final = _named("REJECTED NEW PARTIALLY_FILLED FILLED CANCELLED EXPIRED DONE")
 REASONS: Final = {
     records.BY_FILL: "FILLED",
     records.BY_REQUEST: "REQUESTED",
     records.BY_CANCEL_ALL: "CANCEL_ALL",
     records.BY_SESSION_END: "SESSION_ENDED",
-    records.IMMEDIATE_OR_CANCEL: "IMMEDIATE_OR_CANCEL",
-    records.FILL_OR_KILL: "FILL_OR_KILL",
-    records.SELF_TRADE: "SELF_TRADE",
-    records.INSUFFICIENT_LIQUIDITY: "INSUFFICIENT_LIQUIDITY",
-    records.PRICE_OUT_OF_BOUNDS: "PRICE_OUT_OF_BOUNDS",
-}
+} | _named("IMMEDIATE_OR_CANCEL FILL_OR_KILL SELF_TRADE INSUFFICIENT_LIQUIDITY PRICE_OUT_OF_BOUNDS")
 PARAMETERS: Final = {
-    (records.SET_ASSET, records.RESERVE_CAP): "RESERVE_CAP",
-    (records.SET_MARKET, records.STATE): "STATE",
-    (records.SET_MARKET, records.MAKER_FEE_PPM): "MAKER_FEE_PPM",
-    (records.SET_MARKET, records.TAKER_FEE_PPM): "TAKER_FEE_PPM",
-    (records.SET_MARKET, records.PRICE_MIN): "PRICE_MIN",
-    (records.SET_MARKET, records.PRICE_MAX): "PRICE_MAX",
-    (records.SET_MARKET, records.QUANTITY_MIN): "QUANTITY_MIN",
-    (records.SET_MARKET, records.QUANTITY_MAX): "QUANTITY_MAX",
-    (records.SET_MARKET, records.BAND_PPM): "BAND_PPM",
-    (records.SET_MARKET, records.LEVELS_MAX): "LEVELS_MAX",
-    (records.SET_ACCOUNT, records.FROZEN): "FROZEN",
-    (records.SET_EXCHANGE, records.STATE): "STATE",
-    (records.SET_EXCHANGE, records.ORDERS_MAX): "ORDERS_MAX",
-    (records.SET_EXCHANGE, records.ACCOUNTS_MAX): "ACCOUNTS_MAX",
+    records.SET_ASSET: _named("RESERVE_CAP"),
+    records.SET_MARKET: _named(
+        "STATE MAKER_FEE_PPM TAKER_FEE_PPM PRICE_MIN PRICE_MAX QUANTITY_MIN QUANTITY_MAX BAND_PPM"
+        " LEVELS_MAX"
+    ),
+    records.SET_ACCOUNT: _named("FROZEN"),
+    records.SET_EXCHANGE: _named("STATE ORDERS_MAX ACCOUNTS_MAX"),
 }
+"""By the command that sets them."""
 SIDES: Final = {records.BID: "Bid", records.ASK: "Ask"}
-TIFS: Final = {records.GTC: "GTC", records.IOC: "IOC", records.FOK: "FOK"}
+TIFS: Final = _named("GTC IOC FOK")
 FLAGS: Final = {
     records.POST_ONLY: "POST_ONLY",
     records.MARKET_ORDER: "MARKET",
@@ -105,9 +58,9 @@ SELF_TRADES: Final = {records.REJECT_MAKER: "RejectMaker", records.REJECT_BOTH: 
 
 
 def frame_lines(entry: Entry, events: Sequence[bytes], exchange: Exchange) -> Iterator[str]:
-    """The lines of one frame. `events`: per command, as `records.split` gives them.
+    """The lines of one frame. events: those of each command, as `records.split` gives them.
 
-    exchange: after the frame; only the names of markets and assets are taken from it.
+    exchange: after the frame; the names of markets and assets are read from it.
     """
     at = datetime.fromtimestamp(entry.time_ns // NS_PER_SECOND, UTC)
     yield f"[{entry.position}] {at:%Y-%m-%dT%H:%M:%S}.{entry.time_ns % NS_PER_SECOND:09d}Z"
@@ -155,7 +108,6 @@ def _command(command: bytes, exchange: Exchange) -> str:
 
 
 def _terms(order: records.Placed, exchange: Exchange) -> list[str]:
-    """An order as it was asked for."""
     words = [
         _market(order.market, exchange),
         SIDES.get(order.side, f"(side {order.side})"),
@@ -185,7 +137,9 @@ def _outcome(outcome: records.Outcome) -> str:
         words.append(f"account {outcome.account}")
     if outcome.order_id:
         words.append(f"order {outcome.order_id}")
-    if outcome.filled:
+    if outcome.filled and outcome.command in (records.CANCEL_ALL, records.END_SESSION):
+        words.append(f"cancelled {outcome.filled} orders")
+    elif outcome.filled:
         words.append(f"filled {outcome.filled} for {outcome.quote} atoms")
     return " ".join(words)
 
@@ -234,7 +188,7 @@ def _change(change: records.Change, exchange: Exchange) -> str:
     if change.kind == records.PARAMETER:
         if change.side == records.RULES:
             return f"rules of version {words[2]}"
-        name = PARAMETERS.get((change.side, words[1]), f"parameter {words[1]}")
+        name = PARAMETERS.get(change.side, {}).get(words[1], f"parameter {words[1]}")
         return f"{name} = {words[2]}"
     return f"(event {change.kind})"
 

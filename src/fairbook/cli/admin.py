@@ -1,0 +1,58 @@
+"""`fairbook admin`: operate a running exchange."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Final
+
+from fairbook.cli.parser import CommandParser, position
+from fairbook.followers.audit import summary
+from fairbook.followers.audit_files import read_verdict
+from fairbook.net import control_socket
+
+ERRORS: Final = (OSError, control_socket.NotRunning, control_socket.Refused)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """resume DIR [--acknowledge POSITION], confirm-clock DIR."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    resume = actions.add_parser("resume", help="resume trading after engine and replica differed")
+    resume.add_directory()
+    resume.add_argument(
+        "--acknowledge",
+        type=position,
+        metavar="POSITION",
+        help="position of the verdict that you have read; without it, the verdict is shown",
+    )
+    confirm = actions.add_parser(
+        "confirm-clock", help="accept a jump of the wall clock: log time follows it"
+    )
+    confirm.add_directory()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Raises what ERRORS names."""
+    directory: Path = arguments.directory
+    if arguments.action == "confirm-clock":
+        print(control_socket.ask(directory, "confirm-clock")["done"])
+        return 0
+    if arguments.acknowledge is None:
+        return _show_verdict(directory)
+    print(control_socket.ask(directory, "resume", position=arguments.acknowledge)["done"])
+    return 0
+
+
+def _show_verdict(directory: Path) -> int:
+    """Print what has to be acknowledged; trading is not resumed."""
+    verdict = read_verdict(directory)
+    if verdict is None:
+        raise control_socket.Refused("trading is not paused: there is no verdict to acknowledge")
+    print(json.dumps(verdict, indent=2))
+    print(summary(verdict))
+    print(
+        "When you know the cause and have decided what to do, resume trading:\n"
+        f"  fairbook admin resume {directory} --acknowledge {verdict['position']}"
+    )
+    return 1

@@ -1,0 +1,52 @@
+"""Shared by `replica` and `recorder`, whose processes end with their connection."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from fairbook.app.logs import configure_logs
+from fairbook.cli.parser import CommandParser
+from fairbook.followers.supervisor import HOPELESS
+from fairbook.log.log import LogDamaged
+
+NICE: Final = 5  # The engine comes first.
+ERRORS: Final = (OSError,)
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """DIR --fd N."""
+    parser.add_directory()
+    parser.add_argument(
+        "--fd", type=int, required=True, metavar="N", help="descriptor of the connection"
+    )
+
+
+def run_follower(name: str, work: Callable[[], None]) -> int:
+    """Run `work`, which returns when its connection ends.
+
+    Signals are ignored: one to the whole process group, such as Ctrl-C, is for the engine.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(0o077)
+    os.nice(NICE)
+    configure_logs(None)
+    try:
+        work()
+    except LogDamaged as damage:
+        print(f"fairbook {name}: {damage}", file=sys.stderr)
+        return HOPELESS
+    except OSError:
+        raise
+    except Exception as bug:
+        logger.exception("bug")
+        print(f"fairbook {name}: bug, trading goes on: {bug!r}", file=sys.stderr)
+        return 1
+    return 0

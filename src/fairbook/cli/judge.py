@@ -1,0 +1,24 @@
+"""`fairbook judge`: find out which engine is wrong, and complete `verdict.json`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from fairbook.cli.parser import CommandParser
+from fairbook.followers.audit import summary
+from fairbook.followers.judge import judge
+from fairbook.log.log import LogDamaged
+
+ERRORS: Final = (OSError, ValueError, LogDamaged)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """DIR."""
+    parser.add_directory()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Raises what ERRORS names."""
+    print(summary(judge(arguments.directory)))
+    return 0

@@ -1,0 +1,18 @@
+"""`fairbook recorder`: record the history of an exchange."""
+
+from __future__ import annotations
+
+import argparse
+
+from fairbook.cli import follower
+from fairbook.followers import recorder
+
+ERRORS = follower.ERRORS
+add_arguments = follower.add_arguments
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Follow until the connection ends."""
+    return follower.run_follower(
+        "recorder", lambda: recorder.run(arguments.directory, arguments.fd)
+    )

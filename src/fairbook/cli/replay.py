@@ -1,0 +1,32 @@
+"""`fairbook replay`: print the digest of the state at a position of the log."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from fairbook.cli.parser import CommandParser, position
+from fairbook.cli.replay_log import REPLAY_ERRORS, DataError, replay_log, summary
+from fairbook.core.exchange import Exchange
+from fairbook.engine.runner import Runner
+
+ERRORS: Final = REPLAY_ERRORS
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """DIR [--to N]."""
+    parser.add_directory()
+    parser.add_argument(
+        "--to", type=position, metavar="N", help="last position to replay (default: the end)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Raises what ERRORS names."""
+    runner = Runner(Exchange())
+    for _ in replay_log(arguments.directory, runner, to=arguments.to):
+        pass
+    if arguments.to is not None and runner.position < arguments.to:
+        raise DataError(f"the log ends at position {runner.position}")
+    print(summary(runner))
+    return 0

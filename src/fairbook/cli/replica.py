@@ -1,0 +1,34 @@
+"""`fairbook replica`: run the second engine of an exchange."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+from fairbook.cli import follower
+from fairbook.cli.parser import CommandParser
+from fairbook.followers.replica import Replica, ReplicaOptions
+
+ERRORS = follower.ERRORS
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """As followers.replica_monitor writes them."""
+    follower.add_arguments(parser)
+    parser.add_argument("--snapshot-commands", type=int, required=True, metavar="N")
+    parser.add_argument("--snapshot-s", type=float, required=True, metavar="S")
+    parser.add_argument("--allow-faults", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Follow until the connection ends."""
+    options = ReplicaOptions(
+        snapshot_commands=arguments.snapshot_commands,
+        snapshot_s=arguments.snapshot_s,
+        allow_faults=arguments.allow_faults,
+    )
+
+    def work() -> None:
+        Replica(arguments.directory, socket.socket(fileno=arguments.fd), options).run()
+
+    return follower.run_follower("replica", work)

@@ -1,0 +1,142 @@
+"""`fairbook status`: the state of an exchange, running or stopped.
+
+A running exchange answers over its control socket; of a stopped one the files are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from fairbook.cli.parser import CommandParser
+from fairbook.cli.replay_log import DataError, require_log
+from fairbook.core.units import NS_PER_SECOND
+from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
+from fairbook.followers.audit import summary
+from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
+from fairbook.followers.audit_files import VERDICT_NAME, read_verdict
+from fairbook.log.files import FileLog
+from fairbook.log.log import LogDamaged
+from fairbook.net import control_socket
+
+ERRORS: Final = (DataError, LogDamaged, OSError, ValueError, control_socket.Refused)
+
+Status = dict[str, Any]
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """DIR [--json]."""
+    parser.add_directory()
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit code 1: a verdict pauses trading. Raises what ERRORS names."""
+    try:
+        status = control_socket.ask(arguments.directory, "status")
+    except control_socket.NotRunning:
+        status = _stopped(arguments.directory)
+    if arguments.json:
+        print(json.dumps(status, indent=2))
+    else:
+        for label, text in lines(status):
+            print(f"{label:9} {text}")
+    return 0 if status["audit"]["verdict"] is None else 1
+
+
+def lines(status: Status) -> Iterator[tuple[str, str]]:
+    """What a person needs to know, as (label, text)."""
+    engine, replica, audit = status["engine"], status["replica"], status["audit"]
+    if engine["pid"] is None:
+        yield "engine", f"not running; the log ends at position {engine['position']}"
+        yield "snapshot", f"position {replica['snapshot_position']}"
+    else:
+        yield from _running_lines(status)
+    if audit["verdict"] is None:
+        yield "audit", "no difference between the engines"
+    else:
+        yield "audit", f"TRADING IS PAUSED: {audit['summary']}"
+
+
+def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
+    engine, replica = status["engine"], status["replica"]
+    paused = "; trading is paused, only cancels are accepted" if engine["paused"] else ""
+    pending = f"position {engine['position']}, {_counted(engine['pending'], 'command')} pending"
+    yield "engine", f"running: {pending} (process {engine['pid']}){paused}"
+    if engine["clock_jump_ns"]:
+        ahead_s = engine["clock_jump_ns"] // NS_PER_SECOND
+        yield "clock", f"{ahead_s} s ahead of log time; if right: `fairbook admin confirm-clock`"
+    yield from _follower_lines("replica", replica)
+    age_s = replica["round_age_s"]
+    last = "" if age_s is None else f", last {age_s} s ago"
+    rounds = f"the whole state {_counted(replica['rounds_agreed'], 'time')}{last}"
+    yield "compared", f"events up to position {replica['agreed_position']}; {rounds}"
+    if replica["other_version"]:
+        yield "", f"not compared, the versions differ: {replica['other_version']}"
+    if recorder := status.get("recorder"):
+        yield from _follower_lines("recorder", recorder)
+    if streams := status.get("streams"):
+        connections = _counted(streams["connections"], "connection")
+        load = f"{connections}, {_counted(streams['subscriptions'], 'subscription')}"
+        slow = f"{streams['slow']} slow, {streams['slowClosed']} closed as too slow"
+        yield "streams", f"{load}; {slow}"
+        if not streams["has_history"]:
+            yield "", "tickers and candles contain only trades since the start"
+    if maker := status.get("maker"):
+        yield "maker", f"running ({_process(maker)})"
+        yield from _end_lines(maker)
+
+
+def _follower_lines(name: str, follower: Status) -> Iterator[tuple[str, str]]:
+    behind = f"{_counted(follower['lag_frames'], 'frame')} ({follower['lag_ms']} ms) behind"
+    at = f"position {follower['position']}, {behind}"
+    yield name, f"{follower['state']}: {at} ({_process(follower)})"
+    yield from _end_lines(follower)
+    if follower["last_note"]:
+        yield "", f"last message: {follower['last_note']}"
+
+
+def _process(child: Status) -> str:
+    starts = _counted(child["starts"], "start")
+    return starts if child["pid"] is None else f"process {child['pid']}, {starts}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _end_lines(child: Status) -> Iterator[tuple[str, str]]:
+    if child["last_end"]:
+        yield "", f"last end: {child['last_end']}"
+
+
+def _stopped(directory: Path) -> Status:
+    """As much of the status as the files tell."""
+    require_log(directory)
+    log = FileLog(directory, read_only=True)
+    try:
+        position = log.last.position
+    finally:
+        log.close()
+    snapshots = Snapshots(directory)
+    newest = 0
+    for path in snapshots.paths():
+        try:
+            newest = snapshots.read(path).position
+            break
+        except SnapshotInvalid:
+            continue
+    verdict = read_verdict(directory)
+    has_verdict = verdict is not None
+    return {
+        "engine": {"pid": None, "position": position, "paused": has_verdict},
+        "replica": {"state": "down", "snapshot_position": newest},
+        "audit": {
+            "verdict": verdict,
+            "summary": None if verdict is None else summary(verdict),
+            "file": str(directory / AUDIT_NAME / VERDICT_NAME) if has_verdict else None,
+        },
+    }

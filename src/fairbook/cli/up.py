@@ -1,0 +1,47 @@
+"""`fairbook up`: run the demo exchange."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Final
+
+from fairbook.app.settings import SETTINGS, SettingError, misspelt, read_settings
+from fairbook.cli.parser import CommandParser, UsageError
+
+ERRORS: Final = ()  # The process of the exchange prints its own.
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """The options of the settings that have one; the help names the other variables."""
+    variables = []
+    for setting in SETTINGS:
+        if setting.values is None:
+            parser.add_argument(
+                setting.option, dest=setting.field, action="store_true", help=setting.help
+            )
+        elif setting.option:
+            parser.add_argument(
+                setting.option,
+                dest=setting.field,
+                metavar=setting.values.metavar,
+                help=f"{setting.help} (default: {setting.default}; or {setting.variable})",
+            )
+        else:
+            variables.append(f"  {setting.variable:29}{setting.help}")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "environment variables without an option:\n" + "\n".join(variables)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until a signal."""
+    try:
+        settings = read_settings(vars(arguments), os.environ)
+    except SettingError as error:
+        raise UsageError(f"fairbook up: {error}") from None
+    for variable, near in misspelt(os.environ):
+        print(f"fairbook up: {variable} is no setting; did you mean {near}?", file=sys.stderr)
+    from fairbook.app.process import up
+
+    return up(settings)

@@ -1,0 +1,111 @@
+"""`fairbook verify`: replay the log, and check snapshots and history against it.
+
+Nothing that the exchange has computed is believed: the log is replayed from its first entry, and
+the result is compared with every snapshot and every row of history. The exchange may be running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+from fairbook.cli.parser import CommandParser
+from fairbook.cli.replay_log import REPLAY_ERRORS, DataError, replay_log, require_log, summary
+from fairbook.cli.verify_history import HistoryComparison, HistoryUnreadable, history_comparison
+from fairbook.core import state
+from fairbook.core.exchange import Exchange
+from fairbook.engine.runner import Runner
+from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
+from fairbook.engine.snapshots import Snapshot, SnapshotInvalid, Snapshots
+
+ERRORS: Final = (*REPLAY_ERRORS, HistoryUnreadable)
+SHOWN_MAX: Final = 20  # differences of the history
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """DIR."""
+    parser.add_directory()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print position, digest and chain, and how far the history goes.
+
+    Raises what ERRORS names.
+    """
+    directory: Path = arguments.directory
+    require_log(directory)
+    snapshots, problems = _snapshots(directory)
+    runner = Runner(Exchange())
+    # The history is opened first: the log has all that it has.
+    with history_comparison(directory, runner.exchange) as history:
+        for entry, events in replay_log(directory, runner):
+            if history is not None:
+                history.take(entry, events, runner)
+            snapshot = snapshots.pop(entry.position, None)
+            if snapshot is not None:
+                _compare_snapshot(runner, snapshot)
+        if snapshots:
+            raise DataError(
+                f"the log ends at position {runner.position}, but there is a valid snapshot of"
+                f" position {max(snapshots)}: acknowledged commands are missing"
+            )
+        try:
+            state.check(runner.exchange)
+        except AssertionError as error:
+            raise DataError(
+                f"at position {runner.position} an invariant does not hold: {error}"
+            ) from error
+        print(summary(runner))
+        for problem in problems:
+            print(f"warning: {problem}; this snapshot is not used", file=sys.stderr)
+        if history is not None:
+            _compare_history(runner, history)
+    return 0
+
+
+def _snapshots(directory: Path) -> tuple[dict[int, Snapshot], list[str]]:
+    """The valid snapshots by position, and what is wrong with the others."""
+    valid: dict[int, Snapshot] = {}
+    problems: list[str] = []
+    if (directory / SNAPSHOTS_NAME).is_dir():
+        snapshots = Snapshots(directory)
+        for path in snapshots.paths():
+            try:
+                snapshot = snapshots.read(path)
+                valid[snapshot.position] = snapshot
+            except SnapshotInvalid as problem:
+                problems.append(str(problem))
+    return valid, problems
+
+
+def _compare_snapshot(runner: Runner, snapshot: Snapshot) -> None:
+    for what, replayed, stored in (
+        ("chain", runner.chain, snapshot.chain),
+        ("state", state.digest(runner.exchange), snapshot.digest),
+        ("events", runner.event_hash, snapshot.event_hash),
+    ):
+        if replayed != stored:
+            raise DataError(
+                f"at position {runner.position} the {what} of the log is {replayed.hex()},"
+                f" that of the snapshot {stored.hex()}"
+            )
+
+
+def _compare_history(runner: Runner, history: HistoryComparison) -> None:
+    if history.position > runner.position:
+        raise DataError(
+            f"history.db goes up to position {history.position},"
+            f" the log ends at position {runner.position}"
+        )
+    count = 0
+    for difference in history.differences():
+        count += 1
+        if count <= SHOWN_MAX:
+            print(f"history.db: {difference}", file=sys.stderr)
+    if count:
+        raise DataError(f"history.db differs from the log: {count} differences")
+    behind = runner.position - history.position
+    late = f", {behind} frames behind the log" if behind else ""
+    print(f"history  position {history.position}, every row as in the log{late}")
