@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fairbook.client import NewOrder, Rest, Token
-from tests.world.direct_exchange import ALICE
-from tests.world.live_exchange import LiveStack, play, small
-from tests.world.running_exchange import ALICE_TOKEN, BOB_TOKEN
+from tests.world.direct_exchange import live_exchange
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
+from tests.world.running_exchange import RunningExchange, play_live
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "market-maker.md"
 
@@ -31,15 +31,15 @@ def test_it_follows_the_best_ask() -> None:
     def ask(price: str) -> NewOrder:
         return NewOrder(symbol="SOL_USDC", side="Ask", price=price, quantity="1")
 
-    def own_bids(venue: LiveStack) -> list[int]:
+    def own_bids(venue: RunningExchange) -> list[int]:
         return [order.price for order in venue.exchange.open_orders(ALICE)]
 
-    async def becomes(venue: LiveStack, prices: list[int]) -> None:
+    async def becomes(venue: RunningExchange, prices: list[int]) -> None:
         async with asyncio.timeout(5):
             while own_bids(venue) != prices:  # noqa: ASYNC110  Nothing tells of it.
                 await asyncio.sleep(0.005)
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         running = asyncio.create_task(names["main"](venue.http_url, venue.ws_url, ALICE_TOKEN))
         async with Rest(venue.http_url, Token(BOB_TOKEN)) as bob:
             await bob.place(ask("100"))
@@ -56,4 +56,4 @@ def test_it_follows_the_best_ask() -> None:
         await asyncio.wait((running,))
         await becomes(venue, [])
 
-    play(story, small())
+    play_live(story, live_exchange())

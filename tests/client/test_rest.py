@@ -11,8 +11,9 @@ from fairbook.client.errors import Disconnected, OutcomeUnknown, RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.messages import NewOrder, Order
 from fairbook.client.rest import Rest
-from tests.world.live_exchange import LiveStack, play, small
-from tests.world.running_exchange import ALICE_KEY, ALICE_SEED, ALICE_TOKEN, BOB_TOKEN
+from tests.world.direct_exchange import live_exchange
+from tests.world.memory_accounts import ALICE_KEY, ALICE_SEED, ALICE_TOKEN, BOB_TOKEN
+from tests.world.running_exchange import RunningExchange, play_live
 
 ALICE = Token(ALICE_TOKEN)
 SIGNS = Key(
@@ -26,7 +27,7 @@ BID = NewOrder(symbol="SOL_USDC", side="Bid", price="99.5", quantity="1.5", clie
 def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
     """Every private call knows who asks; the same client id is the same order."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with Rest(venue.http_url, who) as rest:
             order = await rest.place(BID)
             assert (order.status, order.price, order.quantity) == ("New", "99.5", "1.5")
@@ -42,12 +43,12 @@ def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
             assert await rest.open_orders() == []
             assert await rest.cancel_all("SOL_USDC") == []
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signatures"])
 def test_several_orders_are_each_on_their_own(who: Credentials) -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with Rest(venue.http_url, who) as rest:
             dear = NewOrder(symbol="SOL_USDC", side="Bid", price="99", quantity="100000")
             cheap = msgspec.structs.replace(dear, quantity="1")
@@ -57,11 +58,11 @@ def test_several_orders_are_each_on_their_own(who: Credentials) -> None:
             assert isinstance(also, Order)
             assert await rest.open_orders() == [good, also]
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_what_anybody_may_ask() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with Rest(venue.http_url, ALICE) as alice, Rest(venue.http_url) as anybody:
             await alice.place(BID)
             markets = await anybody.markets()
@@ -74,11 +75,11 @@ def test_what_anybody_may_ask() -> None:
             assert depth.bids == [("99.5", "1.5")]
             assert depth.asks == []
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_a_no_is_refused_in_its_own_words() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with Rest(venue.http_url, ALICE) as rest:
             with pytest.raises(RequestRefused) as no:
                 await rest.cancel("SOL_USDC", order_id="12345")
@@ -96,24 +97,24 @@ def test_a_no_is_refused_in_its_own_words() -> None:
             with pytest.raises(ValueError, match="credentials"):
                 await rest.balances()
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_no_answer_is_an_unknown_outcome() -> None:
     """A request that may have been done is never said to have failed."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         venue.exchange.held = []
         async with Rest(venue.http_url, Token(BOB_TOKEN), timeout_s=0.2) as rest:
             with pytest.raises(OutcomeUnknown):
                 await rest.place(BID)
         venue.exchange.release()
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_nobody_there_is_disconnected() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         await venue.close()
         async with Rest(venue.http_url, ALICE) as rest:
             with pytest.raises(Disconnected):
@@ -122,7 +123,7 @@ def test_nobody_there_is_disconnected() -> None:
                 await rest.markets()
         await venue.open()
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_signed_texts_are_those_of_the_contract() -> None:

@@ -23,9 +23,10 @@ from fairbook.client.reconnect import Backoff, Reconnecting, hinted_s
 from fairbook.client.rest import Rest
 from fairbook.client.socket import Socket
 from tests.client.test_rest import ALICE, BID, SIGNS
-from tests.world.direct_exchange import ALICE as ALICE_ID
-from tests.world.live_exchange import LiveStack, play, small
-from tests.world.running_exchange import BOB_TOKEN
+from tests.world.direct_exchange import live_exchange
+from tests.world.memory_accounts import ALICE as ALICE_ID
+from tests.world.memory_accounts import BOB_TOKEN
+from tests.world.running_exchange import RunningExchange, play_live
 
 BOB = Token(BOB_TOKEN)
 
@@ -41,7 +42,7 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def logged_in(venue: LiveStack, who: Credentials = ALICE) -> Socket:
+async def logged_in(venue: RunningExchange, who: Credentials = ALICE) -> Socket:
     socket = await Socket.open(venue.ws_url)
     await socket.login(who)
     return socket
@@ -49,7 +50,7 @@ async def logged_in(venue: LiveStack, who: Credentials = ALICE) -> Socket:
 
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signature"])
 def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with await logged_in(venue, who) as socket:
             order = await socket.place(BID)
             assert (order.status, order.client_id) == ("New", 7)
@@ -62,11 +63,11 @@ def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
             gone_all = await socket.cancel_all("SOL_USDC")
             assert [order.id for order in gone_all] == [order.id for order in placed]
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_many_orders_in_flight_come_out_in_their_order() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with await logged_in(venue) as socket:
             orders = [limit("Bid", f"0.{1 + n % 9}", "1") for n in range(1_500)]
             answers = await asyncio.gather(*[socket.place(order) for order in orders])
@@ -74,11 +75,11 @@ def test_many_orders_in_flight_come_out_in_their_order() -> None:
             assert ids == sorted(set(ids))
             assert [answer.price for answer in answers] == [order.price for order in orders]
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_a_no_is_refused_and_the_connection_goes_on() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with await Socket.open(venue.ws_url) as socket:
             for wrong in (socket.place(BID), socket.login(Token("wrong"))):
                 with pytest.raises(RequestRefused) as no:
@@ -95,13 +96,13 @@ def test_a_no_is_refused_and_the_connection_goes_on() -> None:
             assert no.value.code == "INSUFFICIENT_FUNDS"
             assert (await socket.place(BID)).status == "New"
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_every_stream_is_typed() -> None:
     """One trade between two accounts: each stream that hears of it decodes it."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         heard: list[Any] = []
         async with await logged_in(venue) as alice, await logged_in(venue, BOB) as bob:
             await alice.subscribe(
@@ -139,13 +140,13 @@ def test_every_stream_is_typed() -> None:
             )
             assert sum(isinstance(m, TradeUpdate) for m in heard) == 1
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_the_end_cancels_what_was_to_be_cancelled_with_it() -> None:
     """cancelOnDisconnect holds for what is placed after it; a lost connection ends requests."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with Rest(venue.http_url, ALICE) as rest:
             async with await logged_in(venue) as socket:
                 stays = await socket.place(limit("Bid", "10", "1"))
@@ -159,11 +160,11 @@ def test_the_end_cancels_what_was_to_be_cancelled_with_it() -> None:
             await until(lambda: len(venue.exchange.open_orders(ALICE_ID)) == 2)
             assert await rest.open_orders() == [stays, stays_too]
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_a_lost_connection_leaves_outcomes_unknown() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with await logged_in(venue) as socket:
             venue.exchange.held = []
             waiting = [asyncio.create_task(socket.place(limit("Bid", "9", "1"))) for _ in range(3)]
@@ -178,11 +179,11 @@ def test_a_lost_connection_leaves_outcomes_unknown() -> None:
                 await socket.place(BID)
             venue.exchange.release()
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_no_answer_in_time_is_unknown() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with await Socket.open(venue.ws_url, timeout_s=0.2) as socket:
             await socket.login(ALICE)
             venue.exchange.held = []
@@ -191,11 +192,11 @@ def test_no_answer_in_time_is_unknown() -> None:
             venue.exchange.release()
             assert (await socket.status("SOL_USDC", client_id=7)).status == "New"
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_a_handlers_bug_ends_the_connection_and_is_told() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         def fails(_: Any) -> None:
             raise ZeroDivisionError
 
@@ -206,13 +207,13 @@ def test_a_handlers_bug_ends_the_connection_and_is_told() -> None:
             await socket.ended.wait()
             assert isinstance(socket.failure(), ZeroDivisionError)
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_connections_come_back() -> None:
     """Each round is a new connection; while nobody listens, it keeps trying; the hint is read."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         backoff = Backoff(random.Random(1), wait_least_s=0.01, wait_most_s=0.05)
         seen = []
         async for socket in Reconnecting(venue.ws_url, backoff=backoff):
@@ -231,11 +232,11 @@ def test_connections_come_back() -> None:
                     )
         assert len(set(seen)) == 3
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_a_server_that_leaves_says_when_to_come_back() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with await Socket.open(venue.ws_url) as socket:
             await venue.close()
             await socket.ended.wait()
@@ -243,7 +244,7 @@ def test_a_server_that_leaves_says_when_to_come_back() -> None:
             assert hinted_s(socket.close_reason) >= 1
         await venue.open()
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
 def test_hints_are_bounded() -> None:
@@ -266,7 +267,7 @@ def test_waits_double_and_are_spread() -> None:
 def test_a_book_follows_the_exchange() -> None:
     """Through a thousand orders, and through a snapshot that is fetched amid them."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         chance = random.Random(11)
         changes: list[int] = []
 
@@ -294,10 +295,10 @@ def test_a_book_follows_the_exchange() -> None:
             assert changes == sorted(changes)
             await feed.stop()
 
-    play(story, small())
+    play_live(story, live_exchange())
 
 
-def same(book: LocalBook, venue: LiveStack) -> bool:
+def same(book: LocalBook, venue: RunningExchange) -> bool:
     bids, asks = venue.exchange.core.depth(1, 1_000)
     return book.bids.levels() == bids and book.asks.levels() == asks
 
@@ -305,7 +306,7 @@ def same(book: LocalBook, venue: LiveStack) -> bool:
 def test_a_gap_is_mended() -> None:
     """A lost message: the book is not live until a new snapshot is there, and then right."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with (
             Rest(venue.http_url, ALICE) as rest,
             await logged_in(venue) as socket,
@@ -322,4 +323,4 @@ def test_a_gap_is_mended() -> None:
             await until(lambda: book.gaps == 1 and book.is_live)
             assert same(book, venue)
 
-    play(story, small())
+    play_live(story, live_exchange())

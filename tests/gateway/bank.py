@@ -10,16 +10,12 @@ from typing import Any
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.accounts.withdrawals import SqliteTransfers
 from fairbook.gateway.gateway import GatewayLimits
-from tests.world.direct_exchange import ALICE, BOB, SOL, list_and_fund
-from tests.world.memory_history import MemoryHistory, RecordedExchange
-from tests.world.running_exchange import (
-    ALICE_TOKEN,
-    NO_LIMITS,
-    Extras,
-    HttpClient,
-    RunningExchange,
-    play,
-)
+from tests.world.direct_exchange import DirectExchange, list_and_fund
+from tests.world.http_client import HttpClient
+from tests.world.markets import SOL
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB
+from tests.world.memory_history import MemoryHistory
+from tests.world.running_exchange import NO_LIMITS, Extras, RunningExchange, play
 
 DEPOSITS = "/wapi/v1/capital/deposits"
 THOUSAND = 1000 * 10**9  # of SOL, in atoms
@@ -31,7 +27,7 @@ class Bank:
 
     def __init__(self, path: Path) -> None:
         self.path = path / "accounts.db"
-        self.exchange = RecordedExchange()
+        self.exchange = DirectExchange()
         list_and_fund(self.exchange)
         self.history = MemoryHistory(self.exchange)
         with closing(SqliteAccounts(self.path)) as store:

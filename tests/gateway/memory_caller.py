@@ -10,7 +10,8 @@ from fairbook.gateway.gateway import GatewayLimits
 from fairbook.gateway.ws_orders import WebSocketOrders
 from fairbook.ports.accounts import Access
 from tests.world.direct_exchange import DirectExchange
-from tests.world.running_exchange import ALICE_TOKEN, NO_LIMITS, RunningExchange, play
+from tests.world.memory_accounts import ALICE_TOKEN
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, play
 
 
 class MemoryCaller:
@@ -93,19 +94,6 @@ async def turns(count: int = 5) -> None:
     """Let callbacks run that are due."""
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-def commands_of(exchange: DirectExchange) -> list[bytes]:
-    """The list into which every command goes that is applied from now on."""
-    applied: list[bytes] = []
-    apply = exchange.apply
-
-    def note(command: bytes) -> Any:
-        applied.append(command)
-        return apply(command)
-
-    exchange.apply = note  # type: ignore[method-assign]
-    return applied
 
 
 Story = Callable[[RunningExchange, MemoryCaller], Awaitable[None]]

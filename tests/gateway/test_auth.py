@@ -10,7 +10,7 @@ from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import read_array, read_object, read_query, signed_pairs
 from fairbook.gateway.auth import Authenticator, Replays, candidates, query_pairs
 from fairbook.ports.accounts import ALL_PERMISSIONS, Access
-from tests.world.running_exchange import ALICE_KEY, DictAccounts
+from tests.world.memory_accounts import ALICE_KEY, MemoryAccounts
 
 KEY = "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik="
 AT_MS = 1614550000000
@@ -39,7 +39,7 @@ VECTORS = [
 
 
 def authenticator(now_ms: int = AT_MS) -> Authenticator:
-    return Authenticator(DictAccounts(), now_ms=lambda: now_ms)
+    return Authenticator(MemoryAccounts(), now_ms=lambda: now_ms)
 
 
 def check(
@@ -257,7 +257,7 @@ def test_nothing_is_taken_again_after_a_restart(window: int) -> None:
     clock = [AT_MS - 10_000]
 
     def begun() -> Authenticator:
-        return Authenticator(DictAccounts(), now_ms=lambda: clock[0])
+        return Authenticator(MemoryAccounts(), now_ms=lambda: clock[0])
 
     def take(asked: Authenticator, at_ms: int) -> bool:
         signed = asked.begin(
@@ -292,5 +292,5 @@ def test_nothing_is_taken_again_after_a_restart(window: int) -> None:
 
 def test_an_empty_log_has_taken_nothing() -> None:
     """A new exchange takes the first signed order in its first second."""
-    replays = Authenticator(DictAccounts(), now_ms=lambda: AT_MS, taken_until_ms=1)._replays
+    replays = Authenticator(MemoryAccounts(), now_ms=lambda: AT_MS, taken_until_ms=1)._replays
     replays.add(b"a", timestamp_ms=AT_MS, expires_ms=AT_MS + 5000, now_ms=AT_MS)

@@ -24,10 +24,12 @@ from fairbook.gateway.ws_orders import ACCOUNTS_MAX
 from fairbook.log.log import Entry
 from fairbook.log.memory import MemoryLog
 from fairbook.ports.accounts import ALL_PERMISSIONS, Access
-from tests.gateway.memory_caller import MemoryCaller, caller, commands_of, kinds, play_caller, turns
+from tests.gateway.memory_caller import MemoryCaller, caller, kinds, play_caller, turns
 from tests.world import traffic
-from tests.world.direct_exchange import ALICE, BOB, small_exchange
-from tests.world.running_exchange import BOB_TOKEN, NO_LIMITS, DictAccounts, RunningExchange, bid
+from tests.world.direct_exchange import small_exchange
+from tests.world.http_client import bid
+from tests.world.memory_accounts import ALICE, BOB, BOB_TOKEN, MemoryAccounts
+from tests.world.running_exchange import NO_LIMITS, RunningExchange
 
 SYMBOL = {"symbol": "SOL_USDC"}
 GENERATED = 2**32 - 1
@@ -58,7 +60,7 @@ def test_only_orders_placed_while_it_is_on_go_with_the_connection() -> None:
         await bob.cancel_on_disconnect()
         await bob.place(bid("16"))
 
-        commands = commands_of(venue.exchange)
+        commands = venue.exchange.record_commands()
         alice.end()
         await turns()
         left = [str(order.order_id) for order in venue.exchange.open_orders(ALICE)]
@@ -81,7 +83,7 @@ def test_a_connection_without_such_orders_logs_nothing() -> None:
     """
 
     async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
-        commands = commands_of(venue.exchange)
+        commands = venue.exchange.record_commands()
         await alice.refusal("order.place", bid("x"))
         only_said = caller(venue)
         await only_said.cancel_on_disconnect()
@@ -103,7 +105,7 @@ def test_what_is_in_flight_when_the_connection_ends_is_cancelled_too() -> None:
         for _ in range(5):
             alice.send("order.place", bid("11"))
         alice.end()
-        commands = commands_of(venue.exchange)
+        commands = venue.exchange.record_commands()
         venue.exchange.release()
         assert kinds(commands) == [records.PLACE] * 5 + [records.END_SESSION]
         assert not venue.exchange.open_orders(ALICE)
@@ -118,7 +120,7 @@ def test_an_end_that_finds_no_room_is_tried_again_until_it_is_logged_once() -> N
         for one in ends:
             await one.cancel_on_disconnect()
             await one.place(bid("10"))
-        commands = commands_of(venue.exchange)
+        commands = venue.exchange.record_commands()
         venue.exchange.busy = True
         for one in ends:
             one.end()
@@ -158,7 +160,7 @@ def test_one_connection_for_several_accounts() -> None:
         await alice.place(bid("10"))
         alice.access = venue.gateway.authority.by_token(BOB_TOKEN, address="")
         await alice.place(bid("10"))
-        commands = commands_of(venue.exchange)
+        commands = venue.exchange.record_commands()
         for number in range(ACCOUNTS_MAX):
             token = f"token{number}"
             venue.accounts.tokens[token] = Access(100 + number, ALL_PERMISSIONS, token_id=100)
@@ -217,7 +219,7 @@ class Works:
         self.commands = Sequencer(log, self.runner, Clock(), tick_after_s=3600.0)
         self.queries = EngineQueries(self.runner)
         self.runner.subscribe(lambda position, *_: self.queries.advance(position))
-        self.accounts = DictAccounts()
+        self.accounts = MemoryAccounts()
         self.gateway = Gateway(
             commands=self.commands,
             queries=self.queries,

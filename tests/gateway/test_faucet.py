@@ -11,8 +11,10 @@ import pytest
 from fairbook.accounts.withdrawals import SqliteTransfers
 from fairbook.core import records
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
-from tests.world.direct_exchange import SOL
-from tests.world.running_exchange import ALICE_TOKEN, HttpClient, HttpReply, RunningExchange
+from tests.world.http_client import HttpClient, HttpReply
+from tests.world.markets import SOL
+from tests.world.memory_accounts import ALICE_TOKEN
+from tests.world.running_exchange import RunningExchange
 
 FAUCET = "/api/v1/faucet"
 

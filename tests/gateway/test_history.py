@@ -12,20 +12,12 @@ import pytest
 
 from fairbook.core import records
 from fairbook.gateway.endpoints.ranges import OFFSET_MAX
-from tests.world.direct_exchange import ALICE, BTC_USDC, MS, SOL_USDC, START_NS, list_and_fund
-from tests.world.memory_history import MemoryHistory, RecordedExchange
-from tests.world.running_exchange import (
-    ALICE_TOKEN,
-    BOB_TOKEN,
-    Extras,
-    HttpClient,
-    RunningExchange,
-    ask,
-    bid,
-    play,
-    query,
-    signed,
-)
+from tests.world.direct_exchange import MS, START_NS, DirectExchange, list_and_fund
+from tests.world.http_client import HttpClient, ask, bid, query, signed
+from tests.world.markets import BTC_USDC, SOL_USDC
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
+from tests.world.memory_history import MemoryHistory
+from tests.world.running_exchange import Extras, RunningExchange, play
 
 ORDERS = "/wapi/v1/history/orders"
 FILLS = "/wapi/v1/history/fills"
@@ -38,7 +30,7 @@ Past = Callable[[RunningExchange, HttpClient, MemoryHistory], Awaitable[None]]
 
 def remember(story: Past) -> None:
     """Play a story in a house that records."""
-    exchange = RecordedExchange()
+    exchange = DirectExchange()
     list_and_fund(exchange)
     history = MemoryHistory(exchange)
 

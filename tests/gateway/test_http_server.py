@@ -9,17 +9,9 @@ import time
 import pytest
 
 from fairbook.gateway.http_server import ServerLimits
-from tests.world.direct_exchange import ALICE
-from tests.world.running_exchange import (
-    ALICE_TOKEN,
-    NO_LIMITS,
-    HttpClient,
-    RunningExchange,
-    bid,
-    play,
-    request_bytes,
-    run_exchange,
-)
+from tests.world.http_client import HttpClient, bid, request_bytes
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, run_exchange
 
 HEAD = b"Host: x\r\nAuthorization: Bearer alice-token\r\nContent-Type: application/json\r\n"
 POST = b"POST /api/v1/order HTTP/1.1\r\n" + HEAD

@@ -12,8 +12,7 @@ from fairbook.api.errors import ApiError
 from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.login import LoginCheck
 from fairbook.gateway.rate_limits import TokenBuckets
-from tests.world.direct_exchange import ALICE
-from tests.world.running_exchange import ALICE_KEY, ALICE_TOKEN, DictAccounts
+from tests.world.memory_accounts import ALICE, ALICE_KEY, ALICE_TOKEN, MemoryAccounts
 
 HERE = "192.0.2.1"
 GUESSES = 5
@@ -31,8 +30,8 @@ EXPIRED = (400, "INVALID_CLIENT_REQUEST", "Request has expired")
 INVALID = (401, "INVALID_SIGNATURE", "Invalid signature")
 
 
-def authority(now_ms: int = NOW_MS) -> tuple[LoginCheck, DictAccounts]:
-    accounts = DictAccounts()
+def authority(now_ms: int = NOW_MS) -> tuple[LoginCheck, MemoryAccounts]:
+    accounts = MemoryAccounts()
     guesses: TokenBuckets[str] = TokenBuckets(per_minute=60, burst=GUESSES)
     authenticator = Authenticator(accounts, now_ms=lambda: now_ms)
     return LoginCheck(accounts, authenticator, guesses), accounts

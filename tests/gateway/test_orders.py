@@ -5,16 +5,10 @@ from typing import Any
 import pytest
 
 from fairbook.core import records
-from tests.world.direct_exchange import ALICE, SOL_USDC
-from tests.world.running_exchange import (
-    ALICE_TOKEN,
-    BOB_TOKEN,
-    HttpClient,
-    RunningExchange,
-    ask,
-    bid,
-    play,
-)
+from tests.world.http_client import HttpClient, ask, bid
+from tests.world.markets import SOL_USDC
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
+from tests.world.running_exchange import RunningExchange, play
 
 # The public contract, section 4: the order object.
 REST = {

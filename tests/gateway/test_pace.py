@@ -6,14 +6,8 @@ import socket
 import pytest
 
 from fairbook.gateway.http_server import ServerLimits
-from tests.world.running_exchange import (
-    NO_LIMITS,
-    HttpClient,
-    RunningExchange,
-    bid,
-    play,
-    request_bytes,
-)
+from tests.world.http_client import HttpClient, bid, request_bytes
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, play
 
 SLOW = ServerLimits(request_s=0.5, idle_s=1, reply_s=60, sweep_s=0.1)
 

@@ -6,19 +6,11 @@ import re
 import pytest
 
 from fairbook.core import records
-from tests.world.direct_exchange import ALICE, BTC, SOL_USDC, START_NS
-from tests.world.running_exchange import (
-    ALICE_TOKEN,
-    BOB_TOKEN,
-    HttpClient,
-    RunningExchange,
-    ask,
-    bid,
-    play,
-    query,
-    request_bytes,
-    signed,
-)
+from tests.world.direct_exchange import START_NS
+from tests.world.http_client import HttpClient, ask, bid, query, request_bytes, signed
+from tests.world.markets import BTC, SOL_USDC
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
+from tests.world.running_exchange import RunningExchange, play
 
 PUBLIC_EMPTY = [
     "/api/v1/securities", "/api/v1/collateral", "/api/v1/borrowLend/markets",

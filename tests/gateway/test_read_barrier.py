@@ -6,8 +6,10 @@ from fairbook.api.errors import ApiError
 from fairbook.gateway.read_barrier import Shares
 from fairbook.gateway.request import Request
 from tests.gateway.test_history import ORDERS, get, remember
+from tests.world.http_client import HttpClient, bid
+from tests.world.memory_accounts import ALICE_TOKEN, BOB_TOKEN
 from tests.world.memory_history import MemoryHistory
-from tests.world.running_exchange import ALICE_TOKEN, BOB_TOKEN, HttpClient, RunningExchange, bid
+from tests.world.running_exchange import RunningExchange
 
 
 def test_an_open_order_is_known_without_the_recorder() -> None:

@@ -2,17 +2,10 @@
 
 import asyncio
 
-from tests.world.direct_exchange import ALICE, small_exchange
-from tests.world.running_exchange import (
-    ALICE_TOKEN,
-    READER_TOKEN,
-    HttpClient,
-    RunningExchange,
-    bid,
-    play,
-    request_bytes,
-    signed,
-)
+from tests.world.direct_exchange import small_exchange
+from tests.world.http_client import HttpClient, bid, request_bytes, signed
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN, READER_TOKEN
+from tests.world.running_exchange import RunningExchange, play
 
 
 def test_permissions() -> None:

@@ -10,16 +10,10 @@ from fairbook.core import records
 from fairbook.gateway.gateway import GatewayLimits
 from fairbook.gateway.submitter import SWEEP_S, Submitter
 from fairbook.ports.commands import Stopped
-from tests.world.direct_exchange import ALICE, DirectExchange, small_exchange
-from tests.world.running_exchange import (
-    ALICE_TOKEN,
-    NO_LIMITS,
-    READER_TOKEN,
-    HttpClient,
-    RunningExchange,
-    bid,
-    play,
-)
+from tests.world.direct_exchange import DirectExchange, small_exchange
+from tests.world.http_client import HttpClient, bid
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN, READER_TOKEN
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, play
 
 SOON = NO_LIMITS._replace(deadline_s=0.05)
 

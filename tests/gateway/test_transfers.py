@@ -22,20 +22,11 @@ from fairbook.core import records
 from fairbook.gateway.endpoints.capital import deposit_address
 from fairbook.ports.accounts import Withdrawal
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
-from tests.world.direct_exchange import ALICE, BOB, MS, SOL, START_NS, USDC
-from tests.world.running_exchange import (
-    ALICE_TOKEN,
-    BOB_TOKEN,
-    NO_LIMITS,
-    READER_TOKEN,
-    Extras,
-    HttpClient,
-    HttpReply,
-    RunningExchange,
-    bid,
-    play,
-    signed,
-)
+from tests.world.direct_exchange import MS, START_NS
+from tests.world.http_client import HttpClient, HttpReply, bid, signed
+from tests.world.markets import SOL, USDC
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB, BOB_TOKEN, READER_TOKEN
+from tests.world.running_exchange import NO_LIMITS, Extras, RunningExchange, play
 
 ADDRESS = "/wapi/v1/capital/deposit/address"
 WITHDRAWALS = "/wapi/v1/capital/withdrawals"

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.world.direct_exchange import ALICE
-from tests.world.running_exchange import HttpClient, RunningExchange, bid, play, request_bytes
+from tests.world.http_client import HttpClient, bid, request_bytes
+from tests.world.memory_accounts import ALICE
+from tests.world.running_exchange import RunningExchange, play
 
 ORDER = b'{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"90","quantity":"0.1"}'
 H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}

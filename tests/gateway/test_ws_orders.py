@@ -9,21 +9,12 @@ import pytest
 from fairbook.core import records
 from fairbook.gateway.ws_orders import IN_FLIGHT_MAX
 from fairbook.ports.commands import Answer, Stopped
-from tests.gateway.memory_caller import MemoryCaller, caller, commands_of, play_caller, turns
+from tests.gateway.memory_caller import MemoryCaller, caller, play_caller, turns
 from tests.gateway.test_orders import check_shape
-from tests.world.direct_exchange import ALICE, BOB, SOL_USDC
-from tests.world.running_exchange import (
-    ALICE_KEY,
-    ALICE_TOKEN,
-    BOB_TOKEN,
-    NO_LIMITS,
-    READER_TOKEN,
-    HttpClient,
-    RunningExchange,
-    ask,
-    bid,
-    play,
-)
+from tests.world.http_client import HttpClient, ask, bid
+from tests.world.markets import SOL_USDC
+from tests.world.memory_accounts import ALICE, ALICE_KEY, ALICE_TOKEN, BOB, BOB_TOKEN, READER_TOKEN
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, play
 
 SOON = NO_LIMITS._replace(deadline_s=0.05)
 UNKNOWN = (504, "TIMEOUT", "Outcome unknown, ask by clientId")
@@ -439,7 +430,7 @@ def test_the_commands_are_those_of_http() -> None:
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         here = caller(venue, BOB_TOKEN)
-        commands = commands_of(venue.exchange)
+        commands = venue.exchange.record_commands()
         order = bid("10", clientId=1)
         amendment = SYMBOL | {"clientId": 1, "price": "11"}
         name = SYMBOL | {"clientId": 1}

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from fairbook.core import state
-from tests.gateway.memory_caller import MemoryCaller, commands_of, play_caller
-from tests.world.running_exchange import RunningExchange, bid
+from tests.gateway.memory_caller import MemoryCaller, play_caller
+from tests.world.http_client import bid
+from tests.world.running_exchange import RunningExchange
 
 METHODS = (
     "order.place", "order.amend", "order.cancel", "order.cancelAll", "order.status",
@@ -47,7 +48,7 @@ def test_nonsense_is_answered(seed: int) -> None:
     chance = random.Random(seed)
 
     async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
-        commands = commands_of(venue.exchange)
+        commands = venue.exchange.record_commands()
         seen: set[tuple[str, int]] = set()
         for number in range(3000):
             before = len(commands)

@@ -7,18 +7,9 @@ import pytest
 
 from fairbook.gateway.gateway import GatewayLimits
 from fairbook.gateway.http_server import Connection, ServerLimits
-from tests.world.direct_exchange import ALICE
-from tests.world.running_exchange import (
-    ALICE_TOKEN,
-    NO_LIMITS,
-    HttpClient,
-    RunningExchange,
-    bid,
-    play,
-    request_bytes,
-    run_exchange,
-    signed,
-)
+from tests.world.http_client import HttpClient, bid, request_bytes, signed
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, run_exchange
 
 TWO: GatewayLimits = NO_LIMITS._replace(address_per_minute=1, address_burst=2)
 TOO_MANY = (429, "TOO_MANY_REQUESTS", "Too many requests")

@@ -1,39 +1,68 @@
-"""The real core behind the gateway's ports, without a log: what is submitted is applied at once.
+"""The real core behind the gateway's ports, without a log: a submitted command is applied at once.
 
-`delay` makes it late on purpose, `busy` and `stopped` make it refuse.
+Set `held` to a list to delay commands until `release`; `busy` and `stopped` refuse them.
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
+from fairbook.demo import first_state as demo
 from fairbook.ports.commands import Answer, Busy, Stopped
 from fairbook.ports.queries import BookDepth
+from tests.world.markets import BTC, SOL, USDC, open_accounts, two_markets
+from tests.world.memory_accounts import ALICE, BOB
 
 MS = 1_000_000
 START_NS = 1_800_000_000_000 * MS
 
 
 class DirectExchange:
-    """Commands, Queries, View and Catalogue in one."""
+    """Commands, Queries, StateView and Catalogue in one."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ns: Callable[[], int] | None = None) -> None:
+        """now_ns: the clock of log time; by default each command comes a millisecond later."""
         self.core = Exchange()
         self.position = 0
-        self.time_ns = START_NS
+        self.now_ns = now_ns
+        self.time_ns = START_NS if now_ns is None else 0
         self.busy = False
         self.stopped = False
         self.held: list[tuple[bytes, asyncio.Future[Answer]]] | None = None
         self.barriers: list[asyncio.Future[int]] = []
         self.submitted = asyncio.Event()  # set whenever something is held
+        self.received: list[tuple[float, bytes]] = []
+        """(monotonic seconds, command) of each that was submitted."""
+        self.applied: list[bytes] = []
+        self.answers: list[Answer] = []
+        """Of each applied command."""
+        self.publish: Callable[[int, int, bytes, bytes], None] = lambda *_: None
+        """Called with position, time, frame and events of each command."""
+
+    @property
+    def is_live(self) -> bool:
+        return self.now_ns is not None
 
     def apply(self, command: bytes) -> Answer:
         self.position += 1
-        self.time_ns += MS
-        return Answer(self.position, self.time_ns, self.core.apply(command, self.time_ns))
+        self.time_ns = (
+            self.time_ns + MS if self.now_ns is None else max(self.time_ns, self.now_ns())
+        )
+        events = self.core.apply(command, self.time_ns)
+        answer = Answer(self.position, self.time_ns, events)
+        self.applied.append(command)
+        self.answers.append(answer)
+        self.publish(self.position, self.time_ns, command, events)
+        return answer
+
+    def record_commands(self) -> list[bytes]:
+        """The list to which each command is appended from now on."""
+        self.applied = []
+        return self.applied
 
     def do(self, *commands: bytes) -> None:
         """Set something up: every command must be accepted."""
@@ -44,6 +73,7 @@ class DirectExchange:
     # Commands.
 
     def submit(self, command: bytes) -> asyncio.Future[Answer]:
+        self.received.append((time.monotonic(), command))
         if self.stopped:
             raise Stopped("stopped")
         if self.busy:
@@ -57,7 +87,7 @@ class DirectExchange:
         return future
 
     def release(self) -> None:
-        """Apply what was held, in order, and answer whoever still waits."""
+        """Apply the held commands in order, and answer those that are still awaited."""
         held, self.held = self.held or [], None
         for command, future in held:
             answer = self.apply(command)
@@ -127,43 +157,33 @@ class DirectExchange:
         return self.core.markets[1:]
 
 
-SOL, USDC, BTC = 1, 2, 3
-SOL_USDC, BTC_USDC = 1, 2
-ALICE, BOB = 2, 3
+ATOMS = {SOL: 1000 * 10**9, USDC: 1000 * 10**6, BTC: 1000 * 10**8}
 
 
 def small_exchange() -> DirectExchange:
-    """SOL_USDC (tick and step 0.01, fees 8 and 10 bp), BTC_USDC; Alice and Bob own 1000 of each."""
+    """`two_markets`; Alice and Bob own 1000 of each asset."""
     exchange = DirectExchange()
     list_and_fund(exchange)
     return exchange
 
 
 def list_and_fund(exchange: DirectExchange) -> None:
-    """What `small_exchange` says, in an exchange of any kind."""
-    exchange.do(
-        records.rules(),
-        records.list_asset(asset=SOL, decimals=9, name="SOL"),
-        records.list_asset(asset=USDC, decimals=6, name="USDC"),
-        records.list_asset(asset=BTC, decimals=8, name="BTC"),
-        records.list_market(
-            market=SOL_USDC, base=SOL, quote=USDC, lot_atoms=10**7, tick_atoms=100, name="SOL_USDC"
-        ),
-        records.list_market(
-            market=BTC_USDC, base=BTC, quote=USDC, lot_atoms=1000, tick_atoms=1, name="BTC_USDC"
-        ),
-    )
-    for market in (SOL_USDC, BTC_USDC):
-        for parameter, value in (
-            (records.MAKER_FEE_PPM, 800),
-            (records.TAKER_FEE_PPM, 1000),
-            (records.STATE, records.OPEN),
-        ):
-            exchange.do(records.set_market(market=market, parameter=parameter, value=value))
+    exchange.do(*two_markets(), *open_accounts({1: ALICE, 2: BOB}, ATOMS))
+
+
+def live_exchange() -> DirectExchange:
+    """As `small_exchange`, by the system clock."""
+    exchange = DirectExchange(time.time_ns)
+    list_and_fund(exchange)
+    return exchange
+
+
+def demo_exchange() -> DirectExchange:
+    """The demo's markets by the system clock; ALICE and BOB own what a demo account does."""
+    exchange = DirectExchange(time.time_ns)
+    exchange.do(*demo.listings(exchange))
+    exchange.do(*demo.market_openings(exchange))
     for user_id, account in ((1, ALICE), (2, BOB)):
-        exchange.do(
-            records.open_account(user_id),
-            records.credit(account=account, asset=SOL, atoms=1000 * 10**9),
-            records.credit(account=account, asset=USDC, atoms=1000 * 10**6),
-            records.credit(account=account, asset=BTC, atoms=1000 * 10**8),
-        )
+        exchange.do(records.open_account(user_id))
+        exchange.do(*demo.credits_due(exchange, account))
+    return exchange

@@ -31,23 +31,10 @@ PATIENCE_S = 0.6  # longer than the gateway's moment for public requests
 Row = TypeVar("Row")
 
 
-class RecordedExchange(DirectExchange):
-    """A core whose answers are kept, for a history to read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers: list[Answer] = []
-
-    def apply(self, command: bytes) -> Answer:
-        answer = super().apply(command)
-        self.answers.append(answer)
-        return answer
-
-
 class MemoryHistory:
     """Everything since the beginning, as rows."""
 
-    def __init__(self, exchange: RecordedExchange) -> None:
+    def __init__(self, exchange: DirectExchange) -> None:
         self.exchange = exchange
         self.lag: int | None = None
         self.patience_s = PATIENCE_S

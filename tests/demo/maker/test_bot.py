@@ -21,8 +21,9 @@ from fairbook.client.rest import Rest
 from fairbook.core import records
 from fairbook.demo.maker.bot import Bot, NotWelcome
 from fairbook.demo.maker.style import DEMO_PLANS, Plan
-from tests.world.live_exchange import HOST, LiveExchange, LiveStack, demo_exchange, play
-from tests.world.running_exchange import ALICE_TOKEN, BOB_TOKEN
+from tests.world.direct_exchange import DirectExchange, demo_exchange
+from tests.world.memory_accounts import ALICE_TOKEN, BOB_TOKEN
+from tests.world.running_exchange import HOST, RunningExchange, play_live
 
 MAKER, TAKER = 2, 3
 TOKENS = {"maker": ALICE_TOKEN, "taker": BOB_TOKEN}
@@ -49,31 +50,31 @@ async def until(condition: Callable[[], Any], *, within_s: float = 10.0) -> None
             await asyncio.sleep(0.005)
 
 
-def is_two_sided(exchange: LiveExchange, market: int) -> bool:
+def is_two_sided(exchange: DirectExchange, market: int) -> bool:
     bids, asks = exchange.core.depth(market, 1)
     return bool(bids and asks)
 
 
-def trades(exchange: LiveExchange, market: int) -> int:
+def trades(exchange: DirectExchange, market: int) -> int:
     return int(exchange.core.markets[market].last_trade_id)
 
 
-def has_more_trades(exchange: LiveExchange, than: int) -> bool:
+def has_more_trades(exchange: DirectExchange, than: int) -> bool:
     return trades(exchange, 1) > than
 
 
-def own(exchange: LiveExchange) -> int:
+def own(exchange: DirectExchange) -> int:
     return own_in(exchange, 0)
 
 
-def own_in(exchange: LiveExchange, market: int) -> int:
+def own_in(exchange: DirectExchange, market: int) -> int:
     return len(exchange.core.open_orders(MAKER, market))
 
 
 def test_all_markets_come_to_life() -> None:
     """The demo's own plans: two-sided, traded, moving; at most 20 commands in any second."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
         bot = Bot(venue.http_url, venue.ws_url, TOKENS, seed=1)
         best: dict[int, set[Any]] = {market: set() for market in MARKETS}
@@ -97,13 +98,13 @@ def test_all_markets_come_to_life() -> None:
         assert busiest <= 20
         await until(lambda: own(exchange) == 0)
 
-    play(story, demo_exchange())
+    play_live(story, demo_exchange())
 
 
 def test_orders_of_an_earlier_life_go() -> None:
     """Orders that no connection holds (a ladder of the first start) are not left in the way."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         async with Rest(venue.http_url, Token(ALICE_TOKEN)) as rest:
             for step in range(10):
                 for side, price in (("Bid", 130 - step), ("Ask", 150 + step)):
@@ -117,11 +118,11 @@ def test_orders_of_an_earlier_life_go() -> None:
             assert not ladder & {order.order_id for order in now}
             assert all(order.session for order in now)
 
-    play(story, demo_exchange())
+    play_live(story, demo_exchange())
 
 
 def test_it_comes_back_when_the_exchange_does() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
         async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=3, plans=QUICK)):
             for _ in range(2):
@@ -135,7 +136,7 @@ def test_it_comes_back_when_the_exchange_does() -> None:
             before = trades(exchange, 1)
             await until(lambda: is_two_sided(exchange, 1) and trades(exchange, 1) > before)
 
-    play(story, demo_exchange())
+    play_live(story, demo_exchange())
 
 
 class Wire:
@@ -185,7 +186,7 @@ class Wire:
 def test_a_silent_feed_ends_the_quotes() -> None:
     """Nothing is heard, though the connection stands: its orders go, and it begins anew."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
         async with Wire(venue.ws_port) as wire:
             ws_url = f"ws://{HOST}:{wire.port}/ws"
@@ -201,7 +202,7 @@ def test_a_silent_feed_ends_the_quotes() -> None:
                 await until(lambda: own(exchange) > 0 and trades(exchange, 1) > before)
                 assert wire.accepted >= 2
 
-    play(story, demo_exchange())
+    play_live(story, demo_exchange())
 
 
 def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -213,7 +214,7 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
     def told(text: str) -> int:
         return sum(record.getMessage().startswith(text) for record in caplog.records)
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
         plans = [Plan(p.symbol, p.anchor, move_ms=100, take_ms=200) for p in DEMO_PLANS[:2]]
         async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=5, plans=plans)):
@@ -235,16 +236,16 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
         assert told("not making SOL_USDC for a while") == 1
         assert told("not taking in SOL_USDC for a while") <= 1
 
-    play(story, demo_exchange())
+    play_live(story, demo_exchange())
 
 
 def test_unknown_credentials_end_it() -> None:
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         bot = Bot(venue.http_url, venue.ws_url, {"maker": "no", "taker": "no"}, seed=1)
         with pytest.raises(NotWelcome):
             await bot.run()
 
-    play(story, demo_exchange())
+    play_live(story, demo_exchange())
 
 
 def test_more_than_the_budget_cannot_be_asked_for() -> None:
@@ -262,7 +263,7 @@ sys.exit(run(sys.argv[1], sys.argv[2], tokens, 7, plans=plans, lifeline=0))
 """
 
 
-def start_process(venue: LiveStack, *tokens: str) -> subprocess.Popen[bytes]:
+def start_process(venue: RunningExchange, *tokens: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", PROCESS, venue.http_url, venue.ws_url, *tokens],
         stdin=subprocess.PIPE,
@@ -274,7 +275,7 @@ def start_process(venue: LiveStack, *tokens: str) -> subprocess.Popen[bytes]:
 def test_the_process_ends_when_told(how: str) -> None:
     """With status 0, at once, and its orders go."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         process = start_process(venue, ALICE_TOKEN, BOB_TOKEN)
         try:
             assert process.stdin is not None
@@ -292,14 +293,14 @@ def test_the_process_ends_when_told(how: str) -> None:
             if process.stdin is not None:
                 process.stdin.close()
 
-    play(story, demo_exchange())
+    play_live(story, demo_exchange())
 
 
 @pytest.mark.parametrize("tokens", [("no", BOB_TOKEN), (ALICE_TOKEN, "no")])
 def test_the_process_ends_when_it_may_not_trade(tokens: tuple[str, str]) -> None:
     """An unknown token of either account: status 1, and nothing is left in the book."""
 
-    async def story(venue: LiveStack) -> None:
+    async def story(venue: RunningExchange) -> None:
         process = start_process(venue, *tokens)
         try:
             assert await asyncio.to_thread(process.wait, 20) == 1
@@ -310,4 +311,4 @@ def test_the_process_ends_when_it_may_not_trade(tokens: tuple[str, str]) -> None
             assert process.stdin is not None
             process.stdin.close()
 
-    play(story, demo_exchange())
+    play_live(story, demo_exchange())
