@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
-from fairbook.candles.candles import Bar, Candles
-from fairbook.candles.ticker import Ticker, Totals
+from fairbook.candles.bars import Bar
+from fairbook.candles.candles import Candles
+from fairbook.candles.ticker import RollingTicker, Totals
 
 SECOND_NS = 1_000_000_000
 
@@ -49,7 +50,7 @@ def walk(
 def bar_of(trades: Sequence[Trade], start_s: int) -> Bar:
     """The bar of trades in any order; there must be one."""
     by_id = sorted(trades, key=lambda trade: trade.trade_id)
-    return Bar.restored(
+    return Bar(
         start_s,
         open=by_id[0].price,
         high=max(trade.price for trade in by_id),
@@ -109,7 +110,7 @@ def naive_totals(trades: Sequence[Trade], now_s: int) -> Totals | None:
     )  # fmt: skip
 
 
-def feed(view: Candles | Ticker, trade: Trade) -> None:
+def feed(view: Candles | RollingTicker, trade: Trade) -> None:
     """Show a view the next trade."""
     time_ns, trade_id, price, lots, quote = trade
     view.trade(time_ns, trade_id, price, lots, quote)

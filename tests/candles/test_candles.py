@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairbook.candles.candles import (
-    INTERVALS,
-    QUIET_BARS_MAX,
-    Bar,
-    Candles,
-    bucket_end,
-    bucket_start,
-    gapless,
-)
+from fairbook.candles.bars import INTERVALS, Bar, bucket_end, bucket_start, gapless
+from fairbook.candles.candles import QUIET_BARS_MAX, Candles
 from tests.candles.market import (
     SECOND_NS,
     Trade,
@@ -265,7 +258,7 @@ def test_older_bars_are_adopted(seed: int, shape: str) -> None:
         feed(candles, trade)
     bars = list(_stored(older, shape, loaded_s))
     chance.shuffle(bars)
-    candles.adopt(bars)
+    candles.backfill(bars)
     for trade in live[len(live) // 2 :]:
         candles.advance(trade.time_ns)
         feed(candles, trade)
@@ -304,9 +297,10 @@ def test_an_adopted_close_is_the_price_of_quiet_buckets() -> None:
     now_s = seconds("2024-03-04T12:00:00")
     candles.advance(now_s * SECOND_NS)
     old = [
-        Bar(now_s - day * 86_400, trade_id=90 - day, price=day, lots=1, quote=1) for day in (40, 41)
+        Bar.of_trade(now_s - day * 86_400, trade_id=90 - day, price=day, lots=1, quote=1)
+        for day in (40, 41)
     ]
-    candles.adopt(old)
+    candles.backfill(old)
     for interval in INTERVALS:
         assert candles.current(interval) == Bar.flat(bucket_start(interval, now_s), 40)
     ended = candles.advance((now_s + 60) * SECOND_NS)

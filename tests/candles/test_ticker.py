@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from fairbook.candles.candles import Bar
-from fairbook.candles.ticker import Ticker, Totals
+from fairbook.candles.bars import Bar
+from fairbook.candles.ticker import RollingTicker, Totals
 from tests.candles.market import SECOND_NS, Trade, bar_of, feed, naive_totals, seconds, walk
 
 START_S = seconds("2024-03-01T00:00:00")
@@ -47,7 +47,7 @@ def test_exact_at_every_second_of_thirty_hours(seed: int) -> None:
         gap_ns=lambda chance: chance.choice((0, 10**8, chance.randint(0, 1_400 * SECOND_NS))),
         price=100_000,
     )
-    ticker = Ticker()
+    ticker = RollingTicker()
     window = Window()
     waiting = deque(trades)
     for now_s in range(trades[0].time_ns // SECOND_NS, START_S + 30 * 3_600):
@@ -56,51 +56,51 @@ def test_exact_at_every_second_of_thirty_hours(seed: int) -> None:
             trade = waiting.popleft()
             feed(ticker, trade)
             window.add(trade)
-        assert ticker.read() == window.totals(now_s)
+        assert ticker.totals() == window.totals(now_s)
     assert not waiting or waiting[0].time_ns > (START_S + 30 * 3_600) * SECOND_NS - SECOND_NS
 
 
 def test_a_trade_counts_for_exactly_a_day() -> None:
-    ticker = Ticker()
+    ticker = RollingTicker()
     ticker.trade(START_S * SECOND_NS + 999_999_999, 1, 100, 5, 500)
     ticker.advance((START_S + 86_399) * SECOND_NS + 999_999_999)
-    assert ticker.read() == Totals(100, 100, 100, 100, 5, 500, 1)
+    assert ticker.totals() == Totals(100, 100, 100, 100, 5, 500, 1)
     ticker.advance((START_S + 86_400) * SECOND_NS)
-    assert ticker.read() == Totals(100, 100, 100, 100, 0, 0, 0)
+    assert ticker.totals() == Totals(100, 100, 100, 100, 0, 0, 0)
     ticker.trade((START_S + 90_000) * SECOND_NS, 2, 90, 1, 90)
-    assert ticker.read() == Totals(90, 90, 90, 90, 1, 90, 1)
+    assert ticker.totals() == Totals(90, 90, 90, 90, 1, 90, 1)
 
 
 def test_before_the_first_trade_there_is_nothing() -> None:
-    ticker = Ticker()
-    assert ticker.read() is None
+    ticker = RollingTicker()
+    assert ticker.totals() is None
     ticker.advance(START_S * SECOND_NS)
-    assert ticker.read() is None
+    assert ticker.totals() is None
 
 
 def test_falling_prices_all_day() -> None:
     """The worst case for the highest price: each second that leaves had it."""
-    ticker = Ticker()
+    ticker = RollingTicker()
     for second in range(88_000):
         ticker.trade((START_S + second) * SECOND_NS, second + 1, 200_000 - second, 1, 1)
         if second % 997 == 0:
             oldest = max(0, second - 86_399)
-            found = ticker.read()
+            found = ticker.totals()
             assert found is not None
             assert (found.high, found.low) == (200_000 - oldest, 200_000 - second)
             assert found.trades == found.lots == second - oldest + 1
 
 
 def test_volumes_beyond_64_bits() -> None:
-    ticker = Ticker()
+    ticker = RollingTicker()
     for trade_id in range(1, 6):
         ticker.trade(START_S * SECOND_NS, trade_id, 1, 2**62 - 1, 2**62)
     ticker.advance((START_S + 1) * SECOND_NS)
-    found = ticker.read()
+    found = ticker.totals()
     assert found is not None
     assert (found.lots, found.quote) == (5 * (2**62 - 1), 5 * 2**62)
     ticker.advance((START_S + 86_401) * SECOND_NS)
-    assert ticker.read() == Totals(1, 1, 1, 1, 0, 0, 0)
+    assert ticker.totals() == Totals(1, 1, 1, 1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -115,27 +115,29 @@ def test_older_seconds_are_adopted(seed: int) -> None:
     )
     cut = len(trades) - chance.choice((0, 1, 2, 30))
     seen = cut + (len(trades) - cut) // 2
-    ticker = Ticker()
+    ticker = RollingTicker()
     ticker.advance(trades[cut - 1].time_ns)
     for trade in trades[cut:seen]:
         feed(ticker, trade)
-    ticker.adopt(_seconds(trades[:cut]))
+    ticker.backfill(_seconds(trades[:cut]))
     now_s = max(trades[seen - 1].time_ns, trades[cut - 1].time_ns) // SECOND_NS
-    assert ticker.read() == naive_totals(trades[:seen], now_s)
+    assert ticker.totals() == naive_totals(trades[:seen], now_s)
     for number, trade in enumerate(trades[seen:], start=seen + 1):
         feed(ticker, trade)
-        assert ticker.read() == naive_totals(trades[:number], trade.time_ns // SECOND_NS)
+        assert ticker.totals() == naive_totals(trades[:number], trade.time_ns // SECOND_NS)
     for later_s in range(now_s, now_s + 100_000, 613):
         if later_s * SECOND_NS >= trades[-1].time_ns:
             ticker.advance(later_s * SECOND_NS)
-            assert ticker.read() == naive_totals(trades, later_s)
+            assert ticker.totals() == naive_totals(trades, later_s)
 
 
 def test_an_adopted_second_of_long_ago_is_the_last_price() -> None:
-    ticker = Ticker()
+    ticker = RollingTicker()
     ticker.advance((START_S + 200_000) * SECOND_NS)
-    ticker.adopt([Bar(START_S, trade_id=1, price=70, lots=1, quote=1), Bar.flat(START_S + 5, 3)])
-    assert ticker.read() == Totals(70, 70, 70, 70, 0, 0, 0)
+    ticker.backfill(
+        [Bar.of_trade(START_S, trade_id=1, price=70, lots=1, quote=1), Bar.flat(START_S + 5, 3)]
+    )
+    assert ticker.totals() == Totals(70, 70, 70, 70, 0, 0, 0)
 
 
 def _seconds(trades: list[Trade]) -> list[Bar]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from fairbook.candles.candles import Bar
+from fairbook.candles.bars import Bar
 from fairbook.candles.ticker import Totals
 from fairbook.core.exchange import Exchange
 from fairbook.log.files import FileLog
@@ -176,7 +176,7 @@ def joined(start_s: int, trades: Iterable[TradeRow], close: int) -> Bar:
     if not trades:
         return Bar.flat(start_s, close)
     prices = [trade.price for trade in trades]
-    return Bar.restored(
+    return Bar(
         start_s,
         open=prices[0],
         high=max(prices),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.candles.candles import INTERVALS, Bar
+from fairbook.candles.bars import INTERVALS, Bar
 from fairbook.history.sqlite_bars import fewest_bars
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_pool import ReadConnection, ReadPool
@@ -169,7 +169,9 @@ def test_volumes_beyond_64_bits(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / FILE_NAME)
     big = 2**62
     for number in range(10):
-        bar = Bar(60, trade_id=number + 1, price=5, lots=big - number, quote=3 * big + number)
+        bar = Bar.of_trade(
+            60, trade_id=number + 1, price=5, lots=big - number, quote=3 * big + number
+        )
         rows = RowBatch(bars=[bar_row(1, length_s, bar) for length_s in (1, 60)])
         store.write(rows, position=number + 1, time_ns=100 * 10**9, chain=GENESIS_CHAIN)
     store.close()

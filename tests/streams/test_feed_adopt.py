@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fairbook.candles.candles import INTERVALS, Bar, bucket_start
+from fairbook.candles.bars import INTERVALS, Bar, bucket_start
 from fairbook.core import records
 from fairbook.core.records import FILL, Fill, kind_at, next_at
 from fairbook.ports.history import HistoryBehind
@@ -74,7 +74,9 @@ class Recorded:
             if start_s in made:
                 made[start_s].add(trade_id, price, lots, quote)
             else:
-                made[start_s] = Bar(start_s, trade_id=trade_id, price=price, lots=lots, quote=quote)
+                made[start_s] = Bar.of_trade(
+                    start_s, trade_id=trade_id, price=price, lots=lots, quote=quote
+                )
         return list(made.values())
 
 

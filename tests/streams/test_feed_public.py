@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.candles.candles import INTERVALS
+from fairbook.candles.bars import INTERVALS
 from fairbook.core import records
 from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel
 from fairbook.streams.replay_tail import ReplayTail

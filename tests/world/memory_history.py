@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from fairbook.candles.candles import Bar, bucket_start, gapless
+from fairbook.candles.bars import Bar, bucket_start, gapless
 from fairbook.candles.ticker import Totals
 from fairbook.core import records
 from fairbook.core.records import Change, Fill, Outcome, Placed, kind_at, next_at
@@ -77,7 +77,7 @@ class MemoryHistory:
             elif begins_s in bars:
                 bars[begins_s].add(row.trade_id, row.price, row.lots, row.quote)
             elif begins_s <= end_s:
-                bars[begins_s] = Bar(
+                bars[begins_s] = Bar.of_trade(
                     begins_s, trade_id=row.trade_id, price=row.price, lots=row.lots,
                     quote=row.quote,
                 )  # fmt: skip

@@ -1,14 +1,12 @@
 """The last 24 hours of one market.
 
-How it works: the trades of each second are one record in a queue; what leaves the window is taken
-off the totals. The highest and the lowest price are looked for again, minute by minute, only when a
-second leaves that had one of them.
+Design: the trades of each second are one record in a queue; seconds that leave the window are
+subtracted from the totals. The highest and lowest price are searched again, minute by minute, only
+when a second leaves that had one of them.
 
-Always true:
+Invariants:
 - at second t a trade of second s counts while s > t - 86,400, and the totals are exact at every t;
 - a market keeps at most 86,400 records of 80 bytes.
-
-Not here: what it looks like to clients; the window's first content after a start (history has it).
 """
 
 from __future__ import annotations
@@ -19,19 +17,18 @@ from itertools import chain
 from struct import Struct
 from typing import Final, NamedTuple
 
-from fairbook.candles.candles import Bar
-from fairbook.core.units import NS_PER_SECOND
+from fairbook.candles.bars import DAY_S, Bar, RunningSecond
 
-WINDOW_S: Final = 86_400
+WINDOW_S: Final = DAY_S
 
-# Second, first trade's id, trades, open, high, low; then lots and quote in two words each:
-# what changes hands in a second may be more than there is.
+# Second, first trade's id, trades, open, high, low; then lots and quote in two words each: the
+# volume of a second may exceed 64 bits.
 _RECORD: Final = Struct("<qqqqqqQQQQ")
 _LOW: Final = (1 << 64) - 1
 
 
 class Totals(NamedTuple):
-    """What happened in 24 hours: prices in ticks, `lots`, `quote` in atoms, number of trades."""
+    """Of 24 hours: prices in ticks, `lots`, `quote` in atoms, the number of trades."""
 
     first: int
     last: int
@@ -42,8 +39,8 @@ class Totals(NamedTuple):
     trades: int
 
 
-class _Minute:
-    """The highest and lowest price of a minute; too wide once one of its seconds has left."""
+class _MinuteRange:
+    """The highest and lowest price of a minute; too wide after one of its seconds has left."""
 
     __slots__ = ("minute", "high", "low")
 
@@ -57,10 +54,10 @@ class _Window:
     """Seconds that have ended, oldest first, and their totals."""
 
     def __init__(self) -> None:
-        self.high = self.low = 0  # Of nothing, while `trades` is 0.
+        self.high = self.low = 0  # valid while `trades` is not 0
         self.lots = self.quote = self.trades = 0
         self._records = bytearray()
-        self._minutes: deque[_Minute] = deque()
+        self._minutes: deque[_MinuteRange] = deque()
 
     def first(self) -> int:
         """The oldest price. There must be one."""
@@ -84,7 +81,7 @@ class _Window:
             if newest is None:
                 self.high, self.low = high, low
             if newest is None or newest.minute != minute:
-                newest = _Minute(minute, high, low)
+                newest = _MinuteRange(minute, high, low)
                 minutes.append(newest)
             if high > newest.high:
                 newest.high = high
@@ -106,7 +103,7 @@ class _Window:
             self._minutes.clear()
             return
         at = 0
-        has_edge = False  # Whether one that leaves had the highest or the lowest price.
+        has_extreme = False  # whether a second that leaves had the highest or lowest price
         while True:
             record = _RECORD.unpack_from(records, at)
             second_s, _, trades, _, high, low = record[:6]
@@ -117,32 +114,25 @@ class _Window:
             self.trades -= trades
             self.lots -= lots | lots_high << 64
             self.quote -= quote | quote_high << 64
-            has_edge = has_edge or high == self.high or low == self.low
+            has_extreme = has_extreme or high == self.high or low == self.low
         del records[:at]
         while self._minutes[0].minute < second_s // 60:
             self._minutes.popleft()
-        if has_edge:
-            self._look_for_edges()
+        if has_extreme:
+            self._find_extremes()
 
     def bars(self) -> Iterator[Bar]:
-        """The seconds. Their `close` is not kept: it is the open here."""
+        """The seconds. Their close is not kept: the open stands in its place."""
         for record in _RECORD.iter_unpack(self._records):
             second_s, first_id, trades, first, high, low = record[:6]
             lots, lots_high, quote, quote_high = record[6:]
-            yield Bar.restored(
-                second_s,
-                open=first,
-                high=high,
-                low=low,
-                close=first,
-                lots=lots | lots_high << 64,
-                quote=quote | quote_high << 64,
-                trades=trades,
-                first_id=first_id,
-                last_id=first_id + trades - 1,  # Ids are dense.
-            )
+            yield Bar(
+                second_s, open=first, high=high, low=low, close=first,
+                lots=lots | lots_high << 64, quote=quote | quote_high << 64, trades=trades,
+                first_id=first_id, last_id=first_id + trades - 1,  # ids are dense
+            )  # fmt: skip
 
-    def _look_for_edges(self) -> None:
+    def _find_extremes(self) -> None:
         oldest = self._minutes[0]
         oldest.high = 0
         at = 0
@@ -159,50 +149,36 @@ class _Window:
         self.low = min([minute.low for minute in self._minutes])
 
 
-class Ticker:
-    """The last 24 hours of one market, up to the last call. Times of calls never decrease."""
+class RollingTicker(RunningSecond):
+    """The last 24 hours of one market, up to the last call."""
 
     def __init__(self) -> None:
-        self._second_s = -1  # Unknown before the first call.
-        self._end_ns = 0  # Where the running second ends.
-        self._second: Bar | None = None  # None: no trade in it yet.
-        self._window = _Window()  # The seconds before it.
-        self._last: int | None = None  # The last price before it.
-
-    def trade(self, time_ns: int, trade_id: int, price: int, lots: int, quote: int) -> None:
-        """Take in one trade, at log time. Ids are dense."""
-        if time_ns >= self._end_ns:
-            self._turn(time_ns // NS_PER_SECOND)
-        bar = self._second
-        if bar is None:
-            self._second = Bar(
-                self._second_s, trade_id=trade_id, price=price, lots=lots, quote=quote
-            )
-        else:
-            bar.add(trade_id, price, lots, quote)
+        super().__init__()
+        self._window = _Window()  # the seconds before the running one
+        self._last: int | None = None  # the last price before it
 
     def advance(self, time_ns: int) -> None:
-        """Let log time pass."""
+        """Move log time on."""
         if time_ns >= self._end_ns:
-            self._turn(time_ns // NS_PER_SECOND)
+            self._next_second(time_ns)
 
-    def adopt(self, bars: Iterable[Bar]) -> None:
-        """Take in one-second bars of trades before the first one that was seen live, by rising
-        start. Those that have left the window give the last price only.
+    def backfill(self, bars: Iterable[Bar]) -> None:
+        """Add one-second bars of trades before the first live one, by rising start. Those that have
+        left the window only give the last price. To be called after `advance`.
         """
-        assert self._second_s >= 0, "advance() first: which second runs is not known"
+        assert self._second_s >= 0, "advance() first: the running second is not known"
         running = [] if self._second is None else [self._second]
         seen, self._window = self._window, _Window()
         newest: Bar | None = None
 
         def ended() -> Iterator[Bar]:
-            """All but the newest second."""
+            """All seconds but the newest."""
             nonlocal newest
             for bar in chain(bars, seen.bars(), running):
                 if bar.trades == 0:
                     continue
                 if newest is not None and newest.start_s == bar.start_s:
-                    newest = newest.copy()  # A second that was partly seen live.
+                    newest = newest.copy()  # a second that was partly live
                     newest.join(bar)
                     continue
                 if newest is not None:
@@ -220,7 +196,7 @@ class Ticker:
                 self._last = newest.close
         self._window.expire(self._second_s - WINDOW_S)
 
-    def read(self) -> Totals | None:
+    def totals(self) -> Totals | None:
         """The window as of the last call; None before the market's first trade."""
         second = self._second
         window = self._window
@@ -245,13 +221,8 @@ class Ticker:
             window.trades + second.trades,
         )
 
-    def _turn(self, now_s: int) -> None:
-        """Begin a new second."""
-        second = self._second
-        if second is not None:
-            self._second = None
-            self._last = second.close
-            self._window.push((second,))
-        self._second_s = now_s
-        self._end_ns = (now_s + 1) * NS_PER_SECOND
+    def _end_second(self, bar: Bar | None, now_s: int) -> None:
+        if bar is not None:
+            self._last = bar.close
+            self._window.push((bar,))
         self._window.expire(now_s - WINDOW_S)

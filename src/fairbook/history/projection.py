@@ -10,7 +10,7 @@ on nothing but the events and that exchange.
 
 from __future__ import annotations
 
-from fairbook.candles.candles import Bar
+from fairbook.candles.bars import Bar
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import (
@@ -97,7 +97,7 @@ class HistoryProjection:
         second = time_ns // NS_PER_SECOND
         bar = self._seconds.get((market, second))
         if bar is None:
-            self._seconds[market, second] = Bar(
+            self._seconds[market, second] = Bar.of_trade(
                 second, trade_id=fill.trade_id, price=price, lots=lots, quote=quote
             )
         else:

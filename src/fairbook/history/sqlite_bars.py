@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from fairbook.candles.candles import Bar, bucket_end, bucket_start, gapless
+from fairbook.candles.bars import DAY_S, Bar, bucket_end, bucket_start, gapless
 from fairbook.candles.ticker import WINDOW_S, Totals
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.history.sqlite_pool import ReadConnection
@@ -21,7 +21,6 @@ from fairbook.history.sqlite_store import LOW_BITS
 from fairbook.history.store import LENGTHS_S
 from fairbook.ports.history import HistoryBehind
 
-DAY_S: Final = 86_400
 BARS_AT_ONCE: Final = 4_000
 
 _BAR: Final = (
@@ -204,7 +203,7 @@ def bars_until(
         (market, trade_id_max, last_s),
     )
     trade_id, price, lots, quote = rows[0]
-    running = Bar(last_s, trade_id=trade_id, price=price, lots=lots, quote=quote)
+    running = Bar.of_trade(last_s, trade_id=trade_id, price=price, lots=lots, quote=quote)
     for row in rows[1:]:
         running.add(*row)
     return [*found, running]
@@ -234,16 +233,7 @@ def recorded_ns(reader: ReadConnection) -> int:
 
 def _bar(row: Sequence[int]) -> Bar:
     start_s, first, high, low, last, lots_high, lots_low, quote_high, quote_low = row[:9]
-    trades, first_id, last_id = row[9:]
-    return Bar.restored(
-        start_s,
-        open=first,
-        high=high,
-        low=low,
-        close=last,
-        lots=(lots_high << LOW_BITS) + lots_low,
-        quote=(quote_high << LOW_BITS) + quote_low,
-        trades=trades,
-        first_id=first_id,
-        last_id=last_id,
-    )
+    return Bar(
+        start_s, first, high, low, last, (lots_high << LOW_BITS) + lots_low,
+        (quote_high << LOW_BITS) + quote_low, *row[9:],
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from fairbook.candles.candles import Bar
+from fairbook.candles.bars import Bar
 from fairbook.candles.ticker import Totals
 from fairbook.core.records import ASK, BID, HAS_CLIENT_ID
 from fairbook.core.units import NS_PER_SECOND

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from fairbook.candles.candles import Bar
+from fairbook.candles.bars import Bar
 from fairbook.history.store import Row, RowBatch, StoreInvalid, StoreTaken, StoreUnavailable
 from fairbook.ports.history import OrderRow, TradeRow
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-from fairbook.candles.candles import Bar
+from fairbook.candles.bars import Bar
 from fairbook.candles.ticker import Totals
 
 TIME_NS_MAX: Final = (1 << 63) - 1  # where log time ends, in the year 2262

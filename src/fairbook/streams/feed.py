@@ -25,7 +25,7 @@ from typing import Final
 from fairbook.api import channels
 from fairbook.api.channels import StreamName, read_name
 from fairbook.api.numbers import Scale, Terms, amounts
-from fairbook.candles.candles import INTERVALS, bucket_start
+from fairbook.candles.bars import INTERVALS, bucket_start
 from fairbook.candles.ticker import WINDOW_S
 from fairbook.core import records
 from fairbook.core.markets import FIRST_UPDATE_ID

@@ -21,8 +21,9 @@ from typing import Final
 from fairbook.api import channels, streams
 from fairbook.api.channels import StreamName
 from fairbook.api.numbers import Terms
-from fairbook.candles.candles import Bar, Candles, bucket_end
-from fairbook.candles.ticker import WINDOW_S, Ticker, Totals
+from fairbook.candles.bars import Bar, bucket_end
+from fairbook.candles.candles import Candles
+from fairbook.candles.ticker import WINDOW_S, RollingTicker, Totals
 from fairbook.core.records import Fill, LevelChange
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.queries import BookDepth, StateView
@@ -69,7 +70,7 @@ class MarketStreams:
         self.terms = terms
         self.missing_to = trade_id
         """Trades up to this one are not in ticker and candles; 0: all are."""
-        self.ticker = Ticker()
+        self.ticker = RollingTicker()
         self.candles = Candles()
         self.has_book_ticker = False
         self._outlet = outlet
@@ -178,7 +179,7 @@ class MarketStreams:
                 self._trade = channel
             case channels.TICKER:
                 self._ticker = channel
-                self._ticker_sent = self.ticker.read() or NOTHING
+                self._ticker_sent = self.ticker.totals() or NOTHING
             case channels.KLINE:
                 self._klines[name.interval] = Kline(channel)
 
@@ -211,7 +212,7 @@ class MarketStreams:
                 text = self._book_ticker_text(view.depth(self.terms.id, 1))
                 return [self._message(channel, text, LATEST)]
             case channels.TICKER if not self._is_lacking(self._now_s - WINDOW_S + 1):
-                totals = self.ticker.read() or NOTHING
+                totals = self.ticker.totals() or NOTHING
                 return [self._message(channel, self._ticker_text(totals), LATEST)]
             case channels.KLINE:
                 bar = self.candles.current(name.interval)
@@ -234,8 +235,8 @@ class MarketStreams:
         """
         self.missing_to = 0
         self._ticker_sent = NOTHING
-        self.ticker.adopt(seconds)
-        self.candles.adopt(older)
+        self.ticker.backfill(seconds)
+        self.candles.backfill(older)
         for kline in self._klines.values():
             kline.stale = True
 
@@ -255,7 +256,7 @@ class MarketStreams:
         """Send what has changed and may be sent again: ticker and running bars."""
         is_known = not self._is_lacking(self._now_s - WINDOW_S + 1)
         if self._ticker is not None and is_known and time_ns >= self._ticker_due_ns:
-            totals = self.ticker.read() or NOTHING
+            totals = self.ticker.totals() or NOTHING
             if totals != self._ticker_sent:
                 self._ticker_sent = totals
                 self._ticker_due_ns = time_ns + PACE_NS

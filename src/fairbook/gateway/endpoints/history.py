@@ -23,7 +23,7 @@ from fairbook.api.requests import (
     symbol_field,
     text_field,
 )
-from fairbook.candles.candles import INTERVALS, Bar, bucket_end
+from fairbook.candles.bars import INTERVALS, Bar, bucket_end
 from fairbook.candles.ticker import Totals
 from fairbook.core.records import ASK, BID, HAS_CLIENT_ID, OrderRecord
 from fairbook.gateway.endpoints.ranges import SECONDS_MAX, page, seconds, sorted_page, span
