@@ -1,7 +1,8 @@
 """What all tests share: reproducible hypothesis runs, and the environments of public clients."""
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ def pytest_report_header() -> str:
     """Say which core is tested."""
     how = "compiled" if fairbook.core.COMPILED else f"interpreted ({fairbook.core.WHY_INTERPRETED})"
     return f"core: {how}"
+
+
+@pytest.fixture(autouse=True)
+def restored_gc() -> Iterator[None]:
+    """Undo the GC policy of an exchange in this process: hypothesis cannot see frozen objects."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.enable()
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

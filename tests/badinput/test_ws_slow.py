@@ -17,6 +17,7 @@ from tests.badinput.rows import order_json
 from tests.badinput.rows_ws import subscribing
 from tests.badinput.target import Target
 from tests.world.socket_client import FIN, PONG, TEXT, SocketClient, frame, head, says
+from tests.world.waiting import wait_until
 
 SYMBOLS = ("SOL_USDC", "BTC_USDC", "ETH_USDC")
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d",
@@ -46,10 +47,7 @@ def streams(target: Target) -> dict[str, Any]:
 
 def until_left(target: Target) -> None:
     """Nobody has subscribed to anything."""
-    deadline = time.monotonic() + 10
-    while streams(target)["subscriptions"]:
-        assert time.monotonic() < deadline, streams(target)
-        time.sleep(0.01)
+    wait_until(lambda: not streams(target)["subscriptions"], lambda: streams(target))
 
 
 def until_told(socket: SocketClient, request_id: object) -> list[Any]:

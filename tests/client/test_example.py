@@ -9,6 +9,7 @@ from fairbook.client import NewOrder, Rest, Token
 from tests.world.direct_exchange import live_exchange
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
 from tests.world.running_exchange import RunningExchange, play_live
+from tests.world.waiting import until
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "market-maker.md"
 
@@ -35,9 +36,7 @@ def test_it_follows_the_best_ask() -> None:
         return [order.price for order in venue.exchange.open_orders(ALICE)]
 
     async def becomes(venue: RunningExchange, prices: list[int]) -> None:
-        async with asyncio.timeout(5):
-            while own_bids(venue) != prices:  # noqa: ASYNC110  Nothing tells of it.
-                await asyncio.sleep(0.005)
+        await until(lambda: own_bids(venue) == prices)
 
     async def story(venue: RunningExchange) -> None:
         running = asyncio.create_task(names["main"](venue.http_url, venue.ws_url, ALICE_TOKEN))

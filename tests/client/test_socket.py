@@ -27,19 +27,13 @@ from tests.world.direct_exchange import live_exchange
 from tests.world.memory_accounts import ALICE as ALICE_ID
 from tests.world.memory_accounts import BOB_TOKEN
 from tests.world.running_exchange import RunningExchange, play_live
+from tests.world.waiting import until
 
 BOB = Token(BOB_TOKEN)
 
 
 def limit(side: str, price: str, quantity: str) -> NewOrder:
     return NewOrder(symbol="SOL_USDC", side=side, price=price, quantity=quantity)
-
-
-async def until(condition: Any) -> None:
-    """Wait for something that must come."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  Nothing tells of it.
-            await asyncio.sleep(0.005)
 
 
 async def logged_in(venue: RunningExchange, who: Credentials = ALICE) -> Socket:

@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,10 @@ from typing import Any
 from fairbook.net import control_socket as control
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import RestClient
+from tests.world.waiting import wait_until
 
 MARKETS = ("SOL_USDC", "BTC_USDC", "ETH_USDC")
 PATIENCE_S = 60.0
-
-
-def until(holds: Callable[[], Any], what: str) -> Any:
-    """Ask again and again, until it is so; returns what `holds` did."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"still not: {what}"
-        time.sleep(0.1)
-    return found
 
 
 def read(rest: RestClient, path: str) -> Any:
@@ -82,16 +73,16 @@ def test_all_markets_live_with_a_day_behind_them_and_go_on_after_a_restart(tmp_p
         check_the_day(rest)
         generated = generated_trades(tmp_path)
         assert 3 * 1_440 < generated <= sum(before.values())
-        until(lambda: moved(rest, before), "trades in every market")
+        wait_until(lambda: moved(rest, before), "trades in every market")
 
         found = control.ask(tmp_path, "status")
         os.kill(found["maker"]["pid"], signal.SIGKILL)
         os.kill(found["recorder"]["pid"], signal.SIGKILL)
-        until(lambda: started("maker") == started("recorder") == 2, "other processes")
-        between = until(lambda: trade_ids(rest), "trades that can be asked for")
-        until(lambda: moved(rest, between), "trades with another maker")
+        wait_until(lambda: started("maker") == started("recorder") == 2, "other processes")
+        between = wait_until(lambda: trade_ids(rest), "trades that can be asked for")
+        wait_until(lambda: moved(rest, between), "trades with another maker")
         venue.stop()
     with venue, closing(RestClient(venue.http_port)) as rest:
-        until(lambda: moved(rest, between), "trades after a restart")
+        wait_until(lambda: moved(rest, between), "trades after a restart")
         assert generated_trades(tmp_path) == generated
         venue.stop()

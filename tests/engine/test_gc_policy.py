@@ -13,11 +13,8 @@ from fairbook.engine import gc_policy as collector
 
 
 @pytest.fixture(autouse=True)
-def collector_as_it_was() -> Iterator[None]:
-    thresholds = gc.get_threshold()
+def collected() -> Iterator[None]:
     yield
-    gc.set_threshold(*thresholds)
-    gc.enable()
     gc.unfreeze()
     gc.collect()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from fairbook.net import control_socket as control
 from tests.crash.load import Trader
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import OutcomeUnknown, RestClient
+from tests.world.waiting import WAIT_S, wait_until
 
-WAIT_S = 30.0
 ORDER = {
     "symbol": "SOL_USDC",
     "side": "Bid",
@@ -36,11 +35,11 @@ class FaultyExchange(ExchangeProcess):
 
     def until(self, holds: Callable[[dict[str, Any]], bool], within_s: float = WAIT_S) -> Any:
         """The first status for which that holds."""
-        deadline = time.monotonic() + within_s
-        while not holds(status := self.status()):
-            assert time.monotonic() < deadline, (status, self.stderr()[-3000:])
-            time.sleep(0.01)
-        return status
+
+        def found() -> dict[str, Any] | None:
+            return status if holds(status := self.status()) else None
+
+        return wait_until(found, lambda: (self.status(), self.stderr()[-3000:]), within_s=within_s)
 
     def until_agreed(self) -> dict[str, Any]:
         """A replica follows, and a round over the whole state ends well after this call."""

@@ -27,6 +27,7 @@ from fairbook.followers.replica_link import DOWN, ReplicaLink
 from fairbook.log.files import FileLog
 from fairbook.net.control_socket import Refused
 from tests.world import traffic
+from tests.world.waiting import until
 
 COUNT = 4
 
@@ -208,13 +209,6 @@ class Stage:
                     )
                     return
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        for _ in range(2000):
-            if holds():
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("it never came to that")
-
 
 def staged(directory: Path, story: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
@@ -241,7 +235,7 @@ def test_a_replica_of_another_version_is_no_evidence(tmp_path: Path) -> None:
         stage.hello(version="0.0.1 other")
         stage.done()
         await stage.deny_a_slice()
-        await stage.until(lambda: stage.audit.versions is not None)
+        await until(lambda: stage.audit.versions is not None)
         assert stage.audit.versions == f"engine {replica_wire.VERSION}, replica 0.0.1 other"
         assert stage.audit.verdict is None and stage.judged == 0
         assert stage.replaced == ["another version"]
@@ -259,8 +253,8 @@ def test_a_wrong_replica_is_replaced_and_trading_waits_for_a_person(tmp_path: Pa
         stage.hello()
         stage.done()
         await stage.deny_a_slice()
-        await stage.until(lambda: stage.engine.runner.exchange.paused)
-        await stage.until(lambda: stage.judged == 1 and bool(stage.replaced))
+        await until(lambda: stage.engine.runner.exchange.paused)
+        await until(lambda: stage.judged == 1 and bool(stage.replaced))
         verdict = stage.audit.verdict
         assert verdict is not None and verdict["wrong"] == REPLICA
         with pytest.raises(Refused, match="verdict is of position"):
@@ -296,8 +290,8 @@ def test_a_difference_that_was_not_judged_is_judged_at_the_next_start(tmp_path: 
 
     async def story(stage: Stage) -> None:
         assert stage.engine.runner.exchange.paused
-        await stage.until(lambda: stage.judged == 1)
-        await stage.until(lambda: (stage.audit.verdict or {}).get("wrong") == ENGINE)
+        await until(lambda: stage.judged == 1)
+        await until(lambda: (stage.audit.verdict or {}).get("wrong") == ENGINE)
         # Another process was wrong: this one may be believed again.
         stage.audit._has_replica = False  # Nobody is there to be asked.
         assert await stage.audit.vouch()
@@ -312,7 +306,7 @@ def test_a_second_difference_is_told_and_leaves_no_snapshot(tmp_path: Path) -> N
         stage.hello()
         stage.done()
         await stage.deny_a_slice()
-        await stage.until(lambda: stage.judged == 1 and bool(stage.replaced))
+        await until(lambda: stage.judged == 1 and bool(stage.replaced))
         stage.lead.disconnect("replaced")
         stage.replica.close()
         assert stage.audit.verdict is not None and stage.audit.verdict["wrong"] == REPLICA
@@ -320,7 +314,7 @@ def test_a_second_difference_is_told_and_leaves_no_snapshot(tmp_path: Path) -> N
         stage.hello()
         stage.done()
         await stage.deny_a_slice()
-        await stage.until(lambda: "again" in (stage.audit.verdict or {}))
+        await until(lambda: "again" in (stage.audit.verdict or {}))
         assert "differ again" in summary(stage.audit.verdict)
         assert not await stage.audit.vouch()
         assert stage.judged == 1
@@ -339,7 +333,7 @@ def test_without_the_replica_s_word_there_is_no_snapshot(
         assert not await stage.audit.vouch(), "it has not said a word"
         stage.hello()
         stage.done()
-        await stage.until(lambda: stage.lead.state != DOWN)
+        await until(lambda: stage.lead.state != DOWN)
         assert not await stage.audit.vouch(), "it does not answer"
         stage.lead.disconnect("gone")
         stage.replica.close()
@@ -357,7 +351,7 @@ def test_an_exchange_that_was_paused_before_stays_so(tmp_path: Path) -> None:
         stage.hello()
         stage.done()
         await stage.deny_a_slice()
-        await stage.until(lambda: stage.judged == 1)
+        await until(lambda: stage.judged == 1)
         assert stage.audit.verdict is not None
         agreeing = asyncio.ensure_future(agree_with_all(stage))
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -28,8 +27,7 @@ from tests.followers.recorder_child import command
 from tests.history.naive import of_log
 from tests.history.recorded_history import require_equal
 from tests.world import traffic
-
-WAIT_S = 30.0
+from tests.world.waiting import until
 
 
 class House:
@@ -43,18 +41,12 @@ class House:
     async def do(self, commands: list[bytes]) -> list[Answer]:
         return await asyncio.gather(*[self.engine.commands.submit(each) for each in commands])
 
-    async def until(self, holds: Callable[[], bool], within_s: float = WAIT_S) -> None:
-        deadline = time.monotonic() + within_s
-        while not holds():
-            assert time.monotonic() < deadline, self.recording.status()
-            await asyncio.sleep(0.005)
-
     async def until_recorded(self) -> None:
-        await self.until(lambda: self.recording.committed == self.engine.position)
+        await until(lambda: self.recording.committed == self.engine.position)
 
     async def pid(self) -> int:
         """Of a recorder that has begun."""
-        await self.until(lambda: self.recording.status()["state"] != lead.DOWN)
+        await until(lambda: self.recording.status()["state"] != lead.DOWN)
         pid: int = self.recording.status()["pid"]
         return pid
 
@@ -207,7 +199,7 @@ def test_off_for_a_while(tmp_path: Path) -> None:
             await house.do([next(traders) for _ in range(100)])
         assert house.recording.committed < house.engine.position
         assert house.recording.status()["state"] == lead.DOWN
-        await house.until(lambda: house.recording.behind_s() > 0)
+        await until(lambda: house.recording.behind_s() > 0)
 
     async def then(house: House) -> None:
         await house.until_recorded()

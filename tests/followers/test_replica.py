@@ -26,6 +26,7 @@ from fairbook.ports.commands import Answer
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
 from tests.world import traffic
+from tests.world.waiting import until
 
 WAIT_S = 30.0
 FREQUENT = ReplicaOptions(snapshot_commands=4_000, snapshot_s=0.5, allow_faults=True)
@@ -43,14 +44,8 @@ class House:
     async def do(self, commands: list[bytes]) -> list[Answer]:
         return await asyncio.gather(*[self.engine.commands.submit(each) for each in commands])
 
-    async def until(self, holds: Callable[[], bool], within_s: float = WAIT_S) -> None:
-        deadline = time.monotonic() + within_s
-        while not holds():
-            assert time.monotonic() < deadline, await self.status()
-            await asyncio.sleep(0.005)
-
     async def until_following(self) -> None:
-        await self.until(
+        await until(
             lambda: self.lead.state == FOLLOWING and self.lead.position == self.engine.position
         )
 
@@ -58,7 +53,7 @@ class House:
         return dict(await self.comparison.handlers()["status"]({}))
 
     async def pid(self) -> int:
-        await self.until(lambda: "pid" in self.lead.replica)
+        await until(lambda: "pid" in self.lead.replica)
         pid: int = self.lead.replica["pid"]
         return pid
 
@@ -109,7 +104,7 @@ def no_false_alarm(directory: Path, commands: int) -> None:
         assert (await house.status())["audit"] == {"verdict": None, "summary": None}
         starts = (await house.status())["replica"]
         assert isinstance(starts, dict) and starts["starts"] == 1
-        await house.until(lambda: house.lead.snapshot_position > 0)
+        await until(lambda: house.lead.snapshot_position > 0)
         assert house.engine.runner.exchange.sequence >= commands
 
     run(directory, story)
@@ -174,7 +169,7 @@ def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
             pid = await house.pid()
             seen.append(pid)
             os.kill(pid, signal.SIGKILL)
-            await house.until(lambda pid=pid: house.lead.replica.get("pid", pid) != pid)  # type: ignore[misc]
+            await until(lambda pid=pid: house.lead.replica.get("pid", pid) != pid)  # type: ignore[misc]
             for _ in range(20):
                 await house.do([next(traders) for _ in range(200)])
             await house.until_following()
@@ -197,7 +192,7 @@ def test_a_damaged_log_stops_the_replica_and_nothing_else(tmp_path: Path) -> Non
             file.write(b"damage")
         os.kill(await house.pid(), signal.SIGKILL)
         keeper = house.comparison._keeper
-        await house.until(lambda: keeper.is_stopped)
+        await until(lambda: keeper.is_stopped)
         status = (await house.status())["replica"]
         assert isinstance(status, dict)
         assert (status["state"], status["pid"]) == ("stopped", None)
@@ -231,9 +226,9 @@ def test_events_that_differ_are_found_before_the_state_is(tmp_path: Path) -> Non
         refused_there = traffic.buy(3, price=90, quantity=1)
         (answer,) = await house.do([refused_there])
         assert records.read_outcome(answer.events).status == records.NEW
-        await house.until(lambda: house.engine.runner.exchange.paused, within_s=1)
+        await until(lambda: house.engine.runner.exchange.paused, within_s=1)
         audit = house.comparison.audit
-        await house.until(lambda: (audit.verdict or {}).get("status") == "judged", within_s=10)
+        await until(lambda: (audit.verdict or {}).get("status") == "judged", within_s=10)
         assert audit.verdict is not None and audit.verdict["wrong"] == "replica"
         first = audit.verdict["differences"][0]
         assert (first["process"], first["account"], first["asset"]) == ("replica", 3, 2)

@@ -23,6 +23,7 @@ from fairbook.followers.replica_link import (
 from fairbook.followers.supervisor import Supervisor
 from fairbook.log.log import Entry
 from tests.world import traffic
+from tests.world.waiting import until
 
 
 class Pair:
@@ -62,14 +63,6 @@ def told(story: Callable[[Pair], Coroutine[Any, Any, None]]) -> None:
             pair.theirs.close()
 
     asyncio.run(main())
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if holds():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never came to that")
 
 
 def test_each_frame_is_told_with_its_running_hash() -> None:

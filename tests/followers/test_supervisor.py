@@ -6,13 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fairbook.followers.supervisor import HOPELESS, HOPELESS_AFTER, PAUSE_S, Supervisor
+from tests.world.waiting import until
 
 READ_ON = "import sys; sys.stdin.read(); raise SystemExit(4)"
 NOTE_SIGTERM = """
@@ -24,13 +23,6 @@ signal.signal(signal.SIGTERM, note)
 pathlib.Path(sys.argv[1]).write_text("ready")
 time.sleep(600)
 """
-
-
-async def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
 
 
 def test_a_child_that_ends_is_started_again(tmp_path: Path) -> None:

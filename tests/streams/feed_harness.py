@@ -12,42 +12,19 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.streams.feed import ANSWER_TURNS, Feed
 from fairbook.streams.ports import Channel, Message
+from tests.world.markets import BTC, BTC_USDC, SOL, SOL_USDC, USDC, open_accounts, two_markets
 
 START_NS = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20
 SECOND_NS = 1_000_000_000
-MARKET, OTHER_MARKET = 1, 2
-SOL, USDC, BTC = 1, 2, 3
-ANN, BOB, EVE = 2, 3, 4  # the first accounts that are opened
-ACCOUNTS = (ANN, BOB, EVE)
+MARKET, OTHER_MARKET = SOL_USDC, BTC_USDC
+ANN, BOB, EVE = ACCOUNTS = (2, 3, 4)  # the first accounts that are opened
+ATOMS = {SOL: 10**15, USDC: 10**13, BTC: 10**11}
 
 
 def setup() -> bytes:
     """Two open markets with fees, three funded accounts. A lot is 0.01 SOL, a tick 0.01 USDC."""
-    commands = [
-        records.rules(),
-        records.list_asset(asset=SOL, decimals=9, name="SOL"),
-        records.list_asset(asset=USDC, decimals=6, name="USDC"),
-        records.list_asset(asset=BTC, decimals=8, name="BTC"),
-        records.list_market(
-            market=MARKET, base=SOL, quote=USDC, lot_atoms=10**7, tick_atoms=100, name="SOL_USDC"
-        ),
-        records.list_market(
-            market=OTHER_MARKET, base=BTC, quote=USDC, lot_atoms=10**3, tick_atoms=1,
-            name="BTC_USDC",
-        ),
-    ]  # fmt: skip
-    for market in (MARKET, OTHER_MARKET):
-        for parameter, value in (
-            (records.STATE, records.OPEN),
-            (records.TAKER_FEE_PPM, 1000),
-            (records.MAKER_FEE_PPM, 800),
-        ):
-            commands.append(records.set_market(market=market, parameter=parameter, value=value))
-    for number, account in enumerate(ACCOUNTS, 1):
-        commands.append(records.open_account(number))
-        for asset, atoms in ((SOL, 10**15), (USDC, 10**13), (BTC, 10**11)):
-            commands.append(records.credit(account=account, asset=asset, atoms=atoms))
-    return b"".join(commands)
+    accounts = dict(enumerate(ACCOUNTS, 1))
+    return b"".join([*two_markets(), *open_accounts(accounts, ATOMS)])
 
 
 class FeedHarness:

@@ -118,10 +118,6 @@ class StreamServerHarness:
         assert (await client.ask(head()))[0] == 101
         return client
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        while not holds():  # noqa: ASYNC110 - it looks from outside
-            await asyncio.sleep(0.005)
-
     def pass_time(self, seconds: float) -> None:
         """Let the server believe it."""
         now = asyncio.get_running_loop().time() + seconds

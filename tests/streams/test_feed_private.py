@@ -14,12 +14,12 @@ from tests.streams.feed_harness import (
     EVE,
     MARKET,
     OTHER_MARKET,
-    SOL,
     START_NS,
     FeedHarness,
     buy,
     sell,
 )
+from tests.world.markets import SOL
 
 NOW_NS = START_NS + 5_000_000_000
 ORDERS = "account.orderUpdate"

@@ -7,6 +7,7 @@ import pytest
 
 from fairbook.streams.server import StreamLimits
 from tests.streams.server_harness import StreamServerHarness, frame, head, play
+from tests.world.waiting import until
 
 GOOD = {
     "at /": head(),
@@ -108,7 +109,7 @@ def test_connections_of_an_address_are_limited() -> None:
         assert await third.refusal(head()) == (429, "TOO_MANY_REQUESTS")
         assert harness.server.status()["refused"] == 1
         first.writer.close()
-        await harness.until(lambda: len(harness.server.connections) < 3)
+        await until(lambda: len(harness.server.connections) < 3)
         await harness.connect()
 
     play(story, StreamLimits(connections_per_address_max=2))
@@ -129,8 +130,8 @@ def test_refusing_costs_no_more_than_so_many_sockets() -> None:
         await harness.connect()
         for _ in range(100):
             await harness.dial()
-        await harness.until(lambda: harness.server.status()["refused"] == 100)
-        await harness.until(lambda: len(harness.server.connections) <= 65)
+        await until(lambda: harness.server.status()["refused"] == 100)
+        await until(lambda: len(harness.server.connections) <= 65)
 
     play(story, StreamLimits(connections_max=1, handshake_s=1000.0))
 
@@ -139,7 +140,7 @@ def test_who_does_not_say_what_he_wants_is_cut_off() -> None:
     async def story(harness: StreamServerHarness) -> None:
         silent, slow, served = await harness.dial(), await harness.dial(), await harness.connect()
         slow.writer.write(head()[:-1])
-        await harness.until(lambda: len(harness.server.connections) == 3)
+        await until(lambda: len(harness.server.connections) == 3)
         harness.pass_time(4.5)
         assert len(harness.server.connections) == 3
         harness.pass_time(5.5)

@@ -24,6 +24,7 @@ from tests.streams.server_harness import (
     head,
     play,
 )
+from tests.world.waiting import until
 
 BREACHES: dict[str, tuple[int, bytes]] = {
     "4097 bytes": (1009, frame(b"x" * 4097)),
@@ -62,7 +63,7 @@ def test_a_breach_closes_the_connection_with_its_code(name: str) -> None:
         assert await client.reader.read() == b""
         other.say(id=1, method="SUBSCRIBE", params=[])
         assert await other.json() == {"id": 1, "result": None}
-        await harness.until(lambda: harness.source.open_channels == set())
+        await until(lambda: harness.source.open_channels == set())
 
     play(story)
 
@@ -74,7 +75,7 @@ def test_garbage_harms_nobody() -> None:
         chance = random.Random(7)
         other = await harness.connect()
         other.say(method="SUBSCRIBE", params=["depth"])
-        await harness.until(lambda: len(harness.source.open_channels) == 1)
+        await until(lambda: len(harness.source.open_channels) == 1)
         sound = b"".join(
             (
                 frame(b'{"id":1,"method":"SUBSCRIBE","params":["depth","trades"]}'),
@@ -94,7 +95,7 @@ def test_garbage_harms_nobody() -> None:
             client.writer.write(bytes(sent))
             await asyncio.sleep(0)
             client.writer.close()
-        await harness.until(lambda: len(harness.server.connections) == 1)
+        await until(lambda: len(harness.server.connections) == 1)
         harness.source.set(1, 1)
         updates = [(await other.json())["data"] for _ in range(NEWEST + 1)]
         assert replayed(updates) == (1, {1: 1})
@@ -114,7 +115,7 @@ def test_who_goes_on_after_a_breach_is_heard_no_more_and_cut_off() -> None:
         client.writer.write(frame(b"x" * 100) * 20_000)
         assert len(harness.server.connections) == 1
         harness.pass_time(LINGER_S + 1)
-        await harness.until(lambda: not harness.server.connections)
+        await until(lambda: not harness.server.connections)
 
     play(story)
 
@@ -150,7 +151,7 @@ def test_who_answers_no_ping_is_closed() -> None:
         harness.pass_time(121)
         assert await client.closed() == (1001, "no pong")
         harness.pass_time(LINGER_S + 1)
-        await harness.until(lambda: not harness.server.connections)
+        await until(lambda: not harness.server.connections)
 
     play(story)
 
@@ -160,7 +161,7 @@ def test_streams_reach_their_subscribers() -> None:
         clients = [await harness.connect() for _ in range(5)]
         for client in clients:
             client.say(method="SUBSCRIBE", params=["depth"])
-        await harness.until(lambda: len(harness.source.open_channels) == 1)
+        await until(lambda: len(harness.source.open_channels) == 1)
         for number in range(1, 101):
             harness.source.set(number % 9, number)
             if number % 10 == 0:
@@ -176,9 +177,9 @@ def test_who_vanishes_without_a_word_is_forgotten() -> None:
     async def story(harness: StreamServerHarness) -> None:
         client = await harness.connect()
         client.say(method="SUBSCRIBE", params=["depth"])
-        await harness.until(lambda: len(harness.source.open_channels) == 1)
+        await until(lambda: len(harness.source.open_channels) == 1)
         client.writer.transport.abort()
-        await harness.until(lambda: harness.hub.status()["connections"] == 0)
+        await until(lambda: harness.hub.status()["connections"] == 0)
         assert harness.source.open_channels == set()
 
     play(story)
@@ -198,8 +199,8 @@ def test_what_has_ended_is_freed_without_the_collector() -> None:
         rude.writer.transport.abort()
         client.writer.write(frame(b"\x03\xe8", FIN | CLOSE))
         await client.closed()
-        await harness.until(lambda: not harness.server.connections)
-        await harness.until(lambda: not any(end() for end in ends))
+        await until(lambda: not harness.server.connections)
+        await until(lambda: not any(end() for end in ends))
 
     gc.collect()
     gc.disable()
@@ -217,7 +218,7 @@ def test_a_reader_that_stops_is_closed_and_nobody_else_notices() -> None:
         stuck, fast = await harness.connect(), await harness.connect()
         for client in (stuck, fast):
             client.say(method="SUBSCRIBE", params=["depth", "trades"])
-        await harness.until(lambda: harness.hub.status()["subscriptions"] == 4)
+        await until(lambda: harness.hub.status()["subscriptions"] == 4)
         stuck.writer.transport.pause_reading()  # type: ignore[attr-defined]
         most = number = 0
         received: list[Any] = []
@@ -233,7 +234,7 @@ def test_a_reader_that_stops_is_closed_and_nobody_else_notices() -> None:
         assert trades == list(range(1, number + 1))
         # The Close is behind what it does not read: after a while it is cut off.
         harness.pass_time(LINGER_S + 1)
-        await harness.until(lambda: len(harness.server.connections) == 1)
+        await until(lambda: len(harness.server.connections) == 1)
 
     play(story, hub_limits=HubLimits(waiting_bytes_max=waiting_bytes))
 
@@ -242,7 +243,7 @@ def test_a_reader_that_pauses_catches_up() -> None:
     async def story(harness: StreamServerHarness) -> None:
         client = await harness.connect()
         client.say(method="SUBSCRIBE", params=["depth", "price"])
-        await harness.until(lambda: harness.hub.status()["subscriptions"] == 2)
+        await until(lambda: harness.hub.status()["subscriptions"] == 2)
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         number = 0
         while harness.hub.status()["bufferedBytes"] < 100_000:
@@ -272,8 +273,8 @@ def test_a_stop_tells_everybody_and_leaves_nobody() -> None:
         polite, deaf = await harness.connect(), await harness.connect()
         early = await harness.dial()
         polite.say(method="SUBSCRIBE", params=["depth"])
-        await harness.until(lambda: len(harness.server.connections) == 3)
-        await harness.until(lambda: len(harness.source.open_channels) == 1)
+        await until(lambda: len(harness.server.connections) == 3)
+        await until(lambda: len(harness.source.open_channels) == 1)
         stopping = asyncio.ensure_future(harness.server.stop(1.0))
         code, reason = await polite.closed()
         assert code == 1001 and reason.startswith("going away, reconnect in ")

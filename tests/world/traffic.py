@@ -10,6 +10,7 @@ from fairbook.core import records
 from fairbook.engine.runner import Runner
 from fairbook.log.log import Entry
 from fairbook.log.memory import MemoryLog
+from tests.world.markets import open_accounts, open_market
 
 MARKET = 1
 USERS = (2, 3, 4, 5)
@@ -17,23 +18,17 @@ START_NS = 1_700_000_000_000_000_000
 
 
 def setup() -> list[bytes]:
-    """Two assets, one open market with fees, four funded accounts."""
-    commands = [
+    """Two assets, one open market with a taker fee, four funded accounts."""
+    accounts = dict(enumerate(USERS, 1))
+    return [
         records.rules(),
         records.list_asset(asset=1, decimals=6, name="SOL"),
         records.list_asset(asset=2, decimals=6, name="USDC"),
-        records.list_market(
-            market=MARKET, base=1, quote=2, lot_atoms=1000, tick_atoms=10, name="SOL_USDC"
+        *open_market(
+            MARKET, "SOL_USDC", base=1, quote=2, lot_atoms=1000, tick_atoms=10, taker_fee_ppm=1000
         ),
-        records.set_market(market=MARKET, parameter=records.STATE, value=records.OPEN),
-        records.set_market(market=MARKET, parameter=records.TAKER_FEE_PPM, value=1000),
+        *open_accounts(accounts, {1: 10**9, 2: 10**9}),
     ]
-    for user in range(1, len(USERS) + 1):
-        commands.append(records.open_account(user))
-    for account in USERS:
-        for asset in (1, 2):
-            commands.append(records.credit(account=account, asset=asset, atoms=10**9))
-    return commands
 
 
 def buy(account: int = 2, *, price: int = 90, quantity: int = 1, client_id: int = 0) -> bytes:

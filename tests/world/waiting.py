@@ -13,7 +13,7 @@ INTERVAL_S = 0.005
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], T], *, explain: object = "", within_s: float = WAIT_S) -> T:
+async def until(condition: Callable[[], T], explain: object = "", *, within_s: float = WAIT_S) -> T:
     """Return the first true value of `condition`. explain: shown on failure, or called for it."""
     deadline = time.monotonic() + within_s
     while not (found := condition()):
@@ -24,8 +24,8 @@ async def until(condition: Callable[[], T], *, explain: object = "", within_s: f
 
 def wait_until(
     condition: Callable[[], T],
-    *,
     explain: object = "",
+    *,
     within_s: float = WAIT_S,
     interval_s: float = INTERVAL_S,
 ) -> T:

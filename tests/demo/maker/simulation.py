@@ -32,6 +32,7 @@ from fairbook.demo.maker.takers import Take
 from fairbook.gateway.endpoints.orders import all_cancelled, amended, cancelled, placed
 from fairbook.ports.commands import Answer
 from tests.demo.maker.test_quotes import GRIDS
+from tests.world.markets import open_accounts, open_market
 
 MAKER, TAKER, STRANGER = 2, 3, 4
 MARKET = 1
@@ -72,31 +73,23 @@ class MakerSimulation:
         self.start_atoms = self.base_atoms()
 
     def _list(self) -> None:
-        market = demo.MARKETS[0]
         self.do(records.rules())
         for number, asset in enumerate(demo.ASSETS, start=1):
             self.do(records.list_asset(asset=number, decimals=asset.decimals, name=asset.name))
-        self.do(
-            records.list_market(
-                market=MARKET,
-                base=market.base,
-                quote=market.quote,
-                lot_atoms=market.lot_atoms,
-                tick_atoms=market.tick_atoms,
-                name=market.name,
-            )
-        )
-        for parameter, value in (
-            (records.STATE, records.OPEN),
-            (records.MAKER_FEE_PPM, demo.MAKER_FEE_PPM),
-            (records.TAKER_FEE_PPM, demo.TAKER_FEE_PPM),
-        ):
-            self.do(records.set_market(market=MARKET, parameter=parameter, value=value))
-        for account in (MAKER, TAKER, STRANGER):
-            self.do(records.open_account(account))
-            for number, asset in enumerate(demo.ASSETS, start=1):
-                atoms = asset.start_units * 10**asset.decimals
-                self.do(records.credit(account=account, asset=number, atoms=atoms))
+        market = demo.MARKETS[0]
+        for command in open_market(
+            MARKET, market.name, base=market.base, quote=market.quote, lot_atoms=market.lot_atoms,
+            tick_atoms=market.tick_atoms, maker_fee_ppm=demo.MAKER_FEE_PPM,
+            taker_fee_ppm=demo.TAKER_FEE_PPM,
+        ):  # fmt: skip
+            self.do(command)
+        atoms = {
+            number: asset.start_units * 10**asset.decimals
+            for number, asset in enumerate(demo.ASSETS, start=1)
+        }
+        accounts = {account: account for account in (MAKER, TAKER, STRANGER)}
+        for command in open_accounts(accounts, atoms):
+            self.do(command)
 
     def apply(self, command: bytes) -> bytes:
         self.now_ms += 1

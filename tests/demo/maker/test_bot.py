@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from fairbook.demo.maker.style import DEMO_PLANS, Plan
 from tests.world.direct_exchange import DirectExchange, demo_exchange
 from tests.world.memory_accounts import ALICE_TOKEN, BOB_TOKEN
 from tests.world.running_exchange import HOST, RunningExchange, play_live
+from tests.world.waiting import until
 
 MAKER, TAKER = 2, 3
 TOKENS = {"maker": ALICE_TOKEN, "taker": BOB_TOKEN}
@@ -42,12 +43,6 @@ async def running(bot: Bot) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.wait((task,))
         if not task.cancelled():
             task.result()
-
-
-async def until(condition: Callable[[], Any], *, within_s: float = 10.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110  Nothing tells of it.
-            await asyncio.sleep(0.005)
 
 
 def is_two_sided(exchange: DirectExchange, market: int) -> bool:

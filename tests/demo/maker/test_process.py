@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,21 +15,19 @@ import pytest
 from fairbook.net import control_socket as control
 from tests.world.exchange_process import SOURCE, ExchangeProcess
 from tests.world.rest_client import OutcomeUnknown, RestClient
+from tests.world.waiting import wait_until
 
 SYMBOLS = ("SOL_USDC", "BTC_USDC", "ETH_USDC")
-WAIT_S = 30.0
 
 
 def until(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while True:
+    def holds() -> Any:
         try:
-            if condition():
-                return
+            return condition()
         except OutcomeUnknown:
-            pass  # The exchange is away.
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
+            return None  # The exchange is down.
+
+    wait_until(holds, what, interval_s=0.05)
 
 
 @contextmanager
