@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from fairbook.demo.first_state import FILE_NAME
+from fairbook.demo.credentials_file import FILE_NAME
 from fairbook.net import control_socket as control
 
 READY: Final = b"Fairbook is ready"

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from nacl.bindings import crypto_sign_seed_keypair
 
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.engine.engine import Engine
-from fairbook.ports.accounts import ALL_PERMISSIONS, READ
 from fairbook.ports.commands import Answer
-from tests.demo.first_states import IN_MEMORY, OWNERS, exchange_of, picture, prepare, run
+from tests.demo.first_states import IN_MEMORY, exchange_of, picture, prepare, run
 
 
 class Killed(BaseException):
@@ -149,108 +143,8 @@ def test_a_log_that_is_not_the_demos_is_refused(tmp_path: Path) -> None:
             await engine.commands.submit(command)
 
     async def refused(engine: Engine, accounts: SqliteAccounts) -> None:
-        with pytest.raises(demo.DemoFailed, match="another exchange"):
+        with pytest.raises(demo.DemoError, match="another exchange"):
             await prepare(engine, accounts)
 
     run(tmp_path, other)
     run(tmp_path, refused)
-
-
-def store_with_accounts(path: Path) -> tuple[SqliteAccounts, dict[str, int]]:
-    accounts = SqliteAccounts(path / "accounts.db")
-    owners = dict(OWNERS)
-    for name, account in owners.items():
-        if accounts.user(demo.USERS[name]) is None:
-            accounts.add_user(user_id=demo.USERS[name], name=name)
-            accounts.set_account(demo.USERS[name], account)
-    return accounts, owners
-
-
-def write(path: Path, traders: dict[str, demo.Credential]) -> None:
-    demo.write_file(path, http_url="http://h", ws_url="ws://h", traders=traders)
-
-
-def test_keys_and_tokens_survive_restarts(tmp_path: Path) -> None:
-    """The file holds what clients need, for its owner's eyes only, and the same after a restart."""
-    file = tmp_path / demo.FILE_NAME
-    accounts, owners = store_with_accounts(tmp_path)
-    traders = demo.credentials(file, accounts, owners)
-    write(file, traders)
-    accounts.close()
-
-    content = json.loads(file.read_text())
-    assert content == {
-        "http": "http://h",
-        "ws": "ws://h",
-        "accounts": {
-            name: {"apiKey": c.api_key, "apiSecret": c.api_secret, "token": c.token}
-            for name, c in traders.items()
-        },
-    }
-    assert list(traders) == ["demo1", "demo2"]
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.glob("demo*")] == [demo.FILE_NAME]
-
-    accounts, owners = store_with_accounts(tmp_path)
-    assert demo.credentials(file, accounts, owners) == traders
-    for name, credential in traders.items():
-        seed = base64.b64decode(credential.api_secret)
-        public_key = base64.b64decode(credential.api_key)
-        assert crypto_sign_seed_keypair(seed)[0] == public_key
-        for access in (accounts.by_key(public_key), accounts.by_token(credential.token)):
-            assert access is not None
-            assert (access.account, access.permissions) == (owners[name], ALL_PERMISSIONS)
-    accounts.close()
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: b"",
-        lambda content: content[:100],
-        lambda content: b"[]",
-        lambda content: b'{"accounts": {"demo1": 1}}',
-        lambda content: b"\xff\xfe",
-        lambda content: content.replace(b'"apiSecret": "', b'"apiSecret": "AAAA'),
-        lambda content: content.replace(b'"apiSecret": "', b'"apiSecret": "\xc3\xa9'),
-        lambda content: content.replace(b'"token": "', b'"token": "x'),
-        None,
-    ],
-)
-def test_a_missing_or_damaged_file_means_new_keys(
-    tmp_path: Path, damage: Callable[[bytes], bytes] | None
-) -> None:
-    """What nobody can read any more must not open anything; keys that a person added stay."""
-    file = tmp_path / demo.FILE_NAME
-    accounts, owners = store_with_accounts(tmp_path)
-    own_key = crypto_sign_seed_keypair(bytes(32))[0]
-    accounts.add_key(account=2, public_key=own_key, label="mine", permissions=READ)
-    old = demo.credentials(file, accounts, owners)
-    write(file, old)
-    if damage is None:
-        file.unlink()
-    else:
-        file.write_bytes(damage(file.read_bytes()))
-
-    new = demo.credentials(file, accounts, owners)
-    for name in demo.TRADERS:
-        assert accounts.by_key(base64.b64decode(old[name].api_key)) is None
-        assert accounts.by_token(old[name].token) is None
-        assert accounts.by_key(base64.b64decode(new[name].api_key)) is not None
-        assert accounts.by_token(new[name].token) is not None
-        assert new[name].api_secret != old[name].api_secret
-    assert accounts.by_key(own_key) is not None
-    accounts.close()
-
-
-def test_only_what_no_longer_works_is_renewed(tmp_path: Path) -> None:
-    """A revoked token of one trader costs the other nothing."""
-    file = tmp_path / demo.FILE_NAME
-    accounts, owners = store_with_accounts(tmp_path)
-    old = demo.credentials(file, accounts, owners)
-    write(file, old)
-    accounts.revoke_token(account=3, token_id=accounts.tokens(3)[0].token_id)
-    new = demo.credentials(file, accounts, owners)
-    assert new["demo1"] == old["demo1"]
-    assert new["demo2"] != old["demo2"]
-    accounts.close()

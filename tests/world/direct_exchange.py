@@ -181,9 +181,9 @@ def live_exchange() -> DirectExchange:
 def demo_exchange() -> DirectExchange:
     """The demo's markets by the system clock; ALICE and BOB own what a demo account does."""
     exchange = DirectExchange(time.time_ns)
-    exchange.do(*demo.listings(exchange))
-    exchange.do(*demo.market_openings(exchange))
+    exchange.do(*demo.missing_listings(exchange))
+    exchange.do(*demo.missing_market_openings(exchange))
     for user_id, account in ((1, ALICE), (2, BOB)):
         exchange.do(records.open_account(user_id))
-        exchange.do(*demo.credits_due(exchange, account))
+        exchange.do(*demo.missing_credits(exchange, account))
     return exchange

@@ -37,6 +37,7 @@ from fairbook.accounts.schema import transaction, upgrade
 from fairbook.accounts.withdrawals import SqliteTransfers
 from fairbook.ports.accounts import Access, AccountRefused
 
+FILE_NAME: Final = "accounts.db"
 LABEL_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 254
 REVOKED_PER_LIVE_MAX: Final = (

@@ -24,11 +24,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from fairbook.accounts.sqlite import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite import copy_accounts
-from fairbook.app.exchange_app import ACCOUNTS_NAME, MAKER_NAME
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
-from fairbook.demo import first_state as demo
+from fairbook.demo.credentials_file import FILE_NAME as DEMO_NAME
+from fairbook.demo.credentials_file import MAKER_FILE_NAME as MAKER_NAME
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
@@ -53,7 +54,7 @@ TRIES: Final = 10
 _POLL_S: Final = 0.02
 _COPY_BYTES: Final = 1 << 20
 
-_SECRETS: Final = (demo.FILE_NAME, MAKER_NAME)
+_SECRETS: Final = (DEMO_NAME, MAKER_NAME)
 _COPIED: Final = (LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, *_SECRETS)
 _RECORDED: Final = (HISTORY_NAME, f"{HISTORY_NAME}.aside", RECORDER_NAME)
 _OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME)

@@ -24,9 +24,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from fairbook import core
+from fairbook.accounts.sqlite import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.app.settings import UpSettings
 from fairbook.core.units import NS_PER_SECOND
+from fairbook.demo import credentials_file
 from fairbook.demo import first_state as demo
 from fairbook.demo.generated_day import generate
 from fairbook.engine.engine import Engine
@@ -51,8 +53,6 @@ from fairbook.streams.hub import Hub
 from fairbook.streams.replay_tail import ReplayTail
 from fairbook.streams.server import StreamLimits, StreamServer
 
-ACCOUNTS_NAME: Final = "accounts.db"
-MAKER_NAME: Final = "maker.json"
 GENERATED_SEED: Final = 1
 ADOPT_WAIT_S: Final = 3.0  # for history; then the ports open without it
 ADOPT_AGAIN_S: Final = 1.0
@@ -155,9 +155,13 @@ class ExchangeApp:
         leaving.push_async_callback(self._answer_all)
         http_url = _url("http", settings.host, http_port)
         ws_url = _url("ws", settings.host, ws_port)
-        file = settings.data_dir / demo.FILE_NAME
-        traders = demo.credentials(file, self._accounts, self._owners)
-        demo.write_file(file, http_url=http_url, ws_url=ws_url, traders=traders)
+        credentials_file.write_credentials(
+            settings.data_dir / credentials_file.FILE_NAME,
+            self._accounts,
+            self._owners,
+            http_url=http_url,
+            ws_url=ws_url,
+        )
         if settings.with_maker:
             self._let_maker_in(http_url, ws_url)
         return http_url
@@ -173,9 +177,15 @@ class ExchangeApp:
 
     def _let_maker_in(self, http_url: str, ws_url: str) -> None:
         """It is a client like any other; only that its process is ours."""
-        file = self._settings.data_dir / MAKER_NAME
-        makers = demo.credentials(file, self._accounts, self._owners, demo.MAKERS)
-        demo.write_file(file, http_url=http_url, ws_url=ws_url, traders=makers)
+        file = self._settings.data_dir / credentials_file.MAKER_FILE_NAME
+        credentials_file.write_credentials(
+            file,
+            self._accounts,
+            self._owners,
+            credentials_file.MAKERS,
+            http_url=http_url,
+            ws_url=ws_url,
+        )
         command = [*FAIRBOOK, "maker", "--credentials", str(file), "--lifeline", "0"]
         self._maker = Supervisor("maker", command)
         self._leaving.push_async_callback(self._maker.stop)

@@ -32,7 +32,8 @@ from fairbook.accounts.access import AccountsDamaged
 from fairbook.app.exchange_app import ExchangeApp
 from fairbook.app.logs import configure_logs
 from fairbook.app.settings import UpSettings
-from fairbook.demo import first_state as demo
+from fairbook.demo.credentials_file import FILE_NAME
+from fairbook.demo.first_state import DemoError
 from fairbook.history.store import StoreUnavailable
 from fairbook.log.durable_file import make_directory
 from fairbook.log.log import LogDamaged, LogFailed, LogLocked
@@ -47,7 +48,7 @@ REFUSALS: Final = (
     LogFailed,
     AccountsDamaged,
     StoreUnavailable,
-    demo.DemoFailed,
+    DemoError,
     Stopped,
     OSError,
 )
@@ -79,7 +80,7 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
         house = await ExchangeApp.build(settings, leaving)
         stop = signals.drain()
         http_url = await house.listen()
-        _tell_ready(http_url, settings.data_dir / demo.FILE_NAME)
+        _tell_ready(http_url, settings.data_dir / FILE_NAME)
         await _any_of(stop, house.failures)
     for failed in house.failures:
         if failed.done():

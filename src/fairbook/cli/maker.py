@@ -10,9 +10,9 @@ from typing import Final
 
 from fairbook.app.logs import configure_logs
 from fairbook.cli.parser import CommandParser
+from fairbook.demo.credentials_file import MAKERS
 from fairbook.demo.maker import bot
 
-NAMES: Final = ("maker", "taker")
 ERRORS: Final = (OSError,)
 
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     configure_logs(None)
     try:
         written = json.loads(arguments.credentials.read_bytes())
-        tokens = {name: str(written["accounts"][name]["token"]) for name in NAMES}
+        tokens = {name: str(written["accounts"][name]["token"]) for name in MAKERS}
         urls = (arguments.http or str(written["http"]), arguments.ws or str(written["ws"]))
     except (ValueError, KeyError, TypeError) as error:
         raise OSError(f"{arguments.credentials} is not readable: {error!r}") from error

@@ -1,18 +1,16 @@
-"""The generated day: the 24 hours before a demo's first start, so that charts are not empty.
+"""The generated day: 24 hours of trades before a demo's first start, so that charts are not empty.
 
-How it works: the log is given what a day of two traders would have left in it, at times in the
-past: the demo's first state, then frames about 30 s apart. In each frame, in each market, a maker
-takes back its quotes and gives new ones around a middle price, and a taker trades with them. The
-middle walks with bursts of unrest and a pull towards the market's own middle, where it ends. All of
-it follows from the seed and the last instant; nothing is asked of the exchange on the way.
+Design: an empty log is given what a day of two traders would have left in it, at times in the past:
+the demo's first state, then frames about 30 s apart. In each frame, in each market, a maker
+replaces its quotes around a middle price, and a taker trades with them. The middle price is a
+random walk with bursts of volatility and a pull towards the market's own middle, where it ends. All
+of it follows from the seed and the last time; the exchange is not asked on the way.
 
-Always true:
-- the engine that opens the log next finds ordinary commands; every generated PLACE carries the
-  session GENERATED_SESSION, and what rests at the end is taken back;
-- an import that was cut short is finished by the next call with the same seed and size; a log that
-  is anything else is left as it is.
-
-Not here: the ladder, which a start adds (demo.py); what goes on from there (maker).
+Invariants:
+- the commands are ordinary ones; every generated PLACE has the session GENERATED_SESSION, and what
+  rests at the end is cancelled;
+- the next call with the same seed and size completes a day that was cut short; any other log is
+  left as it is.
 """
 
 from __future__ import annotations
@@ -36,40 +34,41 @@ FRAMES_MAX: Final = 2_880
 SETUP_AHEAD_NS: Final = 60 * NS_PER_SECOND  # The first state, before the day begins.
 JITTER: Final = 0.3  # Of the time between two frames, either way: a frame in each minute at least.
 
-LEVELS: Final = 2  # Quotes on each side.
-QUOTING: Final = 1 + 2 * LEVELS  # Commands: all back, new ones.
-TAKERS: Final = 1.5  # Orders of the taker in a frame and market, in the middle.
-TAKERS_MAX: Final = 5
+LEVELS: Final = 2  # Quotes per side.
+QUOTE_COMMANDS: Final = 1 + 2 * LEVELS  # Cancel all, and new quotes.
+TAKER_ORDERS: Final = 1.5  # Per frame and market, on average.
+TAKER_ORDERS_MAX: Final = 5
 
-DAY_SPREAD: Final = 0.025  # How far a day without pull would take the price, as one deviation.
-START_SPREAD: Final = 0.025  # How far from the market's middle the day begins, at most.
+DAY_DEVIATION: Final = 0.025  # Standard deviation of the price after a day without pull.
+START_DISTANCE_MAX: Final = 0.025  # From the market's middle, when the day begins.
 PULL: Final = 3.0  # How often in a day the distance to the middle would be taken back.
-TOGETHER: Final = 0.6  # How much of a move all markets share.
-UNREST_FADES: Final = 8.0  # How often in a day a burst of unrest fades to its third.
-UNREST: Final = 0.45  # Its deviation, as a logarithm.
-BURSTS: Final = 6.0  # Sudden ones, in a day.
-BURST: Final = 1.1
+COMMON_SHARE: Final = 0.6  # How much of a move all markets share.
+VOLATILITY_DECAY: Final = 8.0  # How often in a day volatility falls to 1/e of its excess.
+VOLATILITY_DEVIATION: Final = 0.45  # Of its logarithm.
+BURSTS: Final = 6.0  # Of volatility, in a day.
+BURST_SIZE: Final = 1.1  # Of its logarithm.
 
-HALF_GAP: Final = 0.00025  # From the middle to the first quote.
+HALF_SPREAD: Final = 0.00025  # From the middle to the first quote.
 LEVEL_GAP: Final = 0.0005  # From there to the next; sometimes
 LEVEL_GAP_WIDE: Final = 0.002  # this, which makes a long wick.
 WIDE_SHARE: Final = 0.05
-TRADE_SHARE: Final = 0.11  # A usual trade, of a level of the demo's ladder.
-TRADE_SPREAD: Final = 0.9  # Of sizes, as a logarithm.
+TRADE_SHARE: Final = 0.11  # A usual trade, as a share of a level of the demo's ladder.
+TRADE_DEVIATION: Final = 0.9  # Of the logarithm of trade sizes.
 
 
 @dataclass(slots=True)
-class _Budget:
-    """How many commands of the taker are left, for how many visits to a market."""
+class _TakerBudget:
+    """The taker's orders that are left for the rest of the day."""
 
     commands: int
     visits: int
+    """To a market, each with one order at least."""
 
     def take(self, wanted: float) -> int:
-        """How many for this visit: about `wanted` times the usual, and one at least."""
+        """The number of orders for the next visit: about `wanted` times the average."""
         usual = self.commands / self.visits
-        most = self.commands - (self.visits - 1)  # The others get one at least, too.
-        count = max(1, min(most, TAKERS_MAX, round(usual * wanted)))
+        most = self.commands - (self.visits - 1)
+        count = max(1, min(most, TAKER_ORDERS_MAX, round(usual * wanted)))
         self.commands -= count
         self.visits -= 1
         return count
@@ -78,44 +77,42 @@ class _Budget:
 def generate(log: CommandLog, *, now_ns: int, seed: int, commands_max: int = 60_000) -> int:
     """Write the day before `now_ns` into an empty log; return the number of commands written.
 
-    A log that holds the beginning of a day of the same seed and size is given the rest of it: its
-    day still ends when it would have ended. Any other log is left as it is: 0. Blocks: a sync for
-    each frame. Raises LogFailed; ValueError if `commands_max` is too small for a day.
+    A log with the beginning of a day of the same seed and size gets the rest of that day. Any other
+    log is left as it is: 0. Blocks: a sync for each frame. Raises LogFailed; ValueError if
+    `commands_max` is too small for a day.
     """
     if log.last.position:
         begin_ns = next(log.read(1)).time_ns
         if begin_ns + SETUP_AHEAD_NS + DAY_NS > now_ns:
-            return 0  # No day that has passed begins there.
+            return 0  # A day that began there has not ended.
     else:
         begin_ns = now_ns - SETUP_AHEAD_NS - DAY_NS
-    setup, owners = _first_state(begin_ns)
+    setup, accounts = _first_state(begin_ns)
     spare = commands_max - sum(len(frame) for frame in setup) // records.COMMAND_BYTES - 1
-    per_frame = len(demo.MARKETS) * (QUOTING + TAKERS)
+    per_frame = len(demo.MARKETS) * (QUOTE_COMMANDS + TAKER_ORDERS)
     count = min(FRAMES_MAX, int(spare / per_frame))
     if count < 2:
         raise ValueError(f"a day takes more than {commands_max} commands")
     if log.last.position >= len(setup) + count + 1:
-        return 0  # Whatever it is, it is no part of a day.
+        return 0  # Not a part of a day.
 
     entries = log.read(1)
     written = 0
     for time_ns, frame in chain(
         zip((begin_ns, begin_ns + NS_PER_SECOND), setup, strict=True),
-        _day(Random(seed), begin_ns + SETUP_AHEAD_NS, count, owners, spare),
+        _day(Random(seed), begin_ns + SETUP_AHEAD_NS, count, accounts, spare),
     ):
         found = next(entries, None)
         if found is None:
             log.append(frame, time_ns)
             written += len(frame) // records.COMMAND_BYTES
         elif (found.time_ns, found.frame) != (time_ns, frame):
-            return 0  # The beginning of something else.
+            return 0  # Not the beginning of this day.
     return written
 
 
 def _first_state(time_ns: int) -> tuple[list[bytes], dict[str, int]]:
-    """The frames that bring an empty log to the demo's first state without its ladder, and the
-    account of each of its users.
-    """
+    """The frames of the demo's first state without its ladder, and its accounts by name."""
     exchange = Exchange()
     catalogue = EngineCatalogue(exchange)
     frames: list[bytes] = []
@@ -127,98 +124,97 @@ def _first_state(time_ns: int) -> tuple[list[bytes], dict[str, int]]:
         demo.require_done(outcomes)
         return outcomes
 
-    owners = demo.owners_in(apply([*demo.listings(catalogue), *demo.account_openings()]))
+    listings = [*demo.missing_listings(catalogue), *demo.account_openings()]
+    accounts = demo.opened_accounts(apply(listings))
     view = EngineView(exchange)
-    due = (credit for account in owners.values() for credit in demo.credits_due(view, account))
-    apply([*due, *demo.market_openings(catalogue)])
-    return frames, owners
+    credits = [
+        each for account in accounts.values() for each in demo.missing_credits(view, account)
+    ]
+    apply([*credits, *demo.missing_market_openings(catalogue)])
+    return frames, accounts
 
 
 def _day(
-    chance: Random, begin_ns: int, count: int, owners: dict[str, int], commands_max: int
+    random: Random, begin_ns: int, count: int, accounts: dict[str, int], commands_max: int
 ) -> Iterator[tuple[int, bytes]]:
-    """`count` frames with trades and one that ends the day, with their times."""
+    """(time, frame) of `count` frames with trades and of one that ends the day."""
     visits = count * len(demo.MARKETS)
-    budget = _Budget(commands_max - visits * QUOTING, visits)
-    gap_ns = DAY_NS // count
-    unrest = _unrest(chance, count)
-    shared = [chance.gauss(0, 1) for _ in range(count)]
-    traders = [
-        _Market(chance, number, market, owners, _middles(chance, unrest, shared))
+    budget = _TakerBudget(commands_max - visits * QUOTE_COMMANDS, visits)
+    frame_gap_ns = DAY_NS // count
+    volatility = _volatility(random, count)
+    shared = [random.gauss(0, 1) for _ in range(count)]
+    days = [
+        _MarketDay(
+            random, number, market, accounts, volatility, _mid_prices(random, volatility, shared)
+        )
         for number, market in enumerate(demo.MARKETS, start=1)
     ]
     for step in range(count):
-        moved = 0.5 + chance.uniform(-JITTER, JITTER)
-        frame = [command for trader in traders for command in trader.commands(step, unrest, budget)]
-        yield begin_ns + int((step + moved) * gap_ns), b"".join(frame)
-    end = records.end_session(account=owners["maker"], session=records.GENERATED_SESSION)
+        moved = 0.5 + random.uniform(-JITTER, JITTER)
+        frame = b"".join(command for day in days for command in day.commands(step, budget))
+        yield begin_ns + int((step + moved) * frame_gap_ns), frame
+    end = records.end_session(account=accounts["maker"], session=records.GENERATED_SESSION)
     yield begin_ns + DAY_NS - NS_PER_SECOND, end
 
 
-def _unrest(chance: Random, count: int) -> list[float]:
-    """How lively the markets are in each frame: about 1, in bursts and with the time of day."""
-    kept = math.exp(-UNREST_FADES / count)
-    noise = UNREST * math.sqrt(1 - kept * kept)
-    level = chance.gauss(0, UNREST)
-    phase = chance.random()
+def _volatility(random: Random, count: int) -> list[float]:
+    """The factor on moves and sizes in each frame: about 1, with bursts and the time of day."""
+    kept = math.exp(-VOLATILITY_DECAY / count)
+    noise = VOLATILITY_DEVIATION * math.sqrt(1 - kept * kept)
+    level = random.gauss(0, VOLATILITY_DEVIATION)
+    phase = random.random()
     found: list[float] = []
     for step in range(count):
-        level = kept * level + chance.gauss(0, noise)
-        if chance.random() < BURSTS / count:
-            level += BURST
+        level = kept * level + random.gauss(0, noise)
+        if random.random() < BURSTS / count:
+            level += BURST_SIZE
         hour = 0.3 * math.sin(2 * math.pi * (step / count + phase))
         found.append(math.exp(max(-1.2, min(level + hour, 1.6))))
     return found
 
 
-def _middles(chance: Random, unrest: Sequence[float], shared: Sequence[float]) -> list[float]:
-    """The middle of each frame, as a part of the market's own middle; the last one is 1."""
-    count = len(unrest)
-    usual = DAY_SPREAD / math.sqrt(count)
-    own = math.sqrt(1 - TOGETHER * TOGETHER)
-    begin = chance.uniform(-START_SPREAD, START_SPREAD)
-    away = begin
+def _mid_prices(
+    random: Random, volatility: Sequence[float], shared: Sequence[float]
+) -> list[float]:
+    """The middle price in each frame, as a multiple of the market's own middle; the last is 1."""
+    count = len(volatility)
+    usual = DAY_DEVIATION / math.sqrt(count)
+    own = math.sqrt(1 - COMMON_SHARE * COMMON_SHARE)
+    away = random.uniform(-START_DISTANCE_MAX, START_DISTANCE_MAX)
     walk = [away]
     for step in range(count - 1):
-        push = TOGETHER * shared[step] + own * chance.gauss(0, 1)
-        away += usual * unrest[step] * push - away * PULL / count
+        push = COMMON_SHARE * shared[step] + own * random.gauss(0, 1)
+        away += usual * volatility[step] * push - away * PULL / count
         walk.append(away)
-    # A bridge: what is left at the end is taken off little by little on the way.
-    return [math.exp(place - away * step / (count - 1)) for step, place in enumerate(walk)]
+    # A bridge: the distance at the end is taken off in equal steps on the way.
+    return [math.exp(each - away * step / (count - 1)) for step, each in enumerate(walk)]
 
 
-class _Market:
-    """The two traders in one market."""
+@dataclass(slots=True)
+class _MarketDay:
+    """Quotes and trades in one market."""
 
-    def __init__(
-        self,
-        chance: Random,
-        number: int,
-        market: demo.DemoMarket,
-        owners: dict[str, int],
-        middles: Sequence[float],
-    ) -> None:
-        self._chance = chance
-        self._number = number
-        self._market = market
-        self._maker = owners["maker"]
-        self._taker = owners["taker"]
-        self._middles = middles
-        self._usual_move = DAY_SPREAD / math.sqrt(len(middles))
+    random: Random
+    number: int
+    market: demo.DemoMarket
+    accounts: dict[str, int]
+    volatility: Sequence[float]
+    mid_prices: Sequence[float]
 
-    def commands(self, step: int, unrest: Sequence[float], budget: _Budget) -> Iterator[bytes]:
-        """Of one frame: new quotes, and trades with them."""
-        heat = unrest[step]
-        middle = self._middles[step]
-        after = self._middles[min(step + 1, len(self._middles) - 1)]
-        lean = 0.3 * math.tanh((after - middle) / (middle * self._usual_move))
-        quotes = self._quotes(middle * self._market.middle_ticks, heat)
-        yield records.cancel_all(account=self._maker, market=self._number)
+    def commands(self, step: int, budget: _TakerBudget) -> Iterator[bytes]:
+        """One frame's: new quotes, and trades with them."""
+        volatility = self.volatility[step]
+        middle = self.mid_prices[step]
+        after = self.mid_prices[min(step + 1, len(self.mid_prices) - 1)]
+        usual_move = DAY_DEVIATION / math.sqrt(len(self.mid_prices))
+        lean = 0.3 * math.tanh((after - middle) / (middle * usual_move))
+        quotes = self._quotes(middle * self.market.middle_ticks, volatility)
+        yield records.cancel_all(account=self.accounts["maker"], market=self.number)
         for side, levels in enumerate(quotes):
             for price, lots in levels:
                 yield records.place(
-                    account=self._maker,
-                    market=self._number,
+                    account=self.accounts["maker"],
+                    market=self.number,
                     side=side,
                     price=price,
                     quantity=lots,
@@ -226,49 +222,47 @@ class _Market:
                     session=records.GENERATED_SESSION,
                 )
         left = [sum(lots for _, lots in levels) for levels in quotes]
-        activity = heat * self._chance.lognormvariate(0, 0.5)
+        activity = volatility * self.random.lognormvariate(0, 0.5)
         for _ in range(budget.take(activity)):
-            side = records.BID if self._chance.random() < 0.5 + lean else records.ASK
+            side = records.BID if self.random.random() < 0.5 + lean else records.ASK
             against = 1 - side
             if left[against] < 2:
                 side, against = against, side
             yield self._trade(side, quotes[against], left, activity)
 
-    def _quotes(self, middle: float, heat: float) -> list[list[tuple[int, int]]]:
-        """(price, lots) of the bids and of the asks, best first; the two sides do not meet."""
-        chance = self._chance
+    def _quotes(self, middle: float, volatility: float) -> list[list[tuple[int, int]]]:
+        """(price, lots) of the bids and of the asks, best first; the sides do not cross."""
+        random = self.random
         sides: list[list[tuple[int, int]]] = []
         for sign in (-1, 1):
             levels: list[tuple[int, int]] = []
-            away = middle * HALF_GAP * math.sqrt(heat) * chance.uniform(0.4, 1.6)
+            away = middle * HALF_SPREAD * math.sqrt(volatility) * random.uniform(0.4, 1.6)
             for level in range(LEVELS):
                 # Bids are rounded down, asks up, and each level lies beyond the one before.
                 price = math.floor(middle - away) if sign < 0 else math.floor(middle + away) + 1
                 if levels:
                     beyond = levels[-1][0] + sign
                     price = min(price, beyond) if sign < 0 else max(price, beyond)
-                lots = self._market.level_lots * chance.uniform(0.4, 1.2) * (1 + level) / 2
+                lots = self.market.level_lots * random.uniform(0.4, 1.2) * (1 + level) / 2
                 levels.append((price, max(1, round(lots))))
-                gap = LEVEL_GAP_WIDE if chance.random() < WIDE_SHARE else LEVEL_GAP
-                away += middle * gap * heat * chance.uniform(0.3, 1.7)
+                gap = LEVEL_GAP_WIDE if random.random() < WIDE_SHARE else LEVEL_GAP
+                away += middle * gap * volatility * random.uniform(0.3, 1.7)
             sides.append(levels)
         return sides
 
     def _trade(
         self, side: int, levels: Sequence[tuple[int, int]], left: list[int], activity: float
     ) -> bytes:
-        """One order of the taker. The first of a visit always finds somebody; it never takes all
-        that is `left` on the other side, as long as there are two lots.
-        """
-        chance = self._chance
-        size = self._market.level_lots * TRADE_SHARE * math.sqrt(activity)
-        wanted = round(size * chance.lognormvariate(0, TRADE_SPREAD))
+        """One order of the taker, within what is `left` on the other side, less one lot."""
+        random = self.random
+        size = self.market.level_lots * TRADE_SHARE * math.sqrt(activity)
+        wanted = round(size * random.lognormvariate(0, TRADE_DEVIATION))
         lots = max(1, min(wanted, left[1 - side] - 1))
         left[1 - side] -= lots
-        by_market = chance.random() < 0.5
+        by_market = random.random() < 0.5
         return records.place(
-            account=self._taker,
-            market=self._number,
+            account=self.accounts["taker"],
+            market=self.number,
             side=side,
             price=0 if by_market else levels[-1][0],
             quantity=lots,

@@ -1,0 +1,101 @@
+"""`demo.json` and `maker.json`: addresses, and the keys and tokens of the demo's accounts.
+
+They are the only place of the secret halves: the exchange has public keys and hashes of tokens.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from nacl.bindings import crypto_sign_seed_keypair
+
+from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.log.durable_file import write_file
+from fairbook.ports.accounts import ALL_PERMISSIONS
+
+FILE_NAME: Final = "demo.json"
+MAKER_FILE_NAME: Final = "maker.json"
+TRADERS: Final = ("demo1", "demo2")  # For anybody who tries the demo.
+MAKERS: Final = ("maker", "taker")  # The maker's process trades with both.
+LABEL: Final = "demo"
+"""Of the keys that are made here."""
+
+Credential = dict[str, str]
+"""apiKey and apiSecret, the two halves of a key in base64, and token."""
+
+_FIELDS: Final = ("apiKey", "apiSecret", "token")
+
+
+def write_credentials(
+    path: Path,
+    accounts: SqliteAccounts,
+    numbers: Mapping[str, int],
+    names: Sequence[str] = TRADERS,
+    *,
+    http_url: str,
+    ws_url: str,
+) -> dict[str, Credential]:
+    """Write addresses and the credential of each of `names`: the one in the file if it is still
+    valid, else a new one. The demo's keys and tokens that a new one replaces are revoked.
+
+    numbers: the account of each name.
+    """
+    stored = _read(path, names)
+    credentials: dict[str, Credential] = {}
+    for name in names:
+        credential = stored.get(name)
+        if credential is None or not _is_valid(credential, accounts, numbers[name]):
+            credential = _replace(accounts, numbers[name])
+        credentials[name] = credential
+    content = {"http": http_url, "ws": ws_url, "accounts": credentials}
+    write_file(path, [json.dumps(content, indent=2).encode() + b"\n"])
+    return credentials
+
+
+def _read(path: Path, names: Sequence[str]) -> dict[str, Credential]:
+    """What the file has; nothing, if it is missing or damaged."""
+    try:
+        stored = json.loads(path.read_bytes())["accounts"]
+        return {name: {field: str(stored[name][field]) for field in _FIELDS} for name in names}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _is_valid(credential: Credential, accounts: SqliteAccounts, account: int) -> bool:
+    """Whether the halves of the key match, and key and token give access to the account."""
+    try:
+        seed = base64.b64decode(credential["apiSecret"], validate=True)
+        public_key = base64.b64decode(credential["apiKey"], validate=True)
+    except ValueError:
+        return False
+    if len(seed) != 32 or crypto_sign_seed_keypair(seed)[0] != public_key:
+        return False
+    return all(
+        access is not None and access.account == account and access.permissions == ALL_PERMISSIONS
+        for access in (accounts.by_key(public_key), accounts.by_token(credential["token"]))
+    )
+
+
+def _replace(accounts: SqliteAccounts, account: int) -> Credential:
+    """A new key and token, in place of the demo's old ones."""
+    for key in accounts.keys(account):
+        if key.label == LABEL and key.revoked_ns == 0:
+            accounts.revoke_key(account=account, key_id=key.key_id)
+    for token in accounts.tokens(account):
+        accounts.revoke_token(account=account, token_id=token.token_id)
+    seed = secrets.token_bytes(32)
+    public_key = crypto_sign_seed_keypair(seed)[0]
+    accounts.add_key(
+        account=account, public_key=public_key, label=LABEL, permissions=ALL_PERMISSIONS
+    )
+    new_token, _ = accounts.add_token(account=account, permissions=ALL_PERMISSIONS)
+    return {
+        "apiKey": base64.b64encode(public_key).decode(),
+        "apiSecret": base64.b64encode(seed).decode(),
+        "token": new_token,
+    }
