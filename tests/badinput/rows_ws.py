@@ -74,7 +74,7 @@ UPGRADE_HERE = Refused(426, BAD_REQUEST, "This is a WebSocket address")
 VERSION_13 = Refused(426, BAD_REQUEST, "WebSocket version 13 is required")
 BROKEN = Refused(400, BAD_REQUEST, MALFORMED)
 NO_KEY = Refused(400, BAD_REQUEST, "Invalid Sec-WebSocket-Key")
-NO_ORIGIN = Refused(403, "FORBIDDEN", "Not from pages of this origin")
+NO_ORIGIN = Refused(403, "FORBIDDEN", "Pages of this origin may not connect")
 NO_BODY = Refused(400, BAD_REQUEST, "An upgrade has no body")
 TOO_LARGE = Refused(400, BAD_REQUEST, "Request is too large")
 

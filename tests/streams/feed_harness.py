@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.streams.feed import ANSWER_TURNS, Feed
-from fairbook.streams.ports import Channel, Message
+from fairbook.streams.replay_tail import ReplayTail
+from fairbook.streams.source import Channel, Message
 from tests.world.markets import BTC, BTC_USDC, SOL, SOL_USDC, USDC, open_accounts, two_markets
 
 START_NS = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20
@@ -35,11 +35,11 @@ class FeedHarness:
         exchange: Exchange | None = None,
         *,
         now_ns: int = 0,
-        recent: Iterable[tuple[int, bytes]] = (),
+        replay_tail: ReplayTail | None = None,
     ) -> None:
         """exchange: as it is, with its own time; by default a new one after `setup`.
 
-        recent: as Feed.
+        replay_tail: as Feed.
         """
         if exchange is None:
             exchange = Exchange()
@@ -50,7 +50,7 @@ class FeedHarness:
         self.now_ns = now_ns
         self.position = 0
         self.feed = Feed(
-            view=self.view, catalogue=EngineCatalogue(exchange), recent=recent,
+            view=self.view, catalogue=EngineCatalogue(exchange), replay_tail=replay_tail,
             now_ns=lambda: self.now_ns,
         )  # fmt: skip
         self.feed.attach(self._publish)
@@ -62,7 +62,7 @@ class FeedHarness:
         self._keep(channel, message)
 
     def _keep(self, channel: Channel, message: Message) -> None:
-        frame = json.loads(message.text)
+        frame = json.loads(message.payload)
         assert list(frame) == ["stream", "data"]
         assert frame["stream"] == channel.name
         self.received[channel].append(frame["data"])
@@ -77,7 +77,7 @@ class FeedHarness:
         await self.feed.open(channel)
         self.received[channel] = []
         self.messages[channel] = []
-        for message in self.feed.greet(channel):
+        for message in self.feed.initial_messages(channel):
             self._keep(channel, message)
         return self.received[channel]
 
@@ -92,7 +92,7 @@ class FeedHarness:
         frame = b"".join(commands)
         events = self.exchange.apply(frame, self.time_ns)
         self.position += 1
-        self.feed.take(self.position, self.time_ns, frame, events)
+        self.feed.on_frame(self.position, self.time_ns, frame, events)
         return events
 
     async def run(self, *commands: bytes, seconds: float = 0) -> bytes:

@@ -10,8 +10,8 @@ from typing import Any, cast
 from fairbook.api.errors import ApiError, BadRequest, unauthorized
 from fairbook.ports.accounts import READ, TRADE, Access
 from fairbook.ports.connections import Caller
-from fairbook.streams.hub import Client, Hub, HubLimits
-from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel, Message, Publish, Stream
+from fairbook.streams.hub import Hub, HubClient, HubLimits
+from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, Message, Publish, StreamKind
 
 DEPTH, TRADES, PRICE = Channel("depth"), Channel("trades"), Channel("price")
 NEWEST = 3  # updates in a greeting of depth
@@ -43,13 +43,13 @@ class LevelSource:
     def attach(self, publish: Publish) -> None:
         self.publish = publish
 
-    def find(self, name: str) -> Stream | None:
+    def find(self, name: str) -> StreamKind | None:
         if name == "quiet":
-            return Stream(is_silent=True)
+            return StreamKind(is_silent=True)
         if name.startswith("account."):
-            return Stream(is_private=True) if name == "account.orders" else None
+            return StreamKind(is_private=True) if name == "account.orders" else None
         known = name in ("depth", "slow", "trades", "price") or name.startswith("extra")
-        return Stream() if known else None
+        return StreamKind() if known else None
 
     async def open(self, channel: Channel) -> None:
         assert channel not in self.open_channels
@@ -64,7 +64,7 @@ class LevelSource:
         self.open_channels.remove(channel)
         self.calls.append(("close", channel))
 
-    def greet(self, channel: Channel) -> Sequence[Message]:
+    def initial_messages(self, channel: Channel) -> Sequence[Message]:
         assert channel in self.open_channels
         pending, self.pending = self.pending, []
         for level, value in pending:
@@ -157,7 +157,7 @@ class MemoryConnection:
         self.unread = 0
         self.most_unread = 0
         self._is_paused = False
-        self.client: Client = hub.connect(self, "192.0.2.1")
+        self.client: HubClient = hub.connect(self, "192.0.2.1")
 
     def write(self, frames: bytes) -> None:
         assert self.closed is None, "written after the Close"
@@ -167,14 +167,14 @@ class MemoryConnection:
         self.most_unread = max(self.most_unread, self.unread)
         if self.unread > self.room and not self._is_paused:
             self._is_paused = True
-            self.client.paused()
+            self.client.pause_writing()
 
     def read(self) -> None:
         """The client has read all of it."""
         self.unread = 0
         if self._is_paused:
             self._is_paused = False
-            self.client.resumed()
+            self.client.resume_writing()
 
     def waiting_bytes(self) -> int:
         return self.unread
@@ -185,7 +185,7 @@ class MemoryConnection:
 
     def say(self, **frame: Any) -> None:
         """Send a frame as a client."""
-        self.client.received(json.dumps(frame).encode())
+        self.client.receive(json.dumps(frame).encode())
 
     def subscribe(self, *names: str) -> None:
         self.say(method="SUBSCRIBE", params=names)

@@ -122,7 +122,7 @@ class StreamServerHarness:
         """Let the server believe it."""
         now = asyncio.get_running_loop().time() + seconds
         for connection in list(self.server.connections):
-            connection.check_pace(now)
+            connection.check_deadlines(now)
 
 
 def play(

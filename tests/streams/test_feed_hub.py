@@ -91,7 +91,7 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
     feed = harness.feed = Feed(view=view, catalogue=EngineCatalogue(harness.exchange))
     limits = HubLimits(waiting_bytes_max=32 * 1024)
     hub = Hub(feed, limits=limits, now_ns=lambda: int(loop.now_s * 10**9))
-    terms = feed._tapes[MARKET].terms
+    terms = feed._markets[MARKET].terms
     now, levels = book(harness, terms)
     books = {now: levels}
     readers: list[Reader] = []
@@ -112,7 +112,7 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
                 readers.remove(reader)
                 happened += reader.seen
                 if reader.wire.closed is None:
-                    reader.wire.client.lost()
+                    reader.wire.client.connection_lost()
                 else:
                     assert reader.wire.closed[0] == TRY_LATER
                     happened["closed"] += 1
@@ -132,7 +132,7 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
     assert not hub.failed.done() and not feed.failed.done()
     for reader in readers:
         if reader.wire.closed is None:
-            reader.wire.client.lost()
+            reader.wire.client.connection_lost()
     assert hub.status()["channels"] == 0
     return happened
 

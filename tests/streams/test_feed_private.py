@@ -7,7 +7,7 @@ from typing import Any
 
 from fairbook.core import records
 from fairbook.core.records import read_outcome
-from fairbook.streams.ports import KEEP, Channel
+from fairbook.streams.source import KEEP, Channel
 from tests.streams.feed_harness import (
     ANN,
     BOB,

@@ -10,8 +10,8 @@ import pytest
 
 from fairbook.candles.bars import INTERVALS
 from fairbook.core import records
-from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel
 from fairbook.streams.replay_tail import ReplayTail
+from fairbook.streams.source import KEEP, LATEST, MERGE, Channel
 from tests.streams.feed_harness import (
     ANN,
     BOB,
@@ -93,13 +93,13 @@ def test_a_feed_begins_with_what_was_replayed(replayed: int) -> None:
 
     async def play() -> None:
         first = FeedHarness()
-        recent = ReplayTail()
+        replay_tail = ReplayTail()
         prices = range(9000, 9040)
         for number, price in enumerate(prices):
             events = first.apply(buy(ANN, price, 1))
             if number >= len(prices) - replayed:
-                recent.take(0, first.time_ns, b"", events)
-        harness = FeedHarness(first.exchange, recent=recent.frames)
+                replay_tail.on_frame(0, first.time_ns, b"", events)
+        harness = FeedHarness(first.exchange, replay_tail=replay_tail)
         for name in ("depth.SOL_USDC", "depth.1000ms.SOL_USDC"):
             depth = await harness.join(name)
             assert len(depth) >= 12
@@ -117,11 +117,11 @@ def test_a_feed_begins_with_what_was_replayed(replayed: int) -> None:
 
 def test_what_is_kept_of_a_replay_is_bounded() -> None:
     """The newest; ticks are not worth keeping."""
-    recent = ReplayTail(bytes_max=1000)
+    replay_tail = ReplayTail(bytes_max=1000)
     for number in range(50):
-        recent.take(number, number, b"", bytes(300))
-        recent.take(number, number, b"", bytes(56))
-    assert [time_ns for time_ns, _ in recent.frames] == [47, 48, 49]
+        replay_tail.on_frame(number, number, b"", bytes(300))
+        replay_tail.on_frame(number, number, b"", bytes(56))
+    assert [time_ns for time_ns, _ in replay_tail.frames] == [47, 48, 49]
 
 
 def test_a_market_that_is_listed_later_has_streams() -> None:
@@ -409,7 +409,7 @@ def test_nothing_is_sent_after_the_end() -> None:
             await harness.join(name)
         await harness.run(sell(ANN, 9950, 1))
         harness.apply(buy(BOB, 9950, 1))
-        harness.feed.end()
+        harness.feed.stop()
         counts = [len(harness.received[Channel(name)]) for name in names]
         harness.apply(buy(BOB, 9950, 1), seconds=1)
         await asyncio.sleep(0.25)

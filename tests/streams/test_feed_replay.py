@@ -20,7 +20,7 @@ from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
 from fairbook.streams.depth_streams import RING_MAX
-from fairbook.streams.ports import Channel, Message
+from fairbook.streams.source import Channel, Message
 from tests.core import wire
 from tests.core.stream import FIRST, LAST, SplitMix64, Stream, opening
 from tests.core.stream import START_NS as STREAM_START_NS
@@ -84,7 +84,7 @@ class Client:
                 content = feed.merge(self.channel, content, message.content)
             texts = [feed.encode(self.channel, content)]
         else:
-            texts = [message.text for message in waiting]
+            texts = [message.payload for message in waiting]
         for text in texts:
             frame = json.loads(text)
             assert frame["stream"] == self.channel.name
@@ -132,7 +132,7 @@ class Crowd:
         self.chance = chance
         self.clients: dict[Channel, list[Client]] = {}
         self.joins = 0
-        harness.feed._outlet._publish = self.publish
+        harness.feed._publisher._publish = self.publish
 
     def publish(self, channel: Channel, message: Message) -> None:
         assert self.clients[channel], "nobody wants it"
@@ -145,7 +145,7 @@ class Crowd:
         if not clients:
             await self.harness.feed.open(channel)
         newcomer = Client(channel, self.harness, self.chance)
-        greeting = self.harness.feed.greet(channel)
+        greeting = self.harness.feed.initial_messages(channel)
         assert 12 <= len(greeting) <= RING_MAX
         for message in greeting:
             newcomer.receive(message)
@@ -185,7 +185,7 @@ async def follow(seed: int, updates: int) -> None:
     chance = random.Random(seed)
     harness = FeedHarness()
     crowd = Crowd(harness, chance)
-    terms = harness.feed._tapes[MARKET].terms
+    terms = harness.feed._markets[MARKET].terms
     books: dict[int, Book] = {}
     loop = asyncio.get_running_loop()
     assert isinstance(loop, TestLoop)
@@ -285,7 +285,7 @@ class Owner:
         self.moves.clear()
         there = {}
         for asset, available, locked in self.harness.view.balances(self.account):
-            symbol, scale = self.harness.feed._amounts(asset)
+            symbol, scale = self.harness.feed._asset_scale(asset)
             there[symbol] = scale.text(available), scale.text(locked)
         for symbol, amounts in there.items():
             assert self.balances.get(symbol, ("0", "0")) == amounts

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from fairbook.streams.ports import Channel
+from fairbook.streams.source import Channel
 from tests.streams.hub_harness import DEPTH, NEWEST, PRICE, TRADES, HubHarness, play, replayed
 
 
@@ -23,7 +23,7 @@ def test_the_first_in_opens_and_the_last_out_closes() -> None:
         harness.source.trade()
         await harness.turn()
         assert len(a.texts()) == 1 and len(b.texts()) == 2
-        b.client.lost()
+        b.client.connection_lost()
         assert harness.source.calls == [("open", TRADES), ("close", TRADES)]
         a.subscribe("trades")
         await harness.turn()
@@ -150,7 +150,7 @@ def test_nothing_is_delivered_before_the_opening_has_ended() -> None:
         await harness.turn()
         b.subscribe("slow")
         c.subscribe("slow")
-        a.client.lost()
+        a.client.connection_lost()
         c.say(method="UNSUBSCRIBE", params=["slow"])
         harness.source.set(1, 1)
         await harness.turn()
@@ -171,7 +171,7 @@ def test_what_nobody_wants_any_more_is_closed_when_it_is_open() -> None:
         a = harness.connect()
         a.subscribe("slow")
         await harness.turn()
-        a.client.lost()
+        a.client.connection_lost()
         await harness.turn()
         assert harness.source.calls == [("open", slow)], "it is not closed while it is being opened"
         b = harness.connect()
@@ -221,13 +221,13 @@ def test_requests_are_answered_and_their_caller_is_told_of_once() -> None:
             {"id": "3", "account": 7},
         ]
         assert c.texts()[0]["error"]["code"] == 4001
-        b.client.lost()
-        b.client.lost()
+        b.client.connection_lost()
+        b.client.connection_lost()
         harness.requests.waiting[0].reply(b'{"id":4}')
         assert b.written == []
-        a.client.end(1000, "")
-        a.client.lost()
-        silent.client.lost()
+        a.client.close(1000, "")
+        a.client.connection_lost()
+        silent.client.connection_lost()
         assert harness.requests.gone == [b.client, a.client]
 
     play(story)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fairbook.net.ws_frames import FRAGMENTS_MAX, Assembly, Breach, text_frame
-from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel, Message
+from fairbook.net.ws_frames import FRAGMENTS_MAX, MessageAssembler, ProtocolError, text_frame
 from fairbook.streams.send_buffer import MESSAGE_BYTES, SendBuffer
+from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, Message
 from tests.streams.hub_harness import DEPTH, PRICE, TRADES, LevelSource, replayed, unframed
 
 
@@ -50,7 +50,7 @@ def test_one_message_goes_out_as_it_came() -> None:
     buffer = SendBuffer(source, 10_000)
     message = depth(source, 1, {1: 1})
     buffer.put(DEPTH, message)
-    assert buffer.take(1)[0] is message.text
+    assert buffer.take(1)[0] is message.payload
     assert source.merged == 0
 
 
@@ -84,8 +84,8 @@ def test_what_is_forgotten_is_not_sent() -> None:
     for number in range(1, 4):
         buffer.put(DEPTH, depth(source, number, {}))
         buffer.put(TRADES, kept(number))
-    buffer.forget(DEPTH)
-    buffer.forget(PRICE)
+    buffer.drop(DEPTH)
+    buffer.drop(PRICE)
     assert len(taken(buffer)) == 3 and buffer.bytes == 0
 
 
@@ -166,7 +166,7 @@ def test_the_count_of_bytes_is_that_of_the_texts() -> None:
     buffer.put(PRICE, price(1))
     buffer.put(PRICE, price(2))
     buffer.put(TRADES, kept(1))
-    texts = len(price(2).text) + len(kept(1).text)
+    texts = len(price(2).payload) + len(kept(1).payload)
     assert buffer.bytes == texts + 2 * MESSAGE_BYTES
 
 
@@ -177,12 +177,12 @@ def test_a_frame_carries_its_text(size: int) -> None:
 
 
 def test_fragments_become_a_message() -> None:
-    assembly = Assembly(10)
-    assert assembly.add(b"whole", is_first=True, is_last=True) == b"whole"
+    assembler = MessageAssembler(10)
+    assert assembler.add(b"whole", is_first=True, is_last=True) == b"whole"
     for _ in range(2):
-        assert assembly.add(b"in ", is_first=True, is_last=False) is None
-        assert assembly.add(b"", is_first=False, is_last=False) is None
-        assert assembly.add(b"parts", is_first=False, is_last=True) == b"in parts"
+        assert assembler.add(b"in ", is_first=True, is_last=False) is None
+        assert assembler.add(b"", is_first=False, is_last=False) is None
+        assert assembler.add(b"parts", is_first=False, is_last=True) == b"in parts"
 
 
 @pytest.mark.parametrize(
@@ -197,15 +197,15 @@ def test_fragments_become_a_message() -> None:
     ids=["large", "large together", "many", "no beginning", "two beginnings"],
 )
 def test_fragments_are_limited(code: int, pieces: list[tuple[bytes, bool, bool]]) -> None:
-    assembly = Assembly(10)
-    with pytest.raises(Breach) as breach:
+    assembler = MessageAssembler(10)
+    with pytest.raises(ProtocolError) as error:
         for piece, is_first, is_last in pieces:
-            assembly.add(piece, is_first=is_first, is_last=is_last)
-    assert breach.value.code == code
+            assembler.add(piece, is_first=is_first, is_last=is_last)
+    assert error.value.close_code == code
 
 
 def test_an_unknown_channel_has_nothing_to_forget() -> None:
     buffer = SendBuffer(LevelSource(), 100)
-    buffer.forget(Channel("x"))
+    buffer.drop(Channel("x"))
     assert buffer.bytes == 0
     assert not buffer.put(DEPTH, Message(b"x" * 200, MERGE))

@@ -195,7 +195,7 @@ def test_what_has_ended_is_freed_without_the_collector() -> None:
             await each.frame()
         ends: list[weakref.ref[Any]] = [weakref.ref(client) for client in harness.hub._clients]
         ends += [weakref.ref(connection) for connection in harness.server.connections]
-        ends += [weakref.ref(connection.listener) for connection in harness.server.connections]
+        ends += [weakref.ref(connection.websocket) for connection in harness.server.connections]
         rude.writer.transport.abort()
         client.writer.write(frame(b"\x03\xe8", FIN | CLOSE))
         await client.closed()

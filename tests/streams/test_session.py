@@ -6,29 +6,29 @@ from typing import Any
 
 import pytest
 
-from fairbook.net.ws_frames import Breach
+from fairbook.net.ws_frames import ProtocolError
 from fairbook.ports.accounts import READ, Access
-from fairbook.streams.ports import Channel, Stream
 from fairbook.streams.session import (
-    Ask,
-    Remind,
-    Reply,
+    CallMethod,
+    SendLatest,
+    SendReply,
     Session,
     SessionLimits,
     Subscribe,
     Unsubscribe,
 )
+from fairbook.streams.source import Channel, StreamKind
 from tests.streams.hub_harness import KeyList
 
 SECOND = 1_000_000_000
 STREAMS = {
-    "depth.SOL_USDC": Stream(),
-    "trade.SOL_USDC": Stream(),
-    "liquidation": Stream(is_silent=True),
-    "account.orderUpdate": Stream(is_private=True),
-    "account.balanceUpdate": Stream(is_private=True),
-    "account.rfqUpdate": Stream(is_private=True, is_silent=True),
-} | {f"s{n}": Stream() for n in range(300)}
+    "depth.SOL_USDC": StreamKind(),
+    "trade.SOL_USDC": StreamKind(),
+    "liquidation": StreamKind(is_silent=True),
+    "account.orderUpdate": StreamKind(is_private=True),
+    "account.balanceUpdate": StreamKind(is_private=True),
+    "account.rfqUpdate": StreamKind(is_private=True, is_silent=True),
+} | {f"s{n}": StreamKind() for n in range(300)}
 ALICE = ["alice", "subscribe", "1", "5000"]
 BOB = ["bob", "subscribe", 1, 5000]
 
@@ -57,7 +57,7 @@ class Talk:
 
 def code(actions: list[Any]) -> int:
     """Of the error that is the last action."""
-    error = json.loads(actions[-1].text)["error"]
+    error = json.loads(actions[-1].payload)["error"]
     assert error["message"]
     number = error["code"]
     assert isinstance(number, int)
@@ -81,9 +81,9 @@ def test_an_id_is_answered_in_its_own_words(raw: str) -> None:
     talk = Talk()
     frame = b'{"method":"SUBSCRIBE", "id" : %b ,"params":["%b"]}'
     done = talk.raw(frame % (raw.encode(), b"depth.SOL_USDC"))[-1]
-    assert done == Reply(b'{"id":%b,"result":null}' % raw.encode())
+    assert done == SendReply(b'{"id":%b,"result":null}' % raw.encode())
     failed = talk.raw(frame % (raw.encode(), b"nothing"))[-1]
-    assert failed.text.startswith(b'{"id":%b,"error":{"code":4006,' % raw.encode())
+    assert failed.payload.startswith(b'{"id":%b,"error":{"code":4006,' % raw.encode())
 
 
 def test_repeats_and_what_is_not_subscribed_are_no_errors() -> None:
@@ -91,7 +91,7 @@ def test_repeats_and_what_is_not_subscribed_are_no_errors() -> None:
     talk = Talk()
     assert len(talk.subscribe("depth.SOL_USDC", "depth.SOL_USDC")) == 1
     before = talk.kept()
-    assert talk.subscribe("depth.SOL_USDC") == [Remind(Channel("depth.SOL_USDC"))]
+    assert talk.subscribe("depth.SOL_USDC") == [SendLatest(Channel("depth.SOL_USDC"))]
     assert talk.say(method="UNSUBSCRIBE", params=["trade.SOL_USDC", "nothing"]) == []
     assert talk.say(method="UNSUBSCRIBE", params=[], id=None) == []
     assert talk.kept() == before
@@ -110,7 +110,7 @@ def test_a_mixed_frame_subscribes_what_there_is() -> None:
     talk = Talk()
     actions = talk.subscribe("nothing", "depth.SOL_USDC", "depth*\n", id=3)
     assert actions[0] == Subscribe(Channel("depth.SOL_USDC"))
-    assert json.loads(actions[1].text) == {
+    assert json.loads(actions[1].payload) == {
         "id": 3,
         "error": {"code": 4006, "message": "Invalid stream: nothing, depth*\n"},
     }
@@ -149,7 +149,7 @@ def test_another_accounts_signature_takes_the_stream_over() -> None:
 )
 def test_after_login_private_streams_need_no_signature(frame: dict[str, Any]) -> None:
     talk = Talk()
-    assert talk.say(method="LOGIN", id=1, **frame) == [Reply(b'{"id":1,"result":null}')]
+    assert talk.say(method="LOGIN", id=1, **frame) == [SendReply(b'{"id":1,"result":null}')]
     assert talk.session.access == talk.keys.live["alice"]
     assert talk.subscribe("account.orderUpdate") == [Subscribe(Channel("account.orderUpdate", 7))]
     # A newer token of the same account may take the older one's place.
@@ -161,9 +161,9 @@ def test_after_login_private_streams_need_no_signature(frame: dict[str, Any]) ->
 def test_other_methods_are_asked_elsewhere() -> None:
     talk = Talk()
     text = b'{"id":"x1","method":"order.place","params":{"price":1.50,"side":"Bid"}}'
-    assert talk.raw(text) == [Ask(b'"x1"', "order.place", {"price": "1.50", "side": "Bid"})]
-    assert talk.raw(b'{"method":"order.status"}') == [Ask(b"null", "order.status", None)]
-    assert talk.session.refuse_method(b"5", talk.now_ns).text == (
+    assert talk.raw(text) == [CallMethod(b'"x1"', "order.place", {"price": "1.50", "side": "Bid"})]
+    assert talk.raw(b'{"method":"order.status"}') == [CallMethod(b"null", "order.status", None)]
+    assert talk.session.refuse_method(b"5", talk.now_ns).payload == (
         b'{"id":5,"error":{"code":4001,"message":"Unknown method"}}'
     )
 
@@ -269,7 +269,7 @@ def test_subscriptions_are_limited_and_come_back() -> None:
     talk = Talk(streams_max=3)
     talk.subscribe("s1", "s2", "liquidation")
     assert code(talk.subscribe("s1", "s4")) == 4029
-    again = [Remind(Channel("s1")), Remind(Channel("s2"))]
+    again = [SendLatest(Channel("s1")), SendLatest(Channel("s2"))]
     assert talk.subscribe("s1", "s2") == again, "nothing new is not too much"
     talk.say(method="UNSUBSCRIBE", params=["liquidation"])
     assert talk.subscribe("s4") == [Subscribe(Channel("s4"))]
@@ -277,9 +277,9 @@ def test_subscriptions_are_limited_and_come_back() -> None:
 
 @pytest.mark.parametrize("text", [b'{"method":"\xff"}', b"\xed\xa0\x80", b'{"id":"\xe2\x82'])
 def test_what_is_no_text_ends_the_connection(text: bytes) -> None:
-    with pytest.raises(Breach) as breach:
+    with pytest.raises(ProtocolError) as error:
         Talk().session.receive(text, 0)
-    assert breach.value.code == 1007
+    assert error.value.close_code == 1007
 
 
 def test_more_control_frames_than_allowed_end_the_connection() -> None:
@@ -292,14 +292,14 @@ def test_more_control_frames_than_allowed_end_the_connection() -> None:
     for _ in range(100):
         session.receive(b'{"method":"order.place"}', now_ns)
     for refused in (text, b"no JSON", b'{"method":"SUBSCRIBE","params":["nothing"]}'):
-        with pytest.raises(Breach) as breach:
+        with pytest.raises(ProtocolError) as error:
             session.receive(refused, now_ns)
-        assert breach.value.code == 1008
-    with pytest.raises(Breach):
+        assert error.value.close_code == 1008
+    with pytest.raises(ProtocolError):
         session.refuse_method(b"1", now_ns)
     now_ns += SECOND // 20
     session.receive(text, now_ns)
-    with pytest.raises(Breach):
+    with pytest.raises(ProtocolError):
         session.receive(text, now_ns)
 
 
@@ -356,10 +356,11 @@ def test_whatever_is_said_actions_and_channels_agree() -> None:
                     received.add(action.channel)
                 elif isinstance(action, Unsubscribe):
                     received.remove(action.channel)
-                elif isinstance(action, Remind):
+                elif isinstance(action, SendLatest):
                     assert action.channel in received
             assert received == set(talk.session.channels())
-            is_error = actions and isinstance(actions[-1], Reply) and b'"error"' in actions[-1].text
+            last = actions[-1] if actions else None
+            is_error = isinstance(last, SendReply) and b'"error"' in last.payload
             if is_error and code(actions) != 4006:
                 assert len(actions) == 1 and talk.kept() == before
             owners = {channel.owner for channel in received if channel.name.startswith("account.")}

@@ -134,7 +134,7 @@ def test_a_client_may_end_in_the_middle_of_its_own_frame() -> None:
         assert wire.closed == (1013, SLOW)
         await harness.turn()
         assert replayed(other.received("slow")) == (5000, harness.source.levels)
-        other.client.lost()
+        other.client.connection_lost()
         assert harness.source.open_channels == set()
 
     play(story, LIMITS)
@@ -185,7 +185,7 @@ def test_random_clients_all_see_the_same(seed: int) -> None:
                 chance.choice(wires).say(method="UNSUBSCRIBE", params=["slow"])
             elif kind == 8 and chance.random() < 0.3:
                 wires.remove(wire := chance.choice(wires))
-                wire.client.lost()
+                wire.client.connection_lost()
             elif kind == 9:
                 chance.choice(wires).read()
             elif kind == 10 and chance.random() < 0.2:
@@ -211,7 +211,7 @@ def test_random_clients_all_see_the_same(seed: int) -> None:
             )
         assert seen > 5
         for wire in wires:
-            wire.client.lost()
+            wire.client.connection_lost()
         assert harness.source.open_channels == set()
 
     play(story)

@@ -2,8 +2,8 @@
 
 import random
 
-from fairbook.streams.ports import Channel
-from fairbook.streams.subscriptions import MUST_GREET, MUST_OPEN, MUST_WAIT, Subscriptions
+from fairbook.streams.source import Channel
+from fairbook.streams.subscriptions import OPEN_CHANNEL, SEND_INITIAL, WAIT, Subscriptions
 
 OPERATIONS = 100_000
 
@@ -20,42 +20,42 @@ class World:
         self.channels = [Channel(f"c{n}", n % 2) for n in range(8)]
         self.subscriptions: Subscriptions[int] = Subscriptions()
         self.wanted: dict[Channel, list[int]] = {channel: [] for channel in self.channels}
-        self.greeted: dict[Channel, list[int]] = {channel: [] for channel in self.channels}
+        self.active: dict[Channel, list[int]] = {channel: [] for channel in self.channels}
         self.opening: set[Channel] = set()
         self.open: set[Channel] = set()
-        self.ungreeted: set[tuple[int, Channel]] = set()
+        self.needs_initial: set[tuple[int, Channel]] = set()
         self.seen: set[str] = set()
 
     def join(self, receiver: int, channel: Channel) -> None:
         if receiver in self.wanted[channel]:
             return
         self.wanted[channel].append(receiver)
-        step = self.subscriptions.join(receiver, channel)
-        if step == MUST_OPEN:
+        step = self.subscriptions.subscribe(receiver, channel)
+        if step == OPEN_CHANNEL:
             assert channel not in self.opening | self.open, "opened twice"
             self.opening.add(channel)
-        elif step == MUST_WAIT:
+        elif step == WAIT:
             assert channel in self.opening
             self.seen.add("waited" if len(self.wanted[channel]) > 1 else "came back in time")
         else:
-            assert step == MUST_GREET and channel in self.open
-            self.greet(receiver, channel)
+            assert step == SEND_INITIAL and channel in self.open
+            self.send_initial(receiver, channel)
 
-    def greet(self, receiver: int, channel: Channel) -> None:
+    def send_initial(self, receiver: int, channel: Channel) -> None:
         """Now, or later if there is no room."""
         if self.random.random() < 0.2:
-            self.ungreeted.add((receiver, channel))
+            self.needs_initial.add((receiver, channel))
             return
-        self.subscriptions.admit(receiver, channel)
-        self.greeted[channel].append(receiver)
+        self.subscriptions.activate(receiver, channel)
+        self.active[channel].append(receiver)
 
     def leave(self, receiver: int, channel: Channel) -> None:
         if receiver in self.wanted[channel]:
             self.wanted[channel].remove(receiver)
-        if receiver in self.greeted[channel]:
-            self.greeted[channel].remove(receiver)
-        self.ungreeted.discard((receiver, channel))
-        if self.subscriptions.leave(receiver, channel):
+        if receiver in self.active[channel]:
+            self.active[channel].remove(receiver)
+        self.needs_initial.discard((receiver, channel))
+        if self.subscriptions.unsubscribe(receiver, channel):
             self.close(channel)
 
     def close(self, channel: Channel) -> None:
@@ -72,7 +72,7 @@ class World:
             self.seen.add("nobody left")
             self.close(channel)
         for receiver in waiting:
-            self.greet(receiver, channel)
+            self.send_initial(receiver, channel)
 
     def step(self) -> None:
         chance = self.random.random()
@@ -87,17 +87,16 @@ class World:
                 self.leave(receiver, left)
         elif chance < 0.92 and self.opening:
             self.end_opening(self.random.choice(sorted(self.opening)))
-        elif self.ungreeted:
-            receiver, channel = self.random.choice(sorted(self.ungreeted))
-            self.ungreeted.remove((receiver, channel))
-            self.subscriptions.admit(receiver, channel)
-            self.greeted[channel].append(receiver)
+        elif self.needs_initial:
+            receiver, channel = self.random.choice(sorted(self.needs_initial))
+            self.needs_initial.remove((receiver, channel))
+            self.subscriptions.activate(receiver, channel)
+            self.active[channel].append(receiver)
 
     def check(self) -> None:
         assert len(self.subscriptions) == len(self.opening | self.open)
         for channel in self.channels:
-            assert self.subscriptions.is_open(channel) == (channel in self.open)
-            assert list(self.subscriptions.admitted(channel)) == self.greeted[channel]
+            assert list(self.subscriptions.active(channel)) == self.active[channel]
             if channel in self.open:
                 assert self.wanted[channel], "open for nobody"
             elif self.wanted[channel]:
@@ -122,8 +121,8 @@ def test_random_subscriptions_are_those_of_the_model() -> None:
 def test_to_leave_what_was_not_joined_changes_nothing() -> None:
     subscriptions: Subscriptions[str] = Subscriptions()
     channel = Channel("depth")
-    assert not subscriptions.leave("a", channel)
-    assert subscriptions.join("a", channel) == MUST_OPEN
-    assert not subscriptions.leave("b", channel)
+    assert not subscriptions.unsubscribe("a", channel)
+    assert subscriptions.subscribe("a", channel) == OPEN_CHANNEL
+    assert not subscriptions.unsubscribe("b", channel)
     assert subscriptions.opened(channel) == ["a"]
-    assert subscriptions.leave("a", channel)
+    assert subscriptions.unsubscribe("a", channel)

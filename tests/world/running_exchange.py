@@ -99,7 +99,7 @@ class RunningExchange:
         self.http_port = await self.server.start(HOST, self.http_port)
         if self.has_streams:
             self.feed = Feed(view=self.exchange, catalogue=self.exchange)
-            self.exchange.publish = self.feed.take
+            self.exchange.publish = self.feed.on_frame
             gateway = self.gateway
             self.hub = Hub(self.feed, authority=gateway.authority, requests=gateway.entry)
             self.streams = StreamServer(self.hub)
@@ -119,7 +119,7 @@ class RunningExchange:
             await self.streams.stop(drain_s)
         await self.server.stop(drain_s=drain_s)
         if self.has_streams:
-            self.feed.end()
+            self.feed.stop()
             assert not self.hub.failed.done()
 
     async def connect(self, receive_bytes: int = 0) -> HttpClient:

@@ -110,11 +110,11 @@ class ExchangeApp:
         if settings.with_maker:
             _generate(log)
         logged_until_ms = log.last.time_ns // 1_000_000 + 1
-        recent = ReplayTail()
-        engine = await Engine.start(log, snapshots, subscribers=[recent.take])
+        replay_tail = ReplayTail()
+        engine = await Engine.start(log, snapshots, subscribers=[replay_tail.on_frame])
         view, catalogue = await engine.queries.at(0), engine.catalogue
-        feed = Feed(view=view, catalogue=catalogue, recent=recent.frames)
-        engine.runner.replace(recent.take, feed.take)
+        feed = Feed(view=view, catalogue=catalogue, replay_tail=replay_tail)
+        engine.runner.replace(replay_tail.on_frame, feed.on_frame)
         _tell_start(directory, log, engine)
         accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
         leaving.callback(accounts.close)
@@ -135,7 +135,7 @@ class ExchangeApp:
     async def _start(self) -> None:
         """Begin what needs no port."""
         leaving, followers = self._leaving, self._followers
-        leaving.callback(self._feed.end)
+        leaving.callback(self._feed.stop)
         if followers.recording is not None:
             followers.recording.start()
         await followers.comparison.start()
@@ -206,7 +206,7 @@ class ExchangeApp:
         while not self._has_history:
             try:
                 await history.reached(position)
-                await self._feed.adopt(history)
+                await self._feed.backfill(history)
                 self._has_history = True
             except HistoryBehind:
                 await asyncio.sleep(ADOPT_AGAIN_S)

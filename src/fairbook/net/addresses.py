@@ -1,4 +1,4 @@
-"""Who an address is, for limits that are counted by address."""
+"""Keys of IP addresses, for limits per address."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ipaddress import IPv6Address
 
 
 def address_key(host: str) -> str:
-    """Who an address is for the limits: an IPv6 host owns its whole /64."""
+    """The key of an address: an IPv6 /64 counts as one address, as one host may use all of it."""
     if ":" not in host:
         return host
     try:

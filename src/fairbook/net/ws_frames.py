@@ -1,11 +1,6 @@
-"""WebSocket frames: the bytes of those that are sent, and messages out of those that come.
+"""WebSocket frames (RFC 6455): encode text frames, assemble fragments, check Close payloads.
 
-How it works: a frame of the server has no mask, so one sequence of bytes fits all receivers. What a
-client sends may come in fragments; they are put together up to a limit of bytes and of pieces.
-
-Always true: an unfinished message is at most `bytes_max` long and has at most FRAGMENTS_MAX pieces.
-
-Not here: masks and the reading of frames (picows), what messages say (session.py).
+Frames of a server have no mask: one sequence of bytes fits all receivers.
 """
 
 from __future__ import annotations
@@ -25,7 +20,7 @@ TRY_LATER: Final = 1013
 
 FRAGMENTS_MAX: Final = 64
 
-_CODES: Final = (*range(1000, 1004), *range(1007, 1015))  # that a Close may say, below 3000
+_CODES: Final = (*range(1000, 1004), *range(1007, 1015))  # allowed in a Close, below 3000
 
 _WHOLE_TEXT: Final = 0x81  # FIN and opcode 1
 _SHORT_MAX: Final = 125
@@ -35,46 +30,46 @@ _middle: Final = Struct(">BBH").pack
 _long: Final = Struct(">BBQ").pack
 
 
-class Breach(Exception):
-    """The client broke the protocol: the connection is to be closed with this code and reason."""
+class ProtocolError(Exception):
+    """The client broke the protocol: close the connection with this code and reason."""
 
-    def __init__(self, code: int, reason: str) -> None:
+    def __init__(self, close_code: int, reason: str) -> None:
         super().__init__(reason)
-        self.code = code
+        self.close_code = close_code
         self.reason = reason
 
 
-def text_frame(text: bytes) -> bytes:
-    """The frame that carries a text (UTF-8) to any client."""
-    size = len(text)
+def text_frame(payload: bytes) -> bytes:
+    """The unmasked frame of one whole text message. payload: UTF-8."""
+    size = len(payload)
     if size <= _SHORT_MAX:
-        return _short(_WHOLE_TEXT, size) + text
+        return _short(_WHOLE_TEXT, size) + payload
     if size <= _MIDDLE_MAX:
-        return _middle(_WHOLE_TEXT, 126, size) + text
-    return _long(_WHOLE_TEXT, 127, size) + text
+        return _middle(_WHOLE_TEXT, 126, size) + payload
+    return _long(_WHOLE_TEXT, 127, size) + payload
 
 
-def goodbye(payload: bytes) -> int:
-    """What a client's Close with this payload is answered with. Raises Breach."""
+def close_answer(payload: bytes) -> int:
+    """The code that answers a client's Close with this payload. Raises ProtocolError."""
     if not payload:
         return NORMAL
     code = int.from_bytes(payload[:2], "big")
     if len(payload) < 2 or not (code in _CODES or 3000 <= code < 5000):
-        raise Breach(PROTOCOL_ERROR, "no code of a Close")
-    check_text(payload[2:])
+        raise ProtocolError(PROTOCOL_ERROR, "invalid close code")
+    check_utf8(payload[2:])
     return NORMAL
 
 
-def check_text(payload: bytes) -> None:
-    """Raise Breach unless it is UTF-8."""
+def check_utf8(payload: bytes) -> None:
+    """Raises ProtocolError unless the payload is UTF-8."""
     try:
         payload.decode()
     except UnicodeError:
-        raise Breach(NOT_TEXT, "not UTF-8") from None
+        raise ProtocolError(NOT_TEXT, "not UTF-8") from None
 
 
-class Assembly:
-    """The message that one client is sending."""
+class MessageAssembler:
+    """The message that one client is sending, in up to FRAGMENTS_MAX fragments."""
 
     __slots__ = ("_bytes_max", "_pieces", "_size")
 
@@ -84,15 +79,16 @@ class Assembly:
         self._size = 0
 
     def add(self, piece: bytes, *, is_first: bool, is_last: bool) -> bytes | None:
-        """Take the payload of a text or continuation frame; return the message if that was its
-        last piece. Raises Breach.
+        """Add the payload of a text or continuation frame; return the message if it is complete.
+
+        Raises ProtocolError.
         """
         pieces = self._pieces
         if is_first == bool(pieces):
-            raise Breach(PROTOCOL_ERROR, "fragments out of order")
+            raise ProtocolError(PROTOCOL_ERROR, "fragments out of order")
         self._size += len(piece)
         if self._size > self._bytes_max or len(pieces) == FRAGMENTS_MAX:
-            raise Breach(TOO_BIG, "message too big")
+            raise ProtocolError(TOO_BIG, "message too big")
         pieces.append(piece)
         if not is_last:
             return None

@@ -1,14 +1,15 @@
-"""Depth streams of one market: as changes come, or merged over a stretch of time.
+"""Depth streams of one market: every change of the book, or changes merged over an interval.
 
-How it works: a ring holds the newest changes of a market, for whoever subscribes: public clients
-take no snapshot before some have come. It begins with those that a start has replayed. They become
-deltas only when somebody wants them. A merged stream has a ring of its own, of what it sent,
-because a newcomer goes on with what it sends next; it begins with the market's ring.
+Design: a ring holds the newest changes of a market, which new receivers are sent first: public
+clients take no snapshot before some have come. At the start it is filled with the changes that were
+replayed from the log. Changes become deltas only when they are needed. A merged stream has a ring
+of its own, of what it has sent, because its receivers continue with what it sends next.
 
-Always true: deltas of a ring, and what is published after they were read, follow each other without
-a gap; a delta that was published is never changed.
-
-Not here: texts (api/streams.py).
+Invariants:
+- every change raises the update id by one; the deltas of a ring, and what is published after they
+  were read, follow each other without a gap;
+- a book plus all deltas after it is the later book, however the deltas were merged;
+- a delta that was published is never changed.
 """
 
 from __future__ import annotations
@@ -18,71 +19,111 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from fairbook.core import records
 from fairbook.core.markets import FIRST_UPDATE_ID
 from fairbook.core.records import LevelChange
-from fairbook.streams.depth_view import Delta
-from fairbook.streams.outlet import Outlet
-from fairbook.streams.ports import MERGE, Channel, Message
+from fairbook.streams.publisher import Publisher
+from fairbook.streams.source import MERGE, Channel, Message
 
-RING_MAX: Final = 16  # deltas kept for newcomers
-EMPTY_AT_START: Final = 12  # empty ones that a ring begins with; clients wait for 11
-
-Encode = Callable[[Channel, Delta], bytes]
+RING_MAX: Final = 16  # deltas kept for new receivers
+EMPTY_AT_START: Final = 12  # empty deltas at the start of a ring; public clients wait for 11
 
 
-def first_deltas(update_id: int, time_ns: int) -> list[Delta]:
-    """What a ring begins with, when nothing after this update is known of.
+class DepthDelta:
+    """The new quantities of the levels that changed from update id `first_id` to `last_id`."""
 
-    In a market that was never traded on nothing has changed up to its first id. Otherwise what
-    changed is not known here, and none of them names an id: to name the ids before would tell
-    whoever comes back that he has missed nothing.
-    """
-    if update_id == FIRST_UPDATE_ID:
-        first = update_id - EMPTY_AT_START + 1
-        return [Delta(number, number, time_ns) for number in range(first, update_id + 1)]
-    return [Delta(update_id + 1, update_id, time_ns) for _ in range(EMPTY_AT_START)]
+    __slots__ = ("first_id", "last_id", "time_ns", "bids", "asks")
+
+    def __init__(self, first_id: int, last_id: int, time_ns: int) -> None:
+        """Without a changed level. last_id may be first_id - 1: no change yet."""
+        assert last_id >= first_id - 1
+        self.first_id = first_id
+        self.last_id = last_id
+        self.time_ns = time_ns
+        """Of the newest change."""
+        self.bids: dict[int, int] = {}
+        """Price in ticks to lots, 0 if the level is gone; in no order."""
+        self.asks: dict[int, int] = {}
+
+    def set(self, side: int, price: int, lots: int, update_id: int, time_ns: int) -> None:
+        """Add the next change."""
+        assert update_id == self.last_id + 1, f"update {update_id} after {self.last_id}"
+        self.last_id = update_id
+        self.time_ns = time_ns
+        levels = self.bids if side == records.BID else self.asks
+        levels[price] = lots
+
+    def extend(self, newer: DepthDelta) -> None:
+        """Add the changes of a delta that follows this one."""
+        assert newer.first_id == self.last_id + 1, f"{newer.first_id} after {self.last_id}"
+        self.bids.update(newer.bids)
+        self.asks.update(newer.asks)
+        self.last_id = newer.last_id
+        self.time_ns = newer.time_ns
+
+    def merged(self, newer: DepthDelta) -> DepthDelta:
+        """A new delta with the changes of both; `newer` must follow this one."""
+        both = DepthDelta(self.first_id, self.last_id, self.time_ns)
+        both.bids = self.bids.copy()
+        both.asks = self.asks.copy()
+        both.extend(newer)
+        return both
 
 
-class Frame:
-    """What one frame changed in the book of a market."""
+Encode = Callable[[Channel, DepthDelta], bytes]
+
+
+class FrameChanges:
+    """What one frame changed in the book of one market; `changes` is not empty."""
 
     __slots__ = ("_delta", "changes", "time_ns")
 
     def __init__(self, time_ns: int) -> None:
         self.time_ns = time_ns
         self.changes: list[LevelChange] = []
-        self._delta: Delta | None = None
+        self._delta: DepthDelta | None = None
 
-    def delta(self) -> Delta:
-        """The same as a delta. All changes of the frame must be here."""
+    def delta(self) -> DepthDelta:
+        """The same as a delta. No change may be added after this."""
         delta = self._delta
         if delta is None:
             first_id = self.changes[0].update_id
-            delta = self._delta = Delta(first_id, first_id - 1, self.time_ns)
+            delta = self._delta = DepthDelta(first_id, first_id - 1, self.time_ns)
             for change in self.changes:
                 delta.set(change.side, change.price, change.lots, change.update_id, self.time_ns)
             self.changes = []
         return delta
 
 
-class Ring:
+def first_deltas(update_id: int, time_ns: int) -> list[DepthDelta]:
+    """The beginning of a ring, when nothing is known of the changes up to this update.
+
+    In a market without any order so far nothing has changed up to its first id. Otherwise the
+    changes are unknown, and the deltas name no id: naming the ids before would assure a client that
+    reconnects that it has missed nothing.
+    """
+    if update_id == FIRST_UPDATE_ID:
+        first = update_id - EMPTY_AT_START + 1
+        return [DepthDelta(number, number, time_ns) for number in range(first, update_id + 1)]
+    return [DepthDelta(update_id + 1, update_id, time_ns) for _ in range(EMPTY_AT_START)]
+
+
+class DeltaRing:
     """The newest deltas, by rising id."""
 
-    def __init__(self, deltas: Iterable[Delta | Frame]) -> None:
-        self._deltas: deque[Delta | Frame] = deque(deltas, RING_MAX)
+    def __init__(self, deltas: Iterable[DepthDelta | FrameChanges]) -> None:
+        self._deltas: deque[DepthDelta | FrameChanges] = deque(deltas, RING_MAX)
         self._messages: list[Message] | None = None
 
-    def add(self, delta: Delta | Frame) -> None:
-        """The next one."""
+    def add(self, delta: DepthDelta | FrameChanges) -> None:
         self._deltas.append(delta)
         self._messages = None
 
-    def deltas(self) -> list[Delta]:
-        """All of them."""
-        return [one.delta() if isinstance(one, Frame) else one for one in self._deltas]
+    def deltas(self) -> list[DepthDelta]:
+        return [one.delta() if isinstance(one, FrameChanges) else one for one in self._deltas]
 
     def messages(self, channel: Channel, encode: Encode) -> list[Message]:
-        """The deltas as messages. Made once for all who join before the next delta."""
+        """The deltas as messages. Made once for all receivers before the next delta."""
         if self._messages is None:
             self._messages = [
                 Message(encode(channel, delta), MERGE, delta) for delta in self.deltas()
@@ -90,50 +131,48 @@ class Ring:
         return self._messages
 
 
-class Merged:
-    """An open stream that is sent at most every so often, with all that changed meanwhile."""
+class MergedDepthStream:
+    """An open stream that sends at most one delta per interval, of all changes meanwhile."""
 
     def __init__(
-        self, channel: Channel, *, every_ms: int, ring: Ring, outlet: Outlet, encode: Encode
+        self,
+        channel: Channel,
+        *,
+        every_ms: int,
+        ring: DeltaRing,
+        publisher: Publisher,
+        encode: Encode,
     ) -> None:
-        """ring: the market's. Publishes from the first change after this on, until `close`."""
+        """Begins with the market's ring; publishes from the next change on, until `close`."""
         self._channel = channel
         self._every_s = every_ms / 1000
-        self._ring = Ring(ring.deltas())
-        self._outlet = outlet
+        self._ring = DeltaRing(ring.deltas())
+        self._publisher = publisher
         self._encode = encode
-        self._waiting: Delta | None = None
+        self._waiting: DepthDelta | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, delta: Delta) -> None:
+    def add(self, delta: DepthDelta) -> None:
         """The next change of the market."""
-        waiting = self._waiting
-        if waiting is None:
-            waiting = self._waiting = Delta(delta.first_id, delta.first_id - 1, delta.time_ns)
-            self._timer = asyncio.get_running_loop().call_later(self._every_s, self.flush)
-        assert delta.first_id == waiting.last_id + 1
-        waiting.bids.update(delta.bids)  # In place: nobody else has seen it yet.
-        waiting.asks.update(delta.asks)
-        waiting.last_id = delta.last_id
-        waiting.time_ns = delta.time_ns
+        if self._waiting is None:
+            self._waiting = DepthDelta(delta.first_id, delta.first_id - 1, delta.time_ns)
+            self._timer = asyncio.get_running_loop().call_later(self._every_s, self._flush)
+        self._waiting.extend(delta)
 
-    def flush(self) -> None:
-        """Send what waits."""
+    def initial_messages(self) -> list[Message]:
+        return self._ring.messages(self._channel, self._encode)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _flush(self) -> None:
         delta, self._waiting = self._waiting, None
         assert delta is not None
         try:
             self._ring.add(delta)
-            text = self._encode(self._channel, delta)
-            self._outlet.send(self._channel, Message(text, MERGE, delta))
+            payload = self._encode(self._channel, delta)
+            self._publisher.publish(self._channel, Message(payload, MERGE, delta))
         except Exception as bug:
-            self._outlet.fail(bug)
+            self._publisher.fail(bug)
             raise
-
-    def messages(self) -> list[Message]:
-        """What a newcomer is sent first."""
-        return self._ring.messages(self._channel, self._encode)
-
-    def close(self) -> None:
-        """Send nothing more."""
-        if self._timer is not None:
-            self._timer.cancel()

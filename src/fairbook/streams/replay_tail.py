@@ -1,12 +1,7 @@
-"""The newest frames of a replay, for a feed that begins after it.
+"""The newest frames of a replay: the depth changes that a feed begins with.
 
-How it works: a subscriber of the runner that recovers; of what it is shown it keeps the newest, in
-bounded memory. From these frames the rings of the feed begin (depth.py), so that whoever comes back
-after a restart gets what has changed since he left, and not an assurance that nothing has.
-
-Always true: frames follow each other without a gap, but for those that change nothing.
-
-Not here: what is in them (feed.py).
+They let clients that reconnect after a restart receive the changes that they have missed. Frames
+follow each other without a gap, except for those that change nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +9,15 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from fairbook.core.records import LEVEL, LevelChange, kind_at, next_at
+from fairbook.streams.depth_streams import FrameChanges
+
 BYTES_MAX: Final = 1024 * 1024
-_OF_A_TICK: Final = 56  # one OUTCOME and nothing else
+_TICK_BYTES: Final = 56  # one OUTCOME and nothing else
 
 
 class ReplayTail:
-    """Kept while the log is replayed."""
+    """Keeps the newest events while the log is replayed, in bounded memory."""
 
     def __init__(self, bytes_max: int = BYTES_MAX) -> None:
         self.frames: deque[tuple[int, bytes]] = deque()
@@ -27,11 +25,28 @@ class ReplayTail:
         self._bytes_max = bytes_max
         self._bytes = 0
 
-    def take(self, _position: int, time_ns: int, _frame: bytes, events: bytes) -> None:
-        """A frame was applied."""
-        if len(events) <= _OF_A_TICK:
+    def on_frame(self, _position: int, time_ns: int, _frame: bytes, events: bytes) -> None:
+        """A subscriber of the runner: a frame was applied."""
+        if len(events) <= _TICK_BYTES:
             return
         self.frames.append((time_ns, events))
         self._bytes += len(events)
         while self._bytes > self._bytes_max:
             self._bytes -= len(self.frames.popleft()[1])
+
+    def depth_changes(self) -> dict[int, list[FrameChanges]]:
+        """By market, what each frame has changed in its book, oldest first."""
+        found: dict[int, list[FrameChanges]] = {}
+        for time_ns, events in self.frames:
+            of_frame: dict[int, FrameChanges] = {}
+            at = 0
+            while at < len(events):
+                if kind_at(events, at) == LEVEL:
+                    change = LevelChange(events, at)
+                    changes = of_frame.get(change.market)
+                    if changes is None:
+                        changes = of_frame[change.market] = FrameChanges(time_ns)
+                        found.setdefault(change.market, []).append(changes)
+                    changes.changes.append(change)
+                at = next_at(events, at)
+        return found

@@ -1,17 +1,15 @@
-"""What waits for one client that reads too slowly: bounded, and never with a silent gap.
+"""Messages that wait for one slow client: bounded, and never with a silent gap.
 
-How it works: messages wait by channel. Those that are kept queue up; of LATEST ones the newer takes
-the place of the one before it; MERGE ones are gathered and merged some dozens at a time, and get a
-text only when they are taken, or when room runs short: until then the texts they came with say how
-much they may be. So a slow client costs little while it is slow, and never much at once. When there
-is not enough room either way, the client is given up.
+Design: messages wait by channel. KEEP messages queue up; a LATEST message replaces the one before
+it; MERGE messages are merged some dozens at a time. A merged message is encoded only when it is
+taken or when room runs short; until then it counts with the bytes of its parts. So a slow client
+costs little while it is slow, and never much at once. If there is not enough room even then, the
+client must be closed.
 
-Always true:
+Invariants:
 - what is taken of a channel is what was put there, in its order, with neighbouring LATEST messages
-  replaced by the last and neighbouring MERGE messages by their merger;
-- after each put that was taken, at most `bytes_max` bytes wait.
-
-Not here: when a client is slow, and what becomes of it (hub.py).
+  replaced by the last one and neighbouring MERGE messages by their merger;
+- after each put that returned True, at most `bytes_max` bytes wait.
 """
 
 from __future__ import annotations
@@ -19,12 +17,12 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Final
 
-from fairbook.streams.ports import KEEP, LATEST, MERGE, Channel, Message, Source
+from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, Message, Source
 
-MESSAGE_BYTES: Final = 128  # counted for each message besides its text: what the objects take
+MESSAGE_BYTES: Final = 128  # counted for each message besides its payload: what the objects take
 
 _REPLIES: Final = Channel("")  # what is sent to this client alone
-_GATHERED_MAX: Final = 64  # messages that are merged at once, while nobody wants their text
+_MERGE_AT: Final = 64  # messages of a channel that wait before they are merged
 
 
 class SendBuffer:
@@ -38,10 +36,10 @@ class SendBuffer:
         self._bytes_max = bytes_max
         self._waiting: dict[Channel, list[Message]] = {}
         self.bytes = 0
-        """Of all texts that wait, with MESSAGE_BYTES for each."""
+        """Of all payloads that wait, with MESSAGE_BYTES for each."""
 
     def put(self, channel: Channel, message: Message) -> bool:
-        """Let a message wait. False: too much waits, and the client has to be closed."""
+        """Add a message. False: there is no room, and the client must be closed."""
         self.bytes += _bytes_of(message)
         messages = self._waiting.get(channel)
         if messages is None:
@@ -51,63 +49,63 @@ class SendBuffer:
             messages[-1] = message
         else:
             messages.append(message)
-            if message.rule == MERGE and len(messages) % _GATHERED_MAX == 0:
-                self._merge(channel, with_text=False)
+            if message.rule == MERGE and len(messages) % _MERGE_AT == 0:
+                self._merge(channel, encode=False)
         return self.bytes <= self._bytes_max or self._make_room()
 
-    def put_reply(self, text: bytes) -> bool:
-        """Let an answer wait; as `put`."""
-        return self.put(_REPLIES, Message(text, KEEP))
+    def put_reply(self, payload: bytes) -> bool:
+        """Add a reply; as `put`."""
+        return self.put(_REPLIES, Message(payload, KEEP))
 
-    def forget(self, channel: Channel) -> None:
-        """Drop what waits of a channel."""
+    def drop(self, channel: Channel) -> None:
+        """Remove everything of a channel."""
         for message in self._waiting.pop(channel, ()):
             self.bytes -= _bytes_of(message)
 
     def take(self, bytes_least: int) -> list[bytes]:
-        """Remove and return texts, oldest channels first, until they are so many bytes, or all."""
-        texts: list[bytes] = []
+        """Remove and return payloads of at least so many bytes, oldest channels first, or all."""
+        payloads: list[bytes] = []
         size = 0
         while self._waiting and size < bytes_least:
             channel = next(iter(self._waiting))
-            self._merge(channel, with_text=True)
+            self._merge(channel, encode=True)
             messages = self._waiting[channel]
             count = 0
             while count < len(messages) and size < bytes_least:
-                text = messages[count].text
-                texts.append(text)
-                size += len(text)
+                payload = messages[count].payload
+                payloads.append(payload)
+                size += len(payload)
                 count += 1
             self.bytes -= sum(map(_bytes_of, messages[:count]))
             del messages[:count]
             if not messages:
                 del self._waiting[channel]
-        return texts
+        return payloads
 
     def _make_room(self) -> bool:
-        """Merge all that can be. The quarter that must be free then pays for the next time."""
+        """Merge all that can be. Requires a quarter to be free, so that the next time is far."""
         for channel in self._waiting:
-            self._merge(channel, with_text=True)
+            self._merge(channel, encode=True)
         return self.bytes <= self._bytes_max // 4 * 3
 
-    def _merge(self, channel: Channel, *, with_text: bool) -> None:
-        """Make one of neighbouring MERGE messages, and its text if it is wanted."""
+    def _merge(self, channel: Channel, *, encode: bool) -> None:
+        """Make one message of neighbouring MERGE messages."""
         messages = self._waiting[channel]
         merged: list[Message] = []
         for rule, run in groupby(messages, key=lambda message: message.rule):
             if rule == MERGE:
-                merged.append(self._merged(channel, list(run), with_text))
+                merged.append(self._merged(channel, list(run), encode))
             else:
                 merged.extend(run)
         self.bytes += sum(map(_bytes_of, merged)) - sum(map(_bytes_of, messages))
         self._waiting[channel] = merged
 
-    def _merged(self, channel: Channel, run: list[Message], with_text: bool) -> Message:
+    def _merged(self, channel: Channel, run: list[Message], encode: bool) -> Message:
         """The first may hold a lot. The others are merged in pairs, then the pairs, and then with
         it: adding them one by one to a growing one would cost the square of their number.
         """
         first = run[0]
-        if len(run) == 1 and not (with_text and isinstance(first, _Gathered)):
+        if len(run) == 1 and not (encode and isinstance(first, _UnencodedMessage)):
             return first
         content = first.content
         merge = self._source.merge
@@ -120,13 +118,13 @@ class SendBuffer:
             contents = pairs + contents[len(pairs) * 2 :]
         if contents:
             content = merge(channel, content, contents[0])
-        if with_text:
+        if encode:
             return Message(self._source.encode(channel, content), MERGE, content)
-        return _Gathered(content, sum(map(_bytes_of, run)) - MESSAGE_BYTES * (len(run) - 1))
+        return _UnencodedMessage(content, sum(map(_bytes_of, run)) - MESSAGE_BYTES * (len(run) - 1))
 
 
-class _Gathered(Message):
-    """Merged, and without a text so far. `bytes`: the most that it counts for."""
+class _UnencodedMessage(Message):
+    """A merged message without a payload yet. `bytes`: the most that it may count."""
 
     __slots__ = ("bytes",)
 
@@ -136,6 +134,6 @@ class _Gathered(Message):
 
 
 def _bytes_of(message: Message) -> int:
-    if isinstance(message, _Gathered):
+    if isinstance(message, _UnencodedMessage):
         return message.bytes
-    return len(message.text) + MESSAGE_BYTES
+    return len(message.payload) + MESSAGE_BYTES

@@ -1,18 +1,13 @@
-"""The WebSocket port: picows inside the caller's event loop, with the limits an open port needs.
+"""The WebSocket server: handshakes, limits and deadlines of connections.
 
-How it works: a connection begins as a Handshake, which collects the head of the request and judges
-it (handshake.py); then the transport is handed to picows, which reads frames, and calls a Listener.
-Text goes to the hub's client; pings, the close handshake and breaches of the protocol are dealt
-with here. What is sent does not pass through picows: frames are bytes that all receivers share.
-Instead of timers per connection there is one sweep a second over all.
+Design: a `StreamConnection` collects the head of the request and checks it; then `WebSocket` takes
+over the transport (websocket.py). One sweep a second over all connections replaces timers.
 
-Always true:
-- connections, in total and by address, heads, messages and fragments are bounded; also handshakes
-  count as connections;
+Invariants:
+- connections, in all and per address, heads, messages and fragments are bounded; a handshake
+  counts as a connection;
 - a connection that is to be closed ends within LINGER_S, whether or not the client reads;
-- what has ended is freed at once, without the collector of cyclic garbage.
-
-Not here: what is said (session.py), who gets what (hub.py).
+- a connection that has ended is freed at once, without the collector of cyclic garbage.
 """
 
 from __future__ import annotations
@@ -20,43 +15,25 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-import sys
 from asyncio import AbstractEventLoop, BaseTransport, Transport
 from collections.abc import Collection
-from typing import Any, Final, NamedTuple, cast
+from http import HTTPStatus
+from typing import Final, NamedTuple, cast
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
-
-# Not public, as its maker's own connection through proxies is made of it: the public way to listen
-# does not say who connects, counts no handshakes, and refuses in plain text.
-from picows.picows import WSProtocol  # type: ignore[attr-defined]
-
-from fairbook.api.errors import ApiError
+from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest, not_found
 from fairbook.net.addresses import address_key
 from fairbook.net.connection_limits import ConnectionLimits, ExceededLimit
-from fairbook.net.ws_frames import (
-    GOING_AWAY,
-    PROTOCOL_ERROR,
-    UNSUPPORTED,
-    Assembly,
-    Breach,
-    goodbye,
-)
-from fairbook.streams.handshake import HEAD_BYTES_MAX, HEAD_END, accepted, refusal, too_large
-from fairbook.streams.hub import Client, Hub
+from fairbook.net.ws_frames import GOING_AWAY
+from fairbook.net.ws_handshake import HEAD_BYTES_MAX, HEAD_END, HandshakeError, check_head
+from fairbook.streams.hub import Hub
+from fairbook.streams.websocket import WebSocket
 
 LINGER_S: Final = 2.0  # for a Close frame to arrive and be answered
 
 _SWEEP_S: Final = 1.0
-_IGNORED_MAX: Final = 1024  # frames after a Close of ours, before they are not even parsed
-_REFUSED_MAX: Final = 64  # connections over the limit that are told so; more are cut off
-_READ_BYTES: Final = 4096  # picows' buffer at first; it grows to what the kernel holds
+_REFUSED_MAX: Final = 64  # refused connections that are sent a response; more are aborted
 _KERNEL_READ_BYTES: Final = 64 * 1024
-_KERNEL_WRITE_BYTES: Final = 256 * 1024  # what the kernel holds for a slow reader is old news
-
-_TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY
-_CONTINUATION = WSMsgType.CONTINUATION
-_PING, _PONG, _CLOSE = WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE
+_KERNEL_WRITE_BYTES: Final = 256 * 1024  # more would only hold outdated data for slow readers
 
 
 class StreamLimits(NamedTuple):
@@ -69,23 +46,22 @@ class StreamLimits(NamedTuple):
     ping_s: float = 60.0  # between pings
     pong_s: float = 120.0  # since the last pong, or the beginning
     transport_bytes_max: int = 64 * 1024  # unsent; with more the client is slow
-    origins: Collection[str] = ()  # whose pages may connect, besides this host's: handshake.py
+    origins: Collection[str] = ()  # whose pages may connect: see net/ws_handshake.py
 
 
 class StreamServer:
-    """Serves a hub on one port. `start` once; `stop` is idempotent; in one event loop."""
+    """Serves a hub on one port, in one event loop. `start` once; `stop` is idempotent."""
 
     def __init__(self, hub: Hub, limits: StreamLimits | None = None) -> None:
         self.hub = hub
         self.limits = limits or StreamLimits()
-        self.connections: dict[Connection, None] = {}
+        self.connections: dict[StreamConnection, None] = {}
         self.is_stopping = False
         self.admitted = ConnectionLimits(
             connections_max=self.limits.connections_max,
             per_address_max=self.limits.connections_per_address_max,
         )
         self._refused = 0
-        self._refused_now = 0
         self._listener: asyncio.AbstractServer | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -93,7 +69,7 @@ class StreamServer:
         """Listen; return the port, which the system chooses if `port` is 0. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
-            lambda: Handshake(self, loop), host, port, backlog=2048, start_serving=False
+            lambda: StreamConnection(self, loop), host, port, backlog=2048, start_serving=False
         )
         for listening in self._listener.sockets:
             # Connections inherit both.
@@ -105,7 +81,7 @@ class StreamServer:
         return bound
 
     async def stop(self, drain_s: float) -> None:
-        """Take no more connections, close those there are, many of them spread over `drain_s`."""
+        """Stop listening, then close all connections, many of them spread over `drain_s`."""
         if self._listener is None:
             return
         self._listener.close()
@@ -114,130 +90,80 @@ class StreamServer:
         await self.hub.stop(drain_s)
         loop = asyncio.get_running_loop()
         end = loop.time() + LINGER_S
-        while self.connections and loop.time() < end:  # noqa: ASYNC110 - nobody waits for it but us
+        while self.connections and loop.time() < end:  # noqa: ASYNC110 - only `stop` waits for it
             await asyncio.sleep(0.005)
         for connection in list(self.connections):
             connection.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await asyncio.sleep(0)  # For the transports to say that they are gone.
+        await asyncio.sleep(0)  # for the transports to call connection_lost
 
     def status(self) -> dict[str, int]:
-        """Figures for people: those of the hub, and connections that were refused."""
+        """Figures for people: those of the hub, and the number of refused connections."""
         return self.hub.status() | {"refused": self._refused}
 
-    def begin(self, connection: Connection) -> ApiError | None:
-        """Count a connection. Returns why it is refused, if it is."""
-        refused: ApiError | None = None
-        match self.admitted.admit(connection.network):
+    def admit(self, connection: StreamConnection) -> ApiError | None:
+        """Count a new connection. Returns the error if it is refused."""
+        self.connections[connection] = None
+        match self.admitted.admit(connection.address_key):
             case ExceededLimit.SERVER:
-                refused = ApiError(503, "TRADING_PAUSED", "Too many connections", retry_after_s=5)
+                error = ApiError(503, "TRADING_PAUSED", "Too many connections", retry_after_s=5)
             case ExceededLimit.ADDRESS:
                 text = "Too many connections from this address"
-                refused = ApiError(429, "TOO_MANY_REQUESTS", text, retry_after_s=5)
-        if refused is not None:
-            self._refused += 1
-            self._refused_now += 1
-            connection.is_refused = True
-            if self._refused_now > _REFUSED_MAX:
-                connection.abort()
-        self.connections[connection] = None
-        return refused
+                error = ApiError(429, "TOO_MANY_REQUESTS", text, retry_after_s=5)
+            case None:
+                connection.is_admitted = True
+                return None
+        self._refused += 1
+        if len(self.connections) - self.admitted.open > _REFUSED_MAX:
+            connection.abort()
+        return error
 
-    def ended(self, connection: Connection) -> None:
-        """Count a connection no more."""
+    def release(self, connection: StreamConnection) -> None:
+        """A connection has ended."""
         del self.connections[connection]
-        if connection.is_refused:
-            self._refused_now -= 1
-        else:
-            self.admitted.release(connection.network)
+        if connection.is_admitted:
+            self.admitted.release(connection.address_key)
 
     def _sweep(self, loop: AbstractEventLoop) -> None:
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep, loop)
         now = loop.time()
         for connection in list(self.connections):
-            connection.check_pace(now)
+            connection.check_deadlines(now)
         self.hub.sweep()
 
 
-class Connection:
-    """One accepted socket, from its first byte to its last."""
-
-    def __init__(self, server: StreamServer, transport: Transport, now: float) -> None:
-        peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if peer else ""
-        self.network = address_key(self.address)
-        self.is_refused = False
-        self.listener: Listener | None = None
-        self._server = server
-        self._transport = transport
-        self._abort_at = now + server.limits.handshake_s  # of the loop's time
-
-    def upgraded(self, listener: Listener, now: float) -> None:
-        """It speaks WebSocket from here on."""
-        self.listener = listener
-        self._abort_at = math.inf
-        self._pinged_at = self._pong_at = now
-
-    def heard_pong(self, now: float) -> None:
-        """The client lives."""
-        self._pong_at = now
-
-    def end_soon(self, now: float) -> None:
-        """What was sent may still arrive; then it is over."""
-        self._abort_at = min(self._abort_at, now + LINGER_S)
-
-    def check_pace(self, now: float) -> None:
-        """Once a second: what is late is ended."""
-        listener = self.listener
-        limits = self._server.limits
-        if now >= self._abort_at:
-            self.abort()
-        elif listener is None:
-            pass  # Its time to say what it wants is running.
-        elif listener.is_closing():
-            self.end_soon(now)  # picows found a breach, or the client said goodbye.
-        elif now - self._pong_at >= limits.pong_s:
-            listener.end(GOING_AWAY, "no pong")
-        elif now - self._pinged_at >= limits.ping_s:
-            self._pinged_at = now
-            listener.ping()
-
-    def abort(self) -> None:
-        """End it now."""
-        self._transport.abort()
-
-
-class Handshake(asyncio.BufferedProtocol):
-    """A connection that has not yet said what it wants."""
+class StreamConnection(asyncio.BufferedProtocol):
+    """One accepted socket, from its first byte to its last: its handshake and its deadlines."""
 
     def __init__(self, server: StreamServer, loop: AbstractEventLoop) -> None:
+        self.is_admitted = False
+        self.websocket: WebSocket | None = None
         self._server = server
         self._loop = loop
         self._buffer = bytearray(HEAD_BYTES_MAX)
         self._size = 0
         self._is_answered = False
-        self._refused: ApiError | None = None
-        self._connection: Connection | None = None
-        self._transport: Transport | None = None
+        self._refusal: ApiError | None = None
+        self._abort_at = loop.time() + server.limits.handshake_s
+
+    # What the transport calls, until the handshake has ended.
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Count it."""
         self._transport = cast(Transport, transport)
-        self._connection = Connection(self._server, self._transport, self._loop.time())
-        self._refused = self._server.begin(self._connection)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else ""
+        self.address_key = address_key(self.address)
+        self._refusal = self._server.admit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It ended before it became a WebSocket."""
-        assert self._connection is not None
-        self._server.ended(self._connection)
+        self._ended()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Room for the rest of a head; what comes after a refusal is not kept."""
+        """Room for the rest of a head; what follows a response is overwritten."""
         return memoryview(self._buffer)[0 if self._is_answered else self._size :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """More of the head is there."""
         if self._is_answered:
             return
         searched = max(0, self._size - len(HEAD_END))
@@ -245,234 +171,95 @@ class Handshake(asyncio.BufferedProtocol):
         head_end = self._buffer.find(HEAD_END, searched, self._size)
         try:
             if head_end >= 0:
-                self._judge(head_end + len(HEAD_END))
+                self._upgrade(head_end + len(HEAD_END))
             elif self._size == HEAD_BYTES_MAX:
-                raise too_large()
+                raise BadRequest("Request is too large")
+        except HandshakeError as error:
+            self._refuse(_api_error(error))
         except ApiError as error:
             self._refuse(error)
 
     def eof_received(self) -> bool:
-        """Nothing follows: the transport closes itself."""
         return False
 
-    def _refuse(self, error: ApiError) -> None:
-        """Say why. Closed at once, the last bytes could be lost to a reset: the client closes."""
-        assert self._transport is not None and self._connection is not None
-        self._is_answered = True
-        self._transport.write(refusal(error))
-        self._transport.write_eof()
-        self._connection.end_soon(self._loop.time())
+    # Deadlines, by the loop's time.
 
-    def _judge(self, head_bytes: int) -> None:
-        """Hand the connection to picows, with a head in our words and what came after it."""
+    def check_deadlines(self, now: float) -> None:
+        """Called once a second."""
+        websocket = self.websocket
+        limits = self._server.limits
+        if now >= self._abort_at:
+            self.abort()
+        elif websocket is None:
+            pass  # Its handshake has time until `_abort_at`.
+        elif websocket.is_closing():
+            self._closing(now)  # picows has sent a Close, or the client has.
+        elif now - websocket.pong_at >= limits.pong_s:
+            websocket.client.close(GOING_AWAY, "no pong")
+        elif now - websocket.pinged_at >= limits.ping_s:
+            websocket.ping(now)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _closing(self, now: float | None = None) -> None:
+        """The last bytes are sent: what was sent may still arrive."""
+        now = self._loop.time() if now is None else now
+        self._abort_at = min(self._abort_at, now + LINGER_S)
+
+    def _ended(self) -> None:
+        self.websocket = None
+        self._server.release(self)
+
+    # The handshake.
+
+    def _upgrade(self, head_bytes: int) -> None:
+        """Hand the transport to a WebSocket, with the rest of what was received."""
         if self._server.is_stopping:
             raise ApiError(503, "MAINTENANCE", "The exchange is stopping", retry_after_s=5)
-        if self._refused is not None:
-            raise self._refused
-        head = accepted(bytes(self._buffer[:head_bytes]), self._server.limits.origins)
-        rest = bytes(self._buffer[head_bytes : self._size])
-        assert self._transport is not None and self._connection is not None
-        listener = Listener(self._server, self._connection, self._loop)
-        log = _Log(listener, self._server.hub)
-        protocol = _protocol(listener, log, self._server.limits.message_bytes_max)
-        self._transport.set_protocol(protocol)
-        self._transport.set_write_buffer_limits(high=self._server.limits.transport_bytes_max)
-        protocol.connection_made(self._transport)
-        self._connection.upgraded(listener, self._loop.time())
-        _feed(protocol, head)
-        _feed(protocol, rest)
+        if self._refusal is not None:
+            raise self._refusal
+        limits = self._server.limits
+        head = check_head(bytes(self._buffer[:head_bytes]), limits.origins)
+        received = bytes(self._buffer[head_bytes : self._size])
+        self._buffer = bytearray()
+        self._abort_at = math.inf
+        self.websocket = WebSocket(
+            self._server.hub, self.address, message_bytes_max=limits.message_bytes_max,
+            closing=self._closing, ended=self._ended,
+        )  # fmt: skip
+        self._transport.set_write_buffer_limits(high=limits.transport_bytes_max)
+        self.websocket.start(self._transport, head, received)
 
-
-class Listener(WSListener):
-    """A WebSocket, as picows shows it; and the hub client's wire."""
-
-    def __init__(
-        self, server: StreamServer, connection: Connection, loop: AbstractEventLoop
-    ) -> None:
-        self._server = server
-        self._connection = connection
-        self._loop = loop
-        self._assembly = Assembly(server.limits.message_bytes_max)
-        self._ignored = 0
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        """The response is on its way."""
-        self._transport = transport
-        self._socket = transport.underlying_transport
-        self.write = self._socket.write
-        self.client: Client = self._server.hub.connect(self, self._connection.address)
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """A frame of the client. What follows a Close of ours is not looked at."""
-        kind = frame.msg_type
-        if kind == _CLOSE:
-            self._answer_close(frame)
-            return
-        if self.client.is_ended:
-            self._ignored += 1
-            if self._ignored == _IGNORED_MAX:
-                self._socket.write_eof()
-                self._socket.set_protocol(_Deaf(self._socket.get_protocol()))
-            return
-        try:
-            if frame.rsv1 or frame.rsv2 or frame.rsv3:
-                raise Breach(PROTOCOL_ERROR, "no extension was agreed on")
-            if kind in (_TEXT, _CONTINUATION):
-                text = self._assembly.add(
-                    frame.get_payload_as_bytes(), is_first=kind == _TEXT, is_last=frame.fin
-                )
-                if text is not None:
-                    self.client.received(text)
-            elif kind == _PONG:
-                self.client.count_control_frame()
-                self._connection.heard_pong(self._loop.time())
-            elif kind == _PING:
-                self.client.count_control_frame()
-                if not self.client.is_slow:
-                    transport.send_pong(frame.get_payload_as_bytes())
-            else:
-                raise Breach(UNSUPPORTED, "text only")
-        except Breach as breach:
-            self.client.end(breach.code, breach.reason)
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """The socket is closed. Cycles are cut, for the collector may have put them aside for good
-        (engine/collector.py).
+    def _refuse(self, error: ApiError) -> None:
+        """Respond, and let the client close: the last bytes of a connection that is closed at once
+        can be lost to a reset.
         """
-        self.client.lost()
-        self._server.ended(self._connection)
-        self._connection.listener = None
-        del self.client, self._transport
-
-    def pause_writing(self) -> None:
-        """The transport is full."""
-        self.client.paused()
-
-    def resume_writing(self) -> None:
-        """It has room again."""
-        self.client.resumed()
-
-    def waiting_bytes(self) -> int:
-        """What the transport still holds."""
-        return self._socket.get_write_buffer_size()
-
-    def ping(self) -> None:
-        """Ask for a pong."""
-        if not self.client.is_slow:
-            self._transport.send_ping()
-
-    def end(self, code: int, reason: str) -> None:
-        """Close it, through the hub."""
-        self.client.end(code, reason)
-
-    def close(self, code: int, reason: str) -> None:
-        """Send a Close frame; the client's own ends the connection, or the sweep."""
-        self._transport.send_close(WSCloseCode(code), reason.encode())
-        self._connection.end_soon(self._loop.time())
-
-    def is_closing(self) -> bool:
-        """Whether a Close frame was sent."""
-        return self._transport.is_close_frame_sent
-
-    def _answer_close(self, frame: WSFrame) -> None:
-        """The client says goodbye, or answers ours."""
-        try:
-            self.client.end(goodbye(frame.get_payload_as_bytes()), "")
-        except Breach as breach:
-            self.client.end(breach.code, breach.reason)
-        self._transport.disconnect()
+        self._is_answered = True
+        self._transport.write(_response(error))
+        self._transport.write_eof()
+        self._closing()
 
 
-class _Deaf(asyncio.BufferedProtocol):
-    """In the place of picows' protocol for a client that goes on and on after a Close: what it
-    sends is thrown away, until it or the sweep ends the connection. Cut off, it might never read
-    the Close.
-    """
-
-    _room = bytearray(_KERNEL_READ_BYTES)  # nobody ever reads it
-
-    def __init__(self, protocol: Any) -> None:
-        self._protocol = protocol
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        """Room for anything."""
-        return self._room
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Nothing."""
-
-    def eof_received(self) -> bool:
-        """The transport closes itself."""
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is closed."""
-        self._protocol.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """The transport is full."""
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        """It has room again."""
-        self._protocol.resume_writing()
+def _api_error(error: HandshakeError) -> ApiError:
+    if error.status == HTTPStatus.NOT_FOUND:
+        return not_found()
+    is_forbidden = error.status == HTTPStatus.FORBIDDEN
+    code = "FORBIDDEN" if is_forbidden else INVALID_CLIENT_REQUEST
+    return ApiError(error.status, code, error.message)
 
 
-class _Log:
-    """What picows logs to, for one connection. What clients do wrong is not worth a line; but here
-    picows says that it found a breach, before it sends a Close of its own.
-    """
-
-    def __init__(self, listener: Listener, hub: Hub) -> None:
-        self._listener = listener
-        self._hub = hub
-
-    def isEnabledFor(self, level: int) -> bool:  # As logging calls it.
-        """Whether there would be a line."""
-        return False
-
-    def debug(self, *arguments: object) -> None:
-        """Nothing."""
-
-    log = info = warning = debug
-
-    def error(self, *arguments: object) -> None:
-        """A breach. Nothing must be sent behind picows' Close."""
-        self._listener.client.lost()
-
-    def exception(self, *arguments: object) -> None:
-        """An exception is being handled: a bug."""
-        bug = sys.exc_info()[1]
-        if isinstance(bug, Exception):
-            self._hub.fail(bug)
-
-
-def _protocol(listener: Listener, log: _Log, message_bytes_max: int) -> Any:
-    """picows' side of a connection: it reads frames, and answers nothing by itself."""
-    return WSProtocol(
-        host_port=None,
-        ws_path=None,
-        is_client_side=False,
-        ws_listener_factory=lambda request: listener,
-        logger=log,
-        disconnect_on_exception=True,
-        websocket_handshake_timeout=None,
-        enable_auto_ping=False,
-        auto_ping_idle_timeout=0,
-        auto_ping_reply_timeout=0,
-        auto_ping_strategy=2,
-        enable_auto_pong=False,
-        max_frame_size=message_bytes_max,
-        extra_headers=None,
-        read_buffer_init_size=_READ_BYTES,
-    )
-
-
-def _feed(protocol: Any, received: bytes) -> None:
-    """Give it bytes as the transport would."""
-    while received:
-        room = protocol.get_buffer(-1)
-        size = min(len(room), len(received))
-        room[:size] = received[:size]
-        protocol.buffer_updated(size)
-        received = received[size:]
+def _response(error: ApiError) -> bytes:
+    """The whole response to a refused request."""
+    body = error.body()
+    lines = [
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
+        "content-type: application/json; charset=utf-8",
+        f"content-length: {len(body)}",
+        "connection: close",
+    ]
+    if error.retry_after_s:
+        lines.append(f"retry-after: {error.retry_after_s}")
+    if error.status == HTTPStatus.UPGRADE_REQUIRED:
+        lines += ["upgrade: websocket", "sec-websocket-version: 13"]
+    return "\r\n".join((*lines, "", "")).encode() + body

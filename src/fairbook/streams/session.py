@@ -1,17 +1,11 @@
-"""The protocol of one connection, as a pure state machine.
+"""The protocol of one connection, as a pure state machine: a message in, actions out.
 
-How it works: a text goes in, and what has to be done comes out, as plain actions. What the session
-keeps is who logged in, which streams are subscribed and by whose leave, and how much of the
-allowance of control frames is used.
-
-Always true:
-- a frame that is refused changes nothing, but for the allowance it used; only an unknown name in a
+Invariants:
+- a frame that is refused changes nothing but the use of the rate limit; an unknown name in a
   SUBSCRIBE does not keep the other names from being subscribed;
-- a private stream is subscribed only by leave of a live credential that may read, and shows the
-  account of that credential and no other;
-- a stream is subscribed once, however often it was asked for.
-
-Not here: frames and fragments (frames.py), who receives what (subscriptions.py), requests (hub.py).
+- a private stream is subscribed only with a live credential that may read, and shows the account of
+  that credential and no other;
+- a stream is subscribed once, however often it was requested.
 """
 
 from __future__ import annotations
@@ -24,12 +18,12 @@ import msgspec
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import Fields, read_object
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.net.ws_frames import POLICY, Breach, check_text
+from fairbook.net.ws_frames import POLICY, ProtocolError, check_utf8
 from fairbook.ports.accounts import READ, Access
 from fairbook.ports.connections import Authority
-from fairbook.streams.ports import Channel, Stream
+from fairbook.streams.source import Channel, StreamKind
 
-# Codes of an error frame. 4006 is the venue's, the others are ours.
+# Codes of an error frame. 4006 is that of the venue whose API this is; the others are Fairbook's.
 BAD_FRAME: Final = 4000
 UNKNOWN_METHOD: Final = 4001
 INVALID_SIGNATURE: Final = 4002
@@ -48,48 +42,46 @@ class SessionLimits(NamedTuple):
     control_frames_burst: int = 40  # may come at once
 
 
-class Reply(NamedTuple):
-    """Send this text."""
+class SendReply(NamedTuple):
+    """Send this payload to the client."""
 
-    text: bytes
+    payload: bytes
 
 
 class Subscribe(NamedTuple):
-    """Begin to receive a channel, which is not received yet."""
+    """Begin to receive a channel."""
 
     channel: Channel
 
 
 class Unsubscribe(NamedTuple):
-    """Receive a channel no more."""
+    """Stop receiving a channel."""
 
     channel: Channel
 
 
-class Remind(NamedTuple):
-    """Say again how a channel stands that is received, and was asked for once more."""
+class SendLatest(NamedTuple):
+    """Send the present state of a channel again: it was subscribed once more."""
 
     channel: Channel
 
 
-class Ask(NamedTuple):
-    """Hand over a request; if nobody knows the method, call `Session.refuse_method`."""
+class CallMethod(NamedTuple):
+    """Pass on a request; if the method is unknown, call `Session.refuse_method`."""
 
     request_id: bytes
     method: str
     params: Any
 
 
-Action = Reply | Subscribe | Unsubscribe | Remind | Ask
+Action = SendReply | Subscribe | Unsubscribe | SendLatest | CallMethod
 
 
 class _Subscription(NamedTuple):
-    """A stream that was accepted."""
-
     channel: Channel | None
     """None: nothing is ever published there."""
     access: Access | None
-    """What the signature in the frame opened; None if public, or by leave of the login."""
+    """Of the signature in the frame; None for public streams and those that the login permits."""
 
 
 class _Frame(msgspec.Struct):
@@ -99,8 +91,8 @@ class _Frame(msgspec.Struct):
 _read_id: Final = msgspec.json.Decoder(_Frame).decode
 
 
-class _Refused(Exception):
-    """The frame is answered by an error."""
+class _FrameError(Exception):
+    """The answer to the frame is this error."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -113,39 +105,36 @@ class Session:
 
     def __init__(
         self,
-        find: Callable[[str], Stream | None],
+        find: Callable[[str], StreamKind | None],
         authority: Authority | None,
         limits: SessionLimits,
         address: str = "",
     ) -> None:
-        """`find` as Source.find. Without an authority nobody can log in or see private streams.
-
-        address: where the connection comes from.
-        """
+        """find: as Source.find. Without an authority neither logins nor private streams exist."""
         self.access: Access | None = None
-        """Who logged in."""
+        """Of the login."""
         self._find = find
         self._authority = authority
         self._limits = limits
         self._address = address
         self._interval_ns = NS_PER_SECOND // limits.control_frames_per_s
         self._ahead_ns = self._interval_ns * limits.control_frames_burst
-        self._full_at_ns = 0  # when the whole allowance will be back
+        self._full_at_ns = 0  # when the whole burst is allowed again
         self._subscribed: dict[str, _Subscription] = {}
 
-    def receive(self, text: bytes, now_ns: int) -> list[Action]:
-        """Take a message of the client. Raises Breach if the connection must be closed."""
+    def receive(self, payload: bytes, now_ns: int) -> list[Action]:
+        """Handle a message of the client. Raises ProtocolError if it must be disconnected."""
         request_id = NO_ID
         is_counted = False
         try:
-            fields = _fields(text)
+            fields = _fields(payload)
             if "id" in fields:
-                request_id = _id(text, fields)
+                request_id = _id(payload, fields)
             method = fields.get("method")
             if type(method) is not str:
                 _refuse(BAD_FRAME, "A frame needs a method")
             if method not in ("SUBSCRIBE", "UNSUBSCRIBE", "LOGIN"):
-                return [Ask(request_id, method, fields.get("params"))]
+                return [CallMethod(request_id, method, fields.get("params"))]
             is_counted = True
             self.count_control_frame(now_ns)
             if method == "SUBSCRIBE":
@@ -154,29 +143,29 @@ class Session:
                 return self._unsubscribe(fields, request_id)
             self._login(fields)
             return _done(request_id)
-        except _Refused as refused:
+        except _FrameError as error:
             if not is_counted:
                 self.count_control_frame(now_ns)
-            return [_error(request_id, refused.code, refused.message)]
+            return [_error(request_id, error.code, error.message)]
 
-    def refuse_method(self, request_id: bytes, now_ns: int) -> Reply:
-        """The answer to an Ask that nobody takes. Raises Breach."""
+    def refuse_method(self, request_id: bytes, now_ns: int) -> SendReply:
+        """The answer to a CallMethod of an unknown method. Raises ProtocolError."""
         self.count_control_frame(now_ns)
         return _error(request_id, UNKNOWN_METHOD, "Unknown method")
 
     def count_control_frame(self, now_ns: int) -> None:
-        """Use one of the allowance. Raises Breach if there is none left."""
+        """Charge the rate limit. Raises ProtocolError if it is exceeded."""
         full_at_ns = max(self._full_at_ns, now_ns) + self._interval_ns
         if full_at_ns - now_ns > self._ahead_ns:
-            raise Breach(POLICY, "too many frames")
+            raise ProtocolError(POLICY, "too many frames")
         self._full_at_ns = full_at_ns
 
     def channels(self) -> list[Channel]:
-        """What is received."""
+        """The channels that are received."""
         return [entry.channel for entry in self._subscribed.values() if entry.channel is not None]
 
     def has_live_credentials(self) -> bool:
-        """Whether everything that is open by leave of a key or token still is."""
+        """Whether every key and token that permits something here is still valid."""
         if self._authority is None:
             return True
         is_live = self._authority.is_live
@@ -192,7 +181,7 @@ class Session:
         owner = 0
         access = None
         if any(stream.is_private for stream in found.values()):
-            access = self._leave_to_read(fields)
+            access = self._read_permission(fields)
             owner = (access or self._logged_in()).account
         new = sum(name not in self._subscribed for name in found)
         if new and len(self._subscribed) + new > self._limits.streams_max:
@@ -208,10 +197,10 @@ class Session:
             self._subscribed[name] = _Subscription(channel, access if stream.is_private else None)
             if before is not None and before.channel == channel:
                 if channel is not None:
-                    actions.append(Remind(channel))
+                    actions.append(SendLatest(channel))
                 continue
             if before is not None and before.channel is not None:
-                actions.append(Unsubscribe(before.channel))  # It was another account's.
+                actions.append(Unsubscribe(before.channel))  # of another account
             if channel is not None:
                 actions.append(Subscribe(channel))
         unknown = [name for name in names if name not in found]
@@ -221,7 +210,7 @@ class Session:
         return actions + _done(request_id)
 
     def _unsubscribe(self, fields: Fields, request_id: bytes) -> list[Action]:
-        """To leave needs nobody's leave, and to leave what is not subscribed is no error."""
+        """Needs no permission. A name that is not subscribed is no error."""
         actions: list[Action] = []
         for name in _names(fields):
             entry = self._subscribed.pop(name, None)
@@ -229,8 +218,8 @@ class Session:
                 actions.append(Unsubscribe(entry.channel))
         return actions + _done(request_id)
 
-    def _leave_to_read(self, fields: Fields) -> Access | None:
-        """What the frame's signature opens; None if the login is enough and there is none."""
+    def _read_permission(self, fields: Fields) -> Access | None:
+        """The access of the frame's signature, or None if it has none and the login permits it."""
         if fields.get("signature") is None:
             access = self._logged_in()
             signed = None
@@ -257,7 +246,7 @@ class Session:
         self.access = access
 
     def _reads_by_login(self) -> bool:
-        """Whether a private stream is open by leave of the login."""
+        """Whether a private stream is subscribed that the login permits."""
         return any(
             entry.access is None and entry.channel is not None and entry.channel.owner
             for entry in self._subscribed.values()
@@ -270,7 +259,7 @@ class Session:
         try:
             return self._authority.by_signature(parts, instruction, address=self._address)
         except ApiError as error:
-            raise _of_credential(error) from None
+            raise _credential_error(error) from None
 
     def _by_token(self, fields: Fields) -> Access:
         params = fields.get("params")
@@ -282,51 +271,51 @@ class Session:
         try:
             return self._authority.by_token(token, address=self._address)
         except ApiError as error:
-            raise _of_credential(error) from None
+            raise _credential_error(error) from None
 
 
-def _fields(text: bytes) -> Fields:
+def _fields(payload: bytes) -> Fields:
     try:
-        return read_object(text)
+        return read_object(payload)
     except BadRequest as error:
-        check_text(text)
+        check_utf8(payload)
         _refuse(BAD_FRAME, error.message.replace("Body", "Frame"))
 
 
-def _id(text: bytes, fields: Fields) -> bytes:
-    """The client's id, in its own words."""
+def _id(payload: bytes, fields: Fields) -> bytes:
+    """The JSON of the client's id, as the client wrote it."""
     if type(fields["id"]) in (dict, list):
         _refuse(BAD_FRAME, "An id is a number or a string")
     try:
-        return bytes(_read_id(text).id)
+        return bytes(_read_id(payload).id)
     except (msgspec.DecodeError, RecursionError):
         _refuse(BAD_FRAME, "Frame is not valid JSON")
 
 
 def _names(fields: Fields) -> Collection[str]:
-    """The streams that a frame names, each once, in its order."""
+    """The streams that a frame names, each once, in order."""
     names = fields.get("params")
     if type(names) is not list or not all(type(name) is str for name in names):
         _refuse(BAD_FRAME, "params is a list of streams")
     return dict.fromkeys(names)
 
 
-def _of_credential(error: ApiError) -> _Refused:
-    """How this protocol says what HTTP says by status and code."""
+def _credential_error(error: ApiError) -> _FrameError:
+    """The error of this protocol for one of HTTP."""
     if "expired" in error.message:
-        return _Refused(EXPIRED, error.message)
-    return _Refused(TOO_MANY if error.status == 429 else INVALID_SIGNATURE, error.message)
+        return _FrameError(EXPIRED, error.message)
+    return _FrameError(TOO_MANY if error.status == 429 else INVALID_SIGNATURE, error.message)
 
 
 def _refuse(code: int, message: str) -> NoReturn:
-    raise _Refused(code, message)
+    raise _FrameError(code, message)
 
 
 def _done(request_id: bytes) -> list[Action]:
-    """Success is answered only to who gave an id: to others the streams are the answer."""
-    return [] if request_id == NO_ID else [Reply(b'{"id":%b,"result":null}' % request_id)]
+    """Success is answered only if the frame has an id; otherwise the streams are the answer."""
+    return [] if request_id == NO_ID else [SendReply(b'{"id":%b,"result":null}' % request_id)]
 
 
-def _error(request_id: bytes, code: int, message: str) -> Reply:
+def _error(request_id: bytes, code: int, message: str) -> SendReply:
     text = msgspec.json.encode(message)
-    return Reply(b'{"id":%b,"error":{"code":%d,"message":%b}}' % (request_id, code, text))
+    return SendReply(b'{"id":%b,"error":{"code":%d,"message":%b}}' % (request_id, code, text))

@@ -1,16 +1,13 @@
-"""Who receives which channel: the first one in opens it upstream, the last one out closes it.
+"""Receivers of each channel: the first one opens it at its source, the last one closes it.
 
-How it works: a receiver that joins a channel waits until it is open and until it has been greeted;
-then it is admitted, and receives what is published. Opening takes time: whoever comes meanwhile
-waits too, and whoever leaves meanwhile is forgotten. Only when the opening has ended is it known
-whether anybody still wants the channel.
+Design: a receiver that subscribes waits until the channel is open and its initial messages were
+sent; then it is activated, and receives what is published. Opening takes time: receivers may come
+and go meanwhile, and whether the channel is still wanted is known only when it has ended.
 
-Always true:
-- a channel is opened, the opening ends, it is closed, in this order and in turns: it is never
-  closed while it is being opened;
-- a channel that is open has somebody who joined and did not leave.
-
-Not here: opening, closing and greeting themselves (hub.py).
+Invariants:
+- a channel is opened, then its opening ends, then it is closed; it is never closed while it is
+  being opened;
+- an open channel has at least one receiver that waits or is active.
 """
 
 from __future__ import annotations
@@ -18,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable
 from typing import Final, Generic, TypeVar
 
-from fairbook.streams.ports import Channel
+from fairbook.streams.source import Channel
 
-# What follows from a join.
-MUST_OPEN: Final = 0  # Open the channel, then call `opened`.
-MUST_WAIT: Final = 1  # It is being opened.
-MUST_GREET: Final = 2  # It is open: greet, then call `admit`.
+# What must follow a subscribe.
+OPEN_CHANNEL: Final = 0  # open the channel, then call `opened`
+WAIT: Final = 1  # it is being opened
+SEND_INITIAL: Final = 2  # it is open: send the initial messages, then call `activate`
 
 Receiver = TypeVar("Receiver", bound=Hashable)
 
@@ -32,70 +29,63 @@ class Subscriptions(Generic[Receiver]):
     """Channels and their receivers."""
 
     def __init__(self) -> None:
-        self._places: dict[Channel, _Place[Receiver]] = {}
+        self._channels: dict[Channel, _ChannelReceivers[Receiver]] = {}
 
-    def join(self, receiver: Receiver, channel: Channel) -> int:
-        """Want a channel; return what has to follow. Not to be called by who has joined it."""
-        place = self._places.get(channel)
-        if place is None:
-            place = self._places[channel] = _Place()
-            place.waiting[receiver] = None
-            return MUST_OPEN
-        assert receiver not in place.waiting and receiver not in place.admitted
-        place.waiting[receiver] = None
-        return MUST_GREET if place.is_open else MUST_WAIT
+    def subscribe(self, receiver: Receiver, channel: Channel) -> int:
+        """Add a receiver, which must not have subscribed; return what must follow."""
+        entry = self._channels.get(channel)
+        if entry is None:
+            entry = self._channels[channel] = _ChannelReceivers()
+            entry.waiting[receiver] = None
+            return OPEN_CHANNEL
+        assert receiver not in entry.waiting and receiver not in entry.active
+        entry.waiting[receiver] = None
+        return SEND_INITIAL if entry.is_open else WAIT
 
     def opened(self, channel: Channel) -> list[Receiver]:
-        """The opening has ended. Returns who waits to be greeted; if nobody, close the channel."""
-        place = self._places[channel]
-        assert not place.is_open
-        place.is_open = True
-        if not place.waiting:
-            del self._places[channel]
-        return list(place.waiting)
+        """The opening has ended. Returns the receivers that wait; if none, close the channel."""
+        entry = self._channels[channel]
+        assert not entry.is_open
+        entry.is_open = True
+        if not entry.waiting:
+            del self._channels[channel]
+        return list(entry.waiting)
 
-    def admit(self, receiver: Receiver, channel: Channel) -> None:
-        """A receiver that waits on an open channel has been greeted."""
-        place = self._places[channel]
-        assert place.is_open
-        del place.waiting[receiver]
-        place.admitted[receiver] = None
+    def activate(self, receiver: Receiver, channel: Channel) -> None:
+        """The initial messages were sent to a receiver that waits on an open channel."""
+        entry = self._channels[channel]
+        assert entry.is_open
+        del entry.waiting[receiver]
+        entry.active[receiver] = None
 
-    def leave(self, receiver: Receiver, channel: Channel) -> bool:
-        """Want a channel no more. Returns whether it is to be closed now; False if the receiver had
-        not joined it.
-        """
-        place = self._places.get(channel)
-        if place is None or not (receiver in place.admitted or receiver in place.waiting):
+    def unsubscribe(self, receiver: Receiver, channel: Channel) -> bool:
+        """Remove a receiver, if it has subscribed. Returns whether to close the channel now."""
+        entry = self._channels.get(channel)
+        if entry is None or not (receiver in entry.active or receiver in entry.waiting):
             return False
-        place.admitted.pop(receiver, None)
-        place.waiting.pop(receiver, None)
-        if not place.is_open or place.waiting or place.admitted:
+        entry.active.pop(receiver, None)
+        entry.waiting.pop(receiver, None)
+        if not entry.is_open or entry.waiting or entry.active:
             return False
-        del self._places[channel]
+        del self._channels[channel]
         return True
 
-    def is_open(self, channel: Channel) -> bool:
-        """Whether the opening has ended and it was not closed since."""
-        place = self._places.get(channel)
-        return place is not None and place.is_open
-
-    def admitted(self, channel: Channel) -> Collection[Receiver]:
-        """Who receives what is published there now. Not to be kept: it changes."""
-        place = self._places.get(channel)
-        return () if place is None else place.admitted
+    def active(self, channel: Channel) -> Collection[Receiver]:
+        """The receivers of what is published now. A live view: do not keep it."""
+        entry = self._channels.get(channel)
+        return () if entry is None else entry.active
 
     def __len__(self) -> int:
         """Channels that are open or being opened."""
-        return len(self._places)
+        return len(self._channels)
 
 
-class _Place(Generic[Receiver]):
-    """One channel. Dictionaries, because they keep the order in which receivers came."""
+class _ChannelReceivers(Generic[Receiver]):
+    """Dictionaries instead of sets, because they keep the order of arrival."""
 
-    __slots__ = ("admitted", "is_open", "waiting")
+    __slots__ = ("active", "is_open", "waiting")
 
     def __init__(self) -> None:
         self.is_open = False
         self.waiting: dict[Receiver, None] = {}
-        self.admitted: dict[Receiver, None] = {}
+        self.active: dict[Receiver, None] = {}

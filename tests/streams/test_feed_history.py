@@ -104,7 +104,7 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
     async def both(*commands: bytes, seconds: float) -> None:
         events = await old.run(*commands, seconds=seconds)
         new.time_ns = old.time_ns
-        new.feed.take(0, old.time_ns, b"", events)
+        new.feed.on_frame(0, old.time_ns, b"", events)
         await folded()
         recorded.record(old.time_ns, events)
 
@@ -115,9 +115,9 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
     recorded.behind = 2
     for _ in range(2):
         with pytest.raises(HistoryBehind):
-            await new.feed.adopt(recorded)
+            await new.feed.backfill(recorded)
     for _ in range(2):  # The second one finds nothing missing.
-        await new.feed.adopt(recorded)
+        await new.feed.backfill(recorded)
     recorded.meanwhile = None
     received = {}
     for name in NAMES:
@@ -159,7 +159,7 @@ async def without_history(seed: int) -> None:
     for _ in range(1_500):  # More than a day.
         commands = trade() if chance.random() < 0.5 else [records.tick()]
         events = await old.run(*commands, seconds=chance.choice((0.1, 1, 1, 20, 400)))
-        new.feed.take(0, old.time_ns, b"", events)
+        new.feed.on_frame(0, old.time_ns, b"", events)
         await folded()
     for name, (told_old, told_new) in received.items():
         if not name.startswith("ticker"):
@@ -178,7 +178,7 @@ def test_without_history_nothing_is_said_that_is_not_known(seed: int) -> None:
 def test_a_market_without_trades_asks_nothing() -> None:
     async def play() -> None:
         harness = FeedHarness()
-        await harness.feed.adopt(None)  # type: ignore[arg-type]
+        await harness.feed.backfill(None)  # type: ignore[arg-type]
         assert (await harness.join("ticker.SOL_USDC"))[0]["n"] == 0
         assert await harness.join("kline.1m.SOL_USDC") == []
 
