@@ -1,16 +1,20 @@
 """Set Fairbook up on first use, and run it.
 
-./dev up [--data DIR] [...]      run the exchange with its demo; options are those of `fairbook up`
-./dev test [--all] [PYTEST ...]  run the tests; --all: also the long ones, and public clients
-./dev check [--fix]              lint, format, types
-./dev bench NAME [...]           measure; `./dev bench --help` lists them
-./dev lock [--upgrade]           write the requirements*.txt anew from pyproject.toml
+./dev up [--data DIR] [...]      run the demo exchange; the options are those of `fairbook up`
+./dev test [--all] [PYTEST ...]  run the tests; --all: also long ones and those of public clients
+./dev check [--fix]              check lint, format and types
+./dev bench NAME [...]           measure; `./dev bench --help` lists the names
+./dev campaign NAME [--rounds N] [--seed N]
+                                 run a long test. audit: one changed balance is found and blamed;
+                                 kill: kill -9 loses nothing that was acknowledged
+./dev lock [--upgrade]           resolve pyproject.toml into the requirements*.txt
 
-How it works: .venv gets what the locked lists name, and nothing else; a stamp in it remembers which
-lists those were, so that a second run costs no time. Where a C compiler is found the core is
-compiled whenever its sources have changed. Only the standard library is used here.
+Design: .venv has exactly what the locked lists name. A stamp in it records their hashes, so that a
+second run does nothing. With a C compiler, the core is compiled whenever its sources have changed.
+This file uses the standard library alone.
 """
 
+import argparse
 import fcntl
 import hashlib
 import json
@@ -25,44 +29,59 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-VENVS = ROOT / ".venvs"  # one for each public client that tests/clients runs
+VENVS = ROOT / ".venvs"  # One for each public client of tests/clients.
 COMPILED = ROOT / "src" / "fairbook" / "core" / "_compiled"
 COMPILE_LOG = ROOT / "build" / "core.log"
 BUILDS_KEPT = 4
 
-TO_RUN = ("requirements.txt", "requirements-build.txt")
-TO_TEST = (*TO_RUN, "requirements-dev.txt")
-TOGETHER = ("tests/bench", "tests/cli", "tests/clients", "tests/crash", "tests/followers")
-"""Tests of whole processes, for which a run mostly waits."""
+RUN_LISTS = ("requirements.txt", "requirements-build.txt")
+TEST_LISTS = (*RUN_LISTS, "requirements-dev.txt")
+PROCESS_TESTS = ("tests/bench", "tests/cli", "tests/clients", "tests/crash", "tests/followers")
+"""Tests of whole processes, which mostly wait."""
+CAMPAIGNS = {
+    "audit": ("FAIRBOOK_AUDIT_ROUNDS", ["tests/followers/test_one_atom.py"]),
+    "kill": ("FAIRBOOK_CRASH_ROUNDS", ["-m", "crash", "tests/crash", "tests/followers"]),
+}
 CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
-WHEELS = ("--only-binary=:all:",)  # Nobody's build script runs here but our own.
-LOCKER = "uv==0.13.9"
+LOCK_TOOL = "uv==0.13.9"
 
 
-def say(text: str) -> None:
-    print(f"dev: {text}", file=sys.stderr, flush=True)
+def main(arguments: list[str]) -> int:
+    """Returns the exit status."""
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    if command is None:
+        is_asked = arguments in (["-h"], ["--help"], ["help"])
+        print(__doc__, file=sys.stdout if is_asked else sys.stderr)
+        return 0 if is_asked else 2
+    for variable in ("FAIRBOOK_BUILD", "FAIRBOOK_CORE"):
+        form = os.environ.get(variable, "")
+        if form not in ("", "compiled", "interpreted"):
+            report(f"{variable} must be compiled or interpreted, not {form!r}")
+            return 2
+    try:
+        return command(arguments[1:])
+    except KeyboardInterrupt:
+        return 130
 
 
 def up(arguments: list[str]) -> int:
-    prepare(TO_RUN)
+    prepare(RUN_LISTS)
     compile_core()
-    return become("fairbook", ["up", *arguments])
+    return replace_process("fairbook", ["up", *arguments])
 
 
 def bench(arguments: list[str]) -> int:
-    prepare(TO_TEST)
+    prepare(TEST_LISTS)
     compile_core(must=True)
-    os.chdir(ROOT)  # bench/ is beside the package, not installed.
-    return become("bench", arguments)
+    os.chdir(ROOT)  # bench/ is not installed.
+    return replace_process("bench", arguments)
 
 
 def test(arguments: list[str]) -> int:
-    """Run pytest; without paths, also the core's tests interpreted, unless FAIRBOOK_CORE says
-    which core.
-    """
+    """Without paths the core's tests also run interpreted, unless FAIRBOOK_CORE says which core."""
     everything = "--all" in arguments
     chosen = [argument for argument in arguments if argument != "--all"]
-    prepare(TO_TEST)
+    prepare(TEST_LISTS)
     compiled = compile_core(must=True)
     if everything:
         chosen = ["-m", "", *chosen]
@@ -77,38 +96,50 @@ def test(arguments: list[str]) -> int:
 
 
 def test_everything(pytest: list[str]) -> int:
-    """Run all of it in three parts at once, which share the processors well. What the second and
-    the third say is shown when they have ended.
-    """
-    quietly = [*pytest, "-q", "-p", "no:cacheprovider"]
-    rest = [*pytest, *(f"--ignore={folder}" for folder in TOGETHER)]
+    """Run three parts at once; the output of the second and third follows that of the first."""
+    quiet = [*pytest, "-q", "-p", "no:cacheprovider"]
+    rest = [*pytest, *(f"--ignore={folder}" for folder in PROCESS_TESTS)]
     with (
-        beside("tests of whole processes", [*quietly, *TOGETHER], "compiled") as whole,
-        beside("the core's tests, interpreted", [*quietly, "tests/core"], "interpreted") as core,
+        beside("tests of whole processes", [*quiet, *PROCESS_TESTS], "compiled") as processes,
+        beside("tests of the core, interpreted", [*quiet, "tests/core"], "interpreted") as core,
     ):
         status = run(rest, {"FAIRBOOK_CORE": "compiled"})
-    return status or whole.returncode or core.returncode
+    return status or processes.returncode or core.returncode
 
 
 @contextmanager
-def beside(what: str, command: list[str], core: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command while the `with` block runs, wait for its end, and show what it printed."""
+def beside(title: str, command: list[str], core: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command during the `with` block, wait for its end, and show its output."""
     environment = {**os.environ, "FAIRBOOK_CORE": core}
-    with tempfile.TemporaryFile() as told:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=told, stderr=told)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
         try:
             yield process
         finally:
             process.wait()
-            say(what)
-            told.seek(0)
-            shutil.copyfileobj(told, sys.stdout.buffer)
+            report(title)
+            output.seek(0)
+            shutil.copyfileobj(output, sys.stdout.buffer)
             sys.stdout.flush()
 
 
+def campaign(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="./dev campaign", allow_abbrev=False)
+    parser.add_argument("name", choices=CAMPAIGNS)
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: as `./dev test --all`")
+    parser.add_argument("--seed", type=int, metavar="N", help="default: 1")
+    options = parser.parse_args(arguments)
+    prepare(TEST_LISTS)
+    compile_core(must=True)
+    rounds_variable, tests = CAMPAIGNS[options.name]
+    given = {rounds_variable: options.rounds, "FAIRBOOK_SEED": options.seed}
+    environment = {name: str(value) for name, value in given.items() if value is not None}
+    return run([str(python_of(VENV)), "-m", "pytest", "-m", "", *tests], environment)
+
+
 def check(arguments: list[str]) -> int:
-    """Run every check, also after one of them has failed."""
-    prepare(TO_TEST)
+    """Run every check, also after one has failed."""
+    prepare(TEST_LISTS)
     python = str(python_of(VENV))
     fix = "--fix" in arguments
     statuses = [
@@ -121,10 +152,10 @@ def check(arguments: list[str]) -> int:
 
 def lock(arguments: list[str]) -> int:
     """Resolve for every platform and Python from 3.11 on; keep the present versions if they fit."""
-    with alone():
+    with exclusive():
         tool = VENVS / "lock"
         make_venv(tool)
-        run_or_stop([*pip_of(tool), "install", LOCKER])
+        run_or_exit([*pip_of(tool), "install", LOCK_TOOL])
     for name, source in (
         ("requirements.txt", ["pyproject.toml"]),
         ("requirements-build.txt", ["--group", "build", "-c", "requirements.txt"]),
@@ -138,7 +169,7 @@ def lock(arguments: list[str]) -> int:
 
 
 def resolve(path: str, source: list[str], arguments: list[str], text: str = "") -> None:
-    say(f"resolving {path}")
+    report(f"resolving {path}")
     uv = str(VENVS / "lock" / "bin" / "uv")
     switches = "--universal --generate-hashes --no-header --no-annotate --only-binary=:all: --quiet"
     command = [uv, "pip", "compile", *source, *switches.split(), *arguments]
@@ -153,32 +184,31 @@ def resolve(path: str, source: list[str], arguments: list[str], text: str = "") 
 
 
 def prepare(lists: Sequence[str]) -> None:
-    """Make .venv hold what `lists` name, and the package itself as it stands here."""
+    """Install what `lists` name into .venv, and this package as editable."""
     wanted = {name: fingerprint(ROOT / name) for name in lists}
     built_by = fingerprint(ROOT / "pyproject.toml", ROOT / "setup.py")
     wanted["the package"] = f"{built_by} {ROOT}"
     if wanted.items() <= stamp_of(VENV).items():
         return
-    with alone():
+    with exclusive():
         stamp = stamp_of(VENV)
         if wanted.items() <= stamp.items():
-            return  # Another ./dev did it meanwhile.
+            return  # Another ./dev has done it.
         make_venv(VENV)
-        changed = [name for name in lists if stamp.get(name) != wanted[name]]
-        if changed:
+        if any(stamp.get(name) != wanted[name] for name in lists):
             install(VENV, lists)
-            # What was compiled by another mypyc, or against another runtime, is of no use.
+            # It may have been compiled by another mypyc, or against another runtime.
             shutil.rmtree(COMPILED, ignore_errors=True)
         package = ["install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
-        run_or_stop([*pip_of(VENV), *package], {"FAIRBOOK_BUILD": "interpreted"})
+        run_or_exit([*pip_of(VENV), *package], {"FAIRBOOK_BUILD": "interpreted"})
         write_stamp(VENV, {**stamp, **wanted})
 
 
 def prepare_client(name: str) -> None:
-    """Make .venvs/NAME hold one public client, unmodified, and what it needs."""
+    """Install one unmodified public client and what it needs into .venvs/NAME."""
     path = f"tests/clients/requirements-{name}.txt"
     wanted = {path: fingerprint(ROOT / path)}
-    with alone():
+    with exclusive():
         if wanted == stamp_of(VENVS / name):
             return
         make_venv(VENVS / name)
@@ -187,37 +217,37 @@ def prepare_client(name: str) -> None:
 
 
 def compile_core(*, must: bool = False) -> bool:
-    """Compile the core if its sources have changed since; returns whether it is compiled.
+    """Compile the core if its sources have changed; returns whether it is compiled.
 
-    must: stop if the compiler that is there fails, instead of going on interpreted.
+    must: exit if the compiler fails, instead of going on interpreted.
     """
     if is_compiled():
         return True
     if os.environ.get("FAIRBOOK_CORE") == "interpreted":
         return False
     if not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):
-        say("no C compiler found: the core runs interpreted, several times slower")
+        report("no C compiler found: the core runs interpreted, several times slower")
         return False
-    with alone():
+    with exclusive():
         if is_compiled():
             return True
-        say("compiling the core, which takes some seconds; only after changes to it")
+        report("compiling the core: takes some seconds, only after a change of it")
         status = run_compiler()
     if is_compiled():
         return True
     lines = COMPILE_LOG.read_text(errors="replace").splitlines()
     if status == os.EX_UNAVAILABLE:
-        say(lines[-1])
+        report(lines[-1])
         return False
-    say("the core could not be compiled; build/core.log says more:")
-    say("\n".join(line[:300] for line in lines[-10:]))
+    report("the core cannot be compiled; the end of build/core.log:")
+    report("\n".join(line[:300] for line in lines[-10:]))
     if must:
         sys.exit(status or 1)
     return False
 
 
 def run_compiler() -> int:
-    """Compile; what the compiler says goes to COMPILE_LOG."""
+    """The compiler's output goes to COMPILE_LOG."""
     COMPILE_LOG.parent.mkdir(exist_ok=True)
     setup = [str(python_of(VENV)), "setup.py", "--quiet", "build_ext", "--inplace"]
     with COMPILE_LOG.open("wb") as output:
@@ -230,34 +260,32 @@ def run_compiler() -> int:
 
 
 def is_compiled() -> bool:
-    """Whether there is a compiled core of the sources as they are."""
+    """Whether there is a compiled core of the present sources."""
     environment = {**os.environ, "FAIRBOOK_CORE": ""}
     command = [str(python_of(VENV)), "-c", "import fairbook.core as core; print(core.COMPILED)"]
     return subprocess.check_output(command, env=environment, cwd=ROOT, text=True) == "True\n"
 
 
 def make_venv(path: Path) -> None:
-    """Make a virtual environment, unless a working one is there."""
+    """Create a virtual environment, unless a working one is there."""
     probe = [str(python_of(path)), "-c", "import pip"]
     if python_of(path).exists() and run(probe) == 0:
         return
-    say(f"making {path.relative_to(ROOT)}")
-    status = run([base_python(), "-m", "venv", "--clear", str(path)])
+    report(f"creating {path.relative_to(ROOT)}")
+    # The interpreter outside of any environment: --clear does not remove it.
+    python = str(getattr(sys, "_base_executable", sys.executable))
+    status = run([python, "-m", "venv", "--clear", str(path)])
     if status != 0:
-        say("Python's venv module is needed (Debian: apt install python3-venv)")
+        report("Python's venv module is needed (Debian: apt install python3-venv)")
         sys.exit(status)
 
 
-def base_python() -> str:
-    """The interpreter outside of any environment: one that --clear does not remove."""
-    return str(getattr(sys, "_base_executable", sys.executable))
-
-
 def install(venv: Path, lists: Sequence[str]) -> None:
-    """Install locked versions, from wheels whose hashes are known."""
-    say(f"installing into {venv.relative_to(ROOT)}")
+    """Install locked versions, from wheels with known hashes: no build script but our own runs."""
+    report(f"installing into {venv.relative_to(ROOT)}")
+    switches = ["--require-hashes", "--no-deps", "--only-binary=:all:"]
     named = [part for name in lists for part in ("-r", str(ROOT / name))]
-    run_or_stop([*pip_of(venv), "install", "--require-hashes", "--no-deps", *WHEELS, *named])
+    run_or_exit([*pip_of(venv), "install", *switches, *named])
 
 
 def pip_of(venv: Path) -> list[str]:
@@ -283,20 +311,20 @@ def stamp_of(venv: Path) -> dict[str, str]:
 
 
 def write_stamp(venv: Path, stamp: dict[str, str]) -> None:
-    aside = venv / "stamp.json.new"
-    aside.write_text(json.dumps(stamp, indent=1))
-    aside.rename(venv / "stamp.json")
+    new = venv / "stamp.json.new"
+    new.write_text(json.dumps(stamp, indent=1))
+    new.rename(venv / "stamp.json")
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def exclusive() -> Iterator[None]:
     """Wait until no other ./dev changes an environment or compiles."""
     VENVS.mkdir(exist_ok=True)
     with (VENVS / "lock-file").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another ./dev to finish its setup")
+            report("waiting for the setup of another ./dev")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -313,34 +341,24 @@ def run(command: list[str], extra: dict[str, str] | None = None, output: int | N
     return done.returncode
 
 
-def run_or_stop(command: list[str], extra: dict[str, str] | None = None) -> None:
+def run_or_exit(command: list[str], extra: dict[str, str] | None = None) -> None:
     status = run(command, extra)
     if status != 0:
         sys.exit(status)
 
 
-def become(module: str, arguments: list[str]) -> int:
+def replace_process(module: str, arguments: list[str]) -> int:
     """Run a module in place of this process, so that signals reach it."""
     python = str(python_of(VENV))
     sys.stdout.flush()
     os.execv(python, [python, "-m", module, *arguments])
 
 
-COMMANDS = {"up": up, "test": test, "check": check, "bench": bench, "lock": lock}
+def report(text: str) -> None:
+    print(f"dev: {text}", file=sys.stderr, flush=True)
 
 
-def main(arguments: list[str]) -> int:
-    """Returns the exit status."""
-    command = COMMANDS.get(arguments[0]) if arguments else None
-    if command is None:
-        asked = arguments in (["-h"], ["--help"], ["help"])
-        print(__doc__, file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
-    try:
-        return command(arguments[1:])
-    except KeyboardInterrupt:
-        return 130
-
+COMMANDS = {each.__name__: each for each in (up, test, check, bench, campaign, lock)}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

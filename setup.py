@@ -86,6 +86,8 @@ def compiled_modules(*, demanded: bool) -> list[Extension]:
 def extensions() -> list[Extension]:
     """What this run is to compile: core/, or nothing."""
     wanted = os.environ.get("FAIRBOOK_BUILD", "")
+    if wanted not in ("", "compiled", "interpreted"):
+        sys.exit(f"FAIRBOOK_BUILD must be compiled or interpreted, not {wanted!r}")
     if wanted == "interpreted" or COMMANDS_THAT_COMPILE.isdisjoint(sys.argv):
         return []
     why = without_compiler()
