@@ -49,6 +49,15 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_bytes(), filename=str(path))
 
 
+def functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function inside, nested ones included. Expressions are not visited: they hold none."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+        if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            yield from functions(child)
+
+
 def place(path: Path, node: ast.AST | None = None) -> str:
     """Where something is, for a message."""
     line = getattr(node, "lineno", None)

@@ -66,20 +66,20 @@ def test_every_part_has_its_rule() -> None:
     assert parts <= FREE | MAY_IMPORT.keys()
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_follow_the_arrows(module: str) -> None:
-    """A part imports only what the architecture lets it."""
-    path = MODULES[module]
-    allowed = MAY_IMPORT.get(part_of(module))
-    if allowed is None:
-        return
-    # fairbook itself holds nothing but the version.
-    allowed = allowed | {part_of(module), "__init__"}
-    wrong = [
-        f"{place(path, node)} imports {name}"
-        for node, name in imported(parsed(path))
-        if part_of(name) not in allowed
-    ]
+def test_imports_follow_the_arrows() -> None:
+    """A part imports only what the architecture allows."""
+    wrong = []
+    for module, path in MODULES.items():
+        allowed = MAY_IMPORT.get(part_of(module))
+        if allowed is None:
+            continue
+        # fairbook itself holds only the version.
+        allowed = allowed | {part_of(module), "__init__"}
+        wrong += [
+            f"{place(path, node)} imports {name}"
+            for node, name in imported(parsed(path))
+            if part_of(name) not in allowed
+        ]
     assert wrong == []
 
 
