@@ -1,22 +1,34 @@
-"""`./dev bench NAME`: run one measurement. `--help` lists them; `NAME --help` lists its options."""
-
-from __future__ import annotations
+"""`./dev bench NAME`: run one bench. `--help` lists them; `NAME --help` lists its options."""
 
 import argparse
-import os
+import importlib
 import sys
 from typing import Final
 
-BENCHES: Final = ("core", "fanout", "orders", "pauses", "restart", "ws-orders")
+from bench import runs
+
+BENCHES: Final = {
+    "core": "the core alone, against a bare one",
+    "orders": "orders over HTTP; what streams, recorder and replica add",
+    "ws-orders": "orders over WebSocket, against HTTP",
+    "fanout": "depth and trades of a market to many connections",
+    "pauses": "the longest pause with a million resting orders",
+    "restart": "a start after kill -9, by the length of the history",
+    "compare": "another checkout against this one",
+}
 
 
 def main() -> None:
-    """Replace this process by the measurement, so that nothing else runs beside it."""
-    parser = argparse.ArgumentParser(prog="./dev bench", description="Measure the exchange.")
-    parser.add_argument("name", choices=BENCHES, metavar="NAME", help=", ".join(BENCHES))
-    arguments, rest = parser.parse_known_args(sys.argv[1:2])
-    module = f"bench.{arguments.name.replace('-', '_')}"
-    os.execv(sys.executable, [sys.executable, "-m", module, *rest, *sys.argv[2:]])
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        description="Measure the exchange.",
+        epilog="\n".join(f"{name:<10} {about}" for name, about in BENCHES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=BENCHES, metavar="NAME", help="one of those below")
+    name: str = parser.parse_args(sys.argv[1:2]).name
+    runs.run(name, importlib.import_module(f"bench.{name.replace('-', '_')}"), sys.argv[2:])
 
 
-main()
+if __name__ == "__main__":
+    main()

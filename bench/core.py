@@ -1,62 +1,62 @@
 """`./dev bench core`: the core against a bare one, in one run.
 
-How it works: both cores get the same flow (flows.py), each in a process of its own (core_run.py),
-and take turns, a slice of the flow at a time. A ratio is taken over each round of all slices, and
-the median of the rounds is reported. The bare core is a single file `core_mypyc.py`, given with
-`--against`; it is compiled with mypyc into a temporary folder. Without it only our own figures are
-reported.
-
-Always true: nothing is durable here, there is no JSON and no network: records in, records out.
-
-Not here: the whole path of an order.
+Design: both cores get the same flow (core_flow.py), each in a process of its own, and take turns on
+one processor, a slice of the flow at a time, so that what disturbs the machine disturbs both.
+Processes keep compiled and interpreted cores, which have the same names, and their heaps apart. A
+ratio is taken over all slices of a round. The bare core is a single file `core_mypyc.py`, given
+with `--against`; it is compiled with mypyc into a temporary folder. Only `apply` is timed, in CPU
+time of the process; nothing is durable here, and there is no JSON and no network.
 """
 
-from __future__ import annotations
-
-import argparse
+import gc
+import importlib
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Final
+from statistics import median
+from typing import Final, NamedTuple
 
-from bench.core_run import Ready, Slice, Task
-from bench.flows import MIXES, Flow, generate
-from bench.table import machine, parser_of, publish
+from bench.core_flow import BARE, MIXES, STEP_NS, USERS, generate, resting
+from bench.processes import Helper, resident_bytes, say
+from bench.runs import SEED, Option, Run, rounds, spread, table
+from fairbook.core import records
 
+OPTIONS: Final = {
+    "against": Option(None, None, "a bare core's core_mypyc.py, to compare with"),
+    "rounds": rounds(5),
+    "count": Option(200_000, 4_000, "commands a run"),
+    "orders": Option(200_000, 1_000, "resting ones, for memory"),
+    "seed": SEED,
+    "compiled_only": Option(False, True, "do not measure the interpreted core"),
+}
 COMPILED, INTERPRETED = "compiled", "interpreted"
-OURS, BARE = "fairbook", "bare"
 # No client ids; each order a new one; the same, and each account remembers as many as it may.
 NO_IDS, NEW_IDS, FULL_IDS = "no", "new", "full table"
 REMEMBERED: Final = 256  # closed orders of each account; docs/reference/protocol.md
 BATCHES: Final = (256, 1)
 TARGETS: Final = {  # docs/internals/performance.md; stated for w1 in batches of 256
-    (COMPILED, "w1", 256, NO_IDS): 0.8,
-    (COMPILED, "w1", 256, NEW_IDS): 0.5,
-    (COMPILED, "w1", 256, FULL_IDS): 0.5,
-    (INTERPRETED, "w1", 256, NO_IDS): 0.3,
-    (INTERPRETED, "w1", 256, NEW_IDS): 0.3,
+    (COMPILED, "w1", 256, NO_IDS): ">= 0.8",
+    (COMPILED, "w1", 256, NEW_IDS): ">= 0.5",
+    (COMPILED, "w1", 256, FULL_IDS): ">= 0.5",
+    (INTERPRETED, "w1", 256, NO_IDS): ">= 0.3",
+    (INTERPRETED, "w1", 256, NEW_IDS): ">= 0.3",
 }
 BYTES_TARGET: Final = 280
-PARTS: Final = (
-    "setup",
-    "setup_remembered",
-    "steps",
-    "steps_with_ids",
-    "bare_setup",
-    "bare_steps",
-)
 INTERPRETED_SHARE: Final = 8  # an interpreted run gets one eighth of the commands
+SLICES: Final = 40
+SETUP_BATCH: Final = 256
+HEADINGS: Final = (
+    "core", "mix", "batch", "client ids", "commands/s", "bare core", "ratio", "range", "target",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One row of the table."""
 
     core: str
@@ -65,142 +65,138 @@ class Case:
     ids: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A measured case. Rates in commands/s, medians; `ratio` is ours to the bare core's."""
+class Dialect(NamedTuple):
+    """A core to measure: Fairbook's own of a checkout (None: this one), or a bare one's folder."""
 
-    case: Case
-    rate: float
-    bare_rate: float | None
-    ratio: float | None
-    lowest: float | None
-    highest: float | None
+    checkout: Path | None = None
+    bare_folder: str = ""
 
 
-class Worker:
-    """A process that holds one core. Starting it waits for nothing; `ready` does."""
+class Task(NamedTuple):
+    """What a process does. setup, steps: files of commands. With one slice, its memory is measured
+    as well.
+    """
 
-    def __init__(self, task: Task, core: str) -> None:
-        environment = dict(os.environ, PYTHONHASHSEED="0", FAIRBOOK_CORE="")
-        if core == INTERPRETED:
-            environment["FAIRBOOK_CORE"] = "interpreted"
-        self.core = core
-        self.dialect = task.dialect
-        self.seconds = 0.0
-        self.commands = 0
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.core_run", json.dumps(task._asdict())],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ready(self) -> Ready:
-        """Wait until its setup is played. Raises SystemExit if it has the wrong kind of core."""
-        ready = Ready(*self._read())
-        if ready.compiled != (self.core == COMPILED):
-            kind = COMPILED if ready.compiled else INTERPRETED
-            raise SystemExit(f"the {self.dialect} core is {kind}, not {self.core}")
-        return ready
-
-    def turn(self) -> None:
-        """Let it run its next slice, and wait for it."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        slice_ = Slice(*self._read())
-        self.seconds += slice_.seconds
-        self.commands += slice_.commands
-
-    @property
-    def rate(self) -> float:
-        """Commands per CPU second so far."""
-        return self.commands / self.seconds
-
-    def end(self) -> None:
-        """Nothing more is wanted of it."""
-        self.process.kill()
-        self.process.communicate()
-
-    def _read(self) -> list[Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the run of the {self.core} {self.dialect} core failed")
-        read: list[Any] = json.loads(line)
-        return read
+    setup: str
+    steps: str
+    batch: int
+    slices: int
+    bare_folder: str
 
 
-class Bench:
-    """Holds the flows on disk and starts the runs."""
+class CoreSlice(NamedTuple):
+    """CPU seconds of one slice, its commands, and by how much memory grew."""
 
-    def __init__(self, folder: Path, *, against: Path | None, count: int, seed: int) -> None:
-        self.folder = folder
-        self.flows: dict[tuple[str, str], Flow] = {}
-        self.bare: dict[str, Path] = {}
-        shares = ((COMPILED, count, REMEMBERED), (INTERPRETED, count // INTERPRETED_SHARE, 0))
-        for core, commands, remembered in shares:
+    seconds: float
+    commands: int
+    resident_bytes: int
+
+
+class Flows:
+    """The flows, in files for the processes."""
+
+    def __init__(self, run: Run, *, interpreted: bool, remembered: int) -> None:
+        self._folder = run.folder
+        self.fills: dict[str, float] = {}
+        """Per command, by mix."""
+        count = run.options.count
+        shares = [(COMPILED, count, remembered), (INTERPRETED, count // INTERPRETED_SHARE, 0)]
+        for core, commands, orders in shares[: 1 + interpreted]:
             for name, mix in MIXES.items():
-                flow = generate(mix, seed=seed, count=commands, remembered=remembered)
-                self.flows[core, name] = flow
-                for part in PARTS:
-                    self._path(core, name, part).write_bytes(getattr(flow, part))
-        if against is not None:
-            self.bare = {COMPILED: compile_bare(against, folder), INTERPRETED: against.parent}
+                flow = generate(mix, seed=run.options.seed, count=commands, remembered=orders)
+                self.fills.setdefault(name, flow.fills / commands)
+                for part, data in flow.parts.items():
+                    (self._folder / f"{core}-{name}-{part}").write_bytes(data)
 
-    def _path(self, core: str, mix: str, part: str) -> Path:
-        return self.folder / f"{core}-{mix}-{part}"
-
-    def start(self, case: Case, dialect: str, *, orders: int = 0) -> Worker:
-        """A core in a process; `orders`: only the memory of so many resting ones is measured."""
-        is_bare = dialect == BARE
+    def start(self, case: Case, dialect: Dialect, *, orders: int = 0) -> Helper:
+        """A process whose setup is done. orders: instead of the mix, so many orders that rest."""
         setup = "setup_remembered" if case.ids == FULL_IDS else "setup"
         steps = "steps" if case.ids == NO_IDS else "steps_with_ids"
-        task = Task(
-            dialect=dialect,
-            setup=str(self._path(case.core, case.mix, "bare_setup" if is_bare else setup)),
-            steps=str(self._path(case.core, case.mix, "bare_steps" if is_bare else steps)),
-            batch=case.batch,
-            bare_folder=str(self.bare[case.core]) if is_bare else "",
-            orders=orders,
+        if dialect.bare_folder:
+            setup, steps = "bare_setup", "bare_steps"
+        place = f"{self._folder}/{case.core}-{case.mix}-"
+        if orders:
+            steps = "resting"
+            commands = resting(orders, bare=bool(dialect.bare_folder))
+            Path(place + steps).write_bytes(commands)
+        slices = 1 if orders else SLICES
+        helper = Helper(
+            "bench.core",
+            Task(place + setup, place + steps, case.batch, slices, dialect.bare_folder),
+            processor=max(os.sched_getaffinity(0)) if sys.platform == "linux" else None,
+            checkout=dialect.checkout,
+            environment={
+                "PYTHONHASHSEED": "0",
+                "FAIRBOOK_CORE": case.core if case.core == INTERPRETED else "",
+            },
         )
-        return Worker(task, case.core)
+        form = helper.answer()
+        if form != case.core:
+            helper.kill()
+            raise SystemExit(f"the core of {dialect} is {form}, not {case.core}")
+        return helper
 
-    def measure(self, case: Case, rounds: int) -> Row:
-        """Let ours and the bare core take turns, for so many rounds."""
-        rates: list[float] = []
-        bare_rates: list[float] = []
-        for _ in range(rounds):
-            ours = self.start(case, OURS)
-            workers = [ours, self.start(case, BARE)] if self.bare else [ours]
-            try:
-                slices = [worker.ready().slices for worker in workers]
-                for _ in range(max(slices)):
-                    for worker in workers:
-                        worker.turn()
-            finally:
-                for worker in workers:
-                    worker.end()
-            rates.append(ours.rate)
-            bare_rates += [worker.rate for worker in workers[1:]]
-        ratios = [mine / bare for mine, bare in zip(rates, bare_rates, strict=False)]
-        return Row(
-            case=case,
-            rate=statistics.median(rates),
-            bare_rate=statistics.median(bare_rates) if bare_rates else None,
-            ratio=statistics.median(ratios) if ratios else None,
-            lowest=min(ratios, default=None),
-            highest=max(ratios, default=None),
-        )
+    def round(self, case: Case, dialects: Sequence[Dialect]) -> list[float]:
+        """Commands per CPU second of each, which take turns."""
+        with ExitStack() as leaving:
+            helpers = [
+                leaving.enter_context(closing(self.start(case, dialect))) for dialect in dialects
+            ]
+            turns = [[helper.ask(None) for helper in helpers] for _ in range(SLICES)]
+        return [
+            sum(commands for _, commands, _ in slices) / sum(seconds for seconds, _, _ in slices)
+            for slices in zip(*turns, strict=True)
+        ]
 
-    def bytes_per_order(self, dialect: str, orders: int) -> float:
+    def bytes_per_order(self, dialect: Dialect, orders: int) -> float:
         """Resident memory per resting order of the compiled core."""
         case = Case(core=COMPILED, mix="w1", batch=256, ids=NO_IDS)
-        worker = self.start(case, dialect, orders=orders)
-        resident = worker.ready().resident_bytes
-        worker.end()
-        return resident / orders
+        with closing(self.start(case, dialect, orders=orders)) as helper:
+            return CoreSlice(*helper.ask(None)).resident_bytes / orders
+
+
+def sections(run: Run) -> dict[str, Iterator[str]]:
+    return {"core": report(run)}
+
+
+def report(run: Run) -> Iterator[str]:
+    options = run.options
+    interpreted = not options.compiled_only
+    flows = Flows(run, interpreted=interpreted, remembered=1 if options.quick else REMEMBERED)
+    bare: dict[str, Dialect] = {}
+    if options.against is not None:
+        source = options.against.resolve()
+        bare[COMPILED] = Dialect(bare_folder=str(compile_bare(source, run.folder)))
+        bare[INTERPRETED] = Dialect(bare_folder=str(source.parent))
+    yield f"Seed {options.seed}, {options.count:,} commands a run (interpreted: an eighth of that),"
+    yield f"{options.rounds} rounds, CPU time, nothing durable. Fills a command: "
+    yield ", ".join(f"{fills:.2f} (mix {name})" for name, fills in flows.fills.items()) + "."
+    yield ""
+
+    def row(case: Case) -> list[str]:
+        dialects = [Dialect(), bare[case.core]] if bare else [Dialect()]
+        measured = [flows.round(case, dialects) for _ in range(options.rounds)]
+        cells = [f"{median(rates) / 1e6:.2f} M" for rates in zip(*measured, strict=True)]
+        cells += spread([own / other for own, other in measured]) if bare else ["-"] * 3
+        return [*map(str, case), *cells, TARGETS.get(case, "-")]
+
+    yield from table(HEADINGS, map(row, cases(interpreted=interpreted)))
+    for name, dialect in (("our core", Dialect()), ("bare core", bare.get(COMPILED))):
+        if dialect is not None:
+            size = flows.bytes_per_order(dialect, options.orders)
+            target = f" (target <= {BYTES_TARGET})" if name == "our core" else ""
+            yield f"Bytes per resting order, {name}: {size:.0f}{target}, {options.orders:,} orders."
+
+
+def cases(*, interpreted: bool) -> Iterator[Case]:
+    """Every row of the table."""
+    for core in (COMPILED, INTERPRETED) if interpreted else (COMPILED,):
+        for mix in MIXES:
+            for batch in BATCHES:
+                for ids in (NO_IDS, NEW_IDS, FULL_IDS):
+                    # To fill the table would take an interpreted core longer than the rest.
+                    if ids != FULL_IDS or core == COMPILED:
+                        yield Case(core, mix, batch, ids)
 
 
 def compile_bare(source: Path, folder: Path) -> Path:
@@ -215,67 +211,48 @@ def compile_bare(source: Path, folder: Path) -> Path:
     return build
 
 
-def cases(*, interpreted: bool) -> Iterator[Case]:
-    """Every row of the table, the ones with a target first."""
-    for core in (COMPILED, INTERPRETED) if interpreted else (COMPILED,):
-        for mix in MIXES:
-            for batch in BATCHES:
-                for ids in (NO_IDS, NEW_IDS, FULL_IDS):
-                    # To fill the table would take an interpreted core longer than the rest.
-                    if ids != FULL_IDS or core == COMPILED:
-                        yield Case(core=core, mix=mix, batch=batch, ids=ids)
+def open_core(task: Task) -> tuple[Callable[[bytes, int], object], int, str]:
+    """`apply(frame, time_ns)` of an empty core, the bytes of its commands, and its form."""
+    if task.bare_folder:
+        sys.path.insert(0, task.bare_folder)
+    module = importlib.import_module("core_mypyc" if task.bare_folder else "fairbook.core.exchange")
+    form = INTERPRETED if str(module.__file__).endswith(".py") else COMPILED
+    if not task.bare_folder:
+        return module.Exchange().apply, records.COMMAND_BYTES, form
+    apply = module.Engine(USERS, 1).apply_batch
+    return lambda frame, _time_ns: apply(frame), BARE.size, form
 
 
-def line(row: Row) -> str:
-    """One row as Markdown."""
-    case = row.case
-    target = TARGETS.get((case.core, case.mix, case.batch, case.ids))
-    wish = f">= {target}" if target else "-"
-    head = f"| {case.core} | {case.mix} | {case.batch} | {case.ids} | {row.rate / 1e6:.2f} M"
-    if row.ratio is None or row.bare_rate is None:
-        return f"{head} | - | - | - | {wish} |"
-    span = f"{row.lowest:.2f}-{row.highest:.2f}"
-    return f"{head} | {row.bare_rate / 1e6:.2f} M | {row.ratio:.2f} | {span} | {wish} |"
+def serve(task: Task) -> None:
+    """The process: set up, then run a slice for every line of standard input."""
+    apply, size, form = open_core(task)
+    time_ns = 0
+    for frame in frames_of(task.setup, SETUP_BATCH * size):
+        time_ns += SETUP_BATCH * STEP_NS
+        apply(frame, time_ns)
+    frames = frames_of(task.steps, task.batch * size)
+    gc.collect()
+    say(form)
+    before = resident_bytes()
+    for number in range(task.slices):
+        sys.stdin.readline()
+        begin, end = (len(frames) * part // task.slices for part in (number, number + 1))
+        begun = time.process_time()
+        for frame in frames[begin:end]:
+            time_ns += task.batch * STEP_NS
+            apply(frame, time_ns)
+        seconds = time.process_time() - begun
+        if task.slices == 1:
+            gc.collect()
+        commands = sum(map(len, frames[begin:end])) // size
+        say(CoreSlice(seconds, commands, resident_bytes() - before))
 
 
-def report(bench: Bench, arguments: argparse.Namespace) -> Iterator[str]:
-    """The lines of docs/internals/performance.md's section on the core, as they are measured."""
-    yield f"Machine: {machine()}. Seed {arguments.seed}, {arguments.count:,} commands a run"
-    yield f"(interpreted: an eighth of that), {arguments.rounds} rounds, CPU time, nothing durable."
-    for (core, name), flow in bench.flows.items():
-        if core == COMPILED:
-            yield f"Mix {name}: {flow.fills / flow.count:.2f} fills a command."
-    yield ""
-    yield "| core | mix | batch | client ids | commands/s | bare core | ratio | range | target |"
-    yield "|---|---|---|---|---|---|---|---|---|"
-    for case in cases(interpreted=not arguments.compiled_only):
-        yield line(bench.measure(case, arguments.rounds))
-    yield ""
-    for dialect, name in ((OURS, "our core"), (BARE, "bare core")):
-        if dialect == OURS or bench.bare:
-            size = bench.bytes_per_order(dialect, arguments.orders)
-            wish = f" (target <= {BYTES_TARGET})" if dialect == OURS else ""
-            yield f"Bytes per resting order, {name}: {size:.0f}{wish}, {arguments.orders:,} orders."
-
-
-def main() -> None:
-    """Parse the command line, measure, print."""
-    parser = parser_of("core", __doc__)
-    parser.add_argument("--against", type=Path, help="a bare core's core_mypyc.py, to compare with")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--count", type=int, default=200_000, help="commands a run")
-    parser.add_argument("--orders", type=int, default=200_000, help="resting ones, for memory")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--compiled-only", action="store_true")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.rounds, arguments.count, arguments.orders = 1, 4_000, 1_000
-        arguments.compiled_only = True
-    against = arguments.against.resolve() if arguments.against else None
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), against=against, count=arguments.count, seed=arguments.seed)
-        publish("core", report(bench, arguments), arguments.write)
+def frames_of(path: str, frame_bytes: int) -> list[bytes]:
+    """A file of commands, cut into frames."""
+    commands = Path(path).read_bytes()
+    return [commands[at : at + frame_bytes] for at in range(0, len(commands), frame_bytes)]
 
 
 if __name__ == "__main__":
-    main()
+    serve(Task(*json.loads(sys.argv[1])))

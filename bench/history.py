@@ -1,20 +1,22 @@
-"""A history of any length, for measuring what depends on it: made quickly, the same each time.
+"""A history of any length, for measuring what depends on it.
 
-How it works: users place orders at prices that do not meet, and cancel the oldest one by its client
-id, so that nothing has to be known about what came of it; each twentieth command is one of a pair
-that meets in the middle. A first part fills the book, after that its size stays.
+Design: users place orders at prices that do not meet, and cancel the oldest one by its client id,
+so that the outcome of no command has to be known; each twentieth command is one of a pair that
+trades in the middle. A first part fills the book, after that its size stays.
 
-Always true: the same numbers give the same commands; none is rejected.
-
-Not here: what is measured (pauses.py, restart.py).
+Invariants: the same numbers give the same commands; none is rejected.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
-from fairbook.core import records
+from fairbook.core import records, state
+from fairbook.engine.recovery import recover
+from fairbook.engine.snapshots import Snapshot, Snapshots
+from fairbook.log.archive import Archive
+from fairbook.log.disk import Disk
+from fairbook.log.files import SEGMENT_BYTES, FileLog
 
 USERS: Final = 1_000
 USER_IDS_FROM: Final = 1_000_000_000
@@ -24,7 +26,7 @@ TICK_ATOMS: Final = 10
 MIDDLE: Final = 10_000  # ticks
 NEAREST: Final = 10  # ticks from the middle to the first level
 LEVELS: Final = 500  # a side
-ROUND: Final = 20  # commands: 9 orders, 9 cancels, and a pair that meets
+ROUND: Final = 20  # commands: 9 orders, 9 cancels, and a pair that trades
 STEP_NS: Final = 100_000  # log time from one command to the next
 
 
@@ -41,26 +43,30 @@ class History:
         self._placed = 0
         self._cancelled = 0
 
-    def listing(self) -> Iterator[bytes]:
+    def listing(self) -> list[bytes]:
         """The market, open, and its users, with money."""
         base, quote, market = self._base, self._quote, self._market
-        yield records.rules()
-        yield records.list_asset(asset=base, decimals=6, name="HISTORY")
-        yield records.list_asset(asset=quote, decimals=6, name="MONEY")
-        yield records.list_market(
-            market=market,
-            base=base,
-            quote=quote,
-            lot_atoms=LOT_ATOMS,
-            tick_atoms=TICK_ATOMS,
-            name="HISTORY_MONEY",
-        )
-        yield records.set_market(market=market, parameter=records.STATE, value=records.OPEN)
-        for user in range(USERS):
-            yield records.open_account(USER_IDS_FROM + user)
-        for user in range(USERS):
-            for asset in (base, quote):
-                yield records.credit(account=self._first_account + user, asset=asset, atoms=FUNDS)
+        commands = [
+            records.rules(),
+            records.list_asset(asset=base, decimals=6, name="HISTORY"),
+            records.list_asset(asset=quote, decimals=6, name="MONEY"),
+            records.list_market(
+                market=market,
+                base=base,
+                quote=quote,
+                lot_atoms=LOT_ATOMS,
+                tick_atoms=TICK_ATOMS,
+                name="HISTORY_MONEY",
+            ),
+            records.set_market(market=market, parameter=records.STATE, value=records.OPEN),
+        ]
+        commands += [records.open_account(USER_IDS_FROM + user) for user in range(USERS)]
+        commands += [
+            records.credit(account=self._first_account + user, asset=asset, atoms=FUNDS)
+            for user in range(USERS)
+            for asset in (base, quote)
+        ]
+        return commands
 
     def fill(self, orders: int) -> Iterator[bytes]:
         """So many orders that rest."""
@@ -68,7 +74,7 @@ class History:
             yield self._passive()
 
     def trade(self) -> Iterator[bytes]:
-        """For ever: as many orders come as go."""
+        """Without end: as many orders come as go."""
         while True:
             for _ in range((ROUND - 2) // 2):
                 yield self._passive()
@@ -92,7 +98,7 @@ class History:
         )
 
     def _middle(self, side: int) -> bytes:
-        """One of a pair: the first rests for a moment, the second one meets it."""
+        """One of a pair: the second one takes the first."""
         return records.place(
             account=self._first_account + side,
             market=self._market,
@@ -122,3 +128,62 @@ def frames(commands: Iterator[bytes], *, count: int, frame_commands: int) -> Ite
             parts.clear()
     if parts:
         yield b"".join(parts)
+
+
+class UnsyncedDisk(Disk):
+    """Making the history need not be durable; what is measured uses the real disk."""
+
+    def sync(self, fd: int) -> None:
+        """Do nothing."""
+
+
+class Writer:
+    """Appends a history to the log of a directory and applies it, as an exchange does."""
+
+    def __init__(
+        self, directory: Path, *, frame_commands: int, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        self.directory = directory
+        self.commands = 0
+        self._frame_commands = frame_commands
+        self._log = FileLog(directory, disk=UnsyncedDisk(), segment_bytes=segment_bytes)
+        self._snapshots = Snapshots(directory)
+        self.runner, _ = recover(self._log, self._snapshots)
+        exchange = self.runner.exchange
+        self.history = History(
+            assets=len(exchange.assets) - 1,
+            markets=len(exchange.markets) - 1,
+            accounts=len(exchange.registry.accounts),
+        )
+        self.trade = self.history.trade()
+
+    def fill(self, orders: int) -> None:
+        """The market, its users, and a book of so many orders."""
+        listing = self.history.listing()
+        self.write(iter(listing), len(listing))
+        self.write(self.history.fill(orders), orders)
+
+    def write(self, commands: Iterator[bytes], count: int) -> None:
+        for frame in frames(commands, count=count, frame_commands=self._frame_commands):
+            time_ns = self._log.last.time_ns + STEP_NS * self._frame_commands
+            self.runner.apply(self._log.append(frame, time_ns))
+        self.commands += count
+
+    def snapshot(self) -> None:
+        runner = self.runner
+        self._snapshots.write(
+            Snapshot(
+                position=runner.position,
+                time_ns=runner.exchange.time_ns,
+                chain=runner.chain,
+                event_hash=runner.event_hash,
+                body=state.dump(runner.exchange),
+            )
+        )
+
+    def compress(self) -> None:
+        """Compress all segments but the last."""
+        Archive(self.directory, disk=UnsyncedDisk()).compress_all()
+
+    def close(self) -> None:
+        self._log.close()

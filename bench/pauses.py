@@ -1,176 +1,287 @@
 """`./dev bench pauses`: the longest time in which nothing is applied, with many resting orders.
 
-How it works: an exchange with few resting orders and one with many (pauses_run.py) take turns.
-Beside each runs a busy loop that does nothing but look at the clock. From each long pause is taken
-off how long the exchange's thread was ready to run and did not, and how long the busy loop stood
-still meanwhile: what both did not get, the host did not give. What is left is the exchange's own:
-collections, other threads, memory.
-
-Always true: both are reported, as measured and with the stalls off.
-
-Not here: the path through the gateway.
+Design: an exchange with few resting orders and one with many take turns, each in a process of its
+own that has the shape of `fairbook up` without its gateway: started from a snapshot, one loop, one
+thread that appends and syncs, one that compresses old segments. Batches of commands are submitted
+one after the other. Beside each runs a busy loop that only looks at the clock. From each pause is
+subtracted how long the exchange's thread was ready to run and did not, or how long the busy loop
+stood still meanwhile, whichever is more: the host did not give that time. What is left is the
+exchange's own: collections, other threads, memory. Both are reported.
 """
 
-from __future__ import annotations
-
-import argparse
+import asyncio
+import gc
 import json
+import os
 import signal
-import subprocess
 import sys
 import tempfile
+import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from types import FrameType
+from typing import Final, NamedTuple
 
-from bench.pauses_run import Frame, Run, Task
-from bench.table import machine, parser_of, publish
-from fairbook import core
+import uvloop
 
-NAME: Final = "pauses"
-TARGET_MS: Final = 20.0
+from bench.history import History, Writer
+from bench.processes import Helper, say
+from bench.runs import Option, Run, percentiles, rounds, seconds, table
+from fairbook.core import state
+from fairbook.engine import gc_policy
+from fairbook.engine.clock import Clock
+from fairbook.engine.recovery import recover
+from fairbook.engine.runner import Runner
+from fairbook.engine.sequencer import Sequencer
+from fairbook.engine.snapshots import Snapshots
+from fairbook.log.archive import Archive
+from fairbook.log.files import FileLog
+from fairbook.log.log import Entry
+
+OPTIONS: Final = {
+    "rounds": rounds(5),
+    "seconds": seconds(10.0, quick=0.5),
+    "orders": Option(1_000_000, 5_000, "resting ones"),
+    "batch": Option(64, 64, "commands in a frame"),
+}
+TARGET: Final = "<= 20 ms"  # docs/internals/performance.md
 FEW: Final = 1_000
+FILL_COMMANDS: Final = 4_096
+SEGMENT_BYTES: Final = 4 * 1024 * 1024  # Small, so that there is always something to compress.
+STALL_NS: Final = 200_000
 HEADINGS: Final = (
-    "resting orders",
-    "what",
-    "p50",
-    "p99",
-    "p99.9",
-    "longest",
-    "longest, stalls off",
-    "target",
-)
+    "resting orders", "what", "p50 ms", "p99", "p99.9", "longest", "longest, stalls off", "target",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
+class Task(NamedTuple):
+    """`orders` rest; batches of `batch` commands for `seconds`, all in `folder`."""
+
+    folder: str
+    orders: int
+    batch: int
+    seconds: float
+
+
+class FrameTimes(NamedTuple):
+    """In ns, of one clock for all processes. waited: how long the loop's thread had been ready to
+    run and did not, at each of these moments.
+    """
+
+    durable: int
+    began: int
+    ended: int
+    waited_durable: int
+    waited_began: int
+    waited_ended: int
+
+
+class Measured(NamedTuple):
+    """collections: full collections of garbage, in ns each; the last one by force. Seconds for a
+    dump and for a load of the state at the end. compressed: segments.
+    """
+
+    frames: list[FrameTimes]
+    collections: list[int]
+    dump_s: float
+    load_s: float
+    compressed: int
+
+
+class Round(NamedTuple):
     """One run, and when the busy loop beside it stood still: (from, to) in ns, ascending."""
 
-    run: Run
+    measured: Measured
     stalls: list[tuple[int, int]]
 
-    def own_ns(self, frame: Frame, *, whole: bool) -> int:
-        """What of the frame's pause, `whole`: from when it was durable, is not the host's."""
+    def own_ns(self, frame: FrameTimes, *, whole: bool) -> int:
+        """How much of a frame's pause is not the host's. whole: from when it was durable."""
         began = frame.durable if whole else frame.began
         waited = frame.waited_ended - (frame.waited_durable if whole else frame.waited_began)
-        pause = frame.ended - began
-        stalled = sum(
-            min(to, frame.ended) - max(since, began) for since, to in self._within(began, frame)
-        )
-        return max(0, pause - max(stalled, waited))
-
-    def _within(self, began: int, frame: Frame) -> Iterator[tuple[int, int]]:
-        at = max(0, bisect_left(self.stalls, (began, 0)) - 1)
-        for since, to in self.stalls[at:]:
+        stalled = 0
+        for since, to in self.stalls[max(0, bisect_left(self.stalls, (began, 0)) - 1) :]:
             if since >= frame.ended:
-                return
-            if to > began:
-                yield since, to
+                break
+            stalled += max(0, min(to, frame.ended) - max(since, began))
+        return max(0, frame.ended - began - max(stalled, waited))
 
 
-def run_one(task: Task) -> Round:
+def sections(run: Run) -> dict[str, Iterator[str]]:
+    return {"pauses": report(run)}
+
+
+def report(run: Run) -> Iterator[str]:
+    options = run.options
+    yield f"Frames of {options.batch} commands, one after the other, each durable;"
+    yield f"{options.seconds:g} s a run, {options.rounds} rounds; old segments are compressed"
+    yield "meanwhile."
+    yield ""
+    found: dict[int, list[Round]] = {FEW: [], options.orders: []}
+    for _ in range(options.rounds):
+        for orders, measured in found.items():
+            with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+                measured.append(_round(Task(folder, orders, options.batch, options.seconds)))
+    yield from table(HEADINGS, (row for orders in found for row in _rows(orders, found[orders])))
+    runs = [each.measured for each in found[options.orders]]
+    own_ns = [ns for one in runs for ns in one.collections[:-1]]
+    forced_ns = max(one.collections[-1] for one in runs)
+    dump_s, load_s = median(one.dump_s for one in runs), median(one.load_s for one in runs)
+    yield f"With many orders: {sum(len(one.frames) for one in runs):,} frames,"
+    yield f"{sum(one.compressed for one in runs)} segments compressed, {len(own_ns)} full"
+    yield f"collections by themselves, the longest {max(own_ns, default=0) / 1e6:.1f} ms; one by"
+    yield f"force at the end, {forced_ns / 1e6:.1f} ms. A snapshot in the same process takes"
+    yield f"{dump_s:.2f} s: therefore the replica writes them, and this process only when it stops."
+    yield f"Loading it takes {load_s:.2f} s."
+
+
+def _round(task: Task) -> Round:
     """One exchange with a busy loop beside it."""
-    module = [sys.executable, "-m", "bench.pauses_run"]
-    meter = subprocess.Popen([*module, "stalls"], stdout=subprocess.PIPE, text=True)
-    try:
-        done = subprocess.run(
-            [*module, json.dumps(task._asdict())], stdout=subprocess.PIPE, text=True, check=False
-        )
-        meter.send_signal(signal.SIGTERM)
-        told, _ = meter.communicate()
-    finally:
-        meter.kill()
-    if done.returncode:
-        raise SystemExit("the run of the exchange failed")
-    given: list[Any] = json.loads(done.stdout)
-    run = Run([Frame(*frame) for frame in given[0]], *given[1:])
-    return Round(run, [(since, to) for since, to in json.loads(told.splitlines()[-1])])
+    with (
+        closing(Helper("bench.pauses")) as meter,
+        closing(Helper("bench.pauses", task)) as worker,
+    ):
+        meter.answer()
+        frames, *rest = worker.answer()
+        meter.process.terminate()
+        stalls = [(since, to) for since, to in meter.answer()]
+    return Round(Measured([FrameTimes(*frame) for frame in frames], *rest), stalls)
 
 
-def share(sorted_values: Sequence[int], part: float) -> float:
-    """That part of the values is at most so many milliseconds."""
-    return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * part))] / 1e6
+def _rows(orders: int, found: list[Round]) -> Iterator[list[str]]:
+    pairs = [(each, frame) for each in found for frame in each.measured.frames]
+    for what, whole in (("apply", False), ("durable to applied", True)):
+        pauses = [frame.ended - (frame.durable if whole else frame.began) for _, frame in pairs]
+        own_ns = max(each.own_ns(frame, whole=whole) for each, frame in pairs)
+        cells = percentiles(ns / 1e9 for ns in pauses)
+        target = "-" if orders == FEW else TARGET
+        yield [f"{orders:,}", what, *cells, f"**{own_ns / 1e6:.1f}**", target]
 
 
-def line(orders: int, what: str, measured: list[int], own: list[int], *, target: bool) -> str:
-    """One row as Markdown."""
-    measured.sort()
-    cells = [f"{orders:,}", what]
-    cells += [f"{share(measured, part):.2f} ms" for part in (0.5, 0.99, 0.999)]
-    cells += [f"{measured[-1] / 1e6:.1f} ms", f"**{max(own) / 1e6:.1f} ms**"]
-    cells.append(f"<= {TARGET_MS:.0f} ms" if target else "-")
-    return "| " + " | ".join(cells) + " |"
+class Waiting:
+    """How long the thread that made it has been ready to run and did not, as the system counts."""
+
+    def __init__(self) -> None:
+        try:
+            self._fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+        except OSError:
+            self._fd = -1
+
+    def ns(self) -> int:
+        """Since the thread began; always 0 where the system does not count it."""
+        return int(os.pread(self._fd, 64, 0).split()[1]) if self._fd >= 0 else 0
 
 
-def rows(orders: int, rounds: list[Round], *, target: bool) -> Iterator[str]:
-    """What all rounds of one book say."""
-    pairs = [(each, frame) for each in rounds for frame in each.run.frames]
-    yield line(
-        orders,
-        "apply",
-        [frame.ended - frame.began for _, frame in pairs],
-        [each.own_ns(frame, whole=False) for each, frame in pairs],
-        target=target,
-    )
-    yield line(
-        orders,
-        "durable to applied",
-        [frame.ended - frame.durable for _, frame in pairs],
-        [each.own_ns(frame, whole=True) for each, frame in pairs],
-        target=target,
-    )
+class TimedLog(FileLog):
+    """Notes when the newest entry became durable."""
+
+    waiting: Waiting
+    durable = (0, 0)
+
+    def append(self, frame: bytes, time_ns: int) -> Entry:
+        entry = super().append(frame, time_ns)
+        self.durable = (time.perf_counter_ns(), self.waiting.ns())
+        return entry
 
 
-def report(arguments: argparse.Namespace) -> Iterator[str]:
-    """The section of docs/internals/performance.md, as it is measured."""
-    form = "compiled" if core.COMPILED else "interpreted"
-    yield f"Machine: {machine()}, core {form}. Frames of {arguments.batch} commands, one after the"
-    yield f"other, each durable; {arguments.seconds:.0f} s a run, {arguments.rounds} rounds; old"
-    yield "segments are compressed meanwhile."
-    yield ""
-    yield "| " + " | ".join(HEADINGS) + " |"
-    yield "|" + "---|" * len(HEADINGS)
-    books = (FEW, arguments.orders)
-    found: dict[int, list[Round]] = {orders: [] for orders in books}
-    for _ in range(arguments.rounds):
-        for orders in books:
-            with tempfile.TemporaryDirectory() as folder:
-                task = Task(folder, orders, arguments.batch, arguments.seconds)
-                found[orders].append(run_one(task))
-    for orders in books:
-        yield from rows(orders, found[orders], target=orders != FEW)
-    yield ""
-    yield from notes([each.run for each in found[arguments.orders]])
+class TimedRunner(Runner):
+    """Notes the times of each frame."""
+
+    log: TimedLog
+    times: list[FrameTimes]
+
+    def apply(self, entry: Entry) -> bytes | None:
+        waiting = self.log.waiting
+        durable, waited_durable = self.log.durable
+        waited_began = waiting.ns()
+        began = time.perf_counter_ns()
+        events = super().apply(entry)
+        ended = time.perf_counter_ns()
+        times = durable, began, ended, waited_durable, waited_began, waiting.ns()
+        self.times.append(FrameTimes(*times))
+        return events
 
 
-def notes(runs: list[Run]) -> Iterator[str]:
-    """What else is worth knowing of the runs with many orders."""
-    own = [ns for run in runs for ns in run.collections[:-1]]
-    forced_ns = max(run.collections[-1] for run in runs)
-    compressed = sum(run.compressed for run in runs)
-    dump_s = median(run.dump_s for run in runs)
-    yield f"With many orders: {sum(len(run.frames) for run in runs):,} frames, {compressed}"
-    yield f"segments compressed, {len(own)} full collections by themselves, the longest"
-    yield f"{max(own, default=0) / 1e6:.1f} ms; one by force at the end, {forced_ns / 1e6:.1f} ms."
-    yield f"A snapshot in the same process takes {dump_s:.2f} s: therefore another one writes them,"
-    yield "and this one only when it stops. Loading it takes"
-    yield f"{median(run.load_s for run in runs):.2f} s."
+async def measure(directory: Path, history: History, task: Task) -> Measured:
+    """Start from the directory's snapshot, and trade."""
+    collections: list[int] = []
+    began_ns = 0
+
+    def watch(phase: str, about: dict[str, int]) -> None:
+        nonlocal began_ns
+        if about["generation"] == 2 and phase == "start":
+            began_ns = time.perf_counter_ns()
+        elif about["generation"] == 2:
+            collections.append(time.perf_counter_ns() - began_ns)
+
+    gc_policy.hold()
+    log = TimedLog(directory, segment_bytes=SEGMENT_BYTES)
+    recovered, _ = recover(log, Snapshots(directory))
+    runner = TimedRunner(recovered.exchange, position=recovered.position, chain=recovered.chain)
+    del recovered
+    log.waiting = Waiting()
+    runner.log, runner.times = log, []
+    gc_policy.settle()
+    gc.callbacks.append(watch)
+    sequencer = Sequencer(log, runner, Clock())
+    archive = Archive(directory, look_every_s=0.1)
+    archive.start()
+    trade = history.trade()
+    end_s = time.perf_counter() + task.seconds
+    while time.perf_counter() < end_s:
+        await asyncio.gather(*[sequencer.submit(next(trade)) for _ in range(task.batch)])
+    await asyncio.to_thread(archive.stop)
+    gc.collect()
+    gc.callbacks.remove(watch)
+    await sequencer.stop()
+    log.close()
+    began_s = time.perf_counter()
+    body = state.dump(runner.exchange)
+    dumped_s = time.perf_counter()
+    loaded = state.load(body)
+    load_s = time.perf_counter() - dumped_s
+    assert loaded.sequence == runner.exchange.sequence
+    compressed = len(list((directory / "log").glob("*.z")))
+    return Measured(runner.times, collections, dumped_s - began_s, load_s, compressed)
 
 
-def main() -> None:
-    """Parse the command line, measure, print."""
-    parser = parser_of(NAME, __doc__)
-    parser.add_argument("--orders", type=int, default=1_000_000, help="resting ones")
-    parser.add_argument("--batch", type=int, default=64, help="commands in a frame")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of trading, each run")
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.orders, arguments.seconds, arguments.rounds = 5_000, 0.5, 1
-    publish(NAME, report(arguments), arguments.write)
+def serve(task: Task) -> None:
+    """The process of an exchange: make its log and snapshot, and trade."""
+    directory = Path(task.folder)
+    writer = Writer(directory, frame_commands=FILL_COMMANDS, segment_bytes=SEGMENT_BYTES)
+    writer.fill(task.orders)
+    writer.snapshot()
+    writer.close()
+    history = writer.history
+    del writer
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        say(runner.run(measure(directory, history, task)))
+
+
+def watch_stalls() -> None:
+    """The process of the busy loop: answer, on SIGTERM, with the times when it did not run."""
+    found: list[tuple[int, int]] = []
+    running = True
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal running
+        running = False
+
+    signal.signal(signal.SIGTERM, stop)
+    say("ready")
+    last = time.perf_counter_ns()
+    while running:
+        now = time.perf_counter_ns()
+        if now - last > STALL_NS:
+            found.append((last, now))
+        last = now
+    say(found)
 
 
 if __name__ == "__main__":
-    main()
+    if given := json.loads(sys.argv[1]):
+        serve(Task(*given))
+    else:
+        watch_stalls()

@@ -16,7 +16,7 @@ def test_every_command_is_accepted_and_the_book_keeps_its_size() -> None:
     for frame_commands in (1, 64):
         exchange = Exchange()
         history = History()
-        listing = list(history.listing())
+        listing = history.listing()
         trade = history.trade()
         fills = 0
         for commands, count in (

@@ -1,23 +1,16 @@
-"""The bench of the whole way: every answer is as it should be, the tables are there, and nothing is
-left running. Its figures are not looked at.
-"""
+"""The bench of orders: its mix, its signatures, and a quick run. Its figures are not looked at."""
 
 from __future__ import annotations
 
 import base64
 import itertools
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from nacl.bindings import crypto_sign_open, crypto_sign_seed_keypair
 
-from bench.orders_flow import BUY, CANCEL, PASSIVE, SELL, Flow, Trader
-
-TIMEOUT_S = 120
+from bench.mix import BUY, CANCEL, PASSIVE, SELL, Mix, Trader
+from tests.bench.quick import needs_two_processors, quick_run
 
 
 def _traders() -> tuple[Trader, Trader]:
@@ -37,7 +30,7 @@ def _traders() -> tuple[Trader, Trader]:
 
 def test_the_mix_is_m1() -> None:
     """45 % passive, 45 % cancels, 10 % pairs; a cancel follows its order, a buyer a seller."""
-    steps = Flow(_traders(), seed=1).m1(0, 20_000, signed=False, seconds=1.0)
+    steps = Mix(_traders(), seed=1).m1(0, 20_000)
     kinds = Counter(step.kind for step in steps)
     assert abs(kinds[PASSIVE] / len(steps) - 0.45) < 0.01
     assert abs(kinds[CANCEL] / len(steps) - 0.45) < 0.01
@@ -53,9 +46,8 @@ def test_the_mix_is_m1() -> None:
 
 
 def test_a_signature_covers_the_request() -> None:
-    """What is signed is what is sent."""
     trader = _traders()[0]
-    request = trader.request("DELETE", "/api/v1/order", {"clientId": 7, "symbol": "SOL_USDC"}, 1234)
+    request = trader.http("DELETE", "/api/v1/order", {"clientId": 7, "symbol": "SOL_USDC"}, 1234)
     head, _, body = request.partition(b"\r\n\r\n")
     headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
     assert body == b'{"clientId":7,"symbol":"SOL_USDC"}'
@@ -65,22 +57,10 @@ def test_a_signature_covers_the_request() -> None:
     assert crypto_sign_open(signature + text, public_key) == text
 
 
-def can_run() -> bool:
-    return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) >= 2
-
-
-@pytest.mark.skipif(not can_run(), reason="needs Linux and two processors")
+@needs_two_processors
 def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
-    """Every answer is checked by the bench itself, which else ends with 1."""
-    file = tmp_path / "figures.md"
-    places = [f"<!-- figures of bench {each} -->" for each in ("orders", "orders, added")]
-    file.write_text("before\n" + "\n<!-- end of figures -->\n".join([*places, "after\n"]))
-    command = [sys.executable, "-m", "bench", "orders", "--quick", "--write", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stderr
-    text = file.read_text()
-    assert text.startswith("before\n") and text.endswith("after\n")
-    assert " 0 of them not as they should be." in text
+    text = quick_run(tmp_path, "orders", "orders, added", "orders")
+    assert " 0 of them wrong." in text
     for connections in (8, 32):
         for kind in ("ping", "bearer", "signed"):
             assert f"| {connections} | 0 | {kind} | " in text

@@ -1,21 +1,16 @@
 """Streams of commands for measuring cores: one flow, written in two dialects.
 
-How it works: a generator plays a mix against a core of its own, so that it knows which orders are
-open and what ids they got, and writes each step as the 48 bytes of
-docs/reference/protocol.md (with and
+Design: a generator plays a mix against a core of its own, so that it knows which orders are open
+and which ids they got. It writes each step as the 48 bytes of docs/reference/protocol.md (with and
 without client ids) and as the 40 bytes of a bare core, whose command is `op u8, side u8, tif u8, 0
 u8, market u32, user u64, order u64, price i64, quantity i64`.
 
-Always true:
+Invariants:
 - a seed gives the same flow;
 - bids come from one half of the users and asks from the other, so that self-trade prevention, which
   a bare core lacks, never acts;
 - about `RESTING` orders rest on each side: the more there are, the more an aggressive order takes.
-
-Not here: running and timing (core.py, core_run.py).
 """
-
-from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
@@ -38,6 +33,7 @@ TAKER_PPM: Final = 2_000
 FUNDS: Final = 10**15  # atoms of each asset, each user
 FIRST_ACCOUNT: Final = 2
 EXPIRED_CLIENT_IDS: Final = 1 << 31
+MEMORY_LEVELS: Final = 100  # a side
 STEP_NS: Final = 4_000  # log time from one command to the next
 
 BARE: Final = Struct("<BBBBIQqqq")
@@ -63,25 +59,18 @@ WX: Final = Mix("wx", passive=9, cancel=6, crossing=0, market=0, ioc=3, amend=82
 MIXES: Final = {"w1": W1, "wx": WX}
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """The same commands in each dialect. `setup` lists, funds and fills the book; untimed.
-
-    `setup_remembered` does the same with client ids in what expires, which are remembered then.
+class Flow(NamedTuple):
+    """The same commands in each dialect, by part: `setup` lists the market, funds the users and
+    fills the book; `setup_remembered` does it with client ids, which are remembered then; `steps`
+    and `steps_with_ids` are timed; `bare_setup` and `bare_steps` are a bare core's.
     """
 
-    setup: bytes
-    setup_remembered: bytes
-    steps: bytes
-    steps_with_ids: bytes
-    bare_setup: bytes
-    bare_steps: bytes
-    count: int
+    parts: dict[str, bytes]
     fills: int
 
 
 @dataclass(slots=True)
-class _Open:
+class OpenOrders:
     """One side's open orders, for picking one at random and removing any."""
 
     numbers: list[int] = field(default_factory=list)
@@ -107,7 +96,7 @@ class Generator:
         self.chance = random.Random(f"{mix.name}/{seed}")
         self.exchange = Exchange()
         self.time_ns = 0
-        self.open = (_Open(), _Open())
+        self.open = (OpenOrders(), OpenOrders())
         self.number = 0
         self.ids: dict[int, int] = {}  # number -> order id
         self.numbers: dict[int, int] = {}  # order id -> number
@@ -135,20 +124,8 @@ class Generator:
     def remember(self, orders_each: int) -> None:
         """Let each user send so many orders that expire at once, as many as may be remembered."""
         for number in range(orders_each * USERS):
-            terms = {
-                "account": FIRST_ACCOUNT + number % USERS,
-                "market": 1,
-                "side": records.BID,
-                "quantity": 1,
-                "price": 1,
-                "tif": records.IOC,
-            }
-            client_id = EXPIRED_CLIENT_IDS + number
-            self._write(
-                records.place(**terms),
-                records.place(**terms, flags=records.HAS_CLIENT_ID, client_id=client_id),
-                b"",
-            )
+            account, client_id = FIRST_ACCOUNT + number % USERS, EXPIRED_CLIENT_IDS + number
+            self._write(*_place(account, records.BID, 1, 1, records.IOC, client_id), b"")
 
     def step(self) -> None:
         """One command, by the shares of the mix."""
@@ -172,13 +149,13 @@ class Generator:
         self._place(side, self._passive_price(side), self.chance.randint(1, PASSIVE_LOTS))
 
     def _crossing(self, side: int) -> None:
-        self._place(side, self._crossing_price(side), self._taken(side))
+        self._place(side, self._crossing_price(side), self._taken_lots(side))
 
     def _ioc(self, side: int) -> None:
-        self._place(side, self._crossing_price(side), self._taken(side), tif=records.IOC)
+        self._place(side, self._crossing_price(side), self._taken_lots(side), tif=records.IOC)
 
     def _market(self, side: int) -> None:
-        self._place(side, 0, self._taken(side), tif=records.IOC)
+        self._place(side, 0, self._taken_lots(side), tif=records.IOC)
 
     def _passive_price(self, side: int) -> int:
         away = 1 + min(DEEPEST - 1, int(self.chance.expovariate(1 / SPREAD_MEAN)))
@@ -187,7 +164,7 @@ class Generator:
     def _crossing_price(self, side: int) -> int:
         return MIDDLE + DEEPEST if side == records.BID else MIDDLE - DEEPEST
 
-    def _taken(self, side: int) -> int:
+    def _taken_lots(self, side: int) -> int:
         """Lots of an aggressive order: its mean follows the number of orders on the other side."""
         fullness = len(self.open[1 - side].numbers) / RESTING
         mean = self.mix.takes * (PASSIVE_LOTS + 1) / 2 * fullness**4
@@ -199,20 +176,10 @@ class Generator:
     def _place(self, side: int, price: int, lots: int, *, tif: int = records.GTC) -> None:
         self.number += 1
         number, user = self.number, self._user(side)
-        terms = {
-            "account": FIRST_ACCOUNT + user,
-            "market": 1,
-            "side": side,
-            "quantity": lots,
-            "price": price,
-            "tif": tif,
-        }
-        flags = 0 if price else records.MARKET_ORDER
         bare_tif = BARE_MARKET if not price else BARE_IOC if tif else BARE_GTC
         self.terms[number] = (user, side, price)
         self._write(
-            records.place(**terms, flags=flags),
-            records.place(**terms, flags=flags | records.HAS_CLIENT_ID, client_id=number),
+            *_place(FIRST_ACCOUNT + user, side, price, lots, tif, number),
             BARE.pack(BARE_PLACE, side, bare_tif, 0, 0, user, number, price, lots),
             number=number,
         )
@@ -264,6 +231,25 @@ class Generator:
         self.bare.append(bare)
 
 
+def _place(
+    account: int, side: int, price: int, lots: int, tif: int, client_id: int
+) -> tuple[bytes, bytes]:
+    """The command without and with the client id. price: 0 for a market order."""
+    terms = {
+        "account": account,
+        "market": 1,
+        "side": side,
+        "quantity": lots,
+        "price": price,
+        "tif": tif,
+    }
+    flags = 0 if price else records.MARKET_ORDER
+    return (
+        records.place(**terms, flags=flags),
+        records.place(**terms, flags=flags | records.HAS_CLIENT_ID, client_id=client_id),
+    )
+
+
 def listing() -> list[bytes]:
     """The commands that open one market: assets 1 (base) and 2 (quote), no decimals to speak of."""
     commands = [
@@ -301,13 +287,28 @@ def generate(mix: Mix, *, seed: int, count: int, remembered: int) -> Flow:
     generator.fills = 0
     for _ in range(count):
         generator.step()
-    return Flow(
-        setup=b"".join(generator.plain[:split]),
-        setup_remembered=b"".join(generator.with_ids[:split]),
-        steps=b"".join(generator.plain[split:]),
-        steps_with_ids=b"".join(generator.with_ids[split:]),
-        bare_setup=b"".join(generator.bare[:split]),
-        bare_steps=b"".join(generator.bare[split:]),
-        count=count,
-        fills=generator.fills,
-    )
+    parts = {
+        "setup": generator.plain[:split],
+        "setup_remembered": generator.with_ids[:split],
+        "steps": generator.plain[split:],
+        "steps_with_ids": generator.with_ids[split:],
+        "bare_setup": generator.bare[:split],
+        "bare_steps": generator.bare[split:],
+    }
+    return Flow({name: b"".join(part) for name, part in parts.items()}, generator.fills)
+
+
+def resting(count: int, *, bare: bool) -> bytes:
+    """Orders that rest behind those of the setup and never meet, for measuring memory."""
+    return b"".join(_resting(number, bare=bare) for number in range(1, count + 1))
+
+
+def _resting(number: int, *, bare: bool) -> bytes:
+    side = number & 1
+    away = 1 + DEEPEST + number // 2 % MEMORY_LEVELS
+    price = MIDDLE - away if side == records.BID else MIDDLE + away
+    user = number % USERS
+    if bare:
+        # Numbers beyond those of the setup's orders.
+        return BARE.pack(BARE_PLACE, side, BARE_GTC, 0, 0, user, (1 << 32) + number, price, 1)
+    return records.place(account=FIRST_ACCOUNT + user, market=1, side=side, quantity=1, price=price)

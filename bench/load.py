@@ -1,0 +1,277 @@
+"""The load generator: prepared requests in lanes, over HTTP or WebSocket.
+
+Design: one thread, epoll and plain sockets, which cost less for a request than an event loop with
+protocols. A wire decides which connection a lane's request goes over: over HTTP each lane has a
+connection of its own; over WebSocket the lanes share a few connections of each trader, logged in
+once, and what is due for a connection in one turn is sent at once. Garbage collection is off while
+the load runs.
+
+Invariants: a lane sends a request only after the answer to the one before; every answer is checked.
+"""
+
+import gc
+import json
+import random
+import re
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from bench import websocket
+from bench.mix import BUY, EXPECTED, Step
+
+STUCK_S: Final = 10.0  # without any answer, after which the run is given up
+RECEIVE_BYTES: Final = 65_536
+LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+BEFORE_ID: Final = len(b'{"id":')
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """Steps that follow each other. at: the next one; sent_s: when the last one was due."""
+
+    number: int
+    steps: list[Step] = field(default_factory=list)
+    at: int = 0
+    sent_s: float = 0.0
+
+    def finished(self, limit: int) -> bool:
+        """Whether `limit` steps are done and no seller waits for its buyer, or none is left."""
+        at, steps = self.at, self.steps
+        return at >= len(steps) or (at >= limit and steps[at].kind != BUY)
+
+
+@dataclass(slots=True)
+class Result:
+    """What a load measured. lags: from due until it was noticed, of an open loop; in seconds."""
+
+    latencies: list[float] = field(default_factory=list)
+    lags: list[float] = field(default_factory=list)
+    errors: list[bytes] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu_s: float = 0.0  # of the generator
+    exhausted: bool = False  # a lane ran out of steps before the time was over
+
+    @property
+    def rate(self) -> float:
+        return len(self.latencies) / self.seconds
+
+
+class HttpWire:
+    """A keep-alive connection for each lane."""
+
+    success = b"HTTP/1.1 200 "  # is in every answer to a request that was accepted
+
+    def __init__(self, port: int, lanes: int) -> None:
+        self.lanes = [Lane(number) for number in range(lanes)]
+        self.sockets = [socket.create_connection(("127.0.0.1", port)) for _ in self.lanes]
+        for sock in self.sockets:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._partial = [b""] * lanes
+
+    def send(self, lane: Lane) -> None:
+        _send(self.sockets[lane.number], lane.steps[lane.at].request)
+
+    def flush(self) -> None:
+        """Requests were sent at once."""
+
+    def receive(self, number: int) -> Iterable[tuple[Lane, bytes]]:
+        """Read from a connection; the answers that are whole."""
+        answer = self._partial[number] + _receive(self.sockets[number])
+        length = LENGTH.search(answer)
+        head_bytes = answer.find(b"\r\n\r\n") + 4
+        if head_bytes < 4 or (length and len(answer) < head_bytes + int(length[1])):
+            self._partial[number] = answer
+            return ()
+        self._partial[number] = b""
+        return ((self.lanes[number], answer),)
+
+
+class WebSocketWire:
+    """An even number of connections, half of them for each trader. A request goes over one of its
+    trader's; the number of its lane is its id.
+    """
+
+    success = b'"status":200,'
+
+    def __init__(self, port: int, lanes: int, *, tokens: Sequence[str], connections: int) -> None:
+        self.lanes = [Lane(number) for number in range(lanes)]
+        self._of_trader = [
+            [_logged_in(port, token) for _ in range(connections // 2)] for token in tokens
+        ]
+        self.sockets = [sock for sockets in self._of_trader for sock in sockets]
+        self._partial = [b""] * connections
+        self._due: dict[socket.socket, list[bytes]] = {}
+
+    def send(self, lane: Lane) -> None:
+        step = lane.steps[lane.at]
+        own = self._of_trader[step.trader]
+        self._due.setdefault(own[lane.number // 2 % len(own)], []).append(step.request)
+
+    def flush(self) -> None:
+        for sock, requests in self._due.items():
+            _send(sock, b"".join(requests))
+        self._due.clear()
+
+    def receive(self, number: int) -> Iterable[tuple[Lane, bytes]]:
+        received = self._partial[number] + _receive(self.sockets[number])
+        frames, rest = websocket.parse(received)
+        self._partial[number] = received[rest:]
+        for first_byte, start, end in frames:
+            answer = received[start:end]
+            if first_byte != websocket.TEXT:
+                raise SystemExit(f"not a text frame: {answer!r}")
+            yield self.lanes[int(answer[BEFORE_ID : answer.index(b",", BEFORE_ID)])], answer
+
+
+def _logged_in(port: int, token: str) -> socket.socket:
+    sock = websocket.connect(port)
+    login = {"id": 0, "method": "LOGIN", "params": {"token": token}}
+    sock.sendall(websocket.frame(json.dumps(login).encode()))
+    answer = b""
+    while not websocket.parse(answer)[0]:
+        answer += _receive(sock)
+    if b"error" in answer:
+        raise SystemExit(f"no login: {answer!r}")
+    return sock
+
+
+def _send(sock: socket.socket, octets: bytes) -> None:
+    if sock.send(octets) != len(octets):
+        raise SystemExit("requests did not fit into the socket")
+
+
+def _receive(sock: socket.socket) -> bytes:
+    received = sock.recv(RECEIVE_BYTES)
+    if not received:
+        raise SystemExit("the exchange closed a connection")
+    return received
+
+
+class Load:
+    """The lanes of a wire, under way."""
+
+    def __init__(self, wire: HttpWire | WebSocketWire) -> None:
+        self.lanes = wire.lanes
+        self._wire = wire
+        self._epoll = select.epoll()
+        self._numbers: dict[int, int] = {}
+        for number, sock in enumerate(wire.sockets):
+            sock.setblocking(False)
+            self._numbers[sock.fileno()] = number
+            self._epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def close(self) -> None:
+        self._epoll.close()
+        for sock in self._wire.sockets:
+            sock.close()
+
+    def closed(self, *, seconds: float = 3600.0, steps: int | None = None) -> Result:
+        """Each lane sends as soon as it has its answer: for so long, or so many steps."""
+        limits = [len(lane.steps) if steps is None else lane.at + steps for lane in self.lanes]
+        clock = time.perf_counter
+        with _timed() as result:
+            end = clock() + seconds
+            started = [lane for lane in self.lanes if not lane.finished(limits[lane.number])]
+            for lane in started:
+                self._send(lane, clock())
+            self._wire.flush()
+            active = len(started)
+            while active:
+                for lane in self._answered(result):
+                    now = clock()
+                    if not lane.finished(limits[lane.number] if now < end else 0):
+                        self._send(lane, now)
+                        continue
+                    active -= 1
+                    result.exhausted |= steps is None and now < end
+                self._wire.flush()
+        return result
+
+    def paced(self, *, rate: float, seconds: float) -> Result:
+        """The first lane sends `rate` requests a second, each after the answer to the one before;
+        the generator sleeps in between.
+        """
+        with _timed() as result:
+            begin = time.perf_counter()
+            for number in range(int(rate * seconds)):
+                due_s = begin + number / rate
+                time.sleep(max(0.0, due_s - time.perf_counter()))
+                self._send(self.lanes[0], due_s)
+                while not list(self._answered(result)):
+                    pass
+        return result
+
+    def open(self, *, rate: float, seconds: float, seed: int) -> Result:
+        """Requests are due at random times (Poisson), `rate` a second on average, whether or not
+        the exchange keeps up; latency counts from when a request was due.
+        """
+        due = deque(_schedule(rate, seconds, seed))
+        waiting: deque[float] = deque()
+        idle = deque(self.lanes)
+        with _timed() as result:
+            begin = answered = time.perf_counter()
+            while due or waiting or len(idle) < len(self.lanes):
+                now = time.perf_counter()
+                while due and begin + due[0] <= now:
+                    waiting.append(begin + due.popleft())
+                    result.lags.append(now - waiting[-1])
+                while waiting and idle:
+                    lane = idle.popleft()
+                    if lane.at == len(lane.steps):
+                        raise SystemExit("more requests were due than prepared")
+                    self._send(lane, waiting.popleft())
+                for lane in self._answered(result, wait_s=0.0):
+                    idle.append(lane)
+                    answered = now
+                if now - answered > STUCK_S:
+                    raise SystemExit("no answer for too long")
+        return result
+
+    def _send(self, lane: Lane, at_s: float) -> None:
+        """Send the next step of a lane; its latency counts from `at_s`."""
+        lane.sent_s = at_s
+        self._wire.send(lane)
+
+    def _answered(self, result: Result, wait_s: float = STUCK_S) -> Iterator[Lane]:
+        """Count and check the answers that arrive; the lanes that they are for."""
+        wire = self._wire
+        ready = self._epoll.poll(wait_s)
+        if not ready and wait_s:
+            raise SystemExit("no answer for too long")
+        for fd, _ in ready:
+            for lane, answer in wire.receive(self._numbers[fd]):
+                result.latencies.append(time.perf_counter() - lane.sent_s)
+                if wire.success not in answer or EXPECTED[lane.steps[lane.at].kind] not in answer:
+                    result.errors.append(answer)
+                lane.at += 1
+                yield lane
+
+
+@contextmanager
+def _timed() -> Iterator[Result]:
+    result = Result()
+    gc.collect()
+    gc.disable()
+    cpu, begin = time.process_time(), time.perf_counter()
+    try:
+        yield result
+    finally:
+        gc.enable()
+    result.seconds = time.perf_counter() - begin
+    result.cpu_s = time.process_time() - cpu
+
+
+def _schedule(rate: float, seconds: float, seed: int) -> list[float]:
+    drawn = random.Random(seed)
+    times: list[float] = []
+    at = drawn.expovariate(rate)
+    while at < seconds:
+        times.append(at)
+        at += drawn.expovariate(rate)
+    return times

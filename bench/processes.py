@@ -1,0 +1,225 @@
+"""Processes under measurement: started on one processor; CPU and memory as the system counts them.
+
+Invariant: only processes that were started here are ended here.
+"""
+
+import functools
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+READY: Final = b"Fairbook is ready"
+STOP_S: Final = 20.0
+SETTLE_MAX_S: Final = 10.0
+SETTLE_POLL_S: Final = 0.05
+
+
+@functools.cache
+def processors() -> tuple[int, int]:
+    """The exchange's and the load's. Raises SystemExit where there are not two."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise SystemExit("this bench needs Linux")
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        raise SystemExit("this bench needs two processors")
+    return allowed[0], allowed[1]
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far, user and system, all threads."""
+    text = Path(f"/proc/{pid}/stat").read_text()
+    columns = text[text.rindex(")") + 2 :].split()
+    return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """Memory of a process in RAM now (Linux); elsewhere the peak of this process."""
+    try:
+        statm = Path(f"/proc/{pid or 'self'}/statm").read_text(encoding="ascii")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Process:
+    """A child process. processor: None for any; checkout: another one, whose .venv it uses."""
+
+    def __init__(
+        self,
+        arguments: list[str],
+        *,
+        processor: int | None,
+        checkout: Path | None = None,
+        **options: Any,
+    ) -> None:
+        python = sys.executable if checkout is None else str(checkout / ".venv" / "bin" / "python")
+        before = None if processor is None else os.sched_getaffinity(0)
+        if processor is not None:
+            os.sched_setaffinity(0, {processor})
+        try:
+            # In a session of its own: Ctrl-C is for the bench, which then ends it.
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
+                [python, *arguments], start_new_session=True, stdout=subprocess.PIPE, **options
+            )
+        finally:
+            if before is not None:
+                os.sched_setaffinity(0, before)
+        self.pid = self.process.pid
+
+    def line(self) -> bytes:
+        """The next line of its output; nothing once it has ended."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def close(self) -> None:
+        try:
+            self.process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+class Helper(Process):
+    """`python -m MODULE`, of this package: takes lines of JSON, answers each with one, and ends
+    when its stdin does.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        argument: object = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        processor: int | None = None,
+        checkout: Path | None = None,
+    ) -> None:
+        self.module = module
+        super().__init__(
+            ["-m", module, json.dumps(argument)],
+            processor=processor,
+            checkout=checkout,
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.PIPE,
+        )
+
+    def ask(self, question: object) -> Any:
+        self.write(json.dumps(question).encode() + b"\n")
+        return self.answer()
+
+    def write(self, octets: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(octets)
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        """Raises SystemExit if the process ends instead."""
+        line = self.line()
+        if not line:
+            raise SystemExit(f"{self.module} has ended")
+        return json.loads(line)
+
+
+def say(answer: object) -> None:
+    """A helper's answer."""
+    print(json.dumps(answer), flush=True)
+
+
+class Usage(NamedTuple):
+    """CPU seconds of an exchange and of its followers."""
+
+    server_s: float
+    replica_s: float
+    recorder_s: float
+
+
+class Server(Process):
+    """A running `fairbook up`, without its maker, on free ports."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        processor: int | None,
+        checkout: Path | None = None,
+        followers: bool = True,
+        settings: Mapping[str, int] | None = None,
+    ) -> None:
+        """settings: variables of its environment."""
+        command = ["-m", "fairbook", "up", "--data", str(directory), "--no-maker"]
+        command += ["--http-port", "0", "--ws-port", "0"]
+        command += [] if followers else ["--no-replica", "--no-recorder"]
+        environment = {
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith("FAIRBOOK_") or name == "FAIRBOOK_CORE"
+        }
+        environment |= {name: str(value) for name, value in (settings or {}).items()}
+        self._directory = directory
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the exchange)
+        started_s = time.perf_counter()
+        super().__init__(
+            command,
+            processor=processor,
+            checkout=checkout,
+            cwd=checkout,
+            env=environment | {"FAIRBOOK_LOGS": "json"},
+            stdin=subprocess.DEVNULL,
+            stderr=self._log,
+        )
+        if not self.line().startswith(READY):
+            self.kill()
+            raise SystemExit(f"the exchange did not start:\n{self.log_text()}")
+        self.ready_s = time.perf_counter() - started_s
+        demo = json.loads((directory / "demo.json").read_bytes())
+        self.accounts: dict[str, dict[str, str]] = demo["accounts"]
+        self.port = urllib.parse.urlsplit(demo["http"]).port or 0
+        self.ws_port = urllib.parse.urlsplit(demo["ws"]).port or 0
+        names = ("replica", "recorder") if followers and processor is not None else ()
+        self._followers = [self._child(name) for name in names]
+
+    def log_text(self) -> str:
+        file = self._log.fileno()  # Shared with the exchange, its position too.
+        return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
+
+    def usage(self) -> Usage:
+        """Since it started."""
+        return Usage(cpu_s(self.pid), *(map(cpu_s, self._followers) if self._followers else (0, 0)))
+
+    def status(self, part: str) -> dict[str, Any]:
+        """The status of one of its parts, such as `streams`."""
+        from fairbook.net import control_socket  # noqa: PLC0415 (another checkout may not have it)
+
+        found: dict[str, Any] = control_socket.ask(self._directory, "status")[part]
+        return found
+
+    def settle(self) -> None:
+        """Wait until everything is recorded. Raises SystemExit if that takes too long."""
+        end_s = time.monotonic() + SETTLE_MAX_S
+        while self._followers and self.status("recorder")["lag_frames"]:
+            if time.monotonic() > end_s:
+                raise SystemExit("the recorder does not keep up")
+            time.sleep(SETTLE_POLL_S)
+
+    def close(self) -> None:
+        self.process.terminate()
+        super().close()
+
+    def _child(self, name: str) -> int:
+        """The process id of a follower; both were started before the exchange was ready."""
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if name.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+        raise SystemExit(f"the exchange has no {name}")

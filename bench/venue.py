@@ -1,0 +1,166 @@
+"""A running exchange under prepared load, and what a slice of that load costs.
+
+Design: a slice is one kind of request over so many connections for so long. The exchange and its
+followers have one processor, the load the other. CPU is what the system counted, for the process
+of the exchange and for each of its children.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final, NamedTuple
+
+from bench.load import HttpWire, Load, Result, WebSocketWire
+from bench.mix import LIVE, SIGNED, SOCKET, TOKEN, Mix, Step, Trader, pings
+from bench.processes import Server, processors
+from bench.runs import Run, percentiles
+
+PING: Final = "ping"
+OPEN_CONNECTIONS: Final = 64
+SOCKET_LANES: Final = 32
+SETTLE_SHARE: Final = 0.3  # of a slice, before and after it: followers lag a little behind.
+ROOM: Final = 1.6  # so many more steps than the rate seen before would need
+STEPS_MIN: Final = 50
+FIRST_RATES: Final = {PING: 40_000, TOKEN: 20_000, SIGNED: 8_000, SOCKET: 25_000}
+HEADINGS: Final = (
+    "requests/s", "p50 ms", "p99", "p99.9", "max", "server CPU us", "replica CPU us",
+    "generator CPU us", "busy",
+)  # fmt: skip
+
+
+class LoadSlice(NamedTuple):
+    """One slice. CPU in microseconds for one request; busy: the generator's share of its
+    processor, far enough from 1 to show that it is no limit.
+    """
+
+    latencies: list[float]
+    rate: float
+    server_us: float
+    replica_us: float
+    recorder_us: float
+    generator_us: float
+    busy: float
+
+
+def medians(slices: Sequence[LoadSlice], *names: str) -> list[float]:
+    return [median(getattr(one, name) for one in slices) for name in names]
+
+
+def cells(slices: Sequence[LoadSlice]) -> list[str]:
+    """The columns of HEADINGS: medians; percentiles over all slices."""
+    names = "rate", "server_us", "replica_us", "generator_us", "busy"
+    rate, *cpu, busy = medians(slices, *names)
+    latencies = percentiles(each for one in slices for each in one.latencies)
+    return [f"{rate:,.0f}", *latencies, *(f"{each:.1f}" for each in cpu), f"{busy:.0%}"]
+
+
+class Venue:
+    """An exchange that runs, the mix that trades on it, and the number of its answers so far."""
+
+    def __init__(
+        self,
+        run: Run,
+        name: str = "exchange",
+        *,
+        checkout: Path | None = None,
+        followers: bool = True,
+        settings: Mapping[str, int] | None = None,
+    ) -> None:
+        own, other = processors()
+        server = Server(
+            run.folder / name,
+            processor=own,
+            checkout=checkout,
+            followers=followers,
+            settings=settings,
+        )
+        self.server = run.until_end(server)
+        os.sched_setaffinity(0, {other})
+        owners = [self.server.accounts[owner] for owner in ("demo1", "demo2")]
+        self._tokens = [owner["token"] for owner in owners]
+        self.mix = Mix((Trader.of(owners[0]), Trader.of(owners[1])), run.options.seed)
+        self.answers = 0
+        self._problems = run.problems
+        self._rates: dict[tuple[str, int], float] = {}
+
+    def slice(
+        self, kind: str, connections: int, seconds: float, *, settled: bool = False
+    ) -> LoadSlice:
+        """A closed loop: each lane sends when it has its answer.
+
+        kind: PING, TOKEN, SIGNED: a connection for each lane; SOCKET: SOCKET_LANES share them.
+        settled: wait for the recorder, which follows a second later, before and after; otherwise
+        its CPU may be that of earlier slices.
+        """
+        lanes = SOCKET_LANES if kind == SOCKET else connections
+        rate = self._rates.get((kind, connections), FIRST_RATES[kind])
+        with self.prepared(kind, connections, int(rate * ROOM * seconds / lanes), seconds) as load:
+            self._pause(seconds, settled=settled)
+            begun = self.server.usage()
+            result = load.closed(seconds=seconds)
+            server_s = self.server.usage().server_s
+            self._pause(seconds, settled=settled)
+            ended = self.server.usage()._replace(server_s=server_s)
+            self.check(result)
+        if not result.exhausted:
+            self._rates[kind, connections] = result.rate
+        server, replica, recorder = (
+            (after - before) / len(result.latencies) * 1e6
+            for after, before in zip(ended, begun, strict=True)
+        )
+        generator = result.cpu_s / len(result.latencies) * 1e6
+        busy = result.cpu_s / result.seconds
+        return LoadSlice(result.latencies, result.rate, server, replica, recorder, generator, busy)
+
+    def open(self, rate: float, seconds: float, seed: int) -> Result:
+        """Orders with a token that are due whether or not the exchange keeps up."""
+        count = int(rate * seconds / OPEN_CONNECTIONS * 3)
+        with self.prepared(TOKEN, OPEN_CONNECTIONS, count, seconds) as load:
+            result = load.open(rate=rate, seconds=seconds, seed=seed)
+            self.check(result)
+        return result
+
+    def send(self, steps: list[Step]) -> None:
+        """Send steps over one connection, one after the other."""
+        load = Load(HttpWire(self.server.port, 1))
+        load.lanes[0].steps = steps
+        self.check(load.closed(), counts=False)
+        load.close()
+
+    @contextmanager
+    def prepared(self, kind: str, connections: int, count: int, seconds: float) -> Iterator[Load]:
+        """A load with at least `count` steps in each lane, whose first orders are in the book.
+        Afterwards its orders are cancelled.
+        """
+        if kind == SOCKET:
+            port, tokens = self.server.ws_port, self._tokens
+            load = Load(WebSocketWire(port, SOCKET_LANES, tokens=tokens, connections=connections))
+        else:
+            load = Load(HttpWire(self.server.port, connections))
+        count += STEPS_MIN
+        for lane in load.lanes:
+            if kind == PING:
+                lane.steps = pings(count)
+            else:
+                lane.steps = self.mix.m1(lane.number, count, way=kind, seconds=seconds)
+        self.check(load.closed(steps=LIVE), counts=False)
+        yield load
+        for lane in load.lanes if kind != PING else ():
+            done = lane.steps[: lane.at]
+            lane.steps, lane.at = self.mix.cleanup(lane.number, done, way=kind), 0
+        self.check(load.closed(), counts=False)
+        load.close()
+
+    def check(self, result: Result, *, counts: bool = True) -> None:
+        """Keep the wrong answers. counts: add to the number of answers that were measured."""
+        self._problems += result.errors
+        if counts:
+            self.answers += len(result.latencies)
+
+    def _pause(self, seconds: float, *, settled: bool) -> None:
+        time.sleep(seconds * SETTLE_SHARE)
+        if settled:
+            self.server.settle()
