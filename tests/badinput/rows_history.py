@@ -163,7 +163,7 @@ def _money() -> list[Row]:
             told = (400, BAD_REQUEST, "symbol")
             rows.append(Row("C1", f"{path} {value!r}", wish(path, symbol=value), *told))
         rows.append(Row("A9", f"{path} reader", wish(path, who="reader"), *FORBIDDEN))
-    more = (400, "INVALID_QUANTITY", "The faucet gives you")
+    more = (400, "INVALID_QUANTITY", "Faucet limit: ")
     rows.append(Row("N13", "more than the faucet's cap", wish(FAUCET, quantity="9" * 9), *more))
     rows.append(Row("A9", "withdrawal by a trader", wish(who="trader"), *FORBIDDEN))
     fields = {name: str(value) for name, value in WISH.items()}

@@ -36,14 +36,14 @@ def test_the_faucet_gives_up_to_its_cap(bank: Bank) -> None:
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         given = await ask_for(client, "7.5")
         assert given.json() == {"symbol": "SOL", "quantity": "7.5", "left": "2.5"}
-        refused = (400, "INVALID_QUANTITY", "The faucet gives you 2.5 more of this")
+        refused = (400, "INVALID_QUANTITY", "Faucet limit: 2.5 SOL remaining")
         assert (await ask_for(client, "2.500000001")).error() == refused
         bank.exchange.busy = True
         assert (await ask_for(client, "2.5")).status == 503
         bank.exchange.busy = False
         assert (await ask_for(client, "2.5")).json()["left"] == "0"
         assert (await ask_for(client, "500", "USDC")).json()["left"] == "0"
-        assert (await ask_for(client, "1", "BTC")).error()[2].startswith("The faucet gives you 0")
+        assert (await ask_for(client, "1", "BTC")).error()[2].startswith("Faucet limit: 0 BTC")
         for bad, code in (("0", "INVALID_QUANTITY"), ("x", "INVALID_CLIENT_REQUEST")):
             assert (await ask_for(client, bad)).error()[:2] == (400, code)
         assert (await ask_for(client, "1", "XXX")).error()[:2] == (400, "INVALID_ASSET")

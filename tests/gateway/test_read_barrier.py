@@ -3,7 +3,7 @@
 import pytest
 
 from fairbook.api.errors import ApiError
-from fairbook.gateway.read_barrier import Shares
+from fairbook.gateway.read_barrier import QueryShares
 from fairbook.gateway.request import Request
 from tests.gateway.test_history import ORDERS, get, remember
 from tests.world.http_client import HttpClient, bid
@@ -40,18 +40,18 @@ def call(account: int, address: str = "192.0.2.1") -> Request:
 
 def test_nobody_takes_all_places_of_the_history() -> None:
     """An account has its share wherever it asks from; who is nobody, that of the address."""
-    shares = Shares(each_max=2)
-    with shares.place(call(7)), shares.place(call(7, "192.0.2.2")):
+    shares = QueryShares(each_max=2)
+    with shares.slot(call(7)), shares.slot(call(7, "192.0.2.2")):
         for _ in range(2):
-            with pytest.raises(ApiError) as caught, shares.place(call(7)):
+            with pytest.raises(ApiError) as caught, shares.slot(call(7)):
                 pass
             assert (caught.value.status, caught.value.retry_after_s) == (429, 1)
-        with shares.place(call(8)), shares.place(call(0)), shares.place(call(0)):
-            with pytest.raises(ApiError), shares.place(call(0)):
+        with shares.slot(call(8)), shares.slot(call(0)), shares.slot(call(0)):
+            with pytest.raises(ApiError), shares.slot(call(0)):
                 pass
-            with shares.place(call(0, "192.0.2.2")):
+            with shares.slot(call(0, "192.0.2.2")):
                 pass
-    with pytest.raises(ZeroDivisionError), shares.place(call(7)):
+    with pytest.raises(ZeroDivisionError), shares.slot(call(7)):
         raise ZeroDivisionError
-    with shares.place(call(7)), shares.place(call(7)):
+    with shares.slot(call(7)), shares.slot(call(7)):
         pass

@@ -141,6 +141,11 @@ def maintenance() -> ApiError:
     )
 
 
+def invalid_range(name: str) -> ApiError:
+    """A number that selects a part of a list, and is malformed or out of its range."""
+    return ApiError(400, "INVALID_RANGE", f"Invalid {name}")
+
+
 def invalid_market() -> ApiError:
     """An unknown symbol, in the words of the core's reject."""
     return rejected(records.UNKNOWN_MARKET)

@@ -30,6 +30,13 @@ UNITS_OUT: Final = (
 )  # what a larger number becomes: the core refuses it by its own rules
 
 
+def whole_number(text: object, *, digits_max: int) -> int | None:
+    """The value of 1 to `digits_max` plain ASCII digits; None for anything else."""
+    if type(text) is str and len(text) <= digits_max and text.isdigit() and text.isascii():
+        return int(text)
+    return None
+
+
 class Scale:
     """What one unit of a price, quantity or amount is worth: step / 10^decimals."""
 

@@ -25,6 +25,7 @@ from fairbook.api.requests import (
     order_id_field,
     symbol_field,
 )
+from fairbook.api.times import utc_text
 from fairbook.core import records
 from fairbook.core.records import OrderRecord, Outcome, Placed
 
@@ -261,4 +262,24 @@ def _order_text(
         f'"timeInForce":"{_TIME_IN_FORCE_TEXT[tif]}",'
         f'"selfTradePrevention":"{self_trade}",'
         f'"status":"{STATUS_TEXT[status]}","createdAt":{created},{rest}'
+    )
+
+
+def fill_text(
+    terms: Terms, *, trade_id: int, order_id: int, client_id: int | None, side: int, price: int,
+    lots: int, fee: int, is_maker: bool, time_ns: int,
+) -> str:  # fmt: skip
+    """One side of a trade. fee: atoms of what it received."""
+    if side == records.BID:
+        received, symbol = terms.base, terms.base_symbol
+    else:
+        received, symbol = terms.quote, terms.quote_symbol
+    client = "null" if client_id is None else f'"{client_id}"'
+    return (
+        f'{{"tradeId":{trade_id},"orderId":"{order_id}","clientId":{client},'
+        f'"symbol":"{terms.symbol}","side":"{_SIDE_TEXT[side]}",'
+        f'"price":"{terms.price.text(price)}","quantity":"{terms.quantity.text(lots)}",'
+        f'"fee":"{received.text(fee)}","feeSymbol":"{symbol}",'
+        f'"isMaker":{"true" if is_maker else "false"},"systemOrderType":null,'
+        f'"timestamp":"{utc_text(time_ns, decimals=3)}"}}'
     )

@@ -18,14 +18,14 @@ from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
-from fairbook.api.errors import BadRequest, invalid_market, rejected
+from fairbook.api.errors import BadRequest, invalid_market, invalid_range, rejected
+from fairbook.api.numbers import whole_number
 from fairbook.core.records import UNKNOWN_ORDER
 
 BODY_BYTES_MAX: Final = 16 * 1024
 QUERY_FIELDS_MAX: Final = 64
 CLIENT_ID_MAX: Final = 0xFFFFFFFF
-ORDER_ID_DIGITS_MAX: Final = 19
-MAX_ORDER_ID: Final = (1 << 63) - 1
+ORDER_ID_MAX: Final = (1 << 63) - 1
 
 Fields = dict[str, Any]
 Pairs = list[tuple[str, str | None]]
@@ -196,27 +196,38 @@ def flag(fields: Fields, name: str) -> bool:
     raise BadRequest(f"Missing or malformed field: {name}")
 
 
+def number_field(
+    fields: Fields, name: str, default: int, *, minimum: int = 0, maximum: int = 10**18 - 1
+) -> int:
+    """A whole number of a query, at most 18 digits. Raises INVALID_RANGE."""
+    if is_absent(fields, name):
+        return default
+    number = whole_number(fields[name], digits_max=18)
+    if number is None or not minimum <= number <= maximum:
+        raise invalid_range(name)
+    return number
+
+
 def client_id_field(fields: Fields) -> int | None:
-    """The client id, a 32-bit number or the same as digits; None if it is absent, null or empty."""
-    value = fields.get("clientId")
-    if value is None or value == "":
+    """The client id, a 32-bit number or the same as digits; None if it is absent."""
+    if is_absent(fields, "clientId"):
         return None
-    if type(value) is str and value.isdigit() and value.isascii() and len(value) <= 10:
-        number = int(value)
-        if number <= CLIENT_ID_MAX:
-            return number
-    raise BadRequest("Invalid clientId")
+    number = whole_number(fields["clientId"], digits_max=10)
+    if number is None or number > CLIENT_ID_MAX:
+        raise BadRequest("Invalid clientId")
+    return number
 
 
 def order_id_field(fields: Fields) -> int | None:
-    """The order id, as digits or a number; None if it is absent, null or empty. An id that no order
-    can have: not found.
+    """The order id, a number or the same as digits; None if it is absent. Raises UNKNOWN_ORDER for
+    one that is too large for any order.
     """
-    value = fields.get("orderId")
-    if value is None or value == "":
+    if is_absent(fields, "orderId"):
         return None
-    if type(value) is not str or not (value.isdigit() and value.isascii()):
-        raise BadRequest("Invalid orderId")
-    if len(value) > ORDER_ID_DIGITS_MAX or int(value) > MAX_ORDER_ID:
+    text = fields["orderId"]
+    number = whole_number(text, digits_max=19)
+    if number is not None and number <= ORDER_ID_MAX:
+        return number
+    if type(text) is str and text.isdigit() and text.isascii():
         raise rejected(UNKNOWN_ORDER)
-    return int(value)
+    raise BadRequest("Invalid orderId")

@@ -12,12 +12,12 @@ Not here: names of streams (channels.py), when a message is sent (marketdata).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 from fairbook.api.errors import CLOSE_REASONS
 from fairbook.api.numbers import Scale, Terms
 from fairbook.api.orders import STATUS_TEXT
+from fairbook.api.times import utc_second
 from fairbook.core import records
 from fairbook.core.records import OrderRecord, Placed
 
@@ -138,16 +138,11 @@ def kline(
     """One bar, from `start_s` up to and without `end_s`."""
     price = terms.price.text
     return (
-        f'{{"e":"kline","E":{sent_us},"s":"{terms.symbol}","t":"{_naive_utc(start_s)}",'
-        f'"T":"{_naive_utc(end_s)}","o":"{price(first)}","c":"{price(last)}",'
+        f'{{"e":"kline","E":{sent_us},"s":"{terms.symbol}","t":"{utc_second(start_s)}",'
+        f'"T":"{utc_second(end_s)}","o":"{price(first)}","c":"{price(last)}",'
         f'"h":"{price(high)}","l":"{price(low)}","v":"{terms.quantity.text(lots)}",'
         f'"n":{trades},"X":{_BOOL_TEXT[is_final]}}}'
     )
-
-
-def _naive_utc(time_s: int) -> str:
-    """As "2024-09-11T12:00:00": UTC, no zone."""
-    return datetime.fromtimestamp(time_s, UTC).replace(tzinfo=None).isoformat()
 
 
 class Order:

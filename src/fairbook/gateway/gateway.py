@@ -38,11 +38,13 @@ from fairbook.api.requests import (
 )
 from fairbook.gateway.auth import Authenticator, Headers, Signed, query_pairs
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
-from fairbook.gateway.endpoints.capital import capital_endpoints, faucet_endpoints
+from fairbook.gateway.endpoints.account import AccountEndpoints
+from fairbook.gateway.endpoints.capital import CapitalEndpoints
 from fairbook.gateway.endpoints.checkpoints import checkpoint_endpoints
-from fairbook.gateway.endpoints.history import record_endpoints
+from fairbook.gateway.endpoints.faucet import faucet_endpoints
+from fairbook.gateway.endpoints.history import HistoryEndpoints
+from fairbook.gateway.endpoints.markets import MarketEndpoints
 from fairbook.gateway.endpoints.orders import Orders
-from fairbook.gateway.endpoints.state import Reads
 from fairbook.gateway.endpoints.stubs import stub_endpoints, stub_endpoints_under
 from fairbook.gateway.listings import Listings
 from fairbook.gateway.login import LoginCheck
@@ -73,7 +75,6 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CLOSE: Final = (b"connection", b"close")
 
-_MARKET_PATH: Final = b"/api/v1/markets/"
 _OURS: Final = (b"/api/", b"/wapi/", b"/auth/", b"/admin/")
 _JSON_TYPES: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
 
@@ -127,14 +128,16 @@ class Gateway:
         self._guesses = _buckets_of_addresses(limits)
         answers = Submitter(commands, queries, deadline_s=limits.deadline_s)
         listings = Listings(catalogue)
-        reads = Reads(answers, listings)
+        markets = MarketEndpoints(answers, listings)
+        account = AccountEndpoints(answers, listings)
+        barrier = ReadBarrier(answers, history)
         self.orders = Orders(answers, listings).endpoints()
         """The endpoints of orders, which the server may ask for a `reply` without ASGI."""
         self.entry = WebSocketOrders(
             answers=answers,
             listings=listings,
             sessions=SessionNumbers(commands),
-            status=reads.order,
+            status=account.order,
             of_account=self._of_account,
             of_address=self._of_address,
             is_live=accounts.is_live,
@@ -144,14 +147,16 @@ class Gateway:
         they are.
         """
         self.authority = LoginCheck(accounts, self._authenticator, self._guesses)
-        self._endpoints: Endpoints = {**stub_endpoints(), **reads.endpoints(), **self.orders}
-        past = None if history is None else ReadBarrier(answers, history)
-        self._endpoints |= record_endpoints(past, listings)
-        self._endpoints |= capital_endpoints(answers, listings, past, transfers)
-        self._endpoints |= faucet_endpoints(answers, listings, transfers, faucet_atoms)
-        self._endpoints_under: Endpoints = {
-            **stub_endpoints_under(), ("GET", _MARKET_PATH): Endpoint(reads.market_of_path)
-        }  # fmt: skip
+        self._endpoints: Endpoints = {
+            **stub_endpoints(),
+            **markets.endpoints(),
+            **account.endpoints(),
+            **self.orders,
+            **HistoryEndpoints(barrier, listings).endpoints(),
+            **CapitalEndpoints(answers, listings, barrier, transfers).endpoints(),
+            **faucet_endpoints(answers, listings, transfers, faucet_atoms),
+        }
+        self._endpoints_under: Endpoints = {**stub_endpoints_under(), **markets.endpoints_under()}
         """Of paths whose last part is a name, by method and what is before it."""
         if checkpoints is not None:
             self._endpoints |= checkpoint_endpoints(checkpoints)

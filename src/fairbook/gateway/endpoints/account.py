@@ -1,0 +1,158 @@
+"""The endpoints of an account: open orders, balances, settings, limits.
+
+Invariant: an answer includes everything that was submitted before the request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from fairbook.api.account import (
+    account_object,
+    balance_object,
+    borrow_limit_object,
+    order_limit_object,
+    withdrawal_limit_object,
+)
+from fairbook.api.errors import ApiError, not_found, rejected
+from fairbook.api.orders import SIDES, named_order, record_text
+from fairbook.api.requests import choice, is_absent, symbol_field, text_field
+from fairbook.core.records import ASK, BAD_PRICE
+from fairbook.core.units import MAX_UNITS
+from fairbook.gateway.endpoints.markets import wants_spot
+from fairbook.gateway.listings import Listings
+from fairbook.gateway.request import OF_BODY, Endpoint, Endpoints, Request
+from fairbook.gateway.submitter import Submitter
+from fairbook.ports.accounts import READ, TRADE
+from fairbook.ports.queries import StateView
+
+encode = msgspec.json.encode
+
+
+class AccountEndpoints:
+    """What is read of an account in the engine's state."""
+
+    def __init__(self, submitter: Submitter, listings: Listings) -> None:
+        self._submitter = submitter
+        self._listings = listings
+
+    def endpoints(self) -> Endpoints:
+        """By method and path."""
+        limits = b"/api/v1/account/limits/"
+        return {
+            ("GET", b"/api/v1/order"): Endpoint(self.order, "orderQuery", READ),
+            ("GET", b"/api/v1/orders"): Endpoint(self.orders, "orderQueryAll", READ),
+            ("GET", b"/api/v1/capital"): Endpoint(self.capital, "balanceQuery", READ),
+            ("GET", b"/api/v1/account"): Endpoint(self.account, "accountQuery", READ),
+            ("PATCH", b"/api/v1/account"): Endpoint(
+                self.set_account, "accountUpdate", TRADE, OF_BODY, writes=True
+            ),
+            ("GET", limits + b"order"): Endpoint(self.order_limit, "maxOrderQuantity", READ),
+            ("GET", limits + b"withdrawal"): Endpoint(
+                self.withdrawal_limit, "maxWithdrawalQuantity", READ
+            ),
+            ("GET", limits + b"borrow"): Endpoint(self.borrow_limit, "maxBorrowQuantity", READ),
+        }
+
+    async def order(self, request: Request) -> bytes:
+        """GET /api/v1/order: an open order; 404 for any other, also another account's."""
+        terms = self._listings.terms(symbol_field(request.fields))
+        try:
+            order_id, client_id = named_order(request.fields)
+        except ApiError as error:
+            if error.code == "INVALID_ORDER":
+                raise not_found() from None
+            raise
+        view = await self._submitter.view()
+        order = view.order(request.account, market=terms.id, order_id=order_id, client_id=client_id)
+        if order is None:
+            raise not_found()
+        return record_text(order, terms).encode()
+
+    async def orders(self, request: Request) -> bytes:
+        """GET /api/v1/orders[?symbol=][&marketType=]: the open ones, by rising id."""
+        market = 0
+        if not is_absent(request.fields, "symbol"):
+            market = self._listings.terms(symbol_field(request.fields)).id
+        if not wants_spot(request.fields):
+            return b"[]"
+        view = await self._submitter.view()
+        terms_of = self._listings.terms_of
+        orders = view.open_orders(request.account, market)
+        return f"[{','.join(record_text(o, terms_of(o.market)) for o in orders)}]".encode()
+
+    async def capital(self, request: Request) -> bytes:
+        """GET /api/v1/capital: balances that are not zero, by asset."""
+        view = await self._submitter.view()
+        balances: dict[str, Any] = {}
+        for asset_id, available, locked in view.balances(request.account):
+            if available or locked:
+                name, scale = self._listings.amounts(asset_id)
+                balances[name] = balance_object(scale, available=available, locked=locked)
+        return encode(balances)
+
+    async def account(self, request: Request) -> bytes:
+        """GET /api/v1/account: fees are the highest of all markets."""
+        markets = self._listings.catalogue.markets()
+        view = await self._submitter.view()
+        return encode(
+            account_object(
+                open_orders=len(view.open_orders(request.account)),
+                maker_fee_ppm=max((market.maker_fee_ppm for market in markets), default=0),
+                taker_fee_ppm=max((market.taker_fee_ppm for market in markets), default=0),
+            )
+        )
+
+    async def set_account(self, _request: Request) -> bytes:
+        """PATCH /api/v1/account: accepted without effect, there are no settings to change."""
+        return b"{}"
+
+    async def order_limit(self, request: Request) -> bytes:
+        """GET /api/v1/account/limits/order: what the balance allows at `price`, or at the best
+        opposite price.
+        """
+        fields = request.fields
+        terms = self._listings.terms(symbol_field(fields))
+        side = choice(fields, "side", SIDES)
+        has_price = not is_absent(fields, "price")
+        price = terms.price.units(fields["price"]) if has_price else 0
+        if price > MAX_UNITS:
+            raise rejected(BAD_PRICE)
+        view = await self._submitter.view()
+        market = terms.market
+        if side == ASK:
+            lots = _available(view, request.account, market.base) // market.lot_atoms
+        else:
+            if not has_price:
+                asks = view.depth(terms.id, 1).asks
+                price = asks[0][0] if asks else 0
+            available = _available(view, request.account, market.quote)
+            lots = available // (price * market.tick_atoms) if price else 0
+        return encode(
+            order_limit_object(
+                terms.symbol,
+                side=fields["side"],
+                quantity=terms.quantity.text(min(lots, market.quantity_max)),
+                price=terms.price.text(price) if has_price else None,
+            )
+        )
+
+    async def withdrawal_limit(self, request: Request) -> bytes:
+        """GET /api/v1/account/limits/withdrawal: everything that is not locked."""
+        asset = self._listings.asset(text_field(request.fields, "symbol"))
+        view = await self._submitter.view()
+        _, scale = self._listings.amounts(asset.id)
+        quantity = scale.text(_available(view, request.account, asset.id))
+        return encode(withdrawal_limit_object(asset.name, quantity))
+
+    async def borrow_limit(self, request: Request) -> bytes:
+        """GET /api/v1/account/limits/borrow."""
+        asset = self._listings.asset(text_field(request.fields, "symbol"))
+        return encode(borrow_limit_object(asset.name))
+
+
+def _available(view: StateView, account: int, asset_id: int) -> int:
+    """Atoms of an asset that are not locked."""
+    return next((free for asset, free, _ in view.balances(account) if asset == asset_id), 0)

@@ -1,0 +1,99 @@
+"""The endpoints of the exchange and its markets: status, listings, depth. All are public.
+
+They show the engine's current state, without waiting for commands under way.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import msgspec
+
+from fairbook.api.errors import invalid_market
+from fairbook.api.market_data import depth_object
+from fairbook.api.markets import asset_object, market_object
+from fairbook.api.requests import Fields, number_field, symbol_field
+from fairbook.api.status import status_object
+from fairbook.gateway.listings import Listings
+from fairbook.gateway.request import TEXT_TYPE, Endpoint, Endpoints, Reply, Request
+from fairbook.gateway.submitter import Submitter
+
+_DEPTH_LEVELS: Final = (5, 10, 20, 50, 100, 500, 1000)
+_PONG: Final = Reply(b"pong", content_type=TEXT_TYPE)
+
+encode = msgspec.json.encode
+
+
+class MarketEndpoints:
+    """Ping, time, status, markets, assets, depth."""
+
+    def __init__(self, submitter: Submitter, listings: Listings) -> None:
+        self._submitter = submitter
+        self._listings = listings
+
+    def endpoints(self) -> Endpoints:
+        """By method and path."""
+        return {
+            ("GET", b"/api/v1/ping"): Endpoint(self.ping),
+            ("GET", b"/api/v1/time"): Endpoint(self.time),
+            ("GET", b"/api/v1/status"): Endpoint(self.status),
+            ("GET", b"/api/v1/markets"): Endpoint(self.markets),
+            ("GET", b"/api/v1/market"): Endpoint(self.market),
+            ("GET", b"/api/v1/assets"): Endpoint(self.assets),
+            ("GET", b"/api/v1/depth"): Endpoint(self.depth),
+        }
+
+    def endpoints_under(self) -> Endpoints:
+        """By method and path before the last part, which is a symbol."""
+        return {("GET", b"/api/v1/markets/"): Endpoint(self.market_of_path)}
+
+    async def ping(self, _request: Request) -> Reply:
+        """GET /api/v1/ping: text."""
+        return _PONG
+
+    async def time(self, _request: Request) -> Reply:
+        """GET /api/v1/time: milliseconds, as text."""
+        return Reply(b"%d" % (time.time_ns() // 1_000_000), content_type=TEXT_TYPE)
+
+    async def status(self, _request: Request) -> bytes:
+        """GET /api/v1/status."""
+        view = await self._submitter.view_now()
+        return encode(status_object(is_paused=view.paused()))
+
+    async def markets(self, request: Request) -> bytes:
+        """GET /api/v1/markets[?marketType=]."""
+        if not wants_spot(request.fields):
+            return b"[]"
+        return encode([market_object(terms) for terms in self._listings.all_terms()])
+
+    async def market(self, request: Request) -> bytes:
+        """GET /api/v1/market?symbol=."""
+        return encode(market_object(self._listings.terms(symbol_field(request.fields))))
+
+    async def market_of_path(self, request: Request) -> bytes:
+        """GET /api/v1/markets/{symbol}."""
+        try:
+            symbol = request.path.rpartition(b"/")[2].decode("ascii")
+        except UnicodeDecodeError:
+            raise invalid_market() from None
+        return encode(market_object(self._listings.terms(symbol)))
+
+    async def assets(self, _request: Request) -> bytes:
+        """GET /api/v1/assets."""
+        return encode([asset_object(asset) for asset in self._listings.catalogue.assets()])
+
+    async def depth(self, request: Request) -> bytes:
+        """GET /api/v1/depth: `limit` is rounded up to a documented one."""
+        terms = self._listings.terms(symbol_field(request.fields))
+        most = _DEPTH_LEVELS[-1]
+        wanted = number_field(request.fields, "limit", most, minimum=1)
+        levels_max = next((levels for levels in _DEPTH_LEVELS if levels >= wanted), most)
+        book = (await self._submitter.view_now()).depth(terms.id, levels_max)
+        return encode(depth_object(terms, **book._asdict()))
+
+
+def wants_spot(fields: Fields) -> bool:
+    """Whether `marketType`, which may be given several times, includes spot markets."""
+    kinds = fields.get("marketType")
+    return not kinds or "SPOT" in kinds
