@@ -143,9 +143,6 @@ class Gateway:
             is_live=accounts.is_live,
             is_stopping=lambda: self.stopping,
         )
-        """Orders over connections that last, with the limits that HTTP has; `authority` says whose
-        they are.
-        """
         self.authority = LoginCheck(accounts, self._authenticator, self._guesses)
         self._endpoints: Endpoints = {
             **stub_endpoints(),
