@@ -21,7 +21,7 @@ import msgspec
 
 from fairbook.api.account import deposit_object, withdrawal_object
 from fairbook.api.errors import BadRequest, not_implemented
-from fairbook.api.markets import asset_names
+from fairbook.api.market_data import asset_names
 from fairbook.api.requests import Fields, is_absent, number_field, text_field
 from fairbook.core import records
 from fairbook.gateway.endpoints.ranges import page, span

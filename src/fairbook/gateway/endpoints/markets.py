@@ -11,8 +11,7 @@ from typing import Final
 import msgspec
 
 from fairbook.api.errors import invalid_market
-from fairbook.api.market_data import depth_object
-from fairbook.api.markets import asset_object, market_object
+from fairbook.api.market_data import asset_object, depth_object, market_object
 from fairbook.api.requests import Fields, number_field, symbol_field
 from fairbook.api.status import status_object
 from fairbook.gateway.listings import Listings
