@@ -1,4 +1,4 @@
-"""`fairbook backup` of a real exchange: made while it trades, verified, and started on."""
+"""`fairbook backup` of a real exchange: made while it trades, verified, and started."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import shutil
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,12 @@ from typing import Any
 import pytest
 
 from fairbook.accounts.sqlite import SqliteAccounts, copy_accounts
+from fairbook.app.backup import BackupError, back_up
+from fairbook.cli import main
 from fairbook.ports.accounts import READ, TRADE
+from tests.world.commands import run_fairbook
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import RestClient
-
-
-def fairbook(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fairbook", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def order(price: str, number: int) -> dict[str, Any]:
@@ -36,11 +32,11 @@ def order(price: str, number: int) -> dict[str, Any]:
     }
 
 
-def test_a_backup_while_orders_come_and_a_start_on_it(tmp_path: Path) -> None:
-    """It has what was acknowledged before it began; keys and tokens work; it goes on trading."""
+def test_a_backup_of_a_trading_exchange_and_a_start_on_it(tmp_path: Path) -> None:
+    """It has what was acknowledged before it began, and working keys and tokens."""
     directory, to = tmp_path / "exchange", tmp_path / "copy"
     directory.mkdir()
-    with ExchangeProcess(directory) as venue:
+    with ExchangeProcess(directory, "--no-replica", "--no-recorder") as venue:
         token = venue.demo("demo1")["token"]
         rest = RestClient(venue.http_port, token)
         before = rest.expect(200, "POST", "/api/v1/order", order("10.00", 1))
@@ -58,20 +54,20 @@ def test_a_backup_while_orders_come_and_a_start_on_it(tmp_path: Path) -> None:
         trader = threading.Thread(target=trade)
         trader.start()
         try:
-            done = fairbook("backup", directory, to)
+            done = run_fairbook("backup", directory, to)
         finally:
             stop.set()
             trader.join()
             rest.close()
         assert done.returncode == 0, done.stderr
         assert "position " in done.stdout and "digest " in done.stdout
-        assert fairbook("verify", to).stdout == done.stdout
+        assert run_fairbook("verify", to).stdout == done.stdout
         position = done.stdout.split()[1]
-        assert fairbook("replay", directory, "--to", position).stdout == done.stdout
+        assert run_fairbook("replay", directory, "--to", position).stdout == done.stdout
     for name in ("demo.json", "accounts.db"):
         assert stat.S_IMODE((to / name).stat().st_mode) == 0o600
     assert not (to / "LOCK").exists()
-    with ExchangeProcess(to) as restored:
+    with ExchangeProcess(to, "--no-replica", "--no-recorder") as restored:
         assert restored.demo("demo1")["token"] == token
         rest = RestClient(restored.http_port, token)
         orders = rest.expect(200, "GET", "/api/v1/orders?symbol=SOL_USDC")
@@ -80,12 +76,12 @@ def test_a_backup_while_orders_come_and_a_start_on_it(tmp_path: Path) -> None:
         assert again["id"] == before["id"]
         rest.expect(200, "POST", "/api/v1/order", order("12.00", 2))
         rest.close()
-    assert fairbook("verify", to).returncode == 0
+    assert main(["verify", str(to)]) == 0
 
 
 @pytest.fixture(scope="module")
 def stopped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an exchange leaves that was started and stopped."""
+    """The data directory of an exchange that was started and stopped."""
     directory = tmp_path_factory.mktemp("stopped")
     venue = ExchangeProcess(directory)
     with venue:
@@ -96,35 +92,31 @@ def stopped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stopped(stopped_once: Path, tmp_path: Path) -> Path:
-    """A copy of that for one test."""
+    """A copy of it for one test."""
     return Path(shutil.copytree(stopped_once, tmp_path / "exchange"))
 
 
-def test_what_is_there_already_is_refused(stopped: Path, tmp_path: Path) -> None:
-    """And nothing is left of a backup that did not come about."""
+def test_a_backup_that_is_refused_or_fails_leaves_nothing(stopped: Path, tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.mkdir()
     half = tmp_path / "half.unfinished"
     half.mkdir()
-    for to, words in (
-        (there, "exists already"),
-        (tmp_path / "half", "did not finish"),
-        (tmp_path / "no" / "where", "is not a directory"),
-        (stopped / "inside", "is inside"),
+    for source, to, words in (
+        (stopped, there, "exists already"),
+        (stopped, tmp_path / "half", "did not finish"),
+        (stopped, tmp_path / "no" / "where", "is not a directory"),
+        (stopped, stopped / "inside", "is inside"),
+        (tmp_path / "nowhere", tmp_path / "copy", "no log"),
     ):
-        done = fairbook("backup", stopped, to)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert words in done.stderr
+        with pytest.raises(BackupError, match=words):
+            back_up(source, to, full=False)
     assert list(there.iterdir()) == []
-    done = fairbook("backup", tmp_path / "nowhere", tmp_path / "copy")
-    assert done.returncode == 1
-    assert "no log" in done.stderr
     segment = next((stopped / "log").iterdir())
     octets = bytearray(segment.read_bytes())
     octets[200] ^= 1
     segment.write_bytes(octets)
-    done = fairbook("backup", stopped, tmp_path / "copy")
-    assert done.returncode == 1
+    done = run_fairbook("backup", stopped, tmp_path / "copy")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert segment.name in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "exchange",
@@ -133,24 +125,24 @@ def test_what_is_there_already_is_refused(stopped: Path, tmp_path: Path) -> None
     ]
 
 
-def test_a_stopped_exchange_and_what_is_not_known(stopped: Path, tmp_path: Path) -> None:
+def test_a_full_backup_names_unknown_files(stopped: Path, tmp_path: Path) -> None:
     (stopped / "notes.txt").write_text("mine")
     (stopped / "audit").mkdir(exist_ok=True)
     (stopped / "audit" / "5-verdict.json").write_text("{}")
     to = tmp_path / "copy"
-    done = fairbook("backup", stopped, to, "--full")
+    done = run_fairbook("backup", stopped, to, "--full")
     assert done.returncode == 0, done.stderr
     assert "notes.txt was not copied" in done.stderr
     assert done.stderr.count("\n") == 1
     assert (to / "audit" / "5-verdict.json").read_text() == "{}"
-    state, history = fairbook("verify", stopped).stdout.splitlines()
+    state, history = run_fairbook("verify", stopped).stdout.splitlines()
     assert history.startswith("history  position ")
-    assert done.stdout == state + "\n" == fairbook("verify", to).stdout
+    assert done.stdout == state + "\n" == run_fairbook("verify", to).stdout
     assert os.listdir(to / "snapshots") == os.listdir(stopped / "snapshots")
 
 
-def test_accounts_that_the_log_does_not_know_yet_are_opened_anew(tmp_path: Path) -> None:
-    """The user stays, so that nobody else gets the id, and with it what the log gives to it."""
+def test_accounts_that_the_copied_log_does_not_have_are_dropped(tmp_path: Path) -> None:
+    """The user stays, so that no other user gets the id, and with it the account in the log."""
     source, target = tmp_path / "accounts.db", tmp_path / "copy.db"
     store = SqliteAccounts(source)
     tokens = []

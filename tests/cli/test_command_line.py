@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,18 +10,7 @@ import pytest
 from fairbook import core
 from fairbook.app.settings import SETTINGS
 from fairbook.cli import COMMANDS, INTERNAL, main
-
-
-def fairbook(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run it as a process with these additions to the environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "fairbook", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-        env=os.environ | {"PYTHONPATH": "src"} | environ,
-    )
+from tests.world.commands import run_fairbook
 
 
 def test_help_lists_the_commands_for_people(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,14 +95,14 @@ def test_a_bad_setting_is_refused_before_anything_starts(
 
 def test_a_bad_form_of_the_core_is_refused_in_one_line() -> None:
     for arguments in (["--version"], ["status", "nowhere"]):
-        done = fairbook(*arguments, FAIRBOOK_CORE="nonsense")
+        done = run_fairbook(*arguments, FAIRBOOK_CORE="nonsense")
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert "FAIRBOOK_CORE" in done.stderr and "nonsense" in done.stderr
-    assert fairbook("--help", FAIRBOOK_CORE="nonsense").returncode == 0
+    assert run_fairbook("--help", FAIRBOOK_CORE="nonsense").returncode == 0
 
 
 def test_a_misspelt_variable_is_named(tmp_path: Path) -> None:
-    done = fairbook(
+    done = run_fairbook(
         "up", "--data", str(tmp_path / "file"), FAIRBOOK_HTTP_PROT="0", FAIRBOOK_HOST="no host"
     )
     assert done.returncode == 1

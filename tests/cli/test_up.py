@@ -1,4 +1,4 @@
-"""`fairbook up` as its users meet it: a process, a directory, an open port."""
+"""`fairbook up` as a process: start, stop, crash, and what it refuses."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ WAIT_S = 30
 class Up:
     """One `fairbook up` process that has said it is ready."""
 
-    def __init__(self, directory: Path, *, environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, followers: bool = False, environ: dict[str, str] | None = None
+    ) -> None:
         self.directory = directory
-        self.process = start(directory, environ=environ)
+        self.process = start(directory, followers=followers, environ=environ)
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline()
         if not self.said.startswith("Fairbook is ready"):
@@ -46,7 +48,7 @@ class Up:
         body: dict[str, str | int] | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """One request on a connection of its own; the answer parsed, if it is JSON."""
+        """One request on a new connection; a JSON answer is parsed."""
         connection = http.client.HTTPConnection(self.address, timeout=WAIT_S)
         try:
             content = None if body is None else json.dumps(body)
@@ -65,7 +67,7 @@ class Up:
     def by_signature(
         self, instruction: str, fields: dict[str, str | int], name: str = "demo1"
     ) -> dict[str, str]:
-        """The headers that sign `fields`, as the public contract has it."""
+        """The headers that sign `fields`."""
         account = self.demo["accounts"][name]
         _, secret = crypto_sign_seed_keypair(base64.b64decode(account["apiSecret"]))
         pairs = "".join(f"&{key}={value}" for key, value in sorted(fields.items()))
@@ -113,20 +115,18 @@ def limit_order(client_id: int, price: str = "100") -> dict[str, str | int]:
 
 
 def start(
-    directory: Path, *, port: int = 0, environ: dict[str, str] | None = None
+    directory: Path,
+    *,
+    port: int = 0,
+    followers: bool = False,
+    environ: dict[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "fairbook", "up"]
+    """followers: with replica and recorder, which take three times as long to start."""
+    command = [sys.executable, "-m", "fairbook", "up", "--data", str(directory)]
+    command += ["--http-port", str(port), "--ws-port", "0", "--no-maker"]
+    command += [] if followers else ["--no-replica", "--no-recorder"]
     return subprocess.Popen(
-        [
-            *command,
-            "--data",
-            str(directory),
-            "--http-port",
-            str(port),
-            "--ws-port",
-            "0",
-            "--no-maker",
-        ],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -135,16 +135,16 @@ def start(
 
 
 class Starter(Protocol):
-    def __call__(self, **environ: str) -> Up: ...
+    def __call__(self, *, followers: bool = False, **environ: str) -> Up: ...
 
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Starter]:
-    """Start `up` on one directory; whatever still runs at the end is killed."""
+    """Start `up` on one directory. What still runs at the end of the test is killed."""
     started: list[Up] = []
 
-    def start_one(**environ: str) -> Up:
-        started.append(Up(tmp_path / "kept", environ=environ))
+    def start_one(*, followers: bool = False, **environ: str) -> Up:
+        started.append(Up(tmp_path / "kept", followers=followers, environ=environ))
         return started[-1]
 
     yield start_one
@@ -153,9 +153,8 @@ def up(tmp_path: Path) -> Iterator[Starter]:
             one.kill()
 
 
-def test_it_is_ready_when_it_says_so(up: Starter) -> None:
-    """Then, and with the addresses and keys that the command line contract names."""
-    exchange = up()
+def test_demo_json_and_markets_are_complete_when_it_is_ready(up: Starter) -> None:
+    exchange = up(followers=True)
     assert exchange.demo["http"] in exchange.said
     assert exchange.call("GET", "/api/v1/ping") == (200, "pong")
     assert set(exchange.demo) == {"http", "ws", "accounts"}
@@ -174,7 +173,6 @@ def test_it_is_ready_when_it_says_so(up: Starter) -> None:
 
 
 def test_orders_by_token_and_by_signature(up: Starter) -> None:
-    """Both ways of saying who one is; a first market order fills."""
     exchange = up()
     status, placed = exchange.place(1)
     assert (status, placed["status"], placed["clientId"]) == (200, "New", 1)
@@ -201,8 +199,8 @@ def test_orders_by_token_and_by_signature(up: Starter) -> None:
 
 
 def test_an_orderly_stop_keeps_everything(up: Starter, capsys: pytest.CaptureFixture[str]) -> None:
-    """SIGTERM: exit 0, a snapshot; the next start goes on with the same orders, keys and tokens."""
-    exchange = up()
+    """SIGTERM: exit 0, a snapshot; the next start has the same orders, keys and tokens."""
+    exchange = up(followers=True)
     for client_id in (1, 2, 3):
         assert exchange.place(client_id)[0] == 200
     code, said = exchange.terminate()
@@ -225,7 +223,7 @@ def test_an_orderly_stop_keeps_everything(up: Starter, capsys: pytest.CaptureFix
 
 
 def test_a_crash_loses_nothing_acknowledged(up: Starter) -> None:
-    """kill -9 right after the answer, several times; `verify` agrees, also while it runs."""
+    """kill -9 right after the answer; `verify` agrees, also while it runs."""
     exchange = up()
     assert main(["verify", str(exchange.directory)]) == 0
     for turn in range(2):
@@ -237,7 +235,7 @@ def test_a_crash_loses_nothing_acknowledged(up: Starter) -> None:
 
 
 def test_a_first_start_that_is_killed_early_is_completed_later(tmp_path: Path) -> None:
-    """Killed at moments spread over the first start; then it comes up whole."""
+    """Killed at different times of the first start."""
     for step in range(3):
         process = start(tmp_path / "kept")
         time.sleep(0.2 + 0.1 * step)
@@ -253,8 +251,8 @@ def test_a_first_start_that_is_killed_early_is_completed_later(tmp_path: Path) -
         exchange.kill()
 
 
-def test_requests_under_way_are_answered_before_it_stops(up: Starter) -> None:
-    """On a connection that stays open: every order is answered, or refused as not taken."""
+def test_pending_requests_are_answered_before_it_stops(up: Starter) -> None:
+    """On an open connection every order is answered, or refused with 503."""
     exchange = up()
     connection = http.client.HTTPConnection(exchange.address, timeout=WAIT_S)
     acknowledged = []
@@ -286,12 +284,12 @@ def test_requests_under_way_are_answered_before_it_stops(up: Starter) -> None:
 
     open_after = up().open_client_ids()
     assert set(acknowledged) <= set(open_after)
-    # The last one may have been logged without an answer, as the connection went away.
+    # The last one may have been logged, and the connection closed before the answer.
     assert len(open_after) <= len(acknowledged) + 1
 
 
 def test_a_second_exchange_on_the_same_directory_is_refused(up: Starter) -> None:
-    """In one line that names the other; the first goes on."""
+    """In one line that names the other process, which goes on."""
     exchange = up()
     second = start(exchange.directory)
     out, said = second.communicate(timeout=WAIT_S)
@@ -303,7 +301,7 @@ def test_a_second_exchange_on_the_same_directory_is_refused(up: Starter) -> None
 
 
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
-    """In one line, before anything is made."""
+    """In one line, before anything is created."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = start(tmp_path / "kept", port=port)
@@ -318,7 +316,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
 def damage_log(directory: Path) -> None:
     (segment,) = (directory / "log").glob("*.log")
     octets = bytearray(segment.read_bytes())
-    octets[300] ^= 1  # In the first record: the last one could have been torn in a crash.
+    octets[300] ^= 1  # In the first record: a damaged last one may be a torn tail.
     segment.write_bytes(octets)
 
 
@@ -333,7 +331,7 @@ def remove_log(directory: Path) -> None:
 
 
 def test_a_damaged_directory_is_refused(up: Starter, tmp_path: Path) -> None:
-    """In one line that says what is wrong; never a start with another state."""
+    """In one line that names the damage."""
     exchange = up()
     assert exchange.terminate()[0] == 0
     refused: list[tuple[str, subprocess.Popen[str]]] = []
@@ -354,7 +352,7 @@ def test_a_damaged_directory_is_refused(up: Starter, tmp_path: Path) -> None:
 
 
 def test_a_log_that_fails_ends_the_process(up: Starter) -> None:
-    """When the log's file goes away under it: no order is acknowledged, one line says why."""
+    """When its file is removed, no order is acknowledged, and one line says why."""
     exchange = up()
     (segment,) = (exchange.directory / "log").glob("*.log")
     segment.rename(segment.with_suffix(".moved"))
@@ -368,7 +366,7 @@ def test_a_log_that_fails_ends_the_process(up: Starter) -> None:
 
 
 def test_a_signal_before_it_is_ready_ends_it_at_once(tmp_path: Path) -> None:
-    """Nothing was promised yet: exit 0, or the signal's own end if it came before Python was up."""
+    """Exit 0, or the signal's default if Python had not started."""
     for step in range(3):
         process = start(tmp_path / "kept")
         time.sleep(0.1 + 0.07 * step)
@@ -379,7 +377,7 @@ def test_a_signal_before_it_is_ready_ends_it_at_once(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_ends_it_at_once(up: Starter) -> None:
-    """While it drains a request that never ends; what was acknowledged is there."""
+    """While it waits for a request that never ends; what was acknowledged is there."""
     exchange = up(FAIRBOOK_DRAIN_MAX_S="60")
     assert exchange.place(1)[0] == 200
     host, _, port = exchange.address.partition(":")
@@ -387,7 +385,7 @@ def test_a_second_signal_ends_it_at_once(up: Starter) -> None:
         quick = "GET /api/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n"
         endless = "POST /api/v1/order HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
         slow.sendall((quick + endless).encode())
-        # They came in one piece: once the first is answered, the other is under way.
+        # They came in one piece: when the first is answered, the other is pending.
         replied = b""
         while not replied.endswith(b"pong"):
             part = slow.recv(4096)
@@ -403,9 +401,7 @@ def test_a_second_signal_ends_it_at_once(up: Starter) -> None:
     assert up().open_client_ids() == [1]
 
 
-def test_a_person_can_confirm_the_clock(
-    up: Starter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_confirm_clock(up: Starter, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     up()
     assert main(["admin", "confirm-clock", str(tmp_path / "kept")]) == 0
     assert "log time follows the wall clock; it was 0 s behind" in capsys.readouterr().out
@@ -413,14 +409,13 @@ def test_a_person_can_confirm_the_clock(
 
 
 def test_limits_can_be_set(up: Starter) -> None:
-    """The demo's are generous; the environment may say less."""
     exchange = up(FAIRBOOK_ADDRESS_PER_MINUTE="1", FAIRBOOK_ADDRESS_BURST="2")
     statuses = [exchange.call("GET", "/api/v1/ping")[0] for _ in range(4)]
     assert statuses == [200, 200, 429, 429]
 
 
-def test_it_goes_on_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
-    """As with `fairbook up | head`: a closed pipe is no reason to stop trading."""
+def test_it_goes_on_when_its_output_pipe_is_closed(tmp_path: Path) -> None:
+    """As in `fairbook up | head`."""
     process = start(tmp_path / "kept")
     assert process.stdout is not None
     process.stdout.close()
