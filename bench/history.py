@@ -153,7 +153,7 @@ class Writer:
         self.history = History(
             assets=len(exchange.assets) - 1,
             markets=len(exchange.markets) - 1,
-            accounts=len(exchange.registry.accounts),
+            accounts=len(exchange.tables.accounts),
         )
         self.trade = self.history.trade()
 

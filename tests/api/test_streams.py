@@ -18,7 +18,7 @@ SOL = Asset(1, "SOL", 9)
 USDC = Asset(2, "USDC", 6)
 # One lot is 0.001 SOL, one tick 0.01 USDC.
 TERMS = Terms(
-    Market(1, "SOL_USDC", 1, 2, 10**6, 10, 1, 2, 0),
+    Market(1, "SOL_USDC", base=SOL, quote=USDC, lot_atoms=10**6, tick_atoms=10, created_ns=0),
     base=SOL,
     quote=USDC,
 )

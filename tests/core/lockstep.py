@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from fairbook.core import state
+from fairbook.core import invariants
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
 from tests.core import wire
@@ -116,7 +116,7 @@ class Lockstep:
 
     def check(self) -> None:
         """The core's own invariants."""
-        state.check(self.core)
+        invariants.check(self.core)
 
 
 def record_in(order: Order) -> wire.Record:

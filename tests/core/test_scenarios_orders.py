@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairbook.core import records, state
+from fairbook.core import invariants, records
 from tests.core import wire
 from tests.core.play import Play, play
 
@@ -177,14 +177,14 @@ def test_ten_thousand_orders_are_cancelled_in_one_bounded_command() -> None:
         story.time_ns,
     )
     assert len(core.open_orders(ann)) == 10_000
-    state.check(core)
+    invariants.check(core)
     events = core.apply(records.cancel_all(account=ann), story.time_ns)
     given = wire.split_events(events)
     ids = [event.order.order_id for event in given if isinstance(event, wire.Closed)]
     assert len(ids) == 10_000 and ids == sorted(ids)
     assert isinstance(given[-1], wire.Outcome) and given[-1].filled == 10_000
     assert core.balances(ann)[0][1:] == (10**9, 0)
-    state.check(core)
+    invariants.check(core)
 
 
 def test_a_session_takes_its_open_orders_with_it() -> None:

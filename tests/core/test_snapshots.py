@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fairbook.core import state
+from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from tests.core import wire
 from tests.core.stream import START_NS, SplitMix64, Stream, opening
@@ -35,7 +35,7 @@ def test_restored_at_any_frame_the_next_commands_give_equal_events() -> None:
     for k in range(0, len(frames), 7):
         restored = state.load(images[k])
         assert state.dump(restored) == images[k]
-        state.check(restored)
+        invariants.check(restored)
         following = [restored.apply(*frame) for frame in frames[k + 1 :]]
         assert following == events[k + 1 :], f"restored after frame {k}"
         assert state.digest(restored) == end

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from fairbook.core import records, state
+from fairbook.core import invariants, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.log.files import FileLog
 from tests.crash.load import UNITS, Journal, Placement
@@ -60,7 +60,7 @@ class Audit:
 
     def check(self) -> None:
         """Every invariant of the state; and each asset sums to zero over all accounts."""
-        state.check(self.exchange)
+        invariants.check(self.exchange)
         sums: dict[int, int] = {}
         account = 0
         while balances := self.exchange.balances(account):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fairbook.accounts.sqlite import SqliteAccounts
-from fairbook.core import state
+from fairbook.core import invariants
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.engine.engine import Engine
@@ -59,7 +59,7 @@ def exchange_of(directory: Path) -> Exchange:
     for entry in log.read(1):
         exchange.apply(entry.frame, entry.time_ns)
     log.close()
-    state.check(exchange)
+    invariants.check(exchange)
     return exchange
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.core import records, state
+from fairbook.core import invariants, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.demo.generated_day import DAY_NS, SETUP_AHEAD_NS, generate
@@ -40,7 +40,7 @@ def applied(entries: list[Entry]) -> tuple[Exchange, list[bytes]]:
     """The exchange after them, and the events of each."""
     exchange = Exchange()
     events = [exchange.apply(entry.frame, entry.time_ns) for entry in entries]
-    state.check(exchange)
+    invariants.check(exchange)
     return exchange, events
 
 

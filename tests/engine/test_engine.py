@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.core import records, state
+from fairbook.core import invariants, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.engine import Engine
 from fairbook.engine.runner import Runner
@@ -110,7 +110,7 @@ async def assert_recovers(directory: Path) -> None:
     assert runner.position == genesis.position
     assert state.digest(runner.exchange) == state.digest(genesis.exchange)
     assert runner.event_hash == genesis.event_hash
-    state.check(runner.exchange)
+    invariants.check(runner.exchange)
     assert engine.recovery.problems == ()
     await engine.stop()
 
@@ -244,7 +244,7 @@ def test_whatever_happens_the_state_is_that_of_the_log(tmp_path: Path, seed: int
         genesis = genesis_replay(tmp_path)
         assert engine.position == genesis.position
         assert state.digest(engine._runner.exchange) == state.digest(genesis.exchange)
-        state.check(engine._runner.exchange)
+        invariants.check(engine._runner.exchange)
         assert_logged(acknowledged, tmp_path)
 
         futures: list[tuple[bytes, asyncio.Future[Answer]]] = []

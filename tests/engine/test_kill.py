@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.core import records, state
+from fairbook.core import invariants, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
@@ -64,7 +64,7 @@ def rounds(directory: Path, count: int, *, answers_max: int) -> None:
         assert {sequence: position_of[sequence] for sequence in acknowledged} == acknowledged
         assert state.digest(recovered.exchange) == state.digest(genesis.exchange)
         assert recovered.event_hash == genesis.event_hash
-        state.check(recovered.exchange)
+        invariants.check(recovered.exchange)
 
 
 def test_killed_engines_lose_nothing_that_they_acknowledged(tmp_path: Path) -> None:

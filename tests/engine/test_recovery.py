@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.core import state
+from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
@@ -46,7 +46,7 @@ def assert_recovers(log: MemoryLog, tmp_path: Path, *, start: int) -> tuple[str,
     )
     genesis = replay(log)
     assert state.digest(runner.exchange) == state.digest(genesis.exchange)
-    state.check(runner.exchange)
+    invariants.check(runner.exchange)
     assert (runner.position, runner.chain) == (genesis.position, genesis.chain)
     assert runner.event_hash == genesis.event_hash
     assert recovery.snapshot_position == start

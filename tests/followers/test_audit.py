@@ -81,7 +81,7 @@ def accuse(
 
 
 def one_atom(exchange: Exchange) -> None:
-    in_slice_2 = len(exchange.registry.accounts) * 2 // COUNT
+    in_slice_2 = len(exchange.tables.accounts) * 2 // COUNT
     edit_memory(exchange, account=in_slice_2, asset=2, field=0, atoms=1)
 
 
@@ -93,8 +93,8 @@ def test_the_judge_names_process_account_and_asset(tmp_path: Path, who: str) -> 
     verdict = judge(tmp_path)
     assert verdict == read_verdict(tmp_path)
     assert (verdict["status"], verdict["wrong"], verdict["from_snapshot"]) == ("judged", who, 31)
-    account = len(runner.exchange.registry.accounts) * 2 // COUNT
-    owned = runner.exchange.registry.ledger.cell(account, 2).available
+    account = len(runner.exchange.tables.accounts) * 2 // COUNT
+    owned = runner.exchange.tables.ledger.cell(account, 2).available
     assert verdict["differences"] == [
         {
             "process": who,
@@ -102,7 +102,7 @@ def test_the_judge_names_process_account_and_asset(tmp_path: Path, who: str) -> 
             "what": "balance",
             "key": account,
             "account": account,
-            "user": runner.exchange.registry.accounts[account].user_id,
+            "user": runner.exchange.tables.accounts[account].user_id,
             "asset": 2,
             "asset_name": "USDC",
             "field": "available",

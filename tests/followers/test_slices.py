@@ -9,8 +9,8 @@ import pytest
 
 from fairbook.core import records, slices, state
 from fairbook.core.book import Order
+from fairbook.core.client_ids import ENTRY_WORDS, NO_ENTRY, ClientIdTable
 from fairbook.core.exchange import Exchange
-from fairbook.core.receipts import ENTRY_WORDS, NONE, Receipts
 from tests.core import wire
 from tests.core.stream import START_NS, SplitMix64, Stream, opening
 
@@ -18,7 +18,7 @@ COUNT = 7
 
 
 def played(seed: int, frames_count: int) -> Exchange:
-    """An exchange with open orders, receipts of open and closed ones, and free slots."""
+    """An exchange with open orders, client ids of open and closed ones, and free slots."""
     exchange = Exchange()
     stream = Stream(SplitMix64(seed).pick)
     stream.saw(wire.split_events(exchange.apply(opening(), START_NS)))
@@ -38,7 +38,7 @@ def holder(place: int, size: int, count: int = COUNT) -> int:
 
 
 class Word:
-    """A word of one of the tables of receipts, as if it were an attribute."""
+    """A word of a table of client ids as an attribute."""
 
     def __init__(self, words: Any, place: int) -> None:
         self._words = words
@@ -64,12 +64,14 @@ class Number(NamedTuple):
 
 
 ORDER = [
-    "who",
-    "session_tif",
+    "account",
+    "client_id",
+    "session",
+    "tif",
     "side",
     "flags",
     "price",
-    "rest",
+    "remaining",
     "filled",
     "quote",
     "fee_atoms",
@@ -99,7 +101,7 @@ MARKET = [
 
 def numbers(exchange: Exchange) -> Iterator[Number]:
     """Every number there is."""
-    registry, slots = exchange.registry, exchange.matcher.slots
+    registry, slots = exchange.tables, exchange.matcher.slots
     for attribute in ("sequence", "time_ns"):
         yield Number("exchange", exchange, attribute, {0})
     for attribute in ("rules", "cancel_only", "orders_max", "accounts_max"):
@@ -127,24 +129,24 @@ def numbers(exchange: Exchange) -> Iterator[Number]:
         yield Number(f"account {place}", account, "user_id", where)
         yield Number(f"account {place}", account, "frozen", where)
         yield Number(f"account {place}", account, "open", where, is_dumped=False)
-        receipts = account.receipts
-        if receipts is not None:
-            yield Number(f"receipts of {place}", receipts, "count", where, is_dumped=False)
-            for which in range(receipts.closed):
-                at = (receipts.first + 2 * which) % receipts.ring_words
-                closed_ns = Word(receipts.table, receipts.index_words + at + 1)
-                yield Number(f"closed receipt of {place}", closed_ns, "value", where)
-                yield from words_of(receipts, receipts.closed_entry(which), where)
+        client_ids = account.client_ids
+        if client_ids is not None:
+            yield Number(f"client ids of {place}", client_ids, "count", where, is_dumped=False)
+            for which in range(client_ids.closed):
+                at = (client_ids.first + 2 * which) % client_ids.ring_words
+                closed_ns = Word(client_ids.table, client_ids.index_words + at + 1)
+                yield Number(f"closed client id of {place}", closed_ns, "value", where)
+                yield from words_of(client_ids, client_ids.closed_entry(which), where)
     for order in slots.orders:
         if order is None:
             continue
         where = {of_slot[order.id]}
         for attribute in ORDER:
             yield Number(f"order {order.id}", order, attribute, where)
-        if order.receipt != NONE:
-            receipts = registry.accounts[order.who & records.LOW].receipts
-            assert receipts is not None
-            yield from words_of(receipts, order.receipt, where)
+        if order.client_id_entry != NO_ENTRY:
+            client_ids = registry.accounts[order.account].client_ids
+            assert client_ids is not None
+            yield from words_of(client_ids, order.client_id_entry, where)
         level = order.level
         assert level is not None
         if level.head is order:
@@ -156,11 +158,11 @@ def numbers(exchange: Exchange) -> Iterator[Number]:
             yield Number(f"level {level.price}", level, "lots", at_level, is_dumped=False)
 
 
-def words_of(receipts: Receipts, entry: int, where: set[int]) -> Iterator[Number]:
+def words_of(client_ids: ClientIdTable, entry: int, where: set[int]) -> Iterator[Number]:
     """What is remembered in one entry."""
     for which in range(ENTRY_WORDS):
-        word = Word(receipts.table, receipts.entries_at + entry * ENTRY_WORDS + which)
-        yield Number(f"word {which} of a receipt", word, "value", where)
+        word = Word(client_ids.table, client_ids.entries_at + entry * ENTRY_WORDS + which)
+        yield Number(f"word {which} of an entry", word, "value", where)
 
 
 def test_each_number_changes_the_slice_that_holds_it() -> None:
@@ -174,7 +176,7 @@ def test_each_number_changes_the_slice_that_holds_it() -> None:
         after = digests(exchange)
         changed = {index for index in range(COUNT) if after[index] != before[index]}
         assert changed == number.slices, number
-        if number.is_dumped and number.attribute != "who":  # Its receipt is not that account's.
+        if number.is_dumped and number.attribute != "account":
             assert state.dump(exchange) != dumped, number
         setattr(number.owner, number.attribute, value)
         seen += 1
@@ -193,8 +195,8 @@ def test_places_in_line_are_covered() -> None:
         free[place] -= 1
         where = holder(place, len(free))
         assert [i for i in range(COUNT) if after[i] != before[i]] == [where]
-    halves = [half for book in exchange.registry.books for half in (book.bids, book.asks)]
-    levels = [level for half in halves for level in half.levels.values()]
+    sides = [side for book in exchange.tables.books for side in (book.bids, book.asks)]
+    levels = [level for side in sides for level in side.levels.values()]
     crowded = [level for level in levels if level.head is not level.tail]
     assert crowded
     for level in crowded:
@@ -212,15 +214,24 @@ def test_no_attribute_of_the_state_is_unknown_here() -> None:
     """A new one has to be put into the slices, or named here as something that follows."""
     exchange = played(seed=3, frames_count=300)
     order = next(each for each in exchange.matcher.slots.orders if each is not None)
-    account = next(each for each in exchange.registry.accounts if each.receipts is not None)
-    links = ["book", "id", "level", "next", "own_next", "own_prev", "prev", "receipt"]
+    account = next(each for each in exchange.tables.accounts if each.client_ids is not None)
+    links = [
+        "book",
+        "id",
+        "level",
+        "next",
+        "account_next",
+        "account_prev",
+        "client_id_entry",
+        "prev",
+    ]
     assert order.level is not None
     for thing, known in (
         (order, [*ORDER, *links]),
         (order.level, ["head", "lots", "price", "tail"]),
-        (account, ["first", "frozen", "last", "open", "receipts", "user_id"]),
+        (account, ["first", "frozen", "last", "client_ids", "open", "user_id"]),
         (
-            account.receipts,
+            account.client_ids,
             [
                 "closed",
                 "count",
@@ -235,8 +246,8 @@ def test_no_attribute_of_the_state_is_unknown_here() -> None:
         ),
         (exchange.markets[1], [*MARKET, "id", "name", "price_decimals", "price_step"]),
         (exchange.assets[1], ["decimals", "id", "name", "reserve_cap"]),
-        (exchange.registry.ledger.cells[0], ["available", "locked"]),
-        (exchange.registry.ledger, ["cells", "columns", "rows"]),
+        (exchange.tables.ledger.cells[0], ["available", "locked"]),
+        (exchange.tables.ledger, ["cells", "columns", "rows"]),
     ):
         names = [name for name in dir(thing) if not name.startswith("_")]
         assert [n for n in names if not callable(getattr(thing, n))] == sorted(known)
@@ -259,26 +270,26 @@ def test_the_difference_is_named() -> None:
     exchange = played(seed=3, frames_count=400)
     before = slices.slice_bytes(exchange, 0, 1)
     order = next(each for each in exchange.matcher.slots.orders if each is not None)
-    order.rest += 5
-    exchange.registry.ledger.cell(4, 2).locked += 1
+    order.remaining += 5
+    exchange.tables.ledger.cell(4, 2).locked += 1
     exchange.markets[2].taker_fee_ppm += 7
     found = slices.differences(before, slices.slice_bytes(exchange, 0, 1), 10)
-    locked = exchange.registry.ledger.cell(4, 2).locked
+    locked = exchange.tables.ledger.cell(4, 2).locked
     assert found[0] == slices.Difference("balance", 4, "locked", 2, 4, locked - 1, locked)
     named = {(each.kind, each.key, each.field) for each in found}
     assert ("market", 2, "taker_fee_ppm") in named
-    assert ("order", order.id, "rest") in named
+    assert ("order", order.id, "remaining") in named
     assert len(found) == 3
-    assert [each.account for each in found if each.kind == "order"] == [order.who & records.LOW]
+    assert [each.account for each in found if each.kind == "order"] == [order.account]
 
 
 def test_a_record_that_one_of_them_lacks_is_named() -> None:
     exchange = played(seed=3, frames_count=400)
-    exchange.registry.accounts_max = 1000
+    exchange.tables.accounts_max = 1000
     before = slices.slice_bytes(exchange, 0, 1)
     exchange.apply(records.open_account(77), exchange.time_ns)
     found = slices.differences(before, slices.slice_bytes(exchange, 0, 1), 100)
-    account = len(exchange.registry.accounts) - 1
+    account = len(exchange.tables.accounts) - 1
     assert ("account", "user_id", None, 77) in {
         (each.kind, each.field, each.mine, each.theirs) for each in found if each.key == account
     }
@@ -288,4 +299,4 @@ def test_a_record_that_one_of_them_lacks_is_named() -> None:
 def test_what_is_no_slice_is_refused(cut: int) -> None:
     octets = slices.slice_bytes(played(seed=3, frames_count=50), 0, 1)
     with pytest.raises(ValueError, match=r"section|record|words"):
-        slices.parsed(octets[:-cut])
+        slices.parse(octets[:-cut])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.core import state
+from fairbook.core import invariants
 from tests.gateway.memory_caller import MemoryCaller, play_caller
 from tests.world.http_client import bid
 from tests.world.running_exchange import RunningExchange
@@ -62,6 +62,6 @@ def test_nonsense_is_answered(seed: int) -> None:
             if answer["status"] == 501 or method in ("order.status", "order.cancelOnDisconnect"):
                 assert len(commands) == before
         assert seen >= {(method, status) for method in METHODS for status in (200, 400)}
-        state.check(venue.exchange.core)
+        invariants.check(venue.exchange.core)
 
     play_caller(story)

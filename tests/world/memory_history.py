@@ -228,8 +228,8 @@ class MemoryHistory:
                 TransferRow(
                     len(self._transfers) + 1,
                     account,
-                    moved.market,
-                    moved.side,
+                    moved.subject,
+                    int(moved.is_debit),
                     atoms,
                     reference,
                     answer.time_ns,

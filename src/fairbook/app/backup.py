@@ -26,7 +26,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from fairbook.accounts.sqlite import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite import copy_accounts
-from fairbook.core import state
+from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo.credentials_file import FILE_NAME as DEMO_NAME
 from fairbook.demo.credentials_file import MAKER_FILE_NAME as MAKER_NAME
@@ -83,7 +83,7 @@ def back_up(directory: Path, to: Path, *, full: bool) -> Backup:
     try:
         runner = copy_log_and_snapshots(directory, unfinished, full=full)
         if (directory / ACCOUNTS_NAME).exists():
-            known = len(runner.exchange.registry.accounts)
+            known = len(runner.exchange.tables.accounts)
             copy_accounts(directory / ACCOUNTS_NAME, unfinished / ACCOUNTS_NAME, accounts=known)
         for name in _SECRETS:
             if (directory / name).exists():
@@ -225,7 +225,7 @@ def _read_back(to: Path, *, full: bool) -> Runner:
             runner, recovery = recover(log, Snapshots(to))
             if recovery.problems or (runner.position, runner.chain) != (end.position, end.chain):
                 raise BackupError(f"the copy is not whole: {'; '.join(recovery.problems)}")
-            state.check(runner.exchange)
+            invariants.check(runner.exchange)
             if full:
                 replayed = Runner(Exchange())
                 for entry in log.read(1):

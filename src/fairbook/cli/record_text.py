@@ -176,19 +176,19 @@ def _event(events: bytes, at: int, exchange: Exchange) -> str:
 def _change(change: records.Change, exchange: Exchange) -> str:
     words = change.words
     if change.kind == records.MOVED:
-        verb = "debited" if change.side else "credited"
-        return f"{verb} account {words[0]}: {words[2]} atoms of {_asset(change.market, exchange)}"
+        verb = "debited" if change.is_debit else "credited"
+        return f"{verb} account {words[0]}: {words[2]} atoms of {_asset(change.subject, exchange)}"
     if change.kind == records.ACCOUNT:
         return f"account {words[0]} of user {words[1]}"
     if change.kind == records.ASSET:
-        return f"asset {change.market}: {_asset(change.market, exchange)}, {words[0]} decimals"
+        return f"asset {change.subject}: {_asset(change.subject, exchange)}, {words[0]} decimals"
     if change.kind == records.MARKET:
-        market = _market(change.market, exchange)
-        return f"market {change.market}: {market}, a lot {words[1]} atoms, a tick {words[2]} atoms"
+        market = _market(change.subject, exchange)
+        return f"market {change.subject}: {market}, a lot {words[1]} atoms, a tick {words[2]} atoms"
     if change.kind == records.PARAMETER:
-        if change.side == records.RULES:
+        if change.command == records.RULES:
             return f"rules of version {words[2]}"
-        name = PARAMETERS.get(change.side, {}).get(words[1], f"parameter {words[1]}")
+        name = PARAMETERS.get(change.command, {}).get(words[1], f"parameter {words[1]}")
         return f"{name} = {words[2]}"
     return f"(event {change.kind})"
 

@@ -14,7 +14,7 @@ from typing import Final
 from fairbook.cli.parser import CommandParser
 from fairbook.cli.replay_log import REPLAY_ERRORS, DataError, replay_log, require_log, summary
 from fairbook.cli.verify_history import HistoryComparison, HistoryUnreadable, history_comparison
-from fairbook.core import state
+from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f" position {max(snapshots)}: acknowledged commands are missing"
             )
         try:
-            state.check(runner.exchange)
+            invariants.check(runner.exchange)
         except AssertionError as error:
             raise DataError(
                 f"at position {runner.position} an invariant does not hold: {error}"

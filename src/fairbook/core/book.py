@@ -1,17 +1,12 @@
-"""The book of one market: who would trade, at what price, in which order.
+"""The order book of one market: price levels, each a FIFO queue of orders.
 
-How it works: each side keeps a sorted list of keys with the best last (a bid's key is its price, an
-ask's the negated
-price), a level for each key, and in a level an intrusive list of orders. Adding at a known price,
-removing, and finding
-the best are O(1).
+Design: each side keeps a sorted list of keys with the best last (a bid's key is its price, an ask's
+the negated price), a level for each key, and in a level a linked list of orders. Adding at a known
+price, removing, and finding the best are O(1).
 
-Always true (`state.check` runs after every command in tests):
+Invariants (invariants.py checks them after every command in tests):
 - at one price, orders stand in the order of their priority;
-- a level's `lots` is the sum of what is left of its orders, above zero: an empty level does not
-  exist.
-
-Not here: that best bid < best ask (matching.py), money (ledger.py), parameters (markets.py).
+- a level's `lots` is the sum of what its orders still want; a level without orders does not exist.
 """
 
 from __future__ import annotations
@@ -32,41 +27,46 @@ SLOTS_MAX: Final = 1 << SLOT_BITS
 @final
 @mypyc_attr(acyclic=True)
 class Order:
-    """An order that was accepted and is not closed. Its quantity is filled + rest, in lots."""
+    """An order that was accepted and is not closed. Its quantity is filled + remaining, in lots."""
 
     def __init__(
         self,
+        book: Book,
+        *,
         order_id: i64,
-        who: i64,
-        session_tif: i64,
+        account: i64,
+        client_id: i64,
+        session: i64,
         side: i64,
+        tif: i64,
         flags: i64,
         price: i64,
-        rest: i64,
+        remaining: i64,
         created_ns: i64,
         priority: i64,
-        book: Book,
     ) -> None:
+        self.book = book
         self.id = order_id
-        self.who = who  # account and client id, one word as in commands and events
-        self.session_tif = session_tif
+        self.account = account
+        self.client_id = client_id
+        self.session = session
         self.side = side
+        self.tif = tif
         self.flags = flags
         self.price = price
-        self.rest = rest
+        self.remaining = remaining
         self.filled: i64 = 0
         self.quote: i64 = 0
         self.fee_atoms: i64 = 0  # the fee so far, exact: atoms and millionths of an atom
         self.fee_millionths: i64 = 0
         self.created_ns = created_ns
         self.priority = priority
-        self.book = book
-        self.receipt: i64 = 0  # its entry in the receipts of its account, if it has a client id
+        self.client_id_entry: i64 = 0  # in the account's table of client ids; 0: none
         self.level: Level | None = None
         self.prev: Order | None = None
         self.next: Order | None = None
-        self.own_prev: Order | None = None  # among the open orders of its account
-        self.own_next: Order | None = None
+        self.account_prev: Order | None = None  # among the open orders of its account
+        self.account_next: Order | None = None
 
     def fee_paid(self) -> i64:
         """The fee so far: rounded up to whole atoms once, for the order and not for each fill."""
@@ -78,7 +78,7 @@ class Order:
 @final
 @mypyc_attr(acyclic=True)
 class Level:
-    """All orders at one price, first come first."""
+    """The orders at one price, oldest first."""
 
     def __init__(self, price: i64) -> None:
         self.price = price
@@ -87,7 +87,6 @@ class Level:
         self.tail: Order | None = None
 
     def append(self, order: Order) -> None:
-        """Put an order behind all others."""
         order.level = self
         tail = self.tail
         order.prev = tail
@@ -96,10 +95,10 @@ class Level:
         else:
             tail.next = order
         self.tail = order
-        self.lots += order.rest
+        self.lots += order.remaining
 
     def unlink(self, order: Order) -> None:
-        """Take an order out. `lots` is the caller's to adjust."""
+        """Take an order out. The caller adjusts `lots`."""
         before, after = order.prev, order.next
         if before is None:
             self.head = after
@@ -123,10 +122,7 @@ class BookSide:
         self.levels: dict[int, Level] = {}
 
     def add(self, order: Order) -> i64:
-        """Put an order at its price, behind the others there.
-
-        Returns the lots now at this price.
-        """
+        """Queue an order at its price. Returns the lots now at this price."""
         key: int = self.sign * order.price
         level = self.levels.get(key)
         if level is None:
@@ -137,17 +133,17 @@ class BookSide:
         return level.lots
 
     def remove(self, order: Order) -> i64:
-        """Take out an order that is in this half. Returns the lots now at its price."""
+        """Take out an order that rests here. Returns the lots now at its price."""
         level = order.level
         assert level is not None
         level.unlink(order)
-        level.lots -= order.rest
+        level.lots -= order.remaining
         if level.head is None:
             self.drop(level)
         return level.lots
 
     def drop(self, level: Level) -> None:
-        """Take out an empty level."""
+        """Remove an empty level."""
         key: int = self.sign * level.price
         del self.levels[key]
         keys = self.keys
@@ -157,12 +153,11 @@ class BookSide:
             del keys[bisect_left(keys, key)]
 
     def has(self, price: i64) -> bool:
-        """Whether there is a level at this price."""
         key: int = self.sign * price
         return key in self.levels
 
     def crosses(self, key_min: i64) -> bool:
-        """Whether the best order here satisfies a limit, given as the lowest acceptable key."""
+        """Whether the best order satisfies a limit, given as the lowest acceptable key."""
         keys = self.keys
         return len(keys) > 0 and i64(keys[-1]) >= key_min
 
@@ -176,35 +171,34 @@ class Book:
         self.bids = BookSide(1)
         self.asks = BookSide(-1)
 
-    def half(self, side: i64) -> BookSide:
-        """Where orders of this side rest."""
+    def side(self, side: i64) -> BookSide:
+        """The orders of one side, BID or ASK."""
         return self.bids if side == BID else self.asks
 
 
 @final
-class Slots:
-    """Every open order, by the slot in its id: finding one is an index, not a search."""
+class OrderSlots:
+    """The open orders, by the slot in their ids: an order is found without a search."""
 
     def __init__(self) -> None:
         self.orders: list[Order | None] = []
-        self.free: list[int] = []  # the last one given back is taken first
+        self.free: list[int] = []  # a stack
 
     def take(self) -> i64:
-        """A slot for a new order; `full` must be false."""
+        """A slot for a new order; `is_full` must be false."""
         if len(self.free) > 0:
             return self.free.pop()
         self.orders.append(None)
         return len(self.orders) - 1
 
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether SLOTS_MAX orders are open."""
         return len(self.free) == 0 and len(self.orders) >= SLOTS_MAX
 
     def put(self, order: Order) -> None:
-        """The order whose id carries the slot rests now."""
         self.orders[order.id & SLOT_MASK] = order
 
-    def give_back(self, order_id: i64) -> None:
+    def release(self, order_id: i64) -> None:
         """An order is closed: its slot may be taken again."""
         slot = order_id & SLOT_MASK
         self.orders[slot] = None

@@ -1,14 +1,11 @@
 """The ledger: what every account owns, in atoms, available or locked.
 
-How it works: one cell per account and asset, in one flat list, so that a balance is one index away.
-Account 0 is EXTERNAL, the other
-side of every credit and debit; account 1 is FEE.
+One cell per account and asset, in one flat list, so that a balance is one index away. Account 0 is
+EXTERNAL, the other side of every credit and debit; account 1 is FEE. The ledger knows no orders.
 
-Always true:
+Invariants:
 - over all accounts, available plus locked of an asset is zero: money only moves;
 - only EXTERNAL's available may be negative.
-
-Not here: why something is locked (matching.py, exchange.py). The ledger knows no orders.
 """
 
 from __future__ import annotations
@@ -25,7 +22,7 @@ FIRST_USER: Final = 2
 @final
 @mypyc_attr(acyclic=True)
 class Cell:
-    """What one account owns of one asset. An open order holds its reserve in `locked`."""
+    """What one account owns of one asset. Open orders lock what they may have to pay."""
 
     def __init__(self) -> None:
         self.available: i64 = 0

@@ -1,15 +1,11 @@
-"""Assets and markets: what may be traded, in which units, under which parameters.
+"""Assets and markets: what can be traded, in which units, with which parameters.
 
-How it works: plain objects in two lists, indexed by id; index 0 is never used. The core changes
-them when a listing or
-SET command says so; everyone else reads them (the gateway through its Catalogue port).
+Only listings and SET commands change them; other packages read them.
 
-Always true:
+Invariants:
 - an id, a name, decimals, lot and tick never change once listed;
 - one tick times one lot is a whole number of quote atoms, and the tick size is a decimal of
   `price_decimals` places.
-
-Not here: the book (book.py); turning text into ticks and lots (api/numbers.py).
 """
 
 from __future__ import annotations
@@ -19,7 +15,7 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from fairbook.core.records import CLOSED_STATE
-from fairbook.core.units import MAX_ATOMS, MAX_UNITS
+from fairbook.core.units import MAX_ATOMS, MAX_UNITS, tick_size
 
 ASSETS_MAX: Final = 1000
 MARKETS_MAX: Final = 1000
@@ -28,7 +24,7 @@ FIRST_UPDATE_ID: Final = 12  # source: the public contract, "Replay on subscribe
 
 @final
 class Asset:
-    """Something that can be owned, counted in atoms of 10^-decimals."""
+    """Counted in atoms of 10^-decimals."""
 
     def __init__(self, asset_id: i64, name: str, decimals: i64) -> None:
         self.id = asset_id
@@ -39,32 +35,35 @@ class Asset:
 
 @final
 class Market:
-    """A pair that can be traded.
+    """A pair of assets that can be traded.
 
-    tick size as text = price_step / 10^price_decimals; lot size = lot_atoms / 10^(decimals of
-    base).
+    tick size = price_step / 10^price_decimals, or price_step 0 if 18 decimals are not enough;
+    lot size = lot_atoms / 10^(decimals of base).
     """
 
     def __init__(
         self,
         market_id: i64,
         name: str,
-        base: i64,
-        quote: i64,
+        *,
+        base: Asset,
+        quote: Asset,
         lot_atoms: i64,
         tick_atoms: i64,
-        price_step: int,
-        price_decimals: int,
         created_ns: i64,
     ) -> None:
         self.id = market_id
         self.name = name
-        self.base = base
-        self.quote = quote
+        self.base = base.id
+        self.quote = quote.id
         self.lot_atoms = lot_atoms
         self.tick_atoms = tick_atoms
-        self.price_step = price_step
-        self.price_decimals = price_decimals
+        self.price_step, self.price_decimals = tick_size(
+            lot_atoms=lot_atoms,
+            tick_atoms=tick_atoms,
+            base_decimals=base.decimals,
+            quote_decimals=quote.decimals,
+        )
         self.created_ns = created_ns
         self.state: i64 = CLOSED_STATE
         self.maker_fee_ppm: i64 = 0

@@ -1,17 +1,14 @@
-"""Matching: what happens between an accepted order and the book, and where the money goes.
+"""Matching: an accepted order trades with the book, and money moves between accounts.
 
-How it works: the taker walks the opposite side from the best price on, and at each price from the
-oldest order on. A trade is at the maker's
-price. What is left of a GTC order then rests, with its reserve locked; anything else is closed. A
-maker pays from what it had locked, a
-taker from what is available, which was checked before it was accepted.
+Design: the taker walks the opposite side from the best price on, and at each price from the oldest
+order on. A trade is at the maker's price. What remains of a GTC order rests in the book, with its
+reserve locked; any other order is closed. A maker pays from what it has locked, a taker from what
+is available, which was checked before it was accepted (order_checks.py).
 
-Always true after each call:
+Invariants, after each call:
 - the book is not crossed, and what is locked is the reserve of open orders;
 - every trade moves money between four cells and FEE, and sums to zero in both assets;
 - an order's fee is its exact fee rounded up once, however many fills it took.
-
-Not here: whether an order is allowed (exchange.py); what stands where in the book (book.py).
 """
 
 from __future__ import annotations
@@ -21,14 +18,10 @@ from typing import Final, final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from fairbook.core.book import Book, BookSide, Level, Order, Slots
-from fairbook.core.emit import (
-    pair,
-    put_fill,
-    put_level,
-    put_order,
-)
-from fairbook.core.receipts import NONE
+from fairbook.core.book import Book, BookSide, Level, Order, OrderSlots
+from fairbook.core.client_ids import NO_ENTRY
+from fairbook.core.event_writer import put_fill, put_level, put_order
+from fairbook.core.markets import Market
 from fairbook.core.records import (
     AMENDED,
     BID,
@@ -43,7 +36,6 @@ from fairbook.core.records import (
     GTC,
     IMMEDIATE_OR_CANCEL,
     INSUFFICIENT_LIQUIDITY,
-    LOW,
     MARKET_ORDER,
     NEW,
     PARTIALLY_FILLED,
@@ -54,19 +46,20 @@ from fairbook.core.records import (
     STP_MASK,
     STP_SHIFT,
 )
-from fairbook.core.registry import Registry
+from fairbook.core.tables import Tables
 from fairbook.core.units import MAX_ATOMS, MILLION, ppm_floor
 
 NO_BUDGET: Final = -1
+NO_CAP: Final = MAX_ATOMS
 NO_LIMIT: Final = -(1 << 62)  # a key below every price
 
 # Why a taker went no further.
-MET_LIMIT: Final = 0  # nothing left of it, or no acceptable price
+MET_LIMIT: Final = 0  # nothing remains of it, or no acceptable price
 MET_ITSELF: Final = 1
 MET_BUDGET: Final = 2
 
 
-def charge(order: Order, received: i64, ppm: i64) -> i64:
+def add_fee(order: Order, received: i64, ppm: i64) -> i64:
     """Add a fill's fee to an order.
 
     Returns the atoms that this fill pays: the rise of the rounded-up sum.
@@ -82,24 +75,28 @@ def charge(order: Order, received: i64, ppm: i64) -> i64:
 
 
 def lowest_key(side: i64, price: i64) -> i64:
-    """A limit as the lowest key of the opposite half that satisfies it."""
+    """A limit as the lowest key of the opposite side that satisfies it."""
     return -price if side == BID else price
 
 
 def market_key(book: Book, side: i64) -> i64:
-    """The limit of a market order: the band around the best opposite price, or none."""
-    half = book.asks if side == BID else book.bids
+    """The limit of a market order: the band around the best opposite price, or NO_LIMIT."""
+    opposite = book.asks if side == BID else book.bids
     band = book.market.band_ppm
-    if band == 0 or len(half.keys) == 0:
+    if band == 0 or len(opposite.keys) == 0:
         return NO_LIMIT
-    best: i64 = half.keys[-1]
-    price = best * half.sign
+    best: i64 = opposite.keys[-1]
+    price = best * opposite.sign
     return best - ppm_floor(price, band)
 
 
-def out_of(half: BookSide) -> i64:
+def no_match_reason(opposite: BookSide) -> i64:
     """Why a market order found no more: no orders, or none within its band."""
-    return INSUFFICIENT_LIQUIDITY if len(half.keys) == 0 else PRICE_OUT_OF_BOUNDS
+    return INSUFFICIENT_LIQUIDITY if len(opposite.keys) == 0 else PRICE_OUT_OF_BOUNDS
+
+
+def open_status(order: Order) -> i64:
+    return NEW if order.filled == 0 else PARTIALLY_FILLED
 
 
 @final
@@ -114,6 +111,7 @@ class DryRun:
     def run(
         self,
         book: Book,
+        *,
         side: i64,
         account: i64,
         prevention: i64,
@@ -126,29 +124,29 @@ class DryRun:
         """Walk for `lots`, or for `budget` quote atoms unless NO_BUDGET; stop beyond a cap."""
         self.lots = self.quote = 0
         self.over = False
-        half = book.asks if side == BID else book.bids
-        i: i64 = len(half.keys) - 1
-        while i >= 0 and i64(half.keys[i]) >= key_min:
-            level = half.levels[half.keys[i]]
-            unit = level.price * book.market.tick_atoms
+        opposite = book.asks if side == BID else book.bids
+        i: i64 = len(opposite.keys) - 1
+        while i >= 0 and i64(opposite.keys[i]) >= key_min:
+            level = opposite.levels[opposite.keys[i]]
+            lot_quote = level.price * book.market.tick_atoms
             maker = level.head
             while maker is not None:
-                if maker.who & LOW == account:
+                if maker.account == account:
                     if prevention != REJECT_MAKER:
                         return
                     maker = maker.next
                     continue
-                traded = min(maker.rest, lots - self.lots)
+                traded = min(maker.remaining, lots - self.lots)
                 if budget != NO_BUDGET:
-                    traded = min(traded, (budget - self.quote) // unit)
+                    traded = min(traded, (budget - self.quote) // lot_quote)
                 if traded == 0:
                     return
-                if traded > lots_cap - self.lots or traded * unit > quote_cap - self.quote:
+                if traded > lots_cap - self.lots or traded * lot_quote > quote_cap - self.quote:
                     self.over = True
                     return
                 self.lots += traded
-                self.quote += traded * unit
-                if traded < maker.rest:
+                self.quote += traded * lot_quote
+                if traded < maker.remaining:
                     return  # Also by quote: nothing more of this order, so nothing of the next.
                 maker = maker.next
             i -= 1
@@ -158,51 +156,52 @@ class DryRun:
 class Matcher:
     """Runs accepted orders. `time_ns` is the time of the frame."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        self.ledger = registry.ledger
-        self.accounts = registry.accounts
-        self.slots = Slots()
-        self.walk = DryRun()
+    def __init__(self, tables: Tables) -> None:
+        self.ledger = tables.ledger
+        self.accounts = tables.accounts
+        self.slots = OrderSlots()
+        self.dry_run = DryRun()
         self.time_ns: i64 = 0
-        self.left: i64 = NO_BUDGET  # of the taker's quote budget
-        # How the order of the last `run` ended up.
+        self.budget_left: i64 = NO_BUDGET  # of the taker, in quote atoms
+        # The state of the order of the last call.
         self.status: i64 = 0
         self.reason: i64 = 0
 
     def run(self, order: Order, key_min: i64, budget: i64, out: BytesWriter) -> None:
-        """Match an accepted order, then let what is left rest or expire.
+        """Match an accepted order, then let what remains rest or expire.
 
         Sets `status` and `reason`.
         """
         book = order.book
-        tif = order.session_tif >> 32
-        half = book.asks if order.side == BID else book.bids
+        opposite = book.asks if order.side == BID else book.bids
         stop: i64 = MET_LIMIT
-        if half.crosses(key_min):
-            if tif == FOK and not self._fills_whole(order, key_min):
-                self.close(order, EXPIRED, FILL_OR_KILL, order.rest, out)
+        if opposite.crosses(key_min):
+            if order.tif == FOK and not self._fills_whole(order, key_min):
+                self.close(order, EXPIRED, FILL_OR_KILL, order.remaining, out)
                 return
-            self.left = budget
-            stop = self._match(order, half, key_min, out)
+            self.budget_left = budget
+            stop = self._match(order, opposite, key_min, out)
         if order.flags & BY_QUOTE != 0:
-            self._finish_by_quote(order, half, stop, budget, out)
-        elif order.rest == 0:
+            self._finish_by_quote(order, opposite, stop, budget, out)
+        elif order.remaining == 0:
             self.close(order, FILLED, BY_FILL, order.filled, out)
         elif stop == MET_ITSELF:
-            self.close(order, EXPIRED, SELF_TRADE, order.filled + order.rest, out)
-        elif tif == GTC:
-            self._rest(order, out)
+            self.close(order, EXPIRED, SELF_TRADE, order.filled + order.remaining, out)
+        elif order.tif == GTC:
+            lots = book.side(order.side).add(order)
+            self._lock(order, order.remaining)
+            self._put_level(book.market, order.side, order.price, lots, out)
+            self._set_open(order)
         else:
             reason: i64 = IMMEDIATE_OR_CANCEL
             if order.flags & MARKET_ORDER != 0:
-                reason = out_of(half)
-            elif tif == FOK:
+                reason = no_match_reason(opposite)
+            elif order.tif == FOK:
                 reason = FILL_OR_KILL
-            self.close(order, EXPIRED, reason, order.filled + order.rest, out)
+            self.close(order, EXPIRED, reason, order.filled + order.remaining, out)
 
     def _finish_by_quote(
-        self, order: Order, half: BookSide, stop: i64, budget: i64, out: BytesWriter
+        self, order: Order, opposite: BookSide, stop: i64, budget: i64, out: BytesWriter
     ) -> None:
         if stop == MET_ITSELF:
             self.close(order, EXPIRED, SELF_TRADE, budget, out)
@@ -211,221 +210,187 @@ class Matcher:
         elif stop == MET_BUDGET:
             self.close(order, EXPIRED, INSUFFICIENT_LIQUIDITY, budget, out)
         else:
-            self.close(order, EXPIRED, out_of(half), budget, out)
+            self.close(order, EXPIRED, no_match_reason(opposite), budget, out)
 
     def _fills_whole(self, order: Order, key_min: i64) -> bool:
-        walk = self.walk
-        walk.run(
+        dry_run = self.dry_run
+        dry_run.run(
             order.book,
-            order.side,
-            order.who & LOW,
-            order.flags >> STP_SHIFT & STP_MASK,
-            key_min,
-            order.rest,
-            NO_BUDGET,
-            MAX_ATOMS,
-            MAX_ATOMS,
+            side=order.side,
+            account=order.account,
+            prevention=order.flags >> STP_SHIFT & STP_MASK,
+            key_min=key_min,
+            lots=order.remaining,
+            budget=NO_BUDGET,
+            lots_cap=NO_CAP,
+            quote_cap=NO_CAP,
         )
-        return walk.lots == order.rest
+        return dry_run.lots == order.remaining
 
-    def _match(self, taker: Order, half: BookSide, key_min: i64, out: BytesWriter) -> i64:
-        keys = half.keys
+    def _match(self, taker: Order, opposite: BookSide, key_min: i64, out: BytesWriter) -> i64:
+        keys = opposite.keys
         market = taker.book.market
         stop: i64 = MET_LIMIT
-        while stop == MET_LIMIT and taker.rest > 0 and len(keys) > 0 and i64(keys[-1]) >= key_min:
-            level = half.levels[keys[-1]]
+        while (
+            stop == MET_LIMIT and taker.remaining > 0 and len(keys) > 0 and i64(keys[-1]) >= key_min
+        ):
+            level = opposite.levels[keys[-1]]
             before = level.lots
             stop = self._take(taker, level, out)
             if level.lots != before:
-                market.update_id += 1
-                put_level(out, 1 - taker.side, market.id, market.update_id, level.price, level.lots)
+                self._put_level(market, 1 - taker.side, level.price, level.lots, out)
             if level.head is None:
-                del half.levels[keys.pop()]
+                del opposite.levels[keys.pop()]
         return stop
 
     def _take(self, taker: Order, level: Level, out: BytesWriter) -> i64:
         """Trade with one price level, oldest order first."""
-        account = taker.who & LOW
-        unit = level.price * taker.book.market.tick_atoms
-        while taker.rest > 0:
+        lot_quote = level.price * taker.book.market.tick_atoms
+        while taker.remaining > 0:
             maker = level.head
             if maker is None:
                 break
-            if maker.who & LOW == account:
+            if maker.account == taker.account:
                 prevention = taker.flags >> STP_SHIFT & STP_MASK
                 if prevention != REJECT_TAKER:
                     level.unlink(maker)
-                    level.lots -= maker.rest
-                    self.release(maker)
-                    self.close(maker, EXPIRED, SELF_TRADE, maker.filled + maker.rest, out)
+                    level.lots -= maker.remaining
+                    self.unlock(maker)
+                    self.close(maker, EXPIRED, SELF_TRADE, maker.filled + maker.remaining, out)
                 if prevention != REJECT_MAKER:
                     return MET_ITSELF
                 continue
-            lots = maker.rest
-            if lots > taker.rest:
-                lots = taker.rest
-            if self.left != NO_BUDGET:
-                affordable = self.left // unit
+            lots = maker.remaining
+            if lots > taker.remaining:
+                lots = taker.remaining
+            if self.budget_left != NO_BUDGET:
+                affordable = self.budget_left // lot_quote
                 if affordable < lots:
                     lots = affordable
                 if lots == 0:
                     return MET_BUDGET
-                self.left -= lots * unit
-            self._trade(taker, maker, lots, lots * unit, out)
+                self.budget_left -= lots * lot_quote
+            self._trade(taker, maker, lots, lots * lot_quote, out)
             level.lots -= lots
-            if maker.rest == 0:
+            if maker.remaining == 0:
                 level.unlink(maker)
                 self.close(maker, FILLED, BY_FILL, maker.filled, out)
-            if self.left == 0:
+            if self.budget_left == 0:
                 return MET_BUDGET
         return MET_LIMIT
 
     def _trade(self, taker: Order, maker: Order, lots: i64, quote: i64, out: BytesWriter) -> None:
-        """Move the money of one fill.
-
-        The taker pays what the maker gets, and the other way round.
-        """
+        """Move the money of one fill: the taker pays what the maker gets, and the reverse."""
         market = taker.book.market
         base = lots * market.lot_atoms
         if taker.side == BID:
             paid, paid_asset, got, got_asset = quote, market.quote, base, market.base
         else:
             paid, paid_asset, got, got_asset = base, market.base, quote, market.quote
-        taker_fee = charge(taker, got, market.taker_fee_ppm)
-        maker_fee = charge(maker, paid, market.maker_fee_ppm)
+        taker_fee = add_fee(taker, got, market.taker_fee_ppm)
+        maker_fee = add_fee(maker, paid, market.maker_fee_ppm)
         ledger = self.ledger
         cells, columns = ledger.cells, ledger.columns
-        taker_row = (taker.who & LOW) * columns
-        maker_row = (maker.who & LOW) * columns
+        taker_row = taker.account * columns
+        maker_row = maker.account * columns
         cells[taker_row + paid_asset].available -= paid
         cells[taker_row + got_asset].available += got - taker_fee
         cells[maker_row + got_asset].locked -= got
         cells[maker_row + paid_asset].available += paid - maker_fee
         cells[columns + got_asset].available += taker_fee  # row 1 is FEE
         cells[columns + paid_asset].available += maker_fee
-        taker.rest -= lots
+        taker.remaining -= lots
         taker.filled += lots
         taker.quote += quote
-        maker.rest -= lots
+        maker.remaining -= lots
         maker.filled += lots
         maker.quote += quote
         market.last_trade_id += 1
         put_fill(
             out,
-            taker.side,
-            market.id,
-            pair(taker.who & LOW, maker.who & LOW),
-            market.last_trade_id,
-            taker.id,
-            maker.id,
-            maker.price,
-            lots,
-            taker_fee,
-            maker_fee,
+            taker=taker,
+            maker=maker,
+            trade_id=market.last_trade_id,
+            lots=lots,
+            taker_fee=taker_fee,
+            maker_fee=maker_fee,
         )
 
-    def _rest(self, order: Order, out: BytesWriter) -> None:
-        book = order.book
-        market = book.market
-        account = order.who & LOW
-        if order.side == BID:
-            cell = self.ledger.cell(account, market.quote)
-            reserve = order.price * order.rest * market.tick_atoms
-            lots = book.bids.add(order)
-        else:
-            cell = self.ledger.cell(account, market.base)
-            reserve = order.rest * market.lot_atoms
-            lots = book.asks.add(order)
-        cell.available -= reserve
-        cell.locked += reserve
-        self.put_level(order, order.price, lots, out)
-        self.status = NEW if order.filled == 0 else PARTIALLY_FILLED
-        self.reason = 0
-
-    def release(self, order: Order) -> None:
-        """Unlock what an order that leaves the book still holds."""
+    def _lock(self, order: Order, lots: i64) -> None:
+        """Move what `lots` of an order may cost from available to locked; back if negative."""
         market = order.book.market
-        account = order.who & LOW
         if order.side == BID:
-            cell = self.ledger.cell(account, market.quote)
-            reserve = order.price * order.rest * market.tick_atoms
+            cell = self.ledger.cell(order.account, market.quote)
+            atoms = order.price * lots * market.tick_atoms
         else:
-            cell = self.ledger.cell(account, market.base)
-            reserve = order.rest * market.lot_atoms
-        cell.locked -= reserve
-        cell.available += reserve
+            cell = self.ledger.cell(order.account, market.base)
+            atoms = lots * market.lot_atoms
+        cell.available -= atoms
+        cell.locked += atoms
+
+    def unlock(self, order: Order) -> None:
+        """Release what an order that leaves the book has locked."""
+        self._lock(order, -order.remaining)
 
     def close(
         self, order: Order, status: i64, reason: i64, quantity: i64, out: BytesWriter
     ) -> None:
         """End an order that is no longer in the book. Sets `status` and `reason`."""
-        self.slots.give_back(order.id)
-        account = self.accounts[order.who & LOW]
+        self.slots.release(order.id)
+        account = self.accounts[order.account]
         account.remove(order)
-        if order.receipt != NONE:
-            account.remembered().close(order.receipt, order.who >> 32 & LOW, self.time_ns)
+        if order.client_id_entry != NO_ENTRY:
+            table = account.client_id_table()
+            table.close(order.client_id_entry, order.client_id, self.time_ns)
         self.status = status
         self.reason = reason
-        self._put(order, CLOSED, reason, status, quantity, out)
+        put_order(out, order, kind=CLOSED, status=status, reason=reason, quantity=quantity)
 
-    def _put(
-        self, order: Order, kind: i64, reason: i64, status: i64, quantity: i64, out: BytesWriter
-    ) -> None:
-        put_order(
-            out,
-            kind,
-            order.side,
-            reason,
-            status,
-            order.book.market.id,
-            order.flags,
-            order.who,
-            order.session_tif,
-            order.id,
-            order.price,
-            quantity,
-            order.filled,
-            order.quote,
-            order.created_ns,
-            order.fee_paid(),
-        )
+    def cancel(self, order: Order, reason: i64, out: BytesWriter) -> None:
+        """Take an open order out of the book, and close it."""
+        lots = order.book.side(order.side).remove(order)
+        self.unlock(order)
+        self.close(order, CANCELLED, reason, order.filled + order.remaining, out)
+        self._put_level(order.book.market, order.side, order.price, lots, out)
 
-    def put_open(self, order: Order, kind: i64, out: BytesWriter) -> None:
-        """Write an open order's record: AMENDED, or ORDER for a query."""
-        status: i64 = NEW if order.filled == 0 else PARTIALLY_FILLED
-        self._put(order, kind, 0, status, order.filled + order.rest, out)
-
-    def withdraw(self, order: Order, reason: i64, out: BytesWriter) -> None:
-        """Cancel an open order."""
-        lots = order.book.half(order.side).remove(order)
-        self.release(order)
-        self.close(order, CANCELLED, reason, order.filled + order.rest, out)
-        self.put_level(order, order.price, lots, out)
-
-    def shrink(self, order: Order, rest: i64, out: BytesWriter) -> None:
-        """Lower what is left of an open order; it keeps its place. Sets `status` and `reason`."""
-        market = order.book.market
-        account = order.who & LOW
-        less = order.rest - rest
-        if order.side == BID:
-            cell = self.ledger.cell(account, market.quote)
-            reserve = order.price * less * market.tick_atoms
-        else:
-            cell = self.ledger.cell(account, market.base)
-            reserve = less * market.lot_atoms
-        cell.locked -= reserve
-        cell.available += reserve
-        order.rest = rest
+    def reduce(self, order: Order, remaining: i64, out: BytesWriter) -> None:
+        """Lower the quantity of an open order; it keeps its place. Sets `status` and `reason`."""
+        less = order.remaining - remaining
+        self._lock(order, -less)
+        order.remaining = remaining
         level = order.level
         assert level is not None
         level.lots -= less
-        self.put_open(order, AMENDED, out)
-        self.put_level(order, order.price, level.lots, out)
-        self.status = NEW if order.filled == 0 else PARTIALLY_FILLED
+        put_open_order(out, order, AMENDED)
+        self._put_level(order.book.market, order.side, order.price, level.lots, out)
+        self._set_open(order)
+
+    def replace(
+        self, order: Order, price: i64, remaining: i64, priority: i64, out: BytesWriter
+    ) -> None:
+        """Give an open order other terms; it is matched anew, behind all others at its price."""
+        old_price = order.price
+        lots = order.book.side(order.side).remove(order)
+        self.unlock(order)
+        order.price = price
+        order.remaining = remaining
+        order.priority = priority
+        put_open_order(out, order, AMENDED)
+        self._put_level(order.book.market, order.side, old_price, lots, out)
+        self.run(order, lowest_key(order.side, price), NO_BUDGET, out)
+
+    def _set_open(self, order: Order) -> None:
+        self.status = open_status(order)
         self.reason = 0
 
-    def put_level(self, order: Order, price: i64, lots: i64, out: BytesWriter) -> None:
-        """Write what stands now at a price that an order came to or left."""
-        market = order.book.market
+    def _put_level(
+        self, market: Market, side: i64, price: i64, lots: i64, out: BytesWriter
+    ) -> None:
         market.update_id += 1
-        put_level(out, order.side, market.id, market.update_id, price, lots)
+        put_level(out, market, side=side, price=price, lots=lots)
+
+
+def put_open_order(out: BytesWriter, order: Order, kind: i64) -> None:
+    """Write an open order's record: AMENDED, or ORDER for a query."""
+    quantity = order.filled + order.remaining
+    put_order(out, order, kind=kind, status=open_status(order), reason=0, quantity=quantity)

@@ -1,16 +1,11 @@
-"""The bytes of commands and events: the only module that knows their offsets.
+"""The bytes of commands and events: their codes, how commands are built, how both are read.
 
-How it works: a command is 48 bytes; an event is a head word and whole words after it, its length in
-the head. Commands
-are built with the functions named after them (`place`, `cancel`, ...), events are read with
-`split`, `kind_at` and the
-`read_*` functions.
+Layout in words: docs/reference/protocol.md. A command has 48 bytes. An event is a head word and
+whole words after it; the head holds the number of words, so a reader can skip an event that it does
+not know. All numbers are little-endian and signed 64 bit, or fields of such a word.
 
-Always true:
-- numbers are little-endian and signed 64 bit, or fields of a word that a reader here takes apart;
-- a reader can pass over an event it does not know, by its length.
-
-Not here: what commands mean (exchange.py), and the rules in words (docs/reference/protocol.md).
+Offsets stand in this module alone. event_writer.py writes events word by word in the order in which
+the classes here read them.
 """
 
 from __future__ import annotations
@@ -143,11 +138,18 @@ OVER_CAP: Final = 18
 INSUFFICIENT_FUNDS: Final = 19
 WOULD_CROSS: Final = 20
 
+LOW: Final = 0xFFFFFFFF  # the low half of a word
+
 _COMMAND: Final = Struct("<BBBBHHIIIIqqq")
 _LIST_ASSET: Final = Struct("<BBBBHHIIIIq16s")
 _LIST_MARKET: Final = Struct("<BBBBHHIIqq16s")
 
-LOW: Final = 0xFFFFFFFF  # the low half of a word
+# Offsets of the words of a command.
+_ACCOUNT_AT: Final = 8  # account and client id; base and quote of LIST_MARKET
+_SESSION_AT: Final = 16  # session and parameter; lot_atoms of LIST_MARKET
+_ORDER_ID_AT: Final = 24  # also user id, reference, decimals; tick_atoms of LIST_MARKET
+_PRICE_AT: Final = 32  # also the first half of a name
+_QUANTITY_AT: Final = 40  # also atoms, value; the second half of a name
 
 
 def place(
@@ -162,10 +164,7 @@ def place(
     client_id: int = 0,
     session: int = 0,
 ) -> bytes:
-    """PLACE.
-
-    `price` in ticks (0 for a market order), `quantity` in lots, or in quote atoms with BY_QUOTE.
-    """
+    """`price` in ticks (0: market order), `quantity` in lots, or in quote atoms with BY_QUOTE."""
     return _COMMAND.pack(
         PLACE, side, tif, flags, market, 0, account, client_id, session, 0, 0, price, quantity
     )
@@ -174,10 +173,7 @@ def place(
 def cancel(
     *, account: int, order_id: int = 0, market: int = 0, flags: int = 0, client_id: int = 0
 ) -> bytes:
-    """CANCEL by order id, or by client id with HAS_CLIENT_ID in `flags`.
-
-    Market 0: whichever it is in.
-    """
+    """By order id, or by client id with HAS_CLIENT_ID in `flags`; in any market if 0."""
     return _COMMAND.pack(CANCEL, 0, 0, flags, market, 0, account, client_id, 0, 0, order_id, 0, 0)
 
 
@@ -191,78 +187,72 @@ def amend(
     flags: int = 0,
     client_id: int = 0,
 ) -> bytes:
-    """AMEND. `quantity` is the new total in lots; 0 keeps a term as it is."""
+    """`quantity` is the new total in lots; 0 keeps a term as it is."""
     return _COMMAND.pack(
         AMEND, 0, 0, flags, market, 0, account, client_id, 0, 0, order_id, price, quantity
     )
 
 
 def cancel_all(*, account: int, market: int = 0) -> bytes:
-    """CANCEL_ALL in one market, or in all with market 0."""
+    """In one market, or in all if 0."""
     return _COMMAND.pack(CANCEL_ALL, 0, 0, 0, market, 0, account, 0, 0, 0, 0, 0, 0)
 
 
 def end_session(*, account: int, session: int) -> bytes:
-    """END_SESSION: cancel what the account's connection `session` left open."""
+    """Cancel the open orders of one connection of the account."""
     return _COMMAND.pack(END_SESSION, 0, 0, 0, 0, 0, account, 0, session, 0, 0, 0, 0)
 
 
 def open_account(user_id: int) -> bytes:
-    """OPEN_ACCOUNT; its outcome carries the account."""
+    """The outcome carries the account."""
     return _COMMAND.pack(OPEN_ACCOUNT, 0, 0, 0, 0, 0, 0, 0, 0, 0, user_id, 0, 0)
 
 
 def credit(*, account: int, asset: int, atoms: int, reference: int = 0) -> bytes:
-    """CREDIT an account from EXTERNAL."""
     return _COMMAND.pack(CREDIT, 0, 0, 0, asset, 0, account, 0, 0, 0, reference, 0, atoms)
 
 
 def debit(*, account: int, asset: int, atoms: int, reference: int = 0) -> bytes:
-    """DEBIT an account towards EXTERNAL."""
     return _COMMAND.pack(DEBIT, 0, 0, 0, asset, 0, account, 0, 0, 0, reference, 0, atoms)
 
 
 def rules(version: int = 1) -> bytes:
-    """RULES: which version of matching and fees holds from here on."""
+    """From here on, this version of matching and fees holds."""
     return _COMMAND.pack(RULES, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, version)
 
 
 def tick() -> bytes:
-    """TICK: log time passes."""
+    """Log time passes."""
     return _COMMAND.pack(TICK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def list_asset(*, asset: int, decimals: int, name: str) -> bytes:
-    """LIST_ASSET. `name`: 1 to 16 of A-Z 0-9 _."""
+    """`name`: 1 to 16 of A-Z 0-9 _."""
     return _LIST_ASSET.pack(LIST_ASSET, 0, 0, 0, asset, 0, 0, 0, 0, 0, decimals, _name(name))
 
 
 def list_market(
     *, market: int, base: int, quote: int, lot_atoms: int, tick_atoms: int, name: str
 ) -> bytes:
-    """LIST_MARKET. It starts Closed; lot and tick never change."""
+    """It starts Closed; lot and tick never change."""
     return _LIST_MARKET.pack(
         LIST_MARKET, 0, 0, 0, market, 0, base, quote, lot_atoms, tick_atoms, _name(name)
     )
 
 
 def set_asset(*, asset: int, parameter: int, value: int) -> bytes:
-    """SET_ASSET: RESERVE_CAP."""
     return _COMMAND.pack(SET_ASSET, 0, 0, 0, asset, 0, 0, 0, 0, parameter, 0, 0, value)
 
 
 def set_market(*, market: int, parameter: int, value: int) -> bytes:
-    """SET_MARKET: STATE, fees, ranges, band."""
     return _COMMAND.pack(SET_MARKET, 0, 0, 0, market, 0, 0, 0, 0, parameter, 0, 0, value)
 
 
 def set_account(*, account: int, parameter: int, value: int) -> bytes:
-    """SET_ACCOUNT: FROZEN."""
     return _COMMAND.pack(SET_ACCOUNT, 0, 0, 0, 0, 0, account, 0, 0, parameter, 0, 0, value)
 
 
 def set_exchange(*, parameter: int, value: int) -> bytes:
-    """SET_EXCHANGE: STATE, ORDERS_MAX, ACCOUNTS_MAX."""
     return _COMMAND.pack(SET_EXCHANGE, 0, 0, 0, 0, 0, 0, 0, 0, parameter, 0, 0, value)
 
 
@@ -273,16 +263,77 @@ def _name(name: str) -> bytes:
     return encoded
 
 
-# The readers' side.
+@final
+@mypyc_attr(acyclic=True)
+class Command:
+    """The fields of one command of any kind; a field that the kind does not use has no meaning.
+
+    The core has one object, which `read` fills again and again: a new one each time would be slow.
+    """
+
+    def __init__(self) -> None:
+        self.head: i64 = 0  # the first word: kind, side, tif, flags, market, and a reserved zero
+        self.kind: i64 = 0
+        self.side: i64 = 0
+        self.tif: i64 = 0
+        self.flags: i64 = 0
+        self.market: i64 = 0  # or asset
+        self.account: i64 = 0
+        self.client_id: i64 = 0
+        self.session: i64 = 0
+        self.parameter: i64 = 0
+        self.order_id: i64 = 0  # or user id, reference, decimals
+        self.price: i64 = 0
+        self.quantity: i64 = 0  # or atoms, value
+        self.sequence: i64 = 0  # its number in the log; not among the bytes
+
+    def read(self, frame: bytes, at: i64, sequence: i64) -> None:
+        """Take the command that begins at `at`."""
+        self.sequence = sequence
+        head = read_i64_le(frame, at)
+        self.head = head
+        self.kind = head & 255
+        self.side = head >> 8 & 255
+        self.tif = head >> 16 & 255
+        self.flags = head >> 24 & 255
+        self.market = head >> 32 & 0xFFFF
+        word = read_i64_le(frame, at + _ACCOUNT_AT)
+        self.account = word & LOW
+        self.client_id = word >> 32 & LOW
+        word = read_i64_le(frame, at + _SESSION_AT)
+        self.session = word & LOW
+        self.parameter = word >> 32 & LOW
+        self.order_id = read_i64_le(frame, at + _ORDER_ID_AT)
+        self.price = read_i64_le(frame, at + _PRICE_AT)
+        self.quantity = read_i64_le(frame, at + _QUANTITY_AT)
+
+    def is_malformed(self) -> bool:
+        """Whether the reserved bytes are not zero."""
+        return self.head >> 48 != 0
+
+
+@final
+class Listing:
+    """LIST_ASSET or LIST_MARKET: the fields that no other command has."""
+
+    def __init__(self, frame: bytes, at: i64) -> None:
+        word = read_i64_le(frame, at + _ACCOUNT_AT)
+        self.base: i64 = word & LOW
+        self.quote: i64 = word >> 32 & LOW
+        self.lot_atoms: i64 = read_i64_le(frame, at + _SESSION_AT)
+        self.tick_atoms: i64 = read_i64_le(frame, at + _ORDER_ID_AT)
+        self.name: bytes = frame[at + _PRICE_AT : at + COMMAND_BYTES].rstrip(b"\0")
+
+
+def owner_at(frame: bytes, at: i64) -> i64:
+    """Account | client id << 32, of the command that begins at `at`. May be negative."""
+    return read_i64_le(frame, at + _ACCOUNT_AT)
 
 
 @final
 @mypyc_attr(acyclic=True)
 class Outcome:
-    """How one command ended.
-
-    `status` REJECTED: `reason` is a reject code; else a close reason or 0.
-    """
+    """`status` REJECTED: `reason` is a reject code; else a close reason or 0."""
 
     def __init__(self, data: bytes, at: i64) -> None:
         word = read_i64_le(data, at)
@@ -304,7 +355,7 @@ class Outcome:
 @final
 @mypyc_attr(acyclic=True)
 class Placed:
-    """PLACE as it was sent, or ACCEPTED: the terms of an order. `order_id` is 0 in the command."""
+    """The terms of an order, from PLACE or ACCEPTED. `order_id` is 0 in PLACE."""
 
     def __init__(self, data: bytes, at: i64, is_event: bool) -> None:
         word = read_i64_le(data, at)
@@ -345,7 +396,7 @@ class Fill:
 @final
 @mypyc_attr(acyclic=True)
 class LevelChange:
-    """A price level has now `lots`; 0: it is gone."""
+    """A price level has `lots` now; 0: it is gone."""
 
     def __init__(self, data: bytes, at: i64) -> None:
         word = read_i64_le(data, at)
@@ -386,23 +437,16 @@ class OrderRecord:
 
 @final
 class Change:
-    """MOVED, ACCOUNT, ASSET, MARKET or PARAMETER.
-
-    The head's fields, and the words after it as they are.
-    """
+    """MOVED, ACCOUNT, ASSET, MARKET or PARAMETER: the head's fields and the words after it."""
 
     def __init__(self, data: bytes, at: i64) -> None:
         word = read_i64_le(data, at)
         self.kind: i64 = word & 255
-        self.side: i64 = word >> 8 & 255
-        self.market: i64 = word >> 32 & 0xFFFF
+        self.command: i64 = word >> 8 & 255  # of PARAMETER: which SET command, or RULES
+        self.is_debit: bool = word >> 8 & 255 == ASK  # of MOVED
+        self.subject: i64 = word >> 32 & 0xFFFF  # the asset or market that changed, or 0
         count = word >> 24 & 255
-        words: list[int] = []
-        i: i64 = 1
-        while i < count:
-            words.append(read_i64_le(data, at + 8 * i))
-            i += 1
-        self.words: list[int] = words
+        self.words: list[int] = [read_i64_le(data, at + 8 * i) for i in range(1, count)]
 
 
 def kind_at(events: bytes, at: i64) -> i64:
@@ -411,7 +455,6 @@ def kind_at(events: bytes, at: i64) -> i64:
 
 
 def next_at(events: bytes, at: i64) -> i64:
-    """The offset of the event after the one at `at`."""
     return at + (read_i64_le(events, at) >> 24 & 255) * 8
 
 
@@ -436,7 +479,7 @@ def read_outcome(events: bytes) -> Outcome:
 
 
 def order_records(events: bytes) -> list[OrderRecord]:
-    """Every CLOSED, AMENDED and ORDER in `events`, in order."""
+    """CLOSED, AMENDED and ORDER in `events`, in order."""
     found: list[OrderRecord] = []
     at: i64 = 0
     end: i64 = len(events)
@@ -450,10 +493,8 @@ def order_records(events: bytes) -> list[OrderRecord]:
 
 
 def read_placed(command: bytes) -> Placed:
-    """The terms in a PLACE command."""
     return Placed(command, 0, is_event=False)
 
 
 def read_accepted(events: bytes, at: i64) -> Placed:
-    """The terms in an ACCEPTED event."""
     return Placed(events, at, is_event=True)

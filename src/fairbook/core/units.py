@@ -1,11 +1,7 @@
-"""Units and bounds: how large a price, a quantity or an amount may be, so that 64 bits always
-suffice.
+"""Units and bounds: how large a price, a quantity or an amount may be, so that 64 bits suffice.
 
-Always true: whatever is multiplied here or in the core was bounded first, by division. Compiled
-arithmetic wraps at 64 bits,
-interpreted arithmetic does not, and the two must never differ.
-
-Not here: assets and markets (markets.py); turning text into units (api/numbers.py).
+What is multiplied in the core was bounded first, by division: compiled arithmetic wraps at 64 bits,
+interpreted arithmetic does not, and both must give the same results.
 """
 
 from __future__ import annotations

@@ -72,9 +72,9 @@ def edit_memory(exchange: Exchange, *, account: int, asset: int, field: int, ato
 
     field: place in FIELDS. Raises IndexError for an account or asset that does not exist.
     """
-    if not (0 <= account < len(exchange.registry.accounts) and 0 < asset < len(exchange.assets)):
+    if not (0 <= account < len(exchange.tables.accounts) and 0 < asset < len(exchange.assets)):
         raise IndexError(f"there is no account {account} with an asset {asset}")
-    cell = exchange.registry.ledger.cell(account, asset)
+    cell = exchange.tables.ledger.cell(account, asset)
     if FIELDS[field] == "available":
         cell.available += atoms
     else:

@@ -132,7 +132,7 @@ def _found(
 
 def in_words(exchange: Exchange, difference: Difference) -> dict[str, Any]:
     """A difference with names. mine: what is expected; theirs: what was found."""
-    registry = exchange.registry
+    registry = exchange.tables
     words: dict[str, Any] = {"what": difference.kind, "key": difference.key}
     if difference.account > 0 or difference.asset > 0:
         words["account"] = difference.account

