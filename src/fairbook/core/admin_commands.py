@@ -11,7 +11,6 @@ from typing import Final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from fairbook.core.account import Account
 from fairbook.core.event_writer import (
     put_account,
     put_asset,
@@ -63,6 +62,7 @@ from fairbook.core.records import (
     Listing,
 )
 from fairbook.core.tables import Tables
+from fairbook.core.trading_account import Account
 from fairbook.core.units import (
     MAX_ATOMS,
     MAX_DECIMALS,

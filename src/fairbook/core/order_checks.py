@@ -10,7 +10,6 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from fairbook.core.account import Account
 from fairbook.core.book import Book, Order
 from fairbook.core.markets import Market
 from fairbook.core.matching import NO_BUDGET, NO_CAP, Matcher, lowest_key
@@ -40,6 +39,7 @@ from fairbook.core.records import (
     Command,
 )
 from fairbook.core.tables import Tables
+from fairbook.core.trading_account import Account
 from fairbook.core.units import MAX_ATOMS, MAX_UNITS, fits
 
 EVERY_LOT: Final = MAX_ATOMS  # "no bound in lots" for an order by quote

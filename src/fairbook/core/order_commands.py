@@ -10,7 +10,6 @@ from typing import final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from fairbook.core.account import Account
 from fairbook.core.book import SLOT_BITS, Book, Order
 from fairbook.core.client_ids import (
     CREATED_NS,
@@ -50,6 +49,7 @@ from fairbook.core.records import (
     Command,
 )
 from fairbook.core.tables import Tables
+from fairbook.core.trading_account import Account
 
 
 def put_reject(out: BytesWriter, command: Command, reason: i64) -> None:

@@ -20,7 +20,6 @@ from typing import Final, final
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
 
-from fairbook.core.account import Account
 from fairbook.core.book import Order
 from fairbook.core.client_ids import ENTRY_WORDS, NO_ENTRY, OUTCOME, ClientIdTable
 from fairbook.core.event_writer import pair, put_name
@@ -29,6 +28,7 @@ from fairbook.core.ledger import FIRST_USER, Cell
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import LOW
 from fairbook.core.tables import Tables
+from fairbook.core.trading_account import Account
 
 FORMAT: Final = 1
 DIGEST_BYTES: Final = 32

@@ -7,11 +7,11 @@ from typing import final
 from mypy_extensions import i64
 
 from fairbook.core import COMPILED
-from fairbook.core.account import Account, prefetch_client_ids
 from fairbook.core.book import Book
 from fairbook.core.ledger import FIRST_USER, Ledger
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import COMMAND_BYTES
+from fairbook.core.trading_account import Account, prefetch_client_ids
 
 
 @final
