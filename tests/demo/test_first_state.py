@@ -12,7 +12,7 @@ from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.engine.engine import Engine
-from fairbook.ports.commands import Answer
+from fairbook.ports.commands import Answer, Waiter
 from tests.demo.first_states import IN_MEMORY, exchange_of, picture, prepare, run
 
 
@@ -27,11 +27,16 @@ class Counting:
         self._engine = engine
         self._left = commands_max
 
-    def submit(self, command: bytes) -> asyncio.Future[Answer]:
+    def enqueue(self, command: bytes, waiter: Waiter) -> None:
         if self._left == 0:
             raise Killed
         self._left -= 1
-        return self._engine.commands.submit(command)
+        self._engine.commands.enqueue(command, waiter)
+
+    def submit(self, command: bytes) -> asyncio.Future[Answer]:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.enqueue(command, future)
+        return future
 
     def settled(self) -> asyncio.Future[int]:
         return self._engine.commands.settled()

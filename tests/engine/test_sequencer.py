@@ -13,7 +13,7 @@ from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.clock import Clock
 from fairbook.engine.runner import Runner
-from fairbook.engine.sequencer import Sequencer
+from fairbook.engine.sequencer import GATHER_TURNS_MAX, Sequencer
 from fairbook.log.log import Entry, LogFailed
 from fairbook.log.memory import MemoryLog
 from fairbook.ports.commands import Answer, Busy, Stopped
@@ -146,28 +146,46 @@ def test_a_frame_is_bounded() -> None:
     run(story())
 
 
-def test_the_next_append_runs_while_a_frame_is_applied() -> None:
-    """What had collected is in the worker's hands before the durable frame is applied."""
+def test_a_frame_is_answered_before_the_next_one_is_sent() -> None:
+    """Commands that its answers cause, in the next turns of the loop, share the next frame."""
     gate = Gate(is_open=False)
 
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
-        under_way: list[bool] = []
+        way_in = sequencer(log)
+        caused: list[asyncio.Future[Answer]] = []
 
-        def look(position: int, *_: object) -> None:
-            under_way.append(position == 2 or gate.arrived.acquire(timeout=ENOUGH_S))
+        def cause(turns_left: int) -> None:
+            caused.append(way_in.submit(records.tick()))
+            if turns_left:
+                asyncio.get_running_loop().call_soon(cause, turns_left - 1)
 
-        runner = Runner(
-            Exchange(),
-            subscribers=[look],
-        )
-        way_in = sequencer(log, runner)
         first = way_in.submit(records.tick())
+        first.add_done_callback(lambda _: cause(2))
         await gate.until_held()
-        second = way_in.submit(records.tick())
+        waiting = way_in.submit(records.tick())
         gate.open()
-        await asyncio.gather(first, second)
-        assert under_way == [True, True]
+        await first
+        await waiting
+        answers = await asyncio.gather(waiting, *caused)
+        assert [answer.position for answer in answers] == [2, 2, 2, 2]
+        await way_in.stop()
+
+    run(story())
+
+
+def test_gathering_is_bounded() -> None:
+    """Commands that come in every turn of the loop do not delay the frame without end."""
+
+    async def story() -> None:
+        log = MemoryLog()
+        way_in = sequencer(log)
+        futures = []
+        while not log.entries:
+            futures.append(way_in.submit(records.tick()))
+            await asyncio.sleep(0)
+        await asyncio.gather(*futures)
+        assert len(log.entries[0].frame) <= (GATHER_TURNS_MAX + 2) * records.COMMAND_BYTES
         await way_in.stop()
 
     run(story())

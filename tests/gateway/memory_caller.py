@@ -86,8 +86,8 @@ class MemoryCaller:
 
 def caller(venue: RunningExchange, token: str | None = ALICE_TOKEN) -> MemoryCaller:
     """A new connection; None: nobody logged in."""
-    access = None if token is None else venue.gateway.authority.by_token(token, address="")
-    return MemoryCaller(venue.gateway.entry, access)
+    access = None if token is None else venue.gateway.logins.by_token(token, address="")
+    return MemoryCaller(venue.gateway.ws_orders, access)
 
 
 async def turns(count: int = 5) -> None:

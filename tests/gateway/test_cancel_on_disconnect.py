@@ -158,7 +158,7 @@ def test_one_connection_for_several_accounts() -> None:
     async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
         await alice.cancel_on_disconnect()
         await alice.place(bid("10"))
-        alice.access = venue.gateway.authority.by_token(BOB_TOKEN, address="")
+        alice.access = venue.gateway.logins.by_token(BOB_TOKEN, address="")
         await alice.place(bid("10"))
         commands = venue.exchange.record_commands()
         for number in range(ACCOUNTS_MAX):
@@ -232,7 +232,7 @@ class Works:
         access = self.accounts.tokens.setdefault(
             str(account), Access(account, ALL_PERMISSIONS, token_id=1000 + account)
         )
-        return MemoryCaller(self.gateway.entry, access)
+        return MemoryCaller(self.gateway.ws_orders, access)
 
 
 def logged_commands(log: MemoryLog) -> list[bytes]:
@@ -288,7 +288,9 @@ def test_connections_that_come_and_go(seed: int) -> None:
             one.end()
         await works.commands.settled()
         await turns()
-        assert not works.gateway.entry._lines  # Nothing is kept of connections that are gone.
+        assert (
+            not works.gateway.ws_orders._connections
+        )  # Nothing is kept of connections that are gone.
         assert not works.runner.exchange.sessions()
         assert works.runner.exchange.open_orders(traffic.USERS[0])
         check_ends(logged_commands(log))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fairbook.gateway.http_server import ServerLimits
+from fairbook.gateway.http_connection import ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN
 from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, run_exchange
@@ -312,8 +312,8 @@ def test_replies_leave_at_once() -> None:
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.ask("GET", "/api/v1/ping")
-        (connection,) = venue.server._state.connections
-        sock = connection.transport.get_extra_info("socket")
+        (connection,) = venue.server.state.connections
+        sock = connection._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     play(story)
@@ -378,7 +378,7 @@ def test_a_graceful_stop_lets_requests_end() -> None:
             assert (await waiting).json()["clientId"] == 1
             await stopping
             assert await idle.is_closed()
-            assert not venue.server._state.connections and not venue.server.of_address
+            assert not venue.server.state.connections and not venue.server.state.admitted.open_of
             for client in (busy, idle, late):
                 client.writer.close()
 

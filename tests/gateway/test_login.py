@@ -10,7 +10,7 @@ from nacl.signing import SigningKey
 
 from fairbook.api.errors import ApiError
 from fairbook.gateway.auth import Authenticator
-from fairbook.gateway.login import LoginCheck
+from fairbook.gateway.login import LoginAuthenticator
 from fairbook.gateway.rate_limits import TokenBuckets
 from tests.world.memory_accounts import ALICE, ALICE_KEY, ALICE_TOKEN, MemoryAccounts
 
@@ -30,11 +30,11 @@ EXPIRED = (400, "INVALID_CLIENT_REQUEST", "Request has expired")
 INVALID = (401, "INVALID_SIGNATURE", "Invalid signature")
 
 
-def authority(now_ms: int = NOW_MS) -> tuple[LoginCheck, MemoryAccounts]:
+def authority(now_ms: int = NOW_MS) -> tuple[LoginAuthenticator, MemoryAccounts]:
     accounts = MemoryAccounts()
     guesses: TokenBuckets[str] = TokenBuckets(per_minute=60, burst=GUESSES)
     authenticator = Authenticator(accounts, now_ms=lambda: now_ms)
-    return LoginCheck(accounts, authenticator, guesses), accounts
+    return LoginAuthenticator(accounts, authenticator, guesses), accounts
 
 
 def signed(instruction: str, at: str, window: str, key: SigningKey = ALICE_KEY) -> list[str]:

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from fairbook.gateway.http_server import ServerLimits
+from fairbook.gateway.http_connection import ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes
 from tests.world.running_exchange import NO_LIMITS, RunningExchange, play
 
@@ -59,9 +59,9 @@ def test_whoever_does_not_read_his_replies_is_closed() -> None:
             deaf = await venue.connect(receive_bytes=4096)
             assert (await deaf.ask("GET", "/api/v1/ping")).status == 200
             deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            for connection in venue.server._state.connections:
+            for connection in venue.server.state.connections:
                 # Else the system takes megabytes before anybody notices.
-                sock = connection.transport.get_extra_info("socket")
+                sock = connection._transport.get_extra_info("socket")
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             with pytest.raises(ConnectionError):
                 while True:
@@ -69,7 +69,7 @@ def test_whoever_does_not_read_his_replies_is_closed() -> None:
                     await deaf.writer.drain()
                     await asyncio.sleep(0.01)
             assert (await client.ask("GET", "/api/v1/ping")).status == 200
-            assert len(venue.server._state.connections) == 1
+            assert len(venue.server.state.connections) == 1
 
     play(story, NO_LIMITS, ServerLimits(reply_s=0.5, sweep_s=0.1))
 

@@ -1,23 +1,41 @@
-"""Pages beside the interface: another ASGI application on the same port."""
+"""Static files beside the API, from a table in memory."""
 
-from fairbook.gateway.gateway import Receive, Scope, Send
+from fairbook.gateway.request import Reply
 from tests.world.http_client import HttpClient
-from tests.world.running_exchange import Extras, RunningExchange, play
+from tests.world.running_exchange import NO_LIMITS, Extras, RunningExchange, play
+
+HTML = (b"content-type", b"text/html; charset=utf-8")
+SCRIPT = (b"content-type", b"text/javascript")
+PAGES = {
+    "/": Reply(b"home", content_type=HTML),
+    "/app.js": Reply(
+        b"x" * 2_000_000, content_type=SCRIPT, headers=((b"cache-control", b"no-cache"),)
+    ),
+}
 
 
-def test_pages_get_what_is_not_of_the_interface() -> None:
-    """Unknown paths of the interface stay JSON errors."""
-
-    async def home(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["path"] == "/"
-        headers = [(b"content-length", b"4")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"home"})
+def test_static_files_are_served_beside_the_api() -> None:
+    """GET and HEAD, whatever the rate limit and the query; other paths stay JSON errors."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
-        assert (await client.ask("GET", "/")).body == b"home"
+        for _ in range(20):
+            page = await client.ask("GET", "/")
+            assert (page.status, page.body) == (200, b"home")
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+        script = await client.ask("GET", "//app.js?v=%ff")
+        assert script.body == b"x" * 2_000_000
+        assert script.headers["cache-control"] == "no-cache"
+        await client.send(b"HEAD /app.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n") and b"content-length: 2000000\r\n" in head
         assert (await client.ask("GET", "/api/v1/ping")).body == b"pong"
-        for path in ("/api/v1/nope", "//wapi/nope", "/admin/", "/auth/v1/nope"):
+        refused = await client.ask("POST", "/app.js")
+        assert (refused.status, refused.headers["allow"]) == (405, "get, head")
+        for path in ("/api/v1/nope", "//wapi/nope", "/admin/", "/auth/v1/nope", "/nope.html"):
             assert (await client.ask("GET", path)).error()[0] == 404
 
-    play(story, extras=Extras(pages=home))
+    play(
+        story,
+        NO_LIMITS._replace(address_per_minute=1, address_burst=10),
+        extras=Extras(pages=PAGES),
+    )

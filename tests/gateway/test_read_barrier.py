@@ -33,7 +33,7 @@ def test_an_open_order_is_known_without_the_recorder() -> None:
 
 
 def call(account: int, address: str = "192.0.2.1") -> Request:
-    asked = Request(b"", query=b"", headers={}, address=address)
+    asked = Request(b"", b"", {}, address)
     asked.account = account
     return asked
 

@@ -124,7 +124,7 @@ def test_one_timer_serves_all_who_wait() -> None:
                 await answers.outcome(future)
         assert len(held) == 1000
         await asyncio.sleep(SWEEP_S * 2)
-        assert not answers._waiting and not answers._sweeping
+        assert not answers._waiting and not answers._is_sweeping
 
     asyncio.run(story())
 

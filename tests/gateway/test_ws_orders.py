@@ -8,7 +8,7 @@ import pytest
 
 from fairbook.core import records
 from fairbook.gateway.ws_orders import IN_FLIGHT_MAX
-from fairbook.ports.commands import Answer, Stopped
+from fairbook.ports.commands import Stopped, Waiter
 from tests.gateway.memory_caller import MemoryCaller, caller, play_caller, turns
 from tests.gateway.test_orders import check_shape
 from tests.world.http_client import HttpClient, ask, bid
@@ -168,7 +168,7 @@ def test_frames_that_end_one_after_the_other() -> None:
     """
 
     async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
-        held: list[tuple[bytes, asyncio.Future[Answer]]] = []
+        held: list[tuple[bytes, Waiter]] = []
         venue.exchange.held = held
         for number in range(6):
             alice.send("order.place", bid(clientId=number), b"%d" % number)
@@ -356,14 +356,14 @@ def test_busy_stopping_and_stopped_mean_that_nothing_happened() -> None:
         venue.exchange.busy = True
         assert (await alice.refusal("order.place", bid()))[:2] == (503, "TRADING_PAUSED")
         venue.exchange.busy = False
-        venue.gateway.stopping = True
-        for method in ("order.place", "order.status", "order.cancelOnDisconnect"):
-            assert (await alice.refusal(method, bid()))[:2] == (503, "MAINTENANCE")
-        venue.gateway.stopping = False
         venue.exchange.stopped = True
         assert (await alice.refusal("order.place", bid()))[:2] == (503, "MAINTENANCE")
         status = await alice.refusal("order.status", SYMBOL | {"orderId": "1"})
         assert status[:2] == (503, "MAINTENANCE")
+        venue.exchange.stopped = False
+        venue.gateway.stop()
+        for method in ("order.place", "order.status", "order.cancelOnDisconnect"):
+            assert (await alice.refusal(method, bid()))[:2] == (503, "MAINTENANCE")
         assert venue.exchange.open_orders(ALICE) == []
 
     play_caller(story)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fairbook.gateway.gateway import GatewayLimits
-from fairbook.gateway.http_server import Connection, ServerLimits
+from fairbook.gateway.http_connection import HttpConnection, ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes, signed
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN
 from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, run_exchange
@@ -40,11 +40,9 @@ def test_a_network_of_ipv6_has_the_connections_of_one_address() -> None:
         async with run_exchange(server_limits=ServerLimits(connections_per_address_max=2)) as venue:
             server = venue.server
 
-            def call_in(host: str) -> tuple[Connection, Line]:
+            def call_in(host: str) -> tuple[HttpConnection, Line]:
                 line = Line(host)
-                connection = Connection(
-                    server._config, server._state, {}, asyncio.get_running_loop(), server=server
-                )
+                connection = HttpConnection(server.state)
                 connection.connection_made(line)
                 return connection, line
 
@@ -58,10 +56,10 @@ def test_a_network_of_ipv6_has_the_connections_of_one_address() -> None:
             first.connection_lost(None)
             third, line = call_in("2001:db8::3")
             assert not line.sent
-            assert server.of_address == {"2001:db8::": 2, "2001:db8:0:1::": 1}
+            assert server.state.admitted.open_of == {"2001:db8::": 2, "2001:db8:0:1::": 1}
             for connection in (second, third, other):
                 connection.connection_lost(None)
-            assert server.of_address == {}
+            assert server.state.admitted.open_of == {}
 
     asyncio.run(scene())
 
@@ -83,7 +81,7 @@ REFUSED = {
         400,
     ),
     "too large": (request_bytes("POST", "/api/v1/order", b"x" * 20_000), 413),
-    "too large under ASGI": (request_bytes("POST", "//api/v1/order", b"x" * 20_000), 413),
+    "too large, other path": (request_bytes("POST", "//api/v1/order", b"x" * 20_000), 413),
     "no type of ours": (
         request_bytes("POST", "/api/v1/order", bid(), headers={"Content-Type": "text/plain"}),
         415,

@@ -12,7 +12,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
 from fairbook.demo import first_state as demo
-from fairbook.ports.commands import Answer, Busy, Stopped
+from fairbook.ports.commands import Answer, Busy, Stopped, Waiter
 from fairbook.ports.queries import BookDepth
 from tests.world.markets import BTC, SOL, USDC, open_accounts, two_markets
 from tests.world.memory_accounts import ALICE, BOB
@@ -32,7 +32,7 @@ class DirectExchange:
         self.time_ns = START_NS if now_ns is None else 0
         self.busy = False
         self.stopped = False
-        self.held: list[tuple[bytes, asyncio.Future[Answer]]] | None = None
+        self.held: list[tuple[bytes, Waiter]] | None = None
         self.barriers: list[asyncio.Future[int]] = []
         self.submitted = asyncio.Event()  # set whenever something is held
         self.received: list[tuple[float, bytes]] = []
@@ -72,27 +72,28 @@ class DirectExchange:
 
     # Commands.
 
-    def submit(self, command: bytes) -> asyncio.Future[Answer]:
+    def enqueue(self, command: bytes, waiter: Waiter) -> None:
         self.received.append((time.monotonic(), command))
         if self.stopped:
             raise Stopped("stopped")
         if self.busy:
             raise Busy("busy")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if self.held is None:
-            future.set_result(self.apply(command))
+            asyncio.get_running_loop().call_soon(_answer, waiter, self.apply(command))
         else:
-            self.held.append((command, future))
+            self.held.append((command, waiter))
             self.submitted.set()
+
+    def submit(self, command: bytes) -> asyncio.Future[Answer]:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.enqueue(command, future)
         return future
 
     def release(self) -> None:
         """Apply the held commands in order, and answer those that are still awaited."""
         held, self.held = self.held or [], None
-        for command, future in held:
-            answer = self.apply(command)
-            if not future.done():
-                future.set_result(answer)
+        for command, waiter in held:
+            _answer(waiter, self.apply(command))
         for barrier in self.barriers:
             if not barrier.done():
                 barrier.set_result(self.position)
@@ -155,6 +156,11 @@ class DirectExchange:
 
     def markets(self) -> Sequence[Market]:
         return self.core.markets[1:]
+
+
+def _answer(waiter: Waiter, answer: Answer) -> None:
+    if not waiter.done():
+        waiter.set_result(answer)
 
 
 ATOMS = {SOL: 1000 * 10**9, USDC: 1000 * 10**6, BTC: 1000 * 10**8}

@@ -17,8 +17,10 @@ import uvloop
 from fairbook.core import records
 from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.cancel_on_disconnect import end_old_sessions
-from fairbook.gateway.gateway import Application, Gateway, GatewayLimits
-from fairbook.gateway.http_server import HttpServer, ServerLimits
+from fairbook.gateway.gateway import Gateway, GatewayLimits
+from fairbook.gateway.http_connection import ServerLimits
+from fairbook.gateway.http_server import HttpServer
+from fairbook.gateway.request import Reply
 from fairbook.ports.accounts import Transfers
 from fairbook.ports.history import History
 from fairbook.streams.feed import Feed
@@ -40,7 +42,7 @@ class Extras(NamedTuple):
     history: History | None = None
     transfers: Transfers | None = None
     faucet_atoms: Mapping[str, int] | None = None
-    pages: Application | None = None
+    pages: Mapping[str, Reply] | None = None
 
 
 class RunningExchange:
@@ -101,7 +103,7 @@ class RunningExchange:
             self.feed = Feed(view=self.exchange, catalogue=self.exchange)
             self.exchange.publish = self.feed.on_frame
             gateway = self.gateway
-            self.hub = Hub(self.feed, authority=gateway.authority, requests=gateway.entry)
+            self.hub = Hub(self.feed, authority=gateway.logins, requests=gateway.ws_orders)
             self.streams = StreamServer(self.hub)
             self.ws_port = await self.streams.start(HOST, self.ws_port)
 

@@ -120,6 +120,11 @@ def not_implemented(what: str) -> ApiError:
     return ApiError(501, "NOT_IMPLEMENTED", f"Not offered: {what}")
 
 
+def server_error() -> ApiError:
+    """A bug, in a request that changes nothing."""
+    return ApiError(500, "SERVER_ERROR", "Internal server error")
+
+
 def outcome_unknown() -> ApiError:
     """It may have been done: the one answer for every way in which we lost sight of a command."""
     return ApiError(504, "TIMEOUT", "Outcome unknown, ask by clientId")

@@ -27,7 +27,7 @@ from fairbook.api.requests import (
 )
 from fairbook.api.times import utc_text
 from fairbook.core import records
-from fairbook.core.records import OrderRecord, Outcome, Placed
+from fairbook.core.records import OrderRecord, Outcome, order_records, read_outcome
 
 TermsOf = Callable[[str], Terms]  # By exact symbol; raises INVALID_MARKET.
 
@@ -60,13 +60,101 @@ _REST: Final = (
 )
 
 
+class OrderCommand:
+    """A valid request to change orders: the command to log, and the answer to its outcome."""
+
+    __slots__ = ("command", "terms")
+
+    def __init__(self, command: bytes, terms: Terms) -> None:
+        self.command = command
+        self.terms = terms
+
+    def result(self, events: bytes) -> str:
+        """The JSON of the answer. Raises ApiError if the core rejected the command.
+
+        events: of this command alone, with its OUTCOME last.
+        """
+        raise NotImplementedError
+
+
+class PlaceCommand(OrderCommand):
+    """PLACE. The answer repeats the fields of the request."""
+
+    __slots__ = ("client_id", "flags", "price", "quantity", "side", "tif")
+
+    def __init__(
+        self, terms: Terms, *, account: int, side: int, tif: int, flags: int, client_id: int,
+        price: int, quantity: int, session: int = 0,
+    ) -> None:  # fmt: skip
+        self.command = records.place(
+            account=account, market=terms.id, side=side, tif=tif, flags=flags, client_id=client_id,
+            session=session, price=price, quantity=quantity,
+        )  # fmt: skip
+        self.terms = terms
+        self.side = side
+        self.tif = tif
+        self.flags = flags
+        self.client_id = client_id
+        self.price = price
+        self.quantity = quantity
+
+    def result(self, events: bytes) -> str:
+        outcome = read_outcome(events)
+        if outcome.status == records.REJECTED:
+            raise rejected(outcome.reason, client_id=self.client_id)
+        return _order_text(
+            self.terms, flags=self.flags, side=self.side, tif=self.tif, order_id=outcome.order_id,
+            client_id=self.client_id, price=self.price, quantity=self.quantity,
+            filled=outcome.filled, quote=outcome.quote, status=outcome.status,
+            created=outcome.created_ns // 1_000_000,
+        )  # fmt: skip
+
+
+class CancelCommand(OrderCommand):
+    """CANCEL."""
+
+    __slots__ = ()
+
+    def result(self, events: bytes) -> str:
+        _accepted(events)
+        return record_text(order_records(events)[0], self.terms)
+
+
+class AmendCommand(OrderCommand):
+    """AMEND."""
+
+    __slots__ = ()
+
+    def result(self, events: bytes) -> str:
+        outcome = _accepted(events)
+        own = [order for order in order_records(events) if order.order_id == outcome.order_id]
+        return _amended_text(own[-1], outcome, self.terms)
+
+
+class CancelAllCommand(OrderCommand):
+    """CANCEL_ALL in one market."""
+
+    __slots__ = ()
+
+    def result(self, events: bytes) -> str:
+        _accepted(events)
+        return f"[{','.join(record_text(order, self.terms) for order in order_records(events))}]"
+
+
+def _accepted(events: bytes) -> Outcome:
+    outcome = read_outcome(events)
+    if outcome.status == records.REJECTED:
+        raise rejected(outcome.reason)
+    return outcome
+
+
 def place_command(
     fields: Fields, *, account: int, terms_of: TermsOf, session: int = 0
-) -> tuple[bytes, Terms]:
-    """The PLACE of a request to place an order, and its market.
+) -> PlaceCommand:
+    """The command of a request to place an order.
 
-    session: whose end cancels the order; 0: nobody's. Raises BadRequest, INVALID_MARKET, or
-    NOT_IMPLEMENTED for conditional orders.
+    session: the order is cancelled when this session ends; 0: with no session. Raises BadRequest,
+    INVALID_MARKET, or NOT_IMPLEMENTED for conditional orders.
     """
     terms = terms_of(symbol_field(fields))
     side = choice(fields, "side", SIDES)
@@ -101,11 +189,10 @@ def place_command(
             raise BadRequest("quoteQuantity is for market orders")
         price = terms.price.units(fields.get("price"))
         quantity = terms.quantity.units(fields.get("quantity"))
-    command = records.place(
-        account=account, market=terms.id, side=side, tif=tif, flags=flags, client_id=client_id,
-        session=session, price=price, quantity=quantity,
+    return PlaceCommand(
+        terms, account=account, side=side, tif=tif, flags=flags, client_id=client_id,
+        price=price, quantity=quantity, session=session,
     )  # fmt: skip
-    return command, terms
 
 
 def _market_amount(fields: Fields, terms: Terms) -> tuple[int, int]:
@@ -135,20 +222,21 @@ def named_order(fields: Fields) -> tuple[int, int | None]:
     return order_id or 0, client_id
 
 
-def cancel_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[bytes, Terms]:
-    """The CANCEL of a request, and its market."""
+def cancel_command(fields: Fields, *, account: int, terms_of: TermsOf) -> CancelCommand:
+    """The command of a request to cancel one order. Raises BadRequest or INVALID_MARKET."""
     terms = terms_of(symbol_field(fields))
     order_id, client_id = named_order(fields)
     if client_id is None:
-        return records.cancel(account=account, market=terms.id, order_id=order_id), terms
-    command = records.cancel(
-        account=account, market=terms.id, flags=records.HAS_CLIENT_ID, client_id=client_id
-    )
-    return command, terms
+        command = records.cancel(account=account, market=terms.id, order_id=order_id)
+    else:
+        command = records.cancel(
+            account=account, market=terms.id, flags=records.HAS_CLIENT_ID, client_id=client_id
+        )
+    return CancelCommand(command, terms)
 
 
-def amend_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[bytes, Terms]:
-    """The AMEND of a request, and its market. A term that is absent stays as it is."""
+def amend_command(fields: Fields, *, account: int, terms_of: TermsOf) -> AmendCommand:
+    """The command of a request to amend an order. A term that is absent stays as it is."""
     terms = terms_of(symbol_field(fields))
     order_id, client_id = named_order(fields)
     price = _new_term(fields, "price", terms.price, records.BAD_PRICE)
@@ -159,19 +247,19 @@ def amend_command(fields: Fields, *, account: int, terms_of: TermsOf) -> tuple[b
         account=account, market=terms.id, order_id=order_id, price=price, quantity=quantity,
         flags=0 if client_id is None else records.HAS_CLIENT_ID, client_id=client_id or 0,
     )  # fmt: skip
-    return command, terms
+    return AmendCommand(command, terms)
 
 
 def cancel_all_command(
     fields: Fields, *, account: int, terms_of: TermsOf
-) -> tuple[bytes | None, Terms]:
-    """The CANCEL_ALL of a request, and its market. None: it is about conditional orders, of which
-    there are none.
+) -> CancelAllCommand | None:
+    """The command of a request to cancel all orders of a market. None: it asks for conditional
+    orders only, which do not exist.
     """
     terms = terms_of(symbol_field(fields))
     if choice(fields, "orderType", _CANCEL_ALL_KINDS, 0):
-        return None, terms
-    return records.cancel_all(account=account, market=terms.id), terms
+        return None
+    return CancelAllCommand(records.cancel_all(account=account, market=terms.id), terms)
 
 
 def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
@@ -181,16 +269,6 @@ def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
     if not units:
         raise rejected(reject)  # 0 means "keep" in the command, which is not what was asked for.
     return units
-
-
-def placed_text(placed: Placed, outcome: Outcome, terms: Terms) -> str:
-    """The order object of a PLACE that was accepted, now or the first time."""
-    return _order_text(
-        terms, flags=placed.flags, side=placed.side, tif=placed.tif, order_id=outcome.order_id,
-        client_id=placed.client_id, price=placed.price, quantity=placed.quantity,
-        filled=outcome.filled, quote=outcome.quote, status=outcome.status,
-        created=outcome.created_ns // 1_000_000,
-    )  # fmt: skip
 
 
 def record_text(order: OrderRecord, terms: Terms) -> str:
@@ -203,7 +281,7 @@ def record_text(order: OrderRecord, terms: Terms) -> str:
     )  # fmt: skip
 
 
-def amended_text(order: OrderRecord, outcome: Outcome, terms: Terms) -> str:
+def _amended_text(order: OrderRecord, outcome: Outcome, terms: Terms) -> str:
     """The order object after AMEND: the new terms of the record, and what the outcome says became
     of it.
     """

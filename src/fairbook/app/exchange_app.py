@@ -91,7 +91,7 @@ class ExchangeApp:
         self._followers = followers
         self._owners = owners
         self._feed = feed
-        hub = Hub(feed, authority=gateway.authority, requests=gateway.entry)
+        hub = Hub(feed, authority=gateway.logins, requests=gateway.ws_orders)
         self._streams = StreamServer(hub, _stream_limits(settings))
         self._http = HttpServer(gateway)
         self._maker: Supervisor | None = None
@@ -170,7 +170,7 @@ class ExchangeApp:
         """Refuse what comes, and let what came be answered: connections that are closed before
         would never hear of it.
         """
-        self._gateway.stopping = True
+        self._gateway.stop()
         with suppress(Stopped, TimeoutError):
             async with asyncio.timeout(self._settings.drain_max_s):
                 await self.engine.commands.settled()

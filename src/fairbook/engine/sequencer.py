@@ -1,20 +1,19 @@
-"""The way in: commands become frames, frames become durable and are applied, commands are answered.
+"""Group commit: queued commands become frames, frames become durable and are applied.
 
-How it works: commands collect in a list while one worker thread appends the frame before; when that
-is durable, the loop's thread hands over what has collected as the next frame, applies the durable
-one, and ends its futures. So the log works on one frame while the state machine works on the one
-before, and many commands share one sync.
+Design: commands collect in a list while a worker thread appends the previous frame to the log.
+When that frame is durable, it is applied and its commands are answered; then the next frame is
+sent. Clients that wait for their answers send their next commands within a few turns of the event
+loop, so the sequencer gathers: it sends the next frame only after a turn that brought no new
+command, or after GATHER_TURNS_MAX turns. A frame then holds the commands of many clients, and one
+sync serves them all.
 
-Always true:
-- the order of `submit` is the order in the log, and the order of the answers;
-- nothing is answered before it is durable and applied; one append at a time is under way;
-- commands without an answer are at most `pending_max`, and the last `reserved_for_cancels` of these
-  places are for cancels;
-- once an append or a frame has failed, nothing is taken or answered any more: `failed` says why,
-  and the process must end.
-
-Not here: what a command means (core), storing it (log), reading the log after a crash
-(recovery.py).
+Invariants:
+- the order of `enqueue` is the order in the log, and the order of the answers;
+- a command is answered only after it is durable and applied; one append at a time is under way;
+- at most `pending_max` commands are unanswered, and the last `reserved_for_cancels` of these places
+  are for cancels;
+- after an append or a frame has failed, no command is accepted or answered: `failed` holds the
+  reason, and the process must exit.
 """
 
 from __future__ import annotations
@@ -30,18 +29,19 @@ from fairbook.core import records
 from fairbook.engine.clock import Clock
 from fairbook.engine.runner import Runner
 from fairbook.log.log import CommandLog, Entry
-from fairbook.ports.commands import Answer, Busy, Stopped
+from fairbook.ports.commands import Answer, Busy, Stopped, Waiter
 
 PENDING_MAX: Final = 8192
 RESERVED_FOR_CANCELS: Final = 1024
 FRAME_COMMANDS_MAX: Final = 4096
+GATHER_TURNS_MAX: Final = 4
 TICK_AFTER_S: Final = 1.0
 
 _CANCELS: Final = frozenset((records.CANCEL, records.CANCEL_ALL, records.END_SESSION))
 
 
 class Sequencer:
-    """One writer's queue. All methods are for the thread of the loop in which it was made."""
+    """The command queue of one log writer. Call all methods in the thread of its event loop."""
 
     def __init__(
         self,
@@ -56,31 +56,30 @@ class Sequencer:
     ) -> None:
         """Starts at once; needs a running loop. `runner` must have applied all of `log`.
 
-        tick_after_s: how long without a frame before a TICK is logged. The other limits count
+        tick_after_s: after this time without a frame a TICK is logged. The other limits count
         commands.
         """
         assert runner.position == log.last.position
         assert 0 <= reserved_for_cancels < pending_max
         self._loop = asyncio.get_running_loop()
-        self._create_future = self._loop.create_future
         self._append = log.append
         self._runner = runner
         self._clock = clock
         self._tick_after_s = tick_after_s
         self._pending_max = pending_max
-        self._room = pending_max - reserved_for_cancels
+        self._orders_max = pending_max - reserved_for_cancels
         self._frame_commands_max = frame_commands_max
 
-        self._commands: list[bytes] = []  # Waiting for the next frame, and their futures.
-        self._futures: list[asyncio.Future[Answer]] = []
-        self._sent: list[asyncio.Future[Answer]] = []  # Of the frame that is being appended.
+        self._commands: list[bytes] = []  # for the next frame
+        self._waiters: list[Waiter] = []  # of these commands
+        self._sent: list[Waiter] = []  # of the frame that is being appended
         self._settlings: deque[tuple[int, asyncio.Future[int]]] = deque()
         self._submitted = 0
         self._applied = 0
-        self._idle = True  # Nothing is being appended, and `_send` is not about to run.
+        self._is_idle = True  # no append is under way, and no call of `_gather` is scheduled
         self._closed: str | None = None
-        self.failed: asyncio.Future[Exception] = self._create_future()
-        """Ends, with the reason, when log or state machine failed: the process must exit."""
+        self.failed: asyncio.Future[Exception] = self._loop.create_future()
+        """Done, with the reason, when log or state machine failed: the process must exit."""
 
         self._frames: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
         self._worker = Thread(target=self._append_frames, name="log-append", daemon=True)
@@ -90,148 +89,159 @@ class Sequencer:
 
     @property
     def pending(self) -> int:
-        """How many commands wait for their answer."""
+        """Number of unanswered commands."""
         return self._submitted - self._applied
 
-    def submit(self, command: bytes) -> asyncio.Future[Answer]:
-        """Queue one command of 48 bytes, in the order of calls; it ends when durable and applied.
+    def enqueue(self, command: bytes, waiter: Waiter) -> None:
+        """Queue one command of 48 bytes; `waiter` gets the answer once it is durable and applied.
 
-        Raises Busy or Stopped at once: then it is not logged. The future may raise Stopped: then
-        nobody knows. It may be cancelled, which changes nothing for the command.
+        Raises Busy or Stopped if the command is not and will not be logged. If `waiter` gets
+        Stopped, it is not known whether the command was logged.
         """
         if self._closed is not None:
             raise Stopped(self._closed)
         if len(command) != records.COMMAND_BYTES:
             raise ValueError(f"a command has {records.COMMAND_BYTES} bytes, not {len(command)}")
         pending = self._submitted - self._applied
-        if pending >= self._room and (pending >= self._pending_max or command[0] not in _CANCELS):
+        if pending >= self._orders_max and (
+            pending >= self._pending_max or command[0] not in _CANCELS
+        ):
             raise Busy(f"{pending} commands are waiting")
-        future: asyncio.Future[Answer] = self._create_future()
         self._commands.append(command)
-        self._futures.append(future)
+        self._waiters.append(waiter)
         self._submitted += 1
-        if self._idle:
-            # Not at once: what else arrives in this turn of the loop shares the frame.
-            self._idle = False
-            self._loop.call_soon(self._send)
+        if self._is_idle:
+            self._is_idle = False
+            self._loop.call_soon(self._gather, 1, GATHER_TURNS_MAX)
+
+    def submit(self, command: bytes) -> asyncio.Future[Answer]:
+        """`enqueue` with a future as the waiter. Cancelling it does not cancel the command."""
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self.enqueue(command, future)
         return future
 
     def settled(self) -> asyncio.Future[int]:
         """A position at which everything submitted before this call is applied; or Stopped."""
-        future: asyncio.Future[int] = self._create_future()
+        future: asyncio.Future[int] = self._loop.create_future()
         if self.failed.done():
-            _refuse(future, str(self._closed))
+            _stop_waiting(future, str(self._closed))
         elif self._submitted == self._applied:
             future.set_result(self._runner.position)
         else:
-            # Those that nobody awaits any more must not pile up while an append hangs.
+            # Cancelled futures must not pile up while an append hangs.
             while self._settlings and self._settlings[0][1].done():
                 self._settlings.popleft()
             self._settlings.append((self._submitted, future))
         return future
 
     async def stop(self) -> None:
-        """Take nothing more, answer what was taken, return. Idempotent; returns after a failure."""
+        """Refuse new commands, answer the queued ones, return. Idempotent; also after a failure."""
         if self._closed is None:
             self._closed = "shutting down"
         self._timer.cancel()
         try:
             await self.settled()
         except Stopped:
-            pass  # `failed` says why.
+            pass  # `failed` holds the reason.
         self._frames.put(None)
         await self._loop.run_in_executor(None, self._worker.join)
 
-    def _send(self) -> None:
-        """Hand over what has collected, as one frame. Nothing is being appended."""
-        commands, futures = self._commands, self._futures
-        if not commands:
-            self._idle = True
-            return
-        if len(commands) > self._frame_commands_max:
-            self._commands = commands[self._frame_commands_max :]
-            self._futures = futures[self._frame_commands_max :]
-            commands = commands[: self._frame_commands_max]
-            futures = futures[: self._frame_commands_max]
+    def _gather(self, seen: int, turns_left: int) -> None:
+        """Send the next frame if the last turn of the loop has brought no new command.
+
+        seen: how many commands were queued a turn ago. No append is under way.
+        """
+        count = len(self._commands)
+        if count == 0:
+            self._is_idle = True
+        elif count == seen or turns_left == 0 or count >= self._frame_commands_max:
+            self._send()
         else:
-            self._commands, self._futures = [], []
-        self._sent = futures
+            self._loop.call_soon(self._gather, count, turns_left - 1)
+
+    def _send(self) -> None:
+        """Hand the queued commands to the worker, as one frame."""
+        commands, waiters = self._commands, self._waiters
+        frame_max = self._frame_commands_max
+        self._commands, self._waiters = commands[frame_max:], waiters[frame_max:]
+        self._sent = waiters[:frame_max]
         self._last_frame_s = self._loop.time()
-        self._frames.put((b"".join(commands), self._clock.now_ns()))
+        self._frames.put((b"".join(commands[:frame_max]), self._clock.now_ns()))
 
     def _append_frames(self) -> None:
-        """The worker thread: append, one frame after the other, and say so to the loop."""
+        """The worker thread: append one frame after the other, and notify the loop."""
         while (job := self._frames.get()) is not None:
             frame, time_ns = job
             try:
                 entry = self._append(frame, time_ns)
             except Exception as error:  # noqa: BLE001
                 # LogFailed, or a bug in the log: either way it is not known what is on disk.
-                self._tell(self._fail, error)
+                self._notify(self._fail, error)
                 return
-            self._tell(self._durable, entry)
+            self._notify(self._durable, entry)
 
-    def _tell(self, callback: Callable[[Any], None], what: Entry | Exception) -> None:
+    def _notify(self, callback: Callable[[Any], None], argument: Entry | Exception) -> None:
         try:
-            self._loop.call_soon_threadsafe(callback, what)
+            self._loop.call_soon_threadsafe(callback, argument)
         except RuntimeError:
             if not self._loop.is_closed():
                 raise
-            # The process is on its way out, and nobody waits for an answer.
+            # The process is exiting, and no answer can be sent.
 
     def _durable(self, entry: Entry) -> None:
-        """A frame is on disk: start the next append, apply this one meanwhile, answer."""
+        """A frame is on disk: apply it, answer its commands, then gather the next frame."""
         if self.failed.done():
             return
-        futures = self._sent
-        self._sent = []
-        self._send()
+        waiters = self._sent
         try:
             events = self._runner.apply(entry)
             assert events is not None, "the log returned a position that was applied before"
             answers = records.split(events)
-            assert len(answers) == len(futures), "one outcome per command"
+            assert len(answers) == len(waiters), "one outcome per command"
         except Exception as error:  # noqa: BLE001
-            # A bug. The state may be half changed; the log has it all: only a restart can go on.
-            self._sent += futures
+            # A bug. The state may be half changed, but the log is complete: a restart recovers.
             self._fail(error)
             return
+        self._sent = []
+        self._applied += len(waiters)
         position, time_ns = entry.position, entry.time_ns
-        for future, its_events in zip(futures, answers, strict=True):
-            if not future.done():  # Cancelled: its client is gone.
-                future.set_result(Answer(position, time_ns, its_events))
-        self._applied += len(futures)
+        for waiter, its_events in zip(waiters, answers, strict=True):
+            if not waiter.done():
+                waiter.set_result(Answer(position, time_ns, its_events))
         settlings = self._settlings
         while settlings and settlings[0][0] <= self._applied:
             _, settling = settlings.popleft()
             if not settling.done():
                 settling.set_result(position)
+        self._loop.call_soon(self._gather, len(self._commands), GATHER_TURNS_MAX)
 
     def _fail(self, error: Exception) -> None:
-        """Nothing goes on from here: not one more append, not one more answer."""
+        """Stop for good: no more appends and no more answers."""
         if self.failed.done():
             return
         self._closed = f"stopped by a failure: {error!r}"
         self._timer.cancel()
         self._frames.put(None)
-        for future in self._sent + self._futures:
-            _refuse(future, self._closed)
+        waiting = self._sent + self._waiters
+        self._commands, self._waiters, self._sent = [], [], []
+        for waiter in waiting:
+            _stop_waiting(waiter, self._closed)
         for _, settling in self._settlings:
-            _refuse(settling, self._closed)
-        self._commands, self._futures, self._sent = [], [], []
+            _stop_waiting(settling, self._closed)
         self._settlings.clear()
         self.failed.set_result(error)
 
     def _tick_if_quiet(self) -> None:
         rest_s = self._last_frame_s + self._tick_after_s - self._loop.time()
         if rest_s <= 0:
-            if self._idle:
+            if self._is_idle:
                 self.submit(records.tick())
             rest_s = self._tick_after_s
         self._timer = self._loop.call_later(rest_s, self._tick_if_quiet)
 
 
-def _refuse(future: asyncio.Future[Any], why: str) -> None:
-    if not future.done():
-        future.set_exception(Stopped(why))
-        future.exception()  # Seen: one that nobody awaits any more is not worth a warning.
+def _stop_waiting(waiter: Waiter | asyncio.Future[int], reason: str) -> None:
+    if not waiter.done():
+        waiter.set_exception(Stopped(reason))
+        if isinstance(waiter, asyncio.Future):
+            waiter.exception()  # Mark it as seen: a future that is not awaited needs no warning.

@@ -18,7 +18,7 @@ from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import Access, Accounts
 
 
-class LoginCheck:
+class LoginAuthenticator:
     """Tokens and signatures to accounts. All look-ups are in memory."""
 
     def __init__(

@@ -1,25 +1,20 @@
-"""How often one may ask: a bucket per account, and one per address for those who did not say who
-they are.
+"""Rate limits: a token bucket per account, or per IP address for unauthenticated requests.
 
-How it works: a bucket is one number, the time at which it will be full again (GCRA): a request
-moves it on by the time that one token takes to come back, and is refused if that is more than a
-whole burst ahead. A bucket whose time has passed is full, the same as one that was never used, so
-it may be forgotten.
-
-Always true: a table has at most `keys_max` entries; what does not fit shares one bucket, so that
-making up addresses wins nothing.
+Invariant: a table has at most `keys_max` buckets of their own. Further keys share one bucket, so
+that inventing addresses gains nothing.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from fairbook.api.errors import ApiError
 from fairbook.core.units import NS_PER_SECOND
+from fairbook.net.token_bucket import TokenBucket
 
-_SWEEP_NS: Final = NS_PER_SECOND  # a full table looks for full buckets at most this often
+_SWEEP_NS: Final = NS_PER_SECOND  # a full table is searched for full buckets at most this often
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -37,57 +32,63 @@ class TokenBuckets(Generic[Key]):
     ) -> None:
         """`per_minute` tokens come back in a minute, up to `burst`; 0: no limit."""
         self._interval_ns = 60 * NS_PER_SECOND // per_minute if per_minute else 0
-        self._ahead_ns = self._interval_ns * burst
         self._burst = burst
         self._keys_max = keys_max
         self._now_ns = now_ns
-        self._full_at: dict[Key | None, int] = {}
+        self._buckets: dict[Key, TokenBucket] = {}
+        self._shared = TokenBucket(interval_ns=self._interval_ns, burst=burst)
         self._swept_ns = -_SWEEP_NS
 
     def take(self, key: Key, tokens: int = 1) -> None:
         """Take tokens, or raise TOO_MANY_REQUESTS and take none. More than a burst counts as a
         burst.
         """
-        interval_ns = self._interval_ns
-        if not interval_ns:
+        if not self._interval_ns:
             return
         now_ns = self._now_ns()
-        slot: Key | None = key
-        full_at = self._full_at.get(slot)
-        if full_at is None and len(self._full_at) >= self._keys_max:
-            slot = self._slot(key, now_ns)
-            full_at = self._full_at.get(slot)
-        if full_at is None or full_at < now_ns:
-            full_at = now_ns
-        full_at += interval_ns * (tokens if tokens < self._burst else self._burst)
-        too_far_ns = full_at - now_ns - self._ahead_ns
-        if too_far_ns > 0:
-            raise too_many(too_far_ns)
-        self._full_at[slot] = full_at
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._new_bucket(key, now_ns)
+        wait_ns = bucket.take(now_ns, tokens)
+        if wait_ns:
+            raise too_many(wait_ns)
 
     def check(self, key: Key) -> None:
         """Raise TOO_MANY_REQUESTS if `take` would, and take nothing."""
-        full_at = self._full_at.get(key)
-        if full_at is not None:
-            too_far_ns = full_at + self._interval_ns - self._now_ns() - self._ahead_ns
-            if too_far_ns > 0:
-                raise too_many(too_far_ns)
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            wait_ns = bucket.wait_ns(self._now_ns())
+            if wait_ns:
+                raise too_many(wait_ns)
 
     def __len__(self) -> int:
-        return len(self._full_at)
+        return len(self._buckets)
 
-    def _slot(self, key: Key, now_ns: int) -> Key | None:
-        """Where a new key goes when the table is full: its own place if one can be freed, else the
-        shared one.
+    def _new_bucket(self, key: Key, now_ns: int) -> TokenBucket:
+        """A bucket for a new key: its own if there is room, else the shared one. A full bucket is
+        the same as a new one, so it can be removed.
         """
-        if now_ns - self._swept_ns >= _SWEEP_NS:
-            self._swept_ns = now_ns
-            self._full_at = {k: at for k, at in self._full_at.items() if at > now_ns}
-        return key if len(self._full_at) < self._keys_max else None
+        if len(self._buckets) >= self._keys_max:
+            if now_ns - self._swept_ns >= _SWEEP_NS:
+                self._swept_ns = now_ns
+                self._buckets = {k: b for k, b in self._buckets.items() if b.full_at_ns > now_ns}
+            if len(self._buckets) >= self._keys_max:
+                return self._shared
+        bucket = TokenBucket(interval_ns=self._interval_ns, burst=self._burst)
+        self._buckets[key] = bucket
+        return bucket
+
+
+class RateLimits(NamedTuple):
+    """The buckets of one gateway."""
+
+    account: TokenBuckets[int]
+    address: TokenBuckets[str]  # for public requests, and those refused before authentication
+    failed_logins: TokenBuckets[str]  # by address
 
 
 def too_many(wait_ns: int) -> ApiError:
-    """429 with the whole seconds after which it is worth trying again."""
+    """429 with the whole seconds after which to try again."""
     return ApiError(
         429, "TOO_MANY_REQUESTS", "Too many requests", retry_after_s=-(-wait_ns // NS_PER_SECOND)
     )

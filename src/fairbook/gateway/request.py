@@ -1,14 +1,21 @@
-"""One request and its reply, as endpoints see them: already authenticated, its fields read."""
+"""A request, its answer, and the endpoints that make one from the other."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
+from typing import Final, NamedTuple
 
+from fairbook.api.errors import ApiError
+from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import Fields
 
 JSON_TYPE: Final = (b"content-type", b"application/json; charset=utf-8")
 TEXT_TYPE: Final = (b"content-type", b"text/plain; charset=utf-8")
+STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+CLOSE: Final = (b"connection", b"close")
 
 # What an endpoint reads. OF_BODY_OR_QUERY is for DELETE: some clients cannot send a body with it.
 OF_QUERY: Final = 0
@@ -18,41 +25,62 @@ OF_ARRAY: Final = 3
 
 
 class Request:
-    """One request. What stands behind `body` is filled in on the way to the endpoint: `fields` of
-    the body or the query, or `orders` of a batch, and the `account` that asks (0: nobody said so).
+    """One request. The gateway sets `account` (0: not authenticated) and `fields` of the body or
+    the query, or `orders` of a batch, before it calls the endpoint.
     """
 
     __slots__ = ("account", "address", "body", "fields", "headers", "orders", "path", "query")
 
     def __init__(
-        self,
-        path: bytes,
-        *,
-        query: bytes,
-        headers: dict[bytes, bytes],
-        address: str,
-        body: bytes = b"",
+        self, path: bytes, query: bytes, headers: dict[bytes, bytes], address: str
     ) -> None:
+        """headers: by lower-case name."""
         self.path = path
         self.query = query
         self.headers = headers
         self.address = address
-        self.body = body
+        self.body = b""
         self.account = 0
         self.fields: Fields = {}
         self.orders: list[Fields] = []
 
 
 class Reply(NamedTuple):
-    """A reply that is not simply 200 and JSON."""
+    """An answer that is not 200 with a JSON body.
+
+    pieces: a body of unknown length, sent with back-pressure; then `body` is ignored.
+    """
 
     body: bytes
     status: int = 200
     content_type: tuple[bytes, bytes] = JSON_TYPE
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    pieces: AsyncIterator[bytes] | None = None
+
+    def head(self, date_line: bytes, *, is_closing: bool) -> bytes:
+        """The status line and the headers.
+
+        is_closing: the connection ends with this response.
+        """
+        headers = [self.content_type, *self.headers]
+        if self.pieces is None:
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        elif not is_closing:
+            headers.append((b"transfer-encoding", b"chunked"))
+        if is_closing and CLOSE not in self.headers:
+            headers.append(CLOSE)
+        lines = [b"%s: %s\r\n" % header for header in headers]
+        return b"".join((STATUS_LINES[self.status], date_line, *lines, b"\r\n"))
 
 
-Handler = Callable[[Request], Awaitable[bytes | Reply]]
+JsonOrReply = bytes | Reply
+"""bytes: 200 with this JSON."""
+
+Handler = Callable[[Request], JsonOrReply | OrderCommand | Awaitable[JsonOrReply]]
+"""Returns the answer, the command whose outcome is the answer, or a coroutine. Raises ApiError."""
+
+Respond = Callable[[JsonOrReply | ApiError], None]
+"""Takes the answer to one request; called once."""
 
 
 class Endpoint(NamedTuple):
@@ -64,24 +92,41 @@ class Endpoint(NamedTuple):
     reads: int = OF_QUERY
     writes: bool = False  # it may change the exchange
     repeatable: bool = False  # with a clientId, doing it again changes nothing
+    is_metered: bool = True  # a public request takes a token of its address
 
 
 Endpoints = dict[tuple[str, bytes], Endpoint]  # by method and path
 
 
-def always(body: bytes) -> Handler:
-    """An endpoint whose reply never changes."""
-
-    async def reply(_call: Request) -> bytes:
-        return body
-
-    return reply
+def always(answer: JsonOrReply) -> Handler:
+    """An endpoint whose answer never changes."""
+    return lambda _request: answer
 
 
-def refusing(error: Callable[[], Exception]) -> Handler:
+def refusing(error: Callable[[], ApiError]) -> Handler:
     """An endpoint that always refuses."""
 
-    async def refuse(_call: Request) -> Any:
+    def refuse(_request: Request) -> JsonOrReply:
         raise error()
 
     return refuse
+
+
+def error_reply(error: ApiError) -> Reply:
+    """The reply for an error."""
+    headers: list[tuple[bytes, bytes]] = []
+    if error.retry_after_s:
+        headers.append((b"retry-after", b"%d" % error.retry_after_s))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allowed.encode()))
+    if error.close:
+        headers.append(CLOSE)
+    return Reply(error.body(), error.status, headers=tuple(headers))
+
+
+class MethodNotAllowed(ApiError):
+    """405, with the allowed methods."""
+
+    def __init__(self, allowed: list[str]) -> None:
+        super().__init__(405, "INVALID_CLIENT_REQUEST", "Method Not Allowed")
+        self.allowed = ", ".join(allowed)

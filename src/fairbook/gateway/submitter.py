@@ -1,58 +1,102 @@
-"""What became of a command: its outcome, or the truth that we do not know.
+"""Submit a command and pass on its outcome; after the deadline the outcome is unknown (504).
 
-How it works: every waiting request hangs on the future that `Commands.submit` gave. All have the
-same patience, so they expire in the order in which they began: one queue and one timer serve them
-all, and a request costs no timer of its own.
+Design: a waiter is queued with the command and gets the outcome when the engine has it. All
+waiters have the same deadline, so they expire in the order in which they began: one queue and one
+timer serve them all.
 
-Always true: 503 means that nothing was logged; whatever was submitted and is not answered in time
-is 504, outcome unknown.
+Invariant: 503 means that nothing was logged. A command that was submitted and has no outcome in
+time is 504, outcome unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from typing import Any, Final
 
-from fairbook.api.errors import busy, maintenance, outcome_unknown
-from fairbook.ports.commands import Answer, Busy, Commands, Stopped
+from fairbook.api.errors import ApiError, busy, maintenance, outcome_unknown
+from fairbook.api.orders import OrderCommand
+from fairbook.gateway.request import Respond
+from fairbook.ports.commands import Answer, Busy, Commands, Stopped, Waiter
 from fairbook.ports.queries import Queries, StateView
 
 SWEEP_S: Final = 0.05
 
+logger = logging.getLogger(__name__)
+
+
+class OrderWaiter:
+    """Waits for the outcome of one order command, and responds with it or with an error."""
+
+    __slots__ = ("_is_done", "_order", "_respond")
+
+    def __init__(self, order: OrderCommand, respond: Respond) -> None:
+        self._order = order
+        self._respond = respond
+        self._is_done = False
+
+    def done(self) -> bool:
+        return self._is_done
+
+    def set_result(self, answer: Answer, /) -> None:
+        try:
+            self._finish(self._order.result(answer.events).encode())
+        except ApiError as error:
+            self._finish(error)
+        except Exception:
+            logger.exception("an answer failed")
+            self._finish(outcome_unknown())
+
+    def set_exception(self, _error: Exception, /) -> None:
+        self._finish(outcome_unknown())
+
+    def cancel(self) -> None:
+        """The deadline has passed."""
+        self._finish(outcome_unknown())
+
+    def _finish(self, answer: bytes | ApiError) -> None:
+        self._is_done = True
+        try:
+            self._respond(answer)
+        except Exception:
+            logger.exception("a response failed")
+
 
 class Submitter:
-    """The way from a request to the engine and back, with a deadline."""
+    """Submits commands to the engine, with a deadline for their outcomes."""
 
     def __init__(self, commands: Commands, queries: Queries, *, deadline_s: float) -> None:
         self._commands = commands
         self._queries = queries
         self._deadline_s = deadline_s
-        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[tuple[float, OrderWaiter | asyncio.Future[Any]]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sweeping = False
+        self._is_sweeping = False
+
+    def execute(self, order: OrderCommand, respond: Respond) -> None:
+        """Submit a command; `respond` gets its answer after this call has returned. Raises 503 if
+        the command is not and will not be logged.
+        """
+        waiter = OrderWaiter(order, respond)
+        self._enqueue(order.command, waiter)
+        self._watch(waiter)
 
     def submit(self, command: bytes) -> asyncio.Future[Answer]:
-        """Hand in one command; await the result with `outcome`. Raises 503 if nothing was or will
-        be logged.
-        """
-        try:
-            future = self._commands.submit(command)
-        except Busy:
-            raise busy() from None
-        except Stopped:
-            raise maintenance() from None
+        """Submit a command; await the result with `outcome`. Raises as `execute` does."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._enqueue(command, future)
         self._watch(future)
         return future
 
     async def outcome(self, future: asyncio.Future[Answer]) -> Answer:
-        """The answer to what was submitted, durable and applied. Raises 504 if it does not come."""
+        """The answer to a submitted command, durable and applied. Raises 504 if there is none."""
         try:
             return await future
         except Stopped:
             raise outcome_unknown() from None
         except asyncio.CancelledError:
-            if _is_ours():
+            if _is_late():
                 raise outcome_unknown() from None
             raise
 
@@ -79,52 +123,52 @@ class Submitter:
         except Stopped:
             raise maintenance() from None
         except asyncio.CancelledError:
-            if _is_ours():
+            if _is_late():
                 raise outcome_unknown() from None
             raise
 
     async def view_now(self) -> StateView:
-        """The engine's state as it is: for what is public."""
+        """The engine's current state, for public data."""
         try:
             return await self._queries.at(0)
         except Stopped:
             raise maintenance() from None
 
-    def _watch(self, future: asyncio.Future[Any]) -> None:
+    def _enqueue(self, command: bytes, waiter: Waiter) -> None:
+        try:
+            self._commands.enqueue(command, waiter)
+        except Busy:
+            raise busy() from None
+        except Stopped:
+            raise maintenance() from None
+
+    def _watch(self, waiter: OrderWaiter | asyncio.Future[Any]) -> None:
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
-        self._waiting.append((loop.time() + self._deadline_s, future))
-        if not self._sweeping:
-            self._sweeping = True
+        self._waiting.append((loop.time() + self._deadline_s, waiter))
+        if not self._is_sweeping:
+            self._is_sweeping = True
             loop.call_later(SWEEP_S, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give up what has waited too long. A cancelled future is how its request hears of it."""
+        """Cancel the waiters whose deadline has passed."""
         now = loop.time()
         waiting = self._waiting
         while waiting:
-            deadline, future = waiting[0]
-            if not future.done():
+            deadline, waiter = waiting[0]
+            if not waiter.done():
                 if deadline > now:
                     break
-                future.cancel()
+                waiter.cancel()
             waiting.popleft()
         if waiting:
             loop.call_later(SWEEP_S, self._sweep, loop)
         else:
-            self._sweeping = False
+            self._is_sweeping = False
 
 
-def answer_in(future: asyncio.Future[Answer]) -> Answer:
-    """What `outcome` returns or raises, of a future that is done."""
-    try:
-        return future.result()
-    except (Stopped, asyncio.CancelledError):
-        raise outcome_unknown() from None
-
-
-def _is_ours() -> bool:
-    """Whether a CancelledError came from our sweep, not from someone who wants the task to end."""
+def _is_late() -> bool:
+    """Whether a CancelledError came from the sweep, not from a cancelled task."""
     task = asyncio.current_task()
     return task is None or task.cancelling() == 0

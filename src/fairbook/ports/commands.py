@@ -23,16 +23,32 @@ class Stopped(Exception):
     """The exchange takes no more commands: it is shutting down, or its log failed."""
 
 
+class Waiter(Protocol):
+    """Receives the answer to one command, at most once. `asyncio.Future[Answer]` is a Waiter."""
+
+    def done(self) -> bool:
+        """Whether it has its answer, or wants none any more."""
+
+    def set_result(self, answer: Answer, /) -> None:
+        """The command is durable and applied. Must not raise."""
+
+    def set_exception(self, error: Exception, /) -> None:
+        """The outcome is unknown: the error is Stopped. Must not raise."""
+
+
 class Commands(Protocol):
     """Submits commands to the log."""
 
-    def submit(self, command: bytes) -> asyncio.Future[Answer]:
-        """Queue one command, in the order of calls. The future ends when it is durable and applied.
+    def enqueue(self, command: bytes, waiter: Waiter) -> None:
+        """Queue one command, in the order of calls. After this call has returned, `waiter` gets
+        the answer once the command is durable and applied; waiters are called in the same order.
 
         Cancels (CANCEL, CANCEL_ALL, END_SESSION) may use a reserved part of the queue. Raises Busy
-        or Stopped at once: nothing was logged. The future may raise Stopped: the outcome is
-        unknown.
+        or Stopped at once: nothing was logged.
         """
+
+    def submit(self, command: bytes) -> asyncio.Future[Answer]:
+        """`enqueue` with a future as the waiter. Cancelling it does not cancel the command."""
 
     def settled(self) -> asyncio.Future[int]:
         """A position at which everything submitted before this call is applied."""

@@ -16,6 +16,13 @@ import msgspec
 
 from fairbook.api import numbers
 from fairbook.api.errors import ApiError
+from fairbook.api.orders import (
+    AmendCommand,
+    CancelAllCommand,
+    CancelCommand,
+    OrderCommand,
+    PlaceCommand,
+)
 from fairbook.client.errors import RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.local_book import LocalBook
@@ -29,8 +36,6 @@ from fairbook.demo.maker.quotes import ASK, BID
 from fairbook.demo.maker.reconcile import Amend, Cancel, CancelAll, Command
 from fairbook.demo.maker.style import DEMO_PLANS, Plan, Style
 from fairbook.demo.maker.takers import Take
-from fairbook.gateway.endpoints.orders import all_cancelled, amended, cancelled, placed
-from fairbook.ports.commands import Answer
 from tests.demo.maker.test_quotes import GRIDS
 from tests.world.markets import open_accounts, open_market
 
@@ -143,10 +148,10 @@ class MakerSimulation:
 
     def send(self, command: Command) -> None:
         self.sent += 1
-        record, finish = self._record(command)
-        events = self.apply(record)
+        made = self._record(command)
+        events = self.apply(made.command)
         try:
-            text = finish(record, Answer(1, 1, events), self.terms)
+            text = made.result(events)
         except ApiError as error:
             refusal = RequestRefused(error.status, error.code, error.message)
             self.refusals.append(error.message)
@@ -155,34 +160,38 @@ class MakerSimulation:
         kind: Any = list[Order] if isinstance(command, CancelAll) else Order
         self.desk.answered(command, msgspec.json.decode(text, type=kind))
 
-    def _record(self, command: Command) -> tuple[bytes, Any]:
+    def _record(self, command: Command) -> OrderCommand:
         match command:
             case CancelAll():
-                return records.cancel_all(account=MAKER, market=MARKET), all_cancelled
+                record = records.cancel_all(account=MAKER, market=MARKET)
+                return CancelAllCommand(record, self.terms)
             case Cancel():
                 order_id = int(command.order_id)
-                return records.cancel(account=MAKER, market=MARKET, order_id=order_id), cancelled
+                record = records.cancel(account=MAKER, market=MARKET, order_id=order_id)
+                return CancelCommand(record, self.terms)
             case Amend():
-                return records.amend(
+                record = records.amend(
                     account=MAKER,
                     market=MARKET,
                     order_id=int(command.order_id),
                     price=command.price,
                     quantity=command.total,
-                ), amended
-        return self._place(MAKER, command.side, command.price, command.lots, post_only=True), placed
+                )
+                return AmendCommand(record, self.terms)
+        return self._place(MAKER, command.side, command.price, command.lots, post_only=True)
 
     def _place(
         self, account: int, side: str, price: int, lots: int, *, post_only: bool = False
-    ) -> bytes:
-        return records.place(
+    ) -> PlaceCommand:
+        return PlaceCommand(
+            self.terms,
             account=account,
-            market=MARKET,
             side=SIDES[side],
             price=price,
             quantity=lots,
             tif=records.GTC if post_only else records.IOC,
             flags=records.POST_ONLY if post_only else 0,
+            client_id=0,
         )
 
     def take(self) -> Take | None:
@@ -191,15 +200,14 @@ class MakerSimulation:
         if take is not None:
             self.sent += 1
             command = self._place(TAKER, take.side, take.price, take.lots)
-            events = self.do(command)
+            events = self.do(command.command)
             self.tell(events)
-            text = placed(command, Answer(1, 1, events), self.terms)
-            self.desk.taken(msgspec.json.decode(text, type=Order))
+            self.desk.taken(msgspec.json.decode(command.result(events), type=Order))
         return take
 
     def stranger(self, side: str, price: int, lots: int, *, rests: bool) -> None:
         """Somebody else's order."""
-        self.tell(self.do(self._place(STRANGER, side, price, lots, post_only=rests)))
+        self.tell(self.do(self._place(STRANGER, side, price, lots, post_only=rests).command))
 
     def tell(self, events: bytes) -> None:
         """The maker's private updates of somebody's command."""

@@ -1,0 +1,161 @@
+"""Authenticate a request, read its fields, and check its permission, rate limit and replay."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from fairbook.api.errors import ApiError, BadRequest
+from fairbook.api.requests import (
+    BODY_BYTES_MAX,
+    Fields,
+    query_fields,
+    read_array,
+    read_object,
+    read_query,
+    signed_pairs,
+)
+from fairbook.gateway.auth import Authenticator, Headers, Signed, query_pairs
+from fairbook.gateway.rate_limits import RateLimits
+from fairbook.gateway.request import (
+    OF_ARRAY,
+    OF_BODY,
+    OF_BODY_OR_QUERY,
+    OF_QUERY,
+    Endpoint,
+    Request,
+)
+from fairbook.net.addresses import address_key
+from fairbook.ports.accounts import Access
+
+_JSON_TYPES: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
+
+
+class Authorizer:
+    """The checks of private endpoints."""
+
+    def __init__(self, authenticator: Authenticator, rates: RateLimits) -> None:
+        self._authenticator = authenticator
+        self._rates = rates
+
+    def authorize(self, endpoint: Endpoint, request: Request) -> float:
+        """Set `account`, and `fields` or `orders`, of the request; or raise ApiError.
+
+        Returns the seconds until the request may go on, nearly always 0.
+        """
+        address = address_key(request.address)
+        self._rates.failed_logins.check(address)
+        try:
+            if endpoint.reads:
+                _check_body(request.headers, request.body)
+            access, signed = self._authenticate(endpoint, request)
+        except ApiError as error:
+            if error.status == 401:
+                self._rates.failed_logins.take(address)
+                raise
+            raise self.charge(error, request.address) from None
+        if not access.permissions & endpoint.permission:
+            self._rates.account.take(access.account)
+            raise ApiError(403, "FORBIDDEN", "Permission denied")
+        self._rates.account.take(access.account, len(request.orders) or 1)
+        request.account = access.account
+        if signed is not None and endpoint.writes and not _is_repeatable(endpoint, request):
+            return self._authenticator.refuse_repeated(signed)
+        return 0.0
+
+    def charge(self, error: ApiError, address: str) -> ApiError:
+        """The answer to a request that is refused before it is authenticated. It takes a token of
+        its address, as a public request does, so the answer may be 429.
+        """
+        try:
+            self._rates.address.take(address_key(address))
+        except ApiError as too_many:
+            too_many.close = error.close
+            return too_many
+        return error
+
+    def _authenticate(self, endpoint: Endpoint, request: Request) -> tuple[Access, Signed | None]:
+        authorization = request.headers.get(b"authorization")
+        if authorization is not None and b"x-signature" not in request.headers:
+            access = self._authenticator.by_token(authorization)
+            _read_fields(endpoint, request, read_query(request.query) if request.query else [])
+            return access, None
+        signed = self._authenticator.begin(request.headers)
+        pairs = read_query(request.query)
+        bodies = _read_fields(endpoint, request, pairs)
+        signed_query = query_pairs(pairs)
+        groups = [signed_query + signed_pairs(fields) for fields in bodies] or [signed_query]
+        return self._authenticator.finish(signed, endpoint.instruction, groups), signed
+
+
+def too_large() -> ApiError:
+    """The body exceeds BODY_BYTES_MAX."""
+    return ApiError(
+        413, "INVALID_CLIENT_REQUEST", f"Body exceeds {BODY_BYTES_MAX} bytes", close=True
+    )
+
+
+def _check_body(headers: Headers, body: bytes) -> None:
+    """Raise 413 or 415 for a body that need not be parsed."""
+    if len(body) > BODY_BYTES_MAX:
+        raise too_large()
+    if b"content-encoding" in headers:
+        raise _unsupported("Content-Encoding is not accepted")
+    content_type = headers.get(b"content-type")
+    if content_type is not None and content_type not in _JSON_TYPES:
+        _check_type(content_type)
+
+
+def _check_type(content_type: bytes) -> None:
+    kind, _, parameters = content_type.lower().replace(b" ", b"").partition(b";")
+    if kind != b"application/json" or parameters not in (b"", b"charset=utf-8", b'charset="utf-8"'):
+        raise _unsupported("Content-Type must be application/json in UTF-8")
+
+
+def _unsupported(message: str) -> ApiError:
+    return ApiError(415, "INVALID_CLIENT_REQUEST", message, close=True)
+
+
+def _read_fields(
+    endpoint: Endpoint, request: Request, pairs: list[tuple[str, str]]
+) -> list[Fields]:
+    """Set `fields` or `orders`. Returns the objects of the body, which are part of the signed text.
+
+    pairs: of the query.
+    """
+    reads = endpoint.reads
+    if reads in (OF_BODY, OF_ARRAY) and any(name == "clientId" for name, _ in pairs):
+        # The signed text does not tell query from body. From the query it would not be used, so
+        # the order could be executed twice.
+        raise BadRequest("clientId belongs in the body")
+    if reads == OF_BODY:
+        request.fields = read_object(request.body)
+        return [request.fields]
+    if reads == OF_ARRAY:
+        request.orders = read_array(request.body)
+        return request.orders
+    request.fields = query_fields(pairs)
+    if reads == OF_QUERY or not request.body:
+        return []
+    assert reads == OF_BODY_OR_QUERY
+    fields = read_object(request.body)
+    if not request.fields.keys().isdisjoint(fields):
+        raise BadRequest("A field is given twice")
+    request.fields.update(fields)
+    return [fields]
+
+
+def _is_repeatable(endpoint: Endpoint, request: Request) -> bool:
+    """Whether client ids ensure that the request is executed once, however often it is sent."""
+    return endpoint.repeatable and all(
+        _is_unambiguous(fields.get("clientId")) for fields in request.orders or [request.fields]
+    )
+
+
+def _is_unambiguous(client_id: Any) -> bool:
+    """Whether there is a client id, and its signed text is that of no other id: null is signed as
+    "None", and "a b" as "a%20b".
+    """
+    if type(client_id) is not str or client_id in ("", "None", "null"):
+        return False
+    return quote(client_id, safe="") == client_id

@@ -1,0 +1,497 @@
+"""One HTTP connection: an asyncio protocol on httptools' parser, with the limits of an open port.
+
+Design: the requests of a connection are queued as they are parsed, and answered one after the
+other. The gateway gets a request once its body is read; if its endpoint reads none, at once. One
+sweep a second closes connections that are slow, idle, or do not read their responses: there is no
+timer per request.
+
+Invariants:
+- responses leave in the order of the requests of their connection. An error for malformed data is
+  sent only if no earlier response is missing, so it cannot be taken for one;
+- connections, URLs, headers, bodies and pipelined requests are bounded. A connection that exceeds
+  a bound is closed;
+- reading pauses while requests wait for the one before them, and no request is started while the
+  client does not read the response before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from asyncio import BaseTransport, Transport
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from email.utils import formatdate
+from typing import Any, Final, NamedTuple, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from fairbook.api.errors import ApiError, BadRequest
+from fairbook.api.requests import BODY_BYTES_MAX
+from fairbook.gateway.authorize import too_large
+from fairbook.gateway.gateway import Gateway
+from fairbook.gateway.request import (
+    CLOSE,
+    JSON_TYPE,
+    STATUS_LINES,
+    Endpoint,
+    JsonOrReply,
+    Reply,
+    Request,
+    error_reply,
+)
+from fairbook.net.addresses import address_key
+from fairbook.net.connection_limits import ConnectionLimits
+
+_URL_BYTES_MAX: Final = 8 * 1024
+_HEAD_BYTES_MAX: Final = 64 * 1024  # received while a head is incomplete
+_REQUEST_BYTES_MAX: Final = 256 * 1024  # of a whole request, chunk sizes and trailer included
+_LENGTH_DIGITS_MAX: Final = 5  # of a Content-Length whose body is worth receiving
+_HEADERS_MAX: Final = 100
+_PIPELINED_MAX: Final = 256  # unanswered requests of one connection
+_LINGER_S: Final = 2
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+Upgrade = Callable[[Request, Transport], asyncio.Protocol | None]
+"""Returns the protocol that takes over the transport of an upgrade request. None: the request is
+answered as if it had no Upgrade header.
+"""
+
+logger = logging.getLogger(__name__)
+
+
+class ServerLimits(NamedTuple):
+    """Limits of connections."""
+
+    connections_max: int = 4096
+    connections_per_address_max: int = 1024
+    request_s: float = 10.0  # from the first byte of a request, or the connection, to its last
+    idle_s: float = 75.0  # between requests
+    reply_s: float = 60.0  # from the last byte of a request to the last of its response
+    sweep_s: float = 1.0  # between checks of these times
+
+
+class ServerState:
+    """What the connections of one server share."""
+
+    def __init__(self, gateway: Gateway, limits: ServerLimits, upgrade: Upgrade | None) -> None:
+        self.gateway = gateway
+        self.limits = limits
+        self.upgrade = upgrade
+        self.admitted = ConnectionLimits(
+            connections_max=limits.connections_max,
+            per_address_max=limits.connections_per_address_max,
+        )
+        self.connections: set[HttpConnection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.progress = asyncio.Event()  # set when a request is answered or a connection lost
+        self.swept_s = 0.0  # the clock of the connections: seconds of sweeps so far
+        self.date_line = b""  # the Date header
+        self.ok_head = b""  # of a 200 with JSON, up to the value of Content-Length
+
+    def sweep(self) -> None:
+        """Advance the clock, and close what is too slow."""
+        self.swept_s += self.limits.sweep_s
+        self.date_line = b"date: %s\r\n" % formatdate(time.time(), usegmt=True).encode()
+        self.ok_head = b"%s%s%s: %s\r\ncontent-length: " % (
+            STATUS_LINES[200], self.date_line, *JSON_TYPE,
+        )  # fmt: skip
+        for connection in list(self.connections):
+            connection.check_pace()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in a task of its own, which the server cancels when it has stopped."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+class _ReceivedRequest(Request):
+    """A request in the queue of its connection."""
+
+    __slots__ = ("endpoint", "error", "is_head", "is_ready", "keeps_alive", "wants_continue")
+
+    endpoint: Endpoint
+    error: ApiError | None  # instead of an endpoint
+    is_head: bool  # the response has no body
+    is_ready: bool  # can be answered; no more of its body is needed
+    keeps_alive: bool
+    wants_continue: bool  # "100 Continue" must be sent before the body comes
+
+
+class HttpConnection(asyncio.Protocol):
+    """One client connection."""
+
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
+        self._transport = cast(Transport, None)
+        self._parser = self._new_parser()
+        self._address = ""
+        self._address_key = ""
+        self._requests: deque[_ReceivedRequest] = deque()  # unanswered; the last may be incomplete
+        self._reading: _ReceivedRequest | None = None  # its head is complete, its body is not
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []  # of the head that is being read
+        self._successor: asyncio.Protocol | None = None  # after an upgrade
+        self._is_reading = True  # a request has begun and is not complete; also before the first
+        self._is_in_head = True
+        self._received_bytes = 0  # of the request that is being read
+        self._begun = 0  # requests that began in the last data
+        self.is_answering = False  # the first request is with the gateway, or its response is sent
+        self._is_streaming = False  # and its response has begun
+        self._is_draining = False  # and its response is written, but the client must read first
+        self._is_ending = False  # no more requests are taken
+        self._is_lingering = False  # and nothing more is sent
+        self._is_reading_paused = False
+        self._drained: asyncio.Future[None] | None = None  # pending while writing is paused
+        self._since_s = server.swept_s  # when reading, waiting or answering began
+
+    # The transport's callbacks.
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        self._transport = cast(Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if peer else ""
+        self._address_key = address_key(self._address)
+        if self._server.admitted.admit(self._address_key) is not None:
+            self._is_ending = True
+            self._write_error(ApiError(503, "TRADING_PAUSED", "Too many connections"))
+            self._transport.close()
+        else:
+            self._server.connections.add(self)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Commands that were submitted are executed all the same."""
+        self._forget()
+        self._is_ending = self._is_lingering = True
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ending:
+            return
+        is_first = not self._is_reading or not self._received_bytes
+        self._begun = 0
+        if self._is_reading:
+            self._received_bytes += len(data)
+        try:
+            self._parse(data)
+        except HttpParserError:
+            self._refuse(BadRequest("Malformed HTTP request"))
+        if is_first and self._begun == 1:
+            self._received_bytes = len(data)  # All of it belongs to this one request.
+        bytes_max = _HEAD_BYTES_MAX if self._is_in_head else _REQUEST_BYTES_MAX
+        if self._is_reading and self._received_bytes > bytes_max and not self._is_ending:
+            # Also in a trailer: the parser joins the pieces of a header in quadratic time.
+            self._refuse(BadRequest("Request is too large"))
+        if self._requests:
+            if len(self._requests) > 1:
+                self._pause_reading()
+            self._start_next()
+
+    def eof_received(self) -> bool:
+        """A client may close its sending side before it has all responses."""
+        self._is_ending = True
+        return self._is_owing() and not self._is_reading
+
+    def pause_writing(self) -> None:
+        self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+        if self._is_draining:
+            self._is_draining = False
+            self._next()
+
+    # Parsing.
+
+    def _new_parser(self) -> HttpRequestParser:
+        parser = HttpRequestParser(self)
+        # What a client sends after "Connection: close" must not spoil the response before.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser. After a head with an Upgrade header it stops, and would leave even the
+        body of this request to the other protocol. An upgrade that is not granted is therefore
+        parsed again without that header.
+        """
+        while data and not self._is_ending:
+            try:
+                self._parser.feed_data(data)
+                return
+            except HttpParserUpgrade as upgrade:
+                rest = data[upgrade.args[0] :]
+                if self._successor is not None:
+                    self._hand_over(self._successor, rest)
+                    return
+                head = self._head_without_upgrade()
+                self._parser = self._new_parser()
+                self._parser.feed_data(head)
+                data = rest
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self._parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s\r\n" % (self._parser.get_method(), self._url, version)]
+        lines += [b"%s: %s\r\n" % line for line in self._headers if line[0] != b"upgrade"]
+        return b"".join((*lines, b"\r\n"))
+
+    def _hand_over(self, successor: asyncio.Protocol, received: bytes) -> None:
+        """Give the transport, and what was received after the request, to another protocol."""
+        self._forget()
+        self._is_ending = self._is_lingering = True
+        self._transport.set_protocol(successor)
+        successor.connection_made(self._transport)
+        if received:
+            successor.data_received(received)
+
+    # The parser's callbacks. It raises what they raise as an HttpParserError.
+
+    def on_message_begin(self) -> None:
+        if len(self._requests) >= _PIPELINED_MAX:
+            raise HttpParserError("too many pipelined requests")
+        self._is_reading = self._is_in_head = True
+        self._reading = None
+        self._received_bytes = 0
+        self._begun += 1
+        self._since_s = self._server.swept_s
+        self._url = b""
+        self._headers = []
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        if len(self._url) > _URL_BYTES_MAX:
+            raise HttpParserError("long URL")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_in_head:
+            return  # In the trailer, which is not used.
+        self._headers.append((name.lower(), value))
+        if len(self._headers) > _HEADERS_MAX:
+            raise HttpParserError("too many headers")
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        version = parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise HttpParserError("unsupported version")
+        method = parser.get_method()
+        if parser.should_upgrade():
+            self._prepare_upgrade(method)
+            return
+        request = _ReceivedRequest(self._url, b"", dict(self._headers), self._address)
+        request.keeps_alive = version == "1.1" and parser.should_keep_alive()
+        request.is_head = method == b"HEAD"
+        request.error = None
+        expect = request.headers.get(b"expect")
+        request.wants_continue = expect is not None and expect.lower() == b"100-continue"
+        try:
+            request.endpoint, request.path, request.query = self._server.gateway.find(
+                method, self._url
+            )
+            length = request.headers.get(b"content-length", b"")
+            if request.endpoint.reads and len(length) > _LENGTH_DIGITS_MAX:
+                raise too_large()
+            request.is_ready = not request.endpoint.reads
+        except ApiError as error:
+            request.error = error
+            request.is_ready = True
+        self._is_in_head = False
+        self._reading = request
+        self._requests.append(request)
+
+    def on_body(self, body: bytes) -> None:
+        request = self._reading
+        if request is None or request.is_ready:
+            return
+        request.body += body
+        if len(request.body) > BODY_BYTES_MAX:
+            request.is_ready = self._is_ending = True  # It is answered with 413.
+
+    def on_message_complete(self) -> None:
+        self._is_reading = False
+        self._since_s = self._server.swept_s
+        if self._reading is not None:
+            self._reading.is_ready = True
+            self._reading = None
+
+    def _prepare_upgrade(self, method: bytes) -> None:
+        if method == b"CONNECT":
+            raise HttpParserError("CONNECT is not supported")
+        if self._server.upgrade is not None and not self._is_owing():
+            request = Request(self._url, b"", dict(self._headers), self._address)
+            self._successor = self._server.upgrade(request, self._transport)
+
+    # Answering.
+
+    def _start_next(self) -> None:
+        """Hand the first request to the gateway, if it is ready."""
+        if self.is_answering or not self._requests:
+            return
+        request = self._requests[0]
+        if request.is_ready:
+            self.is_answering = True
+            gateway = self._server.gateway
+            if request.error is not None:
+                self.respond(gateway.authorizer.charge(request.error, self._address))
+                return
+            awaited = gateway.handle(request.endpoint, request, self.respond)
+            if awaited is not None:
+                self._server.spawn(awaited)
+        elif request.wants_continue:
+            request.wants_continue = False
+            self._transport.write(_CONTINUE)
+
+    def respond(self, answer: JsonOrReply | ApiError) -> None:
+        """Answer the first request."""
+        if self._is_lingering or self._transport.is_closing():
+            return
+        request = self._requests[0]
+        if type(answer) is bytes and request.keeps_alive and not request.is_head:
+            self._transport.write(b"%s%d\r\n\r\n%s" % (self._server.ok_head, len(answer), answer))
+            self._answered()
+            return
+        if isinstance(answer, ApiError):
+            reply = error_reply(answer)
+        else:
+            reply = Reply(answer) if isinstance(answer, bytes) else answer
+        if CLOSE in reply.headers:
+            request.keeps_alive = False
+        head = reply.head(self._server.date_line, is_closing=not request.keeps_alive)
+        if reply.pieces is not None and not request.is_head:
+            self._is_streaming = True
+            self._transport.write(head)
+            self._server.spawn(self._send_pieces(reply.pieces, is_chunked=request.keeps_alive))
+        else:
+            self._transport.write(head if request.is_head else head + reply.body)
+            self._answered()
+
+    async def _send_pieces(self, pieces: AsyncIterator[bytes], *, is_chunked: bool) -> None:
+        """Send a body piece by piece, as fast as the client reads it."""
+        transport = self._transport
+        try:
+            async for piece in pieces:
+                if self._drained is not None:
+                    await self._drained
+                if self._is_lingering or transport.is_closing():
+                    return
+                self._since_s = self._server.swept_s
+                if piece:
+                    transport.write(b"%x\r\n%s\r\n" % (len(piece), piece) if is_chunked else piece)
+        except Exception:
+            logger.exception("a response broke off")
+            transport.abort()
+            return
+        if is_chunked:
+            transport.write(b"0\r\n\r\n")
+        self._is_streaming = False
+        self._answered()
+
+    def _answered(self) -> None:
+        """The response to the first request is written."""
+        request = self._requests.popleft()
+        if not request.keeps_alive:
+            self._end()
+        elif self._drained is None:
+            self._next()
+        else:
+            self._is_draining = True
+
+    def _next(self) -> None:
+        """A response is sent: go on with the next request."""
+        self.is_answering = False
+        self._server.progress.set()
+        if not self._is_reading:
+            self._since_s = self._server.swept_s
+        if self._requests:
+            # In another turn of the loop, so that one connection does not hold up the others.
+            asyncio.get_running_loop().call_soon(self._start_next)
+        elif self._is_ending:
+            self._end()
+            return
+        if len(self._requests) <= 1:
+            self._resume_reading()
+
+    def _is_owing(self) -> bool:
+        """Whether a response is not sent yet."""
+        return self.is_answering or bool(self._requests)
+
+    # Ending.
+
+    def _refuse(self, error: ApiError) -> None:
+        """End the connection, because what it sends cannot be parsed."""
+        self._is_ending = True
+        answer = self._server.gateway.authorizer.charge(error, self._address)
+        is_answered = False
+        if self._reading is not None:  # Its body is malformed.
+            is_answered = self._is_streaming or not self._requests
+            if self._requests:
+                self._requests.pop()
+        if not self._requests:
+            if not is_answered:
+                self._write_error(answer)
+            self._end()
+
+    def _write_error(self, error: ApiError) -> None:
+        reply = error_reply(error)
+        self._transport.write(reply.head(self._server.date_line, is_closing=True) + reply.body)
+
+    def _end(self) -> None:
+        """Send no more, and ignore what still comes until the client closes. Closing at once would
+        cause a reset, to which the client could lose the last response.
+        """
+        if self._is_lingering or self._transport.is_closing():
+            return
+        self._is_ending = self._is_lingering = True
+        self._requests.clear()
+        self.is_answering = False
+        self._server.progress.set()
+        self._since_s = self._server.swept_s
+        self._transport.write_eof()
+        self._resume_reading()
+
+    def _forget(self) -> None:
+        """This connection is no longer the server's."""
+        if self in self._server.connections:
+            self._server.connections.discard(self)
+            self._server.admitted.release(self._address_key)
+            self._server.progress.set()
+        self._requests.clear()
+        self.is_answering = False
+        del self._parser  # It refers to this connection.
+
+    def check_pace(self) -> None:
+        """Close the connection if the client is too slow; called at every sweep."""
+        seconds = self._server.swept_s - self._since_s
+        limits = self._server.limits
+        if self._is_lingering:
+            if seconds > _LINGER_S:
+                self.abort()
+        elif self._is_reading:
+            if seconds > limits.request_s:
+                self.close()
+        elif self._is_owing():
+            if seconds > limits.reply_s:
+                self.abort()
+        elif seconds > limits.idle_s:
+            self.close()
+
+    def close(self) -> None:
+        """Close once what was written is sent."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def _pause_reading(self) -> None:
+        if not self._is_reading_paused:
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            self._transport.resume_reading()
