@@ -55,7 +55,6 @@ from fairbook.ports.commands import Commands
 from fairbook.ports.history import History
 from fairbook.ports.queries import Catalogue, Checkpoints, Queries
 
-
 FAILED: Final = "%r failed"
 
 logger = logging.getLogger(__name__)
