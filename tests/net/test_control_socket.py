@@ -1,4 +1,4 @@
-"""The door of a running exchange: who may come in, and what is said there."""
+"""The control socket: who may connect, and what is answered."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ async def _refuse(_request: Request) -> dict[str, Any]:
 
 
 def served(directory: Path, visit: Callable[[], None]) -> None:
-    """Open the door, and let `visit` come from another thread, as another process would."""
+    """Serve, and run `visit` in another thread, as another process would."""
 
     async def main() -> None:
-        door = Control(directory, {"echo": _echo, "refuse": _refuse})
-        await door.start()
+        server = Control(directory, {"echo": _echo, "refuse": _refuse})
+        await server.start()
         try:
             await asyncio.to_thread(visit)
         finally:
-            await door.stop()
+            await server.stop()
 
     asyncio.run(main())
 
 
-def test_what_is_asked_is_answered(tmp_path: Path) -> None:
+def test_a_command_is_answered_or_refused(tmp_path: Path) -> None:
     def visit() -> None:
         assert control.ask(tmp_path, "echo", word="hello") == {"said": "hello"}
         with pytest.raises(Refused, match="not today"):
@@ -51,8 +51,8 @@ def test_what_is_asked_is_answered(tmp_path: Path) -> None:
     assert not (tmp_path / control.NAME).exists()
 
 
-def test_a_directory_with_a_long_name_has_a_door_too(tmp_path: Path) -> None:
-    """Names of sockets are short; those of directories need not be."""
+def test_a_directory_with_a_long_name_has_a_control_socket(tmp_path: Path) -> None:
+    """Names of sockets are limited to about 100 bytes."""
     directory = tmp_path / ("long " * 20) / ("longer " * 20)
     directory.mkdir(parents=True)
 
@@ -65,8 +65,9 @@ def test_a_directory_with_a_long_name_has_a_door_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line", [b"", b"\n", b"[]\n", b"null\n", b'{"command": 3}\n', b"x" * 99_999]
 )
-def test_nonsense_is_refused(tmp_path: Path, line: bytes) -> None:
-    """And the next visitor is served."""
+def test_an_invalid_line_is_refused_and_the_next_client_is_served(
+    tmp_path: Path, line: bytes
+) -> None:
 
     def visit() -> None:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -84,8 +85,8 @@ def test_nonsense_is_refused(tmp_path: Path, line: bytes) -> None:
     served(tmp_path, visit)
 
 
-def test_nobody_there(tmp_path: Path) -> None:
-    """No exchange ever, or one that was killed and has left its socket behind."""
+def test_no_exchange_is_running(tmp_path: Path) -> None:
+    """None was ever started, or one was killed and its socket is left."""
     with pytest.raises(NotRunning):
         control.ask(tmp_path, "status")
     left = socket.socket(socket.AF_UNIX)
@@ -94,10 +95,12 @@ def test_nobody_there(tmp_path: Path) -> None:
     left.close()
     with pytest.raises(NotRunning):
         control.ask(tmp_path, "status")
-    served(tmp_path, lambda: None)  # And it is no hindrance.
+    served(tmp_path, lambda: None)  # A new exchange replaces the socket.
 
 
-def test_status_of_what_is_no_exchange(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_directory_without_an_exchange_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["status", str(tmp_path)]) == 1
     assert "there is no log in this directory" in capsys.readouterr().err
     assert main(["admin", "resume", str(tmp_path)]) == 1

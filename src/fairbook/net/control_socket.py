@@ -1,11 +1,9 @@
-"""The door for people on this machine: DIR/control, where a running exchange is asked and told.
+"""The control socket: DIR/control, where commands on the same machine talk to a running exchange.
 
-How it works: a Unix socket; one line of JSON in, one line out, and it is closed. What can be asked
-is given by whoever opens it.
+Design: a Unix socket. A client sends one line of JSON with the name of a command, and gets one line
+of JSON. The caller of `Control` gives the handlers of the commands.
 
-Always true: only the owner of the data directory can connect (mode 0600, in a directory of his).
-
-Not here: what the commands do (processes.py, audit.py).
+Invariant: only the owner of the data directory can connect (mode 0600).
 """
 
 from __future__ import annotations
@@ -24,31 +22,31 @@ NAME: Final = "control"
 LINE_BYTES_MAX: Final = 64 * 1024
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 ANSWER_WAIT_S: Final = 60.0
-_PATH_BYTES_MAX: Final = 100  # what every system takes as the name of a socket
+_PATH_BYTES_MAX: Final = 100  # Of a socket, on every system.
 
 Request = Mapping[str, Any]
 Handler = Callable[[Request], Awaitable[Mapping[str, Any]]]
 
 
 class NotRunning(Exception):
-    """Nobody answers at the door."""
+    """There is no exchange that answers."""
 
 
 class Refused(Exception):
-    """The exchange says no. The message says why, and what to do."""
+    """The exchange refuses a command. The message says why, and what to do."""
 
 
 class Control:
-    """The exchange's side."""
+    """The end of the exchange."""
 
     def __init__(self, directory: Path, handlers: Mapping[str, Handler]) -> None:
-        """handlers: by name of the command. One may raise Refused."""
+        """handlers: by command. They may raise Refused."""
         self._path = directory / NAME
         self._handlers = handlers
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Open. The caller is the only exchange of the directory. Raises OSError."""
+        """The caller is the only exchange of the directory. Raises OSError."""
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -66,7 +64,7 @@ class Control:
             raise
 
     async def stop(self) -> None:
-        """Close. Idempotent."""
+        """Idempotent."""
         server, self._server = self._server, None
         if server is not None:
             server.close()
@@ -78,7 +76,7 @@ class Control:
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         except (OSError, ValueError):
-            pass  # Whoever asked has gone, or said too much.
+            pass  # The client has gone, or its line is too long.
         finally:
             writer.close()
 
@@ -95,7 +93,7 @@ class Control:
 
 
 def ask(directory: Path, command: str, **more: Any) -> dict[str, Any]:
-    """Ask the exchange that runs in `directory`. Raises NotRunning, Refused, OSError."""
+    """Send a command to the exchange of `directory`. Raises NotRunning, Refused, OSError."""
     path = directory / NAME
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_WAIT_S)
@@ -103,13 +101,13 @@ def ask(directory: Path, command: str, **more: Any) -> dict[str, Any]:
             with short_name(path) as name:
                 connection.connect(name)
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise NotRunning(f"no exchange runs in {directory}") from error
+            raise NotRunning("no exchange is running") from error
         connection.sendall(json.dumps({"command": command} | more).encode() + b"\n")
         octets = bytearray()
         while not octets.endswith(b"\n") and len(octets) < ANSWER_BYTES_MAX:
             part = connection.recv(64 * 1024)
             if not part:
-                raise NotRunning("the exchange ended before it answered")
+                raise NotRunning("the exchange ended before its answer")
             octets += part
     answer: dict[str, Any] = json.loads(octets)
     if "error" in answer:
@@ -119,7 +117,7 @@ def ask(directory: Path, command: str, **more: Any) -> dict[str, Any]:
 
 @contextmanager
 def short_name(path: Path) -> Iterator[str]:
-    """A name for the socket that every system takes: a long one is reached over a link."""
+    """A name that is short enough for a socket: of a long one, through a symbolic link."""
     name = str(path.absolute())
     if len(os.fsencode(name)) <= _PATH_BYTES_MAX:
         yield name
