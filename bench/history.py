@@ -14,9 +14,9 @@ from typing import Final
 from fairbook.core import records, state
 from fairbook.engine.recovery import recover
 from fairbook.engine.snapshots import Snapshot, Snapshots
-from fairbook.log.archive import Archive
+from fairbook.log.compressor import SegmentCompressor
 from fairbook.log.disk import Disk
-from fairbook.log.files import SEGMENT_BYTES, FileLog
+from fairbook.log.file_log import SEGMENT_BYTES, FileLog
 
 USERS: Final = 1_000
 USER_IDS_FROM: Final = 1_000_000_000
@@ -183,7 +183,7 @@ class Writer:
 
     def compress(self) -> None:
         """Compress all segments but the last."""
-        Archive(self.directory, disk=UnsyncedDisk()).compress_all()
+        SegmentCompressor(self.directory, disk=UnsyncedDisk()).compress_all()
 
     def close(self) -> None:
         self._log.close()

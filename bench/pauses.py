@@ -37,9 +37,9 @@ from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.sequencer import Sequencer
 from fairbook.engine.snapshots import Snapshots
-from fairbook.log.archive import Archive
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry
+from fairbook.log.command_log import Entry
+from fairbook.log.compressor import SegmentCompressor
+from fairbook.log.file_log import FileLog
 
 OPTIONS: Final = {
     "rounds": rounds(5),
@@ -226,7 +226,7 @@ async def measure(directory: Path, history: History, task: Task) -> Measured:
     gc_policy.settle()
     gc.callbacks.append(watch)
     sequencer = Sequencer(log, runner, Clock())
-    archive = Archive(directory, look_every_s=0.1)
+    archive = SegmentCompressor(directory, look_every_s=0.1)
     archive.start()
     trade = history.trade()
     end_s = time.perf_counter() + task.seconds

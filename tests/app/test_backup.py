@@ -18,9 +18,9 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots
-from fairbook.log.archive import Archive
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry, LogDamaged
+from fairbook.log.command_log import Entry, LogDamaged
+from fairbook.log.compressor import SegmentCompressor
+from fairbook.log.file_log import FileLog
 from tests.log.disks import QuickDisk
 from tests.world import traffic
 
@@ -37,7 +37,7 @@ class Writer:
         self.runner, _ = recover(self.log, self.snapshots)
         self.frames = itertools.cycle(traffic.frames(seed, 500))
         self.acked = 0
-        self._archive = Archive(directory, disk=QuickDisk(), look_every_s=0.001)
+        self._compressor = SegmentCompressor(directory, disk=QuickDisk(), look_every_s=0.001)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -56,14 +56,14 @@ class Writer:
             self.play(1)
 
     def __enter__(self) -> Writer:
-        self._archive.start()
+        self._compressor.start()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._thread.join()
-        self._archive.stop()
+        self._compressor.stop()
         self.log.close()
 
 
@@ -194,7 +194,7 @@ def test_a_log_without_snapshots_and_an_unsound_snapshot(tmp_path: Path, directo
 def test_a_damaged_original_gives_no_copy(tmp_path: Path, directory: Path) -> None:
     """Wherever it is damaged; also one that lacks what a snapshot knows."""
     made(directory, 200)
-    Archive(directory).compress_all()
+    SegmentCompressor(directory).compress_all()
     healthy = tmp_path / "healthy"
     shutil.copytree(directory, healthy)
     segments = sorted((directory / "log").iterdir())

@@ -24,7 +24,7 @@ from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from fairbook.ports.accounts import ALL_PERMISSIONS, READ, TRADE
 from tests.badinput.rows import Known, Row
 from tests.world.exchange_process import ExchangeProcess

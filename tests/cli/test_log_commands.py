@@ -14,7 +14,7 @@ from fairbook.cli import main
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.snapshots import Snapshot, Snapshots
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 
 # Frames at 1 s, 2 s, ...: a trade, a reject and each kind of order.
 FRAMES = (

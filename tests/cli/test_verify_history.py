@@ -12,7 +12,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.history.projection import HistoryProjection
 from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from tests.followers.recorder_child import write_log
 
 FRAMES = 60

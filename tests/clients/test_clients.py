@@ -20,7 +20,7 @@ from nacl.bindings import crypto_sign_seed_keypair
 from fairbook.accounts.sqlite import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite import SqliteAccounts
 from fairbook.core import records
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from fairbook.ports.accounts import READ
 from tests.world.exchange_process import ExchangeProcess
 

@@ -8,9 +8,7 @@ from random import Random
 
 import pytest
 
-from fairbook.log.disk import Disk
-from fairbook.log.files import FileLog
-from fairbook.log.log import (
+from fairbook.log.command_log import (
     FRAME_BYTES_MAX,
     GENESIS_CHAIN,
     TIME_MAX_NS,
@@ -20,7 +18,9 @@ from fairbook.log.log import (
     LogFailed,
     chain_after,
 )
-from fairbook.log.memory import MemoryLog
+from fairbook.log.disk import Disk
+from fairbook.log.file_log import FileLog
+from fairbook.log.memory_log import MemoryLog
 
 
 class FailingDisk(Disk):

@@ -16,7 +16,7 @@ from typing import Any
 
 from fairbook.core import invariants, records, state
 from fairbook.core.exchange import Exchange
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from tests.crash.load import UNITS, Journal, Placement
 from tests.world.rest_client import Reply
 

@@ -13,7 +13,7 @@ from fairbook.demo import first_state as demo
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
 from fairbook.log.disk import Disk
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 
 OWNERS = {"demo1": 2, "demo2": 3, "maker": 4, "taker": 5}
 

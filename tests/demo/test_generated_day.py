@@ -12,9 +12,9 @@ from fairbook.core import invariants, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.demo.generated_day import DAY_NS, SETUP_AHEAD_NS, generate
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry
-from fairbook.log.memory import MemoryLog
+from fairbook.log.command_log import Entry
+from fairbook.log.file_log import FileLog
+from fairbook.log.memory_log import MemoryLog
 from tests.demo.first_states import IN_MEMORY, Unsynced, exchange_of, picture, prepare, run
 
 NOW_NS = 1_780_000_000_123_456_789

@@ -13,7 +13,7 @@ from pathlib import Path
 from fairbook.core import records
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from tests.world import traffic
 
 CLIENTS = 64

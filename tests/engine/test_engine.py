@@ -14,9 +14,9 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.engine import Engine
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
-from fairbook.log.files import FileLog
-from fairbook.log.log import CommandLog, Entry, LogDamaged, LogFailed, LogLocked
-from fairbook.log.memory import MemoryLog
+from fairbook.log.command_log import CommandLog, Entry, LogDamaged, LogFailed, LogLocked
+from fairbook.log.file_log import FileLog
+from fairbook.log.memory_log import MemoryLog
 from fairbook.log.segments import SUFFIX
 from fairbook.ports.commands import Answer, Stopped
 from tests.world import traffic

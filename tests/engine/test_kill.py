@@ -16,7 +16,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 
 ROOT = Path(__file__).parents[2]
 SEED = 20240817

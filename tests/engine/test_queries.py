@@ -10,7 +10,7 @@ from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.runner import Runner
-from fairbook.log.memory import MemoryLog
+from fairbook.log.memory_log import MemoryLog
 from fairbook.ports.commands import Stopped
 from fairbook.ports.queries import BookDepth
 from tests.world import traffic

@@ -12,9 +12,9 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
-from fairbook.log.files import FileLog
-from fairbook.log.log import LogDamaged
-from fairbook.log.memory import MemoryLog
+from fairbook.log.command_log import LogDamaged
+from fairbook.log.file_log import FileLog
+from fairbook.log.memory_log import MemoryLog
 from tests.engine.test_snapshots import taken
 from tests.world import traffic
 

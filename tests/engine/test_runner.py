@@ -9,7 +9,7 @@ import pytest
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner, RunnerBroken
-from fairbook.log.log import Entry, LogDamaged, chain_after
+from fairbook.log.command_log import Entry, LogDamaged, chain_after
 from tests.world import traffic
 
 

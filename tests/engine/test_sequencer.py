@@ -14,8 +14,8 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.clock import Clock
 from fairbook.engine.runner import Runner
 from fairbook.engine.sequencer import GATHER_TURNS_MAX, Sequencer
-from fairbook.log.log import Entry, LogFailed
-from fairbook.log.memory import MemoryLog
+from fairbook.log.command_log import Entry, LogFailed
+from fairbook.log.memory_log import MemoryLog
 from fairbook.ports.commands import Answer, Busy, Stopped
 from tests.world import traffic
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fairbook.core.exchange import Exchange
 from fairbook.followers.recorder_wire import NUMBER, Numbers
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
 from tests.history.naive import Naive

@@ -24,7 +24,7 @@ from fairbook.followers.audit import Audit, summary
 from fairbook.followers.audit_files import Verdict, edit_memory, read_verdict, write_verdict
 from fairbook.followers.judge import BOTH, ENGINE, NEITHER, REPLICA, judge
 from fairbook.followers.replica_link import DOWN, ReplicaLink
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from fairbook.net.control_socket import Refused
 from tests.world import traffic
 from tests.world.waiting import until

@@ -10,7 +10,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.slices import slice_digest
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from fairbook.net import control_socket as control
 from tests.followers.faulty_exchange import BackgroundLoad, FaultyExchange
 from tests.world.exchange_process import ExchangeProcess

@@ -19,7 +19,7 @@ from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.followers.recorder import DIRECTORY
 from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from tests.followers.recorder_child import RecorderChild, write_log
 from tests.history.naive import Naive, of_log
 from tests.history.recorded_history import require_equal

@@ -20,7 +20,7 @@ from fairbook.followers.recorder_link import RecorderLink
 from fairbook.followers.recorder_wire import NOTE_BYTES_MAX, NUMBER, Numbers, pack_note
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_store import FILE_NAME
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from fairbook.ports.commands import Answer
 from fairbook.ports.history import HistoryBehind, Page
 from tests.followers.recorder_child import command

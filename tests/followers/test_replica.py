@@ -21,7 +21,7 @@ from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_link import CATCHING_UP, DOWN, FOLLOWING
 from fairbook.followers.replica_monitor import ReplicaMonitor
 from fairbook.followers.supervisor import HOPELESS_AFTER
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from fairbook.ports.commands import Answer
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening

@@ -21,7 +21,7 @@ from fairbook.followers.replica_link import (
     Round,
 )
 from fairbook.followers.supervisor import Supervisor
-from fairbook.log.log import Entry
+from fairbook.log.command_log import Entry
 from tests.world import traffic
 from tests.world.waiting import until
 

@@ -21,8 +21,8 @@ from fairbook.gateway.cancel_on_disconnect import (
 )
 from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.ws_orders import ACCOUNTS_MAX
-from fairbook.log.log import Entry
-from fairbook.log.memory import MemoryLog
+from fairbook.log.command_log import Entry
+from fairbook.log.memory_log import MemoryLog
 from fairbook.ports.accounts import ALL_PERMISSIONS, Access
 from tests.gateway.memory_caller import MemoryCaller, caller, kinds, play_caller, turns
 from tests.world import traffic

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from fairbook.core import records
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from tests.world.exchange_process import STOP_SECONDS, ExchangeProcess
 from tests.world.rest_client import RestClient
 

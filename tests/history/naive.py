@@ -13,7 +13,7 @@ from pathlib import Path
 from fairbook.candles.bars import Bar
 from fairbook.candles.ticker import Totals
 from fairbook.core.exchange import Exchange
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 from fairbook.ports.history import FillRow, OrderRow, TradeRow, TransferRow
 from tests.core import wire
 

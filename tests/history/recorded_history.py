@@ -15,7 +15,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.history.projection import HistoryProjection
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
-from fairbook.log.log import GENESIS_CHAIN
+from fairbook.log.command_log import GENESIS_CHAIN
 from fairbook.ports.history import OrderRow, TradeRow, TransferRow
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening

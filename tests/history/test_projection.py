@@ -10,7 +10,7 @@ from fairbook.core import records
 from fairbook.history.projection import HistoryProjection
 from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
 from fairbook.history.store import StoreInvalid, StoreTaken, StoreUnavailable
-from fairbook.log.log import GENESIS_CHAIN
+from fairbook.log.command_log import GENESIS_CHAIN
 from tests.history.recorded_history import RecordedHistory, generated, require_equal
 
 

@@ -16,7 +16,7 @@ from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_pool import ReadConnection, ReadPool
 from fairbook.history.sqlite_store import FILE_NAME, SqliteStore, bar_row, move_aside
 from fairbook.history.store import LENGTHS_S, RowBatch
-from fairbook.log.log import GENESIS_CHAIN
+from fairbook.log.command_log import GENESIS_CHAIN
 from fairbook.ports.history import HistoryBehind, Page, Span
 from tests.history import naive
 from tests.history.recorded_history import START_NS, NeverBehind, RecordedHistory, asked

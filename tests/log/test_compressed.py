@@ -13,9 +13,9 @@ from random import Random
 
 import pytest
 
-from fairbook.log.archive import Archive
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry, LogDamaged
+from fairbook.log.command_log import Entry, LogDamaged
+from fairbook.log.compressor import SegmentCompressor
+from fairbook.log.file_log import FileLog
 from tests.log.disks import QuickDisk
 from tests.log.test_power import Killed, Story
 
@@ -27,8 +27,8 @@ def opened(directory: Path) -> FileLog:
     return FileLog(directory, segment_bytes=SEGMENT_BYTES, disk=QuickDisk())
 
 
-def archive(directory: Path) -> Archive:
-    return Archive(directory, disk=QuickDisk(), block_bytes=BLOCK_BYTES)
+def archive(directory: Path) -> SegmentCompressor:
+    return SegmentCompressor(directory, disk=QuickDisk(), block_bytes=BLOCK_BYTES)
 
 
 def fill(log: FileLog, count: int, seed: int) -> list[Entry]:
@@ -228,7 +228,7 @@ def test_one_block_is_in_memory_at_a_time(tmp_path: Path) -> None:
     log = FileLog(tmp_path, segment_bytes=1 << 20, disk=QuickDisk())
     log.append(b"x", 0)
     log.close()
-    assert Archive(tmp_path, disk=QuickDisk()).compress_all() == 1
+    assert SegmentCompressor(tmp_path, disk=QuickDisk()).compress_all() == 1
     assert packed(tmp_path)[0].stat().st_size < 1 << 20
     log = FileLog(tmp_path, disk=QuickDisk())
     tracemalloc.start()
@@ -245,9 +245,9 @@ def steps(story: Story) -> Iterator[None]:
     try:
         story.append(log, 12)
         yield
-        Archive(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all()
+        SegmentCompressor(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all()
         story.append(log, 8)
-        Archive(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all()
+        SegmentCompressor(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all()
     finally:
         log.close()
 
@@ -297,7 +297,7 @@ def test_a_kill_at_any_step_of_compressing(tmp_path: Path, part: int) -> None:
         found = list(log.read(1))
         assert found[: len(story.acked)] == story.acked
         story.acked, story.under_way = found, None
-        Archive(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all()
+        SegmentCompressor(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all()
         story.append(log, 3)
         log.close()
         assert not list((story.data / "log").glob("*.new"))
@@ -314,11 +314,13 @@ def test_a_sync_that_fails_while_compressing(tmp_path: Path, failing: int) -> No
     story.append(log, 20)
     story.disk.failing_sync = story.disk.syncs + failing
     with pytest.raises(OSError, match="Input/output error"):
-        Archive(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all()
+        SegmentCompressor(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all()
     story.check_images(every_byte=False)
     assert list(log.read(1))[: len(story.acked)] == story.acked
     story.disk.failing_sync = None
-    assert Archive(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all() >= 1
+    assert (
+        SegmentCompressor(story.data, disk=story.disk, block_bytes=BLOCK_BYTES).compress_all() >= 1
+    )
     story.append(log, 5)
     story.check_images(every_byte=False)
     assert list(log.read(1)) == story.acked
@@ -329,7 +331,7 @@ def test_the_thread_compresses_beside_a_writer_and_ends(tmp_path: Path) -> None:
     """On the real disk, while entries come and are read."""
     log = FileLog(tmp_path, segment_bytes=20_000)
     problems: list[str] = []
-    beside = Archive(tmp_path, look_every_s=0.001, tell=problems.append)
+    beside = SegmentCompressor(tmp_path, look_every_s=0.001, tell=problems.append)
     beside.start()
     made: list[Entry] = []
     chance = Random(9)

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import google_crc32c
 import pytest
 
-from fairbook.log.files import FileLog
-from fairbook.log.log import FRAME_BYTES_MAX, Entry, LogDamaged, chain_after
+from fairbook.log.command_log import FRAME_BYTES_MAX, Entry, LogDamaged, chain_after
+from fairbook.log.file_log import FileLog
 from tests.log.disks import QuickDisk
 
 HEADER_BYTES = 72

@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from fairbook.log.files import FileLog
-from fairbook.log.log import GENESIS, Entry, LogDamaged, LogFailed
+from fairbook.log.command_log import GENESIS, Entry, LogDamaged, LogFailed
+from fairbook.log.file_log import FileLog
 from tests.log.disks import QuickDisk
 
 

@@ -14,8 +14,8 @@ from random import Random
 
 import pytest
 
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry, LogFailed
+from fairbook.log.command_log import Entry, LogFailed
+from fairbook.log.file_log import FileLog
 from tests.log.disks import ForgetfulDisk, Image, QuickDisk
 
 SEGMENT_BYTES = 420  # Three or four entries.

@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
-from fairbook.log.archive import Archive
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry, LogDamaged
+from fairbook.log.command_log import Entry, LogDamaged
+from fairbook.log.compressor import SegmentCompressor
+from fairbook.log.file_log import FileLog
 from fairbook.log.segments import HEADER_BYTES, RECORD_BYTES
 from tests.log.disks import QuickDisk
 
@@ -38,7 +38,7 @@ def entries(tmp_path: Path) -> list[Entry]:
     made: list[Entry] = []
     while len(list((tmp_path / "log").iterdir())) < 4:
         if len(list((tmp_path / "log").iterdir())) == 3 and not list(tmp_path.rglob("*.z")):
-            Archive(tmp_path, disk=QuickDisk(), block_bytes=10_000).compress_all()
+            SegmentCompressor(tmp_path, disk=QuickDisk(), block_bytes=10_000).compress_all()
         size = chance.choice((1, 48, 480, 480, 4_800, 48_000))
         made.append(log.append(chance.randbytes(size), 1_000 + len(made)))
     made += [log.append(chance.randbytes(300), 10**6) for _ in range(600)]

@@ -13,9 +13,9 @@ from random import Random
 
 import pytest
 
+from fairbook.log.command_log import LogFailed, LogLocked
 from fairbook.log.disk import Disk, Status
-from fairbook.log.files import FileLog
-from fairbook.log.log import LogFailed, LogLocked
+from fairbook.log.file_log import FileLog
 from tests.log.disks import QuickDisk
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -241,7 +241,7 @@ def test_a_missing_data_directory_is_made(tmp_path: Path, monkeypatch: pytest.Mo
 
 APPENDING = """
 import sys
-from fairbook.log.files import FileLog
+from fairbook.log.file_log import FileLog
 log = FileLog(sys.argv[1], segment_bytes=4000)
 while True:
     entry = log.append(bytes([log.last.position % 251]) * (1 + log.last.position % 300), 0)

@@ -104,13 +104,13 @@ def test_nothing_imports_in_a_circle() -> None:
 def test_the_rule_sees_every_form_of_import() -> None:
     """Imports inside functions, of packages, and of modules out of packages all count."""
     tree = ast.parse(
-        "import fairbook.log.log as log\n"
+        "import fairbook.log.command_log as log\n"
         "from fairbook.core import book, COMPILED\n"
         "def later() -> None:\n"
         "    from fairbook.core.units import TICKS_MAX\n"
     )
     assert [name for _, name in imported(tree)] == [
-        "fairbook.log.log",
+        "fairbook.log.command_log",
         "fairbook.core.book",
         "fairbook.core",
         "fairbook.core.units",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fairbook.core import records
 from fairbook.engine.runner import Runner
-from fairbook.log.log import Entry
-from fairbook.log.memory import MemoryLog
+from fairbook.log.command_log import Entry
+from fairbook.log.memory_log import MemoryLog
 from tests.world.markets import open_accounts, open_market
 
 MARKET = 1

@@ -38,13 +38,13 @@ from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
 from fairbook.followers.recorder import DIRECTORY as RECORDER_NAME
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
 from fairbook.log import lock
-from fairbook.log.compressed import PACKED_SUFFIX
+from fairbook.log.command_log import LogDamaged
+from fairbook.log.compressed_segment import COMPRESSED_SUFFIX
 from fairbook.log.disk import Disk
-from fairbook.log.files import DIRECTORY as LOG_NAME
-from fairbook.log.files import FileLog
-from fairbook.log.log import LogDamaged
-from fairbook.log.scan import Segment, judge_fault, scan_segments
-from fairbook.log.segments import HEADER_BYTES, Plain, SegmentReader, segment_name
+from fairbook.log.file_log import DIRECTORY as LOG_NAME
+from fairbook.log.file_log import FileLog
+from fairbook.log.log_scan import Segment, check_torn_tail, scan_segments
+from fairbook.log.segments import HEADER_BYTES, PlainSegment, SegmentReader, segment_name
 from fairbook.net.control_socket import NAME as CONTROL_NAME
 
 UNFINISHED: Final = ".unfinished"
@@ -175,7 +175,7 @@ def _copy_log(log: Path, to: Path, newest_durable: int, durable_after_s: float) 
                 target.write(octets.read(offset, min(_COPY_BYTES, size - offset)))
 
 
-def _open_last_segment(log: Path) -> tuple[tuple[Segment, ...], Segment, Plain]:
+def _open_last_segment(log: Path) -> tuple[tuple[Segment, ...], Segment, PlainSegment]:
     """The segments that have a successor, and the last one, opened."""
     disk = Disk()
     for _ in range(TRIES):
@@ -184,7 +184,7 @@ def _open_last_segment(log: Path) -> tuple[tuple[Segment, ...], Segment, Plain]:
         if not segments:
             raise BackupError("the log is empty")
         try:
-            return segments[:-1], segments[-1], Plain(disk, log, segments[-1].header.first)
+            return segments[:-1], segments[-1], PlainSegment(disk, log, segments[-1].header.first)
         except FileNotFoundError:
             pass  # It got a successor, and was compressed.
     raise BackupError("the segments of the log change faster than they can be opened")
@@ -195,17 +195,19 @@ def _open_segment(log: Path, first: int) -> BinaryIO:
     try:
         return (log / segment_name(first)).open("rb")
     except FileNotFoundError:
-        return (log / segment_name(first, PACKED_SUFFIX)).open("rb")
+        return (log / segment_name(first, COMPRESSED_SUFFIX)).open("rb")
 
 
-def _durable_size(octets: Plain, last: Segment, newest_durable: int, durable_after_s: float) -> int:
+def _durable_size(
+    octets: PlainSegment, last: Segment, newest_durable: int, durable_after_s: float
+) -> int:
     """How many bytes of the last segment are whole and durable records."""
     reader = SegmentReader(
         octets, last.header, offset=HEADER_BYTES, limit=octets.size(), last=last.header.before
     )
     for _ in reader.entries():
         pass
-    judge_fault(reader)
+    check_torn_tail(reader)
     deadline_s = time.monotonic() + durable_after_s
     # A byte after a record shows that its append has ended.
     while (

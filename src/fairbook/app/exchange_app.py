@@ -43,8 +43,8 @@ from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_server import HttpServer
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
-from fairbook.log.archive import Archive
-from fairbook.log.files import FileLog
+from fairbook.log.compressor import SegmentCompressor
+from fairbook.log.file_log import FileLog
 from fairbook.net.control_socket import Control, Request
 from fairbook.ports.commands import Stopped
 from fairbook.ports.history import HistoryBehind
@@ -120,9 +120,11 @@ class ExchangeApp:
         leaving.callback(accounts.close)
         followers = _followers(settings, leaving, engine, snapshots)
         leaving.push_async_callback(engine.stop)
-        archive = Archive(directory, tell=lambda problem: logger.warning("archive: %s", problem))
-        archive.start()
-        leaving.push_async_callback(asyncio.to_thread, archive.stop)
+        compressor = SegmentCompressor(
+            directory, tell=lambda problem: logger.warning("log compressor: %s", problem)
+        )
+        compressor.start()
+        leaving.push_async_callback(asyncio.to_thread, compressor.stop)
         ended = await end_old_sessions(engine.commands, engine.queries)
         if ended:
             logger.info("ended sessions left from before", extra={"count": ended})

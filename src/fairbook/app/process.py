@@ -35,8 +35,8 @@ from fairbook.app.settings import UpSettings
 from fairbook.demo.credentials_file import FILE_NAME
 from fairbook.demo.first_state import DemoError
 from fairbook.history.store import StoreUnavailable
+from fairbook.log.command_log import LogDamaged, LogFailed, LogLocked
 from fairbook.log.durable_file import make_directory
-from fairbook.log.log import LogDamaged, LogFailed, LogLocked
 from fairbook.ports.commands import Stopped
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)

@@ -12,7 +12,7 @@ from fairbook.accounts.access import AccountsDamaged
 from fairbook.app.backup import BackupError, back_up
 from fairbook.cli.parser import CommandParser
 from fairbook.cli.replay_log import summary
-from fairbook.log.log import LogDamaged
+from fairbook.log.command_log import LogDamaged
 
 ERRORS: Final = (BackupError, LogDamaged, AccountsDamaged, OSError)
 NICE: Final = 10  # Trading comes first.

@@ -12,7 +12,7 @@ from typing import Final
 from fairbook.app.logs import configure_logs
 from fairbook.cli.parser import CommandParser
 from fairbook.followers.supervisor import HOPELESS
-from fairbook.log.log import LogDamaged
+from fairbook.log.command_log import LogDamaged
 
 NICE: Final = 5  # The engine comes first.
 ERRORS: Final = (OSError,)

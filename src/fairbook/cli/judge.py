@@ -8,7 +8,7 @@ from typing import Final
 from fairbook.cli.parser import CommandParser
 from fairbook.followers.audit import summary
 from fairbook.followers.judge import judge
-from fairbook.log.log import LogDamaged
+from fairbook.log.command_log import LogDamaged
 
 ERRORS: Final = (OSError, ValueError, LogDamaged)
 

@@ -12,7 +12,7 @@ from typing import Final
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.log.log import Entry
+from fairbook.log.command_log import Entry
 
 
 def _named(names: str) -> dict[int, str]:

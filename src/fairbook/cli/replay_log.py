@@ -8,9 +8,9 @@ from typing import Final
 
 from fairbook.core import state
 from fairbook.engine.runner import Runner
-from fairbook.log.files import DIRECTORY as LOG_NAME
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry, LogDamaged
+from fairbook.log.command_log import Entry, LogDamaged
+from fairbook.log.file_log import DIRECTORY as LOG_NAME
+from fairbook.log.file_log import FileLog
 
 
 class DataError(Exception):

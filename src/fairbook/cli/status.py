@@ -18,8 +18,8 @@ from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
 from fairbook.followers.audit import summary
 from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
 from fairbook.followers.audit_files import VERDICT_NAME, read_verdict
-from fairbook.log.files import FileLog
-from fairbook.log.log import LogDamaged
+from fairbook.log.command_log import LogDamaged
+from fairbook.log.file_log import FileLog
 from fairbook.net import control_socket
 
 ERRORS: Final = (DataError, LogDamaged, OSError, ValueError, control_socket.Refused)

@@ -26,7 +26,7 @@ from fairbook.engine.runner import Runner
 from fairbook.history.projection import HistoryProjection
 from fairbook.history.sqlite_store import APPLICATION_ID, FILE_NAME, SCHEMA_VERSION, SqliteStore
 from fairbook.history.store import StoreInvalid, StoreUnavailable
-from fairbook.log.log import Entry
+from fairbook.log.command_log import Entry
 
 _TRANSACTION_COMMANDS: Final = 4096
 _BUSY_S: Final = 5.0

@@ -27,7 +27,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo import first_state as demo
 from fairbook.engine.queries import EngineCatalogue, EngineView
-from fairbook.log.log import CommandLog
+from fairbook.log.command_log import CommandLog
 
 DAY_NS: Final = 86_400 * NS_PER_SECOND
 FRAMES_MAX: Final = 2_880

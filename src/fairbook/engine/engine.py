@@ -23,7 +23,7 @@ from fairbook.engine.recovery import Recovery, recover
 from fairbook.engine.runner import Runner, Subscriber
 from fairbook.engine.sequencer import PENDING_MAX, RESERVED_FOR_CANCELS, TICK_AFTER_S, Sequencer
 from fairbook.engine.snapshots import Snapshot, Snapshots
-from fairbook.log.log import CommandLog
+from fairbook.log.command_log import CommandLog
 
 
 class Engine:

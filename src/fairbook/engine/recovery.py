@@ -8,7 +8,7 @@ Always true:
   acknowledged commands are missing;
 - a snapshot that is not sound is never used; that it was passed over is reported.
 
-Not here: the torn tail of the log and its damages (log/files.py, when it is opened).
+Not here: the torn tail of the log and its damages (log/file_log.py, when it is opened).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner, Subscriber
 from fairbook.engine.snapshots import Snapshot, SnapshotInvalid, Snapshots
-from fairbook.log.log import CommandLog, LogDamaged
+from fairbook.log.command_log import CommandLog, LogDamaged
 
 
 @dataclass(frozen=True, slots=True)

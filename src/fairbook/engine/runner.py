@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 from fairbook.core.exchange import Exchange
-from fairbook.log.log import CHAIN_BYTES, GENESIS_CHAIN, Entry, LogDamaged, chain_after
+from fairbook.log.command_log import CHAIN_BYTES, GENESIS_CHAIN, Entry, LogDamaged, chain_after
 
 Subscriber = Callable[[int, int, bytes, bytes], None]
 """Called with (position, time_ns, frame, events) of each frame, in order, once it is applied.

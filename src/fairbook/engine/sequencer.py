@@ -28,7 +28,7 @@ from typing import Any, Final
 from fairbook.core import records
 from fairbook.engine.clock import Clock
 from fairbook.engine.runner import Runner
-from fairbook.log.log import CommandLog, Entry
+from fairbook.log.command_log import CommandLog, Entry
 from fairbook.ports.commands import Answer, Busy, Stopped, Waiter
 
 PENDING_MAX: Final = 8192

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
-from fairbook.log.log import CommandLog
+from fairbook.log.command_log import CommandLog
 
 
 def runner_before(

@@ -24,8 +24,8 @@ from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.audit_files import Verdict, read_verdict, slice_path, write_verdict
 from fairbook.followers.catch_up import runner_before
 from fairbook.followers.wire import VERSION
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry, LogDamaged
+from fairbook.log.command_log import Entry, LogDamaged
+from fairbook.log.file_log import FileLog
 
 ENGINE: Final = "engine"
 REPLICA: Final = "replica"

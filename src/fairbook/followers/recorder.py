@@ -36,8 +36,8 @@ from fairbook.followers.recorder_wire import NUMBER, Numbers, pack_note
 from fairbook.history.projection import HistoryProjection
 from fairbook.history.sqlite_store import FILE_NAME, SqliteStore, move_aside
 from fairbook.history.store import StoreInvalid, StoreTaken, StoreUnavailable
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry, LogDamaged
+from fairbook.log.command_log import Entry, LogDamaged
+from fairbook.log.file_log import FileLog
 
 DIRECTORY: Final = "recorder"  # of its snapshots, in the data directory
 TRANSACTION_COMMANDS: Final = 4_096

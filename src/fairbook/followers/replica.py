@@ -37,8 +37,8 @@ from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.followers import wire
 from fairbook.followers.audit_files import edit_memory, slice_path, write_slice
 from fairbook.followers.catch_up import runner_before
-from fairbook.log.files import FileLog
-from fairbook.log.log import Entry, LogDamaged
+from fairbook.log.command_log import Entry, LogDamaged
+from fairbook.log.file_log import FileLog
 
 SNAPSHOT_COMMANDS: Final = 25_000
 SNAPSHOT_S: Final = 60.0

@@ -1,11 +1,9 @@
 """The few system calls that the file log makes: its only way to the disk.
 
-How it works: one method per call, nothing remembered. The tests have a disk of their own that
+Design: one method per call, nothing remembered. The tests have a disk of their own that
 forgets what was not synced, so nothing here may be bypassed by the log.
 
-Always true: when `sync` has returned, what was written to the file survives a loss of power.
-
-Not here: what is written, and in which order (files.py, segments.py).
+Invariants: when `sync` has returned, what was written to the file survives a loss of power.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
 """One writer per data directory: a lock on DIR/LOCK that the system releases when the process ends,
 however it ends.
 
-How it works: flock on the file, whose text is the writer's process id, for people and for the
+Design: flock on the file, whose text is the writer's process id, for people and for the
 message of whoever is refused.
 
-Always true: while a lock is held, nobody else gets one on the same directory.
-
-Not here: what is written under it (files.py).
+Invariants: while a lock is held, nobody else gets one on the same directory.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from fairbook.log.log import LogLocked
+from fairbook.log.command_log import LogLocked
 
 NAME = "LOCK"
 

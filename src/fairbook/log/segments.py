@@ -1,17 +1,14 @@
 """The bytes of the file log: segment headers and records, and how they are read and judged.
 
-How it works: a segment is a header and records, one behind the other; its file is named by the
+Design: a segment is a header and records, one behind the other; its file is named by the
 position of its first entry. Every record begins with the mark, eight random bytes that are the same
 in all segments of one log and are never told to anybody: so no frame that a client could compose
 looks like a record, and a search for the mark finds what follows a damaged record. A segment that
 is no longer the last ends with an end record, a record without a frame, which repeats the last
 entry's position, time and chain and says that another segment was begun.
 
-Always true: what a Reader yields has its checksum, the next position, no earlier time, and the
+Invariants: what a Reader yields has its checksum, the next position, no earlier time, and the
 right chain.
-
-Not here: when a segment is begun or cut (files.py, opening.py); compressed segments (packed.py);
-the layout in words (docs/reference/log-format.md).
 """
 
 from __future__ import annotations
@@ -23,9 +20,9 @@ from typing import Final, NamedTuple, Protocol, final
 
 from google_crc32c import value as crc32c
 
+from fairbook.log.command_log import FRAME_BYTES_MAX, Entry, LogDamaged, chain_after
 from fairbook.log.disk import Disk
 from fairbook.log.durable_file import new_path, publish
-from fairbook.log.log import FRAME_BYTES_MAX, Entry, LogDamaged, chain_after
 
 MAGIC: Final = b"FAIRLOG\n"
 VERSION: Final = 1
@@ -65,7 +62,7 @@ class Header(NamedTuple):
         return Entry(self.first - 1, self.time_ns, self.chain, b"")
 
 
-class BadHeader(Exception):
+class HeaderInvalid(Exception):
     """Not the header of a segment; the message says what was found."""
 
 
@@ -90,7 +87,7 @@ class SegmentBytes(Protocol):
 
 
 @final
-class Plain:
+class PlainSegment:
     """The bytes of a segment that is kept as it was written."""
 
     def __init__(self, disk: Disk, directory: Path, first: int) -> None:
@@ -136,15 +133,17 @@ def pack_header(header: Header) -> bytes:
 def parse_header(octets: bytes) -> Header:
     """The header at the beginning of `octets`. Raises BadHeader."""
     if len(octets) < HEADER_BYTES:
-        raise BadHeader(f"{len(octets)} bytes, expected a header of {HEADER_BYTES}")
+        raise HeaderInvalid(f"{len(octets)} bytes, expected a header of {HEADER_BYTES}")
     magic, crc = _HEADER.unpack_from(octets)
     if magic != MAGIC:
-        raise BadHeader(f"it begins with {magic!r}, expected {MAGIC!r}")
+        raise HeaderInvalid(f"it begins with {magic!r}, expected {MAGIC!r}")
     if crc32c(octets[_HEADER.size : HEADER_BYTES]) != crc:
-        raise BadHeader("the checksum of the header is wrong")
+        raise HeaderInvalid("the checksum of the header is wrong")
     version, mark, first, time_ns, chain = _HEADER_BODY.unpack_from(octets, _HEADER.size)
     if version != VERSION:
-        raise BadHeader(f"format version {version}, expected {VERSION}: written by another release")
+        raise HeaderInvalid(
+            f"format version {version}, expected {VERSION}: written by another release"
+        )
     return Header(mark, first, time_ns, chain)
 
 

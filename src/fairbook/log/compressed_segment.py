@@ -1,16 +1,14 @@
 """Compressed segments: the bytes of a segment that has a successor, in fewer bytes.
 
-How it works: the records are cut into blocks, each compressed by itself, so that reading from any
+Design: the records are cut into blocks, each compressed by itself, so that reading from any
 place needs one block in memory at a time. Behind the blocks stand their lengths and checksums, then
 the segment's header and end record as they were: a start looks at the end of the file alone. The
 file is named `<first>.log.z`.
 
-Always true:
+Invariants:
 - what `Packed.read` gives are the bytes that were compressed: every byte of the file is under a
   checksum, and the file has exactly the size that its end says;
 - a file of that name was read back and compared before it got it.
-
-Not here: when a segment is compressed, and what becomes of the plain one (archive.py).
 """
 
 from __future__ import annotations
@@ -23,21 +21,21 @@ from typing import Final, NamedTuple, final
 
 from google_crc32c import value as crc32c
 
+from fairbook.log.command_log import Entry
 from fairbook.log.disk import Disk
-from fairbook.log.log import Entry
 from fairbook.log.segments import (
     HEADER_BYTES,
     RECORD_BYTES,
-    BadHeader,
     Header,
-    Plain,
+    HeaderInvalid,
+    PlainSegment,
     SegmentBytes,
     parse_end,
     parse_header,
     segment_name,
 )
 
-PACKED_SUFFIX: Final = ".log.z"
+COMPRESSED_SUFFIX: Final = ".log.z"
 BLOCK_BYTES: Final = 1 << 20
 BLOCK_BYTES_MAX: Final = 1 << 24
 LEVEL: Final = 3
@@ -63,7 +61,7 @@ class Block(NamedTuple):
 
 
 @final
-class Packed:
+class CompressedSegment:
     """The bytes of a compressed segment, as Octets. `header` and `end` are sound."""
 
     def __init__(self, disk: Disk, path: Path) -> None:
@@ -107,32 +105,34 @@ class Packed:
         disk, fd = self._disk, self._fd
         size = disk.status(fd).size
         if size < len(_MAGIC) + _TAIL_BYTES:
-            raise BadHeader(f"{size} bytes are too few for a compressed segment")
+            raise HeaderInvalid(f"{size} bytes are too few for a compressed segment")
         tail = disk.read(fd, size - _TAIL_BYTES, _TAIL_BYTES)
         version, block_bytes, records_bytes, header, end = _FOOT.unpack_from(tail)
         if not (0 < block_bytes <= BLOCK_BYTES_MAX and records_bytes < 1 << 48):
-            raise BadHeader("its last bytes are not those of a compressed segment")
+            raise HeaderInvalid("its last bytes are not those of a compressed segment")
         count = -(-records_bytes // block_bytes)
         index_bytes = _BLOCK.size * count
         if size < len(_MAGIC) + index_bytes + _TAIL_BYTES:
-            raise BadHeader(f"{size} bytes are too few for {count} blocks")
+            raise HeaderInvalid(f"{size} bytes are too few for {count} blocks")
         index = disk.read(fd, size - _TAIL_BYTES - index_bytes, index_bytes)
         (crc,) = _CRC.unpack_from(tail, _FOOT.size)
         if crc32c(index + tail[: _FOOT.size]) != crc:
-            raise BadHeader("the checksum of its last bytes is wrong")
+            raise HeaderInvalid("the checksum of its last bytes is wrong")
         if version != _VERSION:
-            raise BadHeader(f"compressed form {version}, expected {_VERSION}: of another release")
+            raise HeaderInvalid(
+                f"compressed form {version}, expected {_VERSION}: of another release"
+            )
         blocks: list[Block] = []
         at = len(_MAGIC)
         for length, block_crc in _BLOCK.iter_unpack(index):
             blocks.append(Block(at, length, block_crc))
             at += length
         if at + index_bytes + _TAIL_BYTES != size or disk.read(fd, 0, len(_MAGIC)) != _MAGIC:
-            raise BadHeader(f"{size} bytes, or a beginning, that do not fit its end")
+            raise HeaderInvalid(f"{size} bytes, or a beginning, that do not fit its end")
         self.header: Header = parse_header(header)
         found = parse_end(self.header.mark, end)
         if found is None:
-            raise BadHeader("it has no sound end record")
+            raise HeaderInvalid("it has no sound end record")
         self.end: Entry = found
         self._around = (header, end)
         self._block_bytes: int = block_bytes
@@ -176,16 +176,16 @@ class Packed:
         return plain
 
 
-def open_segment(disk: Disk, directory: Path, first: int) -> Plain | Packed:
+def open_segment(disk: Disk, directory: Path, first: int) -> PlainSegment | CompressedSegment:
     """The bytes of the segment that begins at `first`. If it is there in both forms, the plain one
     counts: the other one may not be whole yet.
 
     Raises FileNotFoundError; BadHeader for the end of a compressed one.
     """
     try:
-        return Plain(disk, directory, first)
+        return PlainSegment(disk, directory, first)
     except FileNotFoundError:
-        return Packed(disk, directory / segment_name(first, PACKED_SUFFIX))
+        return CompressedSegment(disk, directory / segment_name(first, COMPRESSED_SUFFIX))
 
 
 def pack(
@@ -223,10 +223,10 @@ def pack(
         disk.forget(fd)
     finally:
         disk.close(fd)
-    _compare(source, Packed(disk, path), rest)
+    _compare(source, CompressedSegment(disk, path), rest)
 
 
-def _compare(source: SegmentBytes, packed: Packed, rest: Callable[[], None]) -> None:
+def _compare(source: SegmentBytes, packed: CompressedSegment, rest: Callable[[], None]) -> None:
     """Raise OSError unless both are the same bytes."""
     try:
         size = source.size()

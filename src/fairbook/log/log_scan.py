@@ -1,7 +1,7 @@
 """What is in the log's directory when it is opened: which segments, whether they belong together,
 what a crash left.
 
-How it works: `survey` reads the header of every segment and the end record of every segment but the
+Design: `survey` reads the header of every segment and the end record of every segment but the
 last, and so knows that each continues the one before; it changes nothing. `mend` goes through the
 last segment entry by entry, and takes away what a crash may have left there, and nothing else:
 - the bytes of one record at most, behind the last sound record, when no further record begins in
@@ -10,10 +10,8 @@ last segment entry by entry, and takes away what a crash may have left there, an
   before has no end record. What it leaves it makes durable: a process that was killed may have
   written without having synced.
 
-Always true: `mend` takes away no entry but the newest, and that only if its record is not sound;
+Invariants: `mend` takes away no entry but the newest, and that only if its record is not sound;
 else it raises LogDamaged.
-
-Not here: entries of earlier segments, which are judged when they are read (files.py).
 """
 
 from __future__ import annotations
@@ -23,17 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from fairbook.log.compressed import PACKED_SUFFIX, Packed, open_segment
+from fairbook.log.command_log import GENESIS, Entry, LogDamaged
+from fairbook.log.compressed_segment import COMPRESSED_SUFFIX, CompressedSegment, open_segment
 from fairbook.log.disk import Disk
 from fairbook.log.durable_file import NEW_SUFFIX
-from fairbook.log.log import GENESIS, Entry, LogDamaged
 from fairbook.log.segments import (
     HEADER_BYTES,
     RECORD_BYTES,
     RECORD_BYTES_MAX,
     SUFFIX,
-    BadHeader,
     Header,
+    HeaderInvalid,
     SegmentReader,
     damaged,
     first_of_name,
@@ -51,7 +49,7 @@ class Segment(NamedTuple):
     header: Header
     size: int
     """In bytes, before compression."""
-    packed_end: Entry | None
+    compressed_end: Entry | None
     """Of a compressed one: its last entry, without the frame."""
 
 
@@ -115,7 +113,7 @@ def scan_segments(disk: Disk, directory: Path, *, since: int = 1) -> LogScan:
                 fault is not None
                 and is_last
                 and found.size == HEADER_BYTES
-                and segments[-1].packed_end is None
+                and segments[-1].compressed_end is None
             )
             if fault is not None and not unfinished:
                 raise fault
@@ -136,10 +134,10 @@ def _names(disk: Disk, directory: Path) -> tuple[list[int], list[str]]:
     for name in names:
         first = first_of_name(name)
         if first is None:
-            first = first_of_name(name, PACKED_SUFFIX)
+            first = first_of_name(name, COMPRESSED_SUFFIX)
         if first is not None:
             firsts.add(first)
-        elif name.endswith((SUFFIX + NEW_SUFFIX, PACKED_SUFFIX + NEW_SUFFIX)):
+        elif name.endswith((SUFFIX + NEW_SUFFIX, COMPRESSED_SUFFIX + NEW_SUFFIX)):
             asides.append(name)
         elif not name.startswith("."):
             raise LogDamaged(f"{directory / name} is not a segment of the log: move it away")
@@ -180,7 +178,7 @@ def repair_tail(
         _append_end(disk, directory / before.name, found.segments[-1].header.mark, before.last)
     elif len(found.segments) > 1 and reader.offset == HEADER_BYTES:
         end = found.segments[-2]
-        if end.packed_end is None:
+        if end.compressed_end is None:
             disk.rewrite(directory / end.name, end.size - RECORD_BYTES)
     disk.rewrite(directory / reader.name, reader.newest)
     if found.torn is not None:
@@ -197,13 +195,13 @@ def _look(disk: Disk, directory: Path, first: int, *, may_be_torn: bool) -> Segm
     """Read one segment's header, and compare it with the file's name."""
     try:
         octets = open_segment(disk, directory, first)
-    except BadHeader as problem:
-        raise damaged(segment_name(first, PACKED_SUFFIX), 0, first, str(problem)) from None
+    except HeaderInvalid as problem:
+        raise damaged(segment_name(first, COMPRESSED_SUFFIX), 0, first, str(problem)) from None
     name = octets.name
     try:
         size = octets.size()
         header = parse_header(octets.read(0, HEADER_BYTES))
-    except BadHeader as problem:
+    except HeaderInvalid as problem:
         if may_be_torn and size <= HEADER_BYTES:
             return Dropped(name, 0, size, str(problem))
         raise damaged(name, 0, first, str(problem)) from None
@@ -213,7 +211,9 @@ def _look(disk: Disk, directory: Path, first: int, *, may_be_torn: bool) -> Segm
         raise damaged(
             name, 0, first, f"the header is that of {segment_name(header.first)}, renamed or copied"
         )
-    return Segment(name, header, size, octets.end if isinstance(octets, Packed) else None)
+    return Segment(
+        name, header, size, octets.end if isinstance(octets, CompressedSegment) else None
+    )
 
 
 def _check_first(segment: Segment, since: int) -> None:
@@ -237,7 +237,7 @@ def _link_fault(
     if before.header.mark != segment.header.mark:
         return damaged(segment.name, 0, segment.header.first, "it is a segment of another log")
     offset = max(before.size - RECORD_BYTES, HEADER_BYTES)
-    end = before.packed_end or _end_of(disk, directory, before, offset)
+    end = before.compressed_end or _end_of(disk, directory, before, offset)
     if end is None:
         return damaged(
             before.name,
@@ -296,13 +296,13 @@ def scan_tail(disk: Disk, directory: Path, segment: Segment) -> SegmentReader:
         )
         for _ in reader.entries():
             pass
-        judge_fault(reader)
+        check_torn_tail(reader)
     finally:
         octets.close()
     return reader
 
 
-def judge_fault(reader: SegmentReader) -> None:
+def check_torn_tail(reader: SegmentReader) -> None:
     """Raise LogDamaged unless the reader's fault, if any, can be an append that never ended."""
     if not reader.fault:
         return

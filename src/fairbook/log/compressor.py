@@ -1,19 +1,17 @@
 """Old segments are compressed: what was written once and is seldom read takes less room.
 
-How it works: a thread of the process that writes the log looks every few seconds for segments that
+Design: a thread of the process that writes the log looks every few seconds for segments that
 have a successor with an entry in it, oldest first. The compressed form is written aside, synced,
 read back and compared; it gets its name, the directory is synced, and only then the plain file is
 removed. The thread rests four times as long as it works, and lets go of the interpreter while it
 compresses. It has no low priority: one that holds the interpreter and is not given the processor
 would hold up all the others.
 
-Always true:
+Invariants:
 - at every moment each entry is durable in at least one of the two forms; if both are there, the
   plain one counts, and the other is made anew;
 - nothing is ever pruned: genesis stays readable;
 - a segment that is not sound at its ends is left alone, and said.
-
-Not here: the compressed form (packed.py).
 """
 
 from __future__ import annotations
@@ -25,13 +23,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from fairbook.log.compressed import BLOCK_BYTES, PACKED_SUFFIX, pack
+from fairbook.log.command_log import LogDamaged
+from fairbook.log.compressed_segment import BLOCK_BYTES, COMPRESSED_SUFFIX, pack
 from fairbook.log.disk import Disk
 from fairbook.log.durable_file import new_path, publish
-from fairbook.log.files import DIRECTORY
-from fairbook.log.log import LogDamaged
-from fairbook.log.scan import scan_segments
-from fairbook.log.segments import HEADER_BYTES, BadHeader, Plain, first_of_name, segment_name
+from fairbook.log.file_log import DIRECTORY
+from fairbook.log.log_scan import scan_segments
+from fairbook.log.segments import (
+    HEADER_BYTES,
+    HeaderInvalid,
+    PlainSegment,
+    first_of_name,
+    segment_name,
+)
 
 LOOK_EVERY_S: Final = 10.0
 SHARE: Final = 0.2
@@ -42,7 +46,7 @@ class _Ending(Exception):
     """The archive is to end in the middle of its work."""
 
 
-class Archive:
+class SegmentCompressor:
     """The old segments of the log in DIR/log. One for each log, in the process that writes it."""
 
     def __init__(
@@ -94,19 +98,19 @@ class Archive:
         for segment, after in pairwise(scan_segments(self._disk, self._directory).segments):
             # An entry in the next segment says that the end record of this one is durable, and
             # that its writer has let go of it.
-            if segment.packed_end is None and after.size > HEADER_BYTES:
+            if segment.compressed_end is None and after.size > HEADER_BYTES:
                 return segment.header.first
         return None
 
     def _compress(self, first: int, rest: Callable[[], None]) -> None:
         disk, directory = self._disk, self._directory
-        path = directory / segment_name(first, PACKED_SUFFIX)
+        path = directory / segment_name(first, COMPRESSED_SUFFIX)
         new = new_path(path)
-        source = Plain(disk, directory, first)
+        source = PlainSegment(disk, directory, first)
         try:
             try:
                 pack(disk, source, new, rest, block_bytes=self._block_bytes)
-            except BadHeader as problem:
+            except HeaderInvalid as problem:
                 raise OSError(f"{new.name} was not read back: {problem}") from problem
             publish(path, disk)
             disk.remove(directory / source.name)

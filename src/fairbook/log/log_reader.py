@@ -1,13 +1,10 @@
 """Reading entries across segments, each one verified, from any position on.
 
-How it works: a segment is read from its header, which says what it continues, up to its end record,
+Design: a segment is read from its header, which says what it continues, up to its end record,
 which must be what the next header says; a place that was reached before saves the way there.
 
-Always true: entries come without a gap, each chained to the one before, or LogDamaged is raised
+Invariants: entries come without a gap, each chained to the one before, or LogDamaged is raised
 instead of the next one.
-
-Not here: one segment's records (segments.py), also of a compressed one (packed.py); which segments
-there are (opening.py).
 """
 
 from __future__ import annotations
@@ -16,15 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from fairbook.log.compressed import PACKED_SUFFIX, open_segment
+from fairbook.log.command_log import Entry
+from fairbook.log.compressed_segment import COMPRESSED_SUFFIX, open_segment
 from fairbook.log.disk import Disk
-from fairbook.log.log import Entry
-from fairbook.log.scan import judge_fault
+from fairbook.log.log_scan import check_torn_tail
 from fairbook.log.segments import (
     HEADER_BYTES,
     RECORD_BYTES,
-    BadHeader,
     Header,
+    HeaderInvalid,
     SegmentBytes,
     SegmentReader,
     damaged,
@@ -47,7 +44,7 @@ class LogOffset(NamedTuple):
     last: Entry
 
 
-class SegmentSeries:
+class LogReader:
     """One way through the segments that begin at `firsts`, from the place `start`, or else from the
     first of them on.
 
@@ -112,15 +109,15 @@ class SegmentSeries:
             return open_segment(self._disk, self._directory, first)
         except FileNotFoundError:
             raise damaged(segment_name(first), 0, first, "the segment is missing") from None
-        except BadHeader as problem:
-            raise damaged(segment_name(first, PACKED_SUFFIX), 0, first, str(problem)) from None
+        except HeaderInvalid as problem:
+            raise damaged(segment_name(first, COMPRESSED_SUFFIX), 0, first, str(problem)) from None
 
     def _header(self, octets: SegmentBytes, first: int) -> Header:
         """The segment's header, which must continue the place where the course stands."""
         name = octets.name
         try:
             header = parse_header(octets.read(0, HEADER_BYTES))
-        except BadHeader as problem:
+        except HeaderInvalid as problem:
             raise damaged(name, 0, first, str(problem)) from None
         if header.first != first:
             raise damaged(name, 0, first, f"the header is that of {segment_name(header.first)}")
@@ -138,7 +135,7 @@ class SegmentSeries:
 
     def _judge(self, reader: SegmentReader, *, is_last: bool) -> None:
         if is_last and self._following:
-            judge_fault(reader)
+            check_torn_tail(reader)
         elif reader.fault:
             raise reader.damaged(reader.fault)
         elif not is_last and not reader.ended:
@@ -154,7 +151,7 @@ def seek(octets: SegmentBytes, first: int, position: int, *, limit: int) -> LogO
     """
     try:
         mark = parse_header(octets.read(0, HEADER_BYTES)).mark
-    except BadHeader:
+    except HeaderInvalid:
         return None
     low, high = HEADER_BYTES, limit
     while high - low > _NEAR_BYTES:

@@ -1,12 +1,10 @@
 """The command log: every frame ever accepted, in order, durable. Knows nothing of orders.
 
-How it works: one writer appends frames; the log gives each the next position and a time that never
+Design: one writer appends frames; the log gives each the next position and a time that never
 decreases, and chains them, so that a changed or missing one shows. Adapters: files.py, memory.py
 (for tests); both pass tests/contracts/test_log.py.
 
-Always true: an entry is returned by `append` only when it will be read again after any crash.
-
-Not here: what is in a frame (core), who applies it (engine).
+Invariants: an entry is returned by `append` only when it will be read again after any crash.
 """
 
 from __future__ import annotations

@@ -1,21 +1,18 @@
 """The command log in files: what makes an accepted command durable.
 
-How it works: segments of records in DIR/log, one write and one sync per append; a segment that is
+Design: segments of records in DIR/log, one write and one sync per append; a segment that is
 full gets a successor. The writer holds DIR/LOCK. Opening goes through the last segment and the
-joints between all (opening.py); earlier entries are judged when they are read, always from the
+joints between all (log_scan.py); earlier entries are judged when they are read, always from the
 beginning of their segment. A log opened `read_only` changes nothing, takes no lock, and follows a
 writer in another process.
 
-Always true:
+Invariants:
 - an entry is returned by `append` after its record is synced, in a file that still has its name and
   only what this log wrote;
 - after one failed append none is tried again: what a failed sync left on disk, only the next
   opening can tell;
 - a record goes into a segment only when the one before has its end record: so the last segment
   cannot go missing unnoticed.
-
-Not here: the bytes (segments.py); what is taken away after a crash (opening.py); the rules in words
-(docs/reference/log-format.md).
 """
 
 from __future__ import annotations
@@ -27,11 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.log import lock
-from fairbook.log.compressed import open_segment
-from fairbook.log.disk import Disk
-from fairbook.log.durable_file import make_directory
-from fairbook.log.entry_reader import LogOffset, SegmentSeries, seek
-from fairbook.log.log import (
+from fairbook.log.command_log import (
     GENESIS,
     GENESIS_CHAIN,
     Entry,
@@ -40,12 +33,16 @@ from fairbook.log.log import (
     entry_after,
     require_entry,
 )
-from fairbook.log.scan import Dropped, Segment, repair_tail, scan_segments, scan_tail
+from fairbook.log.compressed_segment import open_segment
+from fairbook.log.disk import Disk
+from fairbook.log.durable_file import make_directory
+from fairbook.log.log_reader import LogOffset, LogReader, seek
+from fairbook.log.log_scan import Dropped, Segment, repair_tail, scan_segments, scan_tail
 from fairbook.log.segments import (
     HEADER_BYTES,
     MARK_BYTES,
-    BadHeader,
     Header,
+    HeaderInvalid,
     create_segment,
     pack_record,
     segment_name,
@@ -169,7 +166,7 @@ class FileLog:
         first = self._firsts[bisect_right(self._firsts, position) - 1]
         try:
             octets = open_segment(self._disk, self._directory, first)
-        except (FileNotFoundError, BadHeader):
+        except (FileNotFoundError, HeaderInvalid):
             return None
         try:
             limit = self._end.offset if first == self._end.first else octets.size()
@@ -302,7 +299,7 @@ class FileLog:
             begin = start.first
         else:
             start = None
-        course = SegmentSeries(
+        course = LogReader(
             self._disk,
             self._directory,
             [segment_first for segment_first in firsts if segment_first >= begin],

@@ -1,18 +1,16 @@
 """The command log in memory: the twin of the file log, for tests and simulations.
 
-How it works: a list of entries. Two hooks stand where a disk can fail: what they raise is a failed
+Design: a list of entries. Two hooks stand where a disk can fail: what they raise is a failed
 append.
 
-Always true: `entries` is what another opener of the log would find.
-
-Not here: anything that survives the process.
+Invariants: `entries` is what another opener of the log would find.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from fairbook.log.log import GENESIS, Entry, LogFailed, entry_after, require_entry
+from fairbook.log.command_log import GENESIS, Entry, LogFailed, entry_after, require_entry
 
 
 class MemoryLog:
