@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from nacl.signing import SigningKey
 
-from fairbook.accounts.sqlite import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo

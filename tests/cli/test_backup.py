@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.accounts.sqlite import SqliteAccounts, copy_accounts
+from fairbook.accounts.sqlite_accounts import SqliteAccounts, copy_accounts
 from fairbook.app.backup import BackupError, back_up
 from fairbook.cli import main
 from fairbook.ports.accounts import READ, TRADE

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from nacl.bindings import crypto_sign_seed_keypair
 
-from fairbook.accounts.sqlite import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import records
 from fairbook.log.file_log import FileLog
 from fairbook.ports.accounts import READ

@@ -22,8 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from fairbook.accounts.sqlite import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.engine.snapshots import Snapshots
 from tests.crash.audit import Audit, told_balances, told_orders
 from tests.crash.load import BATCH_MAX, Journal, Placement, Trader

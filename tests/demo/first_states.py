@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import invariants
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo

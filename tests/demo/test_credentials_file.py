@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from nacl.bindings import crypto_sign_seed_keypair
 
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.demo import first_state as demo
 from fairbook.demo.credentials_file import FILE_NAME, TRADERS, Credential, write_credentials
 from fairbook.ports.accounts import ALL_PERMISSIONS, READ

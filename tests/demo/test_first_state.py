@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo

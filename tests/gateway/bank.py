@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from fairbook.accounts.sqlite import SqliteAccounts
-from fairbook.accounts.withdrawals import SqliteTransfers
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.accounts.sqlite_transfers import SqliteTransfers
 from fairbook.gateway.gateway import GatewayLimits
 from tests.world.direct_exchange import DirectExchange, list_and_fund
 from tests.world.http_client import HttpClient

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.accounts.withdrawals import SqliteTransfers
+from fairbook.accounts.sqlite_transfers import SqliteTransfers
 from fairbook.core import records
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
 from tests.world.http_client import HttpClient, HttpReply

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from fairbook.accounts.sqlite import SqliteAccounts
-from fairbook.accounts.withdrawals import SqliteTransfers
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.accounts.sqlite_transfers import SqliteTransfers
 from fairbook.core import records
 from fairbook.gateway.endpoints.capital import deposit_address
 from fairbook.ports.accounts import Withdrawal

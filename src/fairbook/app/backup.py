@@ -24,8 +24,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from fairbook.accounts.sqlite import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite import copy_accounts
+from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
+from fairbook.accounts.sqlite_accounts import copy_accounts
 from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo.credentials_file import FILE_NAME as DEMO_NAME

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from fairbook import core
-from fairbook.accounts.sqlite import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.app.settings import UpSettings
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo import credentials_file

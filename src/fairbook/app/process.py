@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import uvloop
 
-from fairbook.accounts.access import AccountsDamaged
+from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.app.exchange_app import ExchangeApp
 from fairbook.app.logs import configure_logs
 from fairbook.app.settings import UpSettings

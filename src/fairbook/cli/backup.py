@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from fairbook.accounts.access import AccountsDamaged
+from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.app.backup import BackupError, back_up
 from fairbook.cli.parser import CommandParser
 from fairbook.cli.replay_log import summary

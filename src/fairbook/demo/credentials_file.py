@@ -14,7 +14,7 @@ from typing import Final
 
 from nacl.bindings import crypto_sign_seed_keypair
 
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.log.durable_file import write_file
 from fairbook.ports.accounts import ALL_PERMISSIONS
 

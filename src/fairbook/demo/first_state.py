@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import records
 from fairbook.ports.commands import Commands
 from fairbook.ports.queries import Catalogue, Queries, StateView

@@ -11,10 +11,10 @@ from threading import Lock, Thread
 import pytest
 from nacl.bindings import crypto_sign_seed_keypair
 
-from fairbook.accounts import schema as database
-from fairbook.accounts.access import AccountsDamaged
-from fairbook.accounts.sqlite import SqliteAccounts, copy_accounts
-from fairbook.accounts.withdrawals import SqliteTransfers
+from fairbook.accounts import sqlite_schema as database
+from fairbook.accounts.credentials import AccountsDamaged
+from fairbook.accounts.sqlite_accounts import SqliteAccounts, copy_accounts
+from fairbook.accounts.sqlite_transfers import SqliteTransfers
 from fairbook.ports.accounts import READ, AccountRefused, Withdrawal
 
 ALICE, BOB = 2, 3

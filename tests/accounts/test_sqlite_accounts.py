@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from nacl.bindings import crypto_sign_seed_keypair
 
-from fairbook.accounts.access import AccountsDamaged
-from fairbook.accounts.sqlite import SqliteAccounts
+from fairbook.accounts.credentials import AccountsDamaged
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.ports.accounts import ALL_PERMISSIONS, READ, TRADE, AccountRefused
 
 KEYS_MAX = 3

@@ -1,11 +1,9 @@
-"""Who may do what: the answer of the accounts store to a key or a token, and the rules of both.
+"""Users, public keys and bearer tokens, and the rules for them.
 
-Always true:
-- of a key the exchange knows the public half only, of a token only its hash;
-- a public key is 32 canonical bytes of a point of the full order, so that a signature fits one
-  key and one text.
-
-Not here: where they are kept (sqlite.py); what text is signed (gateway).
+Invariants:
+- of a key the exchange stores the public half only, of a token only its hash;
+- a public key is 32 canonical bytes of a point of full order, so that a signature fits one key and
+  one text.
 """
 
 from __future__ import annotations
@@ -24,11 +22,11 @@ TOKEN_CHARACTERS: Final = 43  # 256 random bits, base64url without padding
 
 
 class AccountsDamaged(Exception):
-    """The store cannot be trusted or read. The message names the file and what was found."""
+    """The store cannot be read or trusted. The message names the file and the fault."""
 
 
 class User(NamedTuple):
-    """A person or a program. `account`: what OPEN_ACCOUNT answered for `user_id`, 0 before."""
+    """A person or a program. `account` 0: not opened yet."""
 
     user_id: int
     name: str | None
@@ -38,7 +36,7 @@ class User(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A registered public key. `revoked_ns` 0: it is live."""
+    """A registered public key. `revoked_ns` 0: live."""
 
     key_id: int
     account: int
@@ -50,7 +48,7 @@ class Key(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A bearer token, of which only the hash was kept. `expires_ns` 0: never."""
+    """A bearer token. `expires_ns` 0: never."""
 
     token_id: int
     account: int
@@ -60,10 +58,10 @@ class Token(NamedTuple):
 
 
 def check_public_key(public_key: bytes) -> None:
-    """Raise Refused unless it is 32 bytes, its point's one encoding, and of the full order.
+    """Raise AccountRefused unless it is the canonical encoding of a point of full order.
 
-    A key of small order verifies signatures that nobody made; with a second encoding one key could
-    be registered twice.
+    A key of small order verifies signatures that were never made; with a second encoding a key
+    could be registered twice.
     """
     if len(public_key) != PUBLIC_KEY_BYTES:
         raise AccountRefused(f"A public key has {PUBLIC_KEY_BYTES} bytes, not {len(public_key)}")
@@ -72,16 +70,16 @@ def check_public_key(public_key: bytes) -> None:
 
 
 def check_permissions(permissions: int) -> None:
-    """Raise Refused unless at least one and only known permissions are set."""
+    """Raise AccountRefused unless at least one and only known permissions are set."""
     if permissions <= 0 or permissions & ~ALL_PERMISSIONS:
         raise AccountRefused("Permissions are one or more of read, trade and withdraw")
 
 
 def new_token() -> str:
-    """A token of 256 random bits, as its holder sends it."""
+    """256 random bits as text."""
     return secrets.token_urlsafe(32)
 
 
 def token_hash(token: str) -> bytes:
-    """What is kept of a token. No salt: 256 random bits cannot be guessed from it."""
+    """The stored hash. No salt: 256 random bits cannot be guessed."""
     return blake2b(token.encode("ascii"), digest_size=TOKEN_HASH_BYTES).digest()

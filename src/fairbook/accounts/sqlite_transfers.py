@@ -1,17 +1,12 @@
-"""What the ledger does not keep of money that comes and goes: where a withdrawal was to go, and
-what an account was given by the faucet.
+"""Withdrawal requests and faucet grants: two tables of the SQLite accounts store.
 
-How it works: a withdrawal is written down before its DEBIT is logged, which carries the row's
-reference; a row whose DEBIT is not in the log is a wish that nobody sees. What the faucet gives is
-counted before it is credited.
+A withdrawal is stored before its DEBIT is logged; a row whose DEBIT is not in the log has moved
+nothing. A grant is counted before it is credited.
 
-Always true:
-- an account has one withdrawal of a client id, and its terms never change;
-- a reference is drawn at random, so that it is that of no other debit, also if this store was lost
-  and began again;
+Invariants:
+- an account has one withdrawal of a client id, whose terms never change;
+- references are random, so that no other debit has the same, even if this store was lost;
 - the faucet has given an account at most what is counted here.
-
-Not here: whether the money moved (the log, and history which follows it).
 """
 
 from __future__ import annotations
@@ -22,7 +17,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final
 
-from fairbook.accounts.schema import transaction
+from fairbook.accounts.sqlite_schema import transaction
 from fairbook.ports.accounts import AccountRefused, Withdrawal
 
 WITHDRAWALS_MAX: Final = 100_000
@@ -34,9 +29,7 @@ _COLUMNS: Final = (
 
 
 class SqliteTransfers:
-    """Two tables of the accounts store. Methods block for a sync to disk, or a read of it: they are
-    for worker threads.
-    """
+    """The Transfers port. Methods block, for at most a sync to disk."""
 
     def __init__(
         self,
@@ -46,7 +39,7 @@ class SqliteTransfers:
         now_ns: Callable[[], int],
         withdrawals_max: int = WITHDRAWALS_MAX,
     ) -> None:
-        """withdrawals_max: of one account, ever. `lock` orders what is done with `database`."""
+        """withdrawals_max: of one account, ever. `lock` protects `database`."""
         self._database = database
         self._lock = lock
         self._now_ns = now_ns
@@ -62,11 +55,6 @@ class SqliteTransfers:
         address: str,
         blockchain: str,
     ) -> tuple[Withdrawal, bool]:
-        """What is now written of this withdrawal, and whether it was there before.
-
-        Raises Refused if the account used the client id for another one, is unknown, or has too
-        many.
-        """
         with self._lock, transaction(self._database, "Unknown account") as database:
             if client_id is not None:
                 row = database.execute(
@@ -93,12 +81,10 @@ class SqliteTransfers:
         return Withdrawal(*row), False
 
     def remove_withdrawal(self, withdrawal_id: int) -> None:
-        """Forget a withdrawal of which it is known that no money moved, nor will."""
         with self._lock, transaction(self._database, "") as database:
             database.execute("DELETE FROM withdrawal WHERE withdrawal_id = ?", (withdrawal_id,))
 
     def withdrawals_of(self, account: int, references: Sequence[int]) -> list[Withdrawal]:
-        """Those withdrawals of the account that have one of these references (at most 1000)."""
         places = ",".join("?" * len(references))
         with self._lock:
             rows = self._database.execute(
@@ -110,7 +96,6 @@ class SqliteTransfers:
     def find_withdrawal(
         self, account: int, *, withdrawal_id: int | None = None, client_id: str | None = None
     ) -> Withdrawal | None:
-        """The withdrawal of the account with this id, or client id, or both."""
         with self._lock:
             row = self._database.execute(
                 f"SELECT {_COLUMNS} FROM withdrawal WHERE account = ?"
@@ -121,11 +106,6 @@ class SqliteTransfers:
         return None if row is None else Withdrawal(*row)
 
     def add_grant(self, *, account: int, asset: int, atoms: int, atoms_max: int) -> int:
-        """Count what the faucet is about to give, unless it would be more than `atoms_max` in all.
-
-        Returns the atoms that it may still give after that; negative: so much too much, and
-        nothing was counted. Raises Refused for an unknown account.
-        """
         with self._lock, transaction(self._database, "Unknown account") as database:
             row = database.execute(
                 "SELECT atoms FROM granted WHERE account = ? AND asset = ?", (account, asset)
@@ -139,7 +119,6 @@ class SqliteTransfers:
         return atoms_max - total
 
     def remove_grant(self, *, account: int, asset: int, atoms: int) -> None:
-        """Undo `add_grant`: it is known that it was not credited, nor will be."""
         with self._lock, transaction(self._database, "") as database:
             database.execute(
                 "UPDATE granted SET atoms = atoms - ? WHERE account = ? AND asset = ?",

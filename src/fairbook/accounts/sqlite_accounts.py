@@ -1,15 +1,11 @@
-"""The accounts store of one machine: users, public keys and tokens in one SQLite file.
+"""Users, public keys and tokens in one SQLite file.
 
-How it works: a change is committed to the file (WAL, synchronous=FULL) and then made in memory;
-look-ups read memory alone. A change blocks for a sync to disk and may be called from a worker
-thread; one lock orders them, so that memory follows the file.
+A change is committed to the file (WAL, synchronous=FULL), then made in memory; look-ups read memory
+alone. Changes block for a sync to disk and may be called from worker threads, under one lock.
 
-Always true:
-- by_key and by_token know every live key and token, and none that was revoked or has expired;
-  is_live says the same of what they opened before;
-- what a method returned is in the file.
-
-Not here: opening accounts in the ledger (a logged command); passwords.
+Invariants:
+- by_key, by_token and is_live know every live key and token, and none that is revoked or expired;
+- what a method has returned is in the file.
 """
 
 from __future__ import annotations
@@ -22,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from fairbook.accounts.access import (
+from fairbook.accounts.credentials import (
     TOKEN_CHARACTERS,
     AccountsDamaged,
     Key,
@@ -33,16 +29,14 @@ from fairbook.accounts.access import (
     new_token,
     token_hash,
 )
-from fairbook.accounts.schema import transaction, upgrade
-from fairbook.accounts.withdrawals import SqliteTransfers
+from fairbook.accounts.sqlite_schema import transaction, upgrade
+from fairbook.accounts.sqlite_transfers import SqliteTransfers
 from fairbook.ports.accounts import Access, AccountRefused
 
 FILE_NAME: Final = "accounts.db"
 LABEL_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 254
-REVOKED_PER_LIVE_MAX: Final = (
-    20  # revoked keys stay, so that none is registered again; a bound all the same
-)
+REVOKED_PER_LIVE_MAX: Final = 20  # revoked keys stay, so that none is registered again
 
 _KEY_COLUMNS: Final = "key_id, account, public_key, label, permissions, created_ns, revoked_ns"
 _TOKEN_COLUMNS: Final = "token_id, account, permissions, created_ns, expires_ns"
@@ -50,7 +44,7 @@ _USER_COLUMNS: Final = "user_id, name, email, coalesce(account, 0), created_ns"
 
 
 class SqliteAccounts:
-    """Users, keys and tokens. See access.py for what the answers mean."""
+    """The Accounts port, and the changes to it."""
 
     def __init__(
         self,
@@ -60,9 +54,9 @@ class SqliteAccounts:
         keys_max: int = 50,
         tokens_max: int = 50,
     ) -> None:
-        """Open the store, and make it if it is missing. The limits are per account.
+        """Open the store, creating it if it is missing. The limits are per account.
 
-        Raises AccountsDamaged if the file is no accounts store, or one of a newer version.
+        Raises AccountsDamaged if the file is no accounts store, or of a newer version.
         """
         self._now_ns = now_ns
         self._keys_max = keys_max
@@ -83,14 +77,11 @@ class SqliteAccounts:
         except sqlite3.DatabaseError as error:
             raise AccountsDamaged(f"{path} cannot be read as an accounts store: {error}") from error
         self.transfers = SqliteTransfers(self._database, self._lock, now_ns=now_ns)
-        """Withdrawals, and what the faucet gave."""
 
     def by_key(self, public_key: bytes) -> Access | None:
-        """What this public key opens, if it is registered and live."""
         return self._by_key.get(public_key)
 
     def by_token(self, token: str) -> Access | None:
-        """What this token opens, if it is live. Anything may be given: it came from outside."""
         if len(token) != TOKEN_CHARACTERS or not token.isascii():
             return None
         found = self._by_token.get(token_hash(token))
@@ -100,7 +91,6 @@ class SqliteAccounts:
         return access if _is_live(expires_ns, self._now_ns()) else None
 
     def is_live(self, access: Access) -> bool:
-        """Whether the key or token that opened this still does."""
         if access.key_id:
             return access.key_id in self._key_ids
         expires_ns = self._expiries.get(access.token_id)
@@ -109,9 +99,9 @@ class SqliteAccounts:
     def add_user(
         self, *, name: str | None = None, email: str | None = None, user_id: int | None = None
     ) -> User:
-        """Make a user, without an account yet. The store chooses the id unless one is given.
+        """Add a user, without an account yet. The store chooses the id unless one is given.
 
-        Raises Refused if the id, the name or the email is taken, or a text is empty or too long.
+        Raises AccountRefused if the id, name or email is taken, or a text is empty or too long.
         """
         for text in (name, email):
             if text is not None and not 1 <= len(text) <= NAME_CHARACTERS_MAX:
@@ -127,7 +117,6 @@ class SqliteAccounts:
         return User(*row)
 
     def user(self, user_id: int) -> User | None:
-        """By id."""
         with self._lock:
             row = self._database.execute(
                 f"SELECT {_USER_COLUMNS} FROM user WHERE user_id = ?", (user_id,)
@@ -135,9 +124,10 @@ class SqliteAccounts:
         return None if row is None else User(*row)
 
     def set_account(self, user_id: int, account: int) -> None:
-        """Keep the account that OPEN_ACCOUNT answered for the user. Idempotent.
+        """Store the account that OPEN_ACCOUNT answered for the user. Idempotent.
 
-        Raises Refused for an unknown user, one that has another account, or another user's account.
+        Raises AccountRefused for an unknown user, or if the user has another account, or the
+        account another user.
         """
         with self._lock, self._change("The account belongs to another user") as database:
             row = database.execute(
@@ -150,10 +140,10 @@ class SqliteAccounts:
             database.execute("UPDATE user SET account = ? WHERE user_id = ?", (account, user_id))
 
     def add_key(self, *, account: int, public_key: bytes, label: str, permissions: int) -> Key:
-        """Register a public key. Whether its owner holds the secret half is checked by the caller.
+        """Register a public key. The caller checks that its owner has the secret half.
 
-        Raises Refused for a bad key, label or permissions, a key that was ever registered, an
-        account without a user, too many keys.
+        Raises AccountRefused for a bad key, label or permissions, a key that was ever registered,
+        an account without a user, too many keys.
         """
         check_public_key(public_key)
         check_permissions(permissions)
@@ -176,11 +166,11 @@ class SqliteAccounts:
                     (account, public_key, label, permissions, self._now_ns()),
                 ).fetchone()
             key = Key(*row)
-            self._know_key(key)
+            self._cache_key(key)
         return key
 
     def keys(self, account: int) -> list[Key]:
-        """Every key the account ever registered, oldest first."""
+        """All keys of the account, revoked ones too, oldest first."""
         with self._lock:
             rows = self._database.execute(
                 f"SELECT {_KEY_COLUMNS} FROM key WHERE account = ? ORDER BY key_id", (account,)
@@ -188,7 +178,7 @@ class SqliteAccounts:
         return [Key(*row) for row in rows]
 
     def revoke_key(self, *, account: int, key_id: int) -> bool:
-        """End a key of the account. False if it has no such live key."""
+        """False if the account has no such live key."""
         with self._lock:
             with self._change("") as database:
                 row = database.execute(
@@ -205,10 +195,10 @@ class SqliteAccounts:
     def add_token(
         self, *, account: int, permissions: int, expires_ns: int = 0
     ) -> tuple[str, Token]:
-        """Make a bearer token; the text is returned this once. `expires_ns` 0: never.
+        """Add a bearer token. Its text is returned only here. `expires_ns` 0: never.
 
-        Raises Refused for bad permissions, an account without a user, a time that has passed, too
-        many tokens.
+        Raises AccountRefused for bad permissions, an account without a user, a time that has
+        passed, too many tokens.
         """
         check_permissions(permissions)
         now_ns = self._now_ns()
@@ -234,9 +224,9 @@ class SqliteAccounts:
                     (account, token_hash(text), permissions, now_ns, expires_ns),
                 ).fetchone()
             for digest, token_id in dead:
-                self._forget_token(digest, token_id)
+                self._uncache_token(digest, token_id)
             token = Token(*row)
-            self._know_token(token_hash(text), token)
+            self._cache_token(token_hash(text), token)
         return text, token
 
     def tokens(self, account: int) -> list[Token]:
@@ -250,7 +240,7 @@ class SqliteAccounts:
         return [token for row in rows if _is_live((token := Token(*row)).expires_ns, now_ns)]
 
     def revoke_token(self, *, account: int, token_id: int) -> bool:
-        """End a token of the account. False if it has no such token."""
+        """False if the account has no such token."""
         with self._lock:
             with self._change("") as database:
                 row = database.execute(
@@ -259,11 +249,10 @@ class SqliteAccounts:
                 ).fetchone()
             if row is None:
                 return False
-            self._forget_token(row[0], token_id)
+            self._uncache_token(row[0], token_id)
             return True
 
     def close(self) -> None:
-        """Close the file; idempotent."""
         with self._lock:
             self._database.close()
 
@@ -276,20 +265,20 @@ class SqliteAccounts:
 
     def _load(self) -> None:
         for row in self._database.execute(f"SELECT {_KEY_COLUMNS} FROM key WHERE revoked_ns = 0"):
-            self._know_key(Key(*row))
+            self._cache_key(Key(*row))
         for digest, *row in self._database.execute(f"SELECT hash, {_TOKEN_COLUMNS} FROM token"):
-            self._know_token(digest, Token(*row))
+            self._cache_token(digest, Token(*row))
 
-    def _know_key(self, key: Key) -> None:
+    def _cache_key(self, key: Key) -> None:
         self._key_ids.add(key.key_id)
         self._by_key[key.public_key] = Access(key.account, key.permissions, key_id=key.key_id)
 
-    def _know_token(self, digest: bytes, token: Token) -> None:
+    def _cache_token(self, digest: bytes, token: Token) -> None:
         self._expiries[token.token_id] = token.expires_ns
         access = Access(token.account, token.permissions, token_id=token.token_id)
         self._by_token[digest] = (access, token.expires_ns)
 
-    def _forget_token(self, digest: bytes, token_id: int) -> None:
+    def _uncache_token(self, digest: bytes, token_id: int) -> None:
         self._by_token.pop(digest, None)
         self._expiries.pop(token_id, None)
 
@@ -301,16 +290,14 @@ class SqliteAccounts:
             raise AccountRefused("Unknown account")
 
     def _change(self, taken: str) -> AbstractContextManager[sqlite3.Connection]:
-        """One transaction, under the lock."""
         return transaction(self._database, taken)
 
 
 def copy_accounts(source: Path, target: Path, *, accounts: int) -> None:
-    """Copy a store that may be in use, for an exchange that knows only the accounts below
-    `accounts`.
+    """Copy a store that may be in use, for an exchange that has only the accounts below `accounts`.
 
-    Users of later accounts are kept without one, so that their ids are not given away; keys,
-    tokens and withdrawals of these accounts are left out. Raises AccountsDamaged.
+    Users of later accounts stay without one, so that their ids are not reused; keys, tokens and
+    withdrawals of these accounts are left out. Raises AccountsDamaged.
     """
     try:
         with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)) as origin:
@@ -321,10 +308,8 @@ def copy_accounts(source: Path, target: Path, *, accounts: int) -> None:
                 copied.execute("PRAGMA synchronous = FULL")
                 upgrade(copied, source)
                 copied.execute("BEGIN IMMEDIATE")
-                copied.execute("DELETE FROM withdrawal WHERE account >= ?", (accounts,))
-                copied.execute("DELETE FROM granted WHERE account >= ?", (accounts,))
-                copied.execute("DELETE FROM key WHERE account >= ?", (accounts,))
-                copied.execute("DELETE FROM token WHERE account >= ?", (accounts,))
+                for table in ("withdrawal", "granted", "key", "token"):
+                    copied.execute(f"DELETE FROM {table} WHERE account >= ?", (accounts,))
                 copied.execute("UPDATE user SET account = NULL WHERE account >= ?", (accounts,))
                 copied.execute("COMMIT")
                 faults = [row[0] for row in copied.execute("PRAGMA integrity_check")]

@@ -1,11 +1,7 @@
-"""The file of the accounts store: its tables, from version to version, and its transactions.
+"""The tables of the accounts store, version by version, and its transactions.
 
-How it works: a version is one script, which is one transaction and ends by setting the version; a
-file is brought from the one that it has to the newest by those after it.
-
-Always true: a file has every table of its version; whoever is killed on the way begins again there.
-
-Not here: what is in the tables (sqlite.py, transfers.py).
+Each version is one script in one transaction, which sets the version at its end. A file is upgraded
+by the scripts after its own version; after a crash the upgrade continues where it stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from fairbook.accounts.access import AccountsDamaged
+from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.ports.accounts import AccountRefused
 
 _STEPS: Final = (
@@ -78,9 +74,9 @@ SCHEMA_VERSION: Final = len(_STEPS)
 
 
 def upgrade(database: sqlite3.Connection, name: object) -> None:
-    """Bring a new file, or one of an older version, to the newest.
+    """Upgrade a new or older file to the newest version. `name` is for the message.
 
-    `name` is for the message. Raises AccountsDamaged if it is no accounts store, or a newer one.
+    Raises AccountsDamaged if it is no accounts store, or of a newer version.
     """
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -95,7 +91,9 @@ def upgrade(database: sqlite3.Connection, name: object) -> None:
 
 @contextmanager
 def transaction(database: sqlite3.Connection, taken: str) -> Iterator[sqlite3.Connection]:
-    """All or nothing. The caller holds the lock. What is not unique: Refused(taken)."""
+    """One transaction, under the caller's lock. Raises AccountRefused(taken) if a value is not
+    unique.
+    """
     database.execute("BEGIN IMMEDIATE")
     try:
         yield database
