@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fairbook.client import NewOrder, Rest, Token
+from fairbook.client import BearerToken, NewOrder, RestClient
 from tests.world.direct_exchange import live_exchange
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
 from tests.world.running_exchange import RunningExchange, play_live
@@ -40,7 +40,7 @@ def test_it_follows_the_best_ask() -> None:
 
     async def story(venue: RunningExchange) -> None:
         running = asyncio.create_task(names["main"](venue.http_url, venue.ws_url, ALICE_TOKEN))
-        async with Rest(venue.http_url, Token(BOB_TOKEN)) as bob:
+        async with RestClient(venue.http_url, BearerToken(BOB_TOKEN)) as bob:
             await bob.place(ask("100"))
             await becomes(venue, [9_950])
             lower = await bob.place(ask("99.8"))

@@ -76,16 +76,16 @@ def test_the_book_is_exact_at_every_id(every: list[Change], data: st.DataObject)
     while at < len(every):
         if not book.is_live and data.draw(st.booleans(), label="snapshot"):
             newest_snapshot = data.draw(st.integers(max(newest_snapshot, 0), at), label="as of")
-            became_live = book.adopt(snapshot_of(truth[newest_snapshot], newest_snapshot))
+            became_live = book.load(snapshot_of(truth[newest_snapshot], newest_snapshot))
             assert became_live == book.is_live
         last = data.draw(st.integers(at + 1, min(at + 4, len(every))), label="message up to")
         if data.draw(st.integers(0, 9), label="lost") != 0:
-            book.take(update_of(every, at + 1, last))
+            book.on_update(update_of(every, at + 1, last))
         at = last
         if book.is_live:
             assert content(book) == truth[book.last_id - FIRST_ID]
     if not book.is_live:
-        assert book.adopt(snapshot_of(truth[at], at))
+        assert book.load(snapshot_of(truth[at], at))
         assert book.last_id == FIRST_ID + at
     assert content(book) == truth[book.last_id - FIRST_ID]
 
@@ -93,14 +93,14 @@ def test_the_book_is_exact_at_every_id(every: list[Change], data: st.DataObject)
 def test_a_gap_makes_it_begin_again() -> None:
     every = [("Bid", 5, 1), ("Bid", 6, 2), ("Ask", 9, 3), ("Ask", 8, 1)]
     book = LocalBook(GRID)
-    book.take(update_of(every, 1, 1))
+    book.on_update(update_of(every, 1, 1))
     assert not book.is_live
-    assert book.adopt(snapshot_of(history(every)[1], 1))
-    book.take(update_of(every, 3, 3))
+    assert book.load(snapshot_of(history(every)[1], 1))
+    book.on_update(update_of(every, 3, 3))
     assert (book.is_live, book.gaps) == (False, 1)
-    assert not book.adopt(snapshot_of(history(every)[1], 1)), "too old for what is kept"
-    assert book.adopt(snapshot_of(history(every)[2], 2))
-    book.take(update_of(every, 4, 4))
+    assert not book.load(snapshot_of(history(every)[1], 1)), "too old for what is kept"
+    assert book.load(snapshot_of(history(every)[2], 2))
+    book.on_update(update_of(every, 4, 4))
     assert content(book) == history(every)[4]
     assert book.bids.best() == (6, 2)
     assert book.asks.best() == (8, 1)
@@ -109,9 +109,9 @@ def test_a_gap_makes_it_begin_again() -> None:
 def test_the_same_message_twice_changes_nothing() -> None:
     every = [("Bid", 5, 1), ("Bid", 5, 0)]
     book = LocalBook(GRID)
-    assert book.adopt(snapshot_of({}, 0))
+    assert book.load(snapshot_of({}, 0))
     for first, last in ((1, 1), (1, 2), (1, 1), (2, 2)):
-        book.take(update_of(every, first, last))
+        book.on_update(update_of(every, first, last))
     assert book.is_live
     assert content(book) == {}
 

@@ -6,17 +6,17 @@ from base64 import b64encode
 import msgspec
 import pytest
 
-from fairbook.client.credentials import Credentials, Key, Token, signed_text
+from fairbook.client.credentials import BearerToken, Credentials, SigningKey, signed_text
 from fairbook.client.errors import Disconnected, OutcomeUnknown, RequestRefused
 from fairbook.client.grid import Grid
-from fairbook.client.messages import NewOrder, Order
-from fairbook.client.rest import Rest
+from fairbook.client.messages import NewOrder, OrderState
+from fairbook.client.rest import RestClient
 from tests.world.direct_exchange import live_exchange
 from tests.world.memory_accounts import ALICE_KEY, ALICE_SEED, ALICE_TOKEN, BOB_TOKEN
 from tests.world.running_exchange import RunningExchange, play_live
 
-ALICE = Token(ALICE_TOKEN)
-SIGNS = Key(
+ALICE = BearerToken(ALICE_TOKEN)
+SIGNS = SigningKey(
     b64encode(bytes(ALICE_KEY.verify_key)).decode(),
     b64encode(ALICE_SEED).decode(),
 )
@@ -28,7 +28,7 @@ def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
     """Every private call knows who asks; the same client id is the same order."""
 
     async def story(venue: RunningExchange) -> None:
-        async with Rest(venue.http_url, who) as rest:
+        async with RestClient(venue.http_url, who) as rest:
             order = await rest.place(BID)
             assert (order.status, order.price, order.quantity) == ("New", "99.5", "1.5")
             assert order.client_id == 7
@@ -49,13 +49,13 @@ def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signatures"])
 def test_several_orders_are_each_on_their_own(who: Credentials) -> None:
     async def story(venue: RunningExchange) -> None:
-        async with Rest(venue.http_url, who) as rest:
+        async with RestClient(venue.http_url, who) as rest:
             dear = NewOrder(symbol="SOL_USDC", side="Bid", price="99", quantity="100000")
             cheap = msgspec.structs.replace(dear, quantity="1")
             good, bad, also = await rest.place_several([BID, dear, cheap])
-            assert isinstance(good, Order) and good.status == "New"
+            assert isinstance(good, OrderState) and good.status == "New"
             assert isinstance(bad, RequestRefused) and bad.code == "INSUFFICIENT_FUNDS"
-            assert isinstance(also, Order)
+            assert isinstance(also, OrderState)
             assert await rest.open_orders() == [good, also]
 
     play_live(story, live_exchange())
@@ -63,7 +63,10 @@ def test_several_orders_are_each_on_their_own(who: Credentials) -> None:
 
 def test_what_anybody_may_ask() -> None:
     async def story(venue: RunningExchange) -> None:
-        async with Rest(venue.http_url, ALICE) as alice, Rest(venue.http_url) as anybody:
+        async with (
+            RestClient(venue.http_url, ALICE) as alice,
+            RestClient(venue.http_url) as anybody,
+        ):
             await alice.place(BID)
             markets = await anybody.markets()
             assert [market.symbol for market in markets] == ["SOL_USDC", "BTC_USDC"]
@@ -80,7 +83,7 @@ def test_what_anybody_may_ask() -> None:
 
 def test_a_no_is_refused_in_its_own_words() -> None:
     async def story(venue: RunningExchange) -> None:
-        async with Rest(venue.http_url, ALICE) as rest:
+        async with RestClient(venue.http_url, ALICE) as rest:
             with pytest.raises(RequestRefused) as no:
                 await rest.cancel("SOL_USDC", order_id="12345")
             assert (no.value.status, no.value.code) == (400, "INVALID_ORDER")
@@ -89,11 +92,11 @@ def test_a_no_is_refused_in_its_own_words() -> None:
             assert (no.value.status, no.value.code) == (400, "INVALID_MARKET")
             with pytest.raises(ValueError, match="named"):
                 await rest.cancel("SOL_USDC")
-        async with Rest(venue.http_url, Token("wrong")) as rest:
+        async with RestClient(venue.http_url, BearerToken("wrong")) as rest:
             with pytest.raises(RequestRefused) as no:
                 await rest.balances()
             assert no.value.status == 401
-        async with Rest(venue.http_url) as rest:
+        async with RestClient(venue.http_url) as rest:
             with pytest.raises(ValueError, match="credentials"):
                 await rest.balances()
 
@@ -105,7 +108,7 @@ def test_no_answer_is_an_unknown_outcome() -> None:
 
     async def story(venue: RunningExchange) -> None:
         venue.exchange.held = []
-        async with Rest(venue.http_url, Token(BOB_TOKEN), timeout_s=0.2) as rest:
+        async with RestClient(venue.http_url, BearerToken(BOB_TOKEN), timeout_s=0.2) as rest:
             with pytest.raises(OutcomeUnknown):
                 await rest.place(BID)
         venue.exchange.release()
@@ -116,7 +119,7 @@ def test_no_answer_is_an_unknown_outcome() -> None:
 def test_nobody_there_is_disconnected() -> None:
     async def story(venue: RunningExchange) -> None:
         await venue.close()
-        async with Rest(venue.http_url, ALICE) as rest:
+        async with RestClient(venue.http_url, ALICE) as rest:
             with pytest.raises(Disconnected):
                 await rest.place(BID)
             with pytest.raises(Disconnected):
@@ -151,12 +154,12 @@ def test_signed_texts_are_those_of_the_contract() -> None:
 
 def test_a_secret_of_another_key_is_noticed() -> None:
     with pytest.raises(ValueError, match="not of this key"):
-        Key(b64encode(bytes(32)).decode(), b64encode(bytes([1]) * 32).decode())
+        SigningKey(b64encode(bytes(32)).decode(), b64encode(bytes([1]) * 32).decode())
 
 
 def test_closing_twice_is_harmless() -> None:
     async def scene() -> None:
-        rest = Rest("http://127.0.0.1:9")
+        rest = RestClient("http://127.0.0.1:9")
         await rest.close()
         await rest.close()
 

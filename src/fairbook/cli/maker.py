@@ -11,7 +11,7 @@ from typing import Final
 from fairbook.app.logs import configure_logs
 from fairbook.cli.parser import CommandParser
 from fairbook.demo.credentials_file import MAKERS
-from fairbook.demo.maker import bot
+from fairbook.demo.maker.maker_process import run_maker
 
 ERRORS: Final = (OSError,)
 
@@ -42,4 +42,4 @@ def run(arguments: argparse.Namespace) -> int:
     except (ValueError, KeyError, TypeError) as error:
         raise OSError(f"{arguments.credentials} is not readable: {error!r}") from error
     seed = random.SystemRandom().getrandbits(32)
-    return bot.run(*urls, tokens, seed, lifeline=arguments.lifeline)
+    return run_maker(*urls, tokens, seed, lifeline=arguments.lifeline)

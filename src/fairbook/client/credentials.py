@@ -1,8 +1,4 @@
-"""Who a client is: a bearer token, or a key that signs.
-
-Always true: a signed text is what the public contract says (section 1): the instruction, the
-parameters by rising name, timestamp and window.
-"""
+"""Credentials of a client: a bearer token, or a key that signs each request."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ Pairs = Mapping[str, Any]
 
 
 class Credentials(Protocol):
-    """What both ways of saying who one is have in common."""
+    """Authenticates requests and logins."""
 
     def headers(self, instruction: str, parameters: Sequence[Pairs]) -> dict[str, str]:
         """The headers of a request. parameters: one mapping, or one for each order of a batch."""
@@ -27,23 +23,21 @@ class Credentials(Protocol):
         """The fields that a LOGIN frame has besides id and method."""
 
 
-class Token:
-    """A bearer token."""
+class BearerToken:
+    """Sends the same token with each request."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, token: str) -> None:
+        self._token = token
 
     def headers(self, instruction: str, parameters: Sequence[Pairs]) -> dict[str, str]:
-        """One header, whatever is asked."""
-        return {"Authorization": f"Bearer {self._text}"}
+        return {"Authorization": f"Bearer {self._token}"}
 
     def login(self) -> dict[str, Any]:
-        """The token as a parameter."""
-        return {"params": {"token": self._text}}
+        return {"params": {"token": self._token}}
 
 
-class Key:
-    """An ED25519 key: both halves in base64, as the exchange hands them out."""
+class SigningKey:
+    """An ED25519 key: public key and seed in base64, as the exchange issues them."""
 
     def __init__(self, api_key: str, api_secret: str) -> None:
         """Raises ValueError if the secret is not the seed of that key."""
@@ -53,7 +47,6 @@ class Key:
         self._api_key = api_key
 
     def headers(self, instruction: str, parameters: Sequence[Pairs]) -> dict[str, str]:
-        """Key, signature, timestamp and window."""
         timestamp_ms, signature = self._sign(signed_text(instruction, parameters))
         return {
             "X-API-Key": self._api_key,
@@ -63,7 +56,6 @@ class Key:
         }
 
     def login(self) -> dict[str, Any]:
-        """The signature over `instruction=login`."""
         timestamp_ms, signature = self._sign("instruction=login")
         return {"signature": [self._api_key, signature, str(timestamp_ms), str(WINDOW_MS)]}
 
@@ -74,7 +66,9 @@ class Key:
 
 
 def signed_text(instruction: str, parameters: Sequence[Pairs]) -> str:
-    """What a signature covers, up to the timestamp."""
+    """The text that a signature covers, up to the timestamp: the instruction and the parameters by
+    rising name, once for each mapping.
+    """
     parts = []
     for pairs in parameters or [{}]:
         parts.append(f"instruction={instruction}")

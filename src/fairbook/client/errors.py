@@ -1,21 +1,17 @@
-"""How a call of the exchange may end, other than well.
-
-Always true: `Refused` means that nothing was changed; `OutcomeUnknown` means that it may have been,
-and that asking by client id tells; `Disconnected` means that nothing was sent.
-"""
+"""Errors of calls to the exchange."""
 
 from __future__ import annotations
 
 
 class ClientError(Exception):
-    """Any of the below."""
+    """Base of all errors."""
 
 
 class RequestRefused(ClientError):
-    """The exchange said no, in the words of its contract."""
+    """The exchange refused the request, and changed nothing."""
 
     def __init__(self, status: int, code: str, message: str, *, retry_after_s: float = 0.0) -> None:
-        """retry_after_s: when to ask again, if the exchange said so; else 0."""
+        """retry_after_s: when to try again, if the exchange said so; else 0."""
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
@@ -24,19 +20,21 @@ class RequestRefused(ClientError):
 
 
 class OutcomeUnknown(ClientError):
-    """It was sent, and no answer came that says what became of it."""
+    """The request was sent, but no answer came: whether it was executed is known to the exchange
+    alone. An order can be queried by its client id.
+    """
 
 
 class Disconnected(ClientError):
-    """The connection has ended, or cannot be made."""
+    """There is no connection: the request was not sent, or it was a query."""
 
 
-class BadAnswer(ClientError):
-    """What came back is not of the contract: another server, or a bug in one of us."""
+class InvalidAnswer(ClientError):
+    """The answer does not follow the public contract."""
 
 
 def error_of(status: int, code: str, message: str, *, retry_after_s: float = 0.0) -> ClientError:
-    """What to raise for an error answer."""
+    """The exception for an error answer."""
     if status == 504:
         return OutcomeUnknown(message)
     return RequestRefused(status, code, message, retry_after_s=retry_after_s)

@@ -1,12 +1,9 @@
-"""Prices and quantities of one market as whole numbers, made from what the exchange publishes.
-
-Always true: `grid.price.text(grid.price.units(text))` is the same price, exactly; no float is made.
-"""
+"""Prices and quantities of one market as whole numbers, exactly and without floats."""
 
 from __future__ import annotations
 
 from fairbook.api.numbers import Scale
-from fairbook.client.messages import Market
+from fairbook.client.messages import MarketInfo
 
 
 class Grid:
@@ -14,21 +11,21 @@ class Grid:
 
     __slots__ = ("base", "price", "quantity", "quote", "symbol")
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: MarketInfo) -> None:
         self.symbol = market.symbol
         self.base = market.base_symbol
         self.quote = market.quote_symbol
-        self.price = scale("Price", market.filters.price.tick_size)
-        self.quantity = scale("Quantity", market.filters.quantity.step_size)
+        self.price = _scale("Price", market.filters.price.tick_size)
+        self.quantity = _scale("Quantity", market.filters.quantity.step_size)
 
     def lots_in(self, amount: str) -> int:
-        """How many whole lots are in an amount of the base asset, which may be between two."""
+        """The whole lots in an amount of the base asset, rounded down."""
         whole, _, fraction = amount.partition(".")
         decimals = self.quantity.decimals
         return int(whole + fraction[:decimals].ljust(decimals, "0")) // self.quantity.step
 
 
-def scale(name: str, step: str) -> Scale:
-    """The scale whose unit is `step`, such as "0.01" or "10"."""
+def _scale(name: str, step: str) -> Scale:
+    """The scale with this step, such as "0.01" or "10"."""
     whole, _, fraction = step.partition(".")
     return Scale(name, step=int(whole + fraction), decimals=len(fraction))

@@ -1,14 +1,10 @@
-"""The order book of one market, kept on this side: depth stream and REST snapshot.
+"""The order book of one market on the client's side, from the depth stream and a REST snapshot.
 
-How it works: `LocalBook` is pure. It keeps the stream's updates until a snapshot comes, drops those
-that the snapshot contains, applies the rest, and from then on every update as it comes. Ids must
-follow each other: on a gap it is no longer live, and needs a new snapshot. `BookFeed` joins it to
-a socket and to REST.
+Design: `LocalBook` does no I/O. It keeps the stream's updates until a snapshot comes, drops those
+that the snapshot contains, applies the rest, and from then on every update as it comes. After a gap
+between update ids it is not live until the next snapshot. `BookFeed` connects it to the exchange.
 
-Always true: while `is_live`, bids and asks are the exchange's at update `last_id`, exactly; prices
-are ticks, quantities lots.
-
-Not here: another source of prices; own orders.
+Invariant: while `is_live`, bids and asks are the exchange's at update `last_id`, in ticks and lots.
 """
 
 from __future__ import annotations
@@ -23,11 +19,11 @@ from typing import Final
 from fairbook.client.errors import ClientError, Disconnected
 from fairbook.client.grid import Grid
 from fairbook.client.messages import Depth, DepthUpdate, Level
-from fairbook.client.rest import Rest
-from fairbook.client.socket import Socket
+from fairbook.client.rest import RestClient
+from fairbook.client.websocket import WebSocketClient
 
 UPDATES_KEPT_MAX: Final = 10_000
-SNAPSHOT_WAIT_S: Final = 0.2  # before a snapshot is asked for again; longer after a refusal
+SNAPSHOT_WAIT_S: Final = 0.2  # before the next request of a snapshot; doubles after an error
 SNAPSHOT_WAIT_MOST_S: Final = 5.0
 
 logger = logging.getLogger(__name__)
@@ -44,7 +40,7 @@ class LocalBookSide:
         self._prices: list[int] = []  # negated for asks: the best is last
 
     def set(self, price: int, lots: int) -> None:
-        """The quantity at a price from now on; 0: none."""
+        """Set the quantity at a price; 0 removes the level."""
         key = self._sign * price
         if lots:
             if price not in self._lots:
@@ -61,7 +57,6 @@ class LocalBookSide:
         return price, self._lots[price]
 
     def lots_at(self, price: int) -> int:
-        """The quantity at a price."""
         return self._lots.get(price, 0)
 
     def levels(self) -> list[tuple[int, int]]:
@@ -82,11 +77,11 @@ class LocalBook:
         self.last_id = 0
         self.is_live = False
         self.gaps = 0
-        """How often it had to begin again."""
+        """The number of gaps found in the stream."""
         self._kept: deque[DepthUpdate] = deque(maxlen=UPDATES_KEPT_MAX)
 
-    def take(self, update: DepthUpdate) -> None:
-        """The next message of the depth stream."""
+    def on_update(self, update: DepthUpdate) -> None:
+        """A message of the depth stream."""
         if self.is_live and update.first_id > self.last_id + 1:
             self.is_live = False
             self.gaps += 1
@@ -94,11 +89,11 @@ class LocalBook:
             self._apply(update)
         else:
             if self._kept and update.first_id > self._kept[-1].last_id + 1:
-                self._kept.clear()  # The stream itself has a gap: what was before it is no use.
+                self._kept.clear()  # A gap in the stream: earlier updates are useless.
             self._kept.append(update)
 
-    def adopt(self, snapshot: Depth) -> bool:
-        """A snapshot. False: it is older than what is kept of the stream, ask for a newer one."""
+    def load(self, snapshot: Depth) -> bool:
+        """Begin with a snapshot. False: it is too old for the updates kept, get a newer one."""
         at_id = int(snapshot.last_update_id)
         while self._kept and self._kept[0].last_id <= at_id:
             self._kept.popleft()
@@ -109,7 +104,7 @@ class LocalBook:
         self.last_id = at_id
         self.is_live = True
         while self._kept and self.is_live:
-            self.take(self._kept.popleft())
+            self.on_update(self._kept.popleft())
         return self.is_live
 
     def _apply(self, update: DepthUpdate) -> None:
@@ -125,14 +120,14 @@ class LocalBook:
 
 
 class BookFeed:
-    """A book that follows one socket. `start`, then `ready`, and `change` as often as is wanted;
-    `stop`, or let the socket end.
+    """A book that follows one connection. Call `start`, then `ready` and `next_change`; at the end
+    `stop`, or close the connection.
     """
 
     def __init__(
         self,
-        socket: Socket,
-        rest: Rest,
+        socket: WebSocketClient,
+        rest: RestClient,
         grid: Grid,
         *,
         changed: Callable[[LocalBook], None] | None = None,
@@ -143,41 +138,39 @@ class BookFeed:
         self._rest = rest
         self._changed = changed
         self._live = asyncio.Event()
-        self._news = asyncio.Event()
+        self._has_changed = asyncio.Event()
         self._loading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Subscribe."""
-        await self._socket.subscribe(self._name, handler=self._take)
+        await self._socket.subscribe(self._name, handler=self._on_update)
         self._load()
 
     async def ready(self) -> LocalBook:
         """The book, once it is live. Raises Disconnected if the connection ends before."""
-        await self._happens(self._live)
+        await self._wait_for(self._live)
         return self.book
 
-    async def change(self) -> LocalBook:
+    async def next_change(self) -> LocalBook:
         """The book, once it is live and has changed since the last call. Raises Disconnected if
         the connection ends before.
         """
-        await self._happens(self._news)
-        await self._happens(self._live)
-        self._news.clear()
+        await self._wait_for(self._has_changed)
+        await self._wait_for(self._live)
+        self._has_changed.clear()
         return self.book
 
-    async def _happens(self, event: asyncio.Event) -> None:
-        happens = asyncio.create_task(event.wait())
+    async def _wait_for(self, event: asyncio.Event) -> None:
+        happened = asyncio.create_task(event.wait())
         ended = asyncio.create_task(self._socket.ended.wait())
         try:
-            await asyncio.wait((happens, ended), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((happened, ended), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            happens.cancel()
+            happened.cancel()
             ended.cancel()
         if self._socket.ended.is_set():
             raise Disconnected("the connection ended")
 
     async def stop(self) -> None:
-        """Follow no more."""
         if self._loading is not None:
             self._loading.cancel()
         if not self._socket.ended.is_set():
@@ -187,11 +180,11 @@ class BookFeed:
     def _name(self) -> str:
         return f"depth.{self.book.grid.symbol}"
 
-    def _take(self, update: DepthUpdate) -> None:
+    def _on_update(self, update: DepthUpdate) -> None:
         was_live = self.book.is_live
-        self.book.take(update)
+        self.book.on_update(update)
         if self.book.is_live:
-            self._tell()
+            self._notify()
         elif was_live:
             logger.warning("gap in %s before update %d", self._name, update.first_id)
             self._live.clear()
@@ -202,13 +195,13 @@ class BookFeed:
             self._loading = asyncio.create_task(self._load_snapshot())
 
     async def _load_snapshot(self) -> None:
-        """Ask until a snapshot fits. Ends with the connection at the latest."""
+        """Request snapshots until one is new enough, or the connection has ended."""
         symbol, wait_s = self.book.grid.symbol, SNAPSHOT_WAIT_S
         while not self._socket.ended.is_set():
             try:
-                if self.book.adopt(await self._rest.depth(symbol)):
+                if self.book.load(await self._rest.depth(symbol)):
                     self._live.set()
-                    self._tell()
+                    self._notify()
                     return
             except ClientError as error:
                 if wait_s == SNAPSHOT_WAIT_S:
@@ -216,7 +209,7 @@ class BookFeed:
                 wait_s = min(2 * wait_s, SNAPSHOT_WAIT_MOST_S)
             await asyncio.sleep(wait_s)
 
-    def _tell(self) -> None:
-        self._news.set()
+    def _notify(self) -> None:
+        self._has_changed.set()
         if self._changed is not None:
             self._changed(self.book)

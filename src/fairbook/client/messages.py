@@ -1,10 +1,8 @@
-"""What the exchange says, typed: answers of REST and messages of streams.
+"""Answers of REST, requests of orders and messages of streams, typed.
 
-How it works: one msgspec struct for each shape of the public contract. Decimals stay the text that
-they are on the wire; `Grid` (grid.py) turns them into whole ticks and lots. Fields that nobody here
-needs are left out, and ignored.
-
-Always true: what a server adds to a shape does not break us.
+One msgspec struct for each shape of the public contract. Decimals stay text; `Grid` (grid.py) turns
+them into whole numbers. Fields that no caller needs are left out. Unknown fields are ignored, so
+that a server may add some.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ Level = tuple[str, str]  # price, quantity
 
 
 class PriceFilter(Struct, frozen=True, rename="camel"):
-    """On which steps prices are."""
+    """Prices are multiples of tick_size."""
 
     tick_size: str
     min_price: str | None = None
@@ -27,7 +25,7 @@ class PriceFilter(Struct, frozen=True, rename="camel"):
 
 
 class QuantityFilter(Struct, frozen=True, rename="camel"):
-    """On which steps quantities are."""
+    """Quantities are multiples of step_size."""
 
     step_size: str
     min_quantity: str | None = None
@@ -35,14 +33,14 @@ class QuantityFilter(Struct, frozen=True, rename="camel"):
 
 
 class Filters(Struct, frozen=True):
-    """Both."""
+    """The filters of one market."""
 
     price: PriceFilter
     quantity: QuantityFilter
 
 
-class Market(Struct, frozen=True, rename="camel"):
-    """A market as GET /api/v1/markets shows it."""
+class MarketInfo(Struct, frozen=True, rename="camel"):
+    """A market of GET /api/v1/markets."""
 
     symbol: str
     base_symbol: str
@@ -61,7 +59,7 @@ class Depth(Struct, frozen=True, rename="camel"):
 
 
 class Ticker(Struct, frozen=True, rename="camel"):
-    """24 hours. All "0" before the first trade."""
+    """The last 24 hours. All "0" before the first trade."""
 
     symbol: str
     first_price: str
@@ -99,14 +97,14 @@ class Kline(Struct, frozen=True, rename="camel"):
 
 
 class Balance(Struct, frozen=True):
-    """What an account has of one asset."""
+    """An account's balance of one asset."""
 
     available: str
     locked: str
 
 
-class Order(Struct, frozen=True, rename="camel"):
-    """An order as it is now. created_at: ms, or text in the history."""
+class OrderState(Struct, frozen=True, rename="camel"):
+    """An order. created_at: in ms, or text in the history."""
 
     id: str
     symbol: str
@@ -126,8 +124,8 @@ class Order(Struct, frozen=True, rename="camel"):
     expiry_reason: str | None = None
 
 
-class Fill(Struct, frozen=True, rename="camel"):
-    """One side of a trade, in the history of the account whose order it was."""
+class OwnFill(Struct, frozen=True, rename="camel"):
+    """The account's own side of a trade, in its history."""
 
     trade_id: int
     order_id: str
@@ -143,7 +141,7 @@ class Fill(Struct, frozen=True, rename="camel"):
 
 
 class NewOrder(Struct, frozen=True, rename="camel", kw_only=True):
-    """A request to place an order; what is UNSET is not sent."""
+    """A request to place an order; UNSET fields are not sent."""
 
     symbol: str
     side: str
@@ -157,12 +155,35 @@ class NewOrder(Struct, frozen=True, rename="camel", kw_only=True):
     self_trade_prevention: str | UnsetType = UNSET
 
 
+def order_fields(
+    symbol: str,
+    *,
+    order_id: str | None,
+    client_id: int | None,
+    price: str | None = None,
+    quantity: str | None = None,
+) -> dict[str, str]:
+    """The fields of a request about an open order, over HTTP and WebSocket: which order, and its
+    new terms. Numbers are sent as text. Raises ValueError unless exactly one id is given.
+    """
+    if (order_id is None) == (client_id is None):
+        raise ValueError("an order is named by its id or by its client id")
+    fields = {
+        "symbol": symbol,
+        "orderId": order_id,
+        "clientId": None if client_id is None else str(client_id),
+        "price": price,
+        "quantity": quantity,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 class DepthUpdate(
     Struct,
     frozen=True,
     rename={"symbol": "s", "first_id": "U", "last_id": "u", "bids": "b", "asks": "a"},
 ):
-    """What changed in the book from update `first_id` to `last_id`: quantities as they are now."""
+    """The new quantities of the levels that changed from update `first_id` to `last_id`."""
 
     symbol: str
     first_id: int
@@ -183,7 +204,7 @@ class BookTicker(
         "update_id": "u",
     },
 ):
-    """The best of both sides; "0" where there is none."""
+    """The best price of each side; "0" if it is empty."""
 
     symbol: str
     bid: str
@@ -205,7 +226,7 @@ class TradeUpdate(
         "is_buyer_maker": "m",
     },
 ):
-    """A trade, as it happens."""
+    """A public trade of the stream."""
 
     symbol: str
     price: str
@@ -229,7 +250,7 @@ class TickerUpdate(
         "trades": "n",
     },
 ):
-    """24 hours, at most once a second."""
+    """The last 24 hours, at most once a second."""
 
     symbol: str
     first: str
@@ -257,7 +278,7 @@ class KlineUpdate(
         "is_final": "X",
     },
 ):
-    """The running candle, or one that has just ended."""
+    """The running candle, or one that has ended (is_final)."""
 
     symbol: str
     start: str
@@ -293,8 +314,8 @@ class OrderUpdate(
         "reason": "R",
     },
 ):
-    """Something happened to an order of ours: orderAccepted, orderFill, orderCancelled,
-    orderExpired, orderModified.
+    """An event of one of the account's orders: orderAccepted, orderFill, orderCancelled,
+    orderExpired or orderModified.
     """
 
     event: str
@@ -318,7 +339,7 @@ class OrderUpdate(
 class BalanceUpdate(
     Struct, frozen=True, rename={"asset": "a", "available": "A", "locked": "L", "time_us": "T"}
 ):
-    """What an account has of one asset since now."""
+    """The account's new balance of one asset."""
 
     asset: str
     available: str
@@ -348,6 +369,6 @@ _TYPES: Final[dict[int, Any]] = {
 
 
 def type_of_stream(name: str) -> Any:
-    """What the messages of a stream are; `Any` (plain JSON) for names nobody here knows."""
+    """The type of a stream's messages; `Any` (plain JSON) for unknown names."""
     found = channels.read_name(name)
     return Any if found is None else _TYPES.get(found.kind, Any)

@@ -1,13 +1,11 @@
-"""A connection that comes back: `async for socket in Connections(url): ...`.
+"""Reconnect with backoff: `async for socket in Reconnecting(url): ...`.
 
-How it works: each round gives a fresh, connected socket; when the body ends, or raises Disconnected
-or OutcomeUnknown inside `async with socket`, the next round waits and connects again. The wait
-doubles from `wait_least_s` to `wait_most_s` and each time a random part of it is waited, so that a
-thousand clients of a server that restarts do not come back at once. A connection that lasted
-`settled_s` resets it. A server that says when to come back is taken at its word.
+Design: each round yields a new connection; when the body has ended, the next round waits and
+connects again. The wait doubles from `wait_least_s` to `wait_most_s`, with a random part, so that
+the clients of a server that restarts do not all reconnect at once. A connection that lasted
+`settled_s` resets it. A time in the reason of the server's Close is obeyed.
 
-Always true: there is at most one connection at a time, and nothing of an earlier one is remembered:
-who wants orders, books and subscriptions back asks for them anew.
+There is at most one connection at a time. Subscriptions, books and logins are not restored.
 """
 
 from __future__ import annotations
@@ -16,11 +14,10 @@ import asyncio
 import logging
 import random
 import re
-import time
 from typing import Final, Self
 
 from fairbook.client.errors import Disconnected
-from fairbook.client.socket import Socket
+from fairbook.client.websocket import WebSocketClient
 
 WAIT_LEAST_S: Final = 0.1
 WAIT_MOST_S: Final = 5.0
@@ -32,71 +29,69 @@ logger = logging.getLogger(__name__)
 
 
 class Backoff:
-    """How long to wait before the next attempt: pure, its chance and its time are given to it."""
+    """The wait before the next attempt to connect."""
 
     def __init__(
         self,
-        chance: random.Random,
+        rng: random.Random,
         *,
         wait_least_s: float = WAIT_LEAST_S,
         wait_most_s: float = WAIT_MOST_S,
         settled_s: float = SETTLED_S,
     ) -> None:
-        self._chance = chance
+        self._rng = rng
         self._least_s = wait_least_s
         self._most_s = wait_most_s
         self._settled_s = settled_s
         self._bound_s = wait_least_s
 
     def wait_s(self, lasted_s: float) -> float:
-        """After a connection that lasted so long (0: it was never made): half to all of the bound,
-        which doubles each time.
+        """Half to all of a bound that doubles each time. lasted_s: of the last connection; 0 if it
+        was not made.
         """
         if lasted_s >= self._settled_s:
             self._bound_s = self._least_s
         bound_s = self._bound_s
         self._bound_s = min(2 * bound_s, self._most_s)
-        return bound_s * self._chance.uniform(0.5, 1.0)
+        return bound_s * self._rng.uniform(0.5, 1.0)
 
 
 def hinted_s(close_reason: str) -> float:
-    """When to come back, as the reason of a Close says it ("... reconnect in 2.5 s"); 0: it does
-    not.
-    """
+    """The time in the reason of a Close ("... reconnect in 2.5 s"), at most HINT_MOST_S; else 0."""
     found = _HINT.search(close_reason)
     return min(float(found[1]), HINT_MOST_S) if found else 0.0
 
 
 class Reconnecting:
-    """Fresh sockets, one after the other, for ever. To be iterated by one task."""
+    """An endless iterator of new connections, for one task."""
 
     def __init__(self, url: str, *, backoff: Backoff | None = None) -> None:
         self._url = url
         self._backoff = backoff or Backoff(random.Random())
-        self._socket: Socket | None = None
+        self._socket: WebSocketClient | None = None
         self._connected_s = 0.0
         self._attempts = 0
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Socket:
-        """Close what there was, wait, connect; again, until it succeeds."""
+    async def __anext__(self) -> WebSocketClient:
+        """Close the last connection, wait, and try to connect until it succeeds."""
         while True:
             lasted_s = hint_s = 0.0
             if self._socket is not None:
                 await self._socket.close()
-                lasted_s = time.monotonic() - self._connected_s
+                lasted_s = asyncio.get_running_loop().time() - self._connected_s
                 hint_s = hinted_s(self._socket.close_reason)
                 self._socket = None
             if self._attempts:
                 await asyncio.sleep(max(hint_s, self._backoff.wait_s(lasted_s)))
             self._attempts += 1
             try:
-                self._socket = await Socket.open(self._url)
+                self._socket = await WebSocketClient.open(self._url)
             except Disconnected as error:
                 if self._attempts == 1:
-                    logger.info("not reached yet: %s", error)
+                    logger.info("cannot connect yet: %s", error)
                 continue
-            self._connected_s = time.monotonic()
+            self._connected_s = asyncio.get_running_loop().time()
             return self._socket

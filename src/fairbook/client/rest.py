@@ -1,12 +1,8 @@
-"""The exchange over HTTP, typed.
+"""The REST API, typed: one request per call, over a pool of connections.
 
-How it works: one pooled aiohttp session; each call is one request, signed or with a token if its
-endpoint is private. Nothing is repeated on its own: whoever placed an order with a client id may.
-
-Always true: a call returns what the exchange answered, or raises Refused, OutcomeUnknown (sent, and
-no answer), Disconnected or BadAnswer; it ends within `timeout_s`.
-
-Not here: streams and orders over WebSocket (socket.py).
+A call returns the exchange's answer, or raises RequestRefused, OutcomeUnknown (sent, but not
+answered), Disconnected or InvalidAnswer; it ends within `timeout_s`. No request is repeated: only
+the caller knows whether that is safe, as for an order with a client id.
 """
 
 from __future__ import annotations
@@ -21,32 +17,32 @@ from yarl import URL
 
 from fairbook.client.credentials import Credentials
 from fairbook.client.errors import (
-    BadAnswer,
     Disconnected,
+    InvalidAnswer,
     OutcomeUnknown,
     RequestRefused,
     error_of,
 )
-from fairbook.client.fields import order_fields
 from fairbook.client.messages import (
     Balance,
     Depth,
-    Fill,
     Kline,
-    Market,
+    MarketInfo,
     NewOrder,
-    Order,
+    OrderState,
+    OwnFill,
     Ticker,
     Trade,
+    order_fields,
 )
 
 CONNECTIONS_MAX: Final = 32
 T = TypeVar("T")
 _Item = dict[str, Any]
-_DECODE_ORDER: Final = msgspec.json.Decoder(Order).decode
+_DECODE_ORDER: Final = msgspec.json.Decoder(OrderState).decode
 
 
-class Rest:
+class RestClient:
     """One exchange; use it as `async with Rest(...) as rest`."""
 
     def __init__(
@@ -72,30 +68,27 @@ class Rest:
         await self.close()
 
     async def close(self) -> None:
-        """End its connections."""
+        """Close its connections."""
         await self._session.close()
 
-    async def markets(self) -> list[Market]:
-        """All markets."""
-        return await self._ask("GET", "/api/v1/markets", list[Market])
+    async def markets(self) -> list[MarketInfo]:
+        return await self._request("GET", "/api/v1/markets", list[MarketInfo])
 
     async def depth(self, symbol: str, *, limit: int | None = None) -> Depth:
-        """The book now. limit: levels of each side, 1000 if None."""
+        """limit: levels of each side, 1000 if None."""
         query = {"symbol": symbol} | ({} if limit is None else {"limit": str(limit)})
-        return await self._ask("GET", "/api/v1/depth", Depth, query=query)
+        return await self._request("GET", "/api/v1/depth", Depth, query=query)
 
     async def ticker(self, symbol: str) -> Ticker:
-        """24 hours of one market."""
-        return await self._ask("GET", "/api/v1/ticker", Ticker, query={"symbol": symbol})
+        return await self._request("GET", "/api/v1/ticker", Ticker, query={"symbol": symbol})
 
     async def tickers(self) -> list[Ticker]:
-        """24 hours of all markets."""
-        return await self._ask("GET", "/api/v1/tickers", list[Ticker])
+        return await self._request("GET", "/api/v1/tickers", list[Ticker])
 
     async def trades(self, symbol: str, *, limit: int = 100) -> list[Trade]:
-        """The newest trades, newest first."""
+        """Newest first."""
         query = {"symbol": symbol, "limit": str(limit)}
-        return await self._ask("GET", "/api/v1/trades", list[Trade], query=query)
+        return await self._request("GET", "/api/v1/trades", list[Trade], query=query)
 
     async def klines(
         self, symbol: str, interval: str, *, start_s: int, end_s: int | None = None
@@ -104,35 +97,41 @@ class Rest:
         query = {"symbol": symbol, "interval": interval, "startTime": str(start_s)}
         if end_s is not None:
             query["endTime"] = str(end_s)
-        return await self._ask("GET", "/api/v1/klines", list[Kline], query=query)
+        return await self._request("GET", "/api/v1/klines", list[Kline], query=query)
 
     async def balances(self) -> dict[str, Balance]:
         """By asset."""
-        return await self._ask("GET", "/api/v1/capital", dict[str, Balance], "balanceQuery")
+        return await self._request("GET", "/api/v1/capital", dict[str, Balance], "balanceQuery")
 
-    async def open_orders(self, symbol: str | None = None) -> list[Order]:
+    async def open_orders(self, symbol: str | None = None) -> list[OrderState]:
         """By rising id; of one market, or of all."""
         query = {} if symbol is None else {"symbol": symbol}
-        return await self._ask("GET", "/api/v1/orders", list[Order], "orderQueryAll", query=query)
+        return await self._request(
+            "GET", "/api/v1/orders", list[OrderState], "orderQueryAll", query=query
+        )
 
     async def order(
         self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
-    ) -> Order:
-        """One open order. Refused with 404 if it is not open."""
+    ) -> OrderState:
+        """One open order. RequestRefused with 404 if it is not open."""
         query = order_fields(symbol, order_id=order_id, client_id=client_id)
-        return await self._ask("GET", "/api/v1/order", Order, "orderQuery", query=query)
+        return await self._request("GET", "/api/v1/order", OrderState, "orderQuery", query=query)
 
-    async def place(self, order: NewOrder) -> Order:
-        """Place an order; returned as it is after matching."""
+    async def place(self, order: NewOrder) -> OrderState:
+        """Returns the order after matching."""
         body = msgspec.to_builtins(order)
-        return await self._ask("POST", "/api/v1/order", Order, "orderExecute", body=body)
+        return await self._request("POST", "/api/v1/order", OrderState, "orderExecute", body=body)
 
-    async def place_several(self, orders: Sequence[NewOrder]) -> list[Order | RequestRefused]:
-        """Place orders in this order, each on its own: what became of each."""
+    async def place_several(self, orders: Sequence[NewOrder]) -> list[OrderState | RequestRefused]:
+        """Place orders one after the other, independently; one result for each."""
         body = msgspec.to_builtins(list(orders))
-        items = await self._ask("POST", "/api/v1/orders", list[_Item], "orderExecute", body=body)
+        items = await self._request(
+            "POST", "/api/v1/orders", list[_Item], "orderExecute", body=body
+        )
         return [
-            _DECODE_ORDER(msgspec.json.encode(item)) if item["operation"] == "Ok" else _no(item)
+            _DECODE_ORDER(msgspec.json.encode(item))
+            if item["operation"] == "Ok"
+            else _refusal(item)
             for item in items
         ]
 
@@ -144,44 +143,46 @@ class Rest:
         client_id: int | None = None,
         price: str | None = None,
         quantity: str | None = None,
-    ) -> Order:
-        """Give an open order another price, or another total quantity."""
+    ) -> OrderState:
+        """Change the price or the total quantity of an open order."""
         body = order_fields(
             symbol, order_id=order_id, client_id=client_id, price=price, quantity=quantity
         )
-        return await self._ask("PATCH", "/api/v1/order", Order, "orderAmend", body=body)
+        return await self._request("PATCH", "/api/v1/order", OrderState, "orderAmend", body=body)
 
     async def cancel(
         self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
-    ) -> Order:
-        """Cancel an order; returned as it was closed."""
+    ) -> OrderState:
+        """Returns the closed order."""
         body = order_fields(symbol, order_id=order_id, client_id=client_id)
-        return await self._ask("DELETE", "/api/v1/order", Order, "orderCancel", body=body)
+        return await self._request("DELETE", "/api/v1/order", OrderState, "orderCancel", body=body)
 
-    async def cancel_all(self, symbol: str) -> list[Order]:
-        """Cancel all orders of a market; they are returned as they were closed."""
+    async def cancel_all(self, symbol: str) -> list[OrderState]:
+        """Cancel all orders of a market; returns the closed orders."""
         body = {"symbol": symbol}
-        return await self._ask("DELETE", "/api/v1/orders", list[Order], "orderCancelAll", body=body)
+        return await self._request(
+            "DELETE", "/api/v1/orders", list[OrderState], "orderCancelAll", body=body
+        )
 
     async def past_orders(
         self, *, symbol: str | None = None, limit: int = 100, **fields: str
-    ) -> list[Order]:
-        """Orders, open ones too, newest first. fields: more of the query (orderId, offset, ...)."""
+    ) -> list[OrderState]:
+        """Open and closed orders, newest first. fields: of the query (orderId, offset, ...)."""
         query = {"limit": str(limit)} | ({} if symbol is None else {"symbol": symbol}) | fields
-        return await self._ask(
-            "GET", "/wapi/v1/history/orders", list[Order], "orderHistoryQueryAll", query=query
+        return await self._request(
+            "GET", "/wapi/v1/history/orders", list[OrderState], "orderHistoryQueryAll", query=query
         )
 
     async def fills(
         self, *, symbol: str | None = None, limit: int = 100, **fields: str
-    ) -> list[Fill]:
-        """Fills, newest first. fields: more of the query."""
+    ) -> list[OwnFill]:
+        """Newest first. fields: of the query."""
         query = {"limit": str(limit)} | ({} if symbol is None else {"symbol": symbol}) | fields
-        return await self._ask(
-            "GET", "/wapi/v1/history/fills", list[Fill], "fillHistoryQueryAll", query=query
+        return await self._request(
+            "GET", "/wapi/v1/history/fills", list[OwnFill], "fillHistoryQueryAll", query=query
         )
 
-    async def _ask(
+    async def _request(
         self,
         method: str,
         path: str,
@@ -191,7 +192,7 @@ class Rest:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | list[Mapping[str, Any]] | None = None,
     ) -> T:
-        """One request. instruction: what is signed for it; empty for public endpoints."""
+        """instruction: of the signature; empty for public endpoints."""
         url = URL(self._url + path)
         if query:
             url = url.with_query(query)
@@ -219,10 +220,10 @@ class Rest:
         try:
             return msgspec.json.decode(content, type=answer)
         except msgspec.MsgspecError as error:
-            raise BadAnswer(f"{method} {path}: {error}") from error
+            raise InvalidAnswer(f"{method} {path}: {error}") from error
 
 
-def _no(item: _Item) -> RequestRefused:
+def _refusal(item: _Item) -> RequestRefused:
     return RequestRefused(400, str(item["code"]), str(item["message"]))
 
 

@@ -1,4 +1,4 @@
-"""A desk against a real core, without wires: what the bot does, in made-up time.
+"""A maker against a real core, without wires: what the bot does, in made-up time.
 
 How it works: the demo's first market with its fees, one account for the maker and one for the
 taker. Commands become records, events become the answers and private updates that the gateway and
@@ -26,16 +26,16 @@ from fairbook.api.orders import (
 from fairbook.client.errors import RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.local_book import LocalBook
-from fairbook.client.messages import Depth, Order, OrderUpdate
+from fairbook.client.messages import Depth, OrderState, OrderUpdate
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
 from fairbook.demo import first_state as demo
-from fairbook.demo.maker.desk import PLAN_COMMANDS_MAX, Desk
+from fairbook.demo.maker.market_maker import COMMANDS_MAX, MarketMaker
+from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan, QuotingParameters
 from fairbook.demo.maker.quotes import ASK, BID
-from fairbook.demo.maker.reconcile import Amend, Cancel, CancelAll, Command
-from fairbook.demo.maker.style import DEMO_PLANS, Plan, Style
-from fairbook.demo.maker.takers import Take
+from fairbook.demo.maker.reconcile import AmendOrder, CancelAll, CancelOrder, Command
+from fairbook.demo.maker.taker import TakerOrder
 from tests.demo.maker.test_quotes import GRIDS
 from tests.world.markets import open_accounts, open_market
 
@@ -46,14 +46,14 @@ SIDES = {BID: records.BID, ASK: records.ASK}
 
 
 class MakerSimulation:
-    """One market, its desk, and a clock that moves when told."""
+    """One market, its maker, and a clock that moves when told."""
 
-    def __init__(self, *, seed: int, plan: Plan = DEMO_PLANS[0]) -> None:
+    def __init__(self, *, seed: int, plan: MarketPlan = DEMO_PLANS[0]) -> None:
         self.core = Exchange()
         self.now_ms = 0
         self.refusals: list[str] = []
         self.news: deque[OrderUpdate] = deque()
-        """Private updates that the desk has not heard yet."""
+        """Private updates that the maker has not heard yet."""
         self.news_is_late = False
         self.sent = 0
         self.trades = 0
@@ -65,16 +65,15 @@ class MakerSimulation:
         self.terms = numbers.Terms(
             market, base=catalogue.assets[market.base], quote=catalogue.assets[market.quote]
         )
-        self.style = Style.of(plan, self.grid)
-        self.desk = Desk(
+        self.parameters = QuotingParameters.of(plan, self.grid)
+        self.maker = MarketMaker(
             self.grid,
-            self.style,
-            reference_ticks=self.style.anchor_ticks,
-            chance=random.Random(seed),
+            self.parameters,
+            rng=random.Random(seed),
         )
         self.meanwhile: Callable[[], object] = lambda: None
         """What happens before each command of a plan."""
-        self.desk.begin(0, None)
+        self.maker.restart(0, None)
         self.start_atoms = self.base_atoms()
 
     def _list(self) -> None:
@@ -120,7 +119,7 @@ class MakerSimulation:
         book = LocalBook(self.grid)
         bids, asks = self.core.depth(MARKET, 100)
         price, quantity = self.grid.price.text, self.grid.quantity.text
-        assert book.adopt(
+        assert book.load(
             Depth(
                 asks=[(price(p), quantity(q)) for p, q in asks],
                 bids=[(price(p), quantity(q)) for p, q in reversed(bids)],
@@ -134,16 +133,16 @@ class MakerSimulation:
         """Let the maker move, and plan until its book is as it wants it; returns the number of
         commands.
         """
-        self.now_ms = max(self.now_ms, self.desk.plan_ms)
+        self.now_ms = max(self.now_ms, self.maker.next_plan_ms)
         before = self.sent
         while True:
-            self.desk.maker_lots = self.owned_lots()
-            commands = self.desk.plan(self.now_ms, self.book())
-            assert len(commands) <= PLAN_COMMANDS_MAX
+            self.maker.maker_lots = self.owned_lots()
+            commands = self.maker.next_commands(self.now_ms, self.book())
+            assert len(commands) <= COMMANDS_MAX
             for command in commands:
                 self.meanwhile()
                 self.send(command)
-            if self.desk.plan_ms > self.now_ms:
+            if self.maker.next_plan_ms > self.now_ms:
                 return self.sent - before
 
     def send(self, command: Command) -> None:
@@ -155,21 +154,21 @@ class MakerSimulation:
         except ApiError as error:
             refusal = RequestRefused(error.status, error.code, error.message)
             self.refusals.append(error.message)
-            self.desk.refused(command, refusal, self.now_ms)
+            self.maker.on_refusal(command, refusal, self.now_ms)
             return
-        kind: Any = list[Order] if isinstance(command, CancelAll) else Order
-        self.desk.answered(command, msgspec.json.decode(text, type=kind))
+        kind: Any = list[OrderState] if isinstance(command, CancelAll) else OrderState
+        self.maker.on_answer(command, msgspec.json.decode(text, type=kind))
 
     def _record(self, command: Command) -> OrderCommand:
         match command:
             case CancelAll():
                 record = records.cancel_all(account=MAKER, market=MARKET)
                 return CancelAllCommand(record, self.terms)
-            case Cancel():
+            case CancelOrder():
                 order_id = int(command.order_id)
                 record = records.cancel(account=MAKER, market=MARKET, order_id=order_id)
                 return CancelCommand(record, self.terms)
-            case Amend():
+            case AmendOrder():
                 record = records.amend(
                     account=MAKER,
                     market=MARKET,
@@ -194,15 +193,15 @@ class MakerSimulation:
             client_id=0,
         )
 
-    def take(self) -> Take | None:
+    def take(self) -> TakerOrder | None:
         """Let the taker take."""
-        take = self.desk.take(self.now_ms, self.book())
+        take = self.maker.next_taker_order(self.now_ms, self.book())
         if take is not None:
             self.sent += 1
             command = self._place(TAKER, take.side, take.price, take.lots)
             events = self.do(command.command)
             self.tell(events)
-            self.desk.taken(msgspec.json.decode(command.result(events), type=Order))
+            self.maker.on_taker_answer(msgspec.json.decode(command.result(events), type=OrderState))
         return take
 
     def stranger(self, side: str, price: int, lots: int, *, rests: bool) -> None:
@@ -239,9 +238,9 @@ class MakerSimulation:
         )
 
     def deliver(self, count: int) -> None:
-        """Let the desk hear the next private updates."""
+        """Let the maker hear the next private updates."""
         for _ in range(min(count, len(self.news))):
-            self.desk.updated(self.news.popleft())
+            self.maker.on_update(self.news.popleft())
 
     def own_book(self) -> dict[tuple[int, int], int]:
         """(side, price) -> lots of the maker in the core."""

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 import fairbook
-from fairbook.client.credentials import Token
+from fairbook.client.credentials import BearerToken
 from fairbook.client.messages import NewOrder
-from fairbook.client.rest import Rest
+from fairbook.client.rest import RestClient
 from fairbook.core import records
-from fairbook.demo.maker.bot import Bot, NotWelcome
-from fairbook.demo.maker.style import DEMO_PLANS, Plan
+from fairbook.demo.maker.bot import Bot, CredentialsRefused
+from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan
 from tests.world.direct_exchange import DirectExchange, demo_exchange
 from tests.world.memory_accounts import ALICE_TOKEN, BOB_TOKEN
 from tests.world.running_exchange import HOST, RunningExchange, play_live
@@ -29,7 +29,7 @@ from tests.world.waiting import until
 MAKER, TAKER = 2, 3
 TOKENS = {"maker": ALICE_TOKEN, "taker": BOB_TOKEN}
 MARKETS = (1, 2, 3)
-QUICK = (Plan("SOL_USDC", "140", move_ms=100, take_ms=200),)
+QUICK = (MarketPlan("SOL_USDC", "140", move_ms=100, take_ms=200),)
 SOURCE = Path(fairbook.__file__).parents[1]
 
 
@@ -100,7 +100,7 @@ def test_orders_of_an_earlier_life_go() -> None:
     """Orders that no connection holds (a ladder of the first start) are not left in the way."""
 
     async def story(venue: RunningExchange) -> None:
-        async with Rest(venue.http_url, Token(ALICE_TOKEN)) as rest:
+        async with RestClient(venue.http_url, BearerToken(ALICE_TOKEN)) as rest:
             for step in range(10):
                 for side, price in (("Bid", 130 - step), ("Ask", 150 + step)):
                     await rest.place(
@@ -211,7 +211,7 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
 
     async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
-        plans = [Plan(p.symbol, p.anchor, move_ms=100, take_ms=200) for p in DEMO_PLANS[:2]]
+        plans = [MarketPlan(p.symbol, p.anchor, move_ms=100, take_ms=200) for p in DEMO_PLANS[:2]]
         async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=5, plans=plans)):
             await until(lambda: trades(exchange, 1) and trades(exchange, 2))
             state = records.set_market(market=1, parameter=records.STATE, value=records.ONLY_CANCEL)
@@ -237,7 +237,7 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
 def test_unknown_credentials_end_it() -> None:
     async def story(venue: RunningExchange) -> None:
         bot = Bot(venue.http_url, venue.ws_url, {"maker": "no", "taker": "no"}, seed=1)
-        with pytest.raises(NotWelcome):
+        with pytest.raises(CredentialsRefused):
             await bot.run()
 
     play_live(story, demo_exchange())
@@ -250,11 +250,11 @@ def test_more_than_the_budget_cannot_be_asked_for() -> None:
 
 PROCESS = """
 import sys
-from fairbook.demo.maker.bot import run
-from fairbook.demo.maker.style import Plan
-plans = [Plan("SOL_USDC", "140", move_ms=100, take_ms=200)]
+from fairbook.demo.maker.maker_process import run_maker
+from fairbook.demo.maker.plan import MarketPlan
+plans = [MarketPlan("SOL_USDC", "140", move_ms=100, take_ms=200)]
 tokens = {"maker": sys.argv[3], "taker": sys.argv[4]}
-sys.exit(run(sys.argv[1], sys.argv[2], tokens, 7, plans=plans, lifeline=0))
+sys.exit(run_maker(sys.argv[1], sys.argv[2], tokens, 7, plans=plans, lifeline=0))
 """
 
 

@@ -114,7 +114,7 @@ def test_a_frozen_exchange_is_left(tmp_path: Path) -> None:
         assert venue.process is not None
         venue.process.send_signal(signal.SIGSTOP)
         try:
-            until(lambda: b"nothing heard" in (tmp_path / "bot.txt").read_bytes(), "it gives up")
+            until(lambda: b"nothing received" in (tmp_path / "bot.txt").read_bytes(), "it gives up")
         finally:
             venue.process.send_signal(signal.SIGCONT)
         before = {symbol: seen.last_trade(symbol) for symbol in SYMBOLS}

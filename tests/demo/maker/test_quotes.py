@@ -7,15 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairbook.client.grid import Grid
-from fairbook.client.messages import Filters, Market, PriceFilter, QuantityFilter
+from fairbook.client.messages import Filters, MarketInfo, PriceFilter, QuantityFilter
+from fairbook.demo.maker.plan import (
+    DEMO_PLANS,
+    PARTS,
+    Band,
+    MarketPlan,
+    PlanError,
+    QuotingParameters,
+    read_plan,
+)
 from fairbook.demo.maker.quotes import ASK, BID, Quote, RandomWalk, quotes, size_at
-from fairbook.demo.maker.style import DEMO_PLANS, PARTS, BadPlan, Band, Plan, Style, read_plan
 
 
 def grid_of(symbol: str, *, tick: str, step: str) -> Grid:
     base, quote = symbol.split("_")
     filters = Filters(PriceFilter(tick), QuantityFilter(step))
-    return Grid(Market(symbol, base, quote, "Open", filters))
+    return Grid(MarketInfo(symbol, base, quote, "Open", filters))
 
 
 GRIDS = {
@@ -23,7 +31,7 @@ GRIDS = {
     "BTC_USDC": grid_of("BTC_USDC", tick="0.1", step="0.00001"),
     "ETH_USDC": grid_of("ETH_USDC", tick="0.01", step="0.0001"),
 }
-STYLES = [Style.of(plan, GRIDS[plan.symbol]) for plan in DEMO_PLANS]
+STYLES = [QuotingParameters.of(plan, GRIDS[plan.symbol]) for plan in DEMO_PLANS]
 SOL = STYLES[0]
 LEVELS = sum(band.levels for band in SOL.bands)
 
@@ -46,7 +54,7 @@ def test_a_plan_becomes_ticks_and_lots() -> None:
     foreign=st.tuples(st.integers(-300, 300), st.integers(1, 300), st.booleans(), st.booleans()),
 )
 def test_quotes_never_cross(
-    style: Style, away_ppm: int, inventory: int, foreign: tuple[int, int, bool, bool]
+    style: QuotingParameters, away_ppm: int, inventory: int, foreign: tuple[int, int, bool, bool]
 ) -> None:
     """Neither each other nor what others have in the book; and sides fall away from the middle."""
     reference = style.anchor_ticks * (1_000_000 + away_ppm) // 1_000
@@ -102,7 +110,7 @@ def test_at_the_limit_only_one_side_is_quoted() -> None:
 
 
 @pytest.mark.parametrize("style", STYLES, ids=list(GRIDS))
-def test_a_move_by_one_step_changes_one_level_of_each_side(style: Style) -> None:
+def test_a_move_by_one_step_changes_one_level_of_each_side(style: QuotingParameters) -> None:
     """That is what makes an idle demo write little: on most moves two amends are enough."""
     step = style.step_ticks * PARTS
     middle = style.anchor_ticks * PARTS + step // 2
@@ -149,7 +157,7 @@ def test_the_same_seed_walks_the_same_way() -> None:
 
 def test_plans_are_read_from_json() -> None:
     plan = read_plan({"symbol": "A_B", "anchor": "2.5", "step_ppm": 50, "bands": [[4, 1, 1]]})
-    assert plan == Plan("A_B", "2.5", step_ppm=50, bands=(Band(4, 1, 1),))
+    assert plan == MarketPlan("A_B", "2.5", step_ppm=50, bands=(Band(4, 1, 1),))
 
 
 @pytest.mark.parametrize(
@@ -168,5 +176,5 @@ def test_plans_are_read_from_json() -> None:
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(given: dict[str, object]) -> None:
-    with pytest.raises(BadPlan):
+    with pytest.raises(PlanError):
         read_plan(given)

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from fairbook.demo.maker.quotes import ASK, BID, Quote
 from fairbook.demo.maker.reconcile import (
-    Amend,
-    Cancel,
+    AmendOrder,
     CancelAll,
+    CancelOrder,
     Command,
-    Open,
-    Place,
+    OpenOrder,
+    PlaceOrder,
     reconcile,
     replace_all,
 )
@@ -29,25 +29,25 @@ def books(draw: st.DrawFn) -> list[Quote]:
 
 
 @st.composite
-def opened(draw: st.DrawFn) -> list[Open]:
+def opened(draw: st.DrawFn) -> list[OpenOrder]:
     """Orders, some of them partly filled, in any order."""
     book = draw(st.permutations(draw(books())))
     return [
-        Open(str(number), *quote, filled=draw(st.integers(0, 3)))
+        OpenOrder(str(number), *quote, filled=draw(st.integers(0, 3)))
         for number, quote in enumerate(book)
     ]
 
 
-def states(commands: list[Command], orders: list[Open]) -> Iterator[list[Quote]]:
+def states(commands: list[Command], orders: list[OpenOrder]) -> Iterator[list[Quote]]:
     """What is in the book after each command, done as the exchange does it."""
     book = {order.order_id: order for order in orders}
     for number, command in enumerate(commands):
         match command:
             case CancelAll():
                 book.clear()
-            case Cancel():
+            case CancelOrder():
                 assert book.pop(command.order_id).side == command.side
-            case Amend():
+            case AmendOrder():
                 before = book[command.order_id]
                 assert before.side == command.side
                 assert (command.price, command.total) != (
@@ -57,12 +57,12 @@ def states(commands: list[Command], orders: list[Open]) -> Iterator[list[Quote]]
                 book[command.order_id] = before._replace(
                     price=command.price, lots=command.total - before.filled
                 )
-            case Place():
-                book[f"new {number}"] = Open("", *command)
+            case PlaceOrder():
+                book[f"new {number}"] = OpenOrder("", *command)
         yield [Quote(order.side, order.price, order.lots) for order in book.values()]
 
 
-def fewest(wanted: list[Quote], orders: list[Open]) -> int:
+def fewest(wanted: list[Quote], orders: list[OpenOrder]) -> int:
     """The least number of commands there can be: each changes one order of one side, or all go."""
     count = 0
     for side in (BID, ASK):
@@ -80,7 +80,7 @@ def is_crossed(book: list[Quote]) -> bool:
 
 
 @given(books(), opened())
-def test_the_commands_make_the_wanted_book(wanted: list[Quote], orders: list[Open]) -> None:
+def test_the_commands_make_the_wanted_book(wanted: list[Quote], orders: list[OpenOrder]) -> None:
     commands = reconcile(wanted, orders)
     start = [Quote(order.side, order.price, order.lots) for order in orders]
     end = [start, *states(commands, orders)][-1]
@@ -88,7 +88,7 @@ def test_the_commands_make_the_wanted_book(wanted: list[Quote], orders: list[Ope
 
 
 @given(books(), opened())
-def test_there_are_no_fewer_commands(wanted: list[Quote], orders: list[Open]) -> None:
+def test_there_are_no_fewer_commands(wanted: list[Quote], orders: list[OpenOrder]) -> None:
     """And so never more than cancel-all and place-all."""
     commands = reconcile(wanted, orders)
     assert len(commands) == fewest(wanted, orders)
@@ -96,7 +96,7 @@ def test_there_are_no_fewer_commands(wanted: list[Quote], orders: list[Open]) ->
 
 
 @given(books(), opened())
-def test_nothing_crosses_on_the_way(wanted: list[Quote], orders: list[Open]) -> None:
+def test_nothing_crosses_on_the_way(wanted: list[Quote], orders: list[OpenOrder]) -> None:
     """Our own bids and asks never meet, so post-only orders are not refused because of us."""
     for book in states(reconcile(wanted, orders), orders):
         assert not is_crossed(book)
@@ -104,37 +104,37 @@ def test_nothing_crosses_on_the_way(wanted: list[Quote], orders: list[Open]) -> 
 
 @given(books())
 def test_a_book_that_is_right_is_left_alone(wanted: list[Quote]) -> None:
-    orders = [Open(str(number), *quote) for number, quote in enumerate(wanted)]
+    orders = [OpenOrder(str(number), *quote) for number, quote in enumerate(wanted)]
     assert reconcile(wanted, orders) == []
 
 
 @given(opened())
-def test_nothing_wanted_is_one_command_at_most(orders: list[Open]) -> None:
+def test_nothing_wanted_is_one_command_at_most(orders: list[OpenOrder]) -> None:
     assert len(reconcile([], orders)) == min(len(orders), 1)
 
 
 def test_a_lower_quantity_keeps_the_place() -> None:
     """The order at the price is amended down, not replaced by one from elsewhere."""
-    orders = [Open("far", BID, 90, 5), Open("near", BID, 100, 9, filled=1)]
+    orders = [OpenOrder("far", BID, 90, 5), OpenOrder("near", BID, 100, 9, filled=1)]
     commands = reconcile([Quote(BID, 100, 4), Quote(BID, 99, 5)], orders)
-    assert commands == [Amend("near", BID, 100, 5), Amend("far", BID, 99, 5)]
+    assert commands == [AmendOrder("near", BID, 100, 5), AmendOrder("far", BID, 99, 5)]
 
 
 def test_what_is_farthest_from_the_middle_is_cancelled() -> None:
-    orders = [Open(str(price), ASK, price, 1) for price in (101, 105, 110)]
+    orders = [OpenOrder(str(price), ASK, price, 1) for price in (101, 105, 110)]
     assert reconcile([Quote(ASK, 102, 1), Quote(ASK, 103, 1)], orders) == [
-        Cancel("110", ASK),
-        Amend("101", ASK, 102, 1),
-        Amend("105", ASK, 103, 1),
+        CancelOrder("110", ASK),
+        AmendOrder("101", ASK, 102, 1),
+        AmendOrder("105", ASK, 103, 1),
     ]
 
 
 def test_a_market_has_two_sides_as_soon_as_can_be() -> None:
     wanted = [Quote(BID, 99, 1), Quote(BID, 98, 1), Quote(ASK, 101, 1), Quote(ASK, 102, 1)]
     assert reconcile(wanted, []) == [
-        Place(BID, 99, 1),
-        Place(ASK, 101, 1),
-        Place(BID, 98, 1),
-        Place(ASK, 102, 1),
+        PlaceOrder(BID, 99, 1),
+        PlaceOrder(ASK, 101, 1),
+        PlaceOrder(BID, 98, 1),
+        PlaceOrder(ASK, 102, 1),
     ]
     assert replace_all(wanted) == [CancelAll(), *reconcile(wanted, [])]

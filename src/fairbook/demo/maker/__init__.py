@@ -1,1 +1,1 @@
-"""The demo's market maker: an ordinary client of the public API (docs/guide/market-maker.md)."""
+"""The demo's market maker: an ordinary API client (docs/guide/market-maker.md)."""

@@ -1,67 +1,115 @@
-"""The market maker's process: an ordinary client of the public API, for as long as it is let.
+"""The market maker: an ordinary API client, with one WebSocket connection at a time.
 
-How it works: for each connection it logs in, asks for cancelOnDisconnect, learns over REST what
-there is, and then lets a desk for each market plan: the maker's commands go over the WebSocket, the
-taker's orders over REST. Whatever is in doubt (a lost
-answer, a stale feed, the end of the connection) ends the connection: the exchange then cancels all
-that hangs on it, and after a pause everything begins anew.
+Design: on each connection the bot logs in, enables cancelOnDisconnect, reads the state over REST,
+and runs a MarketMaker for each market: the maker's commands go over the WebSocket, the taker's
+orders over REST. Anything in doubt (a missing answer, a stale feed, a lost connection) ends the
+connection: then the exchange cancels the maker's orders, and the bot reconnects after a pause.
 
-Always true:
-- all commands of both accounts together keep to one budget;
-- it quotes only while the book it sees is live, and no longer than STALE_S after its feed fell
-  silent;
+Invariants:
+- all commands of both accounts together keep to one rate;
+- it quotes only while its book is live, and for at most STALE_S after its feed has become silent;
 - no order of the maker outlives its connection.
-
-Not here: what to quote and take (desk.py and what it uses), how to connect (client).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
-import signal
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-import uvloop
-
-from fairbook.client.credentials import Token
+from fairbook.client.credentials import BearerToken
 from fairbook.client.errors import ClientError, Disconnected, RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.local_book import BookFeed, LocalBook
-from fairbook.client.messages import Balance, BalanceUpdate, NewOrder, Order, OrderUpdate
+from fairbook.client.messages import Balance, BalanceUpdate, NewOrder, OrderState, OrderUpdate
 from fairbook.client.reconnect import Backoff, Reconnecting
-from fairbook.client.rest import Rest
-from fairbook.client.socket import Socket
-from fairbook.demo.maker.desk import REST_MS, Desk
-from fairbook.demo.maker.pace import Pace
-from fairbook.demo.maker.pulse import Pulse
-from fairbook.demo.maker.reconcile import Amend, Cancel, CancelAll, Command
-from fairbook.demo.maker.style import DEMO_PLANS, Plan, Style
+from fairbook.client.rest import RestClient
+from fairbook.client.websocket import WebSocketClient
+from fairbook.demo.maker.market_maker import BACK_OFF_MS, MarketMaker
+from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan, QuotingParameters
+from fairbook.demo.maker.reconcile import AmendOrder, CancelAll, CancelOrder, Command
 
 COMMANDS_PER_S: Final = 15.0
 COMMANDS_PER_S_MAX: Final = 20.0
 STALE_S: Final = 4.0
 WATCH_S: Final = 0.25
 UNREADY_MS: Final = 200
-NOTHING: Final = Balance("0", "0")
-READY_S: Final = 10.0  # how long books may take to be there
-END_S: Final = 0.8  # how long a farewell may take
-UNKNOWN_TO_THEM: Final = 401  # the status that an unknown, revoked or expired token gets
+READY_S: Final = 10.0  # for all books to become live
+NO_BALANCE: Final = Balance("0", "0")
+UNAUTHORIZED: Final = 401
 
 logger = logging.getLogger(__name__)
 
 
-class Stale(ClientError):
-    """The feed does not tell what must have happened."""
+class StaleFeed(ClientError):
+    """The streams do not report what must have happened."""
 
 
-class NotWelcome(Exception):
-    """The exchange does not know these credentials: trying again would not help."""
+class CredentialsRefused(Exception):
+    """The exchange does not know the tokens: reconnecting is useless."""
+
+
+class CommandPacer:
+    """Spaces commands evenly: at most one in `1 / per_s` seconds, in the order of calls.
+
+    Not a token bucket of the gateway, because a maker imports only `client` and `api`, and because
+    it needs the wait instead of a refusal.
+    """
+
+    def __init__(self, per_s: float) -> None:
+        self._gap_s = 1.0 / per_s
+        self._next_s = 0.0
+
+    def reserve(self, now_s: float) -> float:
+        """Reserve the next time; returns the seconds until then."""
+        at_s = max(now_s, self._next_s)
+        self._next_s = at_s + self._gap_s
+        return at_s - now_s
+
+
+class FeedMonitor:
+    """Whether the streams of one market are stale, on one connection. Times: the loop's.
+
+    A candle is due every second once there was one, and an answered command of the maker must be
+    followed by a change of the book. Silence while nothing is due is not stale.
+    """
+
+    def __init__(self) -> None:
+        self._has_candles = False
+        self._due_s: float | None = None  # since when something is due
+
+    def on_candle(self, now_s: float) -> None:
+        self._has_candles = True
+        self._due_s = now_s
+
+    def on_book(self, now_s: float) -> None:
+        self._due_s = now_s if self._has_candles else None
+
+    def on_answer(self, now_s: float) -> None:
+        if self._due_s is None:
+            self._due_s = now_s
+
+    def is_stale(self, now_s: float, *, after_s: float) -> bool:
+        return self._due_s is not None and now_s - self._due_s > after_s
+
+
+class ProblemLog:
+    """Logs each problem once when it begins and once when it ends."""
+
+    def __init__(self) -> None:
+        self._failing: set[str] = set()
+
+    def report(self, activity: str, error: Exception | None) -> None:
+        """error: why it failed this time; None if it succeeded."""
+        if error is not None and activity not in self._failing:
+            self._failing.add(activity)
+            logger.warning("not %s for a while: %s", activity, error)
+        elif error is None and activity in self._failing:
+            self._failing.remove(activity)
+            logger.info("%s again", activity)
 
 
 class Bot:
@@ -74,156 +122,155 @@ class Bot:
         tokens: Mapping[str, str],
         *,
         seed: int,
-        plans: Sequence[Plan] = DEMO_PLANS,
+        plans: Sequence[MarketPlan] = DEMO_PLANS,
         commands_per_s: float = COMMANDS_PER_S,
         stale_s: float = STALE_S,
+        back_off_ms: int = BACK_OFF_MS,
     ) -> None:
         """tokens: bearer tokens of "maker" and "taker", two accounts."""
         if not 0 < commands_per_s <= COMMANDS_PER_S_MAX:
             raise ValueError(f"at most {COMMANDS_PER_S_MAX:.0f} commands a second")
         self.commands = 0
-        """How many it has sent."""
+        """The number of commands sent."""
         self._urls = url_http, url_ws
         self._tokens = tokens
         self._seed = seed
         self._plans = plans
-        self._pace = Pace(commands_per_s)
+        self._pacer = CommandPacer(commands_per_s)
         self._stale_s = stale_s
-        self._desks: dict[str, Desk] = {}
-        self._meant: dict[tuple[str, str], int] = {}  # lots that an account means to own
-        self._told = ""  # why no markets are made, as the log has it
+        self._back_off_ms = back_off_ms
+        self._makers: dict[str, MarketMaker] = {}
+        self._start_lots: dict[tuple[str, str], int] = {}  # by account and symbol
+        self._last_problem = ""  # as logged
 
     async def run(self) -> None:
-        """Make markets until cancelled. Raises NotWelcome."""
+        """Make markets until cancelled. Raises CredentialsRefused."""
         url_http, url_ws = self._urls
         connections = Reconnecting(url_ws, backoff=Backoff(random.Random(self._seed)))
         async with (
-            Rest(url_http, Token(self._tokens["maker"])) as maker,
-            Rest(url_http, Token(self._tokens["taker"])) as taker,
+            RestClient(url_http, BearerToken(self._tokens["maker"])) as maker,
+            RestClient(url_http, BearerToken(self._tokens["taker"])) as taker,
         ):
             async for socket in connections:
-                why: Exception | None = None
+                problem: Exception | None = None
                 try:
                     async with socket:
-                        await self._session(socket, maker, taker)
+                        await self._trade(socket, maker, taker)
                 except* ClientError as errors:
-                    why = _first(errors)
-                if isinstance(why, RequestRefused) and why.status == UNKNOWN_TO_THEM:
-                    raise NotWelcome(str(why))
-                if str(why) != self._told:
-                    self._told = str(why)
-                    logger.warning("not making markets: %s", why)
+                    problem = _first(errors)
+                if isinstance(problem, RequestRefused) and problem.status == UNAUTHORIZED:
+                    raise CredentialsRefused(str(problem))
+                if str(problem) != self._last_problem:
+                    self._last_problem = str(problem)
+                    logger.warning("not making markets: %s", problem)
 
-    async def _session(self, socket: Socket, maker: Rest, taker: Rest) -> None:
-        """Everything from login to the end of the connection, which raises."""
-        await socket.login(Token(self._tokens["maker"]))
+    async def _trade(self, socket: WebSocketClient, maker: RestClient, taker: RestClient) -> None:
+        """Everything from the login to the end of the connection, which raises."""
+        await socket.login(BearerToken(self._tokens["maker"]))
         await socket.cancel_on_disconnect()
         await self._prepare(maker, taker)
-        session = Session(self, socket, taker, self._desks)
-        await session.listen(maker)
-        self._told = ""
-        logger.info("making markets: %s", ", ".join(self._desks))
+        session = TradingSession(self, socket, taker, self._makers)
+        await session.subscribe(maker)
+        self._last_problem = ""
+        logger.info("making markets: %s", ", ".join(self._makers))
         await session.trade(self._stale_s)
 
-    async def _prepare(self, maker: Rest, taker: Rest) -> None:
-        """Bring the desks to what the exchange says."""
+    async def _prepare(self, maker: RestClient, taker: RestClient) -> None:
+        """Bring the market makers to the state of the exchange."""
         grids = {market.symbol: Grid(market) for market in await maker.markets()}
-        owned, takers = await maker.balances(), await taker.balances()
+        maker_balances, taker_balances = await maker.balances(), await taker.balances()
         orders = await maker.open_orders()
         for plan in self._plans:
             grid = grids.get(plan.symbol)
             if grid is None:
-                raise RequestRefused(400, "INVALID_MARKET", f"no market {plan.symbol} here")
-            desk = self._desks.get(plan.symbol)
-            if desk is None:
-                style = Style.of(plan, grid)
-                chance = random.Random(f"{self._seed} {plan.symbol}")
-                desk = Desk(grid, style, reference_ticks=style.anchor_ticks, chance=chance)
-                self._desks[plan.symbol] = desk
+                raise RequestRefused(400, "INVALID_MARKET", f"no market {plan.symbol}")
+            market = self._makers.get(plan.symbol)
+            if market is None:
+                market = self._makers[plan.symbol] = MarketMaker(
+                    grid,
+                    QuotingParameters.of(plan, grid),
+                    rng=random.Random(f"{self._seed} {plan.symbol}"),
+                    back_off_ms=self._back_off_ms,
+                )
             leftovers = [order for order in orders if order.symbol == plan.symbol]
-            desk.begin(now_ms(), await _last_price(maker, grid), leftovers)
-            desk.maker_lots = self.more_lots("maker", grid, owned.get(grid.base, NOTHING))
-            desk.taker_lots = self.more_lots("taker", grid, takers.get(grid.base, NOTHING))
+            market.restart(_now_ms(), await _last_price(maker, grid), leftovers)
+            market.maker_lots = self.inventory_lots(
+                "maker", grid, maker_balances.get(grid.base, NO_BALANCE)
+            )
+            market.taker_lots = self.inventory_lots(
+                "taker", grid, taker_balances.get(grid.base, NO_BALANCE)
+            )
 
-    def more_lots(self, who: str, grid: Grid, balance: Balance) -> int:
-        """How much more of the base asset the account has than when this bot first looked."""
+    def inventory_lots(self, account: str, grid: Grid, balance: Balance) -> int:
+        """The account's base asset beyond what it had at this bot's start."""
         lots = grid.lots_in(balance.available) + grid.lots_in(balance.locked)
-        return lots - self._meant.setdefault((who, grid.symbol), lots)
+        return lots - self._start_lots.setdefault((account, grid.symbol), lots)
 
-    async def turn(self) -> None:
+    async def wait_for_turn(self) -> None:
         """Wait until one more command may be sent."""
-        wait_s = self._pace.turn(time.monotonic())
+        wait_s = self._pacer.reserve(_now_s())
         if wait_s > 0:
             await asyncio.sleep(wait_s)
         self.commands += 1
 
 
-class Trouble:
-    """Tells the log what does not go well, once each time that it begins and ends."""
+class TradingSession:
+    """The work on one connection."""
 
-    def __init__(self) -> None:
-        self._now: set[str] = set()
-
-    def tell(self, what: str, error: Exception | None) -> None:
-        """error: why it did not go well this time; None if it did."""
-        if error is not None and what not in self._now:
-            self._now.add(what)
-            logger.warning("not %s for a while: %s", what, error)
-        elif error is None and what in self._now:
-            self._now.remove(what)
-            logger.info("%s again", what)
-
-
-class Session:
-    """One connection's work."""
-
-    def __init__(self, bot: Bot, socket: Socket, taker: Rest, desks: Mapping[str, Desk]) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        socket: WebSocketClient,
+        taker: RestClient,
+        makers: Mapping[str, MarketMaker],
+    ) -> None:
         self._bot = bot
         self._socket = socket
         self._taker = taker
-        self._desks = desks
+        self._makers = makers
         self._feeds: dict[str, BookFeed] = {}
-        self._pulses = {symbol: Pulse() for symbol in desks}
-        self._trouble = Trouble()
+        self._monitors = {symbol: FeedMonitor() for symbol in makers}
+        self._problems = ProblemLog()
 
-    async def listen(self, rest: Rest) -> None:
-        """Subscribe everything that is to be heard; return when all books are live."""
-        await self._socket.subscribe("account.orderUpdate", handler=self._order_updated)
-        await self._socket.subscribe("account.balanceUpdate", handler=self._balance_updated)
-        for symbol, desk in self._desks.items():
-            changed = partial(self._book_changed, self._pulses[symbol])
-            feed = BookFeed(self._socket, rest, desk.grid, changed=changed)
+    async def subscribe(self, rest: RestClient) -> None:
+        """Subscribe to all streams; return when all books are live."""
+        await self._socket.subscribe("account.orderUpdate", handler=self._on_order)
+        await self._socket.subscribe("account.balanceUpdate", handler=self._on_balance)
+        for symbol, market in self._makers.items():
+            monitor = self._monitors[symbol]
+            on_book = partial(self._on_book, monitor)
+            feed = BookFeed(self._socket, rest, market.grid, changed=on_book)
             self._feeds[symbol] = feed
             await feed.start()
-            beat = partial(self._beat, self._pulses[symbol])
-            await self._socket.subscribe(f"kline.1s.{symbol}", handler=beat)
+            on_candle = partial(self._on_candle, monitor)
+            await self._socket.subscribe(f"kline.1s.{symbol}", handler=on_candle)
         try:
             async with asyncio.timeout(READY_S):
                 for feed in self._feeds.values():
                     await feed.ready()
         except TimeoutError:
-            raise Stale(f"no books within {READY_S:.0f} s") from None
+            raise StaleFeed(f"no books within {READY_S:.0f} s") from None
 
     async def trade(self, stale_s: float) -> None:
         """Until the connection ends or the feed is stale: both raise."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(stale_s))
-            for desk in self._desks.values():
-                group.create_task(self._make(desk))
-                if desk.style.take_ms:
-                    group.create_task(self._take(desk))
+            for market in self._makers.values():
+                group.create_task(self._make(market))
+                if market.parameters.take_ms:
+                    group.create_task(self._take(market))
 
     async def _watch(self, stale_s: float) -> None:
-        live_s = dict.fromkeys(self._feeds, time.monotonic())  # when each book was last known
+        live_s = dict.fromkeys(self._feeds, _now_s())  # when each book was last live
         while not self._socket.ended.is_set():
-            now_s = time.monotonic()
-            for symbol, pulse in self._pulses.items():
-                if pulse.is_stale(now_s, after_s=stale_s):
-                    raise Stale(f"nothing heard of {symbol} for {stale_s:.1f} s")
+            now_s = _now_s()
+            for symbol, monitor in self._monitors.items():
+                if monitor.is_stale(now_s, after_s=stale_s):
+                    raise StaleFeed(f"nothing received of {symbol} for {stale_s:.1f} s")
                 if self._feeds[symbol].book.is_live:
                     live_s[symbol] = now_s
                 elif now_s - live_s[symbol] > stale_s:
-                    raise Stale(f"no book of {symbol} for {stale_s:.1f} s")
+                    raise StaleFeed(f"no book of {symbol} for {stale_s:.1f} s")
             try:
                 async with asyncio.timeout(WATCH_S):
                     await self._socket.ended.wait()
@@ -234,47 +281,51 @@ class Session:
             raise failure
         raise Disconnected(f"the connection ended ({self._socket.close_code})")
 
-    async def _make(self, desk: Desk) -> None:
-        """Plan and send, again and again."""
-        symbol = desk.grid.symbol
+    async def _make(self, market: MarketMaker) -> None:
+        """Send the maker's commands, again and again."""
+        symbol = market.grid.symbol
         book = self._feeds[symbol].book
         while True:
-            await _until_ms(desk.plan_ms)
+            await _sleep_until(market.next_plan_ms)
             if not book.is_live:
-                desk.plan_ms = now_ms() + UNREADY_MS
+                market.next_plan_ms = _now_ms() + UNREADY_MS
                 continue
-            refusal = await self._send(desk, desk.plan(now_ms(), book))
-            self._trouble.tell(f"making {symbol}", refusal)
+            refusal = await self._send(market, market.next_commands(_now_ms(), book))
+            self._problems.report(f"making {symbol}", refusal)
             if refusal is not None:
-                await self._send(desk, desk.withdraw(now_ms()))
+                await self._send(market, market.withdraw(_now_ms()))
 
-    async def _send(self, desk: Desk, commands: Sequence[Command]) -> RequestRefused | None:
-        """Send these in their order, many in flight; return a refusal that ends the plan."""
-        bad: list[RequestRefused] = []
+    async def _send(
+        self, market: MarketMaker, commands: Sequence[Command]
+    ) -> RequestRefused | None:
+        """Send the commands in order, many in flight; return a refusal that stops the others."""
+        refusals: list[RequestRefused] = []
         async with asyncio.TaskGroup() as group:
             for command in commands:
-                await self._bot.turn()
-                if bad:
+                await self._bot.wait_for_turn()
+                if refusals:
                     break
-                group.create_task(self._send_one(desk, command, bad))
-        return bad[0] if bad else None
+                group.create_task(self._send_one(market, command, refusals))
+        return refusals[0] if refusals else None
 
-    async def _send_one(self, desk: Desk, command: Command, bad: list[RequestRefused]) -> None:
+    async def _send_one(
+        self, market: MarketMaker, command: Command, refusals: list[RequestRefused]
+    ) -> None:
         try:
-            desk.answered(command, await self._executed(desk.grid, command))
+            market.on_answer(command, await self._execute(market.grid, command))
         except RequestRefused as refusal:
-            if not desk.refused(command, refusal, now_ms()):
-                bad.append(refusal)
+            if not market.on_refusal(command, refusal, _now_ms()):
+                refusals.append(refusal)
         else:
-            self._pulses[desk.grid.symbol].acted(time.monotonic())
+            self._monitors[market.grid.symbol].on_answer(_now_s())
 
-    async def _executed(self, grid: Grid, command: Command) -> Order | list[Order]:
+    async def _execute(self, grid: Grid, command: Command) -> OrderState | list[OrderState]:
         match command:
             case CancelAll():
                 return await self._socket.cancel_all(grid.symbol)
-            case Cancel():
+            case CancelOrder():
                 return await self._socket.cancel(grid.symbol, order_id=command.order_id)
-            case Amend():
+            case AmendOrder():
                 return await self._socket.amend(
                     grid.symbol,
                     order_id=command.order_id,
@@ -291,16 +342,16 @@ class Session:
             )
         )
 
-    async def _take(self, desk: Desk) -> None:
-        """Take now and then. If the taker cannot, the maker goes on."""
-        grid, book = desk.grid, self._feeds[desk.grid.symbol].book
+    async def _take(self, market: MarketMaker) -> None:
+        """Send the taker's orders. If they fail, the maker goes on."""
+        grid, book = market.grid, self._feeds[market.grid.symbol].book
         while True:
-            await _until_ms(desk.take_ms)
-            take = desk.take(now_ms(), book) if book.is_live else None
+            await _sleep_until(market.next_take_ms)
+            take = market.next_taker_order(_now_ms(), book) if book.is_live else None
             if take is None:
-                desk.take_ms = max(desk.take_ms, now_ms() + UNREADY_MS)
+                market.next_take_ms = max(market.next_take_ms, _now_ms() + UNREADY_MS)
                 continue
-            await self._bot.turn()
+            await self._bot.wait_for_turn()
             order = NewOrder(
                 symbol=grid.symbol,
                 side=take.side,
@@ -308,38 +359,40 @@ class Session:
                 quantity=grid.quantity.text(take.lots),
                 time_in_force="IOC",
             )
-            trouble: ClientError | None = None
+            problem: ClientError | None = None
             try:
-                desk.taken(await self._taker.place(order))
+                market.on_taker_answer(await self._taker.place(order))
             except ClientError as error:
-                if isinstance(error, RequestRefused) and error.status == UNKNOWN_TO_THEM:
+                if isinstance(error, RequestRefused) and error.status == UNAUTHORIZED:
                     raise
-                trouble = error
-                desk.take_ms = now_ms() + REST_MS
-            self._trouble.tell(f"taking in {grid.symbol}", trouble)
+                problem = error
+                market.on_taker_error(_now_ms())
+            self._problems.report(f"taking in {grid.symbol}", problem)
 
-    def _order_updated(self, update: OrderUpdate) -> None:
-        desk = self._desks.get(update.symbol)
-        if desk is not None:
-            desk.updated(update)
+    # Handlers of streams.
 
-    def _balance_updated(self, update: BalanceUpdate) -> None:
-        for desk in self._desks.values():
-            if desk.grid.base == update.asset:
-                balance = Balance(update.available, update.locked)
-                desk.maker_lots = self._bot.more_lots("maker", desk.grid, balance)
+    def _on_order(self, update: OrderUpdate) -> None:
+        market = self._makers.get(update.symbol)
+        if market is not None:
+            market.on_update(update)
 
-    @staticmethod
-    def _book_changed(pulse: Pulse, book: LocalBook) -> None:
-        pulse.heard(time.monotonic())
+    def _on_balance(self, update: BalanceUpdate) -> None:
+        balance = Balance(update.available, update.locked)
+        for market in self._makers.values():
+            if market.grid.base == update.asset:
+                market.maker_lots = self._bot.inventory_lots("maker", market.grid, balance)
 
     @staticmethod
-    def _beat(pulse: Pulse, candle: Any) -> None:
-        pulse.beat(time.monotonic())
+    def _on_book(monitor: FeedMonitor, book: LocalBook) -> None:
+        monitor.on_book(_now_s())
+
+    @staticmethod
+    def _on_candle(monitor: FeedMonitor, candle: Any) -> None:
+        monitor.on_candle(_now_s())
 
 
-async def _last_price(rest: Rest, grid: Grid) -> int | None:
-    """Where the market is, in ticks; None if nobody knows."""
+async def _last_price(rest: RestClient, grid: Grid) -> int | None:
+    """The price of the last trade in ticks, if there was one."""
     try:
         return grid.price.units((await rest.ticker(grid.symbol)).last_price) or None
     except RequestRefused as error:
@@ -347,15 +400,19 @@ async def _last_price(rest: Rest, grid: Grid) -> int | None:
         return None
 
 
-async def _until_ms(at_ms: int) -> None:
-    wait_ms = at_ms - now_ms()
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _now_ms() -> int:
+    """The time of the running loop, which all plans use."""
+    return int(_now_s() * 1000)
+
+
+async def _sleep_until(at_ms: int) -> None:
+    wait_ms = at_ms - _now_ms()
     if wait_ms > 0:
         await asyncio.sleep(wait_ms / 1000)
-
-
-def now_ms() -> int:
-    """Of the monotonic clock that all plans use."""
-    return time.monotonic_ns() // 1_000_000
 
 
 def _first(group: BaseExceptionGroup[ClientError]) -> ClientError:
@@ -364,54 +421,3 @@ def _first(group: BaseExceptionGroup[ClientError]) -> ClientError:
         error = error.exceptions[0]
     assert isinstance(error, ClientError)
     return error
-
-
-def run(
-    url_http: str,
-    url_ws: str,
-    tokens: Mapping[str, str],
-    seed: int,
-    *,
-    plans: Sequence[Plan] = DEMO_PLANS,
-    commands_per_s: float = COMMANDS_PER_S,
-    lifeline: int | None = None,
-) -> int:
-    """The process: until SIGTERM or SIGINT, or the end of the pipe whose descriptor `lifeline` is.
-
-    Returns the exit status: 0, or 1 if the exchange does not know the tokens, or for a bug.
-    """
-    bot = Bot(url_http, url_ws, tokens, seed=seed, plans=plans, commands_per_s=commands_per_s)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(bot, lifeline))
-    except NotWelcome as error:
-        logger.error("the maker may not trade: %s", error)
-        return 1
-    except Exception:
-        logger.exception("bug")
-        return 1
-    return 0
-
-
-async def _until_told(bot: Bot, lifeline: int | None) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if lifeline is not None:
-
-        def look() -> None:
-            if not os.read(lifeline, 4096):
-                loop.remove_reader(lifeline)
-                stop.set()
-
-        loop.add_reader(lifeline, look)
-    making = asyncio.create_task(bot.run())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((making, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not making.done():
-        making.cancel()
-        await asyncio.wait((making,), timeout=END_S)
-    if making.done() and not making.cancelled():
-        making.result()

@@ -1,17 +1,14 @@
-"""From the orders that are open to the book that is wanted, in as few commands as can be.
+"""The fewest commands that turn the open orders into the wanted book.
 
-How it works: an open order that is just as wanted stays. Each other one of a side becomes one that
-is missing there, by an amend; what is left over is cancelled or placed, from the best prices on. If
-it is less to cancel everything and place all of it, that is done. An order of the same price is
-amended before any other: with a lower quantity it keeps its place in the queue.
+Design: an open order that equals a wanted one stays. The other ones of a side are amended to the
+missing ones; the rest is cancelled or placed, from the best prices on. If cancelling everything and
+placing all of it takes fewer commands, that is done. An order of the same price is amended first,
+because it keeps its place in the queue when its quantity falls.
 
-Always true:
-- the commands, in their order, make exactly the wanted book of the open one;
-- there are never more of them than one cancel-all and every wanted order placed, and with these
-  kinds of commands there is no shorter list;
-- if neither book crosses itself, no state on the way does.
-
-Not here: which book is wanted (quotes.py), who sends the commands (bot.py).
+Invariants:
+- the commands, in their order, turn the open orders into exactly the wanted book;
+- with these kinds of commands no list is shorter;
+- if neither book crosses itself, no intermediate state does.
 """
 
 from __future__ import annotations
@@ -24,8 +21,8 @@ from typing import NamedTuple
 from fairbook.demo.maker.quotes import ASK, BID, Quote
 
 
-class Open(NamedTuple):
-    """An open order of ours. lots: what is left of it."""
+class OpenOrder(NamedTuple):
+    """One of the maker's open orders. lots: what is not filled."""
 
     order_id: str
     side: str
@@ -34,16 +31,16 @@ class Open(NamedTuple):
     filled: int = 0
 
 
-class Place(NamedTuple):
-    """A new order."""
+class PlaceOrder(NamedTuple):
+    """Place a new order."""
 
     side: str
     price: int
     lots: int
 
 
-class Amend(NamedTuple):
-    """Other terms for an open order. total: what is filled of it, and what shall be left."""
+class AmendOrder(NamedTuple):
+    """Change an open order. total: the filled lots and those that shall be left."""
 
     order_id: str
     side: str
@@ -51,21 +48,21 @@ class Amend(NamedTuple):
     total: int
 
 
-class Cancel(NamedTuple):
-    """An open order less."""
+class CancelOrder(NamedTuple):
+    """Cancel an open order."""
 
     order_id: str
     side: str
 
 
 class CancelAll(NamedTuple):
-    """No order of ours left in the market."""
+    """Cancel all of the maker's orders in the market."""
 
 
-Command = Place | Amend | Cancel | CancelAll
+Command = PlaceOrder | AmendOrder | CancelOrder | CancelAll
 
 
-def reconcile(wanted: Sequence[Quote], opened: Sequence[Open]) -> list[Command]:
+def reconcile(wanted: Sequence[Quote], opened: Sequence[OpenOrder]) -> list[Command]:
     """The commands to send, in this order."""
     sides = {side: _one_side(side, wanted, opened) for side in (BID, ASK)}
     if sum(map(len, sides.values())) > 1 + len(wanted):
@@ -73,18 +70,18 @@ def reconcile(wanted: Sequence[Quote], opened: Sequence[Open]) -> list[Command]:
     first, second = (ASK, BID) if _bids_overtake(wanted, opened) else (BID, ASK)
     commands = [*sides[first], *sides[second]]
     return [
-        *(command for command in commands if not isinstance(command, Place)),
-        *_from_the_middle([command for command in commands if isinstance(command, Place)]),
+        *(command for command in commands if not isinstance(command, PlaceOrder)),
+        *_best_first([command for command in commands if isinstance(command, PlaceOrder)]),
     ]
 
 
 def replace_all(wanted: Sequence[Quote]) -> list[Command]:
-    """The commands that make the wanted book of whatever is open."""
-    return [CancelAll(), *_from_the_middle([Place(*quote) for quote in wanted])]
+    """The commands that make the wanted book, whatever is open."""
+    return [CancelAll(), *_best_first([PlaceOrder(*quote) for quote in wanted])]
 
 
-def _from_the_middle(places: list[Place]) -> Iterator[Place]:
-    """The sides in turn, the best prices first: a market has two sides as soon as can be."""
+def _best_first(places: list[PlaceOrder]) -> Iterator[PlaceOrder]:
+    """Alternate the sides, best prices first: so the market soon has two sides."""
     bids = sorted((each for each in places if each.side == BID), key=_price, reverse=True)
     asks = sorted((each for each in places if each.side == ASK), key=_price)
     for bid, ask in zip_longest(bids, asks):
@@ -94,20 +91,20 @@ def _from_the_middle(places: list[Place]) -> Iterator[Place]:
             yield ask
 
 
-def _price(place: Place) -> int:
+def _price(place: PlaceOrder) -> int:
     return place.price
 
 
-def _bids_overtake(wanted: Sequence[Quote], opened: Sequence[Open]) -> bool:
-    """Whether a wanted bid would meet an open ask, which must then go first."""
+def _bids_overtake(wanted: Sequence[Quote], opened: Sequence[OpenOrder]) -> bool:
+    """Whether a wanted bid crosses an open ask, which must then be changed first."""
     highest_bid = max((quote.price for quote in wanted if quote.side == BID), default=0)
     lowest_ask = min((order.price for order in opened if order.side == ASK), default=None)
     return lowest_ask is not None and highest_bid >= lowest_ask
 
 
-def _one_side(side: str, wanted: Sequence[Quote], opened: Sequence[Open]) -> list[Command]:
-    """Cancels, amends, places of one side."""
-    standing: dict[tuple[int, int], list[Open]] = defaultdict(list)
+def _one_side(side: str, wanted: Sequence[Quote], opened: Sequence[OpenOrder]) -> list[Command]:
+    """The commands of one side."""
+    standing: dict[tuple[int, int], list[OpenOrder]] = defaultdict(list)
     for order in opened:
         if order.side == side:
             standing[order.price, order.lots].append(order)
@@ -122,29 +119,29 @@ def _one_side(side: str, wanted: Sequence[Quote], opened: Sequence[Open]) -> lis
             missing.append(quote)
     spare = sorted((o for same in standing.values() for o in same), key=lambda o: o.price)
     pairs, spare, missing = _at_one_price(spare, missing)
-    # Then from the best price on: what is far from the middle matters least, and is left over.
+    # Then best prices first: orders far from the middle matter least.
     spare.sort(key=lambda order: order.price, reverse=side == BID)
     missing.sort(key=lambda quote: quote.price, reverse=side == BID)
     pairs += zip(spare, missing, strict=False)
-    commands: list[Command] = [Cancel(order.order_id, side) for order in spare[len(missing) :]]
+    commands: list[Command] = [CancelOrder(order.order_id, side) for order in spare[len(missing) :]]
     commands += [
-        Amend(order.order_id, side, quote.price, order.filled + quote.lots)
+        AmendOrder(order.order_id, side, quote.price, order.filled + quote.lots)
         for order, quote in pairs
     ]
-    commands += [Place(*quote) for quote in missing[len(spare) :]]
+    commands += [PlaceOrder(*quote) for quote in missing[len(spare) :]]
     return commands
 
 
 def _at_one_price(
-    spare: list[Open], missing: list[Quote]
-) -> tuple[list[tuple[Open, Quote]], list[Open], list[Quote]]:
-    """Pairs of equal price, and what remains of both; first those that need a lower quantity."""
-    by_price: dict[int, list[Open]] = defaultdict(list)
+    spare: list[OpenOrder], missing: list[Quote]
+) -> tuple[list[tuple[OpenOrder, Quote]], list[OpenOrder], list[Quote]]:
+    """Pairs of equal price, and the rest of both; lower quantities are preferred."""
+    by_price: dict[int, list[OpenOrder]] = defaultdict(list)
     for order in spare:
         by_price[order.price].append(order)
     for same in by_price.values():
         same.sort(key=lambda order: order.lots)  # the largest is last, and taken first
-    pairs: list[tuple[Open, Quote]] = []
+    pairs: list[tuple[OpenOrder, Quote]] = []
     rest: list[Quote] = []
     for quote in sorted(missing, key=lambda quote: quote.lots, reverse=True):
         same = by_price.get(quote.price, [])

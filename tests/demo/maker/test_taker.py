@@ -4,19 +4,21 @@ import random
 
 import pytest
 
+from fairbook.demo.maker.plan import PARTS
 from fairbook.demo.maker.quotes import ASK, BID
-from fairbook.demo.maker.style import PARTS
-from fairbook.demo.maker.takers import Take, Taker
+from fairbook.demo.maker.taker import Taker, TakerOrder
 from tests.demo.maker.test_quotes import SOL
 
 BEST_BID, BEST_ASK = (13_999, 500), (14_001, 500)
 MIDDLE = 14_000 * PARTS
 
 
-def takes(count: int, *, reference_parts: int = MIDDLE, inventory_lots: int = 0) -> list[Take]:
+def takes(
+    count: int, *, reference_parts: int = MIDDLE, inventory_lots: int = 0
+) -> list[TakerOrder]:
     taker = Taker(SOL, random.Random(5))
     found = [
-        taker.take(
+        taker.next_order(
             bid=BEST_BID,
             ask=BEST_ASK,
             reference_parts=reference_parts,
@@ -27,7 +29,7 @@ def takes(count: int, *, reference_parts: int = MIDDLE, inventory_lots: int = 0)
     return [take for take in found if take is not None]
 
 
-def bought(some: list[Take]) -> int:
+def bought(some: list[TakerOrder]) -> int:
     return sum(take.side == BID for take in some)
 
 
@@ -66,7 +68,7 @@ def test_an_order_never_passes_the_limit(left: int) -> None:
 def test_without_a_side_there_is_nothing_to_take() -> None:
     taker = Taker(SOL, random.Random(1))
     for bid, ask in ((None, BEST_ASK), (BEST_BID, None), (None, None)):
-        assert taker.take(bid=bid, ask=ask, reference_parts=MIDDLE, inventory_lots=0) is None
+        assert taker.next_order(bid=bid, ask=ask, reference_parts=MIDDLE, inventory_lots=0) is None
 
 
 def test_it_waits_about_as_long_as_it_was_told() -> None:

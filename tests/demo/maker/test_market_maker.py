@@ -1,4 +1,4 @@
-"""A desk against the real core: ten thousand steps, and people who get in its way."""
+"""A maker against the real core: ten thousand steps, and people who get in its way."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 
 from fairbook.client.errors import RequestRefused
 from fairbook.core import records
-from fairbook.demo.maker.desk import REST_MS
+from fairbook.demo.maker.market_maker import BACK_OFF_MS
 from fairbook.demo.maker.quotes import ASK, BID
 from fairbook.demo.maker.reconcile import CancelAll
 from tests.demo.maker.simulation import SIDES, MakerSimulation
@@ -28,7 +28,7 @@ def test_many_steps(seed: int, steps: int) -> None:
     A step is one move of the maker and one order of the taker, so about two seconds of the demo.
     """
     simulation = MakerSimulation(seed=seed)
-    limit = simulation.style.inventory_lots
+    limit = simulation.parameters.inventory_lots
     best: set[tuple[int, int]] = set()
     planned = []
     most = 0
@@ -39,20 +39,20 @@ def test_many_steps(seed: int, steps: int) -> None:
         assert bids[0][0] < asks[0][0]
         best.add((bids[0][0], asks[0][0]))
         if step % 100 == 0:
-            ours = simulation.desk.orders.open()
+            ours = simulation.maker.orders.open()
             assert simulation.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
         simulation.take()
         owned = simulation.owned_lots()
         assert -limit <= owned <= limit
         most = max(most, abs(owned))
-        assert abs(simulation.desk.taker_lots) <= limit
+        assert abs(simulation.maker.taker_lots) <= limit
     assert simulation.refusals == []
     assert simulation.trades >= steps * 9 // 10
     assert len(best) > steps // 100
     assert most > limit // 100, "it never owned anything"
     assert sum(planned[1:]) / steps < 5
-    assert len(simulation.desk.orders.open()) <= 2 * sum(
-        band.levels for band in simulation.style.bands
+    assert len(simulation.maker.orders.open()) <= 2 * sum(
+        band.levels for band in simulation.parameters.bands
     )
 
 
@@ -92,34 +92,34 @@ def test_a_market_that_refuses_is_left_alone() -> None:
     """A closed market: no storm of refused orders; and what was in the book goes."""
     simulation = MakerSimulation(seed=5)
     simulation.plan()
-    desk = simulation.desk
+    maker = simulation.maker
     closed = RequestRefused(400, "INVALID_ORDER", "Market does not take this order now")
-    assert not desk.refused(CancelAll(), closed, simulation.now_ms)
-    assert desk.plan_ms >= simulation.now_ms + REST_MS
-    assert desk.withdraw(simulation.now_ms) == [CancelAll()]
+    assert not maker.on_refusal(CancelAll(), closed, simulation.now_ms)
+    assert maker.next_plan_ms >= simulation.now_ms + BACK_OFF_MS
+    assert maker.withdraw(simulation.now_ms) == [CancelAll()]
     simulation.send(CancelAll())
     assert simulation.own_book() == {}
-    assert desk.withdraw(simulation.now_ms) == []
+    assert maker.withdraw(simulation.now_ms) == []
 
 
 def test_orders_that_vanished_are_replaced() -> None:
     """Cancelled behind its back: the amend is refused, and the next plan places a new order."""
     simulation = MakerSimulation(seed=6)
     simulation.plan()
-    gone = simulation.desk.orders.open()[0]
+    gone = simulation.maker.orders.open()[0]
     order = simulation.core.order(2, 1, int(gone.order_id))
     assert order is not None
     simulation.do(records.cancel(account=2, market=1, order_id=order.order_id))
     for _ in range(200):
         simulation.plan()
     assert set(simulation.refusals) <= {"Order Not Found (RESOURCE_NOT_FOUND)"}
-    ours = simulation.desk.orders.open()
+    ours = simulation.maker.orders.open()
     assert simulation.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_news_that_comes_late(seed: int) -> None:
-    """Fills happen amid plans, and the desk hears of them any time later: what it knows is wrong
+    """Fills happen amid plans, and the maker hears of them any time later: what it knows is wrong
     for a while, but nothing breaks, and once it has heard all its next plan is right.
     """
     simulation = MakerSimulation(seed=seed)
@@ -146,12 +146,12 @@ def test_news_that_comes_late(seed: int) -> None:
         "Order would immediately match and take",
         "Quantity is out of range",
     }
-    assert simulation.desk.plan_ms <= simulation.now_ms + simulation.style.move_ms, (
+    assert simulation.maker.next_plan_ms <= simulation.now_ms + simulation.parameters.move_ms, (
         "an accident is no trouble"
     )
     simulation.meanwhile = lambda: None
     simulation.deliver(len(simulation.news))
     simulation.plan()
-    ours = simulation.desk.orders.open()
+    ours = simulation.maker.orders.open()
     assert simulation.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
     assert all(simulation.core.depth(1, 1))

@@ -1,16 +1,14 @@
-"""The exchange over one WebSocket connection, typed: streams, and orders after `login`.
+"""One WebSocket connection, typed: streams, and orders after `login`.
 
-How it works: one task reads. A message of a stream goes, decoded, to the handler that subscribed
-it; an answer goes by its id to whoever waits for it. Requests are sent in the order of calls, and
-many may be in flight.
+Design: one task reads. It passes a message of a stream to the handler of its subscription, and an
+answer, by its id, to the request that waits for it. Requests are sent in the order of calls; many
+may be in flight.
 
-Always true:
-- a connection ends once, and stays ended: then `ended` is set, every request in flight raises
-  OutcomeUnknown, and every new one Disconnected;
+Invariants:
+- a connection ends once: then `ended` is set, every request in flight raises OutcomeUnknown, and
+  every new one Disconnected;
 - a request raises OutcomeUnknown after `timeout_s` at the latest; at most IN_FLIGHT_MAX are in
-  flight, more wait for their turn.
-
-Not here: a connection that comes back (connections.py), the book of a market (book.py).
+  flight, and further ones wait.
 """
 
 from __future__ import annotations
@@ -25,9 +23,14 @@ import aiohttp
 import msgspec
 
 from fairbook.client.credentials import Credentials
-from fairbook.client.errors import BadAnswer, ClientError, Disconnected, OutcomeUnknown, error_of
-from fairbook.client.fields import order_fields
-from fairbook.client.messages import NewOrder, Order, type_of_stream
+from fairbook.client.errors import (
+    ClientError,
+    Disconnected,
+    InvalidAnswer,
+    OutcomeUnknown,
+    error_of,
+)
+from fairbook.client.messages import NewOrder, OrderState, order_fields, type_of_stream
 
 IN_FLIGHT_MAX: Final = 1024
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -51,7 +54,7 @@ class _ErrorPart(msgspec.Struct):
 
 
 class _Envelope(msgspec.Struct):
-    """Whatever may come: a message of a stream, or an answer."""
+    """Any message: of a stream, or an answer."""
 
     stream: str | None = None
     data: msgspec.Raw = msgspec.Raw()
@@ -62,12 +65,12 @@ class _Envelope(msgspec.Struct):
 
 
 _decode: Final = msgspec.json.Decoder(_Envelope).decode
-_decode_order: Final = msgspec.json.Decoder(Order).decode
-_decode_orders: Final = msgspec.json.Decoder(list[Order]).decode
+_decode_order: Final = msgspec.json.Decoder(OrderState).decode
+_decode_orders: Final = msgspec.json.Decoder(list[OrderState]).decode
 
 
-class Socket:
-    """One connection. Made by `open`; `async with` closes it."""
+class WebSocketClient:
+    """One connection, made by `open`; `async with` closes it."""
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class Socket:
         self.ended = asyncio.Event()
         self.close_code: int | None = None
         self.close_reason = ""
-        """What the other side said when it closed, if it did."""
+        """Of the server's Close frame, if there was one."""
         self._session = session
         self._connection = connection
         self._timeout_s = timeout_s
@@ -91,7 +94,7 @@ class Socket:
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def open(cls, url: str, *, timeout_s: float = 10.0) -> Socket:
+    async def open(cls, url: str, *, timeout_s: float = 10.0) -> WebSocketClient:
         """Connect. Raises Disconnected."""
         session = aiohttp.ClientSession()
         try:
@@ -122,29 +125,29 @@ class Socket:
         await self.close()
 
     async def close(self) -> None:
-        """End it; return when it has ended."""
+        """Return when the connection has ended."""
         self._end(None)
         await self._connection.close()
         await asyncio.wait((self._reader,))
         await self._session.close()
 
     def failure(self) -> Exception | None:
-        """What ended it, if that was a handler's error or an answer nobody can read."""
+        """The exception of a handler, or InvalidAnswer, if that ended the connection."""
         return self._failure
 
     async def login(self, credentials: Credentials) -> None:
-        """Say who this is: needed for orders and for `account.` streams."""
+        """Required for orders and for `account.` streams."""
         await self._request({"method": "LOGIN", **credentials.login()})
 
     async def cancel_on_disconnect(self, enabled: bool = True) -> None:
-        """Let orders that are placed from now on be cancelled when this connection ends."""
+        """Orders that are placed from now on are cancelled when this connection ends."""
         await self.call("order.cancelOnDisconnect", {"enabled": enabled})
 
     async def subscribe(self, *names: str, handler: Handler) -> None:
-        """Let `handler` be called with each message of these streams, until `unsubscribe`.
+        """Call `handler` with each message of these streams, until `unsubscribe`.
 
-        The handler runs where messages are read and must not block; if it raises, the connection
-        ends. Raises Refused if the exchange knows one of the names not.
+        The handler must not block: it delays the reading of messages. If it raises, the connection
+        ends. Raises RequestRefused if a name is unknown to the exchange.
         """
         for name in names:
             decoder = msgspec.json.Decoder(type_of_stream(name))
@@ -157,13 +160,12 @@ class Socket:
             raise
 
     async def unsubscribe(self, *names: str) -> None:
-        """Hear no more of these streams."""
         for name in names:
             self._handlers.pop(name, None)
         await self._request({"method": "UNSUBSCRIBE", "params": list(names)})
 
-    async def place(self, order: NewOrder) -> Order:
-        """Place an order; returned as it is after matching."""
+    async def place(self, order: NewOrder) -> OrderState:
+        """Returns the order after matching."""
         return _decode_order(await self.call("order.place", order))
 
     async def amend(
@@ -174,8 +176,8 @@ class Socket:
         client_id: int | None = None,
         price: str | None = None,
         quantity: str | None = None,
-    ) -> Order:
-        """Give an open order another price, or another total quantity."""
+    ) -> OrderState:
+        """Change the price or the total quantity of an open order."""
         params = order_fields(
             symbol, order_id=order_id, client_id=client_id, price=price, quantity=quantity
         )
@@ -183,24 +185,24 @@ class Socket:
 
     async def cancel(
         self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
-    ) -> Order:
-        """Cancel an order; returned as it was closed."""
+    ) -> OrderState:
+        """Returns the closed order."""
         params = order_fields(symbol, order_id=order_id, client_id=client_id)
         return _decode_order(await self.call("order.cancel", params))
 
-    async def cancel_all(self, symbol: str) -> list[Order]:
-        """Cancel all orders of a market; they are returned as they were closed."""
+    async def cancel_all(self, symbol: str) -> list[OrderState]:
+        """Cancel all orders of a market; returns the closed orders."""
         return _decode_orders(await self.call("order.cancelAll", {"symbol": symbol}))
 
     async def status(
         self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
-    ) -> Order:
-        """One open order. Refused with 404 if it is not open."""
+    ) -> OrderState:
+        """One open order. RequestRefused with 404 if it is not open."""
         params = order_fields(symbol, order_id=order_id, client_id=client_id)
         return _decode_order(await self.call("order.status", params))
 
     async def call(self, method: str, params: Any) -> msgspec.Raw:
-        """Any request; the JSON text of its result."""
+        """Send any request; returns the JSON of its result."""
         return await self._request({"method": method, "params": params})
 
     async def _request(self, frame: dict[str, Any]) -> msgspec.Raw:
@@ -224,21 +226,21 @@ class Socket:
                 del self._waiting[request_id]
 
     async def _read(self) -> None:
-        """Take messages until the connection ends; then end everything that waits for it."""
+        """Read messages until the connection ends; then fail the requests in flight."""
         failure: Exception | None = None
         try:
             while True:
                 message = await self._connection.receive()
                 if message.type is aiohttp.WSMsgType.TEXT:
-                    self._take(message.data)
+                    self._on_message(message.data)
                 elif message.type in _LAST:
                     if message.type is aiohttp.WSMsgType.CLOSE:
                         self.close_reason = str(message.extra or "")
                     break
         except msgspec.MsgspecError as error:
-            failure = BadAnswer(f"an unreadable message: {error}")
+            failure = InvalidAnswer(f"an unreadable message: {error}")
         except Exception as bug:
-            # A handler's bug is its owner's: it must not look like a connection that was lost.
+            # A bug of a handler must not look like a lost connection.
             logger.exception("a handler of a stream failed")
             failure = bug
         finally:
@@ -254,7 +256,7 @@ class Socket:
             if not answer.done():
                 answer.set_exception(OutcomeUnknown("the connection ended before the answer"))
 
-    def _take(self, text: str) -> None:
+    def _on_message(self, text: str) -> None:
         envelope = _decode(text)
         if envelope.stream is not None:
             found = self._handlers.get(envelope.stream)
@@ -272,6 +274,6 @@ class Socket:
         status = _STATUS.get(code, 400) if isinstance(code, int) else envelope.status
         error = error_of(status, str(code), envelope.error.message)
         if answer is None:
-            logger.warning("an error that is no answer: %s", error)
+            logger.warning("an error that answers no request: %s", error)
         elif not answer.done():
             answer.set_exception(error)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.client.credentials import Credentials, Token
+from fairbook.client.credentials import BearerToken, Credentials
 from fairbook.client.errors import Disconnected, OutcomeUnknown, RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.local_book import BookFeed, LocalBook
@@ -20,8 +20,8 @@ from fairbook.client.messages import (
     TradeUpdate,
 )
 from fairbook.client.reconnect import Backoff, Reconnecting, hinted_s
-from fairbook.client.rest import Rest
-from fairbook.client.socket import Socket
+from fairbook.client.rest import RestClient
+from fairbook.client.websocket import WebSocketClient
 from tests.client.test_rest import ALICE, BID, SIGNS
 from tests.world.direct_exchange import live_exchange
 from tests.world.memory_accounts import ALICE as ALICE_ID
@@ -29,15 +29,15 @@ from tests.world.memory_accounts import BOB_TOKEN
 from tests.world.running_exchange import RunningExchange, play_live
 from tests.world.waiting import until
 
-BOB = Token(BOB_TOKEN)
+BOB = BearerToken(BOB_TOKEN)
 
 
 def limit(side: str, price: str, quantity: str) -> NewOrder:
     return NewOrder(symbol="SOL_USDC", side=side, price=price, quantity=quantity)
 
 
-async def logged_in(venue: RunningExchange, who: Credentials = ALICE) -> Socket:
-    socket = await Socket.open(venue.ws_url)
+async def logged_in(venue: RunningExchange, who: Credentials = ALICE) -> WebSocketClient:
+    socket = await WebSocketClient.open(venue.ws_url)
     await socket.login(who)
     return socket
 
@@ -74,8 +74,8 @@ def test_many_orders_in_flight_come_out_in_their_order() -> None:
 
 def test_a_no_is_refused_and_the_connection_goes_on() -> None:
     async def story(venue: RunningExchange) -> None:
-        async with await Socket.open(venue.ws_url) as socket:
-            for wrong in (socket.place(BID), socket.login(Token("wrong"))):
+        async with await WebSocketClient.open(venue.ws_url) as socket:
+            for wrong in (socket.place(BID), socket.login(BearerToken("wrong"))):
                 with pytest.raises(RequestRefused) as no:
                     await wrong
                 assert no.value.status == 401
@@ -141,7 +141,7 @@ def test_the_end_cancels_what_was_to_be_cancelled_with_it() -> None:
     """cancelOnDisconnect holds for what is placed after it; a lost connection ends requests."""
 
     async def story(venue: RunningExchange) -> None:
-        async with Rest(venue.http_url, ALICE) as rest:
+        async with RestClient(venue.http_url, ALICE) as rest:
             async with await logged_in(venue) as socket:
                 stays = await socket.place(limit("Bid", "10", "1"))
                 await socket.cancel_on_disconnect()
@@ -178,7 +178,7 @@ def test_a_lost_connection_leaves_outcomes_unknown() -> None:
 
 def test_no_answer_in_time_is_unknown() -> None:
     async def story(venue: RunningExchange) -> None:
-        async with await Socket.open(venue.ws_url, timeout_s=0.2) as socket:
+        async with await WebSocketClient.open(venue.ws_url, timeout_s=0.2) as socket:
             await socket.login(ALICE)
             venue.exchange.held = []
             with pytest.raises(OutcomeUnknown):
@@ -196,7 +196,7 @@ def test_a_handlers_bug_ends_the_connection_and_is_told() -> None:
 
         async with await logged_in(venue) as socket:
             await socket.subscribe("account.orderUpdate", handler=fails)
-            async with Rest(venue.http_url, ALICE) as rest:
+            async with RestClient(venue.http_url, ALICE) as rest:
                 await rest.place(BID)
             await socket.ended.wait()
             assert isinstance(socket.failure(), ZeroDivisionError)
@@ -231,7 +231,7 @@ def test_connections_come_back() -> None:
 
 def test_a_server_that_leaves_says_when_to_come_back() -> None:
     async def story(venue: RunningExchange) -> None:
-        async with await Socket.open(venue.ws_url) as socket:
+        async with await WebSocketClient.open(venue.ws_url) as socket:
             await venue.close()
             await socket.ended.wait()
             assert socket.close_code == 1001
@@ -265,7 +265,7 @@ def test_a_book_follows_the_exchange() -> None:
         chance = random.Random(11)
         changes: list[int] = []
 
-        async def disturb(socket: Socket, count: int) -> None:
+        async def disturb(socket: WebSocketClient, count: int) -> None:
             for _ in range(count):
                 side = chance.choice(("Bid", "Ask"))
                 price = str(chance.randrange(45, 55))
@@ -273,7 +273,7 @@ def test_a_book_follows_the_exchange() -> None:
                 await asyncio.gather(*[socket.place(order) for order in orders])
 
         async with (
-            Rest(venue.http_url, ALICE) as rest,
+            RestClient(venue.http_url, ALICE) as rest,
             await logged_in(venue, BOB) as bob,
             await logged_in(venue) as socket,
         ):
@@ -302,7 +302,7 @@ def test_a_gap_is_mended() -> None:
 
     async def story(venue: RunningExchange) -> None:
         async with (
-            Rest(venue.http_url, ALICE) as rest,
+            RestClient(venue.http_url, ALICE) as rest,
             await logged_in(venue) as socket,
         ):
             grid = Grid((await rest.markets())[0])

@@ -1,9 +1,8 @@
-"""How one market is made: what a person configures, and the same in ticks and lots.
+"""The configuration of one market's maker, and the same in ticks and lots.
 
-How it works: a `Plan` speaks in parts of the price and in amounts of the quote asset, so that one
-set of numbers suits every market; `Style.of` turns it into whole ticks and lots of one market.
-
-Always true: a plan that was read is sane: no book made after it crosses itself.
+A `MarketPlan` is in parts of the anchor price and amounts of the quote asset, so that one set of
+numbers suits every market. `QuotingParameters.of` converts it. A plan that was accepted never gives
+a book that crosses itself.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ MILLION: Final = 1_000_000
 PARTS: Final = 1_000  # of a tick: the reference price moves by less than a tick
 
 
-class BadPlan(ValueError):
-    """A plan cannot be used; the message says why."""
+class PlanError(ValueError):
+    """A plan is invalid; the message says why."""
 
 
 class Band(NamedTuple):
-    """Levels of one spacing: so many, on multiples of `every` steps, `weight` times the size."""
+    """Levels of one spacing: on multiples of `every` steps, with `weight` times the size."""
 
     levels: int
     every: int
@@ -33,12 +32,12 @@ DEFAULT_BANDS: Final = (Band(5, 1, 1), Band(4, 5, 2), Band(3, 25, 5))
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """One market, as a person configures it."""
+class MarketPlan:
+    """The configuration of one market."""
 
     symbol: str
     anchor: str
-    """The price that the reference returns to in the long run, and begins at if nobody traded."""
+    """The price to which the reference returns in the long run, and its start without trades."""
     step_ppm: int = 100
     """Of the anchor: prices of quotes are multiples of this step."""
     half_spread_ppm: int = 60
@@ -46,34 +45,34 @@ class Plan:
     bands: tuple[Band, ...] = DEFAULT_BANDS
     """Of each side, from the middle outwards. `every` rises, each a multiple of the one before."""
     size_quote: int = 2_000
-    """Whole units of the quote asset: about the worth of a level of weight 1."""
+    """Whole units of the quote asset: the approximate value of a level of weight 1."""
     inventory_quote: int = 250_000
-    """Whole units of the quote asset: how much more or less of the base asset it may come to own
-    than at its start."""
+    """Whole units of the quote asset: the value of the base asset that it may own more or less than
+    at its start."""
     skew_ppm: int = 1_500
-    """Of the anchor: how far the quotes are moved, to get rid of it, when it owns that much."""
+    """Of the anchor: how far the quotes are moved at an inventory of that value, to reduce it."""
     wander_ppm: int = 130
     """Standard deviation of one move of the reference."""
     return_ppm: int = 100
-    """How much of the distance to the anchor each move goes back."""
+    """The part of the distance to the anchor that each move goes back."""
     move_ms: int = 2_000
-    """Between two moves."""
+    """Between two moves of the reference."""
     take_ms: int = 2_500
-    """Between two trades of the taker, on average; 0: it takes nothing."""
+    """Between two orders of the taker, on average; 0: no orders."""
     take_quote: int = 600
-    """Whole units of the quote asset: about the worth of one of them."""
+    """Whole units of the quote asset: the approximate value of one of them."""
 
     def __post_init__(self) -> None:
-        """Raise BadPlan for what makes no sense."""
+        """Raises PlanError."""
         for name, (least, most) in _RANGES.items():
             if not least <= getattr(self, name) <= most:
-                raise BadPlan(f"{self.symbol}: {name} is {least} to {most}")
+                raise PlanError(f"{self.symbol}: {name} must be {least} to {most}")
         if not 1 <= len(self.bands) <= 8 or sum(band.levels for band in self.bands) > LEVELS_MAX:
-            raise BadPlan(f"{self.symbol}: 1 to 8 bands with at most {LEVELS_MAX} levels")
+            raise PlanError(f"{self.symbol}: 1 to 8 bands, at most {LEVELS_MAX} levels")
         before = 1
         for band in self.bands:
             if min(band) < 1 or band.every % before or band.weight > 1_000:
-                raise BadPlan(f"{self.symbol}: bands widen in multiples of each other")
+                raise PlanError(f"{self.symbol}: each band is a multiple of the one before")
             before = band.every
 
 
@@ -92,17 +91,17 @@ _RANGES: Final = {
 }
 
 DEMO_PLANS: Final = (
-    Plan("SOL_USDC", "140"),
-    Plan("BTC_USDC", "100000"),
-    Plan("ETH_USDC", "3500"),
+    MarketPlan("SOL_USDC", "140"),
+    MarketPlan("BTC_USDC", "100000"),
+    MarketPlan("ETH_USDC", "3500"),
 )
 
 
-def read_plan(given: dict[str, Any]) -> Plan:
-    """A plan from JSON: symbol, anchor, and any of the other fields. Raises BadPlan."""
-    known = {field.name for field in fields(Plan)}
+def read_plan(given: dict[str, Any]) -> MarketPlan:
+    """A plan from JSON: symbol, anchor, and any of the other fields. Raises PlanError."""
+    known = {field.name for field in fields(MarketPlan)}
     if not given.keys() <= known:
-        raise BadPlan(f"a market has the fields {', '.join(sorted(known))}")
+        raise PlanError(f"the fields of a plan are {', '.join(sorted(known))}")
     values: dict[str, Any] = {name: value for name, value in given.items() if name != "bands"}
     try:
         for name in values.keys() & _RANGES.keys():
@@ -110,14 +109,14 @@ def read_plan(given: dict[str, Any]) -> Plan:
         values["anchor"] = str(values["anchor"])
         if "bands" in given:
             values["bands"] = tuple(Band(*map(int, band)) for band in given["bands"])
-        return Plan(**values)
+        return MarketPlan(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadPlan(f"not a market's plan: {given}: {error}") from None
+        raise PlanError(f"invalid plan {given}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
-    """A plan in ticks and lots of its market."""
+class QuotingParameters:
+    """A plan in ticks and lots of its market; `parts` are 1/PARTS of a tick."""
 
     anchor_ticks: int
     step_ticks: int
@@ -133,8 +132,8 @@ class Style:
     take_lots: int
 
     @staticmethod
-    def of(plan: Plan, grid: Grid) -> Style:
-        """Raises BadRequest if the anchor is no price of the market."""
+    def of(plan: MarketPlan, grid: Grid) -> QuotingParameters:
+        """Raises BadRequest if the anchor is not a valid price of the market."""
         anchor = grid.price.units(plan.anchor)
 
         def lots(quote: int) -> int:
@@ -144,7 +143,7 @@ class Style:
         def parts(ppm: int) -> int:
             return anchor * PARTS * ppm // MILLION
 
-        return Style(
+        return QuotingParameters(
             anchor_ticks=anchor,
             step_ticks=max(1, anchor * plan.step_ppm // MILLION),
             half_spread_parts=max(1, parts(plan.half_spread_ppm)),

@@ -1,0 +1,170 @@
+"""One market's maker and taker without I/O: what to send next, given what was received.
+
+Design: the bot passes the time, the book, answers, updates and balances, and asks for the next
+commands. It asks again only when all commands before were answered. There is no clock here, so that
+a simulation can run it against a core.
+
+Invariants: the commands turn the orders known to be open into the wanted book, or come as near as
+COMMANDS_MAX of them can; a market that refuses orders is left alone for `back_off_ms`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from fairbook.client.errors import RequestRefused
+from fairbook.client.grid import Grid
+from fairbook.client.local_book import LocalBook, LocalBookSide
+from fairbook.client.messages import OrderState, OrderUpdate
+from fairbook.demo.maker.own_orders import OwnOrders
+from fairbook.demo.maker.plan import QuotingParameters
+from fairbook.demo.maker.quotes import ASK, BID, RandomWalk, quotes
+from fairbook.demo.maker.reconcile import (
+    AmendOrder,
+    CancelAll,
+    CancelOrder,
+    Command,
+    reconcile,
+    replace_all,
+)
+from fairbook.demo.maker.taker import Taker, TakerOrder
+
+BACK_OFF_MS: Final = 5_000
+FIRST_TAKE_MS: Final = 1_000
+COMMANDS_MAX: Final = 8  # with more, the prices would be outdated before the last command
+CROSSING: Final = "immediately match"  # of the refusal of a post-only order that would cross
+NOT_OPEN: Final = "Order Not Found"
+BAD_QUANTITY: Final = "INVALID_QUANTITY"
+
+
+class MarketMaker:
+    """One market. Times are in ms of one monotonic clock."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        parameters: QuotingParameters,
+        *,
+        rng: random.Random,
+        back_off_ms: int = BACK_OFF_MS,
+    ) -> None:
+        self.grid = grid
+        self.parameters = parameters
+        self.orders = OwnOrders(grid)
+        self.reference = RandomWalk(parameters, rng, parameters.anchor_ticks)
+        self.maker_lots = 0
+        """The maker's base asset beyond that at the start; negative: less."""
+        self.taker_lots = 0
+        self.next_plan_ms = 0
+        """When to call `next_commands`."""
+        self.next_take_ms = 0
+        """When to call `next_taker_order`."""
+        self._next_move_ms = 0  # of the reference
+        self._back_off_ms = back_off_ms
+        self._taker = Taker(parameters, rng)
+        self._has_leftovers = False
+
+    def restart(
+        self, now_ms: int, reference_ticks: int | None, leftovers: Sequence[OrderState] = ()
+    ) -> None:
+        """Begin with a new connection. reference_ticks: None if the market's price is unknown.
+
+        leftovers: the maker's open orders. They are not cancelled with the connection, so the first
+        commands replace them all.
+        """
+        self.orders = OwnOrders(self.grid)
+        for order in leftovers:
+            self.orders.on_answer(order)
+        self._has_leftovers = bool(leftovers)
+        if reference_ticks is not None:
+            self.reference.move_to(reference_ticks)
+        self.next_plan_ms = self._next_move_ms = now_ms
+        self.next_take_ms = now_ms + min(self._take_wait_ms(), FIRST_TAKE_MS)
+
+    def next_commands(self, now_ms: int, book: LocalBook) -> list[Command]:
+        """The commands to send now, in this order. If there are more, call it again at once."""
+        if now_ms >= self._next_move_ms:
+            self.reference.step()
+            self._next_move_ms = now_ms + self.parameters.move_ms
+        commands = self._commands(book)
+        is_all = len(commands) <= COMMANDS_MAX
+        self.next_plan_ms = self._next_move_ms if is_all else now_ms
+        return commands[:COMMANDS_MAX]
+
+    def _commands(self, book: LocalBook) -> list[Command]:
+        own = self.orders.levels()
+        wanted = quotes(
+            self.parameters,
+            self.reference.reference_parts,
+            inventory_lots=self.maker_lots,
+            foreign_bid=_foreign(BID, book.bids, own),
+            foreign_ask=_foreign(ASK, book.asks, own),
+        )
+        if self._has_leftovers:
+            self._has_leftovers = False
+            return replace_all(wanted)
+        return reconcile(wanted, self.orders.open())
+
+    def withdraw(self, now_ms: int) -> list[Command]:
+        """Leave the market for `back_off_ms`."""
+        self.next_plan_ms = now_ms + self._back_off_ms
+        return [CancelAll()] if len(self.orders) else []
+
+    def next_taker_order(self, now_ms: int, book: LocalBook) -> TakerOrder | None:
+        self.next_take_ms = now_ms + self._take_wait_ms()
+        return self._taker.next_order(
+            bid=book.bids.best(),
+            ask=book.asks.best(),
+            reference_parts=self.reference.reference_parts,
+            inventory_lots=self.taker_lots,
+        )
+
+    def on_answer(self, command: Command, answer: OrderState | list[OrderState]) -> None:
+        """A command was executed."""
+        if isinstance(command, CancelAll):
+            self.orders.clear()
+        else:
+            assert isinstance(answer, OrderState)
+            self.orders.on_answer(answer)
+
+    def on_refusal(self, command: Command, refusal: RequestRefused, now_ms: int) -> bool:
+        """A command was refused. True: an accident of timing. False: the market accepts no orders,
+        and is left alone for a while.
+        """
+        if NOT_OPEN in refusal.message and isinstance(command, AmendOrder | CancelOrder):
+            self.orders.remove(command.order_id)
+            return True
+        if CROSSING in refusal.message:
+            return True
+        if isinstance(command, AmendOrder) and refusal.code == BAD_QUANTITY:
+            return True  # More is filled than the new total; the update is on its way.
+        self.next_plan_ms = max(
+            self.next_plan_ms,
+            now_ms + self._back_off_ms,
+            now_ms + int(refusal.retry_after_s * 1e3),
+        )
+        return False
+
+    def on_taker_answer(self, order: OrderState) -> None:
+        lots = self.grid.quantity.units(order.executed_quantity)
+        self.taker_lots += lots if order.side == BID else -lots
+
+    def on_taker_error(self, now_ms: int) -> None:
+        self.next_take_ms = now_ms + self._back_off_ms
+
+    def on_update(self, update: OrderUpdate) -> None:
+        """A private update of the maker."""
+        self.orders.on_update(update)
+
+    def _take_wait_ms(self) -> int:
+        return self._taker.wait_ms() if self.parameters.take_ms else 0
+
+
+def _foreign(side: str, levels: LocalBookSide, own: Mapping[tuple[str, int], int]) -> int | None:
+    """The best price of others. own: the maker's lots by (side, price)."""
+    for price, lots in levels.levels():
+        if lots > own.get((side, price), 0):
+            return price
+    return None
