@@ -5,17 +5,15 @@ length in four bytes, is sent to every connection.
 """
 
 import asyncio
-import os
 from typing import Final
 
 import uvloop
-from picows import WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
+from picows import WSListener, WSMsgType, WSTransport, ws_create_server
 
-from bench.processes import Helper, cpu_s, processors, say
+from bench.processes import Helper, cpu_s, processors, say, stdin_reader
 from bench.runs import Run
 
 LENGTH_BYTES: Final = 4
-READ_BYTES: Final = 65_536
 
 
 class Broadcast:
@@ -44,35 +42,15 @@ class Listener(WSListener):
         del self.transports[transport]
 
 
-def listener(_request: WSUpgradeRequest) -> WSListener:
-    return Listener()
-
-
 async def serve() -> None:
     """Until stdin ends."""
-    ended = asyncio.Event()
-    partial = b""
-
-    def read() -> None:
-        nonlocal partial
-        received = os.read(0, READ_BYTES)
-        if not received:
-            ended.set()
-        partial += received
-        while len(partial) >= LENGTH_BYTES:
-            end = LENGTH_BYTES + int.from_bytes(partial[:LENGTH_BYTES], "big")
-            if len(partial) < end:
-                return
-            text, partial = partial[LENGTH_BYTES:end], partial[end:]
-            for transport in Listener.transports:
-                transport.send(WSMsgType.TEXT, text)
-
-    server = await ws_create_server(listener, "127.0.0.1", 0, backlog=2048)
+    server = await ws_create_server(lambda _request: Listener(), "127.0.0.1", 0, backlog=2048)
     say(server.sockets[0].getsockname()[1])
-    loop = asyncio.get_running_loop()
-    loop.add_reader(0, read)
-    await ended.wait()
-    loop.remove_reader(0)
+    stdin = await stdin_reader()
+    while head := await stdin.read(LENGTH_BYTES):
+        text = await stdin.readexactly(int.from_bytes(head, "big"))
+        for transport in Listener.transports:
+            transport.send(WSMsgType.TEXT, text)
     server.close()
 
 

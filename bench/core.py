@@ -22,7 +22,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-from bench.core_flow import BARE, MIXES, STEP_NS, USERS, generate, resting
+from bench.core_flow import BARE, MIXES, STEP_NS, generate, resting
+from bench.history import USERS
 from bench.processes import Helper, resident_bytes, say
 from bench.runs import SEED, Option, Run, rounds, spread, table
 from fairbook.core import records
@@ -84,14 +85,6 @@ class Task(NamedTuple):
     bare_folder: str
 
 
-class CoreSlice(NamedTuple):
-    """CPU seconds of one slice, its commands, and by how much memory grew."""
-
-    seconds: float
-    commands: int
-    resident_bytes: int
-
-
 class Flows:
     """The flows, in files for the processes."""
 
@@ -102,8 +95,8 @@ class Flows:
         count = run.options.count
         shares = [(COMPILED, count, remembered), (INTERPRETED, count // INTERPRETED_SHARE, 0)]
         for core, commands, orders in shares[: 1 + interpreted]:
-            for name, mix in MIXES.items():
-                flow = generate(mix, seed=run.options.seed, count=commands, remembered=orders)
+            for name in MIXES:
+                flow = generate(name, seed=run.options.seed, count=commands, remembered=orders)
                 self.fills.setdefault(name, flow.fills / commands)
                 for part, data in flow.parts.items():
                     (self._folder / f"{core}-{name}-{part}").write_bytes(data)
@@ -152,7 +145,8 @@ class Flows:
         """Resident memory per resting order of the compiled core."""
         case = Case(core=COMPILED, mix="w1", batch=256, ids=NO_IDS)
         with closing(self.start(case, dialect, orders=orders)) as helper:
-            return CoreSlice(*helper.ask(None)).resident_bytes / orders
+            _, _, resident = helper.ask(None)
+            return float(resident) / orders
 
 
 def sections(run: Run) -> dict[str, Iterator[str]]:
@@ -224,7 +218,9 @@ def open_core(task: Task) -> tuple[Callable[[bytes, int], object], int, str]:
 
 
 def serve(task: Task) -> None:
-    """The process: set up, then run a slice for every line of standard input."""
+    """The process: set up, then run a slice for every line of standard input. Each is answered with
+    its CPU seconds, its commands, and by how much memory has grown.
+    """
     apply, size, form = open_core(task)
     time_ns = 0
     for frame in frames_of(task.setup, SETUP_BATCH * size):
@@ -245,7 +241,7 @@ def serve(task: Task) -> None:
         if task.slices == 1:
             gc.collect()
         commands = sum(map(len, frames[begin:end])) // size
-        say(CoreSlice(seconds, commands, resident_bytes() - before))
+        say((seconds, commands, resident_bytes() - before))
 
 
 def frames_of(path: str, frame_bytes: int) -> list[bytes]:

@@ -82,10 +82,11 @@ def exchange_slice(venue: Venue, readers: Readers, rate: float, seconds: float) 
     """Orders at a steady rate, and what the readers of this exchange received of it."""
     with venue.prepared(TOKEN, 1, int(rate * seconds), seconds) as load:
         readers.begin(venue.server.ws_port)
-        cpu_s = venue.server.usage().server_s
-        result = load.paced(rate=rate, seconds=seconds)
+        cpu_s = venue.server.usage()[0]
+        due_s = (number / rate for number in range(int(rate * seconds)))
+        result = load.open(due_s, sleeps=True)
         taken = readers.end()
-        cpu_s = venue.server.usage().server_s - cpu_s
+        cpu_s = venue.server.usage()[0] - cpu_s
         venue.check(result)
     return FanoutSlice(taken, cpu_s, result.seconds)
 

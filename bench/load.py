@@ -193,27 +193,11 @@ class Load:
                 self._wire.flush()
         return result
 
-    def paced(self, *, rate: float, seconds: float) -> Result:
-        """The first lane sends `rate` requests a second, each after the answer to the one before;
-        the generator sleeps in between.
+    def open(self, due_s: Iterable[float], *, sleeps: bool = False) -> Result:
+        """Requests are due at these times, ascending, whether or not the exchange keeps up; latency
+        counts from then. sleeps: spare the processor, and be late by up to a millisecond.
         """
-        with _timed() as result:
-            begin = time.perf_counter()
-            for number in range(int(rate * seconds)):
-                due_s = begin + number / rate
-                time.sleep(max(0.0, due_s - time.perf_counter()))
-                self._send(self.lanes[0], due_s)
-                while not list(self._answered(result)):
-                    pass
-        return result
-
-    def open(self, *, rate: float, seconds: float, seed: int) -> Result:
-        """Requests are due at random times (Poisson), `rate` a second on average, whether or not
-        the exchange keeps up; latency counts from when a request was due.
-        """
-        due = deque(_schedule(rate, seconds, seed))
-        waiting: deque[float] = deque()
-        idle = deque(self.lanes)
+        due, waiting, idle = deque(due_s), deque[float](), deque(self.lanes)
         with _timed() as result:
             begin = answered = time.perf_counter()
             while due or waiting or len(idle) < len(self.lanes):
@@ -226,7 +210,8 @@ class Load:
                     if lane.at == len(lane.steps):
                         raise SystemExit("more requests were due than prepared")
                     self._send(lane, waiting.popleft())
-                for lane in self._answered(result, wait_s=0.0):
+                until_due_s = max(0.0, begin + due[0] - now) if due else STUCK_S
+                for lane in self._answered(result, wait_s=until_due_s if sleeps else 0.0):
                     idle.append(lane)
                     answered = now
                 if now - answered > STUCK_S:
@@ -242,7 +227,7 @@ class Load:
         """Count and check the answers that arrive; the lanes that they are for."""
         wire = self._wire
         ready = self._epoll.poll(wait_s)
-        if not ready and wait_s:
+        if not ready and wait_s == STUCK_S:
             raise SystemExit("no answer for too long")
         for fd, _ in ready:
             for lane, answer in wire.receive(self._numbers[fd]):
@@ -267,11 +252,10 @@ def _timed() -> Iterator[Result]:
     result.cpu_s = time.process_time() - cpu
 
 
-def _schedule(rate: float, seconds: float, seed: int) -> list[float]:
+def poisson(rate: float, seconds: float, seed: int) -> Iterator[float]:
+    """Random times, `rate` of them a second on average."""
     drawn = random.Random(seed)
-    times: list[float] = []
     at = drawn.expovariate(rate)
     while at < seconds:
-        times.append(at)
+        yield at
         at += drawn.expovariate(rate)
-    return times

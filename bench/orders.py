@@ -16,10 +16,11 @@ from typing import Final
 
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
+from bench.load import poisson
 from bench.mix import SIGNED, SYMBOL, TOKEN
 from bench.readers import DISCARD, Readers
 from bench.runs import SEED, Option, Run, percentiles, rounds, seconds, spread, table
-from bench.venue import HEADINGS, OPEN_CONNECTIONS, PING, LoadSlice, Venue, cells, medians
+from bench.venue import HEADINGS, PING, LoadSlice, Venue, cells, medians
 
 OPTIONS: Final = {
     "rounds": rounds(5),
@@ -30,6 +31,7 @@ OPTIONS: Final = {
 }
 CONNECTIONS: Final = (1, 8, 32, 64)
 KNEE_CONNECTIONS: Final = 32
+OPEN_CONNECTIONS: Final = 64
 OPEN_SHARES: Final = (0.5, 0.75)
 CPU_TARGET: Final = "<= 2.5"  # docs/internals/performance.md, here and below
 SIGNED_TARGET: Final = ">= 0.5"
@@ -193,7 +195,11 @@ class Orders:
         options = self._run.options
         for share in OPEN_SHARES:
             rate = self._knee() * share
-            result = self._venue.open(rate, options.seconds * options.rounds, options.seed)
+            length_s = options.seconds * options.rounds
+            count = int(rate * length_s / OPEN_CONNECTIONS * 3)
+            with self._venue.prepared(TOKEN, OPEN_CONNECTIONS, count, length_s) as load:
+                result = load.open(poisson(rate, length_s, options.seed))
+                self._venue.check(result)
             lags = sorted(result.lags)
             late = [f"{lags[int((len(lags) - 1) * part)] * 1e3:.2f}" for part in (0.99, 1.0)]
             due = [f"{rate:,.0f}", f"{share:.0%}", f"{resting:,}"]

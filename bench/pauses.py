@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from statistics import median
-from types import FrameType
 from typing import Final, NamedTuple
 
 import uvloop
 
-from bench.history import History, Writer
+from bench.history import History
 from bench.processes import Helper, say
+from bench.restart import Writer
 from bench.runs import Option, Run, percentiles, rounds, seconds, table
 from fairbook.core import state
 from fairbook.engine import gc_policy
@@ -164,10 +164,8 @@ class Waiting:
     """How long the thread that made it has been ready to run and did not, as the system counts."""
 
     def __init__(self) -> None:
-        try:
-            self._fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
-        except OSError:
-            self._fd = -1
+        path = Path("/proc/thread-self/schedstat")
+        self._fd = os.open(path, os.O_RDONLY) if path.exists() else -1
 
     def ns(self) -> int:
         """Since the thread began; always 0 where the system does not count it."""
@@ -175,10 +173,12 @@ class Waiting:
 
 
 class TimedLog(FileLog):
-    """Notes when the newest entry became durable."""
+    """Notes when the newest entry became durable. Made by the thread of the loop."""
 
-    waiting: Waiting
-    durable = (0, 0)
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, segment_bytes=SEGMENT_BYTES)
+        self.waiting = Waiting()
+        self.durable = (0, 0)
 
     def append(self, frame: bytes, time_ns: int) -> Entry:
         entry = super().append(frame, time_ns)
@@ -187,14 +187,16 @@ class TimedLog(FileLog):
 
 
 class TimedRunner(Runner):
-    """Notes the times of each frame."""
+    """Goes on from a recovered runner, and notes the times of each frame."""
 
-    log: TimedLog
-    times: list[FrameTimes]
+    def __init__(self, recovered: Runner, log: TimedLog) -> None:
+        super().__init__(recovered.exchange, position=recovered.position, chain=recovered.chain)
+        self.times: list[FrameTimes] = []
+        self._log = log
 
     def apply(self, entry: Entry) -> bytes | None:
-        waiting = self.log.waiting
-        durable, waited_durable = self.log.durable
+        waiting = self._log.waiting
+        durable, waited_durable = self._log.durable
         waited_began = waiting.ns()
         began = time.perf_counter_ns()
         events = super().apply(entry)
@@ -217,12 +219,8 @@ async def measure(directory: Path, history: History, task: Task) -> Measured:
             collections.append(time.perf_counter_ns() - began_ns)
 
     gc_policy.hold()
-    log = TimedLog(directory, segment_bytes=SEGMENT_BYTES)
-    recovered, _ = recover(log, Snapshots(directory))
-    runner = TimedRunner(recovered.exchange, position=recovered.position, chain=recovered.chain)
-    del recovered
-    log.waiting = Waiting()
-    runner.log, runner.times = log, []
+    log = TimedLog(directory)
+    runner = TimedRunner(recover(log, Snapshots(directory))[0], log)
     gc_policy.settle()
     gc.callbacks.append(watch)
     sequencer = Sequencer(log, runner, Clock())
@@ -263,21 +261,17 @@ def serve(task: Task) -> None:
 def watch_stalls() -> None:
     """The process of the busy loop: answer, on SIGTERM, with the times when it did not run."""
     found: list[tuple[int, int]] = []
-    running = True
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal running
-        running = False
-
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     say("ready")
     last = time.perf_counter_ns()
-    while running:
-        now = time.perf_counter_ns()
-        if now - last > STALL_NS:
-            found.append((last, now))
-        last = now
-    say(found)
+    try:
+        while True:
+            now = time.perf_counter_ns()
+            if now - last > STALL_NS:
+                found.append((last, now))
+            last = now
+    except KeyboardInterrupt:
+        say(found)
 
 
 if __name__ == "__main__":

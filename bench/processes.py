@@ -3,6 +3,7 @@
 Invariant: only processes that were started here are ended here.
 """
 
+import asyncio
 import functools
 import json
 import os
@@ -14,7 +15,7 @@ import time
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 READY: Final = b"Fairbook is ready"
 STOP_S: Final = 20.0
@@ -136,12 +137,12 @@ def say(answer: object) -> None:
     print(json.dumps(answer), flush=True)
 
 
-class Usage(NamedTuple):
-    """CPU seconds of an exchange and of its followers."""
-
-    server_s: float
-    replica_s: float
-    recorder_s: float
+async def stdin_reader() -> asyncio.StreamReader:
+    """A helper's questions, in a loop."""
+    stdin = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
+    return stdin
 
 
 class Server(Process):
@@ -186,16 +187,16 @@ class Server(Process):
         self.accounts: dict[str, dict[str, str]] = demo["accounts"]
         self.port = urllib.parse.urlsplit(demo["http"]).port or 0
         self.ws_port = urllib.parse.urlsplit(demo["ws"]).port or 0
-        names = ("replica", "recorder") if followers and processor is not None else ()
-        self._followers = [self._child(name) for name in names]
+        known = followers and processor is not None
+        self._followers = [self._child(name) if known else 0 for name in ("replica", "recorder")]
 
     def log_text(self) -> str:
         file = self._log.fileno()  # Shared with the exchange, its position too.
         return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
 
-    def usage(self) -> Usage:
-        """Since it started."""
-        return Usage(cpu_s(self.pid), *(map(cpu_s, self._followers) if self._followers else (0, 0)))
+    def usage(self) -> list[float]:
+        """CPU seconds of the exchange, its replica and its recorder since it started."""
+        return [cpu_s(pid) if pid else 0.0 for pid in (self.pid, *self._followers)]
 
     def status(self, part: str) -> dict[str, Any]:
         """The status of one of its parts, such as `streams`."""
@@ -207,7 +208,7 @@ class Server(Process):
     def settle(self) -> None:
         """Wait until everything is recorded. Raises SystemExit if that takes too long."""
         end_s = time.monotonic() + SETTLE_MAX_S
-        while self._followers and self.status("recorder")["lag_frames"]:
+        while self._followers[1] and self.status("recorder")["lag_frames"]:
             if time.monotonic() > end_s:
                 raise SystemExit("the recorder does not keep up")
             time.sleep(SETTLE_POLL_S)

@@ -1,17 +1,19 @@
 """Receivers of streams, in a process of their own, for `./dev bench fanout` and `bench orders`.
 
-Design: plain sockets and epoll in one thread. The bytes of a read are looked up among those seen
-before: a server sends the same ones to every subscriber, so most reads cost a look-up and no
-parsing. Latency is the clock at the read less the time `T` in the message.
+Design: picows clients in one loop. A text is looked up among those seen before: a server sends the
+same ones to every subscriber, so most messages cost a look-up and no parsing. Latency is the clock
+at the message less the time `T` in it.
 
 Invariant: a connection that the server closes ends this process with an error, unless it was opened
 as one that does not read.
 """
 
+import asyncio
 import gc
 import json
+import os
 import re
-import select
+import socket
 import sys
 import time
 from array import array
@@ -19,19 +21,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from bench import websocket
-from bench.processes import Helper, processors, say
+import uvloop
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from bench.processes import Helper, processors, say, stdin_reader
 from bench.runs import Run
 
-COUNT: Final = "count"  # Read, look for times, and answer pings.
-DISCARD: Final = "discard"  # Read only; not for longer than a server waits for its pongs.
+COUNT: Final = "count"  # Read, and look for times.
+DISCARD: Final = "discard"  # Read only.
 STALL: Final = "stall"  # Do not read.
 STEP_US: Final = 10
 QUIET_S: Final = 0.3  # without a message, after which nothing more is under way
 QUICK_QUIET_S: Final = 0.1
 QUIET_MAX_S: Final = 20.0
-SEEN_MAX: Final = 4096
-RECEIVE_BYTES: Final = 65_536
+CONNECTING_MAX: Final = 32
 STALLED_BYTES: Final = 4096  # receive buffer of a connection that does not read
 TIME: Final = re.compile(rb'"T":(\d{16})')
 
@@ -94,96 +97,125 @@ class Readers:
         )
 
 
-class Reader:
+class Reader(WSListener):
     """One connection."""
 
-    __slots__ = ("is_counted", "messages", "partial", "port", "socket")
-
-    def __init__(self, port: int, way: str) -> None:
-        self.socket = websocket.connect(port, receive_buffer=STALLED_BYTES * (way == STALL))
+    def __init__(self, process: "ReaderProcess", port: int, way: str) -> None:
         self.port = port
         self.is_counted = way == COUNT
+        self.is_ended = way == STALL
         self.messages = 0
-        self.partial = b""
+        self._process = process
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self._process.traffic += 1
+        if self.is_counted and frame.msg_type == WSMsgType.TEXT:
+            self._process.receive(self, frame.get_payload_as_bytes())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if not self.is_ended:
+            print("a server closed a connection that reads", file=sys.stderr, flush=True)
+            os._exit(1)
 
     def ask(self, method: str, params: object) -> None:
         message = {"id": 1, "method": method, "params": params}
-        self.socket.sendall(websocket.frame(json.dumps(message).encode()))
+        self.transport.send(WSMsgType.TEXT, json.dumps(message).encode())
+
+    def end(self) -> None:
+        self.is_ended = True
+        self.transport.disconnect(graceful=False)
 
 
 class ReaderProcess:
     """The readers themselves: what Readers asks for, by name."""
 
     def __init__(self, quiet_s: float) -> None:
+        self.traffic = 0  # frames of all connections
         self._quiet_s = quiet_s
-        self._readers: dict[int, Reader] = {}
+        self._readers: list[Reader] = []
         self._stalled: list[Reader] = []
-        self._is_asked = False
-        self._epoll = select.epoll()
-        self._epoll.register(0, select.EPOLLIN)
-        self._seen: dict[bytes, tuple[int, ...]] = {}
+        self._times: dict[bytes, int] = {}
         self._latencies = array("q")
         self._counted: list[Reader] = []
         self._first: Reader | None = None  # the one whose texts are kept
         self._texts: list[tuple[int, str]] = []
         self._cpu_s = 0.0
 
-    def run(self) -> None:
+    async def run(self) -> None:
         """Until stdin ends."""
-        while True:
-            self._turn(-1)
-            if self._is_asked:
-                line = sys.stdin.readline()
-                if not line:
-                    return
-                what, *arguments = json.loads(line)
-                say(getattr(self, what)(*arguments))
+        stdin = await stdin_reader()
+        while line := await stdin.readline():
+            what, *arguments = json.loads(line)
+            say(await getattr(self, what)(*arguments))
+        await self.end_all()
 
-    def open(self, port: int, count: int, channels: list[str], token: str, way: str) -> None:
-        for number in range(count):
-            reader = Reader(port, way)
+    def receive(self, reader: Reader, text: bytes) -> None:
+        now_us = time.time_ns() // 1000
+        time_us = self._times.get(text)
+        if time_us is None:
+            found = TIME.search(text)
+            time_us = self._times[text] = int(found[1]) if found else 0
+        if time_us:
+            reader.messages += 1
+            self._latencies.append(now_us - time_us)
+            if reader is self._first:
+                self._texts.append((time_us, text.decode()))
+
+    async def open(self, port: int, count: int, channels: list[str], token: str, way: str) -> None:
+        def connected(_url: object) -> socket.socket:
+            sock = socket.socket()
+            if way == STALL:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STALLED_BYTES)
+            sock.connect(("127.0.0.1", port))
+            return sock
+
+        async def open_one() -> Reader:
+            reader = Reader(self, port, way)
+            await ws_connect(lambda: reader, f"ws://127.0.0.1:{port}/ws", socket_factory=connected)
             if token:
                 reader.ask("LOGIN", {"token": token})
             if channels:
                 reader.ask("SUBSCRIBE", channels)
             if way == STALL:
-                self._stalled.append(reader)
-            else:
-                reader.socket.setblocking(False)
-                self._readers[reader.socket.fileno()] = reader
-                self._epoll.register(reader.socket.fileno(), select.EPOLLIN)
-            if number % 16 == 0:
-                self._turn(0)
-        if way == COUNT:
-            self._settle()
+                reader.transport.underlying_transport.pause_reading()
+            return reader
 
-    def end_stalled(self) -> None:
+        opened = self._stalled if way == STALL else self._readers
+        for begin in range(0, count, CONNECTING_MAX):
+            each = range(begin, min(begin + CONNECTING_MAX, count))
+            opened += await asyncio.gather(*(open_one() for _ in each))
+        if way == COUNT:
+            await self._settle()
+
+    async def end_stalled(self) -> None:
         for reader in self._stalled:
-            reader.socket.close()
+            reader.end()
         self._stalled.clear()
 
-    def end_all(self) -> None:
-        self.end_stalled()
-        for fd, reader in self._readers.items():
-            self._epoll.unregister(fd)
-            reader.socket.close()
+    async def end_all(self) -> None:
+        await self.end_stalled()
+        for reader in self._readers:
+            reader.end()
         self._readers.clear()
 
-    def begin(self, port: int) -> None:
-        self._settle()
-        self._seen.clear()
+    async def begin(self, port: int) -> None:
+        await self._settle()
+        self._times.clear()
         self._latencies = array("q")
         self._texts = []
         self._counted = [
-            reader for reader in self._readers.values() if reader.port == port and reader.is_counted
+            reader for reader in self._readers if reader.port == port and reader.is_counted
         ]
         for reader in self._counted:
             reader.messages = 0
         self._first = self._counted[0]
         self._cpu_s = time.process_time()
 
-    def end(self) -> Taken:
-        self._settle()
+    async def end(self) -> Taken:
+        await self._settle()
         cpu_s = time.process_time() - self._cpu_s
         self._first = None
         if not self._latencies:
@@ -193,59 +225,16 @@ class ReaderProcess:
         each = min(counts), max(counts), latencies, cpu_s, self._texts
         return Taken(len(counts), sum(counts), *each)
 
-    def _settle(self) -> None:
-        """Read until nothing has come for `quiet_s`."""
+    async def _settle(self) -> None:
+        """Wait until nothing has come for `quiet_s`."""
         end = time.monotonic() + QUIET_MAX_S
-        while self._turn(self._quiet_s) and time.monotonic() < end:
-            pass
-
-    def _turn(self, wait_s: float) -> bool:
-        """Read what arrives within `wait_s` (-1: without a limit). Whether a server sent any."""
-        ready = [fd for fd, _ in self._epoll.poll(wait_s)]
-        self._is_asked = 0 in ready
-        for fd in ready:
-            if fd != 0:
-                self._receive(self._readers[fd])
-        return len(ready) > self._is_asked
-
-    def _receive(self, reader: Reader) -> None:
-        received = reader.socket.recv(RECEIVE_BYTES)
-        now_us = time.time_ns() // 1000
-        if not received:
-            raise SystemExit(f"a server closed a connection that reads: {reader.partial!r}")
-        if not reader.is_counted:
-            return
-        if reader.partial:
-            received = reader.partial + received
-            reader.partial = b""
-        times = self._seen.get(received)
-        if times is None or reader is self._first:
-            times = self._parse(reader, received)
-        reader.messages += len(times)
-        for time_us in times:
-            self._latencies.append(now_us - time_us)
-
-    def _parse(self, reader: Reader, received: bytes) -> tuple[int, ...]:
-        """The times in the messages that are whole; the rest waits."""
-        times: list[int] = []
-        frames, at = websocket.parse(received)
-        for first_byte, start, end in frames:
-            if first_byte == websocket.PING:
-                reader.socket.send(websocket.PONG)
-            elif first_byte != websocket.TEXT:
-                raise SystemExit(f"not a text frame: {received[start:end]!r}")
-            elif found := TIME.search(received, start, end):
-                times.append(int(found[1]))
-                if reader is self._first:
-                    self._texts.append((times[-1], received[start:end].decode()))
-        reader.partial = received[at:]
-        if not reader.partial and received[0] == websocket.TEXT:
-            if len(self._seen) == SEEN_MAX:
-                self._seen.clear()
-            self._seen[received] = tuple(times)
-        return tuple(times)
+        before = -1
+        while before != self.traffic and time.monotonic() < end:
+            before = self.traffic
+            await asyncio.sleep(self._quiet_s)
 
 
 if __name__ == "__main__":
     gc.disable()
-    ReaderProcess(json.loads(sys.argv[1])).run()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ReaderProcess(json.loads(sys.argv[1])).run())

@@ -17,9 +17,15 @@ from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-from bench.history import Writer
+from bench.history import STEP_NS, History, frames
 from bench.processes import Server, resident_bytes
 from bench.runs import Option, Run, rounds, spread, table
+from fairbook.core import state
+from fairbook.engine.recovery import recover
+from fairbook.engine.snapshots import Snapshot, Snapshots
+from fairbook.log.compressor import SegmentCompressor
+from fairbook.log.disk import Disk
+from fairbook.log.file_log import SEGMENT_BYTES, FileLog
 
 OPTIONS: Final = {
     "rounds": rounds(3),
@@ -34,6 +40,60 @@ HEADINGS: Final = (
     "commands", "records", "log", "compressed", "replayed", "ready after, median", "range",
     "memory when ready",
 )  # fmt: skip
+
+
+class UnsyncedDisk(Disk):
+    """Making the history need not be durable; what is measured uses the real disk."""
+
+    def sync(self, fd: int) -> None:
+        """Do nothing."""
+
+
+class Writer:
+    """Appends a history to the log of a directory and applies it, as an exchange does."""
+
+    def __init__(
+        self, directory: Path, *, frame_commands: int, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        self.directory = directory
+        self.commands = 0
+        self._frame_commands = frame_commands
+        self._log = FileLog(directory, disk=UnsyncedDisk(), segment_bytes=segment_bytes)
+        self._snapshots = Snapshots(directory)
+        self.runner, _ = recover(self._log, self._snapshots)
+        exchange = self.runner.exchange
+        self.history = History(
+            assets=len(exchange.assets) - 1,
+            markets=len(exchange.markets) - 1,
+            accounts=len(exchange.tables.accounts),
+        )
+        self.trade = self.history.trade()
+
+    def fill(self, orders: int) -> None:
+        """The market, its users, and a book of so many orders."""
+        listing = self.history.listing()
+        self.write(iter(listing), len(listing))
+        self.write(self.history.fill(orders), orders)
+
+    def write(self, commands: Iterator[bytes], count: int) -> None:
+        for frame in frames(commands, count=count, frame_commands=self._frame_commands):
+            time_ns = self._log.last.time_ns + STEP_NS * self._frame_commands
+            self.runner.apply(self._log.append(frame, time_ns))
+        self.commands += count
+
+    def snapshot(self) -> None:
+        runner = self.runner
+        position, time_ns = runner.position, runner.exchange.time_ns
+        body = state.dump(runner.exchange)
+        snapshot = Snapshot(position, time_ns, runner.chain, runner.event_hash, body)
+        self._snapshots.write(snapshot)
+
+    def compress(self) -> None:
+        """Compress all segments but the last."""
+        SegmentCompressor(self.directory, disk=UnsyncedDisk()).compress_all()
+
+    def close(self) -> None:
+        self._log.close()
 
 
 class Start(NamedTuple):

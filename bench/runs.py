@@ -10,21 +10,14 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fairbook.core import COMPILED
 
-
-class Closable(Protocol):
-    """What a run closes."""
-
-    def close(self) -> None: ...
-
-
-T = TypeVar("T", bound=Closable)
+T = TypeVar("T", bound=Any)
 
 
 class Option(NamedTuple):
@@ -57,8 +50,7 @@ class Run:
 
     def until_end(self, thing: T) -> T:
         """Close it when the run ends."""
-        self._leaving.callback(thing.close)
-        return thing
+        return self._leaving.enter_context(closing(thing))
 
 
 def run(name: str, bench: Any, arguments: Sequence[str]) -> None:

@@ -7,11 +7,10 @@ of the exchange and for each of its children.
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bench.load import HttpWire, Load, Result, WebSocketWire
 from bench.mix import LIVE, SIGNED, SOCKET, TOKEN, Mix, Step, Trader, pings
@@ -19,7 +18,6 @@ from bench.processes import Server, processors
 from bench.runs import Run, percentiles
 
 PING: Final = "ping"
-OPEN_CONNECTIONS: Final = 64
 SOCKET_LANES: Final = 32
 SETTLE_SHARE: Final = 0.3  # of a slice, before and after it: followers lag a little behind.
 ROOM: Final = 1.6  # so many more steps than the rate seen before would need
@@ -32,9 +30,7 @@ HEADINGS: Final = (
 
 
 class LoadSlice(NamedTuple):
-    """One slice. CPU in microseconds for one request; busy: the generator's share of its
-    processor, far enough from 1 to show that it is no limit.
-    """
+    """CPU in microseconds for one request. busy: the generator's share of its processor."""
 
     latencies: list[float]
     rate: float
@@ -60,24 +56,10 @@ def cells(slices: Sequence[LoadSlice]) -> list[str]:
 class Venue:
     """An exchange that runs, the mix that trades on it, and the number of its answers so far."""
 
-    def __init__(
-        self,
-        run: Run,
-        name: str = "exchange",
-        *,
-        checkout: Path | None = None,
-        followers: bool = True,
-        settings: Mapping[str, int] | None = None,
-    ) -> None:
+    def __init__(self, run: Run, name: str = "exchange", **options: Any) -> None:
+        """options: checkout, followers and settings, as for Server."""
         own, other = processors()
-        server = Server(
-            run.folder / name,
-            processor=own,
-            checkout=checkout,
-            followers=followers,
-            settings=settings,
-        )
-        self.server = run.until_end(server)
+        self.server = run.until_end(Server(run.folder / name, processor=own, **options))
         os.sched_setaffinity(0, {other})
         owners = [self.server.accounts[owner] for owner in ("demo1", "demo2")]
         self._tokens = [owner["token"] for owner in owners]
@@ -101,9 +83,9 @@ class Venue:
             self._pause(seconds, settled=settled)
             begun = self.server.usage()
             result = load.closed(seconds=seconds)
-            server_s = self.server.usage().server_s
+            server_s = self.server.usage()[0]
             self._pause(seconds, settled=settled)
-            ended = self.server.usage()._replace(server_s=server_s)
+            ended = [server_s, *self.server.usage()[1:]]
             self.check(result)
         if not result.exhausted:
             self._rates[kind, connections] = result.rate
@@ -114,14 +96,6 @@ class Venue:
         generator = result.cpu_s / len(result.latencies) * 1e6
         busy = result.cpu_s / result.seconds
         return LoadSlice(result.latencies, result.rate, server, replica, recorder, generator, busy)
-
-    def open(self, rate: float, seconds: float, seed: int) -> Result:
-        """Orders with a token that are due whether or not the exchange keeps up."""
-        count = int(rate * seconds / OPEN_CONNECTIONS * 3)
-        with self.prepared(TOKEN, OPEN_CONNECTIONS, count, seconds) as load:
-            result = load.open(rate=rate, seconds=seconds, seed=seed)
-            self.check(result)
-        return result
 
     def send(self, steps: list[Step]) -> None:
         """Send steps over one connection, one after the other."""

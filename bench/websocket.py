@@ -5,8 +5,6 @@ import socket
 from typing import Final
 
 TEXT: Final = 0x81
-PING: Final = 0x89
-PONG: Final = bytes((0x8A, 0x80)) + bytes(4)
 MASKED: Final = 0x80
 _REQUEST: Final = (
     b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -14,15 +12,9 @@ _REQUEST: Final = (
 ) % base64.b64encode(bytes(16))
 
 
-def connect(port: int, *, receive_buffer: int = 0) -> socket.socket:
-    """Connect and shake hands. receive_buffer: bytes in the kernel; 0: its default.
-
-    Raises SystemExit if the server refuses.
-    """
-    sock = socket.socket()
-    if receive_buffer:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    sock.connect(("127.0.0.1", port))
+def connect(port: int) -> socket.socket:
+    """Connect and shake hands. Raises SystemExit if the server refuses."""
+    sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.sendall(_REQUEST)
     head = b""
