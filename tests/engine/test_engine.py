@@ -106,7 +106,7 @@ async def assert_recovers(directory: Path) -> None:
     """A start from what is there gives the state of a replay from the first entry."""
     genesis = genesis_replay(directory)
     engine = await started(directory)
-    runner = engine._runner
+    runner = engine.runner
     assert runner.position == genesis.position
     assert state.digest(runner.exchange) == state.digest(genesis.exchange)
     assert runner.event_hash == genesis.event_hash
@@ -203,9 +203,8 @@ def test_after_a_bug_there_is_no_snapshot_and_no_answer(tmp_path: Path) -> None:
             if position == 2:
                 raise ZeroDivisionError
 
-        engine = await Engine.start(
-            FileLog(tmp_path), Snapshots(tmp_path), subscribers=[bug], tick_after_s=NEVER_S
-        )
+        engine = await Engine.start(FileLog(tmp_path), Snapshots(tmp_path), tick_after_s=NEVER_S)
+        engine.runner.subscribe(bug)
         await asyncio.gather(*[engine.commands.submit(command) for command in traffic.setup()])
         future = engine.commands.submit(traffic.buy(2))
         assert isinstance(await engine.failed, ZeroDivisionError)
@@ -243,8 +242,8 @@ def test_whatever_happens_the_state_is_that_of_the_log(tmp_path: Path, seed: int
         engine = await started(tmp_path, log)
         genesis = genesis_replay(tmp_path)
         assert engine.position == genesis.position
-        assert state.digest(engine._runner.exchange) == state.digest(genesis.exchange)
-        invariants.check(engine._runner.exchange)
+        assert state.digest(engine.runner.exchange) == state.digest(genesis.exchange)
+        invariants.check(engine.runner.exchange)
         assert_logged(acknowledged, tmp_path)
 
         futures: list[tuple[bytes, asyncio.Future[Answer]]] = []

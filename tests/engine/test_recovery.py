@@ -41,9 +41,7 @@ def store(tmp_path: Path, log: MemoryLog, *positions: int) -> list[Path]:
 def assert_recovers(log: MemoryLog, tmp_path: Path, *, start: int) -> tuple[str, ...]:
     """The state is that of a replay from the first entry; returns the problems."""
     seen: list[int] = []
-    runner, recovery = recover(
-        log, Snapshots(tmp_path), [lambda position, *_: seen.append(position)]
-    )
+    runner, recovery = recover(log, Snapshots(tmp_path), lambda position, *_: seen.append(position))
     genesis = replay(log)
     assert state.digest(runner.exchange) == state.digest(genesis.exchange)
     invariants.check(runner.exchange)

@@ -34,11 +34,9 @@ def test_entries_are_applied_once_and_in_order() -> None:
 def test_subscribers_see_every_frame_after_it_was_applied() -> None:
     entries = traffic.logged(traffic.frames(seed=2, count=5)).entries
     seen: list[tuple[int, int, bytes, bytes]] = []
-    runner = Runner(
-        Exchange(),
-        subscribers=[
-            lambda position, time_ns, frame, events: seen.append((position, time_ns, frame, events))
-        ],
+    runner = Runner(Exchange())
+    runner.subscribe(
+        lambda position, time_ns, frame, events: seen.append((position, time_ns, frame, events))
     )
     runner.subscribe(lambda position, *_: seen.append((runner.position, position, b"", b"")))
     events = traffic.run_all(runner, entries)
@@ -77,6 +75,19 @@ def test_an_entry_that_does_not_continue_the_chain_is_refused(changed: str) -> N
     assert runner.position == 1
 
 
+def test_an_appended_entry_has_its_chain_computed_once() -> None:
+    """Its position and time are checked all the same."""
+    first, second, third = traffic.logged(traffic.frames(seed=4, count=2)).entries
+    runner = Runner(Exchange())
+    runner.apply_appended(first)
+    runner.apply_appended(second._replace(chain=bytes(32)))  # As append says; not recomputed.
+    assert (runner.position, runner.chain) == (2, bytes(32))
+    with pytest.raises(LogDamaged, match="expected position 3, got 2"):
+        runner.apply_appended(second)
+    with pytest.raises(RunnerBroken):
+        runner.apply_appended(third)
+
+
 def test_time_that_goes_back_is_refused() -> None:
     runner = Runner(Exchange())
     entry = traffic.logged(traffic.frames(seed=5, count=0)).entries[0]
@@ -96,7 +107,8 @@ def test_an_exception_on_the_way_breaks_the_runner() -> None:
         if position == 2:
             raise ZeroDivisionError
 
-    runner = Runner(Exchange(), subscribers=[fail_at_two])
+    runner = Runner(Exchange())
+    runner.subscribe(fail_at_two)
     runner.apply(entries[0])
     with pytest.raises(ZeroDivisionError):
         runner.apply(entries[1])

@@ -271,9 +271,8 @@ def test_a_quiet_market_ticks() -> None:
     async def story() -> None:
         log = MemoryLog()
         three = asyncio.Event()
-        runner = Runner(
-            Exchange(), subscribers=[lambda position, *_: three.set() if position == 3 else None]
-        )
+        runner = Runner(Exchange())
+        runner.subscribe(lambda position, *_: three.set() if position == 3 else None)
         way_in = Sequencer(log, runner, Clock(), tick_after_s=0.001)
         await three.wait()
         await way_in.stop()
@@ -400,7 +399,8 @@ def test_a_bug_in_the_state_machine_stops_everything() -> None:
         def bug(position: int, *_: object) -> None:
             assert position != 2, "held funds below zero"
 
-        runner = Runner(Exchange(), subscribers=[bug])
+        runner = Runner(Exchange())
+        runner.subscribe(bug)
         way_in = sequencer(log, runner, frame_commands_max=1)
         futures = [way_in.submit(records.tick()) for _ in range(4)]
         error = await way_in.failed

@@ -9,19 +9,19 @@ import time
 from pathlib import Path
 
 from fairbook.core.exchange import Exchange
-from fairbook.followers.recorder_wire import NUMBER, Numbers
+from fairbook.followers import wire as follower_wire
 from fairbook.log.file_log import FileLog
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
 from tests.history.naive import Naive
 
 RUN = """
-import socket, sys
+import sys
 from pathlib import Path
-from fairbook.followers.recorder import RecorderProcess
+from fairbook.followers import recorder
 directory, options, descriptor = sys.argv[1:]
 numbers = {name: int(number) for name, number in (each.split("=") for each in options.split())}
-RecorderProcess(Path(directory), socket.socket(fileno=int(descriptor)), **numbers).run()
+recorder.run(Path(directory), int(descriptor), **numbers)
 """
 WAIT_S = 30.0
 START_NS = 1_704_067_100 * 10**9
@@ -54,7 +54,7 @@ class RecorderChild:
     def __init__(self, directory: Path, **options: int) -> None:
         self._ours, theirs = socket.socketpair()
         self._ours.settimeout(WAIT_S)
-        self._numbers = Numbers()
+        self._parser = follower_wire.MessageParser()
         self.committed = -1
         self.reports = 0
         self.notes: list[str] = []
@@ -67,19 +67,22 @@ class RecorderChild:
 
     def tell(self, position: int) -> None:
         """The log is durable up to there."""
-        self._ours.sendall(NUMBER.pack(position))
+        self._ours.sendall(follower_wire.pack(follower_wire.APPLIED, position))
 
     def hear(self) -> None:
-        """Wait for something that it says. Raises ConnectionError once it has gone."""
-        octets = self._ours.recv(64 * 1024)
-        if not octets:
-            raise ConnectionError
-        for said in self._numbers.feed(octets):
-            self.reports += 1
-            if isinstance(said, str):
-                self.notes.append(said)
-            else:
-                self.committed = said
+        """Wait for a report or a note. Raises ConnectionError once the recorder is gone."""
+        heard = False
+        while not heard:
+            octets = self._ours.recv(64 * 1024)
+            if not octets:
+                raise ConnectionError
+            for message in self._parser.feed(octets):
+                heard = heard or message.kind != follower_wire.HELLO
+                if message.kind == follower_wire.NOTE:
+                    self.notes.append(message.text)
+                elif message.kind == follower_wire.PROGRESS:
+                    self.reports += 1
+                    self.committed = message.position
 
     def until(self, position: int) -> None:
         """Wait until it has recorded everything up to there."""

@@ -17,13 +17,19 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.slices import slice_bytes
 from fairbook.engine.engine import Engine
 from fairbook.engine.runner import Runner
-from fairbook.engine.snapshots import Snapshot, Snapshots
-from fairbook.followers import audit, audit_files
-from fairbook.followers import wire as replica_wire
-from fairbook.followers.audit import Audit, summary
-from fairbook.followers.audit_files import Verdict, edit_memory, read_verdict, write_verdict
+from fairbook.engine.snapshots import Snapshots
+from fairbook.followers import audit, audit_files, wire
+from fairbook.followers.audit import Audit
+from fairbook.followers.audit_files import (
+    Verdict,
+    edit_memory,
+    read_verdict,
+    summary,
+    write_verdict,
+)
 from fairbook.followers.judge import BOTH, ENGINE, NEITHER, REPLICA, judge
-from fairbook.followers.replica_link import DOWN, ReplicaLink
+from fairbook.followers.link import DOWN
+from fairbook.followers.replica_link import Mismatch, ReplicaLink
 from fairbook.log.file_log import FileLog
 from fairbook.net.control_socket import Refused
 from tests.world import traffic
@@ -39,15 +45,7 @@ def filled_log(directory: Path, seed: int = 1, count: int = 60) -> Runner:
     for number, frame in enumerate(traffic.frames(seed=seed, count=count)):
         runner.apply(log.append(frame, traffic.START_NS + number))
         if number == count // 2:
-            Snapshots(directory).write(
-                Snapshot(
-                    position=runner.position,
-                    time_ns=runner.exchange.time_ns,
-                    chain=runner.chain,
-                    event_hash=runner.event_hash,
-                    body=state.dump(runner.exchange),
-                )
-            )
+            Snapshots(directory).write(runner.snapshot())
     log.close()
     return runner
 
@@ -161,14 +159,14 @@ class Stage:
     def __init__(self, directory: Path, engine: Engine) -> None:
         self.directory = directory
         self.engine = engine
-        self.lead = ReplicaLink(engine.runner)
+        self.link = ReplicaLink(engine.runner, on_mismatch=self._on_mismatch)
         self.replaced: list[str] = []
         self.judged = 0
         self.audit = Audit(
             directory,
             engine.runner.exchange,
             engine.commands,
-            self.lead,
+            self.link,
             run_judge=self._judge,
             replace_replica=self.replaced.append,
         )
@@ -177,19 +175,22 @@ class Stage:
     def begin_replica(self) -> None:
         self.replica, ours = socket.socketpair()
         self.replica.setblocking(False)
-        self.messages = replica_wire.Messages()
-        self.lead.connect(ours)
+        self.messages = wire.MessageParser()
+        self.link.connect(ours)
+
+    def _on_mismatch(self, mismatch: Mismatch) -> None:
+        self.audit.add_mismatch(mismatch)
 
     async def _judge(self) -> Verdict:
         self.judged += 1
         return judge(self.directory)
 
-    def hello(self, version: str = replica_wire.VERSION) -> None:
+    def hello(self, version: str = wire.VERSION) -> None:
         words = {"id": "replica-of-a-test", "version": version}
-        self.replica.send(replica_wire.pack_text(replica_wire.HELLO, json.dumps(words)))
+        self.replica.send(wire.pack_text(wire.HELLO, json.dumps(words)))
 
     def done(self) -> None:
-        done = replica_wire.pack(replica_wire.DONE, self.engine.position, 0)
+        done = wire.pack(wire.PROGRESS, self.engine.position, 0)
         self.replica.send(done)
 
     async def deny_a_slice(self) -> None:
@@ -197,10 +198,10 @@ class Stage:
         loop = asyncio.get_running_loop()
         while True:
             for message in self.messages.feed(await loop.sock_recv(self.replica, 65536)):
-                if message.kind == replica_wire.SLICE:
+                if message.kind == wire.SLICE:
                     self.replica.send(
-                        replica_wire.pack(
-                            replica_wire.SLICE_DIFFERS,
+                        wire.pack(
+                            wire.SLICE_DIFFERS,
                             message.position,
                             message.number,
                             message.detail,
@@ -221,7 +222,7 @@ def staged(directory: Path, story: Callable[[Stage], Coroutine[Any, Any, None]])
             await story(stage)
         finally:
             await stage.audit.stop()
-            stage.lead.disconnect("the test ends")
+            stage.link.disconnect("the test ends")
             stage.replica.close()
             await engine.stop()
 
@@ -236,7 +237,7 @@ def test_a_replica_of_another_version_is_no_evidence(tmp_path: Path) -> None:
         stage.done()
         await stage.deny_a_slice()
         await until(lambda: stage.audit.versions is not None)
-        assert stage.audit.versions == f"engine {replica_wire.VERSION}, replica 0.0.1 other"
+        assert stage.audit.versions == f"engine {wire.VERSION}, replica 0.0.1 other"
         assert stage.audit.verdict is None and stage.judged == 0
         assert stage.replaced == ["another version"]
         (answer,) = await asyncio.gather(stage.engine.commands.submit(traffic.buy()))
@@ -294,7 +295,7 @@ def test_a_difference_that_was_not_judged_is_judged_at_the_next_start(tmp_path: 
         await until(lambda: (stage.audit.verdict or {}).get("wrong") == ENGINE)
         # Another process was wrong: this one may be believed again.
         stage.audit._has_replica = False  # Nobody is there to be asked.
-        assert await stage.audit.vouch()
+        assert await stage.audit.approves_snapshot()
 
     staged(tmp_path, story)
 
@@ -307,7 +308,7 @@ def test_a_second_difference_is_told_and_leaves_no_snapshot(tmp_path: Path) -> N
         stage.done()
         await stage.deny_a_slice()
         await until(lambda: stage.judged == 1 and bool(stage.replaced))
-        stage.lead.disconnect("replaced")
+        stage.link.disconnect("replaced")
         stage.replica.close()
         assert stage.audit.verdict is not None and stage.audit.verdict["wrong"] == REPLICA
         stage.begin_replica()
@@ -316,7 +317,7 @@ def test_a_second_difference_is_told_and_leaves_no_snapshot(tmp_path: Path) -> N
         await stage.deny_a_slice()
         await until(lambda: "again" in (stage.audit.verdict or {}))
         assert "differ again" in summary(stage.audit.verdict)
-        assert not await stage.audit.vouch()
+        assert not await stage.audit.approves_snapshot()
         assert stage.judged == 1
 
     staged(tmp_path, story)
@@ -326,18 +327,18 @@ def test_without_the_replica_s_word_there_is_no_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else whoever ends the replica, and then changes the engine's memory, would be believed."""
-    monkeypatch.setattr(audit, "BACK_WAIT_S", 0.05)
-    monkeypatch.setattr(audit, "VOUCH_WAIT_S", 0.05)
+    monkeypatch.setattr(audit, "STARTING_WAIT_S", 0.05)
+    monkeypatch.setattr(audit, "APPROVAL_WAIT_S", 0.05)
 
     async def story(stage: Stage) -> None:
-        assert not await stage.audit.vouch(), "it has not said a word"
+        assert not await stage.audit.approves_snapshot(), "it has not said a word"
         stage.hello()
         stage.done()
-        await until(lambda: stage.lead.state != DOWN)
-        assert not await stage.audit.vouch(), "it does not answer"
-        stage.lead.disconnect("gone")
+        await until(lambda: stage.link.state != DOWN)
+        assert not await stage.audit.approves_snapshot(), "it does not answer"
+        stage.link.disconnect("gone")
         stage.replica.close()
-        assert not await stage.audit.vouch(), "it has gone"
+        assert not await stage.audit.approves_snapshot(), "it has gone"
 
     staged(tmp_path, story)
 
@@ -370,7 +371,7 @@ async def agree_with_all(stage: Stage) -> None:
     loop = asyncio.get_running_loop()
     while True:
         for message in stage.messages.feed(await loop.sock_recv(stage.replica, 65536)):
-            if message.kind in (replica_wire.FRAME, replica_wire.SLICE):
-                serial = message.number if message.kind == replica_wire.SLICE else 0
-                done = replica_wire.pack(replica_wire.DONE, message.position, serial)
+            if message.kind in (wire.APPLIED, wire.SLICE):
+                serial = message.number if message.kind == wire.SLICE else 0
+                done = wire.pack(wire.PROGRESS, message.position, serial)
                 await loop.sock_sendall(stage.replica, done)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.core import state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots
@@ -120,13 +119,7 @@ def snapshot_at(directory: Path, position: int) -> Snapshot:
         if entry.position <= position:
             runner.apply(entry)
     log.close()
-    return Snapshot(
-        position=runner.position,
-        time_ns=runner.exchange.time_ns,
-        chain=runner.chain,
-        event_hash=runner.event_hash,
-        body=state.dump(runner.exchange),
-    )
+    return runner.snapshot()
 
 
 def test_snapshots_that_cannot_be_used_are_passed_over(tmp_path: Path) -> None:
@@ -145,7 +138,7 @@ def test_snapshots_that_cannot_be_used_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_ahead_of_the_log(tmp_path: Path) -> None:
-    """The log was restored from a backup: the store is put aside and recorded anew."""
+    """The log was restored from a backup: the store is put aside and recorded again."""
     write_log(tmp_path / "long", seed=6, frames=250)
     record(tmp_path / "long", 250, snapshot_commands=1_000)
     short = tmp_path / "short"
@@ -153,7 +146,7 @@ def test_a_store_that_is_ahead_of_the_log(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "long" / FILE_NAME, short / FILE_NAME)
     shutil.copytree(tmp_path / "long" / DIRECTORY, short / DIRECTORY)
     recorder = record(short, 200)
-    assert "put aside as history.db.aside, and recorded anew: it goes up to" in recorder.notes[0]
+    assert "put aside as history.db.aside, and recorded again: it goes up to" in recorder.notes[0]
     assert (short / "history.db.aside").exists()
     require_equal(short, naive)
 
@@ -206,13 +199,13 @@ def with_a_later_trade(path: Path) -> None:
     "harm", [other_schema, no_database, damaged_inside, without_a_table, with_a_later_trade]
 )
 def test_a_store_that_is_not_sound(tmp_path: Path, harm: object) -> None:
-    """Put aside and recorded anew, and it is said why."""
+    """Put aside and recorded again, and it is said why."""
     assert callable(harm)
     naive = write_log(tmp_path, seed=9, frames=150)
     record(tmp_path, 60)
     harm(tmp_path / FILE_NAME)
     recorder = record(tmp_path, 150)
-    assert len(recorder.notes) == 1 and "recorded anew" in recorder.notes[0]
+    assert len(recorder.notes) == 1 and "recorded again" in recorder.notes[0]
     require_equal(tmp_path, naive)
 
 
@@ -227,7 +220,7 @@ def test_a_store_that_somebody_has_locked(tmp_path: Path) -> None:
     recorder.tell(100)
     while not recorder.notes:
         recorder.hear()
-    assert "tried again: database is locked" in recorder.notes[0]
+    assert "trying again: database is locked" in recorder.notes[0]
     assert recorder.committed == 0
     store._database.execute("ROLLBACK")
     store.close()
@@ -248,7 +241,7 @@ def test_one_that_was_left_over_from_another_engine(tmp_path: Path) -> None:
     two[1].tell(250)
     with pytest.raises(ConnectionError):
         two[1].until(250)
-    assert two[1].notes == ["it cannot go on: another recorder writes to it"]
+    assert two[1].notes == ["cannot continue: StoreTaken: another recorder writes to it"]
     assert two[1].end() == 1
     two[0].tell(300)
     two[0].until(300)

@@ -16,11 +16,11 @@ from fairbook.cli import main
 from fairbook.core import records
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
-from fairbook.followers import replica_link as replica_lead
+from fairbook.followers import link as follower_link
+from fairbook.followers.link import CATCHING_UP, DOWN, FOLLOWING
 from fairbook.followers.replica import ReplicaOptions
-from fairbook.followers.replica_link import CATCHING_UP, DOWN, FOLLOWING
 from fairbook.followers.replica_monitor import ReplicaMonitor
-from fairbook.followers.supervisor import HOPELESS_AFTER
+from fairbook.followers.supervisor import DAMAGED_ENDS_MAX
 from fairbook.log.file_log import FileLog
 from fairbook.ports.commands import Answer
 from tests.core import wire
@@ -32,13 +32,13 @@ WAIT_S = 30.0
 FREQUENT = ReplicaOptions(snapshot_commands=4_000, snapshot_s=0.5, allow_faults=True)
 
 
-class House:
+class MonitoredEngine:
     """An engine with its replica, in a test's own loop."""
 
-    def __init__(self, engine: Engine, comparison: ReplicaMonitor, snapshots: Snapshots) -> None:
+    def __init__(self, engine: Engine, monitor: ReplicaMonitor, snapshots: Snapshots) -> None:
         self.engine = engine
-        self.comparison = comparison
-        self.lead = comparison.lead
+        self.monitor = monitor
+        self.link = monitor.link
         self.snapshots = snapshots
 
     async def do(self, commands: list[bytes]) -> list[Answer]:
@@ -46,21 +46,21 @@ class House:
 
     async def until_following(self) -> None:
         await until(
-            lambda: self.lead.state == FOLLOWING and self.lead.position == self.engine.position
+            lambda: self.link.state == FOLLOWING and self.link.position == self.engine.position
         )
 
     async def status(self) -> dict[str, object]:
-        return dict(await self.comparison.handlers()["status"]({}))
+        return dict(await self.monitor.handlers()["status"]({}))
 
     async def pid(self) -> int:
-        await until(lambda: "pid" in self.lead.replica)
-        pid: int = self.lead.replica["pid"]
+        await until(lambda: "pid" in self.link.follower)
+        pid: int = self.link.follower["pid"]
         return pid
 
 
 def run(
     directory: Path,
-    story: Callable[[House], Awaitable[None]],
+    story: Callable[[MonitoredEngine], Awaitable[None]],
     options: ReplicaOptions = FREQUENT,
 ) -> None:
     """Start both, tell the story, stop both."""
@@ -68,44 +68,44 @@ def run(
     async def main() -> None:
         snapshots = Snapshots(directory)
         engine = await Engine.start(FileLog(directory), snapshots)
-        comparison = ReplicaMonitor(directory, engine, snapshots, options)
-        await comparison.start()
+        monitor = ReplicaMonitor(directory, engine, snapshots, options)
+        await monitor.start()
         try:
-            await story(House(engine, comparison, snapshots))
+            await story(MonitoredEngine(engine, monitor, snapshots))
         finally:
-            await engine.stop()
-            await comparison.stop()
-            assert comparison.lead.state == DOWN
+            await engine.stop(monitor.approves_snapshot)
+            await monitor.stop()
+            assert monitor.link.state == DOWN
 
     asyncio.run(main())
 
 
-async def trade(house: House, commands: int, seed: int) -> None:
+async def trade(run: MonitoredEngine, commands: int, seed: int) -> None:
     """Commands of every kind, in frames of every size."""
     stream = Stream(SplitMix64(seed).pick)
     size = records.COMMAND_BYTES
     first = opening()
-    await house.do([first[at : at + size] for at in range(0, len(first), size)])
+    await run.do([first[at : at + size] for at in range(0, len(first), size)])
     done = 0
     while done < commands:
         count = 1 + stream.pick(300)
-        for answer in await house.do([stream.command() for _ in range(count)]):
+        for answer in await run.do([stream.command() for _ in range(count)]):
             stream.saw(wire.split_events(answer.events))
         done += count
         await asyncio.sleep(0)
 
 
 def no_false_alarm(directory: Path, commands: int) -> None:
-    async def story(house: House) -> None:
-        await house.until_following()
-        await trade(house, commands, seed=commands)
-        assert await house.lead.round_agreed(within_s=WAIT_S)
-        assert house.lead.agreed_position == house.engine.position
-        assert (await house.status())["audit"] == {"verdict": None, "summary": None}
-        starts = (await house.status())["replica"]
+    async def story(run: MonitoredEngine) -> None:
+        await run.until_following()
+        await trade(run, commands, seed=commands)
+        assert await run.link.round_agreed(within_s=WAIT_S)
+        assert run.link.agreed_position == run.engine.position
+        assert (await run.status())["audit"] == {"verdict": None, "summary": None}
+        starts = (await run.status())["replica"]
         assert isinstance(starts, dict) and starts["starts"] == 1
-        await until(lambda: house.lead.snapshot_position > 0)
-        assert house.engine.runner.exchange.sequence >= commands
+        await until(lambda: run.link.snapshot_position > 0)
+        assert run.engine.runner.exchange.sequence >= commands
 
     run(directory, story)
     # Every snapshot that was kept is what the log gives.
@@ -126,34 +126,34 @@ def test_a_replica_that_stands_still_stops_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is kept for it is bounded; when it goes on, it catches up with all it has missed."""
-    monkeypatch.setattr(replica_lead, "BUFFER_BYTES_MAX", 4096)
+    monkeypatch.setattr(follower_link, "BUFFER_BYTES_MAX", 4096)
 
-    async def story(house: House) -> None:
-        await house.do(traffic.setup())
-        await house.until_following()
-        pid = await house.pid()
-        assert house.lead._connection is not None
-        house.lead._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    async def story(run: MonitoredEngine) -> None:
+        await run.do(traffic.setup())
+        await run.until_following()
+        pid = await run.pid()
+        assert run.link._connection is not None
+        run.link._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         os.kill(pid, signal.SIGSTOP)
         traders = traffic.busy_traders(seed=4)
         try:
             slowest_s = 0.0
-            while house.lead.state != CATCHING_UP:  # Its buffer was dropped.
+            while run.link.state != CATCHING_UP:  # Its buffer was dropped.
                 began_s = time.monotonic()
-                await house.do([next(traders) for _ in range(20)])
+                await run.do([next(traders) for _ in range(20)])
                 slowest_s = max(slowest_s, time.monotonic() - began_s)
-                assert house.lead.waiting_bytes <= 4096 + 64 * 1024
-                assert house.engine.position < 200_000
+                assert run.link.waiting_bytes <= 4096 + 64 * 1024
+                assert run.engine.position < 200_000
             for _ in range(50):
-                await house.do([next(traders) for _ in range(20)])
-            frames, behind_s = house.lead.lag()
+                await run.do([next(traders) for _ in range(20)])
+            frames, behind_s = run.link.lag()
             assert frames > 50 and behind_s > 0
         finally:
             os.kill(pid, signal.SIGCONT)
-        await house.until_following()
-        assert await house.lead.round_agreed(within_s=WAIT_S)
-        assert house.lead.agreed_position == house.engine.position
-        assert await house.pid() == pid
+        await run.until_following()
+        assert await run.link.round_agreed(within_s=WAIT_S)
+        assert run.link.agreed_position == run.engine.position
+        assert await run.pid() == pid
 
     run(tmp_path, story)
 
@@ -161,21 +161,21 @@ def test_a_replica_that_stands_still_stops_nobody(
 def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
     """From a snapshot, while trading goes on."""
 
-    async def story(house: House) -> None:
-        await house.do(traffic.setup())
+    async def story(run: MonitoredEngine) -> None:
+        await run.do(traffic.setup())
         traders = traffic.busy_traders(seed=5)
         seen: list[int] = []
         for _ in range(2):
-            pid = await house.pid()
+            pid = await run.pid()
             seen.append(pid)
             os.kill(pid, signal.SIGKILL)
-            await until(lambda pid=pid: house.lead.replica.get("pid", pid) != pid)  # type: ignore[misc]
+            await until(lambda pid=pid: run.link.follower.get("pid", pid) != pid)  # type: ignore[misc]
             for _ in range(20):
-                await house.do([next(traders) for _ in range(200)])
-            await house.until_following()
-            assert await house.lead.round_agreed(within_s=WAIT_S, hurried=True)
-        assert len({*seen, await house.pid()}) == 3
-        assert house.comparison.checkpoints(1)[0].position == house.engine.position
+                await run.do([next(traders) for _ in range(200)])
+            await run.until_following()
+            assert await run.link.round_agreed(within_s=WAIT_S, urgent=True)
+        assert len({*seen, await run.pid()}) == 3
+        assert run.monitor.checkpoints(1)[0].position == run.engine.position
 
     run(tmp_path, story)
 
@@ -183,21 +183,21 @@ def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
 def test_a_damaged_log_stops_the_replica_and_nothing_else(tmp_path: Path) -> None:
     """It is not started on and on; the status says so."""
 
-    async def story(house: House) -> None:
-        await house.do(traffic.setup())
-        await house.until_following()
+    async def story(run: MonitoredEngine) -> None:
+        await run.do(traffic.setup())
+        await run.until_following()
         (segment,) = (tmp_path / "log").glob("*.log")
         with segment.open("r+b") as file:
             file.seek(300)
             file.write(b"damage")
-        os.kill(await house.pid(), signal.SIGKILL)
-        keeper = house.comparison._keeper
-        await until(lambda: keeper.is_stopped)
-        status = (await house.status())["replica"]
+        os.kill(await run.pid(), signal.SIGKILL)
+        supervisor = run.monitor.supervisor
+        await until(lambda: supervisor.is_stopped)
+        status = (await run.status())["replica"]
         assert isinstance(status, dict)
         assert (status["state"], status["pid"]) == ("stopped", None)
-        assert status["starts"] == 1 + HOPELESS_AFTER
-        (answer,) = await house.do([traffic.buy(3, price=90, quantity=1)])
+        assert status["starts"] == 1 + DAMAGED_ENDS_MAX
+        (answer,) = await run.do([traffic.buy(3, price=90, quantity=1)])
         assert records.read_outcome(answer.events).status == records.NEW
 
     run(tmp_path, story)
@@ -207,8 +207,8 @@ def test_the_replica_ends_with_the_engine(tmp_path: Path) -> None:
     """Also one that is stopped in the middle of something: nobody is left behind."""
     pids: list[int] = []
 
-    async def story(house: House) -> None:
-        pids.append(await house.pid())
+    async def story(run: MonitoredEngine) -> None:
+        pids.append(await run.pid())
 
     run(tmp_path, story)
     with pytest.raises(ProcessLookupError):
@@ -218,32 +218,32 @@ def test_the_replica_ends_with_the_engine(tmp_path: Path) -> None:
 def test_events_that_differ_are_found_before_the_state_is(tmp_path: Path) -> None:
     """A balance was changed and used at once: the frame shows it, the slice then names it."""
 
-    async def story(house: House) -> None:
-        await house.do(traffic.setup())
-        await house.until_following()
-        balances = {asset: free for asset, free, _ in house.engine.runner.exchange.balances(3)}
-        house.lead.edit(account=3, asset=2, field=0, atoms=-balances[2])
+    async def story(run: MonitoredEngine) -> None:
+        await run.do(traffic.setup())
+        await run.until_following()
+        balances = {asset: free for asset, free, _ in run.engine.runner.exchange.balances(3)}
+        run.link.edit(account=3, asset=2, field=0, atoms=-balances[2])
         refused_there = traffic.buy(3, price=90, quantity=1)
-        (answer,) = await house.do([refused_there])
+        (answer,) = await run.do([refused_there])
         assert records.read_outcome(answer.events).status == records.NEW
-        await until(lambda: house.engine.runner.exchange.paused, within_s=1)
-        audit = house.comparison.audit
+        await until(lambda: run.engine.runner.exchange.paused, within_s=1)
+        audit = run.monitor.audit
         await until(lambda: (audit.verdict or {}).get("status") == "judged", within_s=10)
         assert audit.verdict is not None and audit.verdict["wrong"] == "replica"
         first = audit.verdict["differences"][0]
         assert (first["process"], first["account"], first["asset"]) == ("replica", 3, 2)
         assert await audit.resume(audit.verdict["position"])
-        assert not house.engine.runner.exchange.paused
+        assert not run.engine.runner.exchange.paused
 
     run(tmp_path, story)
 
 
 def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
-    async def story(house: House) -> None:
-        await house.do(traffic.setup())
-        assert await house.lead.round_agreed(within_s=WAIT_S, hurried=True)
-        newest, *others = house.comparison.checkpoints(0)
-        runner = house.engine.runner
+    async def story(run: MonitoredEngine) -> None:
+        await run.do(traffic.setup())
+        assert await run.link.round_agreed(within_s=WAIT_S, urgent=True)
+        newest, *others = run.monitor.checkpoints(0)
+        runner = run.engine.runner
         assert newest == (
             runner.position,
             runner.chain,
@@ -251,10 +251,10 @@ def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
             0,
             0,
             b"",
-            [house.lead.id],
+            [run.link.id],
         )
         both = [each for each in others if len(each.engines) == 2]
         assert len({each.slice_index for each in both}) == both[0].slice_count
-        assert house.comparison.checkpoints(runner.position + 1) == []
+        assert run.monitor.checkpoints(runner.position + 1) == []
 
     run(tmp_path, story)

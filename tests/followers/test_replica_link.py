@@ -11,14 +11,12 @@ from typing import Any
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.followers import wire
+from fairbook.followers.link import BUFFER_BYTES_MAX, CATCHING_UP, DOWN, FOLLOWING
 from fairbook.followers.replica_link import (
-    BUFFER_BYTES_MAX,
-    CATCHING_UP,
-    DOWN,
-    FOLLOWING,
     OUTSTANDING_MAX,
+    ComparisonRound,
+    Mismatch,
     ReplicaLink,
-    Round,
 )
 from fairbook.followers.supervisor import Supervisor
 from fairbook.log.command_log import Entry
@@ -31,11 +29,12 @@ class Pair:
 
     def __init__(self) -> None:
         self.runner = Runner(Exchange())
-        self.lead = ReplicaLink(self.runner, round_s=0.05)
+        self.differences: list[Mismatch] = []
+        self.link = ReplicaLink(self.runner, on_mismatch=self.differences.append, round_s=0.05)
         ours, self.theirs = socket.socketpair()
         self.theirs.setblocking(False)
-        self.ended = self.lead.connect(ours)
-        self.messages = wire.Messages()
+        self.ended = self.link.connect(ours)
+        self.messages = wire.MessageParser()
         self.all_heard: list[wire.Message] = []
 
     def apply(self, entries: list[Entry]) -> None:
@@ -59,7 +58,7 @@ def told(story: Callable[[Pair], Coroutine[Any, Any, None]]) -> None:
         try:
             await story(pair)
         finally:
-            pair.lead.disconnect("the test ends")
+            pair.link.disconnect("the test ends")
             pair.theirs.close()
 
     asyncio.run(main())
@@ -74,7 +73,7 @@ def test_each_frame_is_told_with_its_running_hash() -> None:
         await until(lambda: len(pair.heard()) >= 12)
         heard = pair.heard()
         assert heard[0].kind == wire.HELLO
-        frames = [(each.position, each.digest) for each in heard if each.kind == wire.FRAME]
+        frames = [(each.position, each.digest) for each in heard if each.kind == wire.APPLIED]
         assert frames == expected
 
     told(story)
@@ -82,11 +81,11 @@ def test_each_frame_is_told_with_its_running_hash() -> None:
 
 def test_without_answers_no_more_slices_are_made() -> None:
     async def story(pair: Pair) -> None:
-        pair.say(wire.pack_hello("replica"), wire.pack(wire.DONE, 0, 0))
+        pair.say(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
         for _ in range(100):
             await asyncio.sleep(0.005)
         assert len([each for each in pair.heard() if each.kind == wire.SLICE]) == OUTSTANDING_MAX
-        assert pair.lead.rounds == 0
+        assert pair.link.rounds == 0
 
     told(story)
 
@@ -95,22 +94,22 @@ def test_what_a_silent_replica_leaves_unread_is_bounded() -> None:
     """And the newest position tells it everything, once it reads again."""
 
     async def story(pair: Pair) -> None:
-        pair.say(wire.pack_hello("replica"), wire.pack(wire.DONE, 0, 0))
-        await until(lambda: pair.lead.state == FOLLOWING)
+        pair.say(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
+        await until(lambda: pair.link.state == FOLLOWING)
         log = traffic.logged(traffic.frames(seed=1, count=12_000, commands_max=1))
         for at in range(0, len(log.entries), 100):
             pair.apply(log.entries[at : at + 100])
             await asyncio.sleep(0.006)  # As often as it is sent.
-            assert pair.lead.waiting_bytes <= BUFFER_BYTES_MAX + 200 * wire.BLOCK
-        assert pair.lead.state == CATCHING_UP
+            assert pair.link.waiting_bytes <= BUFFER_BYTES_MAX + 200 * wire.BLOCK
+        assert pair.link.state == CATCHING_UP
         last = pair.runner.position
         await until(lambda: pair.heard()[-1].position == last)
-        frames = [each for each in pair.heard() if each.kind == wire.FRAME]
+        frames = [each for each in pair.heard() if each.kind == wire.APPLIED]
         assert len(frames) < last
         assert [each.position for each in frames] == sorted(each.position for each in frames)
         assert frames[-1].digest == pair.runner.event_hash
-        pair.say(wire.pack(wire.DONE, last, 0))
-        await until(lambda: pair.lead.state == FOLLOWING)
+        pair.say(wire.pack(wire.PROGRESS, last, 0))
+        await until(lambda: pair.link.state == FOLLOWING)
 
     told(story)
 
@@ -119,11 +118,11 @@ def test_a_round_counts_what_came_after_it_began() -> None:
     """Each slice once, of the right number of slices; one that is not equal spoils it."""
 
     async def story(pair: Pair) -> None:
-        pair.say(wire.pack_hello("replica"), wire.pack(wire.DONE, 0, 0))
+        pair.say(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
         await until(lambda: len(pair.heard()) > 10)
-        made = list(pair.lead._outstanding.values())
+        made = list(pair.link._outstanding.values())
         count = made[0].count
-        short = Round(made[0].serial, count)
+        short = ComparisonRound(made[0].serial, count)
         short.compared(made[0], is_equal=True)
         assert short._results.count(0) == count
         for each in made[1:]:
@@ -138,12 +137,12 @@ def test_a_round_counts_what_came_after_it_began() -> None:
 def test_the_end_of_the_connection_is_the_end_of_the_replica() -> None:
     async def story(pair: Pair) -> None:
         pair.say(wire.pack_hello("replica"))
-        await until(lambda: pair.lead.state == CATCHING_UP)
+        await until(lambda: pair.link.state == CATCHING_UP)
         pair.theirs.close()
         assert await pair.ended  # With a reason; which one differs between systems.
-        assert pair.lead.state == DOWN
+        assert pair.link.state == DOWN
         pair.apply(traffic.logged(traffic.frames(seed=1, count=3)).entries)
-        assert pair.lead.waiting_bytes == 0
+        assert pair.link.waiting_bytes == 0
 
     told(story)
 
@@ -161,17 +160,18 @@ def test_a_replica_that_cannot_run_is_tried_again_and_again() -> None:
     """With growing pauses, and without an end."""
 
     async def main() -> None:
-        lead = ReplicaLink(Runner(Exchange()))
+        runner = Runner(Exchange())
+        link = ReplicaLink(runner, on_mismatch=lambda _: None)
         broken = [sys.executable, "-c", "raise SystemExit(3)"]
         before: list[int] = []
-        keeper = Supervisor("replica", broken, link=lead, before=lambda: before.append(1))
-        keeper.start()
-        await until(lambda: keeper.starts >= 3)
-        assert "exit status 3" in str(keeper.last_end)
-        assert len(before) == keeper.starts
-        await keeper.stop()
-        assert keeper.pid is None
-        missing = Supervisor("replica", ["no-such-program"], link=lead)
+        supervisor = Supervisor("replica", broken, link=link, before_start=lambda: before.append(1))
+        supervisor.start()
+        await until(lambda: supervisor.starts >= 3)
+        assert "exit status 3" in str(supervisor.last_end)
+        assert len(before) == supervisor.starts
+        await supervisor.stop()
+        assert supervisor.pid is None
+        missing = Supervisor("replica", ["no-such-program"], link=link)
         missing.start()
         await until(lambda: missing.last_end is not None)
         assert "cannot be started" in str(missing.last_end)
@@ -182,15 +182,16 @@ def test_a_replica_that_cannot_run_is_tried_again_and_again() -> None:
 
 def test_a_replica_that_says_nothing_is_ended() -> None:
     async def main() -> None:
-        lead = ReplicaLink(Runner(Exchange()))
+        runner = Runner(Exchange())
+        link = ReplicaLink(runner, on_mismatch=lambda _: None)
         silent = [sys.executable, "-c", "import time; time.sleep(600)"]
-        keeper = Supervisor("replica", silent, link=lead, silent_max_s=0.3)
-        lead._runner.position = 5  # There is something to do.
-        keeper.start()
-        await until(lambda: keeper.starts >= 2)
-        assert "has not got on" in str(keeper.last_end)
-        await until(lambda: keeper.pid is not None)
-        keeper.replace("the test ends", again=False)
-        await keeper.stop()
+        supervisor = Supervisor("replica", silent, link=link, silent_max_s=0.3)
+        runner.position = 5  # There is something to do.
+        supervisor.start()
+        await until(lambda: supervisor.starts >= 2)
+        assert "made no progress" in str(supervisor.last_end)
+        await until(lambda: supervisor.pid is not None)
+        supervisor.kill("the test ends", restart=False)
+        await supervisor.stop()
 
     asyncio.run(main())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.followers.supervisor import HOPELESS, HOPELESS_AFTER, PAUSE_S, Supervisor
+from fairbook.followers.supervisor import DAMAGED_ENDS_MAX, DAMAGED_EXIT_STATUS, PAUSE_S, Supervisor
 from tests.world.waiting import until
 
 READ_ON = "import sys; sys.stdin.read(); raise SystemExit(4)"
@@ -29,16 +29,16 @@ def test_a_child_that_ends_is_started_again(tmp_path: Path) -> None:
     """However it ended."""
 
     async def main() -> None:
-        keeper = Supervisor("child", [sys.executable, "-c", READ_ON])
-        keeper.start()
-        await until(lambda: keeper.pid is not None)
-        first = keeper.pid
+        supervisor = Supervisor("child", [sys.executable, "-c", READ_ON])
+        supervisor.start()
+        await until(lambda: supervisor.pid is not None)
+        first = supervisor.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        await until(lambda: keeper.starts == 2 and keeper.pid not in (None, first))
-        assert keeper.last_end == "by itself (exit status -9)"
-        await keeper.stop()
-        assert keeper.pid is None
+        await until(lambda: supervisor.starts == 2 and supervisor.pid not in (None, first))
+        assert supervisor.last_end == "by itself (exit status -9)"
+        await supervisor.stop()
+        assert supervisor.pid is None
         with pytest.raises(ProcessLookupError):
             os.kill(first, 0)
 
@@ -47,14 +47,16 @@ def test_a_child_that_ends_is_started_again(tmp_path: Path) -> None:
 
 def test_a_child_that_a_damaged_file_stops_is_not_started_on_and_on() -> None:
     async def main() -> None:
-        keeper = Supervisor("child", [sys.executable, "-c", f"raise SystemExit({HOPELESS})"])
-        keeper.start()
-        await until(lambda: keeper.is_stopped)
-        assert keeper.starts == HOPELESS_AFTER
-        assert keeper.last_end == f"by itself (exit status {HOPELESS})"
+        supervisor = Supervisor(
+            "child", [sys.executable, "-c", f"raise SystemExit({DAMAGED_EXIT_STATUS})"]
+        )
+        supervisor.start()
+        await until(lambda: supervisor.is_stopped)
+        assert supervisor.starts == DAMAGED_ENDS_MAX
+        assert supervisor.last_end == f"by itself (exit status {DAMAGED_EXIT_STATUS})"
         await asyncio.sleep(2 * PAUSE_S)
-        assert keeper.starts == HOPELESS_AFTER
-        await keeper.stop()
+        assert supervisor.starts == DAMAGED_ENDS_MAX
+        await supervisor.stop()
 
     asyncio.run(main())
 
@@ -62,12 +64,12 @@ def test_a_child_that_a_damaged_file_stops_is_not_started_on_and_on() -> None:
 def test_a_child_is_told_to_end_by_a_signal(tmp_path: Path) -> None:
     async def main() -> None:
         file = tmp_path / "said"
-        keeper = Supervisor("child", [sys.executable, "-c", NOTE_SIGTERM, str(file)])
-        keeper.start()
+        supervisor = Supervisor("child", [sys.executable, "-c", NOTE_SIGTERM, str(file)])
+        supervisor.start()
         await until(lambda: file.exists() and file.read_text() == "ready")
-        await keeper.stop()
+        await supervisor.stop()
         assert file.read_text() == "told to end"
-        assert keeper.starts == 1
+        assert supervisor.starts == 1
 
     asyncio.run(main())
 
@@ -75,12 +77,12 @@ def test_a_child_is_told_to_end_by_a_signal(tmp_path: Path) -> None:
 def test_a_child_that_does_not_listen_is_killed() -> None:
     async def main() -> None:
         deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-        keeper = Supervisor("child", [sys.executable, "-c", deaf], end_wait_s=0.5)
-        keeper.start()
-        await until(lambda: keeper.pid is not None)
+        supervisor = Supervisor("child", [sys.executable, "-c", deaf], end_wait_s=0.5)
+        supervisor.start()
+        await until(lambda: supervisor.pid is not None)
         await asyncio.sleep(0.2)
-        await keeper.stop()
-        assert keeper.pid is None
+        await supervisor.stop()
+        assert supervisor.pid is None
 
     asyncio.run(main())
 
@@ -90,12 +92,12 @@ def test_a_stop_in_the_middle_of_a_start_leaves_nobody_behind() -> None:
 
     async def main() -> None:
         for turns in range(4):
-            keeper = Supervisor("child", [sys.executable, "-c", READ_ON])
-            keeper.start()
+            supervisor = Supervisor("child", [sys.executable, "-c", READ_ON])
+            supervisor.start()
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await keeper.stop()
-            assert keeper.pid is None
+            await supervisor.stop()
+            assert supervisor.pid is None
 
     asyncio.run(main())
 
@@ -105,12 +107,13 @@ def test_a_child_can_see_that_its_parent_has_gone(tmp_path: Path) -> None:
     parent = f"""
 import asyncio, os, signal, sys
 from fairbook.followers.supervisor import Supervisor
+from tests.world.waiting import until
 async def main():
-    keeper = Supervisor("child", [sys.executable, "-c", {READ_ON!r}])
-    keeper.start()
-    while keeper.pid is None:
+    supervisor = Supervisor("child", [sys.executable, "-c", {READ_ON!r}])
+    supervisor.start()
+    while supervisor.pid is None:
         await asyncio.sleep(0.005)
-    print(keeper.pid, flush=True)
+    print(supervisor.pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """

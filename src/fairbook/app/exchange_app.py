@@ -111,15 +111,15 @@ class ExchangeApp:
             _generate(log)
         logged_until_ms = log.last.time_ns // 1_000_000 + 1
         replay_tail = ReplayTail()
-        engine = await Engine.start(log, snapshots, subscribers=[replay_tail.on_frame])
+        engine = await Engine.start(log, snapshots, on_replayed=replay_tail.on_frame)
         view, catalogue = await engine.queries.at(0), engine.catalogue
         feed = Feed(view=view, catalogue=catalogue, replay_tail=replay_tail)
-        engine.runner.replace(replay_tail.on_frame, feed.on_frame)
+        engine.runner.subscribe(feed.on_frame)
         _tell_start(directory, log, engine)
         accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
         leaving.callback(accounts.close)
         followers = _followers(settings, leaving, engine, snapshots)
-        leaving.push_async_callback(engine.stop)
+        leaving.push_async_callback(engine.stop, followers.comparison.approves_snapshot)
         compressor = SegmentCompressor(
             directory, tell=lambda problem: logger.warning("log compressor: %s", problem)
         )
@@ -224,11 +224,7 @@ class ExchangeApp:
             found["recorder"] = followers.recording.status()
         found["streams"] = {**self._streams.status(), "has_history": self._has_history}
         if self._maker is not None:
-            found["maker"] = {
-                "pid": self._maker.pid,
-                "starts": self._maker.starts,
-                "last_end": self._maker.last_end,
-            }
+            found["maker"] = self._maker.status()
         return found
 
 
@@ -247,8 +243,7 @@ def _followers(
     leaving.push_async_callback(comparison.stop)
     if not settings.with_recorder:
         return Followers(comparison, None, None)
-    recording = RecorderLink(directory, position=engine.position)
-    engine.runner.subscribe(recording.take)
+    recording = RecorderLink(directory, engine.runner)
     leaving.push_async_callback(recording.stop)
     history = SqliteHistory(directory / HISTORY_NAME, recording)
     leaving.push_async_callback(history.close)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.cli.parser import CommandParser, position
-from fairbook.followers.audit import summary
-from fairbook.followers.audit_files import read_verdict
+from fairbook.followers.audit_files import read_verdict, summary
 from fairbook.net import control_socket
 
 ERRORS: Final = (OSError, control_socket.NotRunning, control_socket.Refused)

@@ -11,7 +11,7 @@ from typing import Final
 
 from fairbook.app.logs import configure_logs
 from fairbook.cli.parser import CommandParser
-from fairbook.followers.supervisor import HOPELESS
+from fairbook.followers.supervisor import DAMAGED_EXIT_STATUS
 from fairbook.log.command_log import LogDamaged
 
 NICE: Final = 5  # The engine comes first.
@@ -42,7 +42,7 @@ def run_follower(name: str, work: Callable[[], None]) -> int:
         work()
     except LogDamaged as damage:
         print(f"fairbook {name}: {damage}", file=sys.stderr)
-        return HOPELESS
+        return DAMAGED_EXIT_STATUS
     except OSError:
         raise
     except Exception as bug:

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from fairbook.cli.parser import CommandParser
-from fairbook.followers.audit import summary
+from fairbook.followers.audit_files import summary
 from fairbook.followers.judge import judge
 from fairbook.log.command_log import LogDamaged
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import socket
 
 from fairbook.cli import follower
 from fairbook.cli.parser import CommandParser
-from fairbook.followers.replica import Replica, ReplicaOptions
+from fairbook.followers import replica
+from fairbook.followers.replica import ReplicaOptions
 
 ERRORS = follower.ERRORS
 
@@ -27,8 +27,6 @@ def run(arguments: argparse.Namespace) -> int:
         snapshot_s=arguments.snapshot_s,
         allow_faults=arguments.allow_faults,
     )
-
-    def work() -> None:
-        Replica(arguments.directory, socket.socket(fileno=arguments.fd), options).run()
-
-    return follower.run_follower("replica", work)
+    return follower.run_follower(
+        "replica", lambda: replica.run(arguments.directory, arguments.fd, options)
+    )

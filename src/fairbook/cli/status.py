@@ -15,9 +15,8 @@ from fairbook.cli.parser import CommandParser
 from fairbook.cli.replay_log import DataError, require_log
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
-from fairbook.followers.audit import summary
 from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
-from fairbook.followers.audit_files import VERDICT_NAME, read_verdict
+from fairbook.followers.audit_files import VERDICT_NAME, read_verdict, summary
 from fairbook.log.command_log import LogDamaged
 from fairbook.log.file_log import FileLog
 from fairbook.net import control_socket

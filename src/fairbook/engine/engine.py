@@ -1,28 +1,25 @@
-"""The engine of one process: log, state machine, answers, queries and snapshots, put together.
+"""The engine of one process: log, state machine, answers, queries and snapshots.
 
-How it works: `start` recovers and opens the way in, `stop` drains it, writes a snapshot and closes
-the log. In between everything happens in the thread of the loop, but for appending, and for writing
-a snapshot that was taken.
+Design: `start` recovers and opens the queue for commands, `stop` drains it, writes a snapshot and
+closes the log. Everything happens in the thread of the loop, except appending and writing a
+snapshot that was taken.
 
-Always true: one engine per log (the log's lock sees to it); after a failure no snapshot is written,
-and the next start replays what the log has.
-
-Not here: configuration, signals, exit codes (processes.py).
+Invariants: one engine per log (the log's lock guarantees it); after a failure no snapshot is
+written, and the next start replays what the log has.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
-from fairbook.core import state
-from fairbook.engine import gc_policy as collector
+from fairbook.engine import gc_policy
 from fairbook.engine.clock import Clock
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.recovery import Recovery, recover
 from fairbook.engine.runner import Runner, Subscriber
 from fairbook.engine.sequencer import PENDING_MAX, RESERVED_FOR_CANCELS, TICK_AFTER_S, Sequencer
-from fairbook.engine.snapshots import Snapshot, Snapshots
+from fairbook.engine.snapshots import Snapshots
 from fairbook.log.command_log import CommandLog
 
 
@@ -45,11 +42,8 @@ class Engine:
         self.clock = clock
         self.recovery = recovery
         self.runner = runner
-        self.vouch: Callable[[], Awaitable[bool]] | None = None
-        """Asked at the end, when nothing changes any more: may the state become a snapshot?"""
         self._log = log
         self._snapshots = snapshots
-        self._runner = runner
         self._snapshot_lock = asyncio.Lock()
         self._stopping: asyncio.Task[None] | None = None
         runner.subscribe(lambda position, _time, _frame, _events: self.queries.advance(position))
@@ -61,7 +55,7 @@ class Engine:
         log: CommandLog,
         snapshots: Snapshots,
         *,
-        subscribers: Sequence[Subscriber] = (),
+        on_replayed: Subscriber | None = None,
         clock: Clock | None = None,
         tick_after_s: float = TICK_AFTER_S,
         pending_max: int = PENDING_MAX,
@@ -69,19 +63,17 @@ class Engine:
     ) -> Engine:
         """Recover from what is on disk, and take commands from then on.
 
-        Blocks the loop while it replays.
-
-        subscribers: see the events of every frame that is applied here, the replayed ones too.
-        Raises LogDamaged, or whatever a bug raises in the replay; `log` is closed then.
+        Blocks the loop while it replays. on_replayed: called with every frame of the replay.
+        Raises LogDamaged, and what a bug raises in the replay; `log` is closed then.
         """
-        collector.hold()
+        gc_policy.hold()
         try:
-            runner, recovery = recover(log, snapshots, subscribers)
+            runner, recovery = recover(log, snapshots, on_replayed)
         except BaseException:
             log.close()
             raise
         finally:
-            collector.settle()
+            gc_policy.settle()
         clock = clock if clock is not None else Clock()
         commands = Sequencer(
             log,
@@ -95,8 +87,8 @@ class Engine:
 
     @property
     def position(self) -> int:
-        """Of the last frame that was applied."""
-        return self._runner.position
+        """Of the last applied frame."""
+        return self.runner.position
 
     @property
     def failed(self) -> asyncio.Future[Exception]:
@@ -106,36 +98,30 @@ class Engine:
     async def snapshot(self) -> int:
         """Write a snapshot and return its position. Raises OSError.
 
-        Pauses the loop while the state is copied: about a second for a million orders. So it is for
-        a stop, when nobody trades; the regular ones are written by another process.
+        Blocks the loop while the state is copied, so it is for a stop, when trading has ended; the
+        replica writes the regular ones.
         """
         async with self._snapshot_lock:
-            runner = self._runner
-            assert not runner.broken
-            body = state.dump(runner.exchange)
-            taken = Snapshot(
-                position=runner.position,
-                time_ns=runner.exchange.time_ns,
-                chain=runner.chain,
-                event_hash=runner.event_hash,
-                body=body,
-            )
-            await asyncio.to_thread(self._snapshots.write, taken)
-            return taken.position
+            snapshot = self.runner.snapshot()
+            await asyncio.to_thread(self._snapshots.write, snapshot)
+            return snapshot.position
 
-    async def stop(self) -> None:
+    async def stop(self, approves_snapshot: Callable[[], Awaitable[bool]] | None = None) -> None:
         """Answer what was taken, write a snapshot, close the log. After a failure it only closes.
 
+        approves_snapshot: asked when the state changes no more: may it be written as a snapshot?
         Idempotent. Raises OSError if the snapshot could not be written: the log still has it all.
         """
         if self._stopping is None:
-            self._stopping = asyncio.ensure_future(self._stop())
+            self._stopping = asyncio.ensure_future(self._stop(approves_snapshot))
         await asyncio.shield(self._stopping)
 
-    async def _stop(self) -> None:
+    async def _stop(self, approves_snapshot: Callable[[], Awaitable[bool]] | None) -> None:
         try:
             await self.commands.stop()
-            if not self.failed.done() and (self.vouch is None or await self.vouch()):
+            if self.failed.done():
+                return
+            if approves_snapshot is None or await approves_snapshot():
                 await self.snapshot()
         finally:
             self.queries.end("shut down")

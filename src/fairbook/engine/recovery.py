@@ -1,47 +1,42 @@
-"""From what is on disk to a running state: one path for every start, after a crash or not.
+"""From the files to a running state: the newest sound snapshot, then every later entry of the log.
 
-How it works: the newest sound snapshot that the log agrees with, and then every later entry of the
-log through the runner. Without a sound snapshot, every entry from the first on.
-
-Always true:
+Invariants:
 - a log that ends before a sound snapshot, or has another chain at its position, is refused:
   acknowledged commands are missing;
 - a snapshot that is not sound is never used; that it was passed over is reported.
-
-Not here: the torn tail of the log and its damages (log/file_log.py, when it is opened).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner, Subscriber
-from fairbook.engine.snapshots import Snapshot, SnapshotInvalid, Snapshots
+from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
 from fairbook.log.command_log import CommandLog, LogDamaged
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What a start found and did."""
+    """How a state was recovered."""
 
     snapshot_position: int
     """0: no snapshot was used."""
     replayed: int
     """How many entries of the log came after it."""
     position: int
-    """Where the engine stands now."""
+    """Of the recovered state."""
     problems: tuple[str, ...]
-    """For the operator to read: each snapshot that was passed over, and why."""
+    """For the operator: each snapshot that was passed over, and why."""
 
 
 def recover(
-    log: CommandLog, snapshots: Snapshots, subscribers: Sequence[Subscriber] = ()
+    log: CommandLog, snapshots: Snapshots, on_replayed: Subscriber | None = None
 ) -> tuple[Runner, Recovery]:
-    """The state after the last entry of `log`. The subscribers see the replayed entries.
+    """The state after the last entry of `log`. `on_replayed` is called with every replayed frame.
 
-    Raises LogDamaged if the log cannot be trusted, and whatever a bug raises in the replay.
+    Raises LogDamaged if the log cannot be trusted, and what a bug raises in the replay.
     """
     snapshots.remove_leftovers()
     problems: list[str] = []
@@ -55,21 +50,23 @@ def recover(
             if head.position > log.last.position:
                 log.require(head.position, head.chain)
             if runner is None:
-                runner = _runner_at(snapshots.read(path), subscribers)
+                runner = Runner.restore(snapshots.read(path))
         except SnapshotInvalid as problem:
             snapshots.pass_over(path)
             problems.append(str(problem))
-    # Oldest first: so the log is gone through once, from where the oldest one's segment begins.
+    # Oldest first: so the log is read once, from where the oldest one's segment begins.
     for position, chain in reversed(known):
         log.require(position, chain)
     if runner is None:
-        runner = Runner(Exchange(), subscribers=subscribers)
+        runner = Runner(Exchange())
         if problems:
             problems.append("no snapshot is sound: everything is replayed from the first entry")
 
     start = runner.position
     for entry in log.read(start + 1):
-        runner.apply(entry)
+        events = runner.apply(entry)
+        if on_replayed is not None and events is not None:
+            on_replayed(entry.position, entry.time_ns, entry.frame, events)
     if runner.position != log.last.position:
         raise LogDamaged(f"read up to position {runner.position} of {log.last.position}")
     return runner, Recovery(
@@ -80,11 +77,27 @@ def recover(
     )
 
 
-def _runner_at(snapshot: Snapshot, subscribers: Sequence[Subscriber]) -> Runner:
-    return Runner(
-        snapshot.restore(),
-        position=snapshot.position,
-        chain=snapshot.chain,
-        event_hash=snapshot.event_hash,
-        subscribers=subscribers,
-    )
+def restore_before(
+    log: CommandLog,
+    snapshots: Snapshots,
+    position: int,
+    *,
+    on_problem: Callable[[str], None] = lambda _: None,
+    is_checked: bool = True,
+) -> Runner:
+    """For a reader of the log: the state of the newest sound snapshot that is not ahead of
+    `position`, or the empty one of position 0. Changes nothing on disk.
+
+    is_checked: whether the loaded state is compared with the snapshot. on_problem: called for each
+    snapshot that is passed over. Raises LogDamaged if the log contradicts the one that is used.
+    """
+    for path in snapshots.paths():
+        try:
+            if snapshots.read_head(path).position > position:
+                continue
+            snapshot = snapshots.read(path)
+            log.require(snapshot.position, snapshot.chain)
+            return Runner.restore(snapshot, is_checked=is_checked)
+        except SnapshotInvalid as problem:
+            on_problem(str(problem))
+    return Runner(Exchange())

@@ -1,34 +1,34 @@
-"""Entries of the log in, events out: the same for an answering engine, recovery, every replica.
+"""One exchange and the place in the log that it has reached: entries in, events out.
 
-How it works: an entry is checked against the position and the chain reached so far, applied, and
-shown to the subscribers. A running hash over the events of all frames is there for whoever compares
-replicas: two that agree at one position made the same events at every position before it.
+Design: an entry is checked against the position and the chain reached so far, applied, and shown to
+the subscribers. A running hash over the events of all frames serves to compare replicas: two that
+agree at one position made the same events at every position before it.
 
-Always true:
+Invariants:
 - entries are applied once each and in order: an older one is passed over, a gap or another chain
   stops the runner;
-- whatever goes wrong on the way leaves the runner broken for good: it never goes on from half a
-  change.
-
-Not here: where entries come from (sequencer.py, recovery.py).
+- an entry that fails leaves the runner broken for good: it never goes on from half a change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from hashlib import blake2b
+from typing import Final
 
+from fairbook.core import state
 from fairbook.core.exchange import Exchange
+from fairbook.engine.snapshots import Snapshot
 from fairbook.log.command_log import CHAIN_BYTES, GENESIS_CHAIN, Entry, LogDamaged, chain_after
 
 Subscriber = Callable[[int, int, bytes, bytes], None]
 """Called with (position, time_ns, frame, events) of each frame, in order, once it is applied.
 
-It runs where the engine runs: it must be quick, and an exception in it is a bug that stops the
+It runs on the engine's thread: it must be quick, and an exception in it is a bug that stops the
 engine.
 """
 
-EVENT_HASH_BYTES = 32
+EVENT_HASH_BYTES: Final = 32
 
 
 class RunnerBroken(Exception):
@@ -36,7 +36,7 @@ class RunnerBroken(Exception):
 
 
 class Runner:
-    """One exchange and the place in the log that it has reached."""
+    """An exchange at a position of the log."""
 
     def __init__(
         self,
@@ -45,7 +45,6 @@ class Runner:
         position: int = 0,
         chain: bytes = GENESIS_CHAIN,
         event_hash: bytes = bytes(EVENT_HASH_BYTES),
-        subscribers: Iterable[Subscriber] = (),
     ) -> None:
         """position, chain, event_hash: of the last entry in `exchange`; by default of no entry.
 
@@ -58,21 +57,63 @@ class Runner:
         self.chain = chain
         self.broken = False
         self.event_hash = event_hash
-        self._subscribers = list(subscribers)
+        self._subscribers: list[Subscriber] = []
+
+    @classmethod
+    def restore(cls, snapshot: Snapshot, *, is_checked: bool = True) -> Runner:
+        """At the position of a snapshot. Arguments and errors as Snapshot.restore."""
+        return cls(
+            snapshot.restore(is_checked=is_checked),
+            position=snapshot.position,
+            chain=snapshot.chain,
+            event_hash=snapshot.event_hash,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """A copy of the state: takes about a second for a million orders."""
+        assert not self.broken
+        return Snapshot(
+            position=self.position,
+            time_ns=self.exchange.time_ns,
+            chain=self.chain,
+            event_hash=self.event_hash,
+            body=state.dump(self.exchange),
+        )
 
     def apply(self, entry: Entry) -> bytes | None:
-        """Apply the next entry and return its events; None if it was applied before.
+        """Apply the next entry of a log that was read, and return its events; None if it was
+        applied before.
 
-        Raises LogDamaged if it is not the next one, Broken after any earlier failure, and what a
-        bug raises.
+        Raises LogDamaged if it is not the next one, RunnerBroken after any earlier failure, and
+        what a bug raises.
         """
+        position, time_ns, chain, frame = entry
+        if position <= self.position and not self.broken:
+            return None
+        # The reader has verified the chain from some place on; here it must continue this state.
+        expected = chain_after(self.chain, position, time_ns, frame)
+        return self._apply(entry, is_continued=chain == expected)
+
+    def apply_appended(self, entry: Entry) -> bytes:
+        """Apply the entry that `append` of the engine's own log has returned, as `apply` does.
+
+        Its chain was computed there, from that of the last entry applied here: once is enough.
+        """
+        return self._apply(entry, is_continued=True)
+
+    def _apply(self, entry: Entry, *, is_continued: bool) -> bytes:
         if self.broken:
             raise RunnerBroken(f"stopped in the frame after position {self.position}")
         position, time_ns, chain, frame = entry
-        if position <= self.position:
-            return None
         self.broken = True  # Until all of it is done.
-        self._check(entry)
+        if position != self.position + 1:
+            raise LogDamaged(f"expected position {self.position + 1}, got {position}")
+        if not is_continued:
+            raise LogDamaged(f"position {position} does not continue the chain of the one before")
+        if time_ns < self.exchange.time_ns:
+            raise LogDamaged(
+                f"position {position} is of {time_ns} ns, before {self.exchange.time_ns} ns"
+            )
         events = self.exchange.apply(frame, time_ns)
         self.position = position
         self.chain = chain
@@ -87,18 +128,3 @@ class Runner:
     def subscribe(self, subscriber: Subscriber) -> None:
         """Show it every frame from here on."""
         self._subscribers.append(subscriber)
-
-    def replace(self, subscriber: Subscriber, by: Subscriber) -> None:
-        """Show `by` every frame from here on, in the place of a subscriber."""
-        self._subscribers[self._subscribers.index(subscriber)] = by
-
-    def _check(self, entry: Entry) -> None:
-        position, time_ns, chain, frame = entry
-        if position != self.position + 1:
-            raise LogDamaged(f"expected position {self.position + 1}, got {position}")
-        if chain_after(self.chain, position, time_ns, frame) != chain:
-            raise LogDamaged(f"position {position} does not continue the chain of the one before")
-        if time_ns < self.exchange.time_ns:
-            raise LogDamaged(
-                f"position {position} is of {time_ns} ns, before {self.exchange.time_ns} ns"
-            )

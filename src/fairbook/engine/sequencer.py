@@ -59,7 +59,7 @@ class Sequencer:
         tick_after_s: after this time without a frame a TICK is logged. The other limits count
         commands.
         """
-        assert runner.position == log.last.position
+        assert (runner.position, runner.chain) == (log.last.position, log.last.chain)
         assert 0 <= reserved_for_cancels < pending_max
         self._loop = asyncio.get_running_loop()
         self._append = log.append
@@ -194,8 +194,7 @@ class Sequencer:
             return
         waiters = self._sent
         try:
-            events = self._runner.apply(entry)
-            assert events is not None, "the log returned a position that was applied before"
+            events = self._runner.apply_appended(entry)
             answers = records.split(events)
             assert len(answers) == len(waiters), "one outcome per command"
         except Exception as error:  # noqa: BLE001

@@ -1,17 +1,14 @@
-"""What follows when engine and replica disagree: nothing more is risked until a person has looked.
+"""What follows when engine and replica differ: trading is paused until a person has looked.
 
-How it works: the first disagreement becomes DIR/audit/verdict.json, trading is paused by a logged
-command of the exchange's own, and a judge in a third process says who is wrong (judge.py). A wrong
-replica is replaced at once; a wrong engine goes on taking cancels until it is restarted. `resume`
-opens trading again, when a person has named the verdict and both have agreed on the whole state
-since.
+Design: the first difference becomes DIR/audit/verdict.json, trading is paused by a logged command,
+and a judge in a third process determines which of the two is wrong (judge.py). A wrong replica is
+replaced at once; a wrong engine goes on taking cancels until it is restarted. `resume` opens
+trading again, when a person has named the verdict and both have agreed on the whole state since.
 
-Always true:
+Invariants:
 - while there is a verdict.json, the exchange is CancelOnly, over restarts too;
-- it is opened only by `resume`, and not if somebody else had paused it before;
+- it is opened only by `resume`, and not if it had been paused before;
 - no snapshot is written of a state that is in doubt.
-
-Not here: comparing (replica_lead.py, replica.py).
 """
 
 from __future__ import annotations
@@ -22,34 +19,28 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.followers import audit_files
-from fairbook.followers.audit_files import Verdict
+from fairbook.followers.audit_files import Verdict, summary
 from fairbook.followers.judge import BOTH, ENGINE, REPLICA, UNKNOWN
-from fairbook.followers.replica_link import DOWN, Disagreement, ReplicaLink, Slice
+from fairbook.followers.link import DOWN
+from fairbook.followers.replica_link import Mismatch, ReplicaLink, Slice
 from fairbook.followers.wire import VERSION
 from fairbook.net.control_socket import Refused
-from fairbook.ports.commands import Answer, Busy, Stopped
+from fairbook.ports.commands import Busy, Commands, Stopped
 
 ROUND_WAIT_S: Final = 3.0
-"""When events differ: so long for all slices to be compared, which then name the account."""
+"""When events differ: how long to wait for a round of slices, which names the account."""
 SLICES_KEPT: Final = 64
 RESUME_WAIT_S: Final = 15.0
-VOUCH_WAIT_S: Final = 10.0
-BACK_WAIT_S: Final = 3.0  # for a replica that is not there: it may be starting
+APPROVAL_WAIT_S: Final = 10.0
+STARTING_WAIT_S: Final = 3.0  # for a replica that is down: it may be starting
 BUSY_WAIT_S: Final = 0.001
 
 logger = logging.getLogger(__name__)
-
-
-class Commands(Protocol):
-    """The way into the exchange (the sequencer)."""
-
-    def submit(self, command: bytes) -> asyncio.Future[Answer]:
-        """Log and apply one command."""
 
 
 class Audit:
@@ -60,7 +51,7 @@ class Audit:
         directory: Path,
         exchange: Exchange,
         commands: Commands,
-        lead: ReplicaLink,
+        link: ReplicaLink,
         *,
         run_judge: Callable[[], Awaitable[Verdict]],
         replace_replica: Callable[[str], None],
@@ -68,212 +59,211 @@ class Audit:
     ) -> None:
         """directory: of all data. run_judge: `judge.judge`, in another process; it may raise.
 
-        replace_replica: end the replica and start another; given the reason. has_replica: whether
-        one is wanted. Raises OSError if there is a verdict that cannot be read.
+        replace_replica: ends the replica and starts another; given the reason. has_replica: whether
+        there is to be one. Raises OSError if there is a verdict that cannot be read.
         """
         self.verdict = audit_files.read_verdict(directory)
-        """What no person has acknowledged yet."""
+        """The verdict that is not acknowledged yet."""
         self.versions: str | None = None
-        """Set if a replica of another version disagreed: that proves nothing."""
+        """Set if a replica of another version differed, which proves nothing."""
         self._directory = directory
         self._exchange = exchange
         self._commands = commands
-        self._lead = lead
+        self._link = link
         self._run_judge = run_judge
         self._replace_replica = replace_replica
         self._has_replica = has_replica
         self._slices: list[Slice] = []  # The engine's, of those that differed.
-        self._inquiry: asyncio.Task[None] | None = None
-        lead.on_disagreement = self._hear
+        self._investigation: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Before anybody may trade: what an earlier process has left open stays closed."""
+        """Pause trading if an earlier process left a verdict. Awaited before trading begins."""
         if self.verdict is None:
             return
         logger.error("trading stays paused: %s", summary(self.verdict))
         await self._pause()
         if self.verdict["status"] != "judged":
-            self._inquiry = asyncio.ensure_future(self._judge())
+            self._investigation = asyncio.ensure_future(self._judge())
 
     async def stop(self) -> None:
-        """End an inquiry that is under way: the next start goes on with it."""
-        if self._inquiry is not None:
-            self._inquiry.cancel()
-            await asyncio.wait([self._inquiry])
+        """End an investigation that is under way: the next start continues it."""
+        if self._investigation is not None:
+            self._investigation.cancel()
+            await asyncio.wait([self._investigation])
 
-    async def vouch(self) -> bool:
-        """Whether the engine's own state may become a snapshot; asked when it changes no more.
+    async def approves_snapshot(self) -> bool:
+        """Whether the engine's last state, which changes no more, may be written as a snapshot.
 
-        Where a replica is wanted, only if it agrees: else whoever can end it could have a changed
-        memory believed by the next start, which replays the log instead.
+        With a replica, only if it agrees. Otherwise one who can end the replica could have the next
+        start load a changed memory; without a snapshot it replays the log instead.
         """
-        if self._may_be_wrong():
+        if self._is_state_in_doubt():
             return False
         if not self._has_replica:
             logger.warning("the last snapshot is unchecked: there is no replica")
             return True
-        within_s = BACK_WAIT_S if self._lead.state == DOWN else VOUCH_WAIT_S
-        if await self._lead.round_agreed(within_s=within_s, hurried=True):
+        within_s = STARTING_WAIT_S if self._link.state == DOWN else APPROVAL_WAIT_S
+        if await self._link.round_agreed(within_s=within_s, urgent=True):
             return True
-        if not self._may_be_wrong():
+        if not self._is_state_in_doubt():
             logger.warning(
                 "no snapshot: the replica has not agreed to this state (%s); the next start"
                 " replays the log from the last one that was agreed on",
-                self._lead.state,
+                self._link.state,
             )
         return False
 
-    def _may_be_wrong(self) -> bool:
-        """Whether the verdict leaves this process in doubt, or what came after it, unjudged."""
-        has_more = self.verdict is not None and "again" in self.verdict
-        is_wrong = self._is_engine_in_doubt() or has_more
-        if is_wrong:
+    def _is_state_in_doubt(self) -> bool:
+        """Whether the verdict, or a later difference that was not judged, is about this process."""
+        differs_again = self.verdict is not None and "again" in self.verdict
+        in_doubt = self._is_engine_in_doubt() or differs_again
+        if in_doubt:
             logger.error("no snapshot: this engine's memory is in doubt")
-        return is_wrong
+        return in_doubt
 
     async def resume(self, position: int) -> str:
-        """A person has looked at the verdict of `position`: open trading again. Raises Refused."""
+        """Acknowledge the verdict of `position`: open trading again. Raises Refused."""
         verdict = self.verdict
         if verdict is None:
             raise Refused("there is no verdict to acknowledge: the audit has not paused trading")
         if verdict["position"] != position:
             raise Refused(f"the verdict is of position {verdict['position']}, not {position}")
         if verdict["status"] != "judged":
-            raise Refused("it has not been judged yet: wait, and read the verdict")
+            raise Refused("the difference is not judged yet: wait, and read the verdict")
         if self._is_engine_in_doubt():
             raise Refused(
                 "this engine's memory is wrong, and stays wrong: restart it (SIGTERM, then"
                 " `fairbook up`), which recovers from a snapshot that was agreed on; then resume"
             )
-        if not await self._lead.round_agreed(within_s=RESUME_WAIT_S, hurried=True):
+        if not await self._link.round_agreed(within_s=RESUME_WAIT_S, urgent=True):
             raise Refused(
                 f"engine and replica have not agreed on the whole state (replica:"
-                f" {self._lead.state}): see `fairbook status`, and try again"
+                f" {self._link.state}): see `fairbook status`, and try again"
             )
         if self.verdict is not verdict:
-            raise Refused("something happened meanwhile: see `fairbook status`")
+            raise Refused("the verdict has changed meanwhile: see `fairbook status`")
         was_paused = verdict["paused_before"]
         if not was_paused:
             await self._set_state(records.OPEN)
-        path = audit_files.put_verdict_away(self._directory, verdict)
+        path = audit_files.archive_verdict(self._directory, verdict)
         self.verdict = None
-        logger.warning("a person has acknowledged the verdict of position %d", position)
+        logger.warning("the verdict of position %d is acknowledged", position)
         opened = "it was paused before, and stays so" if was_paused else "trading is open again"
         return f"{opened}; the verdict is kept in {path.name}"
 
     def _is_engine_in_doubt(self) -> bool:
         """Whether the verdict says, or may yet say, that the memory of this process is wrong."""
         verdict = self.verdict
-        if verdict is None or verdict[ENGINE]["id"] != self._lead.id:
+        if verdict is None or verdict[ENGINE]["id"] != self._link.id:
             return False
         return verdict["wrong"] in (ENGINE, BOTH, UNKNOWN, None)
 
-    # A disagreement.
+    # A mismatch.
 
-    def _hear(self, disagreement: Disagreement) -> None:
+    def add_mismatch(self, mismatch: Mismatch) -> None:
+        """The replica has reported a mismatch."""
         if self.verdict is not None:
             if self.verdict["status"] == "found":
-                self._add(self.verdict, disagreement)
+                self._extend(self.verdict, mismatch)
             elif not self._is_engine_in_doubt():
-                self._hear_again(disagreement)
+                self._add_again(mismatch)
             return
-        lead = self._lead
-        replica = lead.replica
+        replica = self._link.follower
         if replica.get("version") != VERSION:
             self.versions = f"engine {VERSION}, replica {replica.get('version')}"
             logger.error(
-                "engine and replica are of different versions and do not agree: %s", self.versions
+                "engine and replica are of different versions and differ: %s", self.versions
             )
             self._replace_replica("another version")
             return
         self.verdict = {
             "status": "found",
-            "position": disagreement.position,
+            "position": mismatch.position,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "wrong": None,
             "paused_before": self._exchange.paused,
-            ENGINE: {"id": lead.id, "version": VERSION},
+            ENGINE: {"id": self._link.id, "version": VERSION},
             REPLICA: {"id": replica.get("id"), "version": replica.get("version")},
             "events": None,
             "slices": [],
             "differences": [],
         }
         self._slices = []
-        self._add(self.verdict, disagreement)
-        self._inquiry = asyncio.ensure_future(self._inquire())
+        self._extend(self.verdict, mismatch)
+        self._investigation = asyncio.ensure_future(self._investigate())
 
-    def _hear_again(self, disagreement: Disagreement) -> None:
-        """One more, and nobody known to be wrong is left: it is said, and ends with a restart."""
+    def _add_again(self, mismatch: Mismatch) -> None:
+        """Another difference after the judged one: report it; only a restart resolves it."""
         assert self.verdict is not None
         if "again" not in self.verdict:
-            self.verdict["again"] = disagreement.position
+            self.verdict["again"] = mismatch.position
             logger.error("%s", summary(self.verdict))
 
-    def _add(self, verdict: Verdict, disagreement: Disagreement) -> None:
-        """One more thing that they do not agree on."""
+    def _extend(self, verdict: Verdict, mismatch: Mismatch) -> None:
+        """Add a difference that is not judged yet."""
         both = {
-            "position": disagreement.position,
-            ENGINE: disagreement.engine_digest.hex(),
-            REPLICA: disagreement.replica_digest.hex(),
+            "position": mismatch.position,
+            ENGINE: mismatch.engine_digest.hex(),
+            REPLICA: mismatch.replica_digest.hex(),
         }
-        made = disagreement.of_engine
+        made = mismatch.engine_slice
         if made is None:
             verdict["events"] = both
         elif len(self._slices) < SLICES_KEPT:
             self._slices.append(made)
             verdict["slices"].append(both | {"index": made.index, "count": made.count})
 
-    async def _inquire(self) -> None:
+    async def _investigate(self) -> None:
         verdict = self.verdict
         assert verdict is not None
         logger.error(
-            "engine and replica do not agree at position %d: trading is paused",
+            "engine and replica differ at position %d: trading is paused",
             verdict["position"],
         )
         # Side by side: neither may keep the other waiting.
         pausing = asyncio.ensure_future(self._pause())
         try:
-            await self._keep()
+            await self._save()
             if verdict["events"] is not None:
-                # Something has happened to the state before: look at all of it.
-                await self._lead.round_agreed(within_s=ROUND_WAIT_S, hurried=True)
-            kept = list(self._slices)
+                # The state differed before the events did: compare all of it.
+                await self._link.round_agreed(within_s=ROUND_WAIT_S, urgent=True)
+            slices = list(self._slices)
             try:
-                await asyncio.to_thread(self._write_slices, kept)
+                await asyncio.to_thread(self._write_slices, slices)
             except OSError:
-                logger.exception("a slice that differs cannot be written")
-            verdict["slices"] = verdict["slices"][: len(kept)]
-            await self._keep()
+                logger.exception("a slice that differs was not written")
+            verdict["slices"] = verdict["slices"][: len(slices)]
+            await self._save()
             await self._judge()
         finally:
             await pausing
 
-    def _write_slices(self, kept: list[Slice]) -> None:
-        for made in kept:
+    def _write_slices(self, slices: list[Slice]) -> None:
+        for made in slices:
             path = audit_files.slice_path(
                 self._directory, made.position, made.index, made.count, ENGINE
             )
-            audit_files.write_slice(path, made.octets)
+            audit_files.write_slice(path, made.content)
 
-    async def _keep(self) -> None:
-        """Have the verdict on disk as it is; if that cannot be, trading is paused all the same."""
+    async def _save(self) -> None:
+        """Write the verdict. If that fails, trading is paused all the same."""
         assert self.verdict is not None
         copy = json.loads(json.dumps(self.verdict))
         try:
             await asyncio.to_thread(audit_files.write_verdict, self._directory, copy)
         except OSError:
-            logger.exception("the verdict cannot be written")
+            logger.exception("the verdict was not written")
 
     async def _judge(self) -> None:
-        """Have it judged, and do what follows."""
+        """Have the difference judged, and replace a wrong replica."""
         assert self.verdict is not None
         try:
             self.verdict = await self._run_judge()
         except Exception as error:
-            # The log, the disk, a bug: whatever it is, a person must look.
+            # The log, the disk, a bug: in any case a person must look.
             logger.exception("the difference could not be judged")
             self.verdict |= {"status": "judged", "wrong": UNKNOWN, "why": repr(error)}
-            await self._keep()
+            await self._save()
         logger.error("%s", summary(self.verdict))
         self._slices = []
         if self.verdict["wrong"] in (REPLICA, BOTH, UNKNOWN):
@@ -292,29 +282,7 @@ class Audit:
                 await asyncio.sleep(BUSY_WAIT_S)
                 continue
             except Stopped:
-                return  # It takes no orders any more, and the next start sees the verdict.
+                return  # Trading has ended, and the next start sees the verdict.
             outcome = records.read_outcome(answer.events)
             assert outcome.status == records.DONE, f"reject {outcome.reason}"
             return
-
-
-def summary(verdict: Verdict) -> str:
-    """A verdict in one line."""
-    position = verdict["position"]
-    if verdict["status"] != "judged":
-        return f"engine and replica do not agree at position {position}; being judged"
-    text = f"position {position}: wrong is {verdict['wrong']}"
-    for first in verdict["differences"][:1]:
-        text += f"; {first['process']}: {first['what']}"
-        if "asset_name" in first:
-            text += (
-                f" of account {first['account']} (user {first.get('user')})"
-                f" in {first['asset_name']}"
-            )
-        elif "key" in first:
-            text += f" {first['key']}"
-        if "field" in first:
-            text += f", {first['field']}: expected {first['expected']}, found {first['found']}"
-    if "again" in verdict:
-        text += f"; they differ again, at position {verdict['again']}: restart the exchange"
-    return text

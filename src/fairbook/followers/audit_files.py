@@ -1,12 +1,8 @@
-"""DIR/audit: what is kept of a difference between engine and replica.
+"""DIR/audit: the files of a difference between engine and replica.
 
-How it works: `<position>-<index>of<count>-engine.slice` and `...-replica.slice` are one slice as
-each of them had it. `verdict.json` is the difference that no person has acknowledged yet;
-afterwards it is `<position>-verdict.json`. A file is written aside and renamed.
-
-Always true: nothing here is ever removed; while there is a verdict.json, trading stays paused.
-
-Not here: who is wrong (audit.py, judge.py).
+`<position>-<index>of<count>-engine.slice` and `...-replica.slice` are one slice as each of them had
+it. `verdict.json` is the difference that is not acknowledged yet; later it is
+`<position>-verdict.json`. Nothing here is ever removed.
 """
 
 from __future__ import annotations
@@ -26,33 +22,33 @@ FIELDS: Final = ("available", "locked")
 Verdict = dict[str, Any]
 
 
-def slice_path(directory: Path, position: int, index: int, count: int, who: str) -> Path:
-    """Where the slice that `who` had at `position` is kept. directory: of all data."""
-    return directory / DIRECTORY / f"{position}-{index}of{count}-{who}.slice"
+def slice_path(directory: Path, position: int, index: int, count: int, process: str) -> Path:
+    """The file of the slice that `process` had at `position`. directory: of all data."""
+    return directory / DIRECTORY / f"{position}-{index}of{count}-{process}.slice"
 
 
 def read_verdict(directory: Path) -> Verdict | None:
-    """The difference that nobody has acknowledged. Raises OSError, also if it is not readable."""
+    """The verdict that is not acknowledged yet. Raises OSError, also if it is malformed."""
     path = directory / DIRECTORY / VERDICT_NAME
     if not path.exists():
         return None
     try:
         verdict: Verdict = json.loads(path.read_bytes())
     except ValueError as error:
-        raise OSError(f"{path} is not what was written: {error}") from error
+        raise OSError(f"{path} is damaged: {error}") from error
     return verdict
 
 
 def write_verdict(directory: Path, verdict: Verdict) -> None:
-    """Keep it, in place of the one there. Raises OSError."""
+    """Replace the verdict. Raises OSError."""
     octets = json.dumps(verdict, indent=2).encode() + b"\n"
     path = directory / DIRECTORY / VERDICT_NAME
     make_directory(path.parent)
     write_file(path, [octets])
 
 
-def put_verdict_away(directory: Path, verdict: Verdict) -> Path:
-    """A person has acknowledged it. Raises OSError."""
+def archive_verdict(directory: Path, verdict: Verdict) -> Path:
+    """Rename an acknowledged verdict; returns its new path. Raises OSError."""
     folder = directory / DIRECTORY
     path = folder / f"{verdict['position']}-{VERDICT_NAME}"
     disk = Disk()
@@ -62,13 +58,13 @@ def put_verdict_away(directory: Path, verdict: Verdict) -> Path:
 
 
 def write_slice(path: Path, octets: bytes) -> None:
-    """Keep a slice at its `slice_path`. Raises OSError."""
+    """Write a slice to its `slice_path`. Raises OSError."""
     make_directory(path.parent)
     write_file(path, [octets])
 
 
 def edit_memory(exchange: Exchange, *, account: int, asset: int, field: int, atoms: int) -> None:
-    """A fault, for tests: add atoms to a balance, past the rules.
+    """Corrupt a memory, for tests: add atoms to a balance.
 
     field: place in FIELDS. Raises IndexError for an account or asset that does not exist.
     """
@@ -79,3 +75,25 @@ def edit_memory(exchange: Exchange, *, account: int, asset: int, field: int, ato
         cell.available += atoms
     else:
         cell.locked += atoms
+
+
+def summary(verdict: Verdict) -> str:
+    """A verdict in one line."""
+    position = verdict["position"]
+    if verdict["status"] != "judged":
+        return f"engine and replica differ at position {position}; being judged"
+    text = f"position {position}: wrong is {verdict['wrong']}"
+    for first in verdict["differences"][:1]:
+        text += f"; {first['process']}: {first['what']}"
+        if "asset_name" in first:
+            text += (
+                f" of account {first['account']} (user {first.get('user')})"
+                f" in {first['asset_name']}"
+            )
+        elif "key" in first:
+            text += f" {first['key']}"
+        if "field" in first:
+            text += f", {first['field']}: expected {first['expected']}, found {first['found']}"
+    if "again" in verdict:
+        text += f"; they differ again, at position {verdict['again']}: restart the exchange"
+    return text

@@ -1,12 +1,10 @@
-"""Who is wrong: engine and replica disagree, and a third state machine says what the log says.
+"""The judge: engine and replica differ, and a third state machine computes what the log says.
 
-How it works: in a process of its own, the log is replayed from the last snapshot that both agreed
-on, up to the positions of the differences; what comes out is compared with what each of them had.
-The verdict names the process, and the numbers in its slices that are wrong.
+Design: in a process of its own, the log is replayed from the last snapshot that both agreed on, up
+to the positions of the differences; the result is compared with what each of the two had. The
+verdict names the process, and the numbers in its slices that are wrong.
 
-Always true: neither memory that is in doubt is asked; nothing is changed but the verdict.
-
-Not here: that trading pauses meanwhile, and what follows from the verdict (audit.py).
+Invariant: neither memory that is in doubt is used; nothing is changed but the verdict.
 """
 
 from __future__ import annotations
@@ -18,11 +16,11 @@ from typing import Any, Final
 
 from fairbook.core.exchange import Exchange
 from fairbook.core.slices import Difference, differences, slice_bytes
-from fairbook.engine import gc_policy as collector
+from fairbook.engine import gc_policy
+from fairbook.engine.recovery import restore_before
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.audit_files import Verdict, read_verdict, slice_path, write_verdict
-from fairbook.followers.catch_up import runner_before
 from fairbook.followers.wire import VERSION
 from fairbook.log.command_log import Entry, LogDamaged
 from fairbook.log.file_log import FileLog
@@ -39,24 +37,23 @@ SHOWN_MAX: Final = 20
 def judge(directory: Path) -> Verdict:
     """Complete the verdict.json of a data directory, and return it.
 
-    Raises LogDamaged, OSError, ValueError (no verdict.json, or an unreadable one), and what a bug
-    raises in the replay.
+    Raises LogDamaged, OSError, ValueError (no verdict.json), and what a bug raises in the replay.
     """
     verdict = read_verdict(directory)
     if verdict is None:
-        raise ValueError("there is no difference to be judged")
-    collector.hold()
+        raise ValueError("there is no difference to judge")
+    gc_policy.hold()
     log = FileLog(directory, read_only=True)
     try:
         wrong, found = _compared(directory, log, verdict, is_checked=False)
         if len(wrong) == 2:
-            # Where one of them has what was found here, it was loaded rightly. Here neither has.
+            # Neither has what was computed here: make sure that the snapshot was loaded rightly.
             wrong, found = _compared(directory, log, verdict, is_checked=True)
     finally:
         log.close()
-        collector.release()
+        gc_policy.release()
     # A balance explains more than what followed from it.
-    found.sort(key=lambda words: words["what"] != "balance")
+    found.sort(key=lambda described: described["what"] != "balance")
     verdict |= {
         "status": "judged",
         "wrong": {0: NEITHER, 1: "".join(wrong), 2: BOTH}[len(wrong)],
@@ -70,31 +67,31 @@ def judge(directory: Path) -> Verdict:
 def _compared(
     directory: Path, log: FileLog, verdict: Verdict, *, is_checked: bool
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Who is wrong, and what; each replay by a state of its own. is_checked: the snapshot is seen
-    to be what was loaded, which takes as long again.
+    """Which processes are wrong, and in what. is_checked: verify that the loaded state is that of
+    the snapshot, which takes as long again.
     """
     snapshots = Snapshots(directory)
-    runner = runner_before(log, snapshots, verdict["position"], is_checked=is_checked)
+    runner = restore_before(log, snapshots, verdict["position"], is_checked=is_checked)
     verdict["from_snapshot"] = runner.position
     entries = log.read(runner.position + 1)
     wrong: dict[str, None] = {}
     found: list[dict[str, Any]] = []
-    for place in _places(verdict):
-        _replay(runner, entries, place["position"])
-        expected = _expected(runner, place)
+    for dispute in _disputes(verdict):
+        _replay(runner, entries, dispute["position"])
+        expected = _expected(runner, dispute)
         for who in (ENGINE, REPLICA):
-            if expected != place[who]:
+            if expected != dispute[who]:
                 wrong[who] = None
-                found += _found(directory, runner, place, who)
+                found += _found(directory, runner, dispute, who)
     return list(wrong), found
 
 
-def _places(verdict: Verdict) -> list[dict[str, Any]]:
-    """Everything that they did not agree on, by position; a running hash of events has no count."""
-    places: list[dict[str, Any]] = [*verdict["slices"]]
+def _disputes(verdict: Verdict) -> list[dict[str, Any]]:
+    """Everything that differs, by position; a running hash of events has count 0."""
+    disputes: list[dict[str, Any]] = [*verdict["slices"]]
     if verdict["events"] is not None:
-        places.append(verdict["events"] | {"count": 0})
-    return sorted(places, key=lambda place: int(place["position"]))
+        disputes.append(verdict["events"] | {"count": 0})
+    return sorted(disputes, key=lambda dispute: int(dispute["position"]))
 
 
 def _replay(runner: Runner, entries: Iterator[Entry], position: int) -> None:
@@ -105,19 +102,19 @@ def _replay(runner: Runner, entries: Iterator[Entry], position: int) -> None:
         runner.apply(entry)
 
 
-def _expected(runner: Runner, place: dict[str, Any]) -> str:
-    """What both should have told."""
-    if not place["count"]:
+def _expected(runner: Runner, dispute: dict[str, Any]) -> str:
+    """The digest that both should have had."""
+    if not dispute["count"]:
         return runner.event_hash.hex()
-    return sha256(slice_bytes(runner.exchange, place["index"], place["count"])).hexdigest()
+    return sha256(slice_bytes(runner.exchange, dispute["index"], dispute["count"])).hexdigest()
 
 
 def _found(
-    directory: Path, runner: Runner, place: dict[str, Any], who: str
+    directory: Path, runner: Runner, dispute: dict[str, Any], who: str
 ) -> Iterator[dict[str, Any]]:
-    """What is wrong in the slice of `who`, in words; nothing if it was not kept."""
-    index, count = place.get("index", 0), place["count"]
-    path = slice_path(directory, place["position"], index, count, who)
+    """What is wrong in the slice of `who`; nothing if it was not written."""
+    index, count = dispute.get("index", 0), dispute["count"]
+    path = slice_path(directory, dispute["position"], index, count, who)
     if not count or not path.exists():
         return
     expected = slice_bytes(runner.exchange, index, count)
@@ -127,23 +124,23 @@ def _found(
         yield {"process": who, "what": f"its slice cannot be read: {error}"}
         return
     for each in found:
-        yield {"process": who, "position": place["position"]} | in_words(runner.exchange, each)
+        yield {"process": who, "position": dispute["position"]} | describe(runner.exchange, each)
 
 
-def in_words(exchange: Exchange, difference: Difference) -> dict[str, Any]:
+def describe(exchange: Exchange, difference: Difference) -> dict[str, Any]:
     """A difference with names. mine: what is expected; theirs: what was found."""
     registry = exchange.tables
-    words: dict[str, Any] = {"what": difference.kind, "key": difference.key}
+    described: dict[str, Any] = {"what": difference.kind, "key": difference.key}
     if difference.account > 0 or difference.asset > 0:
-        words["account"] = difference.account
+        described["account"] = difference.account
         if difference.account < len(registry.accounts):
-            words["user"] = registry.accounts[difference.account].user_id
+            described["user"] = registry.accounts[difference.account].user_id
     if difference.asset > 0:
-        words["asset"] = difference.asset
-        words["asset_name"] = exchange.assets[difference.asset].name
+        described["asset"] = difference.asset
+        described["asset_name"] = exchange.assets[difference.asset].name
     if difference.kind == "market" and difference.key < len(exchange.markets):
-        words["market_name"] = exchange.markets[difference.key].name
-    return words | {
+        described["market_name"] = exchange.markets[difference.key].name
+    return described | {
         "field": difference.field,
         "expected": difference.mine,
         "found": difference.theirs,

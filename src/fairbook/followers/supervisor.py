@@ -1,15 +1,12 @@
-"""A child process: started, watched, started again.
+"""Supervisor of one child process: starts it, watches it, starts it again.
 
-How it works: a child with a link gets one end of a socketpair; the other is the link's. When that
-connection ends, the process is waited for, and after a pause that grows there is another; a long
-one, when several in a row have said that another would only end like them (`HOPELESS`). A child
-without a link is looked at now and then; its standard input is a pipe that ends when this process
-does.
+Design: a child with a link gets one end of a socketpair; the link has the other. When the
+connection ends, the process is waited for, and started again after a growing pause; after a long
+one when several in a row ended because of a damaged file. A child without a link is polled; its
+standard input is a pipe that ends with this process.
 
-Always true: there is one process at a time; starting and waiting happen in threads, so the loop
-never stands still for them; one that does not get on with what it has to do is ended.
-
-Not here: what is said over the connection (the link), what a child does.
+Invariants: there is one process at a time; starting and waiting happen in threads, so the loop
+never blocks; a child that makes no progress for `silent_max_s` is killed.
 """
 
 from __future__ import annotations
@@ -21,35 +18,22 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final
+
+from fairbook.followers.link import FollowerLink
 
 PAUSE_S: Final = 0.2
 PAUSE_MAX_S: Final = 10.0
 STEADY_S: Final = 30.0  # after so long without an end, pauses begin small again
 SILENT_MAX_S: Final = 120.0
 END_WAIT_S: Final = 5.0
-LOOK_S: Final = 0.2  # between two looks at a child without a link
-HOPELESS: Final = os.EX_DATAERR
-"""Exit status of a child that was stopped by a damaged file: another start will not mend it."""
-HOPELESS_AFTER: Final = 3  # such ends in a row, until there is a long pause
-HOPELESS_PAUSE_S: Final = 600.0  # somebody may have put the file right meanwhile
+POLL_S: Final = 0.2  # of a child without a link
+DAMAGED_EXIT_STATUS: Final = os.EX_DATAERR
+"""Of a child that a damaged file has stopped: another start will not mend it."""
+DAMAGED_ENDS_MAX: Final = 3  # in a row, until there is a long pause
+DAMAGED_PAUSE_S: Final = 600.0  # the file may have been repaired meanwhile
 
 logger = logging.getLogger(__name__)
-
-
-class Link(Protocol):
-    """This process's end of the connection to a child. All methods are for the loop's thread."""
-
-    def connect(self, connection: socket.socket) -> asyncio.Future[str]:
-        """Take over the connection to a new child; the future ends, with the reason, when it is
-        gone.
-        """
-
-    def disconnect(self, why: str) -> None:
-        """Close it, which tells the child to end. Idempotent."""
-
-    def progress(self) -> object | None:
-        """Something that changes when the child gets on; None while it has nothing to do."""
 
 
 class Supervisor:
@@ -60,46 +44,51 @@ class Supervisor:
         name: str,
         command: Sequence[str],
         *,
-        link: Link | None = None,
-        before: Callable[[], None] = lambda: None,
+        link: FollowerLink | None = None,
+        before_start: Callable[[], None] = lambda: None,
         silent_max_s: float = SILENT_MAX_S,
         end_wait_s: float = END_WAIT_S,
+        pause_s: float = PAUSE_S,
     ) -> None:
-        """name: what the child is, for people.
+        """name: of the child, for log lines.
 
-        command: starts one; with a link the number of its descriptor is appended. before: called
-        before each start, when no child runs. silent_max_s: how long it may make no progress.
-        end_wait_s: how long it may take to end once it was told to: by the end of its connection,
-        or without a link by SIGTERM.
+        command: starts a child; with a link the number of its descriptor is appended.
+        before_start: called before each start, when no child runs. silent_max_s: how long it may
+        make no progress. end_wait_s: how long it may take to end once it was told to: by the end of
+        its connection, or without a link by SIGTERM. pause_s: the first pause before a new start.
         """
         self.starts = 0
         self.last_end: str | None = None
-        """Why the one before ended."""
+        """Why the previous child ended."""
         self._name = name
         self._command = list(command)
         self._link = link
-        self._before = before
+        self._before_start = before_start
         self._silent_max_s = silent_max_s
         self._end_wait_s = end_wait_s
         self._process: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_wanted = True
-        self._pause_s = PAUSE_S
-        self._hopeless = 0  # ends in a row
+        self._first_pause_s = self._pause_s = pause_s
+        self._damaged_ends = 0  # In a row.
 
     @property
     def is_stopped(self) -> bool:
         """Whether the next start is a long time away, because of a damaged file."""
-        return self._process is None and self._hopeless >= HOPELESS_AFTER
+        return self._process is None and self._damaged_ends >= DAMAGED_ENDS_MAX
 
     @property
     def pid(self) -> int | None:
-        """Of the child's process, if it runs."""
         return None if self._process is None else self._process.pid
 
+    def status(self) -> dict[str, Any]:
+        """For `fairbook status`; `state` only if it is "stopped"."""
+        status = {"pid": self.pid, "starts": self.starts, "last_end": self.last_end}
+        return status | {"state": "stopped"} if self.is_stopped else status
+
     def start(self) -> None:
-        """Have a child from now on."""
-        self._task = asyncio.ensure_future(self._keep())
+        """Start a child, and keep one running."""
+        self._task = asyncio.ensure_future(self._run())
 
     async def stop(self) -> None:
         """End the child, and start no other. Idempotent."""
@@ -114,20 +103,20 @@ class Supervisor:
         if process is not None:
             await asyncio.to_thread(self._end, process)
 
-    def replace(self, why: str, *, again: bool = True) -> None:
-        """Kill the child; start another one if `again`."""
-        self._is_wanted = self._is_wanted and again
-        self._pause_s = PAUSE_S
+    def kill(self, reason: str, *, restart: bool = True) -> None:
+        """Kill the child; start another one if `restart`."""
+        self._is_wanted = self._is_wanted and restart
+        self._pause_s = self._first_pause_s
         if self._process is not None:
             self._process.kill()
         if self._link is not None:
-            self._link.disconnect(why)
+            self._link.disconnect(reason)
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while self._is_wanted:
             began_s = time.monotonic()
             try:
-                self._before()
+                self._before_start()
                 ended = await self._start()
             except OSError as error:
                 self.last_end = f"it cannot be started: {error}"
@@ -139,13 +128,14 @@ class Supervisor:
                 status = await asyncio.to_thread(self._end, process)
                 self._process = None
                 self.last_end += f" (exit status {status})"
-                self._hopeless = self._hopeless + 1 if status == HOPELESS else 0
+                is_damaged = status == DAMAGED_EXIT_STATUS
+                self._damaged_ends = self._damaged_ends + 1 if is_damaged else 0
             if self.is_stopped:
-                logger.error("the %s is stopped for %.0f s", self._name, HOPELESS_PAUSE_S)
-                await asyncio.sleep(HOPELESS_PAUSE_S)
+                logger.error("the %s is stopped for %.0f s", self._name, DAMAGED_PAUSE_S)
+                await asyncio.sleep(DAMAGED_PAUSE_S)
                 continue
             if time.monotonic() - began_s >= STEADY_S:
-                self._pause_s = PAUSE_S
+                self._pause_s = self._first_pause_s
             await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
 
@@ -169,20 +159,18 @@ class Supervisor:
         try:
             self._process = await asyncio.shield(spawning)
         except asyncio.CancelledError:
-            # It runs all the same, and `stop` has to know of it.
+            # It runs all the same, and `stop` must end it.
             self._process = await spawning
             raise
         self.starts += 1
 
     async def _watch(self, ended: asyncio.Future[str] | None) -> str:
-        """Wait for the end of the child or of the connection to it, and bring that about if it
-        makes no progress.
-        """
+        """Return why the child, or the connection to it, ended; kill it if it makes no progress."""
         link, process = self._link, self._process
         assert process is not None
         if link is None or ended is None:
             while True:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(POLL_S)
                 if process.poll() is not None:
                     return "by itself"
         before, since_s = link.progress(), time.monotonic()
@@ -195,10 +183,10 @@ class Supervisor:
                 before, since_s = now, now_s
             elif now_s - since_s > self._silent_max_s:
                 process.kill()
-                link.disconnect(f"it has not got on for {self._silent_max_s:.0f} s")
+                link.disconnect(f"it made no progress for {self._silent_max_s:.0f} s")
 
     def _end(self, process: subprocess.Popen[bytes]) -> int:
-        """Wait for a process that has reason to end, but not for ever. Returns its exit status."""
+        """Wait for a process that has reason to end, kill it if it does not; its exit status."""
         if self._link is None:
             process.terminate()
         try:
