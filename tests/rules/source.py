@@ -1,6 +1,7 @@
 """The files of the project, parsed, for the rules to look at."""
 
 import ast
+import gc
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -46,7 +47,11 @@ def core_modules() -> list[Path]:
 @cache
 def parsed(path: Path) -> ast.Module:
     """The syntax tree of a file."""
-    return ast.parse(path.read_bytes(), filename=str(path))
+    gc.disable()  # A collection would visit all the trees that are kept.
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    finally:
+        gc.enable()
 
 
 def functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
