@@ -44,7 +44,7 @@ class LogReplay:
     """The log, replayed as far as it was read."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self._log = FileLog(folder, read_only=True)
         self.exchange = Exchange()
         self.position = 0
         self.commands = 0  # without ticks of the clock
@@ -53,18 +53,17 @@ class LogReplay:
 
     def catch_up(self) -> bytes:
         """Read what is new; return the state without sequence and time."""
-        log = FileLog(self.folder, read_only=True)
-        try:
-            for entry in log.read(self.position + 1):
-                for part in records.split(self.exchange.apply(entry.frame, entry.time_ns)):
-                    self.commands += records.read_outcome(part).command != records.TICK
-                self.position = entry.position
-        finally:
-            log.close()
+        for entry in self._log.read(self.position + 1):
+            for part in records.split(self.exchange.apply(entry.frame, entry.time_ns)):
+                self.commands += records.read_outcome(part).command != records.TICK
+            self.position = entry.position
         dump = bytearray(state.dump(self.exchange))
         dump[SEQUENCE_AND_TIME] = bytes(16)
         self.state = bytes(dump)
         return self.state
+
+    def close(self) -> None:
+        self._log.close()
 
 
 class Answer(NamedTuple):
@@ -196,11 +195,7 @@ class Target:
         freeze = records.set_account(
             account=self.accounts["frozen"], parameter=records.FROZEN, value=1
         )
-        log = FileLog(self.venue.folder)
-        try:
-            log.append(b"".join([*frame, freeze]), time.time_ns())
-        finally:
-            log.close()
+        self.venue.append_to_log(*frame, freeze)
         self.replayed.catch_up()
         for name in names:
             assert self.replayed.exchange.balances(self.accounts[name])
@@ -213,10 +208,7 @@ class Target:
     def _hand_out(self, store: SqliteAccounts, names: tuple[str, ...]) -> None:
         """Keys and tokens of every kind."""
         tokens, keys = self.known.tokens, self.known.keys
-        for name in ("rich", "other"):
-            access = store.by_token(tokens[name])
-            assert access is not None
-            self.accounts[name] = access.account
+        self.accounts |= {"rich": self.venue.account("demo1"), "other": self.venue.account("demo2")}
         for i, name in enumerate(names):
             store.add_user(user_id=100 + i, name=name)
             store.set_account(100 + i, self.accounts[name])
@@ -260,14 +252,14 @@ class Target:
 
     def cpu_s(self) -> float:
         """Processor time of the exchange's process so far; 0 where the system does not tell."""
-        assert self.venue.process is not None
         if sys.platform != "linux":
             return 0.0
         # The process's own clock, as clock_getcpuclockid(3) names it: /proc/PID/stat has 10 ms.
-        return time.clock_gettime(~self.venue.process.pid << 3 | 2)
+        return time.clock_gettime(~self.venue.pid << 3 | 2)
 
     def close(self) -> None:
         """End it with status 0, and nothing on its standard error that tells of a bug."""
+        self.replayed.close()
         for watched in self.watched:
             watched.close()
         try:

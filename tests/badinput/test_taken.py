@@ -259,7 +259,9 @@ def test_o15_listings_that_do_not_fit(target: Target) -> None:
 def test_o13_one_request_too_many(tmp_path: Path) -> None:
     """429 and when to come back, of an exchange that allows five at once."""
     with ExchangeProcess(
-        tmp_path, "--no-replica", FAIRBOOK_ACCOUNT_PER_MINUTE="6", FAIRBOOK_ACCOUNT_BURST="5"
+        tmp_path,
+        "--no-replica",
+        environment={"FAIRBOOK_ACCOUNT_PER_MINUTE": "6", "FAIRBOOK_ACCOUNT_BURST": "5"},
     ) as venue:
         rest = RestClient(venue.http_port, venue.demo("demo1")["token"])
         order = json.loads(order_json(price="1"))

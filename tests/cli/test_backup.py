@@ -86,7 +86,6 @@ def stopped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venue = ExchangeProcess(directory)
     with venue:
         venue.stop()
-    (directory / "stderr.txt").unlink()
     return directory
 
 

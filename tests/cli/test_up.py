@@ -10,81 +10,58 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import pytest
-from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
+from nacl.signing import SigningKey
 
 from fairbook.cli import main
+from tests.world.exchange_process import ExchangeProcess
+from tests.world.http_client import bid, signed
+from tests.world.rest_client import RestClient
+from tests.world.waiting import WAIT_S, wait_until
 
-WAIT_S = 30
+SIGTERM = signal.SIGTERM
 
 
-class Up:
-    """One `fairbook up` process that has said it is ready."""
+class Up(ExchangeProcess):
+    """`fairbook up` and its demo accounts."""
 
     def __init__(
-        self, directory: Path, *, followers: bool = False, environ: dict[str, str] | None = None
-    ) -> None:
-        self.directory = directory
-        self.process = start(directory, followers=followers, environ=environ)
-        assert self.process.stdout is not None
-        self.said = self.process.stdout.readline()
-        if not self.said.startswith("Fairbook is ready"):
-            self.process.kill()
-            raise AssertionError(f"not ready: {self.process.communicate()}")
-        self.demo: dict[str, Any] = json.loads((directory / "demo.json").read_text())
-        self.address: str = self.demo["http"].removeprefix("http://")
+        self, folder: Path, *, followers: bool = False, http_port: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """followers: with replica and recorder, which take three times as long to start."""
+        options = () if followers else ("--no-replica", "--no-recorder")
+        super().__init__(folder, *options, http_port=http_port, environment=environment)
 
     def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: dict[str, str | int] | None = None,
-        headers: dict[str, str] | None = None,
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
-        """One request on a new connection; a JSON answer is parsed."""
-        connection = http.client.HTTPConnection(self.address, timeout=WAIT_S)
-        try:
-            content = None if body is None else json.dumps(body)
-            kind = {} if body is None else {"Content-Type": "application/json"}
-            connection.request(method, path, content, kind | (headers or {}))
-            reply = connection.getresponse()
-            text = reply.read().decode()
-            is_json = "json" in (reply.getheader("content-type") or "")
-            return reply.status, json.loads(text) if is_json else text
-        finally:
-            connection.close()
+        """One request on a new connection; status and body."""
+        with closing(RestClient(self.http_port)) as client:
+            client.headers |= headers or {}
+            return client.call(method, path, body)[:2]
 
     def by_token(self, name: str = "demo1") -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.demo['accounts'][name]['token']}"}
+        return {"Authorization": f"Bearer {self.demo(name)['token']}"}
 
     def by_signature(
-        self, instruction: str, fields: dict[str, str | int], name: str = "demo1"
+        self, instruction: str, fields: dict[str, str], name: str = "demo1"
     ) -> dict[str, str]:
         """The headers that sign `fields`."""
-        account = self.demo["accounts"][name]
-        _, secret = crypto_sign_seed_keypair(base64.b64decode(account["apiSecret"]))
-        pairs = "".join(f"&{key}={value}" for key, value in sorted(fields.items()))
-        at_ms = str(time.time_ns() // 1_000_000)
-        text = f"instruction={instruction}{pairs}&timestamp={at_ms}&window=5000"
-        signature = crypto_sign(text.encode(), secret)[:64]
-        return {
-            "X-API-Key": account["apiKey"],
-            "X-Signature": base64.b64encode(signature).decode(),
-            "X-Timestamp": at_ms,
-            "X-Window": "5000",
-        }
+        key = SigningKey(base64.b64decode(self.demo(name)["apiSecret"]))
+        at_ms = time.time_ns() // 1_000_000
+        return signed(instruction, urlencode(sorted(fields.items())), at_ms=at_ms, key=key)
 
-    def place(self, client_id: int, price: str = "100") -> tuple[int, Any]:
+    def place(self, client_id: int) -> tuple[int, Any]:
         """A bid for SOL far below the ladder."""
-        order = limit_order(client_id, price)
-        return self.call("POST", "/api/v1/order", body=order, headers=self.by_token())
+        return self.call("POST", "/api/v1/order", limit_order(client_id), self.by_token())
 
     def open_client_ids(self) -> list[int]:
         """Of demo1's open orders."""
@@ -92,46 +69,9 @@ class Up:
         assert status == 200
         return sorted(order["clientId"] for order in orders)
 
-    def terminate(self) -> tuple[int, str]:
-        """SIGTERM; exit code and stderr."""
-        self.process.terminate()
-        _, said = self.process.communicate(timeout=WAIT_S)
-        return self.process.returncode, said
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate(timeout=WAIT_S)
-
-
-def limit_order(client_id: int, price: str = "100") -> dict[str, str | int]:
-    return {
-        "symbol": "SOL_USDC",
-        "side": "Bid",
-        "orderType": "Limit",
-        "price": price,
-        "quantity": "1.5",
-        "clientId": client_id,
-    }
-
-
-def start(
-    directory: Path,
-    *,
-    port: int = 0,
-    followers: bool = False,
-    environ: dict[str, str] | None = None,
-) -> subprocess.Popen[str]:
-    """followers: with replica and recorder, which take three times as long to start."""
-    command = [sys.executable, "-m", "fairbook", "up", "--data", str(directory)]
-    command += ["--http-port", str(port), "--ws-port", "0", "--no-maker"]
-    command += [] if followers else ["--no-replica", "--no-recorder"]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": "src"} | (environ or {}),
-    )
+def limit_order(client_id: int) -> dict[str, Any]:
+    return bid("100", "1.5", clientId=client_id)
 
 
 class Starter(Protocol):
@@ -140,26 +80,27 @@ class Starter(Protocol):
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Starter]:
-    """Start `up` on one directory. What still runs at the end of the test is killed."""
+    """Start `up` on one directory; processes that still run at the end are killed."""
     started: list[Up] = []
 
     def start_one(*, followers: bool = False, **environ: str) -> Up:
-        started.append(Up(tmp_path / "kept", followers=followers, environ=environ))
+        started.append(Up(tmp_path / "kept", followers=followers, environment=environ))
+        started[-1].start()
         return started[-1]
 
     yield start_one
     for one in started:
-        if one.process.poll() is None:
-            one.kill()
+        one.kill()
 
 
 def test_demo_json_and_markets_are_complete_when_it_is_ready(up: Starter) -> None:
     exchange = up(followers=True)
-    assert exchange.demo["http"] in exchange.said
+    demo = exchange.demo_file()
+    assert demo["http"] in exchange.stdout()
     assert exchange.call("GET", "/api/v1/ping") == (200, "pong")
-    assert set(exchange.demo) == {"http", "ws", "accounts"}
-    assert set(exchange.demo["accounts"]) == {"demo1", "demo2"}
-    for account in exchange.demo["accounts"].values():
+    assert set(demo) == {"http", "ws", "accounts"}
+    assert set(demo["accounts"]) == {"demo1", "demo2"}
+    for account in demo["accounts"].values():
         assert set(account) == {"apiKey", "apiSecret", "token"}
         assert len(base64.b64decode(account["apiSecret"], validate=True)) == 32
     status, markets = exchange.call("GET", "/api/v1/markets")
@@ -177,14 +118,14 @@ def test_orders_by_token_and_by_signature(up: Starter) -> None:
     status, placed = exchange.place(1)
     assert (status, placed["status"], placed["clientId"]) == (200, "New", 1)
 
-    market_order: dict[str, str | int] = {
+    market_order: dict[str, str] = {
         "symbol": "BTC_USDC",
         "side": "Ask",
         "orderType": "Market",
         "quantity": "0.3",
     }
     headers = exchange.by_signature("orderExecute", market_order, "demo2")
-    status, filled = exchange.call("POST", "/api/v1/order", body=market_order, headers=headers)
+    status, filled = exchange.call("POST", "/api/v1/order", market_order, headers)
     assert (status, filled["status"], filled["executedQuantity"]) == (200, "Filled", "0.3")
 
     headers = exchange.by_signature("balanceQuery", {}, "demo2")
@@ -192,9 +133,9 @@ def test_orders_by_token_and_by_signature(up: Starter) -> None:
     assert (status, balances["BTC"]["available"]) == (200, "999.7")
 
     forged = exchange.by_signature("orderExecute", market_order, "demo2") | {
-        "X-API-Key": exchange.demo["accounts"]["demo1"]["apiKey"]
+        "X-API-Key": exchange.demo("demo1")["apiKey"]
     }
-    status, refused = exchange.call("POST", "/api/v1/order", body=market_order, headers=forged)
+    status, refused = exchange.call("POST", "/api/v1/order", market_order, forged)
     assert (status, refused["code"]) == (401, "INVALID_SIGNATURE")
 
 
@@ -203,63 +144,60 @@ def test_an_orderly_stop_keeps_everything(up: Starter, capsys: pytest.CaptureFix
     exchange = up(followers=True)
     for client_id in (1, 2, 3):
         assert exchange.place(client_id)[0] == 200
-    code, said = exchange.terminate()
-    assert code == 0, said
-    assert len(list((exchange.directory / "snapshots").glob("*.snapshot"))) == 1
+    accounts = exchange.demo_file()["accounts"]
+    exchange.stop()
+    assert len(list((exchange.folder / "snapshots").glob("*.snapshot"))) == 1
 
     again = up()
     assert again.open_client_ids() == [1, 2, 3]
-    assert again.demo["accounts"] == exchange.demo["accounts"]
+    assert again.demo_file()["accounts"] == accounts
     status, repeated = again.place(2)
     assert (status, repeated["clientId"]) == (200, 2)
     assert again.open_client_ids() == [1, 2, 3]
-    code, said = again.terminate()
-    assert code == 0
-    recovered = next(line for line in said.splitlines() if "recovered" in line)
+    again.stop()
+    lines = again.new_stderr().splitlines()
+    recovered = next(line for line in lines if "recovered" in line)
     assert json.loads(recovered)["replayed"] == 0
 
-    assert main(["verify", str(exchange.directory)]) == 0
+    assert main(["verify", str(exchange.folder)]) == 0
     assert "digest" in capsys.readouterr().out
 
 
 def test_a_crash_loses_nothing_acknowledged(up: Starter) -> None:
     """kill -9 right after the answer; `verify` agrees, also while it runs."""
     exchange = up()
-    assert main(["verify", str(exchange.directory)]) == 0
+    assert main(["verify", str(exchange.folder)]) == 0
     for turn in range(2):
         assert exchange.place(turn)[0] == 200
         exchange.kill()
         exchange = up()
         assert exchange.open_client_ids() == list(range(turn + 1))
-    assert main(["verify", str(exchange.directory)]) == 0
+    assert main(["verify", str(exchange.folder)]) == 0
 
 
 def test_a_first_start_that_is_killed_early_is_completed_later(tmp_path: Path) -> None:
     """Killed at different times of the first start."""
     for step in range(3):
-        process = start(tmp_path / "kept")
+        process = Up(tmp_path / "kept").spawn()
         time.sleep(0.2 + 0.1 * step)
         process.kill()
-        process.communicate()
     exchange = Up(tmp_path / "kept")
-    try:
+    with exchange:
         status, balances = exchange.call("GET", "/api/v1/capital", headers=exchange.by_token())
         assert (status, balances["SOL"]["available"]) == (200, "100000")
         status, depth = exchange.call("GET", "/api/v1/depth?symbol=SOL_USDC")
         assert (status, len(depth["bids"]), len(depth["asks"])) == (200, 10, 10)
-    finally:
-        exchange.kill()
 
 
 def test_pending_requests_are_answered_before_it_stops(up: Starter) -> None:
     """On an open connection every order is answered, or refused with 503."""
     exchange = up()
-    connection = http.client.HTTPConnection(exchange.address, timeout=WAIT_S)
+    connection = http.client.HTTPConnection("127.0.0.1", exchange.http_port, timeout=WAIT_S)
     acknowledged = []
     exchange_stopped = False
     for client_id in range(2_000):
         if client_id == 20:
-            exchange.process.terminate()
+            exchange.signal(SIGTERM)
         try:
             connection.request(
                 "POST",
@@ -279,8 +217,7 @@ def test_pending_requests_are_answered_before_it_stops(up: Starter) -> None:
     connection.close()
     assert exchange_stopped
     assert len(acknowledged) >= 20
-    exchange.process.communicate(timeout=WAIT_S)
-    assert exchange.process.returncode == 0
+    assert exchange.wait() == 0
 
     open_after = up().open_client_ids()
     assert set(acknowledged) <= set(open_after)
@@ -291,22 +228,21 @@ def test_pending_requests_are_answered_before_it_stops(up: Starter) -> None:
 def test_a_second_exchange_on_the_same_directory_is_refused(up: Starter) -> None:
     """In one line that names the other process, which goes on."""
     exchange = up()
-    second = start(exchange.directory)
-    out, said = second.communicate(timeout=WAIT_S)
-    assert (second.returncode, out) == (1, "")
+    demo = exchange.demo_file()
+    code, out, said = Up(exchange.folder).spawn().outcome()
+    assert (code, out) == (1, "")
     (line,) = said.splitlines()
-    assert f"process {exchange.process.pid}" in line
+    assert f"process {exchange.pid}" in line
     assert exchange.call("GET", "/api/v1/ping") == (200, "pong")
-    assert json.loads((exchange.directory / "demo.json").read_text()) == exchange.demo
+    assert exchange.demo_file() == demo
 
 
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     """In one line, before anything is created."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = start(tmp_path / "kept", port=port)
-        out, said = process.communicate(timeout=WAIT_S)
-    assert (process.returncode, out) == (1, "")
+        code, out, said = Up(tmp_path / "kept", http_port=port).spawn().outcome()
+    assert (code, out) == (1, "")
     (line,) = said.splitlines()
     assert f"port {port}" in line
     assert "in use" in line
@@ -333,20 +269,20 @@ def remove_log(directory: Path) -> None:
 def test_a_damaged_directory_is_refused(up: Starter, tmp_path: Path) -> None:
     """In one line that names the damage."""
     exchange = up()
-    assert exchange.terminate()[0] == 0
-    refused: list[tuple[str, subprocess.Popen[str]]] = []
+    exchange.stop()
+    refused: list[tuple[str, ExchangeProcess]] = []
     for damage, named in (
         (damage_log, "00000000000000000001.log"),
         (damage_accounts, "accounts.db"),
         (remove_log, "acknowledged"),
     ):
         directory = tmp_path / named
-        shutil.copytree(exchange.directory, directory)
+        shutil.copytree(exchange.folder, directory)
         damage(directory)
-        refused.append((named, start(directory)))
+        refused.append((named, Up(directory).spawn()))
     for named, process in refused:
-        out, said = process.communicate(timeout=WAIT_S)
-        assert (process.returncode, out) == (1, "")
+        code, out, said = process.outcome()
+        assert (code, out) == (1, "")
         assert named in said.splitlines()[-1]
         assert "Traceback" not in said
 
@@ -354,13 +290,13 @@ def test_a_damaged_directory_is_refused(up: Starter, tmp_path: Path) -> None:
 def test_a_log_that_fails_ends_the_process(up: Starter) -> None:
     """When its file is removed, no order is acknowledged, and one line says why."""
     exchange = up()
-    (segment,) = (exchange.directory / "log").glob("*.log")
+    (segment,) = (exchange.folder / "log").glob("*.log")
     segment.rename(segment.with_suffix(".moved"))
     segment.with_suffix(".moved").unlink()
     status, answer = exchange.place(1)
     assert (status, answer["code"]) in {(504, "TIMEOUT"), (503, "MAINTENANCE")}
-    _, said = exchange.process.communicate(timeout=WAIT_S)
-    assert exchange.process.returncode == 1
+    code, _, said = exchange.outcome()
+    assert code == 1
     assert "deleted or replaced" in said.splitlines()[-1]
     assert "Traceback" not in said
 
@@ -368,11 +304,11 @@ def test_a_log_that_fails_ends_the_process(up: Starter) -> None:
 def test_a_signal_before_it_is_ready_ends_it_at_once(tmp_path: Path) -> None:
     """Exit 0, or the signal's default if Python had not started."""
     for step in range(3):
-        process = start(tmp_path / "kept")
+        process = Up(tmp_path / "kept").spawn()
         time.sleep(0.1 + 0.07 * step)
-        process.terminate()
-        _, said = process.communicate(timeout=WAIT_S)
-        assert process.returncode in (0, -signal.SIGTERM)
+        process.signal(SIGTERM)
+        code, _, said = process.outcome()
+        assert code in (0, -SIGTERM)
         assert "Traceback" not in said
 
 
@@ -380,22 +316,21 @@ def test_a_second_signal_ends_it_at_once(up: Starter) -> None:
     """While it drains a response that the client does not read; acknowledged orders are kept."""
     exchange = up(FAIRBOOK_DRAIN_MAX_S="60")
     assert exchange.place(1)[0] == 200
-    host, _, port = exchange.address.partition(":")
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.connect((host, int(port)))
+        slow.connect(("127.0.0.1", exchange.http_port))
         slow.settimeout(0.2)
         large = b"GET /api/v1/markets HTTP/1.1\r\nX: %b\r\n\r\n" % (b"x" * 2000)
         with pytest.raises(TimeoutError):
             while True:  # until the exchange, which waits for the client to read, reads no more
                 slow.sendall(large)
-        exchange.process.terminate()
+        exchange.signal(SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
-            exchange.process.wait(timeout=0.3)
-        exchange.process.send_signal(signal.SIGINT)
-        exchange.process.communicate(timeout=WAIT_S)
+            exchange.wait(0.3)
+        exchange.signal(signal.SIGINT)
+        code = exchange.wait()
     # On a machine so busy that both came at once, Python sees the lower number first.
-    assert exchange.process.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    assert code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     assert up().open_client_ids() == [1]
 
 
@@ -414,13 +349,9 @@ def test_limits_can_be_set(up: Starter) -> None:
 
 def test_it_goes_on_when_its_output_pipe_is_closed(tmp_path: Path) -> None:
     """As in `fairbook up | head`."""
-    process = start(tmp_path / "kept")
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.stderr is not None
-    while "ready" not in process.stderr.readline():
-        assert process.poll() is None
-    process.terminate()
-    said = process.stderr.read()
-    process.stderr.close()
-    assert process.wait(timeout=WAIT_S) == 0, said
+    reader, writer = os.pipe()
+    process = Up(tmp_path / "kept").spawn(stdout=writer)
+    os.close(writer)
+    os.close(reader)
+    wait_until(lambda: '"ready"' in process.new_stderr() or process.has_ended())
+    process.stop()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from nacl.bindings import crypto_sign_seed_keypair
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import records
-from fairbook.log.file_log import FileLog
 from fairbook.ports.accounts import READ
 from tests.world.exchange_process import ExchangeProcess
 
@@ -55,10 +53,9 @@ def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangePro
     """With low limits, a frozen account, a market that takes cancels only, and a read-only key."""
     with ExchangeProcess(tmp_path_factory.mktemp("restricted")) as venue:
         venue.stop()
-        decree(
-            venue,
+        venue.append_to_log(
             records.set_exchange(parameter=records.ORDERS_MAX, value=ORDERS_MAX),
-            records.set_account(account=account_of(venue, "demo2"), parameter=1, value=1),
+            records.set_account(account=venue.account("demo2"), parameter=1, value=1),
             market(SOL_USDC, records.PRICE_MAX, PRICE_MAX_TICKS),
             market(SOL_USDC, records.QUANTITY_MAX, QUANTITY_MAX_LOTS),
             market(ETH_USDC, records.STATE, records.ONLY_CANCEL),
@@ -74,7 +71,7 @@ def paused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess
     with ExchangeProcess(tmp_path_factory.mktemp("paused")) as venue:
         venue.stop()
         state = records.EXCHANGE_CANCEL_ONLY
-        decree(venue, records.set_exchange(parameter=records.STATE, value=state))
+        venue.append_to_log(records.set_exchange(parameter=records.STATE, value=state))
         venue.start()
         yield venue
 
@@ -84,29 +81,9 @@ def market(number: int, parameter: int, value: int) -> bytes:
     return records.set_market(market=number, parameter=parameter, value=value)
 
 
-def decree(venue: ExchangeProcess, *commands: bytes) -> None:
-    """Write commands of the house into the log of an exchange that is not running."""
-    log = FileLog(venue.folder)
-    try:
-        log.append(b"".join(commands), time.time_ns())
-    finally:
-        log.close()
-
-
-def account_of(venue: ExchangeProcess, name: str) -> int:
-    """The account number of a demo account."""
-    accounts = SqliteAccounts(venue.folder / ACCOUNTS_NAME)
-    try:
-        access = accounts.by_token(venue.demo(name)["token"])
-        assert access is not None
-        return access.account
-    finally:
-        accounts.close()
-
-
 def add_reader(venue: ExchangeProcess) -> None:
     """Register a key of demo1 that may only read."""
-    account = account_of(venue, "demo1")
+    account = venue.account("demo1")
     accounts = SqliteAccounts(venue.folder / ACCOUNTS_NAME)
     try:
         public_key = crypto_sign_seed_keypair(READER_SEED)[0]
@@ -181,12 +158,12 @@ def test_paused(paused: ExchangeProcess, client_python: PythonOf, client: str) -
 def test_rate(tmp_path: Path, client_python: PythonOf, client: str) -> None:
     """An account that may do little."""
     with ExchangeProcess(
-        tmp_path, FAIRBOOK_ACCOUNT_PER_MINUTE="60", FAIRBOOK_ACCOUNT_BURST="10"
+        tmp_path, environment={"FAIRBOOK_ACCOUNT_PER_MINUTE": "60", "FAIRBOOK_ACCOUNT_BURST": "10"}
     ) as venue:
         play(venue, client_python(client), client, "rate", requests=40)
 
 
 def test_late(tmp_path: Path, client_python: PythonOf, client: str) -> None:
     """A deadline that no answer keeps."""
-    with ExchangeProcess(tmp_path, FAIRBOOK_DEADLINE_S="0") as venue:
+    with ExchangeProcess(tmp_path, environment={"FAIRBOOK_DEADLINE_S": "0"}) as venue:
         play(venue, client_python(client), client, "late")

@@ -22,8 +22,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.engine.snapshots import Snapshots
 from tests.crash.audit import Audit, told_balances, told_orders
 from tests.crash.load import BATCH_MAX, Journal, Placement, Trader
@@ -57,7 +55,7 @@ class Campaign:
         try:
             self._kill_while_starting(START_KILLS_MAX)
             self.venue.start()
-            self._learn_accounts()
+            self.accounts = {name: self.venue.account(name) for name in ACCOUNTS}
             for self.round in range(1, rounds + 1):
                 try:
                     self._run_round()
@@ -68,16 +66,6 @@ class Campaign:
             self._compare_with_genesis()
         finally:
             self.venue.kill()
-
-    def _learn_accounts(self) -> None:
-        store = SqliteAccounts(self.venue.folder / ACCOUNTS_NAME)
-        try:
-            for name in ACCOUNTS:
-                access = store.by_token(self.venue.demo(name)["token"])
-                assert access is not None
-                self.accounts[name] = access.account
-        finally:
-            store.close()
 
     def _run_round(self) -> None:
         traders = [self._trader(name) for name in ACCOUNTS for _ in range(TRADERS_PER_ACCOUNT)]
@@ -117,7 +105,7 @@ class Campaign:
 
     def _ask_again(self, journal: Journal, account: str) -> None:
         """Repeat what has no answer, until it has one; and what has, to get the same one."""
-        rest = RestClient(self.venue.http_port, self.venue.demo(account)["token"])
+        rest = self.venue.rest(account)
         unknown = [each for each in journal.placements if is_unknown(each)]
         answered = [each for each in journal.placements if not is_unknown(each)]
         assert len(unknown) <= BATCH_MAX, unknown
@@ -140,7 +128,7 @@ class Campaign:
         """What the exchange says now, what it said before, and what the log says."""
         told: dict[str, tuple[object, object]] = {}
         for name in ACCOUNTS:
-            rest = RestClient(self.venue.http_port, self.venue.demo(name)["token"])
+            rest = self.venue.rest(name)
             open_now = told_orders(rest.expect(200, "GET", "/api/v1/orders"))
             told[name] = (open_now, told_balances(rest.expect(200, "GET", "/api/v1/capital")))
             rest.close()

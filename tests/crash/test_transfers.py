@@ -44,9 +44,6 @@ class Saver:
         self.given = 0
         self.lock = threading.Lock()
 
-    def rest(self) -> RestClient:
-        return RestClient(self.venue.http_port, self.venue.demo("demo1")["token"])
-
     def round(self, number: int) -> None:
         """Work until everything is killed; start again; repeat what was asked for."""
         seeds = [self.chance.random() for _ in range(THREADS)]
@@ -61,7 +58,7 @@ class Saver:
         for thread in threads:
             thread.join()
         self.venue.start()
-        rest = self.rest()
+        rest = self.venue.rest()
         for name in [name for name in self.asked if name.startswith(f"{number}-")]:
             answer = self.repeat(rest, self.asked[name])
             assert self.told.setdefault(name, answer) == answer
@@ -71,7 +68,7 @@ class Saver:
     def work(self, name: str, seed: float) -> None:
         """Withdraw, repeat some of it, take a gift, until the connection ends."""
         chance = random.Random(seed)
-        rest = self.rest()
+        rest = self.venue.rest()
         try:
             for step in range(10_000):
                 client_id = f"{name}-{step}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fairbook.net import control_socket as control
 from tests.crash.load import Trader
 from tests.world.exchange_process import ExchangeProcess
-from tests.world.rest_client import OutcomeUnknown, RestClient
+from tests.world.rest_client import OutcomeUnknown
 from tests.world.waiting import WAIT_S, wait_until
 
 ORDER = {
@@ -26,9 +26,8 @@ ORDER = {
 class FaultyExchange(ExchangeProcess):
     """`fairbook up --allow-faults`, with its control door."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
-        super().__init__(folder, "--allow-faults")
-        self.environment = environment
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, "--allow-faults", environment=environment)
 
     def status(self) -> dict[str, Any]:
         return control.ask(self.folder, "status")
@@ -77,7 +76,7 @@ class FaultyExchange(ExchangeProcess):
 
     def place(self) -> int:
         """Send an order. Returns the HTTP status."""
-        rest = RestClient(self.http_port, self.demo("demo1")["token"])
+        rest = self.rest()
         try:
             return rest.call("POST", "/api/v1/order", ORDER).status
         finally:

@@ -71,7 +71,7 @@ class PairCampaign(Campaign):
 
     def __init__(self, folder: Path, seed: int) -> None:
         super().__init__(folder, seed)
-        self.pair = Pair(folder, **SNAPSHOT_OFTEN)
+        self.pair = Pair(folder, SNAPSHOT_OFTEN)
         self.venue = self.pair
         self.what = random.Random(f"what to kill {seed}")
 

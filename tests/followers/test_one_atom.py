@@ -29,7 +29,7 @@ ASSETS = range(1, 5)
 @pytest.fixture
 def venue(tmp_path: Path) -> Iterator[FaultyExchange]:
     environment = {"FAIRBOOK_SNAPSHOT_COMMANDS": "2000", "FAIRBOOK_SNAPSHOT_S": "1"}
-    watched = FaultyExchange(tmp_path, **environment)
+    watched = FaultyExchange(tmp_path, environment)
     with watched:
         yield watched
 

@@ -14,8 +14,7 @@ import pytest
 
 from fairbook.core import records
 from fairbook.log.file_log import FileLog
-from tests.world.exchange_process import STOP_SECONDS, ExchangeProcess
-from tests.world.rest_client import RestClient
+from tests.world.exchange_process import ExchangeProcess
 
 ORDER = {"symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "quantity": "0.01"}
 
@@ -24,7 +23,7 @@ async def place_over_socket(venue: ExchangeProcess, end: Any) -> None:
     """One order that stays, two that go with the connection; then `end`, while it is open."""
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"ws://127.0.0.1:{venue.ws_port}/") as socket,
+        session.ws_connect(venue.ws_url) as socket,
     ):
         frames: list[tuple[str, Any]] = [
             ("LOGIN", {"token": venue.demo("demo1")["token"]}),
@@ -42,7 +41,7 @@ async def place_over_socket(venue: ExchangeProcess, end: Any) -> None:
 
 def own_orders(venue: ExchangeProcess) -> list[int]:
     """Client ids of the open orders that this test placed."""
-    rest = RestClient(venue.http_port, venue.demo("demo1")["token"])
+    rest = venue.rest()
     orders = rest.call("GET", "/api/v1/orders").body
     rest.close()
     return sorted(order["clientId"] for order in orders if order["clientId"] is not None)
@@ -90,7 +89,7 @@ async def pour(venue: ExchangeProcess) -> set[int]:
     sent = answered = 0
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"ws://127.0.0.1:{venue.ws_port}/") as socket,
+        session.ws_connect(venue.ws_url) as socket,
     ):
         await socket.send_json(
             {"method": "LOGIN", "params": {"token": venue.demo("demo1")["token"]}}
@@ -107,8 +106,7 @@ async def pour(venue: ExchangeProcess) -> set[int]:
             answer = json.loads(message.data)
             answered += 1
             if answered == BEFORE_STOP:
-                assert venue.process is not None
-                venue.process.send_signal(signal.SIGTERM)
+                venue.signal(signal.SIGTERM)
             if answer["status"] == 200:
                 taken.add(answer["id"])
             else:
@@ -120,8 +118,7 @@ def test_a_stop_answers_what_is_in_flight(tmp_path: Path) -> None:
     venue = ExchangeProcess(tmp_path)
     with venue:
         taken = asyncio.run(pour(venue))
-        assert venue.process is not None and venue.process.wait(STOP_SECONDS) == 0
-        venue.process = None
+        assert venue.wait() == 0
         venue.start()
         assert len(taken) >= BEFORE_STOP
         assert own_orders(venue) == sorted(taken)
@@ -131,7 +128,7 @@ async def first_heard(venue: ExchangeProcess) -> list[Any]:
     """What follows an order, for a client that also listens: ids and streams, in their order."""
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"ws://127.0.0.1:{venue.ws_port}/") as socket,
+        session.ws_connect(venue.ws_url) as socket,
     ):
         await socket.send_json(
             {"method": "LOGIN", "params": {"token": venue.demo("demo1")["token"]}}

@@ -111,12 +111,11 @@ def test_a_frozen_exchange_is_left(tmp_path: Path) -> None:
     with ExchangeProcess(tmp_path) as venue, maker(venue):
         seen = Seen(venue)
         until(lambda: all(map(seen.last_trade, SYMBOLS)), "all markets trade")
-        assert venue.process is not None
-        venue.process.send_signal(signal.SIGSTOP)
+        venue.signal(signal.SIGSTOP)
         try:
             until(lambda: b"nothing received" in (tmp_path / "bot.txt").read_bytes(), "it gives up")
         finally:
-            venue.process.send_signal(signal.SIGCONT)
+            venue.signal(signal.SIGCONT)
         before = {symbol: seen.last_trade(symbol) for symbol in SYMBOLS}
         until(
             lambda: all(seen.last_trade(symbol) > before[symbol] for symbol in SYMBOLS),
