@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
+from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
-from fairbook.engine.snapshots import KEPT, Snapshot, SnapshotInvalid, Snapshots
+from fairbook.engine.snapshots import FORMAT, KEPT, Snapshot, SnapshotInvalid, Snapshots
+from fairbook.log.command_log import LogDamaged
 from tests.world import traffic
 
 
@@ -79,6 +82,40 @@ def test_an_unsound_one_does_not_push_a_sound_one_out(tmp_path: Path) -> None:
     assert left == [10**15, 5, 4, 3, 2]
     snapshots.write(numbered(3))  # Written anew, it is sound.
     assert snapshots.read(bad).position == 3
+
+
+@pytest.mark.parametrize("other", [FORMAT - 1, FORMAT + 1])
+def test_a_snapshot_of_another_format_is_refused_by_name(tmp_path: Path, other: int) -> None:
+    """Recovery replays the log instead, and reports the snapshot."""
+    entries = traffic.logged(traffic.frames(seed=1, count=30))
+    runner = Runner(Exchange())
+    traffic.run_all(runner, entries.entries)
+    snapshots = Snapshots(tmp_path)
+    path = snapshots.write(taken(runner))
+    rewrite_format(path, other)
+    refusal = f"{path.name}: snapshot format {other}, this release reads {FORMAT}"
+    with pytest.raises(SnapshotInvalid, match=refusal):
+        snapshots.read(path)
+    recovered, recovery = recover(entries, snapshots)
+    assert recovery.problems[0] == refusal
+    assert recovery.snapshot_position == 0
+    assert state.digest(recovered.exchange) == state.digest(runner.exchange)
+
+
+def test_a_snapshot_of_the_format_before_still_proves_what_the_log_contains(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    rewrite_format(snapshots.write(numbered(99)), FORMAT - 1)
+    assert snapshots.newest_known() == 99
+    with pytest.raises(LogDamaged, match="99"):
+        recover(traffic.logged(traffic.frames(seed=1, count=3)), snapshots)
+
+
+def rewrite_format(path: Path, number: int) -> None:
+    """Change the format number in a head, and its checksum."""
+    content = bytearray(path.read_bytes())
+    content[8:12] = number.to_bytes(4, "little")
+    content[136:168] = blake2b(content[:136], digest_size=32).digest()
+    path.write_bytes(content)
 
 
 def test_every_flipped_bit_shows(tmp_path: Path) -> None:

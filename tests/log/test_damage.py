@@ -469,10 +469,10 @@ def test_other_files_in_the_directory(healthy: Healthy, tmp_path: Path) -> None:
     assert_refused(tmp_path, "notes.txt is not a segment")
 
 
-def test_a_header_of_another_format_version_says_so(healthy: Healthy, tmp_path: Path) -> None:
+def test_a_log_of_another_format_is_refused_by_name(healthy: Healthy, tmp_path: Path) -> None:
     name = healthy.names[0]
     octets = bytearray(healthy.files[name])
     octets[12:16] = (2).to_bytes(4, "little")
     octets[8:12] = google_crc32c.value(bytes(octets[12:HEADER_BYTES])).to_bytes(4, "little")
     (healthy.lay_out(tmp_path) / name).write_bytes(octets)
-    assert_refused(tmp_path, "format version 2, expected 1")
+    assert_refused(tmp_path, "log format 2, this release reads 1")

@@ -65,10 +65,12 @@ class BackupError(Exception):
 
 
 class Backup(NamedTuple):
-    """The state at the end of the copy, computed from the copy alone, and unknown files."""
+    """The state at the end of the copy, computed from the copy alone, and what is not in it."""
 
     runner: Runner
-    left_out: list[str]
+    unknown_files: list[str]
+    invalid_snapshots: list[str]
+    """Each with the reason; they are not needed, the log is complete."""
 
 
 def back_up(directory: Path, to: Path, *, full: bool) -> Backup:
@@ -96,7 +98,7 @@ def back_up(directory: Path, to: Path, *, full: bool) -> Backup:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     Disk().sync_directory(to.parent)
-    return Backup(runner, list(_unknown_files(directory)))
+    return Backup(runner, list(_unknown_files(directory)), list(_invalid_snapshots(directory)))
 
 
 def _check_paths(directory: Path, to: Path, unfinished: Path) -> None:
@@ -130,6 +132,18 @@ def _unknown_files(directory: Path) -> Iterator[str]:
             yield name
 
 
+def _invalid_snapshots(directory: Path) -> Iterator[str]:
+    if not (directory / SNAPSHOTS_NAME).is_dir():
+        return
+    snapshots = Snapshots(directory)
+    for path in snapshots.paths():
+        try:
+            snapshots.read(path)
+        except SnapshotInvalid as problem:
+            if path.exists():  # Else a newer one has just replaced it.
+                yield str(problem)
+
+
 def copy_log_and_snapshots(
     directory: Path, to: Path, *, full: bool = False, durable_after_s: float = DURABLE_AFTER_S
 ) -> Runner:
@@ -154,7 +168,7 @@ def _copy_snapshots(directory: Path, to: Path) -> int:
             try:
                 snapshot = snapshots.read(path)
             except SnapshotInvalid:
-                continue  # Also one that a newer one has just replaced.
+                continue
             copies.write(snapshot)
             newest = snapshot.position
     return newest

@@ -32,7 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     os.umask(0o077)
     os.nice(NICE)
     backup = back_up(arguments.directory, arguments.to, full=arguments.full)
-    for name in backup.left_out:
+    for problem in backup.invalid_snapshots:
+        print(f"warning: a snapshot was not copied: {problem}", file=sys.stderr)
+    for name in backup.unknown_files:
         print(f"warning: {name} was not copied: it is no file of an exchange", file=sys.stderr)
     print(summary(backup.runner))
     return 0

@@ -1,19 +1,14 @@
 """Snapshots: the whole state at one position, in one file; a restart replays what came after.
 
-How it works: a file is written aside, synced, renamed to `<position>.snapshot`, and its directory
-synced; only then are old ones removed. Layout, little-endian: magic (8 bytes), format version u32,
-reserved u32, position i64, time_ns i64, length of the body i64, chain (32), digest of the state
-(32), running hash of all events (32), the body, and a blake2b (32) over all of it.
+Layout of `<position>.snapshot`, little-endian: magic (8 bytes), format u32, reserved u32, position
+i64, time_ns i64, length of the body i64, chain (32), digest of the state (32), running hash of all
+events (32), a blake2b (32) of all these, and the body, which is `state.dump`.
 
-Always true:
-- a file of that name is whole: every state that a crash can leave is either a leftover, removed at
-  the next start, or sound;
-- a snapshot is used only if checksum, format, name and digest all agree; one that does not is left
-  alone and reported;
-- a sound one is removed only when three newer ones are on disk.
-
-Not here: what a state consists of (core/state.py), what follows from a snapshot that the log denies
-(recovery.py).
+Invariants:
+- a file of that name is complete; a crash leaves at most a `.new` file, removed at the next start;
+- a snapshot is used only if checksum, format, name and digest all agree; others are left alone and
+  reported;
+- a valid one is removed only when three newer ones are on disk.
 """
 
 from __future__ import annotations
@@ -29,7 +24,9 @@ from fairbook.core.exchange import Exchange
 from fairbook.log.durable_file import NEW_SUFFIX, make_directory, write_file
 
 DIRECTORY: Final = "snapshots"
-FORMAT_VERSION: Final = 2
+FORMAT: Final = 3
+"""Of the body, too: raised whenever core/state.py changes. Format 2 has the same head."""
+HEAD_FORMATS: Final = (2, FORMAT)
 KEPT: Final = 3
 
 _MAGIC: Final = b"FAIRSNAP"
@@ -40,28 +37,28 @@ _SUFFIX: Final = ".snapshot"
 
 
 class SnapshotInvalid(Exception):
-    """A snapshot file that must not be used. The message says which, and what is wrong with it."""
+    """A snapshot file that cannot be used. The message names it and says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state, and of the last entry in it: position, time, chain and running hash of events."""
+    """A state, with position, time, chain and running hash of events of the last entry in it."""
 
     position: int
     time_ns: int
     chain: bytes
     event_hash: bytes
     body: bytes
-    """What core/state.py made of it."""
+    """The `state.dump` of the exchange."""
 
     @property
     def digest(self) -> bytes:
-        """Of the state: what state.digest says of the exchange that was dumped."""
+        """The `state.digest` of the exchange."""
         return blake2b(self.body, digest_size=state.DIGEST_BYTES).digest()
 
     def restore(self, *, is_checked: bool = True) -> Exchange:
-        """The exchange as it was. Raises Unsound if what comes out is not what went in, which costs
-        more than to load it.
+        """The exchange as it was. `is_checked`: dump it again and compare, which takes longer than
+        to load it. Raises SnapshotInvalid.
         """
         try:
             exchange = state.load(self.body)
@@ -71,14 +68,15 @@ class Snapshot:
             ) from error
         if exchange.time_ns != self.time_ns or (is_checked and state.dump(exchange) != self.body):
             raise SnapshotInvalid(
-                f"snapshot of position {self.position} is not the state that it names"
+                f"snapshot of position {self.position} does not hold the state of its head"
             )
         return exchange
 
 
 class Head(NamedTuple):
-    """What a snapshot says of itself; `length`, `digest`: of its body. The others as Snapshot."""
+    """`length` and `digest` are those of the body; the rest as in Snapshot."""
 
+    format: int
     position: int
     time_ns: int
     length: int
@@ -88,20 +86,20 @@ class Head(NamedTuple):
 
 
 class Snapshots:
-    """DIR/snapshots. For one process at a time: the lock is the log's."""
+    """DIR/snapshots. For one process at a time: the one that holds the log's lock."""
 
     def __init__(self, directory: Path | str) -> None:
-        """directory: of all data; `snapshots` is made in it if missing. Raises OSError."""
+        """directory: the data directory; `snapshots` is created in it. Raises OSError."""
         self._directory = Path(directory) / DIRECTORY
-        self._unsound: set[Path] = set()
+        self._invalid: set[Path] = set()
         make_directory(self._directory)
 
     def write(self, snapshot: Snapshot) -> Path:
-        """Store it; return once it is durable, and only three are left. Raises OSError."""
-        path = self._directory / _name(snapshot.position, _SUFFIX)
+        """Store it durably, and remove all but the three newest valid ones. Raises OSError."""
+        path = self._directory / _name(snapshot.position)
         head = _HEAD.pack(
             _MAGIC,
-            FORMAT_VERSION,
+            FORMAT,
             0,
             snapshot.position,
             snapshot.time_ns,
@@ -111,26 +109,27 @@ class Snapshots:
             snapshot.event_hash,
         )
         write_file(path, (head, _checksum(head), snapshot.body))
-        self._unsound.discard(path)
+        self._invalid.discard(path)
         self._remove_older_than(path)
         return path
 
     def remove_leftovers(self) -> None:
-        """Remove what a crash left half written."""
         for new in self._directory.glob(f"*{_SUFFIX}{NEW_SUFFIX}"):
             new.unlink()
 
     def paths(self) -> list[Path]:
-        """The files named as snapshots, newest first, sound or not."""
+        """The files named as snapshots, newest first, valid or not."""
         return sorted(self._directory.glob(f"*{_SUFFIX}"), reverse=True)
 
     def read(self, path: Path) -> Snapshot:
-        """The snapshot in that file. Raises Unsound."""
+        """Raises SnapshotInvalid."""
         try:
             content = path.read_bytes()
         except OSError as error:
             raise SnapshotInvalid(f"{path.name}: {error}") from error
         head = _parse_head(content[:_HEAD_BYTES], path.name)
+        if head.format != FORMAT:
+            raise SnapshotInvalid(_other_format(path.name, head.format))
         body = content[_HEAD_BYTES:]
         if len(body) != head.length:
             raise SnapshotInvalid(
@@ -148,10 +147,7 @@ class Snapshots:
         return snapshot
 
     def read_head(self, path: Path) -> Head:
-        """What the snapshot in that file knows of the log; its state is not looked at.
-
-        Raises Unsound.
-        """
+        """Only the head, also of a snapshot in an older format. Raises SnapshotInvalid."""
         try:
             with path.open("rb") as file:
                 return _parse_head(file.read(_HEAD_BYTES), path.name)
@@ -159,43 +155,49 @@ class Snapshots:
             raise SnapshotInvalid(f"{path.name}: {error}") from error
 
     def newest_known(self) -> int:
-        """The newest position that a sound head names, 0 if there is none: it was durable."""
+        """The newest position that a valid head names, or 0. The log had made it durable."""
         for path in self.paths():
             try:
                 return self.read_head(path).position
             except SnapshotInvalid:
-                continue  # `recover` reports it.
+                continue  # Reported by `recover`.
         return 0
 
     def pass_over(self, path: Path) -> None:
-        """That file is not sound: it does not count as one of the three that are kept."""
-        self._unsound.add(path)
+        """Do not count this file, which is invalid, as one of the three that are kept."""
+        self._invalid.add(path)
 
     def _remove_older_than(self, newest: Path) -> None:
-        """Unsound ones stay, for whoever wants to know what happened to them."""
-        sound = [path for path in self.paths() if path <= newest and path not in self._unsound]
-        for path in sound[KEPT:]:
+        """Invalid ones stay, so that their damage can be examined."""
+        valid = [path for path in self.paths() if path <= newest and path not in self._invalid]
+        for path in valid[KEPT:]:
             path.unlink()
 
 
-def _parse_head(octets: bytes, name: str) -> Head:
-    if len(octets) < _HEAD_BYTES:
-        raise SnapshotInvalid(f"{name}: {len(octets)} bytes are too few")
-    if _checksum(octets[: _HEAD.size]) != octets[_HEAD.size :]:
+def _parse_head(data: bytes, name: str) -> Head:
+    if len(data) < _HEAD_BYTES:
+        raise SnapshotInvalid(f"{name}: {len(data)} bytes are too few")
+    if _checksum(data[: _HEAD.size]) != data[_HEAD.size :]:
         raise SnapshotInvalid(f"{name}: its checksum is wrong")
-    magic, version, _, *fields = _HEAD.unpack_from(octets)
-    if magic != _MAGIC or version != FORMAT_VERSION:
-        raise SnapshotInvalid(f"{name}: not a snapshot of format {FORMAT_VERSION}")
-    head = Head(*fields)
-    if name != _name(head.position, _SUFFIX):
+    magic, found, _, *fields = _HEAD.unpack_from(data)
+    if magic != _MAGIC:
+        raise SnapshotInvalid(f"{name}: it begins with {magic!r}, expected {_MAGIC!r}")
+    if found not in HEAD_FORMATS:
+        raise SnapshotInvalid(_other_format(name, found))
+    head = Head(found, *fields)
+    if name != _name(head.position):
         raise SnapshotInvalid(f"{name}: is of position {head.position}")
     return head
 
 
-def _name(position: int, suffix: str) -> str:
-    """Of equal length, so that names sort as positions do."""
-    return f"{position:020d}{suffix}"
+def _other_format(name: str, found: int) -> str:
+    return f"{name}: snapshot format {found}, this release reads {FORMAT}"
 
 
-def _checksum(octets: bytes) -> bytes:
-    return blake2b(octets, digest_size=_CHECKSUM_BYTES).digest()
+def _name(position: int) -> str:
+    """Names sort as positions do."""
+    return f"{position:020d}{_SUFFIX}"
+
+
+def _checksum(data: bytes) -> bytes:
+    return blake2b(data, digest_size=_CHECKSUM_BYTES).digest()

@@ -43,7 +43,7 @@ LEVEL: Final = 3
 times as long to read."""
 
 _MAGIC: Final = b"FAIRPACK"
-_VERSION: Final = 1
+_FORMAT: Final = 1
 _BLOCK: Final = Struct("<II")  # Length and CRC32C of a compressed block.
 _FOOT: Final = Struct(f"<IIQ{HEADER_BYTES}s{RECORD_BYTES}s")
 # Version, size of a block, size of the records, header, end record; and behind it:
@@ -118,9 +118,9 @@ class CompressedSegment:
         (crc,) = _CRC.unpack_from(tail, _FOOT.size)
         if crc32c(index + tail[: _FOOT.size]) != crc:
             raise HeaderInvalid("the checksum of its last bytes is wrong")
-        if version != _VERSION:
+        if version != _FORMAT:
             raise HeaderInvalid(
-                f"compressed form {version}, expected {_VERSION}: of another release"
+                f"compressed segment format {version}, this release reads {_FORMAT}"
             )
         blocks: list[Block] = []
         at = len(_MAGIC)
@@ -217,7 +217,7 @@ def pack(
             disk.sync(fd)
             index += _BLOCK.pack(len(octets), crc32c(octets))
             rest()
-        foot = _FOOT.pack(_VERSION, block_bytes, records_bytes, header, end)
+        foot = _FOOT.pack(_FORMAT, block_bytes, records_bytes, header, end)
         _write(disk, fd, index + foot + _CRC.pack(crc32c(bytes(index + foot))))
         disk.sync(fd)
         disk.forget(fd)

@@ -25,7 +25,7 @@ from fairbook.log.disk import Disk
 from fairbook.log.durable_file import new_path, publish
 
 MAGIC: Final = b"FAIRLOG\n"
-VERSION: Final = 1
+FORMAT: Final = 1
 MARK_BYTES: Final = 8
 
 _HEADER: Final = Struct("<8sI")  # Magic, CRC32C of what follows:
@@ -126,7 +126,7 @@ def first_of_name(name: str, suffix: str = SUFFIX) -> int | None:
 
 def pack_header(header: Header) -> bytes:
     """A header's bytes."""
-    body = _HEADER_BODY.pack(VERSION, header.mark, header.first, header.time_ns, header.chain)
+    body = _HEADER_BODY.pack(FORMAT, header.mark, header.first, header.time_ns, header.chain)
     return _HEADER.pack(MAGIC, crc32c(body)) + body
 
 
@@ -140,10 +140,8 @@ def parse_header(octets: bytes) -> Header:
     if crc32c(octets[_HEADER.size : HEADER_BYTES]) != crc:
         raise HeaderInvalid("the checksum of the header is wrong")
     version, mark, first, time_ns, chain = _HEADER_BODY.unpack_from(octets, _HEADER.size)
-    if version != VERSION:
-        raise HeaderInvalid(
-            f"format version {version}, expected {VERSION}: written by another release"
-        )
+    if version != FORMAT:
+        raise HeaderInvalid(f"log format {version}, this release reads {FORMAT}")
     return Header(mark, first, time_ns, chain)
 
 
