@@ -9,7 +9,7 @@ import pytest
 
 from fairbook.api import streams
 from fairbook.api.numbers import Terms, amounts
-from fairbook.api.streams import Order
+from fairbook.api.streams import StreamedOrder
 from fairbook.core import records
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import read_placed
@@ -62,9 +62,11 @@ def fields(text: str) -> list[tuple[str, Any]]:
     return list(json.loads(text).items())
 
 
-def order(command: bytes, *, order_id: int = 4227701917, filled: int = 0, quote: int = 0) -> Order:
+def order(
+    command: bytes, *, order_id: int = 4227701917, filled: int = 0, quote: int = 0
+) -> StreamedOrder:
     """As the command says, some of it filled."""
-    made = Order(read_placed(command))
+    made = StreamedOrder(read_placed(command))
     made.order_id, made.filled, made.quote = order_id, filled, quote
     return made
 

@@ -24,7 +24,7 @@ CLASSES = {
     "Fill": CLIENT,
     "Market": CLIENT,
     "Message": NOT_YET,
-    "Order": NOT_YET,
+    "Order": CLIENT,
     "Reply": NOT_YET,
     "Session": NOT_YET,
     "Token": CLIENT,

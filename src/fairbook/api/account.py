@@ -75,16 +75,9 @@ def deposit_object(symbol: str, *, deposit_id: int, quantity: str, time_ns: int)
 
 
 def withdrawal_object(
-    symbol: str,
-    *,
-    withdrawal_id: int,
-    quantity: str,
-    blockchain: str,
-    address: str,
-    client_id: str | None,
-    time_ns: int,
-    is_internal: bool = False,
-) -> dict[str, Any]:
+    symbol: str, *, withdrawal_id: int, quantity: str, blockchain: str, address: str,
+    client_id: str | None, time_ns: int, is_internal: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """A debit. is_internal: made by an operator, not requested by the account."""
     return {
         "id": withdrawal_id,

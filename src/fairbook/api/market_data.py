@@ -104,13 +104,9 @@ def asset_object(asset: Asset) -> dict[str, Any]:
 
 
 def depth_object(
-    terms: Terms,
-    *,
-    bids: Sequence[tuple[int, int]],
-    asks: Sequence[tuple[int, int]],
-    update_id: int,
-    time_ns: int,
-) -> dict[str, Any]:
+    terms: Terms, *, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]],
+    update_id: int, time_ns: int,
+) -> dict[str, Any]:  # fmt: skip
     """A book of (ticks, lots), best first; both sides are shown by rising price."""
     price, quantity = terms.price.text, terms.quantity.text
     return {
@@ -122,15 +118,9 @@ def depth_object(
 
 
 def trade_text(
-    terms: Terms,
-    *,
-    trade_id: int,
-    price: int,
-    lots: int,
-    quote: int,
-    taker_side: int,
+    terms: Terms, *, trade_id: int, price: int, lots: int, quote: int, taker_side: int,
     time_ns: int,
-) -> str:
+) -> str:  # fmt: skip
     """One trade."""
     return (
         f'{{"id":{trade_id},"price":"{terms.price.text(price)}",'
@@ -141,18 +131,9 @@ def trade_text(
 
 
 def kline_text(
-    terms: Terms,
-    *,
-    start_s: int,
-    end_s: int,
-    open: int,
-    high: int,
-    low: int,
-    close: int,
-    lots: int,
-    quote: int,
-    trades: int,
-) -> str:
+    terms: Terms, *, start_s: int, end_s: int, open: int, high: int, low: int, close: int,
+    lots: int, quote: int, trades: int,
+) -> str:  # fmt: skip
     """One candle, from `start_s` up to and without `end_s`."""
     price = terms.price.text
     return (
@@ -164,16 +145,9 @@ def kline_text(
 
 
 def ticker_text(
-    terms: Terms,
-    *,
-    first: int,
-    last: int,
-    high: int,
-    low: int,
-    lots: int,
-    quote: int,
+    terms: Terms, *, first: int, last: int, high: int, low: int, lots: int, quote: int,
     trades: int,
-) -> str:
+) -> str:  # fmt: skip
     """The last 24 hours. Before the first trade everything is 0."""
     price = terms.price.text
     change = last - first

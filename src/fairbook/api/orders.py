@@ -48,8 +48,8 @@ _NOT_OFFERED: Final = frozenset(
     )
 )  # fmt: skip
 
-_SIDE_TEXT: Final = ("Bid", "Ask")
-_TIME_IN_FORCE_TEXT: Final = ("GTC", "IOC", "FOK")
+SIDE_TEXT: Final = ("Bid", "Ask")
+TIME_IN_FORCE_TEXT: Final = ("GTC", "IOC", "FOK")
 _SELF_TRADE_TEXT: Final = ("RejectTaker", "RejectMaker", "RejectBoth")
 STATUS_TEXT: Final = ("Rejected", "New", "PartiallyFilled", "Filled", "Cancelled", "Expired")
 _REST: Final = (
@@ -318,7 +318,6 @@ def _order_text(
 ) -> str:  # fmt: skip
     """`created` as it stands in the JSON: milliseconds, or a text with its quotes."""
     client = client_id if flags & records.HAS_CLIENT_ID else "null"
-    self_trade = _SELF_TRADE_TEXT[flags >> records.STP_SHIFT & records.STP_MASK]
     executed = terms.quantity.text(filled)
     if flags & records.MARKET_ORDER:
         if flags & records.BY_QUOTE:
@@ -335,10 +334,10 @@ def _order_text(
         kind = "Limit"
     return (
         f'{{"orderType":"{kind}","id":"{order_id}","clientId":{client},"symbol":"{terms.symbol}",'
-        f'"side":"{_SIDE_TEXT[side]}",{amounts},"executedQuantity":"{executed}",'
+        f'"side":"{SIDE_TEXT[side]}",{amounts},"executedQuantity":"{executed}",'
         f'"executedQuoteQuantity":"{terms.quote.text(quote) if quote else "0"}",'
-        f'"timeInForce":"{_TIME_IN_FORCE_TEXT[tif]}",'
-        f'"selfTradePrevention":"{self_trade}",'
+        f'"timeInForce":"{TIME_IN_FORCE_TEXT[tif]}",'
+        f'"selfTradePrevention":"{self_trade_text(flags)}",'
         f'"status":"{STATUS_TEXT[status]}","createdAt":{created},{rest}'
     )
 
@@ -355,9 +354,14 @@ def fill_text(
     client = "null" if client_id is None else f'"{client_id}"'
     return (
         f'{{"tradeId":{trade_id},"orderId":"{order_id}","clientId":{client},'
-        f'"symbol":"{terms.symbol}","side":"{_SIDE_TEXT[side]}",'
+        f'"symbol":"{terms.symbol}","side":"{SIDE_TEXT[side]}",'
         f'"price":"{terms.price.text(price)}","quantity":"{terms.quantity.text(lots)}",'
         f'"fee":"{received.text(fee)}","feeSymbol":"{symbol}",'
         f'"isMaker":{"true" if is_maker else "false"},"systemOrderType":null,'
         f'"timestamp":"{utc_text(time_ns, decimals=3)}"}}'
     )
+
+
+def self_trade_text(flags: int) -> str:
+    """The self-trade prevention in the flags of an order."""
+    return _SELF_TRADE_TEXT[flags >> records.STP_SHIFT & records.STP_MASK]

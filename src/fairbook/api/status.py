@@ -13,15 +13,9 @@ def status_object(*, is_paused: bool) -> dict[str, str | None]:
 
 
 def checkpoint_object(
-    *,
-    position: int,
-    chain: bytes,
-    event_hash: bytes,
-    slice_index: int,
-    slice_count: int,
-    slice_digest: bytes,
-    engines: list[str],
-) -> dict[str, Any]:
+    *, position: int, chain: bytes, event_hash: bytes, slice_index: int, slice_count: int,
+    slice_digest: bytes, engines: list[str],
+) -> dict[str, Any]:  # fmt: skip
     """Positions are text, because they may exceed 2^53; digests are hexadecimal. `slice_count` 0: a
     checkpoint without a slice.
     """

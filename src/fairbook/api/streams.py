@@ -1,12 +1,8 @@
-"""What streams say: the JSON text of every message of the public contract, section 5.
+"""Messages of streams, as the JSON text of the public contract, section 5.
 
-How it works: texts are written by hand, because each change of a book becomes several of them;
-tests hold them against the documented shapes. All take values in the core's units and a market's
-`Terms`. `sent_us` is the clock when the text is made, `time_us` the log time of what it tells.
-
-Always true: nothing here needs escaping: symbols and names of assets and streams are plain ASCII.
-
-Not here: names of streams (channels.py), when a message is sent (marketdata).
+The texts are concatenated by hand, because each change of a book becomes several of them. Symbols,
+asset names and stream names are plain ASCII, so nothing needs escaping. Values are in the core's
+units; `sent_us` is the clock when the text is made, `time_us` the log time of the event.
 """
 
 from __future__ import annotations
@@ -16,14 +12,11 @@ from typing import Final
 
 from fairbook.api.errors import CLOSE_REASONS
 from fairbook.api.numbers import Scale, Terms
-from fairbook.api.orders import STATUS_TEXT
+from fairbook.api.orders import SIDE_TEXT, STATUS_TEXT, TIME_IN_FORCE_TEXT, self_trade_text
 from fairbook.api.times import utc_second
 from fairbook.core import records
 from fairbook.core.records import OrderRecord, Placed
 
-_SIDE_TEXT: Final = ("Bid", "Ask")
-_TIME_IN_FORCE_TEXT: Final = ("GTC", "IOC", "FOK")
-_SELF_TRADE_TEXT: Final = ("RejectTaker", "RejectMaker", "RejectBoth")
 _BOOL_TEXT: Final = ("false", "true")
 
 
@@ -33,15 +26,9 @@ def message(name: str, content: str) -> bytes:
 
 
 def depth(
-    terms: Terms,
-    *,
-    bids: Mapping[int, int],
-    asks: Mapping[int, int],
-    first_id: int,
-    last_id: int,
-    time_us: int,
-    sent_us: int,
-) -> str:
+    terms: Terms, *, bids: Mapping[int, int], asks: Mapping[int, int], first_id: int,
+    last_id: int, time_us: int, sent_us: int,
+) -> str:  # fmt: skip
     """Levels that changed, as price -> lots; 0 lots: the level is gone."""
     return (
         f'{{"e":"depth","E":{sent_us},"s":"{terms.symbol}","a":[{_levels(terms, asks)}],'
@@ -57,14 +44,9 @@ def _levels(terms: Terms, levels: Mapping[int, int]) -> str:
 
 
 def book_ticker(
-    terms: Terms,
-    *,
-    bid: tuple[int, int] | None,
-    ask: tuple[int, int] | None,
-    update_id: int,
-    time_us: int,
-    sent_us: int,
-) -> str:
+    terms: Terms, *, bid: tuple[int, int] | None, ask: tuple[int, int] | None, update_id: int,
+    time_us: int, sent_us: int,
+) -> str:  # fmt: skip
     """The best (price, lots) of each side; None if it is empty."""
     ask_price, ask_lots = ask if ask is not None else (0, 0)
     bid_price, bid_lots = bid if bid is not None else (0, 0)
@@ -77,18 +59,10 @@ def book_ticker(
 
 
 def trade(
-    terms: Terms,
-    *,
-    trade_id: int,
-    price: int,
-    lots: int,
-    taker_side: int,
-    taker_order_id: int,
-    maker_order_id: int,
-    time_us: int,
-    sent_us: int,
-) -> str:
-    """One trade. The side of the taker says who of the two bought."""
+    terms: Terms, *, trade_id: int, price: int, lots: int, taker_side: int, taker_order_id: int,
+    maker_order_id: int, time_us: int, sent_us: int,
+) -> str:  # fmt: skip
+    """One trade."""
     if taker_side == records.BID:
         buyer, seller, buyer_is_maker = taker_order_id, maker_order_id, "false"
     else:
@@ -101,17 +75,9 @@ def trade(
 
 
 def ticker(
-    terms: Terms,
-    *,
-    first: int,
-    last: int,
-    high: int,
-    low: int,
-    lots: int,
-    quote: int,
-    trades: int,
-    sent_us: int,
-) -> str:
+    terms: Terms, *, first: int, last: int, high: int, low: int, lots: int, quote: int,
+    trades: int, sent_us: int,
+) -> str:  # fmt: skip
     """The last 24 hours. Before the first trade everything is 0."""
     price = terms.price.text
     return (
@@ -122,19 +88,9 @@ def ticker(
 
 
 def kline(
-    terms: Terms,
-    *,
-    start_s: int,
-    end_s: int,
-    first: int,
-    last: int,
-    high: int,
-    low: int,
-    lots: int,
-    trades: int,
-    is_final: bool,
-    sent_us: int,
-) -> str:
+    terms: Terms, *, start_s: int, end_s: int, first: int, last: int, high: int, low: int,
+    lots: int, trades: int, is_final: bool, sent_us: int,
+) -> str:  # fmt: skip
     """One bar, from `start_s` up to and without `end_s`."""
     price = terms.price.text
     return (
@@ -145,10 +101,9 @@ def kline(
     )
 
 
-class Order:
-    """An open order, as it is while messages tell what becomes of it. Fields as in OrderRecord.
-
-    Only `filled` and `quote` may change.
+class StreamedOrder:
+    """An open order, as updates about it need it. Fields as in OrderRecord; only `filled` and
+    `quote` may change.
     """
 
     __slots__ = (
@@ -174,20 +129,19 @@ class Order:
         self._terms_texts: tuple[str, str, str] | None = None
 
     def terms_texts(self, terms: Terms) -> tuple[str, str, str]:
-        """What every message about it repeats: before the status, after the quantities filled, and
-        after the time. Made once.
+        """The constant parts of its messages: before the status, after the filled quantities, and
+        after the time.
         """
         texts = self._terms_texts
         if texts is None:
             flags = self.flags
             client = f'"c":{self.client_id},' if flags & records.HAS_CLIENT_ID else ""
-            self_trade = _SELF_TRADE_TEXT[flags >> records.STP_SHIFT & records.STP_MASK]
             texts = (
-                f'"s":"{terms.symbol}",{client}"S":"{_SIDE_TEXT[self.side]}",{self._kind(terms)}',
-                f'"V":"{self_trade}","T":',
+                f'"s":"{terms.symbol}",{client}"S":"{SIDE_TEXT[self.side]}",{self._kind(terms)}',
+                f'"V":"{self_trade_text(flags)}","T":',
                 f',"O":"USER","r":false,"y":{_BOOL_TEXT[bool(flags & records.POST_ONLY)]}',
             )
-            if not flags & records.BY_QUOTE:  # whose quantity is what was filled
+            if not flags & records.BY_QUOTE:  # whose `q` changes with every fill
                 self._terms_texts = texts
         return texts
 
@@ -196,7 +150,7 @@ class Order:
         if not self.flags & records.MARKET_ORDER:
             quote = self.price * self.quantity * terms.market.tick_atoms
             return (
-                f'"o":"LIMIT","f":"{_TIME_IN_FORCE_TEXT[self.tif]}",'
+                f'"o":"LIMIT","f":"{TIME_IN_FORCE_TEXT[self.tif]}",'
                 f'"q":"{quantity(self.quantity)}","Q":"{terms.quote.text(quote)}",'
                 f'"p":"{terms.price.text(self.price)}"'
             )
@@ -208,34 +162,25 @@ class Order:
         return f'"o":"MARKET","f":"IOC","q":"{quantity(self.quantity)}"'
 
 
-def order_accepted(order: Order, terms: Terms, *, time_us: int, sent_us: int) -> str:
-    """The order was taken. What becomes of it follows."""
+def order_accepted(order: StreamedOrder, terms: Terms, *, time_us: int, sent_us: int) -> str:
+    """The order was accepted."""
     return _order(
         "orderAccepted", order, terms, status=records.NEW, time_us=time_us, sent_us=sent_us
     )
 
 
-def order_modified(order: Order, terms: Terms, *, status: int, time_us: int, sent_us: int) -> str:
-    """The order has new terms, which `order` already shows."""
+def order_modified(
+    order: StreamedOrder, terms: Terms, *, status: int, time_us: int, sent_us: int
+) -> str:
+    """The order was amended: `order` has the new terms."""
     return _order("orderModified", order, terms, status=status, time_us=time_us, sent_us=sent_us)
 
 
 def order_fill(
-    order: Order,
-    terms: Terms,
-    *,
-    status: int,
-    trade_id: int,
-    price: int,
-    lots: int,
-    fee: int,
-    is_maker: bool,
-    time_us: int,
-    sent_us: int,
-) -> str:
-    """The order took part in a trade, which `order` already includes. fee: atoms of what it
-    received.
-    """
+    order: StreamedOrder, terms: Terms, *, status: int, trade_id: int, price: int, lots: int,
+    fee: int, is_maker: bool, time_us: int, sent_us: int,
+) -> str:  # fmt: skip
+    """The order took part in a trade, which `order` includes. fee: atoms of what it received."""
     if order.side == records.BID:
         fee_text, fee_symbol = terms.base.text(fee), terms.base_symbol
     else:
@@ -250,9 +195,9 @@ def order_fill(
 
 
 def order_closed(
-    order: Order, terms: Terms, *, status: int, reason: int, time_us: int, sent_us: int
+    order: StreamedOrder, terms: Terms, *, status: int, reason: int, time_us: int, sent_us: int
 ) -> str:
-    """The order is CANCELLED, or EXPIRED for a reason. One that is filled is told by its fill."""
+    """The order is CANCELLED, or EXPIRED for a reason. A filled one ends with its fill."""
     if status == records.CANCELLED:
         return _order(
             "orderCancelled", order, terms, status=status, time_us=time_us, sent_us=sent_us
@@ -264,7 +209,7 @@ def order_closed(
 
 
 def _order(
-    event: str, order: Order, terms: Terms, *, status: int, time_us: int, sent_us: int,
+    event: str, order: StreamedOrder, terms: Terms, *, status: int, time_us: int, sent_us: int,
     fill: str = "", reason: str = "",
 ) -> str:  # fmt: skip
     before, filled, behind = order.terms_texts(terms)
@@ -278,7 +223,7 @@ def _order(
 def balance(
     symbol: str, scale: Scale, *, available: int, locked: int, time_us: int, sent_us: int
 ) -> str:
-    """What an account has of one asset, in atoms."""
+    """The balance of one asset, in atoms."""
     return (
         f'{{"e":"balanceUpdate","E":{sent_us},"a":"{symbol}","A":"{scale.text(available)}",'
         f'"L":"{scale.text(locked)}","S":"0","T":{time_us}}}'

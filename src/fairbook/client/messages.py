@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from fairbook.api import channels
+from fairbook.api import stream_names
 
 Level = tuple[str, str]  # price, quantity
 
@@ -358,17 +358,17 @@ StreamUpdate = (
 )
 
 _TYPES: Final[dict[int, Any]] = {
-    channels.DEPTH: DepthUpdate,
-    channels.BOOK_TICKER: BookTicker,
-    channels.TRADE: TradeUpdate,
-    channels.TICKER: TickerUpdate,
-    channels.KLINE: KlineUpdate,
-    channels.ORDER_UPDATE: OrderUpdate,
-    channels.BALANCE_UPDATE: BalanceUpdate,
+    stream_names.DEPTH: DepthUpdate,
+    stream_names.BOOK_TICKER: BookTicker,
+    stream_names.TRADE: TradeUpdate,
+    stream_names.TICKER: TickerUpdate,
+    stream_names.KLINE: KlineUpdate,
+    stream_names.ORDER_UPDATE: OrderUpdate,
+    stream_names.BALANCE_UPDATE: BalanceUpdate,
 }
 
 
 def type_of_stream(name: str) -> Any:
     """The type of a stream's messages; `Any` (plain JSON) for unknown names."""
-    found = channels.read_name(name)
+    found = stream_names.parse_stream_name(name)
     return Any if found is None else _TYPES.get(found.kind, Any)

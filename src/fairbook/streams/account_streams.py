@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from fairbook.api import streams
 from fairbook.api.numbers import Scale, Terms
-from fairbook.api.streams import Order
+from fairbook.api.streams import StreamedOrder
 from fairbook.core import records
 from fairbook.core.records import Fill, OrderRecord, Placed
 from fairbook.ports.queries import StateView
@@ -40,7 +40,7 @@ class AccountStreams:
         self._terms_of = terms_of
         self._scale_of = scale_of
         self._publisher = publisher
-        self._orders: dict[int, Order] = {}
+        self._orders: dict[int, StreamedOrder] = {}
         self._order_channels: dict[int, Channel] = {}
         """Open channels of orders, by market; 0: of all markets."""
         self._balance_channel = _NO_CHANNEL
@@ -57,7 +57,7 @@ class AccountStreams:
         """market: 0 for the channel of all markets."""
         if not self._order_channels:
             self._orders = {
-                record.order_id: Order(record) for record in view.open_orders(self.account)
+                record.order_id: StreamedOrder(record) for record in view.open_orders(self.account)
             }
         self._order_channels[market] = channel
 
@@ -88,12 +88,12 @@ class AccountStreams:
 
     def on_accepted(self, placed: Placed, time_ns: int) -> None:
         if self._order_channels:
-            order = self._orders[placed.order_id] = Order(placed)
+            order = self._orders[placed.order_id] = StreamedOrder(placed)
             self._publish(order, streams.order_accepted, time_ns=time_ns)
 
     def on_amended(self, record: OrderRecord, time_ns: int) -> None:
         if self._order_channels:
-            order = self._orders[record.order_id] = Order(record)
+            order = self._orders[record.order_id] = StreamedOrder(record)
             self._publish(order, streams.order_modified, status=record.status, time_ns=time_ns)
 
     def on_fill(self, fill: Fill, *, is_maker: bool, is_last: bool, time_ns: int) -> None:
@@ -135,7 +135,7 @@ class AccountStreams:
                 self._publisher.publish(channel, message)
 
     def _publish(
-        self, order: Order, encode: Callable[..., str], *, time_ns: int, **fields: int
+        self, order: StreamedOrder, encode: Callable[..., str], *, time_ns: int, **fields: int
     ) -> None:
         """Publish on every open channel to which the order belongs."""
         every, own = self._order_channels.get(0), self._order_channels.get(order.market)

@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from fairbook.api import channels
-from fairbook.api.channels import StreamName, read_name
+from fairbook.api import stream_names
 from fairbook.api.numbers import Scale, Terms, amounts
+from fairbook.api.stream_names import StreamName, parse_stream_name
 from fairbook.candles.bars import INTERVALS, bucket_start
 from fairbook.candles.ticker import WINDOW_S
 from fairbook.core import records
@@ -136,14 +136,14 @@ class Feed:
         self._publisher.attach(publish)
 
     def find(self, name: str) -> StreamKind | None:
-        stream = read_name(name)
+        stream = parse_stream_name(name)
         if stream is None:
             return None
-        if stream.kind == channels.SILENT:
+        if stream.kind == stream_names.SILENT:
             return StreamKind(is_private=stream.is_private, is_silent=True)
         if stream.symbol and self._catalogue.market_named(stream.symbol) is None:
             return None
-        if stream.kind == channels.KLINE and stream.interval not in INTERVALS:
+        if stream.kind == stream_names.KLINE and stream.interval not in INTERVALS:
             return None
         return StreamKind(is_private=stream.is_private)
 
@@ -159,7 +159,7 @@ class Feed:
                 channel.owner, terms_of=self._terms_of, scale_of=self._asset_scale,
                 publisher=self._publisher,
             )  # fmt: skip
-        if name.kind == channels.ORDER_UPDATE:
+        if name.kind == stream_names.ORDER_UPDATE:
             account.open_orders(channel, market, self._view)
         else:
             account.open_balances(channel, self._view)
@@ -172,7 +172,7 @@ class Feed:
         account = self._accounts.get(channel.owner)
         if account is None:
             return
-        if name.kind == channels.ORDER_UPDATE:
+        if name.kind == stream_names.ORDER_UPDATE:
             account.close_orders(market)
         else:
             account.close_balances()
@@ -184,7 +184,7 @@ class Feed:
         name, market = self._parse(channel)
         if not name.is_private:
             return self._market_streams(market).initial_messages(name, channel, self._view)
-        if name.kind == channels.BALANCE_UPDATE:
+        if name.kind == stream_names.BALANCE_UPDATE:
             account = self._accounts[channel.owner]
             return account.initial_balances(channel, self._view, self._time_ns)
         return []
@@ -308,7 +308,7 @@ class Feed:
 
     def _parse(self, channel: Channel) -> tuple[StreamName, int]:
         """The channel's name, and the id of its market; 0: none, or all."""
-        name = read_name(channel.name)
+        name = parse_stream_name(channel.name)
         assert name is not None
         if not name.symbol:
             return name, 0

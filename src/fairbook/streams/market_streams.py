@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from fairbook.api import channels, streams
-from fairbook.api.channels import StreamName
+from fairbook.api import stream_names, streams
 from fairbook.api.numbers import Terms
+from fairbook.api.stream_names import StreamName
 from fairbook.candles.bars import Bar, bucket_end
 from fairbook.candles.candles import Candles
 from fairbook.candles.ticker import WINDOW_S, RollingTicker, Totals
@@ -164,58 +164,58 @@ class MarketStreams:
 
     def open(self, name: StreamName, channel: Channel, view: StateView) -> None:
         match name.kind:
-            case channels.DEPTH if name.every_ms:
+            case stream_names.DEPTH if name.every_ms:
                 assert name.every_ms not in self._merged
                 self._merged[name.every_ms] = MergedDepthStream(
                     channel, every_ms=name.every_ms, ring=self._ring, publisher=self._publisher,
                     encode=self.encode,
                 )  # fmt: skip
-            case channels.DEPTH:
+            case stream_names.DEPTH:
                 self._depth = channel
-            case channels.BOOK_TICKER:
+            case stream_names.BOOK_TICKER:
                 self._book_ticker, self.has_book_ticker = channel, True
                 self._quote = _quote(view.depth(self.terms.id, 1))
-            case channels.TRADE:
+            case stream_names.TRADE:
                 self._trade = channel
-            case channels.TICKER:
+            case stream_names.TICKER:
                 self._ticker = channel
                 self._ticker_sent = self.ticker.totals() or NO_TRADES
-            case channels.KLINE:
+            case stream_names.KLINE:
                 self._klines[name.interval] = _KlineChannel(channel)
 
     def close(self, name: StreamName) -> None:
         """Does nothing if it is not open."""
         match name.kind:
-            case channels.DEPTH if name.every_ms:
+            case stream_names.DEPTH if name.every_ms:
                 merged = self._merged.pop(name.every_ms, None)
                 if merged is not None:
                     merged.close()
-            case channels.DEPTH:
+            case stream_names.DEPTH:
                 self._depth = None
-            case channels.BOOK_TICKER:
+            case stream_names.BOOK_TICKER:
                 self.has_book_ticker = False
-            case channels.TRADE:
+            case stream_names.TRADE:
                 self._trade = None
-            case channels.TICKER:
+            case stream_names.TICKER:
                 self._ticker = None
-            case channels.KLINE:
+            case stream_names.KLINE:
                 self._klines.pop(name.interval, None)
 
     def initial_messages(
         self, name: StreamName, channel: Channel, view: StateView
     ) -> Sequence[Message]:
         match name.kind:
-            case channels.DEPTH if name.every_ms:
+            case stream_names.DEPTH if name.every_ms:
                 return self._merged[name.every_ms].initial_messages()
-            case channels.DEPTH:
+            case stream_names.DEPTH:
                 return self._ring.messages(channel, self.encode)
-            case channels.BOOK_TICKER:
+            case stream_names.BOOK_TICKER:
                 data = self._book_ticker_data(view.depth(self.terms.id, 1))
                 return [self._message(channel, data, LATEST)]
-            case channels.TICKER if not self._may_miss_trades(self._now_s - WINDOW_S + 1):
+            case stream_names.TICKER if not self._may_miss_trades(self._now_s - WINDOW_S + 1):
                 totals = self.ticker.totals() or NO_TRADES
                 return [self._message(channel, self._ticker_data(totals), LATEST)]
-            case channels.KLINE:
+            case stream_names.KLINE:
                 bar = self.candles.current(name.interval)
                 if bar is not None and not self._may_miss_trades(bar.start_s):
                     data = self._kline_data(name.interval, bar, is_final=False)

@@ -1,13 +1,4 @@
-"""Names of streams, and what they are.
-
-How it works: a name is cut at its dots, which no symbol contains, and must then be one of the
-documented forms. A symbol is never taken apart: whether it is listed is for the catalogue to say.
-
-Always true: a name that is not spelled exactly as documented is none; no name is longer than
-NAME_MAX.
-
-Not here: what streams send (streams.py), who may subscribe to them.
-"""
+"""Names of streams. A name must be spelled exactly as documented; symbols are not looked up."""
 
 from __future__ import annotations
 
@@ -21,49 +12,38 @@ TICKER: Final = 4
 KLINE: Final = 5
 ORDER_UPDATE: Final = 6
 BALANCE_UPDATE: Final = 7
-SILENT: Final = 8  # accepted for the sake of public clients; nothing is ever sent there
+SILENT: Final = 8  # accepted for public clients; nothing is ever sent
 
-NAME_MAX: Final = 64  # characters; the longest of ours has 36
+NAME_MAX: Final = 64  # characters; the longest documented name has 36
 _CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 
-_BY_SYMBOL: Final = {
-    "depth": DEPTH,
-    "bookTicker": BOOK_TICKER,
-    "trade": TRADE,
-    "ticker": TICKER,
-}
+_BY_SYMBOL: Final = {"depth": DEPTH, "bookTicker": BOOK_TICKER, "trade": TRADE, "ticker": TICKER}
 _EVERY_MS: Final = {"200ms": 200, "600ms": 600, "1000ms": 1000}
 _SILENT: Final = frozenset(
-    (
-        "markPrice",
-        "openInterest",
-        "externalTicker",
-        "stockPrice",
-        "stockIndicativeQuote",
-    )
+    ("markPrice", "openInterest", "externalTicker", "stockPrice", "stockIndicativeQuote")
 )
 
 
 class StreamName(NamedTuple):
-    """A name, taken apart."""
+    """The parts of a name."""
 
     kind: int
     symbol: str = ""
-    """Of the market; empty for all of them. Whether it is listed is not known here."""
+    """Of the market; empty: of all markets."""
     interval: str = ""
-    """Of KLINE, as it was written."""
+    """Of KLINE."""
     every_ms: int = 0
-    """Of DEPTH: changes are merged for that long. 0: sent as they come."""
+    """Of DEPTH: changes are merged for that long; 0: sent as they come."""
     is_private: bool = False
 
 
-def read_name(name: str) -> StreamName | None:
-    """What the stream of this name is; None if there is none."""
+def parse_stream_name(name: str) -> StreamName | None:
+    """None if there is no such stream."""
     if len(name) > NAME_MAX or not _CHARACTERS.issuperset(name):
         return None
     head, *rest = name.split(".")
     if head == "account":
-        return _private(rest)
+        return _private_stream(rest)
     if head in _SILENT:
         return StreamName(SILENT) if rest and all(rest) else None
     if name == "liquidation":
@@ -78,8 +58,8 @@ def read_name(name: str) -> StreamName | None:
     return None
 
 
-def _private(rest: list[str]) -> StreamName | None:
-    """What comes after `account.`: a stream, and for some of them a symbol."""
+def _private_stream(rest: list[str]) -> StreamName | None:
+    """rest: what comes after `account.`."""
     match rest:
         case ["orderUpdate"]:
             return StreamName(ORDER_UPDATE, is_private=True)
