@@ -5,13 +5,16 @@ import gzip
 import random
 import socket
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
 from fairbook.gateway.http_connection import ServerLimits
+from fairbook.gateway.request import Endpoint, Reply, Request, always
 from tests.world.http_client import HttpClient, bid, request_bytes
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN
 from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, run_exchange
+from tests.world.waiting import until
 
 HEAD = b"Host: x\r\nAuthorization: Bearer alice-token\r\nContent-Type: application/json\r\n"
 POST = b"POST /api/v1/order HTTP/1.1\r\n" + HEAD
@@ -315,6 +318,69 @@ def test_replies_leave_at_once() -> None:
         (connection,) = venue.server.state.connections
         sock = connection._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    play(story)
+
+
+async def numbered_pieces(sent: list[int]) -> AsyncIterator[bytes]:
+    for number in range(200):
+        sent.append(number)
+        yield b"%d," % number * 10_000
+
+
+def test_a_long_answer_leaves_in_pieces() -> None:
+    """Chunked, as fast as the client reads it, and in its turn; to HTTP/1.0 without chunks."""
+    body = b"".join(b"%d," % number * 10_000 for number in range(200))
+
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        sent: list[int] = []
+
+        def long(_request: Request) -> Reply:
+            return Reply(b"", pieces=numbered_pieces(sent))
+
+        venue.gateway._endpoints[b"GET", b"/long"] = Endpoint(long)
+        venue.gateway._endpoints[b"OPTIONS", b"/long"] = Endpoint(always(Reply(b"", 204)))
+        slow = await venue.connect(receive_bytes=4096)
+        get, ping = request_bytes("GET", "/long"), request_bytes("GET", "/api/v1/ping")
+        await slow.send(get + ping)
+        head = await slow.reader.readuntil(b"\r\n\r\n")
+        assert b"transfer-encoding: chunked\r\n" in head and b"content-length" not in head
+        connections = venue.server.state.connections
+        await until(lambda: any(connection._drained for connection in connections))
+        assert 0 < len(sent) < 200
+        received = b""
+        while size := int(await slow.reader.readuntil(b"\r\n"), 16):
+            received += await slow.reader.readexactly(size)
+            await slow.reader.readexactly(2)
+        await slow.reader.readexactly(2)
+        assert received == body
+        assert (await slow.reply()).body == b"pong"
+        await client.send(get.replace(b"HTTP/1.1", b"HTTP/1.0") + ping)
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert b"connection: close\r\n" in head and b"transfer-encoding" not in head
+        assert await client.reader.read() == body
+        client = await venue.connect()
+        await client.send(get.replace(b"GET", b"OPTIONS") + ping)
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 204 No Content\r\n")
+        assert (await client.reply()).body == b"pong"
+
+    play(story)
+
+
+def test_a_client_that_leaves_ends_its_long_answer() -> None:
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        sent: list[int] = []
+        venue.gateway._endpoints[b"GET", b"/long"] = Endpoint(
+            lambda _request: Reply(b"", pieces=numbered_pieces(sent))
+        )
+        leaving = await venue.connect(receive_bytes=4096)
+        await leaving.send(request_bytes("GET", "/long"))
+        await leaving.reader.readuntil(b"\r\n\r\n")
+        leaving.writer.transport.abort()
+        await until(lambda: not venue.server.state.tasks)
+        assert len(sent) < 200
+        assert (await client.ask("GET", "/api/v1/ping")).status == 200
 
     play(story)
 

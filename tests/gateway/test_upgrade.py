@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from fairbook.gateway.request import Request
 from tests.world.http_client import HttpClient, bid, request_bytes
 from tests.world.memory_accounts import ALICE
 from tests.world.running_exchange import RunningExchange, play
@@ -78,5 +79,53 @@ def test_a_wish_to_upgrade_changes_no_limit() -> None:
         await many.send((head + b"Content-Length: 2\r\n\r\n{}") * 1000)
         assert 200 < (await many.reader.read()).count(b"HTTP/1.1 400 ") < 1000
         assert len(venue.exchange.open_orders(ALICE)) == 2
+
+    play(story)
+
+
+class Echo(asyncio.Protocol):
+    """Another protocol on the same connection."""
+
+    def __init__(self, transport: asyncio.Transport, received: bytes) -> None:
+        self.transport = transport
+        self.is_lost = asyncio.Event()
+        transport.set_protocol(self)
+        transport.write(b"echo:" + received)
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.is_lost.set()
+
+
+def test_a_granted_upgrade_hands_over_the_transport() -> None:
+    """With the bytes that follow the head. The connection is then no longer the HTTP server's."""
+
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        granted: list[Echo] = []
+
+        def upgrade(request: Request, transport: asyncio.Transport, received: bytes) -> bool:
+            if request.path != b"/ws" or request.headers[b"upgrade"] != b"websocket":
+                return False
+            granted.append(Echo(transport, received))
+            return True
+
+        state = venue.server.state
+        state.upgrade = upgrade
+        assert (await client.ask("GET", "/api/v1/ping", headers=WEBSOCKET)).body == b"pong"
+        assert not granted
+        order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
+        wish = request_bytes("GET", "/ws", headers=WEBSOCKET)
+        await client.send(order + wish)  # Not while a response is missing.
+        assert (await client.reply()).json()["status"] == "New"
+        assert (await client.reply()).error()[0] == 404
+        await client.send(wish + b"first")
+        assert await client.reader.readexactly(10) == b"echo:first"
+        await client.send(b"\x00GET / HTTP/1.1\r\n\r\n")
+        assert await client.reader.readexactly(19) == b"\x00GET / HTTP/1.1\r\n\r\n"
+        assert not state.connections and not state.admitted.open_of
+        client.writer.close()
+        await granted[0].is_lost.wait()
 
     play(story)

@@ -53,9 +53,9 @@ _PIPELINED_MAX: Final = 256  # unanswered requests of one connection
 _LINGER_S: Final = 2
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-Upgrade = Callable[[Request, Transport], asyncio.Protocol | None]
-"""Returns the protocol that takes over the transport of an upgrade request. None: the request is
-answered as if it had no Upgrade header.
+Upgrade = Callable[[Request, Transport, bytes], bool]
+"""Takes over the transport of an upgrade request, for another protocol, and the bytes that were
+received after the request's head. False: the request is answered as if it had no Upgrade header.
 """
 
 logger = logging.getLogger(__name__)
@@ -133,7 +133,6 @@ class HttpConnection(asyncio.Protocol):
         self._reading: _ReceivedRequest | None = None  # its head is complete, its body is not
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []  # of the head that is being read
-        self._successor: asyncio.Protocol | None = None  # after an upgrade
         self._is_reading = True  # a request has begun and is not complete; also before the first
         self._is_in_head = True
         self._received_bytes = 0  # of the request that is being read
@@ -164,7 +163,6 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Commands that were submitted are executed all the same."""
         self._forget()
-        self._is_ending = self._is_lingering = True
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -224,8 +222,7 @@ class HttpConnection(asyncio.Protocol):
                 return
             except HttpParserUpgrade as upgrade:
                 rest = data[upgrade.args[0] :]
-                if self._successor is not None:
-                    self._hand_over(self._successor, rest)
+                if self._hand_over(rest):
                     return
                 head = self._head_without_upgrade()
                 self._parser = self._new_parser()
@@ -238,14 +235,16 @@ class HttpConnection(asyncio.Protocol):
         lines += [b"%s: %s\r\n" % line for line in self._headers if line[0] != b"upgrade"]
         return b"".join((*lines, b"\r\n"))
 
-    def _hand_over(self, successor: asyncio.Protocol, received: bytes) -> None:
-        """Give the transport, and what was received after the request, to another protocol."""
+    def _hand_over(self, received: bytes) -> bool:
+        """Give the transport to another protocol, if the upgrade is granted."""
+        upgrade = self._server.upgrade
+        if upgrade is None or self._is_owing():
+            return False
+        request = Request(self._url, b"", dict(self._headers), self._address)
+        if not upgrade(request, self._transport, received):
+            return False
         self._forget()
-        self._is_ending = self._is_lingering = True
-        self._transport.set_protocol(successor)
-        successor.connection_made(self._transport)
-        if received:
-            successor.data_received(received)
+        return True
 
     # The parser's callbacks. It raises what they raise as an HttpParserError.
 
@@ -279,8 +278,9 @@ class HttpConnection(asyncio.Protocol):
             raise HttpParserError("unsupported version")
         method = parser.get_method()
         if parser.should_upgrade():
-            self._prepare_upgrade(method)
-            return
+            if method == b"CONNECT":
+                raise HttpParserError("CONNECT is not supported")
+            return  # The parser stops after this head: see `_parse`.
         request = _ReceivedRequest(self._url, b"", dict(self._headers), self._address)
         request.keeps_alive = version == "1.1" and parser.should_keep_alive()
         request.is_head = method == b"HEAD"
@@ -316,13 +316,6 @@ class HttpConnection(asyncio.Protocol):
         if self._reading is not None:
             self._reading.is_ready = True
             self._reading = None
-
-    def _prepare_upgrade(self, method: bytes) -> None:
-        if method == b"CONNECT":
-            raise HttpParserError("CONNECT is not supported")
-        if self._server.upgrade is not None and not self._is_owing():
-            request = Request(self._url, b"", dict(self._headers), self._address)
-            self._successor = self._server.upgrade(request, self._transport)
 
     # Answering.
 
@@ -458,8 +451,9 @@ class HttpConnection(asyncio.Protocol):
             self._server.connections.discard(self)
             self._server.admitted.release(self._address_key)
             self._server.progress.set()
+        self._is_ending = self._is_lingering = True
         self._requests.clear()
-        self.is_answering = False
+        self.is_answering = self._is_draining = False
         del self._parser  # It refers to this connection.
 
     def check_pace(self) -> None:

@@ -63,9 +63,9 @@ class Reply(NamedTuple):
         is_closing: the connection ends with this response.
         """
         headers = [self.content_type, *self.headers]
-        if self.pieces is None:
+        if self.pieces is None and self.status != HTTPStatus.NO_CONTENT:
             headers.append((b"content-length", b"%d" % len(self.body)))
-        elif not is_closing:
+        elif self.pieces is not None and not is_closing:
             headers.append((b"transfer-encoding", b"chunked"))
         if is_closing and CLOSE not in self.headers:
             headers.append(CLOSE)

@@ -18,6 +18,7 @@ import msgspec
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import Fields, read_object
 from fairbook.core.units import NS_PER_SECOND
+from fairbook.net.token_bucket import TokenBucket
 from fairbook.net.ws_frames import POLICY, ProtocolError, check_utf8
 from fairbook.ports.accounts import READ, Access
 from fairbook.ports.connections import Authority
@@ -117,9 +118,10 @@ class Session:
         self._authority = authority
         self._limits = limits
         self._address = address
-        self._interval_ns = NS_PER_SECOND // limits.control_frames_per_s
-        self._ahead_ns = self._interval_ns * limits.control_frames_burst
-        self._full_at_ns = 0  # when the whole burst is allowed again
+        self._control_frames = TokenBucket(
+            interval_ns=NS_PER_SECOND // limits.control_frames_per_s,
+            burst=limits.control_frames_burst,
+        )
         self._subscribed: dict[str, _Subscription] = {}
 
     def receive(self, payload: bytes, now_ns: int) -> list[Action]:
@@ -155,10 +157,8 @@ class Session:
 
     def count_control_frame(self, now_ns: int) -> None:
         """Charge the rate limit. Raises ProtocolError if it is exceeded."""
-        full_at_ns = max(self._full_at_ns, now_ns) + self._interval_ns
-        if full_at_ns - now_ns > self._ahead_ns:
+        if self._control_frames.take(now_ns):
             raise ProtocolError(POLICY, "too many frames")
-        self._full_at_ns = full_at_ns
 
     def channels(self) -> list[Channel]:
         """The channels that are received."""
