@@ -53,6 +53,7 @@ _PIPELINED_MAX: Final = 256  # unanswered requests of one connection
 _LINGER_S: Final = 2
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 Upgrade = Callable[[Request, Transport, bytes], bool]
 """Takes over the transport of an upgrade request, for another protocol, and the bytes that were
 received after the request's head. False: the request is answered as if it had no Upgrade header.
@@ -368,19 +369,19 @@ class HttpConnection(asyncio.Protocol):
             async for piece in pieces:
                 if self._drained is not None:
                     await self._drained
-                if self._is_lingering or transport.is_closing():
-                    return
+                if transport.is_closing():
+                    break
                 self._since_s = self._server.swept_s
                 if piece:
                     transport.write(b"%x\r\n%s\r\n" % (len(piece), piece) if is_chunked else piece)
         except Exception:
             logger.exception("a response broke off")
             transport.abort()
-            return
-        if is_chunked:
-            transport.write(b"0\r\n\r\n")
         self._is_streaming = False
-        self._answered()
+        if not self._is_lingering and not transport.is_closing():
+            if is_chunked:
+                transport.write(b"0\r\n\r\n")
+            self._answered()
 
     def _answered(self) -> None:
         """The response to the first request is written."""
@@ -415,6 +416,8 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse(self, error: ApiError) -> None:
         """End the connection, because what it sends cannot be parsed."""
+        if self._is_ending:
+            return  # The body of its last request was too large.
         self._is_ending = True
         answer = self._server.gateway.authorizer.charge(error, self._address)
         is_answered = False
