@@ -218,10 +218,10 @@ async def measure(directory: Path, history: History, task: Task) -> Measured:
         elif about["generation"] == 2:
             collections.append(time.perf_counter_ns() - began_ns)
 
-    gc_policy.hold()
+    gc_policy.pause()
     log = TimedLog(directory)
     runner = TimedRunner(recover(log, Snapshots(directory))[0], log)
-    gc_policy.settle()
+    gc_policy.freeze_and_resume()
     gc.callbacks.append(watch)
     sequencer = Sequencer(log, runner, Clock())
     archive = SegmentCompressor(directory, look_every_s=0.1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fairbook.engine import gc_policy as collector
+from fairbook.engine import gc_policy
 
 
 @pytest.fixture(autouse=True)
@@ -27,22 +27,22 @@ class Knot:
 
 
 def test_nothing_is_collected_while_it_is_held() -> None:
-    collector.hold()
+    gc_policy.pause()
     assert not gc.isenabled()
-    collector.settle()
+    gc_policy.freeze_and_resume()
     assert gc.isenabled()
 
 
 def test_what_was_there_is_not_looked_at_again() -> None:
     kept = [[number] for number in range(50_000)]
-    collector.settle()
+    gc_policy.freeze_and_resume()
     assert gc.get_freeze_count() > len(kept)
     assert len(gc.get_objects()) < 10_000
 
 
 def test_garbage_that_came_later_is_collected() -> None:
     """By itself, while small objects come and go."""
-    collector.settle()
+    gc_policy.freeze_and_resume()
     knots = [weakref.ref(Knot()) for _ in range(1_000)]
     kept = [[number] for number in range(200_000)]
     assert len(kept) == 200_000
@@ -51,13 +51,13 @@ def test_garbage_that_came_later_is_collected() -> None:
 
 def test_after_a_long_collection_what_survived_is_left_alone() -> None:
     """So that a heap that grows does not make every later collection longer."""
-    collector.settle()
+    gc_policy.freeze_and_resume()
     gc.disable()
     kept = [[number] for number in range(400_000)]
     frozen = gc.get_freeze_count()
     started_ns = time.perf_counter_ns()
     gc.collect()
-    if time.perf_counter_ns() - started_ns > 2 * collector.LONG_NS:  # A slow machine, or not.
+    if time.perf_counter_ns() - started_ns > 2 * gc_policy.LONG_NS:  # A slow machine, or not.
         assert gc.get_freeze_count() >= frozen + len(kept)
 
 
@@ -65,6 +65,6 @@ def test_settling_again_changes_nothing() -> None:
     """Each start of an engine in a process does it."""
     before = len(gc.callbacks)
     for _ in range(3):
-        collector.hold()
-        collector.settle()
+        gc_policy.pause()
+        gc_policy.freeze_and_resume()
     assert len(gc.callbacks) <= before + 1

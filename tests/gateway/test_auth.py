@@ -8,7 +8,7 @@ from nacl.signing import SigningKey
 
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import read_array, read_object, read_query, signed_pairs
-from fairbook.gateway.auth import Authenticator, Replays, candidates, query_pairs
+from fairbook.gateway.auth import Authenticator, ReplayGuard, candidate_texts, query_pairs
 from fairbook.ports.accounts import ALL_PERMISSIONS, Access
 from tests.world.memory_accounts import ALICE_KEY, MemoryAccounts
 
@@ -62,13 +62,13 @@ def check(
     if window is not None:
         headers[b"x-window"] = window.encode()
     asked = authenticator(now_ms)
-    signed = asked.begin(headers)
+    signed = asked.check_headers(headers)
     pairs = query_pairs(read_query(query.encode()))
     groups = [pairs]
     if body:
         bodies = read_array(body.encode()) if body.startswith("[") else [read_object(body.encode())]
         groups = [pairs + signed_pairs(fields) for fields in bodies]
-    return asked.finish(signed, instruction, groups)
+    return asked.verify(signed, instruction, groups)
 
 
 def sign(text: str, key: SigningKey = ALICE_KEY) -> str:
@@ -157,9 +157,9 @@ def test_a_query_comes_before_the_body() -> None:
 
 def test_no_request_has_more_than_eight_candidates() -> None:
     groups = [signed_pairs({"a": None, "b": "x/y", "c": None})] * 3
-    texts = list(candidates(groups, "orderExecute", "1", "2"))
+    texts = list(candidate_texts(groups, "orderExecute", "1", "2"))
     assert len(texts) == len(set(texts)) == 8
-    assert len(list(candidates([[("a", "plain")]], "x", "1", "2"))) == 1
+    assert len(list(candidate_texts([[("a", "plain")]], "x", "1", "2"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_missing_headers(missing: bytes) -> None:
     headers = {b"x-api-key": KEY.encode(), b"x-signature": b"x", b"x-timestamp": b"bad"}
     del headers[missing]
     with pytest.raises(ApiError, match=r"^Unauthorized$"):
-        authenticator().begin(headers)
+        authenticator().check_headers(headers)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_bad_tokens(value: bytes) -> None:
 
 
 def test_a_signature_is_taken_once_while_it_is_valid() -> None:
-    replays = Replays(entries_max=10, since_ms=0)
+    replays = ReplayGuard(entries_max=10, since_ms=0)
     replays.add(b"a", timestamp_ms=1000, expires_ms=6000, now_ms=1000)
     replays.add(b"b", timestamp_ms=1000, expires_ms=6000, now_ms=1000)
     with pytest.raises(BadRequest, match=r"^Request already seen$"):
@@ -230,7 +230,7 @@ def test_a_signature_is_taken_once_while_it_is_valid() -> None:
 
 def test_the_table_forgets_what_has_expired_and_never_more() -> None:
     """A full table refuses what it could not remember; room comes back with time."""
-    replays = Replays(entries_max=3, since_ms=0)
+    replays = ReplayGuard(entries_max=3, since_ms=0)
     for name in (b"a", b"b", b"c"):
         replays.add(name, timestamp_ms=1000, expires_ms=6000, now_ms=1000)
     with pytest.raises(ApiError) as refused:
@@ -243,7 +243,7 @@ def test_the_table_forgets_what_has_expired_and_never_more() -> None:
 
 
 def test_what_was_signed_before_the_start_may_have_been_seen() -> None:
-    replays = Replays(entries_max=3, since_ms=5000)
+    replays = ReplayGuard(entries_max=3, since_ms=5000)
     with pytest.raises(BadRequest, match="expired"):
         replays.add(b"a", timestamp_ms=5000, expires_ms=10000, now_ms=5001)
     replays.add(b"a", timestamp_ms=5001, expires_ms=10001, now_ms=5001)
@@ -260,7 +260,7 @@ def test_nothing_is_taken_again_after_a_restart(window: int) -> None:
         return Authenticator(MemoryAccounts(), now_ms=lambda: clock[0])
 
     def take(asked: Authenticator, at_ms: int) -> bool:
-        signed = asked.begin(
+        signed = asked.check_headers(
             {
                 b"x-api-key": KEY.encode(),
                 b"x-signature": b64encode(at_ms.to_bytes(64, "big")),
@@ -292,5 +292,5 @@ def test_nothing_is_taken_again_after_a_restart(window: int) -> None:
 
 def test_an_empty_log_has_taken_nothing() -> None:
     """A new exchange takes the first signed order in its first second."""
-    replays = Authenticator(MemoryAccounts(), now_ms=lambda: AT_MS, taken_until_ms=1)._replays
+    replays = Authenticator(MemoryAccounts(), now_ms=lambda: AT_MS, taken_until_ms=1)._replay_guard
     replays.add(b"a", timestamp_ms=AT_MS, expires_ms=AT_MS + 5000, now_ms=AT_MS)

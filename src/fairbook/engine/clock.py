@@ -1,15 +1,12 @@
-"""The time that frames are stamped with: the wall clock, kept from jumping.
+"""The clock that frames are stamped with: the wall clock without its jumps.
 
-How it works: each reading is compared with the last one that moved on. The log itself never goes
-back, so a wall clock that jumps back only freezes log time until it catches up. One that runs ahead
-of the monotonic clock by more than a minute is not believed: time goes on by the monotonic clock
-until a person confirms, or the engine is started anew.
+Design: each reading is compared with the last one. A wall clock that jumps back freezes log time
+until it has caught up. One that runs ahead of the monotonic clock by more than a minute is not
+trusted: time goes on by the monotonic clock until an operator confirms it, or the engine restarts.
 
-Always true: a reading is at most `JUMP_MAX_NS` further on than the monotonic clock says it can be,
-and never lower than the one before.
-
-Not here: max() with the last entry's time, which is the log's (a log may hold times from before
-this start).
+Invariant: a reading is never lower than the one before, and at most JUMP_MAX_NS ahead of what the
+monotonic clock allows. (The log takes the maximum of this and its last entry's time, which may be
+from before this start.)
 """
 
 from __future__ import annotations
@@ -22,17 +19,17 @@ from fairbook.core.units import NS_PER_SECOND
 
 JUMP_MAX_NS: Final = 60 * NS_PER_SECOND
 
-# The clock that counts time asleep: the wall clock does too, and waking up is not a jump.
-_AWAKE_OR_ASLEEP: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# It counts the time that the machine sleeps, as the wall clock does: waking up is not a jump.
+_CLOCK_WITH_SLEEP: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def monotonic_ns() -> int:
-    """Nanoseconds since some fixed moment, time asleep included."""
-    return time.clock_gettime_ns(_AWAKE_OR_ASLEEP)
+    """Nanoseconds since a fixed moment, including the time that the machine sleeps."""
+    return time.clock_gettime_ns(_CLOCK_WITH_SLEEP)
 
 
 class Clock:
-    """Log time for one sequencer. Not for several threads."""
+    """Log time for one sequencer. Not thread-safe."""
 
     def __init__(
         self,
@@ -45,7 +42,7 @@ class Clock:
         self._time_ns = 0
         self._at_ns = 0
         self.jump_ns = 0
-        """By how much the wall clock is ahead of what is believed; 0 when it is believed."""
+        """By how much the wall clock is ahead of log time; 0 while it is trusted."""
         self.confirm()
 
     def now_ns(self) -> int:
@@ -66,7 +63,7 @@ class Clock:
         return self._time_ns
 
     def confirm(self) -> None:
-        """A person says that the wall clock is right: believe it, however far ahead."""
+        """An operator says that the wall clock is right: trust it, however far ahead it is."""
         self._time_ns = max(self._time_ns, self._wall_ns())
         self._at_ns = self._elapsed_ns()
         self.jump_ns = 0

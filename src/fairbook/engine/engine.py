@@ -66,14 +66,14 @@ class Engine:
         Blocks the loop while it replays. on_replayed: called with every frame of the replay.
         Raises LogDamaged, and what a bug raises in the replay; `log` is closed then.
         """
-        gc_policy.hold()
+        gc_policy.pause()
         try:
             runner, recovery = recover(log, snapshots, on_replayed)
         except BaseException:
             log.close()
             raise
         finally:
-            gc_policy.settle()
+            gc_policy.freeze_and_resume()
         clock = clock if clock is not None else Clock()
         commands = Sequencer(
             log,

@@ -1,20 +1,19 @@
-"""What Python's collector of cyclic garbage looks at, and when: so that it never pauses for long.
+"""GC policy: freeze long-lived objects, so that full collections stay short.
 
-How it works: a full collection visits every object that the collector knows, and each list and
-dictionary of such objects. `hold` stops it while a state is loaded and replayed, when everything
-stays anyway. `settle` then moves all there is to where it is not visited again (`gc.freeze`): with
-it the lists of a million resting orders. What comes later is visited as usual. A full collection
-that took longer than `LONG_NS` moves what has survived it to the same place, so that the next one
-begins anew.
+Design: a full collection visits every object that the collector tracks, and each list and
+dictionary of such objects. `pause` stops collections while a state is loaded and replayed, because
+all of it stays. `freeze_and_resume` then excludes everything that exists from later collections
+(`gc.freeze`), such as the lists of a million resting orders. Newer objects are collected as usual;
+after a full collection that took longer than LONG_NS, its survivors are frozen too.
 
-What holds, measured with a million resting orders (`./dev bench pauses`):
-- compiled: orders, levels, balances and receipts are not known to the collector (`acyclic`), and
-  their lists are frozen. A full collection takes about a millisecond, without `settle` 50;
-- interpreted: orders are known. A full collection takes 10 to 20 ms, without the rule 200 to 900.
+Measured with a million resting orders (`./dev bench pauses`):
+- compiled: orders, levels, balances and receipts are not tracked (`acyclic`), and their lists are
+  frozen. A full collection takes about a millisecond; without freezing 50;
+- interpreted: orders are tracked. A full collection takes 10 to 20 ms; without LONG_NS 200 to 900.
 
-Always true: cyclic garbage made after `settle` is collected, but for cycles that were alive when a
-long collection ended and die later. Those collections happen only when tens of thousands of new
-objects stay, which compiled is no part of trading; reference counts free everything else.
+Invariant: cyclic garbage made after `freeze_and_resume` is collected, except cycles that were alive
+at the end of a long collection. Long collections happen only when tens of thousands of new objects
+stay, which trading on the compiled core never causes; reference counts free everything else.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from typing import Final
 
 LONG_NS: Final = 5_000_000
 THRESHOLDS: Final = (700, 10, 5)
-"""The interpreter's, but full collections twice as often: each has half as much to look at."""
+"""The interpreter's, but full collections twice as often: each has half as much to visit."""
 
 
-class _Watch:
+class _CollectionTimer:
     """Called by the collector when it begins and ends."""
 
     def __init__(self) -> None:
@@ -43,24 +42,24 @@ class _Watch:
             gc.freeze()
 
 
-_watch: Final = _Watch()
+_timer: Final = _CollectionTimer()
 
 
-def hold() -> None:
-    """No collections until `settle` or `release`: what is made now stays."""
+def pause() -> None:
+    """No collections until `freeze_and_resume` or `resume`."""
     gc.disable()
 
 
-def release() -> None:
-    """Collections as before `hold`, for what does not stay."""
+def resume() -> None:
+    """Collect as before `pause`, and freeze nothing."""
     gc.enable()
 
 
-def settle() -> None:
-    """From here on only what is new is looked at."""
+def freeze_and_resume() -> None:
+    """Exclude all present objects from later collections."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
-    if _watch not in gc.callbacks:
-        gc.callbacks.append(_watch)
+    if _timer not in gc.callbacks:
+        gc.callbacks.append(_timer)
     gc.enable()

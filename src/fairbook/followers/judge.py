@@ -42,7 +42,7 @@ def judge(directory: Path) -> Verdict:
     verdict = read_verdict(directory)
     if verdict is None:
         raise ValueError("there is no difference to judge")
-    gc_policy.hold()
+    gc_policy.pause()
     log = FileLog(directory, read_only=True)
     try:
         wrong, found = _compared(directory, log, verdict, is_checked=False)
@@ -51,7 +51,7 @@ def judge(directory: Path) -> Verdict:
             wrong, found = _compared(directory, log, verdict, is_checked=True)
     finally:
         log.close()
-        gc_policy.release()
+        gc_policy.resume()
     # A balance explains more than what followed from it.
     found.sort(key=lambda described: described["what"] != "balance")
     verdict |= {

@@ -137,7 +137,7 @@ class Recorder:
 
     def _begin(self, last: int) -> tuple[SqliteStore, Runner, HistoryProjection]:
         """The store, and an exchange at its position. last: of the log."""
-        gc_policy.hold()
+        gc_policy.pause()
         try:
             store = self._sound_store(last)
             self._source.advance(store.position)
@@ -147,7 +147,7 @@ class Recorder:
             for entry in self._source.entries(runner.position + 1, store.position):
                 runner.apply(entry)
         finally:
-            gc_policy.settle()
+            gc_policy.freeze_and_resume()
         return store, runner, HistoryProjection(store, runner.exchange)
 
     def _sound_store(self, last: int) -> SqliteStore:

@@ -133,13 +133,13 @@ class Replica:
 
     def _restore(self, position: int) -> Runner:
         """From the newest sound snapshot that is not ahead of the engine."""
-        gc_policy.hold()
+        gc_policy.pause()
         try:
             snapshots = Snapshots(self._directory)
             source = self._source
             runner = restore_before(source.log, snapshots, position, on_problem=source.note)
         finally:
-            gc_policy.settle()
+            gc_policy.freeze_and_resume()
         self._policy.start(runner)
         return runner
 

@@ -1,12 +1,10 @@
-"""Who asks, and may they: ED25519 signatures over the text of the public contract, or a bearer
-token.
+"""Authenticate requests: ED25519 signatures over the signed text of the API, or a bearer token.
 
-How it works: clients disagree in details of the signed text, so a short list of candidates is tried
-(the contract, section 1, numbers 1 to 4), the plain one first. Verification is inline, in the
-loop's thread: one costs about 50 us.
+Design: clients differ in details of the signed text, so a short list of candidates is tried, the
+plain one first. Signatures are verified in the event loop's thread; one takes about 50 us.
 
-Always true: the checks come in the contract's order, and a request that is refused changed nothing.
-No more than eight candidates are verified for one request.
+Invariants: the checks come in the order of the API contract; a refused request has changed nothing;
+at most eight candidates are verified for a request.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from fairbook.ports.accounts import Access, Accounts
 
 WINDOW_MS: Final = 5000
 WINDOW_MS_MAX: Final = 60_000
-AHEAD_MS_MAX: Final = 1000  # of the clock here, for a request that is taken once; it waits so long
+AHEAD_MS_MAX: Final = 1000  # of our clock, for a request without a client id, which waits
 EXPIRED: Final = "Request has expired"
 
 _MILLISECONDS_DIGITS: Final = 15
@@ -39,8 +37,8 @@ _KEYS_REMEMBERED: Final = 4096
 Headers = dict[bytes, bytes]
 
 
-class Signed(NamedTuple):
-    """A request whose key is known and whose time is right; the signature comes next."""
+class SignedRequest(NamedTuple):
+    """A request with a known key and a valid time, whose signature is not verified yet."""
 
     access: Access
     public_key: bytes
@@ -51,7 +49,7 @@ class Signed(NamedTuple):
 
 
 class Authenticator:
-    """Headers to an account and its permissions."""
+    """Finds the account and permissions of a request."""
 
     def __init__(
         self,
@@ -61,17 +59,17 @@ class Authenticator:
         taken_until_ms: int | None = None,
         replays_max: int = 200_000,
     ) -> None:
-        """taken_until_ms: the latest time at which a process before this one may have taken a
-        request, such as the last time in its log; now, if nobody knows.
+        """taken_until_ms: the latest time at which an earlier process may have taken a request,
+        such as the last time in its log; by default now.
         """
         self._accounts = accounts
         self._now_ms = now_ms
         if taken_until_ms is None:
             taken_until_ms = now_ms()
-        self._replays = Replays(entries_max=replays_max, since_ms=taken_until_ms)
+        self._replay_guard = ReplayGuard(entries_max=replays_max, since_ms=taken_until_ms)
 
     def by_token(self, authorization: bytes) -> Access:
-        """What an Authorization header opens. Raises UNAUTHORIZED."""
+        """The access of an Authorization header. Raises UNAUTHORIZED."""
         if authorization[:7].lower() != b"bearer ":
             raise unauthorized()
         access = self._accounts.by_token(authorization[7:].decode("latin-1"))
@@ -79,9 +77,9 @@ class Authenticator:
             raise unauthorized()
         return access
 
-    def begin(self, headers: Headers) -> Signed:
-        """Everything that can be checked before the body is read: headers present, time, key; in
-        this order.
+    def check_headers(self, headers: Headers) -> SignedRequest:
+        """Check presence of the headers, time and key, in this order. Raises UNAUTHORIZED or
+        BadRequest.
         """
         key = headers.get(b"x-api-key")
         signature = headers.get(b"x-signature")
@@ -100,28 +98,27 @@ class Authenticator:
         access = self._accounts.by_key(public_key) if len(public_key) == 32 else None
         if access is None:
             raise unauthorized()
-        return Signed(
+        return SignedRequest(
             access, public_key, _from_base64(signature),
             timestamp.decode(), window.decode(), at_ms + window_ms,
         )  # fmt: skip
 
-    def finish(self, signed: Signed, instruction: str, groups: Sequence[Pairs]) -> Access:
-        """Verify the signature over `groups`, one per order of a batch, or refuse."""
-        for text in candidates(groups, instruction, signed.timestamp, signed.window):
+    def verify(self, signed: SignedRequest, instruction: str, groups: Sequence[Pairs]) -> Access:
+        """Verify the signature over `groups`, one per order of a batch; or INVALID_SIGNATURE."""
+        for text in candidate_texts(groups, instruction, signed.timestamp, signed.window):
             if _verifies(signed, text):
                 return signed.access
         raise ApiError(401, "INVALID_SIGNATURE", "Invalid signature")
 
-    def refuse_repeated(self, signed: Signed) -> float:
-        """The replay rule, for a verified request that changes state, unless a client id makes it
-        harmless to repeat.
+    def refuse_repeated(self, signed: SignedRequest) -> float:
+        """Apply the replay rule to a verified request that changes state without a client id.
 
-        Returns how many seconds the request must wait: until the time that it carries. So no
-        request is in the log before its own time, and a later process knows by the log's last time
-        what may have been taken before it.
+        Returns the seconds until the request's own time, which it must wait. So no request is in
+        the log before its own time, and a later process knows from the log's last time which
+        requests may have been taken before it.
         """
         timestamp_ms, now_ms = int(signed.timestamp), self._now_ms()
-        self._replays.add(
+        self._replay_guard.add(
             signed.signature,
             timestamp_ms=timestamp_ms,
             expires_ms=signed.expires_ms,
@@ -130,13 +127,13 @@ class Authenticator:
         return (timestamp_ms - now_ms + 1) / 1000 if timestamp_ms > now_ms else 0.0
 
 
-class Replays:
-    """Signatures that were used and could be used again.
+class ReplayGuard:
+    """Remembers the signatures that were used and have not expired.
 
-    A signature covers its timestamp and window, so the same one always expires in the same second:
-    it is looked for there alone, and whole seconds are forgotten once they have passed. A full
-    table refuses what it could not remember (503, not an open door). What a process before this
-    one may have seen is refused as expired: everything up to `since_ms`.
+    A signature covers its timestamp and window, so the same signature always expires in the same
+    second: they are kept by second, and whole seconds are dropped once they have passed. A full
+    table refuses new signatures (503). Requests up to `since_ms`, which an earlier process may have
+    taken, are refused as expired.
     """
 
     def __init__(self, *, entries_max: int, since_ms: int) -> None:
@@ -146,8 +143,8 @@ class Replays:
         self._since_ms = since_ms
 
     def add(self, signature: bytes, *, timestamp_ms: int, expires_ms: int, now_ms: int) -> None:
-        """Remember a signature. Raises BadRequest if it was seen or may have been, or is of a time
-        to come; TRADING_PAUSED if there is no room.
+        """Remember a signature. Raises BadRequest if it was or may have been seen, or is too far
+        ahead of the clock; TRADING_PAUSED if the table is full.
         """
         if not self._since_ms < timestamp_ms <= now_ms + AHEAD_MS_MAX:
             raise BadRequest(EXPIRED)
@@ -173,17 +170,17 @@ class Replays:
             self._entries -= len(self._by_second.pop(second))
 
 
-def candidates(
+def candidate_texts(
     groups: Sequence[Pairs], instruction: str, timestamp: str, window: str
 ) -> Iterator[str]:
-    """The texts that may have been signed, likeliest first, none twice.
+    """The texts that may have been signed, most likely first, none twice.
 
-    What holds the separator was signed encoded or not at all: as it is, one text would fit other
-    fields too, and a signed clientId could be hidden in the value of the field before it.
+    A value that contains the separator "&" counts only percent-encoded. Unencoded, one text would
+    fit other fields too, and a signed clientId could be hidden in the value of the field before it.
     """
     end = f"timestamp={timestamp}&window={window}"
     start = f"instruction={instruction}&"
-    # The first one is nearly always it, and is made in one go; a null is "None" in it.
+    # Nearly always the right one, so it is built in the cheapest way. A null is "None" in it.
     parts = []
     for group in groups:
         parts.append(start)
@@ -195,7 +192,7 @@ def candidates(
     has_null = any(value is None for group in groups for _, value in group)
     seen = [first]
     for null in ("None", None, "", "null") if has_null else ("",):
-        for encode in (_as_it_is, _percent_encoded) if is_plain else (_percent_encoded,):
+        for encode in (_unencoded, _percent_encoded) if is_plain else (_percent_encoded,):
             parts = []
             for group in groups:
                 parts.append(f"instruction={instruction}")
@@ -215,7 +212,7 @@ def query_pairs(pairs: Sequence[tuple[str, str]]) -> Pairs:
     return sorted((k, v.lower() if v in ("True", "False") else v) for k, v in pairs)
 
 
-def _as_it_is(text: str) -> str:
+def _unencoded(text: str) -> str:
     return text
 
 
@@ -223,7 +220,7 @@ def _percent_encoded(text: str) -> str:
     return quote(text, safe="")
 
 
-def _verifies(signed: Signed, text: str) -> bool:
+def _verifies(signed: SignedRequest, text: str) -> bool:
     if len(signed.signature) != 64:
         return False
     try:

@@ -15,7 +15,7 @@ from fairbook.api.requests import (
     read_query,
     signed_pairs,
 )
-from fairbook.gateway.auth import Authenticator, Headers, Signed, query_pairs
+from fairbook.gateway.auth import Authenticator, Headers, SignedRequest, query_pairs
 from fairbook.gateway.rate_limits import RateLimits
 from fairbook.gateway.request import (
     OF_ARRAY,
@@ -74,18 +74,20 @@ class Authorizer:
             return too_many
         return error
 
-    def _authenticate(self, endpoint: Endpoint, request: Request) -> tuple[Access, Signed | None]:
+    def _authenticate(
+        self, endpoint: Endpoint, request: Request
+    ) -> tuple[Access, SignedRequest | None]:
         authorization = request.headers.get(b"authorization")
         if authorization is not None and b"x-signature" not in request.headers:
             access = self._authenticator.by_token(authorization)
             _read_fields(endpoint, request, read_query(request.query) if request.query else [])
             return access, None
-        signed = self._authenticator.begin(request.headers)
+        signed = self._authenticator.check_headers(request.headers)
         pairs = read_query(request.query)
         bodies = _read_fields(endpoint, request, pairs)
         signed_query = query_pairs(pairs)
         groups = [signed_query + signed_pairs(fields) for fields in bodies] or [signed_query]
-        return self._authenticator.finish(signed, endpoint.instruction, groups), signed
+        return self._authenticator.verify(signed, endpoint.instruction, groups), signed
 
 
 def too_large() -> ApiError:

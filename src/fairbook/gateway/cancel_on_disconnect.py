@@ -1,16 +1,14 @@
-"""Whose end cancels which orders: numbers of connections, and the logged command that ends one.
+"""Session numbers: which open orders to cancel when a WebSocket connection closes.
 
-How it works: an order that is to go with its connection carries the connection's number. When the
-connection ends, one END_SESSION goes the way of every command, after all of that connection; if
-there is no room, it is tried again. What a process leaves behind is ended by the next one, before
-it listens.
+Design: an order that is cancelled on disconnect carries the session number of its connection. When
+the connection closes, an END_SESSION is submitted after all commands of that connection; if the
+queue is full, it is tried again. A starting process ends the sessions of earlier ones before it
+listens.
 
-Always true:
-- a number is 1 to 2^32 - 2, and no other connection of this process has it until its END_SESSION is
-  handed in; what an earlier process gave away has been ended;
-- END_SESSION is logged once for each account that placed orders with a number.
-
-Not here: which orders carry a number (entry.py), what END_SESSION does (core).
+Invariants:
+- a number is 1 to 2^32 - 2. No two connections of a process have the same one; it is free again
+  when its END_SESSION is submitted. Numbers of earlier processes have been ended;
+- one END_SESSION is logged for each account that placed orders in a session.
 """
 
 from __future__ import annotations
@@ -24,24 +22,24 @@ from fairbook.core import records
 from fairbook.ports.commands import Busy, Commands, Stopped
 from fairbook.ports.queries import Queries
 
-SESSION_MAX: Final = 2**32 - 2  # One more marks orders that were generated.
+SESSION_MAX: Final = 2**32 - 2  # The number above it marks generated orders.
 RETRY_S: Final = 0.05
-ENDED_AT_ONCE: Final = 256  # fewer than the places that are kept for cancels
+ENDED_AT_ONCE: Final = 256  # fewer than the queue reserves for cancels
 
 
 class SessionNumbers:
-    """The numbers of this process."""
+    """The sessions of this process."""
 
     def __init__(self, commands: Commands, *, first: int = 1) -> None:
-        """`first`: the number to begin with."""
+        """first: the first number."""
         self._commands = commands
         self._next = first
         self._in_use: set[int] = set()
         self._ending: deque[tuple[int, int]] = deque()  # (account, session)
-        self._is_waiting = False  # for room
+        self._is_retrying = False  # because the queue was full
 
     def begin(self) -> int:
-        """A number for a connection. Give it back with `end`."""
+        """The number of a new session. Call `end` when its connection has closed."""
         while self._next in self._in_use:
             self._step()
         session = self._next
@@ -50,29 +48,29 @@ class SessionNumbers:
         return session
 
     def end(self, session: int, accounts: Collection[int]) -> None:
-        """The connection is gone: cancel what these accounts left open, behind everything that was
-        submitted before.
+        """Cancel the open orders of these accounts in the session, after all commands submitted
+        before.
         """
         if not accounts:
             self._in_use.remove(session)
             return
         self._ending.extend((account, session) for account in accounts)
-        if not self._is_waiting:
+        if not self._is_retrying:
             self._submit()
 
     def _submit(self) -> None:
-        self._is_waiting = False
+        self._is_retrying = False
         ending = self._ending
         while ending:
             account, session = ending[0]
             try:
                 self._commands.submit(records.end_session(account=account, session=session))
             except Busy:
-                self._is_waiting = True
+                self._is_retrying = True
                 asyncio.get_running_loop().call_later(RETRY_S, self._submit)
                 return
             except Stopped:
-                ending.clear()  # The next process does it.
+                ending.clear()  # The next process ends them.
                 return
             ending.popleft()
             if not ending or ending[0][1] != session:
@@ -83,10 +81,10 @@ class SessionNumbers:
 
 
 async def end_old_sessions(commands: Commands, queries: Queries) -> int:
-    """End every session that has open orders, whoever began it; return how many there were.
+    """End every session that has open orders; return how many there were.
 
-    For a process that starts: nobody is connected yet, so all of them are of earlier processes.
-    Raises Busy or Stopped.
+    For a starting process without connections, so all sessions are of earlier processes. Raises
+    Busy or Stopped.
     """
     view = await queries.at(await commands.settled())
     sessions = list(view.sessions())

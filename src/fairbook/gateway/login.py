@@ -1,9 +1,7 @@
-"""Who a connection that lasts speaks for: the rules of HTTP's headers, for what stands in messages.
+"""Log in a WebSocket connection, by token or signature, with the rules of HTTP requests.
 
-Always true: the checks come in the contract's order (section 1), and every refusal is an ApiError;
-wrong guesses are paid for by the address they come from, from the allowance that it has over HTTP.
-
-Not here: the signed text and its candidates (auth.py); what a connection may then do.
+Invariants: the checks come in the order of the API contract, and every refusal is an ApiError.
+Failed logins use up a rate limit of their address, the same one as failed HTTP authentication.
 """
 
 from __future__ import annotations
@@ -19,52 +17,48 @@ from fairbook.ports.accounts import Access, Accounts
 
 
 class LoginAuthenticator:
-    """Tokens and signatures to accounts. All look-ups are in memory."""
+    """Finds the account of a token or signature. All look-ups are in memory."""
 
     def __init__(
-        self, accounts: Accounts, authenticator: Authenticator, guesses: TokenBuckets[str]
+        self, accounts: Accounts, authenticator: Authenticator, failed_logins: TokenBuckets[str]
     ) -> None:
         self._accounts = accounts
         self._authenticator = authenticator
-        self._guesses = guesses
+        self._failed_logins = failed_logins
 
     def by_token(self, token: str, *, address: str) -> Access:
-        """What a bearer token opens. Raises UNAUTHORIZED, or TOO_MANY_REQUESTS."""
-        self._guesses.check(address_key(address))
+        """The access of a bearer token. Raises UNAUTHORIZED or TOO_MANY_REQUESTS."""
+        self._failed_logins.check(address_key(address))
         access = self._accounts.by_token(token)
         if access is None:
-            self._guesses.take(address_key(address))
+            self._failed_logins.take(address_key(address))
             raise unauthorized()
         return access
 
     def by_signature(self, parts: Sequence[Any], instruction: str, *, address: str) -> Access:
-        """What [key, signature, timestamp ms, window ms] over the text of `instruction` without
-        parameters opens.
+        """The access of [key, signature, timestamp ms, window ms] over the text of `instruction`
+        without parameters.
 
-        parts: strings, also for literal numbers. Raises UNAUTHORIZED if they are no such four or
-        the key is not known, INVALID_CLIENT_REQUEST if the time is wrong, INVALID_SIGNATURE; or
+        parts: strings, also for literal numbers. Raises UNAUTHORIZED if they are not four strings
+        or the key is unknown, INVALID_CLIENT_REQUEST for a wrong time, INVALID_SIGNATURE, or
         TOO_MANY_REQUESTS.
         """
-        self._guesses.check(address_key(address))
+        self._failed_logins.check(address_key(address))
         try:
             return self._verify(parts, instruction)
         except ApiError as error:
             if error.status == 401:
-                self._guesses.take(address_key(address))
+                self._failed_logins.take(address_key(address))
             raise
 
     def _verify(self, parts: Sequence[Any], instruction: str) -> Access:
         if len(parts) != 4 or not all(type(part) is str for part in parts):
             raise unauthorized()
-        key, signature, timestamp, window = (part.encode() for part in parts)
-        headers = {
-            b"x-api-key": key,
-            b"x-signature": signature,
-            b"x-timestamp": timestamp,
-            b"x-window": window,
-        }
-        return self._authenticator.finish(self._authenticator.begin(headers), instruction, [[]])
+        names = (b"x-api-key", b"x-signature", b"x-timestamp", b"x-window")
+        headers = dict(zip(names, (part.encode() for part in parts), strict=True))
+        signed = self._authenticator.check_headers(headers)
+        return self._authenticator.verify(signed, instruction, [[]])
 
     def is_live(self, access: Access) -> bool:
-        """Whether what gave this access still does: neither revoked nor expired."""
+        """Whether the key or token behind it is neither revoked nor expired."""
         return self._accounts.is_live(access)
