@@ -1,5 +1,5 @@
-"""A copy made while frames are appended, segments begun and compressed, snapshots written, leads to
-the state of the original at that position, and goes on from there.
+"""Copies of log and snapshots, made while frames are appended, segments compressed and snapshots
+written: the state is that of the original at the same position.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEGMENT_BYTES = 20_000
 
 
 class Writer:
-    """An exchange at work in this process: appends, applies, writes snapshots, compresses."""
+    """An exchange in this process: appends, applies, writes snapshots, compresses."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         self.directory = directory
@@ -42,7 +42,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run)
 
     def play(self, count: int) -> None:
-        """Append and apply so many frames; a snapshot after each hundredth."""
+        """Append and apply frames, with a snapshot after every 100."""
         for _ in range(count):
             frame = next(self.frames)
             entry = self.log.append(frame, self.log.last.time_ns + 1_000_000)
@@ -98,7 +98,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def made(directory: Path, frames: int, *, snapshots: bool = True) -> Path:
-    """An exchange that has stopped."""
+    """The directory of a stopped exchange."""
     writer = Writer(directory, seed=5)
     if not snapshots:
         writer.snapshots = Snapshots(directory.parent / "elsewhere")
@@ -110,7 +110,7 @@ def made(directory: Path, frames: int, *, snapshots: bool = True) -> Path:
 def test_copies_made_while_it_trades_are_the_original_at_their_positions(
     tmp_path: Path, directory: Path
 ) -> None:
-    """Each goes on, and a copy of the copy is the same."""
+    """An exchange can go on from each, and a copy of a copy is the same."""
     copies: list[tuple[Path, int, bytes]] = []
     writer = Writer(directory, seed=3)
     writer.play(150)
@@ -120,7 +120,7 @@ def test_copies_made_while_it_trades_are_the_original_at_their_positions(
             to = tmp_path / f"copy{number}"
             to.mkdir()
             runner = backup.copy_log_and_snapshots(directory, to, full=number % 2 == 0)
-            # What had been acknowledged before is in it, and nothing that was not written.
+            # All that was acknowledged before, and nothing that was not written.
             assert before <= runner.position <= writer.acked + 1
             copies.append((to, runner.position, state.digest(runner.exchange)))
     for to, position, digest in copies:
@@ -151,8 +151,10 @@ def test_no_snapshot_in_the_copy_is_newer_than_its_log(tmp_path: Path, directory
     assert runner.position == 350
 
 
-def test_an_entry_that_may_not_be_durable_is_waited_for(tmp_path: Path, directory: Path) -> None:
-    """The newest one counts as soon as another one follows, or a snapshot knows it."""
+def test_the_newest_entry_is_copied_when_it_is_certainly_durable(
+    tmp_path: Path, directory: Path
+) -> None:
+    """When another one follows, or a snapshot has its position, or after a time."""
     made(directory, 200)
     for frames, wait_s in ((0, 3600.0), (1, 0.0)):
         writer = Writer(directory, seed=6)
@@ -174,8 +176,7 @@ def test_an_entry_that_may_not_be_durable_is_waited_for(tmp_path: Path, director
     writer.log.close()
 
 
-def test_a_log_without_snapshots_and_an_unsound_snapshot(tmp_path: Path, directory: Path) -> None:
-    """The copy has none then, or only the sound ones, and starts from what there is."""
+def test_without_valid_snapshots_only_the_log_is_copied(tmp_path: Path, directory: Path) -> None:
     made(directory, 120, snapshots=False)
     to = tmp_path / "copy"
     to.mkdir()
@@ -192,7 +193,7 @@ def test_a_log_without_snapshots_and_an_unsound_snapshot(tmp_path: Path, directo
 
 
 def test_a_damaged_original_gives_no_copy(tmp_path: Path, directory: Path) -> None:
-    """Wherever it is damaged; also one that lacks what a snapshot knows."""
+    """Damage in any segment, or a log that ends before a snapshot."""
     made(directory, 200)
     SegmentCompressor(directory).compress_all()
     healthy = tmp_path / "healthy"

@@ -1,4 +1,4 @@
-"""`verify` beside a store of history: every row is what the log says, or is named."""
+"""`verify` compares every row of the history with the log, and names those that differ."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ RECORDED = 50
 
 
 def record(directory: Path, to: int) -> None:
-    """What a recorder leaves that came as far as `to`, in transactions of seven frames."""
+    """The store of a recorder that has reached `to`, in transactions of seven frames."""
     runner, store = Runner(Exchange()), SqliteStore(directory / FILE_NAME)
     recorder = HistoryProjection(store, runner.exchange)
     log = FileLog(directory, read_only=True)
@@ -40,7 +40,7 @@ def record(directory: Path, to: int) -> None:
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log and a store that is ten frames behind."""
+    """A log, and a store ten frames behind it."""
     directory = tmp_path_factory.mktemp("past")
     write_log(directory, seed=11, frames=FRAMES)
     record(directory, RECORDED)
@@ -49,7 +49,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def changed(directory: Path) -> Iterator[sqlite3.Connection]:
-    """Its store; whatever is changed in it is undone."""
+    """The store; changes of it are undone."""
     path = directory / FILE_NAME
     before = path.read_bytes()
     try:
@@ -69,7 +69,7 @@ def verify(directory: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, st
     return code, told.out, told.err
 
 
-def test_a_store_that_is_behind_is_fine(past: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_behind_the_log_is_valid(past: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = verify(past, capsys)
     assert (code, err) == (0, "")
     assert out.splitlines()[1] == (
@@ -97,7 +97,7 @@ def test_a_store_that_is_behind_is_fine(past: Path, capsys: pytest.CaptureFixtur
 def test_a_changed_row_is_named(
     past: Path, capsys: pytest.CaptureFixture[str], table: str, field: str, change: str
 ) -> None:
-    """By its key, the field, and both values."""
+    """With its key, the field and both values."""
     keys = {"trades": "market, trade_id", "orders": "order_id", "transfers": "transfer_id",
             "bars": "market, length_s, start_s", "place": "one"}[table]  # fmt: skip
     with changed(past) as database:
@@ -130,7 +130,7 @@ def test_a_missing_row_is_named(past: Path, capsys: pytest.CaptureFixture[str], 
         code, _, err = verify(past, capsys)
     *missing, last = err.splitlines()
     assert code == 1
-    if table != "place":  # Without it, nobody can say how far the rest should go.
+    if table != "place":  # Without it, the end of the other tables is not known.
         assert len(missing) == count - left > 0
         assert all(each.startswith(f"history.db: {table} ") for each in missing)
         assert all(each.endswith(": missing") for each in missing)
@@ -138,7 +138,7 @@ def test_a_missing_row_is_named(past: Path, capsys: pytest.CaptureFixture[str], 
 
 
 def test_added_rows_are_named(past: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In the middle of a table, at its end, more of them than are shown."""
+    """Only the first 20 are shown, but all are counted."""
     with changed(past) as database:
         (last,) = database.execute("SELECT max(trade_id) FROM trades WHERE market = 1").fetchone()
         columns = ", ".join(
@@ -160,7 +160,6 @@ def test_added_rows_are_named(past: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_a_trigger_or_another_index_is_named(
     past: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What would change or hide rows later."""
     with changed(past) as database:
         database.execute(
             "CREATE TRIGGER gift AFTER INSERT ON transfers BEGIN"
@@ -198,8 +197,8 @@ def test_a_store_of_another_log(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "history.db: place one=1: chain is" in err
 
 
-def test_what_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No SQLite, another version, a damaged page; an empty one and none at all are fine."""
+def test_an_unreadable_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No SQLite, another version, a damaged page. An empty store or none is valid."""
     write_log(tmp_path, seed=3, frames=15)
     path = tmp_path / FILE_NAME
     assert verify(tmp_path, capsys)[0] == 0
@@ -225,8 +224,8 @@ def test_what_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert code == 1 and "history.db" in err
 
 
-def test_a_store_that_is_written_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is in the write-ahead log counts, and whoever writes goes on."""
+def test_a_store_that_is_being_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows in the write-ahead log count, and the writer is not disturbed."""
     write_log(tmp_path, seed=4, frames=20)
     runner, store = Runner(Exchange()), SqliteStore(tmp_path / FILE_NAME)
     recorder = HistoryProjection(store, runner.exchange)

@@ -1,4 +1,4 @@
-"""A data directory that the demo is prepared in, and what its log says afterwards."""
+"""Prepare the demo in a data directory, and replay its log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OWNERS = {"demo1": 2, "demo2": 3, "maker": 4, "taker": 5}
 
 
 class Unsynced(Disk):
-    """A process that dies leaves to the system what it wrote: syncing would only cost time."""
+    """Without syncs: a killed process leaves its writes to the operating system."""
 
     def sync(self, fd: int) -> None:
         pass
@@ -28,22 +28,22 @@ class Unsynced(Disk):
         pass
 
 
-IN_MEMORY = Path(":memory:")  # for SQLite: a store that syncs nothing, and is gone when closed
+IN_MEMORY = Path(":memory:")  # For SQLite: without syncs, and gone when closed.
 
 
 def run(
     directory: Path,
-    story: Callable[[Engine, SqliteAccounts], Awaitable[None]],
+    work: Callable[[Engine, SqliteAccounts], Awaitable[None]],
     store: Path | None = None,
 ) -> None:
-    """Open the directory, let the story happen, and close it; without a snapshot, as in a crash."""
+    """Do `work` on the engine of a directory; no snapshot is written at the end, as in a crash."""
 
     async def play() -> None:
         log = FileLog(directory, disk=Unsynced())
         engine = await Engine.start(log, Snapshots(directory))
         accounts = SqliteAccounts(store or directory / "accounts.db")
         try:
-            await story(engine, accounts)
+            await work(engine, accounts)
         finally:
             accounts.close()
             await engine.commands.stop()
@@ -53,7 +53,7 @@ def run(
 
 
 def exchange_of(directory: Path) -> Exchange:
-    """What the log says."""
+    """The state after a replay of the log."""
     exchange = Exchange()
     log = FileLog(directory, read_only=True)
     for entry in log.read(1):
@@ -64,7 +64,7 @@ def exchange_of(directory: Path) -> Exchange:
 
 
 def picture(exchange: Exchange) -> object:
-    """Everything a client could tell two first states apart by, but for order ids and times."""
+    """All that clients can see of a first state, except order ids and times."""
     accounts = range(1, 6)
     return (
         [(asset.id, asset.name, asset.decimals, asset.reserve_cap) for asset in exchange.assets],
@@ -95,6 +95,5 @@ def picture(exchange: Exchange) -> object:
 
 
 async def prepare(engine: Engine, accounts: SqliteAccounts) -> None:
-    """Bring it to the demo's first state."""
     owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
     assert owners == OWNERS

@@ -1,4 +1,4 @@
-"""The demo's first state: complete after any interruption, and the same."""
+"""The demo's first state: the same after any interruption."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.demo.first_states import IN_MEMORY, exchange_of, picture, prepare, ru
 
 
 class Killed(BaseException):
-    """The process is gone at this point."""
+    """Stands for the end of the process."""
 
 
-class Counting:
-    """Commands of a process that is killed when so many of them were handed in."""
+class KillAfter:
+    """Commands of a process that is killed after a number of them."""
 
     def __init__(self, engine: Engine, commands_max: int) -> None:
         self._engine = engine
@@ -49,8 +49,7 @@ def first_state(tmp_path_factory: pytest.TempPathFactory) -> Exchange:
     return exchange_of(directory)
 
 
-def test_the_first_state_is_what_the_demo_says(first_state: Exchange) -> None:
-    """Three open markets with ten levels a side, an uncrossed book, funded accounts."""
+def test_the_first_state_has_markets_ladders_and_balances(first_state: Exchange) -> None:
     names = [market.name for market in first_state.markets[1:]]
     assert names == ["SOL_USDC", "BTC_USDC", "ETH_USDC"]
     for market, (step, decimals) in zip(
@@ -62,7 +61,7 @@ def test_the_first_state_is_what_the_demo_says(first_state: Exchange) -> None:
         bids, asks = first_state.depth(market.id, 100)
         assert len(bids) == len(asks) == demo.LADDER_LEVELS
         assert bids[0][0] < asks[0][0]
-        # A market order through all of it stays within the band.
+        # A market order through all levels stays within the band.
         assert asks[-1][0] <= asks[0][0] + asks[0][0] * market.band_ppm // 1_000_000
     for account in (2, 3):
         assert all(
@@ -71,10 +70,9 @@ def test_the_first_state_is_what_the_demo_says(first_state: Exchange) -> None:
         )
 
 
-def test_killed_after_any_command_it_becomes_the_same(
+def test_after_a_kill_at_any_command_the_next_start_completes_it(
     tmp_path: Path, first_state: Exchange
 ) -> None:
-    """With any part of the commands logged, the next start completes them, each once."""
     expected = picture(first_state)
     total = first_state.sequence
     assert total < 250
@@ -87,7 +85,7 @@ def test_killed_after_any_command_it_becomes_the_same(
         ) -> None:
             with pytest.raises(Killed):
                 await demo.prepare(
-                    Counting(engine, logged), engine.queries, engine.catalogue, accounts
+                    KillAfter(engine, logged), engine.queries, engine.catalogue, accounts
                 )
 
         run(directory, interrupted, IN_MEMORY)
@@ -95,30 +93,31 @@ def test_killed_after_any_command_it_becomes_the_same(
         assert picture(exchange_of(directory)) == expected, f"killed after command {logged}"
 
 
-def test_killed_while_the_accounts_are_kept(tmp_path: Path, first_state: Exchange) -> None:
-    """Between the exchange and the accounts store: nothing is credited again."""
+def test_after_a_kill_while_the_accounts_are_stored_nothing_is_credited_twice(
+    tmp_path: Path, first_state: Exchange
+) -> None:
 
-    async def logged_only(engine: Engine, accounts: SqliteAccounts) -> None:
+    async def prepare_without_accounts(engine: Engine, accounts: SqliteAccounts) -> None:
         del accounts
-        forgotten = SqliteAccounts(tmp_path / "other.db")
-        await prepare(engine, forgotten)
-        forgotten.close()
+        lost = SqliteAccounts(tmp_path / "other.db")
+        await prepare(engine, lost)
+        lost.close()
 
-    run(tmp_path / "a", logged_only)
+    run(tmp_path / "a", prepare_without_accounts)
 
-    async def half_kept(engine: Engine, accounts: SqliteAccounts) -> None:
+    async def store_half(engine: Engine, accounts: SqliteAccounts) -> None:
         del engine
         accounts.add_user(user_id=1, name="demo1")
         accounts.set_account(1, 2)
         accounts.add_user(user_id=2, name="demo2")
 
-    run(tmp_path / "a", half_kept)
+    run(tmp_path / "a", store_half)
     run(tmp_path / "a", prepare)
     assert picture(exchange_of(tmp_path / "a")) == picture(first_state)
 
 
 def test_a_later_start_changes_nothing(tmp_path: Path) -> None:
-    """What was spent stays spent, what was taken off the book stays off, a halt stays."""
+    """Balances, cancelled orders and a closed market stay as they are."""
     run(tmp_path, prepare)
 
     async def trade(engine: Engine, accounts: SqliteAccounts) -> None:
@@ -139,8 +138,7 @@ def test_a_later_start_changes_nothing(tmp_path: Path) -> None:
     assert after.balances(2)[-4][1:] == (0, 0)
 
 
-def test_a_log_that_is_not_the_demos_is_refused(tmp_path: Path) -> None:
-    """An exchange with other assets is not taken over."""
+def test_the_log_of_another_exchange_is_refused(tmp_path: Path) -> None:
 
     async def other(engine: Engine, accounts: SqliteAccounts) -> None:
         del accounts

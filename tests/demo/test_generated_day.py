@@ -1,4 +1,4 @@
-"""The generated day: ordinary commands that the exchange takes, whole or cut short."""
+"""The generated day: accepted by the exchange, complete or cut short."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.demo.first_states import IN_MEMORY, Unsynced, exchange_of, picture, p
 
 NOW_NS = 1_780_000_000_123_456_789
 MINUTE_NS = 60 * 10**9
-SMALL = 3_000  # Commands of a day that is quick to make, with a frame every few minutes.
+SMALL = 3_000  # Commands, with a frame every few minutes: quick to generate.
 MAKER, TAKER = 4, 5
 
 
@@ -37,7 +37,7 @@ def commands_in(entries: list[Entry]) -> Iterator[bytes]:
 
 
 def applied(entries: list[Entry]) -> tuple[Exchange, list[bytes]]:
-    """The exchange after them, and the events of each."""
+    """The exchange after the entries, and the events of each."""
     exchange = Exchange()
     events = [exchange.apply(entry.frame, entry.time_ns) for entry in entries]
     invariants.check(exchange)
@@ -54,7 +54,7 @@ def events_of(events: bytes, kind: int) -> Iterator[int]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_day_of_trades_in_every_market(seed: int) -> None:
-    """Nothing is rejected, every minute has trades, prices move and end at the middle."""
+    """Nothing is rejected, every minute has trades, prices end at the middle."""
     entries = day(seed)
     assert sum(1 for _ in commands_in(entries)) <= 60_000
     assert entries[0].time_ns == NOW_NS - SETUP_AHEAD_NS - DAY_NS
@@ -75,7 +75,7 @@ def test_a_day_of_trades_in_every_market(seed: int) -> None:
     begin_ns = NOW_NS - DAY_NS
     for number, market in enumerate(demo.MARKETS, start=1):
         minutes = Counter(time_ns // MINUTE_NS for time_ns, _ in trades[number])
-        # All that begin and end within the day.
+        # All whole minutes of the day.
         assert set(range(begin_ns // MINUTE_NS + 1, NOW_NS // MINUTE_NS)) <= set(minutes)
         prices = [price for _, price in trades[number]]
         assert abs(prices[-1] / market.middle_ticks - 1) < 0.005
@@ -97,12 +97,12 @@ def test_what_is_left_is_the_first_state_without_its_ladder() -> None:
         for asset, (_, available, locked) in zip(
             demo.ASSETS, exchange.balances(account)[-4:], strict=True
         ):
-            # Nobody is near the end of what he has, or the market would die of it.
+            # Neither account comes near the end of its balance.
             assert available > asset.start_units * 10**asset.decimals // 2
             assert locked == 0
 
 
-def test_every_generated_order_says_so() -> None:
+def test_every_generated_order_has_the_generated_session() -> None:
     placed = [
         records.read_placed(command)
         for command in commands_in(day(1, SMALL))
@@ -113,7 +113,7 @@ def test_every_generated_order_says_so() -> None:
     assert {order.account for order in placed} == {MAKER, TAKER}
 
 
-def test_a_seed_is_a_day() -> None:
+def test_the_same_seed_gives_the_same_day() -> None:
     assert day(1, SMALL) == day(1, SMALL)
     assert day(1, SMALL)[-1].chain != day(2, SMALL)[-1].chain
 
@@ -139,7 +139,7 @@ def test_a_day_that_is_too_small_is_refused() -> None:
 
 @pytest.mark.parametrize("left", [1, 2, 3, 70, -1])
 def test_a_day_that_was_cut_short_is_finished(left: int) -> None:
-    """Killed anywhere, and started again an hour later: the log is the one of an unbroken day."""
+    """The next call, an hour later, makes the log of an uninterrupted day."""
     whole = day(1, SMALL)
     log = MemoryLog(whole[:left])
     later_ns = NOW_NS + 3_600 * 10**9
@@ -151,8 +151,8 @@ def test_a_day_that_was_cut_short_is_finished(left: int) -> None:
 
 
 @pytest.mark.parametrize("left", [1, 2, 3, 70, -1])
-def test_what_is_no_beginning_of_this_day_is_left_alone(left: int) -> None:
-    """Another seed, another size, a clock before its end, entries of something else after it."""
+def test_a_log_that_is_not_the_beginning_of_this_day_is_left_alone(left: int) -> None:
+    """Another seed or size, a clock before its end, other entries after it."""
     whole = day(1, SMALL)
     foreign = MemoryLog(whole[:left])
     foreign.append(records.tick(), NOW_NS)
@@ -169,14 +169,14 @@ def test_what_is_no_beginning_of_this_day_is_left_alone(left: int) -> None:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Exchange:
-    """The demo's first state without a generated day."""
+    """The first state without a generated day."""
     directory = tmp_path_factory.mktemp("plain")
     run(directory, prepare)
     return exchange_of(directory)
 
 
 def write(directory: Path, *, now_ns: int = NOW_NS, seed: int = 1) -> int:
-    """What a start does first, in files with small segments."""
+    """Generate a day into files with small segments."""
     log = FileLog(directory, segment_bytes=20_000, disk=Unsynced())
     try:
         return generate(log, now_ns=now_ns, seed=seed, commands_max=SMALL)
@@ -185,7 +185,7 @@ def write(directory: Path, *, now_ns: int = NOW_NS, seed: int = 1) -> int:
 
 
 def cut(directory: Path, entries: list[Entry]) -> None:
-    """A log of files with these entries."""
+    """A log of files with `entries`."""
     log = FileLog(directory, segment_bytes=20_000, disk=Unsynced())
     for entry in entries:
         log.append(entry.frame, entry.time_ns)
@@ -209,9 +209,7 @@ def test_a_start_after_the_day_adds_the_ladder_only(tmp_path: Path, plain: Excha
 
 @pytest.mark.parametrize("left", [1, 2, 3, 70, -1])
 def test_a_start_after_part_of_a_day_is_sound(tmp_path: Path, plain: Exchange, left: int) -> None:
-    """Nobody finishes it: the demo is prepared on what is there, and what is generated is gone from
-    the book.
-    """
+    """The day is not completed; the first state is, and no generated quote is left."""
     cut(tmp_path, day(1, SMALL)[:left])
     run(tmp_path, prepare, IN_MEMORY)
     exchange = exchange_of(tmp_path)
@@ -228,8 +226,8 @@ def test_a_start_after_part_of_a_day_is_sound(tmp_path: Path, plain: Exchange, l
     assert exchange_of(tmp_path).sequence == position
 
 
-def test_a_day_in_files_goes_on_where_a_process_ended(tmp_path: Path) -> None:
-    """Also over several segments, with half a record at the end."""
+def test_a_day_in_files_is_completed_after_a_kill(tmp_path: Path) -> None:
+    """Over several segments, with a torn record at the end."""
     whole = day(1, SMALL)
     cut(tmp_path, whole[:100])
     last = max((tmp_path / "log").iterdir())
@@ -242,7 +240,7 @@ def test_a_day_in_files_goes_on_where_a_process_ended(tmp_path: Path) -> None:
     assert write(tmp_path) == 0
 
 
-def test_a_demo_without_a_day_is_left_alone(tmp_path: Path) -> None:
+def test_a_demo_without_a_day_gets_none(tmp_path: Path) -> None:
     """Its log begins with the same commands, at another time."""
     run(tmp_path, prepare)
     before = state.digest(exchange_of(tmp_path))
