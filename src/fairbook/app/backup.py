@@ -43,8 +43,8 @@ from fairbook.log.compressed_segment import COMPRESSED_SUFFIX
 from fairbook.log.disk import Disk
 from fairbook.log.file_log import DIRECTORY as LOG_NAME
 from fairbook.log.file_log import FileLog
-from fairbook.log.log_scan import Segment, check_torn_tail, scan_segments
-from fairbook.log.segments import HEADER_BYTES, PlainSegment, SegmentReader, segment_name
+from fairbook.log.log_scan import Segment, scan_segments, scan_tail
+from fairbook.log.segments import segment_name
 from fairbook.net.control_socket import NAME as CONTROL_NAME
 
 UNFINISHED: Final = ".unfinished"
@@ -175,63 +175,47 @@ def _copy_snapshots(directory: Path, to: Path) -> int:
 
 
 def _copy_log(log: Path, to: Path, newest_durable: int, durable_after_s: float) -> None:
-    full_segments, last, octets = _open_last_segment(log)
-    with closing(octets):
-        size = _durable_size(octets, last, newest_durable, durable_after_s)
+    full_segments, last, source = _open_last_segment(log)
+    with source:
+        reader = scan_tail(Disk(), log, last)
+        deadline_s = time.monotonic() + durable_after_s
+        # A byte after a record shows that its append has ended.
+        while (
+            reader.last.position > newest_durable
+            and os.fstat(source.fileno()).st_size <= reader.offset
+            and not reader.ended
+            and time.monotonic() < deadline_s
+        ):
+            time.sleep(_POLL_S)
         for segment in full_segments:
-            with _open_segment(log, segment.header.first) as source:
-                name = Path(source.name).name
-                with (to / name).open("xb") as target:
-                    shutil.copyfileobj(source, target)
-        # While it is open it stays readable, even when it is compressed and removed.
+            _copy_full_segment(log, to, segment.header.first)
+        left = reader.newest if reader.ended else reader.offset
         with (to / last.name).open("xb") as target:
-            for offset in range(0, size, _COPY_BYTES):
-                target.write(octets.read(offset, min(_COPY_BYTES, size - offset)))
+            while piece := source.read(min(_COPY_BYTES, left)):
+                left -= target.write(piece)
 
 
-def _open_last_segment(log: Path) -> tuple[tuple[Segment, ...], Segment, PlainSegment]:
-    """The segments that have a successor, and the last one, opened."""
-    disk = Disk()
+def _open_last_segment(log: Path) -> tuple[tuple[Segment, ...], Segment, BinaryIO]:
+    """The segments that have a successor, and the last one, open: so it stays readable."""
     for _ in range(TRIES):
-        found = scan_segments(disk, log)
+        found = scan_segments(Disk(), log)
         segments = found.segments[:-1] if found.unfinished else found.segments
         if not segments:
             raise BackupError("the log is empty")
         try:
-            return segments[:-1], segments[-1], PlainSegment(disk, log, segments[-1].header.first)
+            return segments[:-1], segments[-1], (log / segments[-1].name).open("rb")
         except FileNotFoundError:
             pass  # It got a successor, and was compressed.
     raise BackupError("the segments of the log change faster than they can be opened")
 
 
-def _open_segment(log: Path, first: int) -> BinaryIO:
-    """A segment with a successor, in its present form: once it is compressed it stays so."""
+def _copy_full_segment(log: Path, to: Path, first: int) -> None:
+    """In its present form: once it is compressed it stays so."""
+    plain, compressed = segment_name(first), segment_name(first, COMPRESSED_SUFFIX)
     try:
-        return (log / segment_name(first)).open("rb")
+        shutil.copyfile(log / plain, to / plain)
     except FileNotFoundError:
-        return (log / segment_name(first, COMPRESSED_SUFFIX)).open("rb")
-
-
-def _durable_size(
-    octets: PlainSegment, last: Segment, newest_durable: int, durable_after_s: float
-) -> int:
-    """How many bytes of the last segment are whole and durable records."""
-    reader = SegmentReader(
-        octets, last.header, offset=HEADER_BYTES, limit=octets.size(), last=last.header.before
-    )
-    for _ in reader.entries():
-        pass
-    check_torn_tail(reader)
-    deadline_s = time.monotonic() + durable_after_s
-    # A byte after a record shows that its append has ended.
-    while (
-        reader.last.position > newest_durable
-        and octets.size() <= reader.offset
-        and not reader.ended
-        and time.monotonic() < deadline_s
-    ):
-        time.sleep(_POLL_S)
-    return reader.newest if reader.ended else reader.offset
+        shutil.copyfile(log / compressed, to / compressed)
 
 
 def _read_back(to: Path, *, full: bool) -> Runner:

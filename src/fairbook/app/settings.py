@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -46,16 +47,15 @@ class Setting(NamedTuple):
     help: str
 
 
-def _option(default: T, values: Values | None, help_text: str, *, name: str = "") -> T:
-    """A setting with an option, and if it has values, a variable. name: if not as the field."""
-    metadata = {"values": values, "help": help_text, "name": name, "is_option": True}
+def _setting(
+    default: T, values: Values | None, help_text: str, *, name: str = "", is_option: bool = False
+) -> T:
+    """name: of option and variable, if it is not that of the field."""
+    metadata = {"values": values, "help": help_text, "name": name, "is_option": is_option}
     return field(default=default, metadata=metadata)
 
 
-def _variable(default: T, values: Values, help_text: str, *, name: str = "") -> T:
-    """A setting with an environment variable only."""
-    metadata = {"values": values, "help": help_text, "name": name, "is_option": False}
-    return field(default=default, metadata=metadata)
+_option = partial(_setting, is_option=True)
 
 
 def _whole(least: int, most: int, metavar: str = "") -> Values:
@@ -113,30 +113,28 @@ class UpSettings:
     allow_faults: bool = _option(
         False, None, "for tests: let the control socket change balances in memory"
     )
-    account_per_minute: int = _variable(
+    account_per_minute: int = _setting(
         6_000_000, _COUNT_OR_ZERO, "requests per account and minute; 0: no limit"
     )
-    account_burst: int = _variable(100_000, _COUNT, "requests per account at once")
-    address_per_minute: int = _variable(
+    account_burst: int = _setting(100_000, _COUNT, "requests per account at once")
+    address_per_minute: int = _setting(
         6_000_000, _COUNT_OR_ZERO, "unauthenticated requests per IP address and minute"
     )
-    address_burst: int = _variable(
+    address_burst: int = _setting(
         100_000, _COUNT, "unauthenticated requests per IP address at once"
     )
-    ws_per_address: int = _variable(1024, _COUNT, "WebSocket connections per IP address")
-    ws_connections: int = _variable(4096, _COUNT, "WebSocket connections in all")
-    ws_origins: tuple[str, ...] = _variable(
+    ws_per_address: int = _setting(1024, _COUNT, "WebSocket connections per IP address")
+    ws_connections: int = _setting(4096, _COUNT, "WebSocket connections in all")
+    ws_origins: tuple[str, ...] = _setting(
         (), _ORIGINS, "web origins that may connect besides its own; `*`: any"
     )
-    deadline_s: float = _variable(
-        2.0, _seconds(60), "longest wait for an order's outcome, then 504"
-    )
-    drain_max_s: float = _variable(5.0, _seconds(60), "longest wait for open requests at a stop")
-    snapshot_commands: int = _variable(25_000, _COUNT, "commands between two snapshots")
-    snapshot_s: float = _variable(
+    deadline_s: float = _setting(2.0, _seconds(60), "longest wait for an order's outcome, then 504")
+    drain_max_s: float = _setting(5.0, _seconds(60), "longest wait for open requests at a stop")
+    snapshot_commands: int = _setting(25_000, _COUNT, "commands between two snapshots")
+    snapshot_s: float = _setting(
         60.0, _seconds(3600), "seconds between two snapshots in quiet markets"
     )
-    json_logs: bool | None = _variable(
+    json_logs: bool | None = _setting(
         None, _LOG_FORMAT, "log lines; default: text on a terminal, else json", name="logs"
     )
 

@@ -15,7 +15,6 @@ ERRORS: Final = (OSError, control_socket.NotRunning, control_socket.Refused)
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """resume DIR [--acknowledge POSITION], confirm-clock DIR."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     resume = actions.add_parser("resume", help="resume trading after engine and replica differed")
     resume.add_directory()
@@ -32,7 +31,6 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Raises what ERRORS names."""
     directory: Path = arguments.directory
     if arguments.action == "confirm-clock":
         print(control_socket.ask(directory, "confirm-clock")["done"])

@@ -19,7 +19,6 @@ NICE: Final = 10  # Trading comes first.
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """DIR TO [--full]."""
     parser.add_directory()
     parser.add_argument("to", type=Path, metavar="TO", help="name of the copy; must not exist yet")
     parser.add_argument(
@@ -28,7 +27,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print where the copy ends. Raises what ERRORS names."""
+    """Print where the copy ends."""
     os.umask(0o077)
     os.nice(NICE)
     backup = back_up(arguments.directory, arguments.to, full=arguments.full)

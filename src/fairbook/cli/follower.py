@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """DIR --fd N."""
     parser.add_directory()
     parser.add_argument(
         "--fd", type=int, required=True, metavar="N", help="descriptor of the connection"

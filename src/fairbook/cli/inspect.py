@@ -16,7 +16,6 @@ ERRORS: Final = REPLAY_ERRORS
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """DIR [--from N] [--to N]."""
     parser.add_directory()
     parser.add_argument(
         "--from",
@@ -32,7 +31,6 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Raises what ERRORS names."""
     runner = Runner(Exchange())
     for entry, events in replay_log(arguments.directory, runner, to=arguments.to):
         if entry.position >= arguments.first:

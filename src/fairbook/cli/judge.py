@@ -14,11 +14,9 @@ ERRORS: Final = (OSError, ValueError, LogDamaged)
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """DIR."""
     parser.add_directory()
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Raises what ERRORS names."""
     print(summary(judge(arguments.directory)))
     return 0

@@ -17,7 +17,6 @@ ERRORS: Final = (OSError,)
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """--credentials FILE [--http URL] [--ws URL]."""
     parser.add_argument(
         "--credentials",
         type=Path,

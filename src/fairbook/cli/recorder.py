@@ -12,7 +12,6 @@ add_arguments = follower.add_arguments
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Follow until the connection ends."""
     return follower.run_follower(
         "recorder", lambda: recorder.run(arguments.directory, arguments.fd)
     )

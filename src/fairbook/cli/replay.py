@@ -14,7 +14,6 @@ ERRORS: Final = REPLAY_ERRORS
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """DIR [--to N]."""
     parser.add_directory()
     parser.add_argument(
         "--to", type=position, metavar="N", help="last position to replay (default: the end)"
@@ -22,7 +21,6 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Raises what ERRORS names."""
     runner = Runner(Exchange())
     for _ in replay_log(arguments.directory, runner, to=arguments.to):
         pass

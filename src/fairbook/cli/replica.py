@@ -13,7 +13,6 @@ ERRORS = follower.ERRORS
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """As followers.replica_monitor writes them."""
     follower.add_arguments(parser)
     parser.add_argument("--snapshot-commands", type=int, required=True, metavar="N")
     parser.add_argument("--snapshot-s", type=float, required=True, metavar="S")
@@ -21,7 +20,6 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Follow until the connection ends."""
     options = ReplicaOptions(
         snapshot_commands=arguments.snapshot_commands,
         snapshot_s=arguments.snapshot_s,

@@ -27,13 +27,12 @@ Status = dict[str, Any]
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """DIR [--json]."""
     parser.add_directory()
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 1: a verdict pauses trading. Raises what ERRORS names."""
+    """Exit code 1: a verdict pauses trading."""
     try:
         status = control_socket.ask(arguments.directory, "status")
     except control_socket.NotRunning:

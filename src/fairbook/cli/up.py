@@ -14,7 +14,6 @@ ERRORS: Final = ()  # The process of the exchange prints its own.
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """The options of the settings that have one; the help names the other variables."""
     variables = []
     for setting in SETTINGS:
         if setting.values is None:
@@ -35,7 +34,6 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run until a signal."""
     try:
         settings = read_settings(vars(arguments), os.environ)
     except SettingError as error:

@@ -25,7 +25,6 @@ SHOWN_MAX: Final = 20  # differences of the history
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """DIR."""
     parser.add_directory()
 
 

@@ -48,11 +48,10 @@ class DemoAsset:
 
 @dataclass(frozen=True, slots=True)
 class DemoMarket:
-    """Middle and level size are those of the ladder, the resting orders of the first state."""
+    """Against USDC. Middle and level size are those of the ladder: the resting orders."""
 
     name: str
     base: int
-    quote: int
     lot_atoms: int
     tick_atoms: int
     middle_ticks: int
@@ -67,37 +66,14 @@ ASSETS: Final = (
     DemoAsset("ETH", decimals=8, start_units=10_000, cap_units=1_000_000_000),
     DemoAsset("USDC", decimals=6, start_units=100_000_000, cap_units=1_000_000_000_000),
 )
+USDC: Final = 4
 MARKETS: Final = (
-    # Tick 0.01, lot 0.01; 140 USDC, 50 SOL a level.
-    DemoMarket(
-        "SOL_USDC",
-        base=1,
-        quote=4,
-        lot_atoms=10**7,
-        tick_atoms=100,
-        middle_ticks=14_000,
-        level_lots=5_000,
-    ),
-    # Tick 0.1, lot 0.00001; 100,000 USDC, 0.2 BTC a level.
-    DemoMarket(
-        "BTC_USDC",
-        base=2,
-        quote=4,
-        lot_atoms=10**3,
-        tick_atoms=1,
-        middle_ticks=1_000_000,
-        level_lots=20_000,
-    ),
-    # Tick 0.01, lot 0.0001; 3,500 USDC, 5 ETH a level.
-    DemoMarket(
-        "ETH_USDC",
-        base=3,
-        quote=4,
-        lot_atoms=10**4,
-        tick_atoms=1,
-        middle_ticks=350_000,
-        level_lots=50_000,
-    ),
+    # Tick 0.01, lot 0.01; 140 USDC, 50 SOL per level.
+    DemoMarket("SOL_USDC", 1, 10**7, tick_atoms=100, middle_ticks=14_000, level_lots=5_000),
+    # Tick 0.1, lot 0.00001; 100,000 USDC, 0.2 BTC per level.
+    DemoMarket("BTC_USDC", 2, 10**3, tick_atoms=1, middle_ticks=1_000_000, level_lots=20_000),
+    # Tick 0.01, lot 0.0001; 3,500 USDC, 5 ETH per level.
+    DemoMarket("ETH_USDC", 3, 10**4, tick_atoms=1, middle_ticks=350_000, level_lots=50_000),
 )
 
 
@@ -191,7 +167,7 @@ def missing_listings(catalogue: Catalogue) -> Iterator[bytes]:
             yield records.list_market(
                 market=number,
                 base=market.base,
-                quote=market.quote,
+                quote=USDC,
                 lot_atoms=market.lot_atoms,
                 tick_atoms=market.tick_atoms,
                 name=market.name,

@@ -103,13 +103,11 @@ def ask(directory: Path, command: str, **more: Any) -> dict[str, Any]:
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunning("no exchange is running") from error
         connection.sendall(json.dumps({"command": command} | more).encode() + b"\n")
-        octets = bytearray()
-        while not octets.endswith(b"\n") and len(octets) < ANSWER_BYTES_MAX:
-            part = connection.recv(64 * 1024)
-            if not part:
-                raise NotRunning("the exchange ended before its answer")
-            octets += part
-    answer: dict[str, Any] = json.loads(octets)
+        with connection.makefile("rb") as stream:
+            line = stream.readline(ANSWER_BYTES_MAX)
+    if not line.endswith(b"\n"):
+        raise NotRunning("the exchange ended before its answer")
+    answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
         raise Refused(answer["error"])
     return answer

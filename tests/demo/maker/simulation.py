@@ -82,7 +82,7 @@ class MakerSimulation:
             self.do(records.list_asset(asset=number, decimals=asset.decimals, name=asset.name))
         market = demo.MARKETS[0]
         for command in open_market(
-            MARKET, market.name, base=market.base, quote=market.quote, lot_atoms=market.lot_atoms,
+            MARKET, market.name, base=market.base, quote=demo.USDC, lot_atoms=market.lot_atoms,
             tick_atoms=market.tick_atoms, maker_fee_ppm=demo.MAKER_FEE_PPM,
             taker_fee_ppm=demo.TAKER_FEE_PPM,
         ):  # fmt: skip
