@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Awaitable
 from pathlib import Path
@@ -148,7 +149,7 @@ def test_a_stop_without_room_for_a_snapshot_loses_nothing(tmp_path: Path) -> Non
     async def story() -> None:
         engine = await started(tmp_path)
         await engine.commands.submit(records.rules())
-        in_the_way = tmp_path / "snapshots" / f"{1:020d}.snapshot.new"
+        in_the_way = tmp_path / "snapshots" / f"{1:020d}.snapshot.{os.getpid()}.new"
         in_the_way.mkdir()
         for _ in range(2):
             with pytest.raises(OSError, match=in_the_way.name):
@@ -297,7 +298,7 @@ def spoil(directory: Path, chance: random.Random) -> None:
     """What a crash, or bad luck with one snapshot, may leave."""
     folder = directory / "snapshots"
     if chance.random() < 0.5:
-        (folder / f"{10**9:020d}.snapshot.new").write_bytes(b"half")
+        (folder / f"{10**9:020d}.snapshot.1.new").write_bytes(b"half")
     paths = Snapshots(directory).paths()
     if paths and chance.random() < 0.3:
         path = chance.choice(paths)

@@ -168,7 +168,7 @@ def test_every_state_that_a_crash_while_writing_leaves(tmp_path: Path, log: Memo
     after = traffic.contents(folder)
     name = f"{40:020d}.snapshot"
     whole = after[name]
-    aside = f"{name}.new"
+    aside = f"{name}.1.new"
     states: list[tuple[dict[str, bytes], int]] = [
         (before | {aside: b""}, 30),
         (before | {aside: whole[: len(whole) // 2]}, 30),

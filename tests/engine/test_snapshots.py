@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from hashlib import blake2b
@@ -193,7 +194,7 @@ def test_leftovers_of_a_crash_are_removed(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     path = snapshots.write(numbered(4))
     kept = traffic.contents(path.parent)
-    (path.parent / f"{9:020d}.snapshot.new").write_bytes(b"half")
+    (path.parent / f"{9:020d}.snapshot.1.new").write_bytes(b"half")
     snapshots.remove_leftovers()
     assert traffic.contents(path.parent) == kept
 
@@ -202,7 +203,7 @@ def test_a_failed_write_leaves_the_others_alone(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     paths = [snapshots.write(numbered(position)) for position in (1, 2, 3)]
     before = traffic.contents(paths[0].parent)
-    in_the_way = paths[0].with_name(f"{4:020d}.snapshot.new")
+    in_the_way = paths[0].with_name(f"{4:020d}.snapshot.{os.getpid()}.new")
     in_the_way.mkdir()
     with pytest.raises(OSError):
         snapshots.write(numbered(4))

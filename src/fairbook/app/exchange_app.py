@@ -1,16 +1,13 @@
-"""One exchange in one event loop: its parts put together, in the order in which they begin and end.
+"""One exchange in one event loop: builds its parts, in the order in which they start and stop.
 
-How it works: `build` opens the log (which locks the directory), recovers, brings the demo to its
-first state, and starts whoever follows; `listen` opens the two ports, and then lets the maker in.
-What was begun is undone in the reverse order by the stack that the caller gave: the maker first,
-then, once all who wait are answered, the ports, then the engine, then those who follow it.
+Design: `build` opens the log (which locks the directory), recovers, brings the demo to its first
+state, and starts the followers; `listen` opens the two ports, and starts the maker. Each part puts
+its stop on the caller's exit stack, so they stop in the reverse order: the maker first, then, once
+pending requests are answered, the ports, then the engine, then its followers.
 
-Always true:
-- nobody is listened to before the state is complete, and whatever an earlier process left connected
-  has been ended;
-- a part that fails by a bug says so in one of `failures`: the process must exit.
-
-Not here: signals and exit codes (processes.py); what the parts do.
+Invariants:
+- the ports open only when the state is complete and sessions of an earlier process are ended;
+- a part that fails by a bug ends one of `failures`: the process must exit.
 """
 
 from __future__ import annotations
@@ -54,17 +51,17 @@ from fairbook.streams.replay_tail import ReplayTail
 from fairbook.streams.server import StreamLimits, StreamServer
 
 GENERATED_SEED: Final = 1
-ADOPT_WAIT_S: Final = 3.0  # for history; then the ports open without it
-ADOPT_AGAIN_S: Final = 1.0
+BACKFILL_WAIT_S: Final = 3.0  # then the ports open without history
+BACKFILL_RETRY_S: Final = 1.0
 
 logger = logging.getLogger(__name__)
 
 
 class Followers(NamedTuple):
-    """Who follows the engine, in processes of their own."""
+    """The processes that follow the engine, and the history that one of them records."""
 
-    comparison: ReplicaMonitor
-    recording: RecorderLink | None
+    replica: ReplicaMonitor
+    recorder: RecorderLink | None
     history: SqliteHistory | None
 
 
@@ -74,7 +71,7 @@ class ExchangeApp:
     def __init__(
         self,
         settings: UpSettings,
-        leaving: AsyncExitStack,
+        stack: AsyncExitStack,
         engine: Engine,
         accounts: SqliteAccounts,
         owners: dict[str, int],
@@ -82,11 +79,11 @@ class ExchangeApp:
         gateway: Gateway,
         feed: Feed,
     ) -> None:
-        """Use `build`. owners: the account of each of the demo's users, by name."""
+        """Use `build`. owners: account ids of the demo's users, by name."""
         self.engine = engine
         self._gateway = gateway
         self._settings = settings
-        self._leaving = leaving
+        self._stack = stack
         self._accounts = accounts
         self._followers = followers
         self._owners = owners
@@ -101,12 +98,12 @@ class ExchangeApp:
         """Each ends, with the reason, when its part failed."""
 
     @classmethod
-    async def build(cls, settings: UpSettings, leaving: AsyncExitStack) -> ExchangeApp:
-        """Everything but the ports. Raises what processes.REFUSALS names, or a bug."""
+    async def build(cls, settings: UpSettings, stack: AsyncExitStack) -> ExchangeApp:
+        """Everything but the ports. Raises what process.REFUSALS names, and what a bug raises."""
         directory = settings.data_dir
         snapshots = Snapshots(directory)
         log = FileLog(directory, known=snapshots.newest_known)
-        leaving.callback(log.close)
+        stack.callback(log.close)
         if settings.with_maker:
             _generate(log)
         logged_until_ms = log.last.time_ns // 1_000_000 + 1
@@ -115,46 +112,46 @@ class ExchangeApp:
         view, catalogue = await engine.queries.at(0), engine.catalogue
         feed = Feed(view=view, catalogue=catalogue, replay_tail=replay_tail)
         engine.runner.subscribe(feed.on_frame)
-        _tell_start(directory, log, engine)
+        _log_start(directory, log, engine)
         accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
-        leaving.callback(accounts.close)
-        followers = _followers(settings, leaving, engine, snapshots)
-        leaving.push_async_callback(engine.stop, followers.comparison.approves_snapshot)
+        stack.callback(accounts.close)
+        followers = _followers(settings, stack, engine, snapshots)
+        stack.push_async_callback(engine.stop, followers.replica.approves_snapshot)
         compressor = SegmentCompressor(
             directory, tell=lambda problem: logger.warning("log compressor: %s", problem)
         )
         compressor.start()
-        leaving.push_async_callback(asyncio.to_thread, compressor.stop)
+        stack.push_async_callback(asyncio.to_thread, compressor.stop)
         ended = await end_old_sessions(engine.commands, engine.queries)
         if ended:
             logger.info("ended sessions left from before", extra={"count": ended})
         owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
         gateway = _gateway(settings, engine, accounts, followers, logged_until_ms)
-        house = cls(settings, leaving, engine, accounts, owners, followers, gateway, feed)
-        await house._start()
-        return house
+        app = cls(settings, stack, engine, accounts, owners, followers, gateway, feed)
+        await app._start()
+        return app
 
     async def _start(self) -> None:
-        """Begin what needs no port."""
-        leaving, followers = self._leaving, self._followers
-        leaving.callback(self._feed.stop)
-        if followers.recording is not None:
-            followers.recording.start()
-        await followers.comparison.start()
-        handlers = {**followers.comparison.handlers(), "status": self._status}
+        """Start what needs no port."""
+        stack, followers = self._stack, self._followers
+        stack.callback(self._feed.stop)
+        if followers.recorder is not None:
+            followers.recorder.start()
+        await followers.replica.start()
+        handlers = {**followers.replica.handlers(), "status": self._status}
         control = Control(self._settings.data_dir, handlers)
-        leaving.push_async_callback(control.stop)
+        stack.push_async_callback(control.stop)
         await control.start()
 
     async def listen(self) -> str:
-        """Open the ports, write `demo.json`, let the maker in; return the HTTP address."""
-        settings, leaving = self._settings, self._leaving
-        await self._adopt_history()
-        leaving.push_async_callback(self._http.stop, settings.drain_max_s)
+        """Open the ports, write `demo.json`, start the maker; return the HTTP address."""
+        settings, stack = self._settings, self._stack
+        await self._start_backfill()
+        stack.push_async_callback(self._http.stop, settings.drain_max_s)
         http_port = await self._http.start(settings.host, settings.http_port)
-        leaving.push_async_callback(self._streams.stop, settings.drain_max_s)
+        stack.push_async_callback(self._streams.stop, settings.drain_max_s)
         ws_port = await self._streams.start(settings.host, settings.ws_port)
-        leaving.push_async_callback(self._answer_all)
+        stack.push_async_callback(self._drain)
         http_url = _url("http", settings.host, http_port)
         ws_url = _url("ws", settings.host, ws_port)
         credentials_file.write_credentials(
@@ -165,20 +162,18 @@ class ExchangeApp:
             ws_url=ws_url,
         )
         if settings.with_maker:
-            self._let_maker_in(http_url, ws_url)
+            self._start_maker(http_url, ws_url)
         return http_url
 
-    async def _answer_all(self) -> None:
-        """Refuse what comes, and let what came be answered: connections that are closed before
-        would never hear of it.
-        """
+    async def _drain(self) -> None:
+        """Refuse new requests, and answer pending ones before their connections are closed."""
         self._gateway.stop()
         with suppress(Stopped, TimeoutError):
             async with asyncio.timeout(self._settings.drain_max_s):
                 await self.engine.commands.settled()
 
-    def _let_maker_in(self, http_url: str, ws_url: str) -> None:
-        """It is a client like any other; only that its process is ours."""
+    def _start_maker(self, http_url: str, ws_url: str) -> None:
+        """The maker is an ordinary API client; only its process is run from here."""
         file = self._settings.data_dir / credentials_file.MAKER_FILE_NAME
         credentials_file.write_credentials(
             file,
@@ -190,20 +185,20 @@ class ExchangeApp:
         )
         command = [*FAIRBOOK, "maker", "--credentials", str(file), "--lifeline", "0"]
         self._maker = Supervisor("maker", command)
-        self._leaving.push_async_callback(self._maker.stop)
+        self._stack.push_async_callback(self._maker.stop)
         self._maker.start()
 
-    async def _adopt_history(self) -> None:
-        """Give the feed the trades of before, as soon as they are recorded: best before anybody
-        listens, but trading does not wait for it.
+    async def _start_backfill(self) -> None:
+        """Load earlier trades into the feed once they are recorded, if possible before the ports
+        open; trading does not wait for it.
         """
         if self._followers.history is None:
             return
-        adopting = asyncio.ensure_future(self._adopt(self._followers.history))
-        self._leaving.callback(adopting.cancel)
-        await asyncio.wait([adopting], timeout=ADOPT_WAIT_S)
+        backfill = asyncio.ensure_future(self._backfill(self._followers.history))
+        self._stack.callback(backfill.cancel)
+        await asyncio.wait([backfill], timeout=BACKFILL_WAIT_S)
 
-    async def _adopt(self, history: SqliteHistory) -> None:
+    async def _backfill(self, history: SqliteHistory) -> None:
         position = self.engine.position
         while not self._has_history:
             try:
@@ -211,17 +206,17 @@ class ExchangeApp:
                 await self._feed.backfill(history)
                 self._has_history = True
             except HistoryBehind:
-                await asyncio.sleep(ADOPT_AGAIN_S)
+                await asyncio.sleep(BACKFILL_RETRY_S)
             except Exception as bug:  # noqa: BLE001
                 self._failed.set_result(bug)
                 return
 
     async def _status(self, request: Request) -> Mapping[str, Any]:
-        """What the comparison says, and of everything else."""
+        """For `fairbook status`: all parts."""
         followers = self._followers
-        found = dict(await followers.comparison.status(request))
-        if followers.recording is not None:
-            found["recorder"] = followers.recording.status()
+        found = dict(await followers.replica.status(request))
+        if followers.recorder is not None:
+            found["recorder"] = followers.recorder.status()
         found["streams"] = {**self._streams.status(), "has_history": self._has_history}
         if self._maker is not None:
             found["maker"] = self._maker.status()
@@ -229,25 +224,25 @@ class ExchangeApp:
 
 
 def _followers(
-    settings: UpSettings, leaving: AsyncExitStack, engine: Engine, snapshots: Snapshots
+    settings: UpSettings, stack: AsyncExitStack, engine: Engine, snapshots: Snapshots
 ) -> Followers:
-    """Who follows; not started yet."""
+    """The followers, not started yet."""
     directory = settings.data_dir
-    comparison = ReplicaMonitor(
+    replica = ReplicaMonitor(
         directory,
         engine,
         snapshots,
         ReplicaOptions(settings.snapshot_commands, settings.snapshot_s, settings.allow_faults),
         has_replica=settings.with_replica,
     )
-    leaving.push_async_callback(comparison.stop)
+    stack.push_async_callback(replica.stop)
     if not settings.with_recorder:
-        return Followers(comparison, None, None)
-    recording = RecorderLink(directory, engine.runner)
-    leaving.push_async_callback(recording.stop)
-    history = SqliteHistory(directory / HISTORY_NAME, recording)
-    leaving.push_async_callback(history.close)
-    return Followers(comparison, recording, history)
+        return Followers(replica, None, None)
+    recorder = RecorderLink(directory, engine.runner)
+    stack.push_async_callback(recorder.stop)
+    history = SqliteHistory(directory / HISTORY_NAME, recorder)
+    stack.push_async_callback(history.close)
+    return Followers(replica, recorder, history)
 
 
 def _gateway(
@@ -269,9 +264,9 @@ def _gateway(
             address_burst=settings.address_burst,
             deadline_s=settings.deadline_s,
         ),
-        # Whatever an earlier process took is in the log.
+        # Commands of an earlier process are in the log.
         authenticator=Authenticator(accounts, taken_until_ms=logged_until_ms),
-        checkpoints=followers.comparison,
+        checkpoints=followers.replica,
         history=followers.history,
         transfers=accounts.transfers,
         faucet_atoms=demo.faucet_atoms(),
@@ -287,7 +282,7 @@ def _stream_limits(settings: UpSettings) -> StreamLimits:
 
 
 def _generate(log: FileLog) -> None:
-    """The day before the first start of a demo; nothing, if the log has a history of its own."""
+    """Generate a day of trades for a new demo; nothing if the log has entries."""
     began_s = time.monotonic()
     count = generate(log, now_ns=time.time_ns(), seed=GENERATED_SEED)
     if count:
@@ -297,13 +292,13 @@ def _generate(log: FileLog) -> None:
 
 
 def _url(scheme: str, host: str, port: int) -> str:
-    """How a client on this machine reaches what listens on `host`."""
+    """The address at which a client on this machine reaches a server on `host`."""
     reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"{scheme}://[{reached}]:{port}" if ":" in reached else f"{scheme}://{reached}:{port}"
 
 
-def _tell_start(directory: Path, log: FileLog, engine: Engine) -> None:
-    """What a person needs to know of this start, before it is ready."""
+def _log_start(directory: Path, log: FileLog, engine: Engine) -> None:
+    """Log how the state was recovered."""
     if core.COMPILED:
         logger.info("the core is compiled")
     else:

@@ -1,15 +1,12 @@
-"""The exchange's process, from its first line to its exit code, and what signals mean to it.
+"""`fairbook up`: one exchange in one process, its signals and its exit code.
 
-How it works: `up` is the exchange (house.py) in one process and one event loop. The first SIGTERM
-or SIGINT ends it in order: refuse what comes, answer what is under way, snapshot, exit 0. Another
-one ends it at once, which is as safe as a crash. So does a signal before it listens.
+Design: the first SIGTERM or SIGINT stops the exchange in order: refuse new requests, answer pending
+ones, snapshot, exit 0. A second one ends the process at once, which is as safe as a crash. So does
+a signal before the ports are open.
 
-Always true:
+Invariants:
 - `demo.json` is written and the ready message printed when requests are accepted, not before;
-- a start that is refused, a log that fails and a bug end with one line on stderr and exit code 1.
-
-Not here: configuration (settings.py); how parts are put together (house.py); the processes beside
-it (cli/children.py).
+- a refused start, a failed log and a bug end with one line on stderr and exit code 1.
 """
 
 from __future__ import annotations
@@ -20,7 +17,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import FrameType
@@ -41,7 +37,7 @@ from fairbook.ports.commands import Stopped
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
-# What a person can understand and mend. Everything else that ends the process is a bug.
+# Errors that an operator can mend. Every other exception is a bug.
 REFUSALS: Final = (
     LogLocked,
     LogDamaged,
@@ -58,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 def up(settings: UpSettings) -> int:
     """Run the demo exchange until a signal; return the exit code."""
-    os.umask(0o077)  # Whatever is made here is for the owner alone.
+    os.umask(0o077)  # Files are for their owner alone.
     configure_logs(settings.json_logs)
     with Signals() as signals:
         try:
@@ -68,7 +64,7 @@ def up(settings: UpSettings) -> int:
             print(f"fairbook up: {refusal}", file=sys.stderr)
         except Exception as bug:
             logger.exception("bug")
-            print(f"fairbook up: a bug, nothing acknowledged is lost: {bug!r}", file=sys.stderr)
+            print(f"fairbook up: bug, nothing acknowledged is lost: {bug!r}", file=sys.stderr)
         return 1
 
 
@@ -76,28 +72,24 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
     _require_free_port(settings.host, settings.http_port)
     _require_free_port(settings.host, settings.ws_port)
     make_directory(settings.data_dir)
-    async with AsyncExitStack() as leaving:
-        house = await ExchangeApp.build(settings, leaving)
+    async with AsyncExitStack() as stack:
+        app = await ExchangeApp.build(settings, stack)
         stop = signals.drain()
-        http_url = await house.listen()
-        _tell_ready(http_url, settings.data_dir / FILE_NAME)
-        await _any_of(stop, house.failures)
-    for failed in house.failures:
+        http_url = await app.listen()
+        _print_ready(http_url, settings.data_dir / FILE_NAME)
+        await asyncio.wait([stop, *app.failures], return_when=asyncio.FIRST_COMPLETED)
+    for failed in app.failures:
         if failed.done():
             raise failed.result()
-    logger.info("stopped", extra={"position": house.engine.position})
+    logger.info("stopped", extra={"position": app.engine.position})
     return 0
 
 
 class Signals:
-    """SIGTERM and SIGINT: what they mean depends on how far the process is.
-
-    The handlers run wherever the interpreter is, also when the loop is busy.
-    """
+    """Handlers of SIGTERM and SIGINT. They run also while the loop is blocked."""
 
     def __init__(self) -> None:
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Future[None] | None = None
         self._seen = False
 
     def __enter__(self) -> Signals:
@@ -108,32 +100,23 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def drain(self) -> asyncio.Event:
-        """From here on the first signal does not end the process, but sets the event."""
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
+    def drain(self) -> asyncio.Future[Any]:
+        """From here on the first signal ends the returned future, not the process."""
+        self._stop = asyncio.get_running_loop().create_future()
         return self._stop
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._loop is None or self._stop is None:
-            # Nothing was accepted yet, so there is nothing to drain. The log is always whole.
+        if self._stop is None:
+            # No request was accepted yet, so there is nothing to drain.
             os._exit(0)
         if self._seen:
             os._exit(128 + number)
         self._seen = True
-        self._loop.call_soon_threadsafe(self._stop.set)
-
-
-async def _any_of(stop: asyncio.Event, failures: Sequence[asyncio.Future[Exception]]) -> None:
-    """Return when `stop` is set, or one of `failures` is done."""
-    stopping = asyncio.ensure_future(stop.wait())
-    waiting: list[asyncio.Future[Any]] = [stopping, *failures]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+        self._stop.get_loop().call_soon_threadsafe(self._stop.set_result, None)
 
 
 def _require_free_port(host: str, port: int) -> None:
-    """Raise OSError if nobody could listen there: better now than after a long recovery."""
+    """Raise OSError if the port is taken: better now than after a long recovery."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -143,7 +126,7 @@ def _require_free_port(host: str, port: int) -> None:
             raise OSError(f"cannot listen on {host} port {port}: {error.strerror}") from error
 
 
-def _tell_ready(http_url: str, file: Path) -> None:
+def _print_ready(http_url: str, file: Path) -> None:
     logger.info("ready", extra={"http": http_url})
     text = (
         f"Fairbook is ready: {http_url}\n"
@@ -153,5 +136,5 @@ def _tell_ready(http_url: str, file: Path) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # Whoever wanted to read this has gone; the exchange goes on.
+        # The reader has gone; the exchange goes on.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -114,7 +114,7 @@ class Snapshots:
         return path
 
     def remove_leftovers(self) -> None:
-        for new in self._directory.glob(f"*{_SUFFIX}{NEW_SUFFIX}"):
+        for new in self._directory.glob(f"*{_SUFFIX}*{NEW_SUFFIX}"):
             new.unlink()
 
     def paths(self) -> list[Path]:

@@ -1,7 +1,7 @@
-"""Durable files: write `NAME.new`, sync it, rename it to NAME, sync the directory.
+"""Durable files: write a new file, sync it, rename it, sync the directory.
 
-After a crash NAME has its old content or the new one, never a part. A `NAME.new` may be left over;
-the next write replaces it. One writer for each name.
+After a crash the name has the old content or the new one, never a part. A new file, `NAME.new` or
+`NAME.PID.new`, may be left over.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ def publish(path: Path, disk: Disk = _DISK) -> None:
 
 
 def write_file(path: Path, pieces: Iterable[bytes]) -> None:
-    """Replace the content of a file, readable by its owner alone. Raises OSError."""
-    new = new_path(path)
+    """Replace the content of a file, readable by its owner alone. Raises OSError.
+
+    Two processes may write the same name at once: the last one wins.
+    """
+    new = path.with_name(f"{path.name}.{os.getpid()}{NEW_SUFFIX}")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "wb") as file:
@@ -39,7 +42,8 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
             file.write(piece)
         file.flush()
         _DISK.sync(descriptor)
-    publish(path)
+    _DISK.rename(new, path)
+    _DISK.sync_directory(path.parent)
 
 
 def make_directory(path: Path, disk: Disk = _DISK) -> None:
