@@ -147,7 +147,7 @@ def run(seed: int, frames: int) -> None:
 
 def test_every_connection_rebuilds_the_book() -> None:
     """Fast ones from every message, slow ones from merged ones."""
-    run(1, 3_000)
+    run(1, 2_000)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fairbook.streams.hub import HubLimits
-from fairbook.streams.server import LINGER_S, StreamLimits
+from fairbook.streams.server import StreamLimits
 from tests.streams.hub_harness import NEWEST, replayed
 from tests.streams.server_harness import (
     BINARY,
@@ -114,7 +114,7 @@ def test_who_goes_on_after_a_breach_is_heard_no_more_and_cut_off() -> None:
         assert await client.reader.read() == b""
         client.writer.write(frame(b"x" * 100) * 20_000)
         assert len(harness.server.connections) == 1
-        harness.pass_time(LINGER_S + 1)
+        harness.pass_time(StreamLimits().linger_s + 1)
         await until(lambda: not harness.server.connections)
 
     play(story)
@@ -150,7 +150,7 @@ def test_who_answers_no_ping_is_closed() -> None:
         harness.pass_time(119)
         harness.pass_time(121)
         assert await client.closed() == (1001, "no pong")
-        harness.pass_time(LINGER_S + 1)
+        harness.pass_time(StreamLimits().linger_s + 1)
         await until(lambda: not harness.server.connections)
 
     play(story)
@@ -233,7 +233,7 @@ def test_a_reader_that_stops_is_closed_and_nobody_else_notices() -> None:
         trades = [text["data"][0] for text in received if text["stream"] == "trades"]
         assert trades == list(range(1, number + 1))
         # The Close is behind what it does not read: after a while it is cut off.
-        harness.pass_time(LINGER_S + 1)
+        harness.pass_time(StreamLimits().linger_s + 1)
         await until(lambda: len(harness.server.connections) == 1)
 
     play(story, hub_limits=HubLimits(waiting_bytes_max=waiting_bytes))
@@ -286,4 +286,4 @@ def test_a_stop_tells_everybody_and_leaves_nobody() -> None:
         with pytest.raises(OSError):
             await harness.dial()
 
-    play(story)
+    play(story, StreamLimits(linger_s=0.3))

@@ -36,7 +36,7 @@ class DirectExchange:
         self.barriers: list[asyncio.Future[int]] = []
         self.submitted = asyncio.Event()  # set whenever something is held
         self.received: list[tuple[float, bytes]] = []
-        """(monotonic seconds, command) of each that was submitted."""
+        """(seconds by the loop, command) of each that was submitted."""
         self.applied: list[bytes] = []
         self.answers: list[Answer] = []
         """Of each applied command."""
@@ -73,7 +73,7 @@ class DirectExchange:
     # Commands.
 
     def enqueue(self, command: bytes, waiter: Waiter) -> None:
-        self.received.append((time.monotonic(), command))
+        self.received.append((asyncio.get_running_loop().time(), command))
         if self.stopped:
             raise Stopped("stopped")
         if self.busy:
@@ -184,9 +184,9 @@ def live_exchange() -> DirectExchange:
     return exchange
 
 
-def demo_exchange() -> DirectExchange:
-    """The demo's markets by the system clock; ALICE and BOB own what a demo account does."""
-    exchange = DirectExchange(time.time_ns)
+def demo_exchange(now_ns: Callable[[], int] = time.time_ns) -> DirectExchange:
+    """The demo's markets by a clock; ALICE and BOB own what a demo account does."""
+    exchange = DirectExchange(now_ns)
     exchange.do(*demo.missing_listings(exchange))
     exchange.do(*demo.missing_market_openings(exchange))
     for user_id, account in ((1, ALICE), (2, BOB)):

@@ -7,7 +7,6 @@ otherwise the gateway's clock stands still at START_NS.
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -32,6 +31,7 @@ from tests.world.http_client import HttpClient
 from tests.world.memory_accounts import MemoryAccounts
 
 HOST = "127.0.0.1"
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 NO_LIMITS = GatewayLimits(account_per_minute=0, address_per_minute=0)
 BEFORE_S = 10  # What is signed within this time before a start may have been taken before it.
 
@@ -164,8 +164,9 @@ async def run_exchange(
 
 
 async def _tick(exchange: DirectExchange) -> None:
+    assert exchange.now_ns is not None
     while True:
-        await asyncio.sleep(1 - time.time() % 1)
+        await asyncio.sleep(1 - exchange.now_ns() / 1e9 % 1)
         exchange.apply(records.tick())
 
 
@@ -178,6 +179,7 @@ def play(
     extras: Extras = Extras(),  # noqa: B008
     streams: bool = False,
     within_s: float = 20.0,
+    loop_factory: LoopFactory = uvloop.new_event_loop,
 ) -> None:
     """Run a story against a new RunningExchange, with one HTTP connection."""
 
@@ -187,15 +189,19 @@ def play(
         ) as venue:
             await asyncio.wait_for(story(venue, await venue.connect()), within_s)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main())
 
 
-def play_live(story: Callable[[RunningExchange], Awaitable[Any]], exchange: DirectExchange) -> None:
-    """Run a story in real time, with streams; the exchange follows the system clock."""
+def play_live(
+    story: Callable[[RunningExchange], Awaitable[Any]],
+    exchange: DirectExchange,
+    loop_factory: LoopFactory = uvloop.new_event_loop,
+) -> None:
+    """Run a story with streams; the exchange follows its clock, which must be the loop's too."""
     assert exchange.is_live
 
     async def main(venue: RunningExchange, _: HttpClient) -> None:
         await story(venue)
 
-    play(main, exchange=exchange, within_s=30.0)
+    play(main, exchange=exchange, within_s=30.0, loop_factory=loop_factory)

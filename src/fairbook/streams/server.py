@@ -6,7 +6,7 @@ over the transport (websocket.py). One sweep a second over all connections repla
 Invariants:
 - connections, in all and per address, heads, messages and fragments are bounded; a handshake
   counts as a connection;
-- a connection that is to be closed ends within LINGER_S, whether or not the client reads;
+- a connection that is to be closed ends within `linger_s`, whether or not the client reads;
 - a connection that has ended is freed at once, without the collector of cyclic garbage.
 """
 
@@ -28,8 +28,6 @@ from fairbook.net.ws_handshake import HEAD_BYTES_MAX, HEAD_END, HandshakeError, 
 from fairbook.streams.hub import Hub
 from fairbook.streams.websocket import WebSocket
 
-LINGER_S: Final = 2.0  # for a Close frame to arrive and be answered
-
 _SWEEP_S: Final = 1.0
 _REFUSED_MAX: Final = 64  # refused connections that are sent a response; more are aborted
 _KERNEL_READ_BYTES: Final = 64 * 1024
@@ -45,6 +43,7 @@ class StreamLimits(NamedTuple):
     handshake_s: float = 5.0
     ping_s: float = 60.0  # between pings
     pong_s: float = 120.0  # since the last pong, or the beginning
+    linger_s: float = 2.0  # for a Close frame to arrive and be answered
     transport_bytes_max: int = 64 * 1024  # unsent; with more the client is slow
     origins: Collection[str] = ()  # whose pages may connect: see net/ws_handshake.py
 
@@ -89,7 +88,7 @@ class StreamServer:
         self.is_stopping = True
         await self.hub.stop(drain_s)
         loop = asyncio.get_running_loop()
-        end = loop.time() + LINGER_S
+        end = loop.time() + self.limits.linger_s
         while self.connections and loop.time() < end:  # noqa: ASYNC110 - only `stop` waits for it
             await asyncio.sleep(0.005)
         for connection in list(self.connections):
@@ -205,7 +204,7 @@ class StreamConnection(asyncio.BufferedProtocol):
     def _closing(self, now: float | None = None) -> None:
         """The last bytes are sent: what was sent may still arrive."""
         now = self._loop.time() if now is None else now
-        self._abort_at = min(self._abort_at, now + LINGER_S)
+        self._abort_at = min(self._abort_at, now + self._server.limits.linger_s)
 
     def _ended(self) -> None:
         self.websocket = None

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from fairbook.client.rest import RestClient
 from fairbook.core import records
 from fairbook.demo.maker.bot import Bot, CredentialsRefused
 from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan
+from tests.world.clock import FastClock
 from tests.world.direct_exchange import DirectExchange, demo_exchange
 from tests.world.memory_accounts import ALICE_TOKEN, BOB_TOKEN
 from tests.world.running_exchange import HOST, RunningExchange, play_live
@@ -31,6 +32,12 @@ TOKENS = {"maker": ALICE_TOKEN, "taker": BOB_TOKEN}
 MARKETS = (1, 2, 3)
 QUICK = (MarketPlan("SOL_USDC", "140", move_ms=100, take_ms=200),)
 SOURCE = Path(fairbook.__file__).parents[1]
+SPEED = 4.0  # of the clocks of bot and exchange, where a test would only wait
+
+
+def play_fast(story: Callable[[RunningExchange], Awaitable[Any]]) -> None:
+    clock = FastClock(SPEED)
+    play_live(story, demo_exchange(clock.ns), clock.new_event_loop)
 
 
 @asynccontextmanager
@@ -93,7 +100,7 @@ def test_all_markets_come_to_life() -> None:
         assert busiest <= 20
         await until(lambda: own(exchange) == 0)
 
-    play_live(story, demo_exchange())
+    play_fast(story)
 
 
 def test_orders_of_an_earlier_life_go() -> None:
@@ -131,7 +138,7 @@ def test_it_comes_back_when_the_exchange_does() -> None:
             before = trades(exchange, 1)
             await until(lambda: is_two_sided(exchange, 1) and trades(exchange, 1) > before)
 
-    play_live(story, demo_exchange())
+    play_fast(story)
 
 
 class Wire:
@@ -185,10 +192,10 @@ def test_a_silent_feed_ends_the_quotes() -> None:
         exchange = venue.exchange
         async with Wire(venue.ws_port) as wire:
             ws_url = f"ws://{HOST}:{wire.port}/ws"
-            bot = Bot(venue.http_url, ws_url, TOKENS, seed=4, plans=QUICK, stale_s=1.5)
+            bot = Bot(venue.http_url, ws_url, TOKENS, seed=4, plans=QUICK, stale_s=2.0)
             async with running(bot):
                 await until(lambda: trades(exchange, 1) > 2)
-                await asyncio.sleep(2)
+                await asyncio.sleep(2.5)
                 assert wire.accepted == 1, "it was stale, and everything was well"
                 wire.flows.clear()
                 await until(lambda: own(exchange) == 0)
@@ -197,7 +204,7 @@ def test_a_silent_feed_ends_the_quotes() -> None:
                 await until(lambda: own(exchange) > 0 and trades(exchange, 1) > before)
                 assert wire.accepted >= 2
 
-    play_live(story, demo_exchange())
+    play_fast(story)
 
 
 def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -212,7 +219,8 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
     async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
         plans = [MarketPlan(p.symbol, p.anchor, move_ms=100, take_ms=200) for p in DEMO_PLANS[:2]]
-        async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=5, plans=plans)):
+        bot = Bot(venue.http_url, venue.ws_url, TOKENS, seed=5, plans=plans, back_off_ms=1000)
+        async with running(bot):
             await until(lambda: trades(exchange, 1) and trades(exchange, 2))
             state = records.set_market(market=1, parameter=records.STATE, value=records.ONLY_CANCEL)
             exchange.do(state)
@@ -231,7 +239,7 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
         assert told("not making SOL_USDC for a while") == 1
         assert told("not taking in SOL_USDC for a while") <= 1
 
-    play_live(story, demo_exchange())
+    play_fast(story)
 
 
 def test_unknown_credentials_end_it() -> None:
