@@ -1,6 +1,8 @@
 """What all tests share: reproducible hypothesis runs, and the environments of public clients."""
 
+import asyncio
 import gc
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +26,16 @@ settings.register_profile(
 # --hypothesis-profile=search looks further, differently each time.
 settings.register_profile("search", settings.get_profile("fixed"), derandomize=False)
 settings.load_profile("fixed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an async test in a loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
 
 
 def pytest_report_header() -> str:

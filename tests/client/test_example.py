@@ -55,4 +55,4 @@ def test_it_follows_the_best_ask() -> None:
         await asyncio.wait((running,))
         await becomes(venue, [])
 
-    play_live(story, live_exchange())
+    play_live(story, live_exchange)

@@ -13,7 +13,7 @@ from fairbook.client.messages import NewOrder, OrderState
 from fairbook.client.rest import RestClient
 from tests.world.direct_exchange import live_exchange
 from tests.world.memory_accounts import ALICE_KEY, ALICE_SEED, ALICE_TOKEN, BOB_TOKEN
-from tests.world.running_exchange import RunningExchange, play_live
+from tests.world.running_exchange import RunningExchange, with_live_exchange
 
 ALICE = BearerToken(ALICE_TOKEN)
 SIGNS = SigningKey(
@@ -24,109 +24,99 @@ BID = NewOrder(symbol="SOL_USDC", side="Bid", price="99.5", quantity="1.5", clie
 
 
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signatures"])
-def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
+@with_live_exchange(live_exchange)
+async def test_an_order_from_placing_to_cancelling(
+    venue: RunningExchange, who: Credentials
+) -> None:
     """Every private call knows who asks; the same client id is the same order."""
-
-    async def story(venue: RunningExchange) -> None:
-        async with RestClient(venue.http_url, who) as rest:
-            order = await rest.place(BID)
-            assert (order.status, order.price, order.quantity) == ("New", "99.5", "1.5")
-            assert order.client_id == 7
-            assert await rest.place(BID) == order
-            assert await rest.open_orders("SOL_USDC") == [order]
-            assert await rest.order("SOL_USDC", client_id=7) == order
-            less = await rest.amend("SOL_USDC", order_id=order.id, quantity="1")
-            assert (less.id, less.quantity) == (order.id, "1")
-            assert (await rest.balances())["USDC"].locked == "99.5"
-            gone = await rest.cancel("SOL_USDC", order_id=order.id)
-            assert gone.status == "Cancelled"
-            assert await rest.open_orders() == []
-            assert await rest.cancel_all("SOL_USDC") == []
-
-    play_live(story, live_exchange())
+    async with RestClient(venue.http_url, who) as rest:
+        order = await rest.place(BID)
+        assert (order.status, order.price, order.quantity) == ("New", "99.5", "1.5")
+        assert order.client_id == 7
+        assert await rest.place(BID) == order
+        assert await rest.open_orders("SOL_USDC") == [order]
+        assert await rest.order("SOL_USDC", client_id=7) == order
+        less = await rest.amend("SOL_USDC", order_id=order.id, quantity="1")
+        assert (less.id, less.quantity) == (order.id, "1")
+        assert (await rest.balances())["USDC"].locked == "99.5"
+        gone = await rest.cancel("SOL_USDC", order_id=order.id)
+        assert gone.status == "Cancelled"
+        assert await rest.open_orders() == []
+        assert await rest.cancel_all("SOL_USDC") == []
 
 
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signatures"])
-def test_several_orders_are_each_on_their_own(who: Credentials) -> None:
-    async def story(venue: RunningExchange) -> None:
-        async with RestClient(venue.http_url, who) as rest:
-            dear = NewOrder(symbol="SOL_USDC", side="Bid", price="99", quantity="100000")
-            cheap = msgspec.structs.replace(dear, quantity="1")
-            good, bad, also = await rest.place_several([BID, dear, cheap])
-            assert isinstance(good, OrderState) and good.status == "New"
-            assert isinstance(bad, RequestRefused) and bad.code == "INSUFFICIENT_FUNDS"
-            assert isinstance(also, OrderState)
-            assert await rest.open_orders() == [good, also]
-
-    play_live(story, live_exchange())
-
-
-def test_what_anybody_may_ask() -> None:
-    async def story(venue: RunningExchange) -> None:
-        async with (
-            RestClient(venue.http_url, ALICE) as alice,
-            RestClient(venue.http_url) as anybody,
-        ):
-            await alice.place(BID)
-            markets = await anybody.markets()
-            assert [market.symbol for market in markets] == ["SOL_USDC", "BTC_USDC"]
-            grid = Grid(markets[0])
-            assert grid.price.units("99.5") == 9_950
-            assert grid.lots_in("1.509999999") == 150
-            assert (grid.base, grid.quote) == ("SOL", "USDC")
-            depth = await anybody.depth("SOL_USDC", limit=5)
-            assert depth.bids == [("99.5", "1.5")]
-            assert depth.asks == []
-
-    play_live(story, live_exchange())
+@with_live_exchange(live_exchange)
+async def test_several_orders_are_each_on_their_own(
+    venue: RunningExchange, who: Credentials
+) -> None:
+    async with RestClient(venue.http_url, who) as rest:
+        dear = NewOrder(symbol="SOL_USDC", side="Bid", price="99", quantity="100000")
+        cheap = msgspec.structs.replace(dear, quantity="1")
+        good, bad, also = await rest.place_several([BID, dear, cheap])
+        assert isinstance(good, OrderState) and good.status == "New"
+        assert isinstance(bad, RequestRefused) and bad.code == "INSUFFICIENT_FUNDS"
+        assert isinstance(also, OrderState)
+        assert await rest.open_orders() == [good, also]
 
 
-def test_a_no_is_refused_in_its_own_words() -> None:
-    async def story(venue: RunningExchange) -> None:
-        async with RestClient(venue.http_url, ALICE) as rest:
-            with pytest.raises(RequestRefused) as no:
-                await rest.cancel("SOL_USDC", order_id="12345")
-            assert (no.value.status, no.value.code) == (400, "INVALID_ORDER")
-            with pytest.raises(RequestRefused) as no:
-                await rest.depth("NO_SUCH")
-            assert (no.value.status, no.value.code) == (400, "INVALID_MARKET")
-            with pytest.raises(ValueError, match="named"):
-                await rest.cancel("SOL_USDC")
-        async with RestClient(venue.http_url, BearerToken("wrong")) as rest:
-            with pytest.raises(RequestRefused) as no:
-                await rest.balances()
-            assert no.value.status == 401
-        async with RestClient(venue.http_url) as rest:
-            with pytest.raises(ValueError, match="credentials"):
-                await rest.balances()
-
-    play_live(story, live_exchange())
+@with_live_exchange(live_exchange)
+async def test_what_anybody_may_ask(venue: RunningExchange) -> None:
+    async with (
+        RestClient(venue.http_url, ALICE) as alice,
+        RestClient(venue.http_url) as anybody,
+    ):
+        await alice.place(BID)
+        markets = await anybody.markets()
+        assert [market.symbol for market in markets] == ["SOL_USDC", "BTC_USDC"]
+        grid = Grid(markets[0])
+        assert grid.price.units("99.5") == 9_950
+        assert grid.lots_in("1.509999999") == 150
+        assert (grid.base, grid.quote) == ("SOL", "USDC")
+        depth = await anybody.depth("SOL_USDC", limit=5)
+        assert depth.bids == [("99.5", "1.5")]
+        assert depth.asks == []
 
 
-def test_no_answer_is_an_unknown_outcome() -> None:
+@with_live_exchange(live_exchange)
+async def test_a_no_is_refused_in_its_own_words(venue: RunningExchange) -> None:
+    async with RestClient(venue.http_url, ALICE) as rest:
+        with pytest.raises(RequestRefused) as no:
+            await rest.cancel("SOL_USDC", order_id="12345")
+        assert (no.value.status, no.value.code) == (400, "INVALID_ORDER")
+        with pytest.raises(RequestRefused) as no:
+            await rest.depth("NO_SUCH")
+        assert (no.value.status, no.value.code) == (400, "INVALID_MARKET")
+        with pytest.raises(ValueError, match="named"):
+            await rest.cancel("SOL_USDC")
+    async with RestClient(venue.http_url, BearerToken("wrong")) as rest:
+        with pytest.raises(RequestRefused) as no:
+            await rest.balances()
+        assert no.value.status == 401
+    async with RestClient(venue.http_url) as rest:
+        with pytest.raises(ValueError, match="credentials"):
+            await rest.balances()
+
+
+@with_live_exchange(live_exchange)
+async def test_no_answer_is_an_unknown_outcome(venue: RunningExchange) -> None:
     """A request that may have been done is never said to have failed."""
-
-    async def story(venue: RunningExchange) -> None:
-        venue.exchange.held = []
-        async with RestClient(venue.http_url, BearerToken(BOB_TOKEN), timeout_s=0.2) as rest:
-            with pytest.raises(OutcomeUnknown):
-                await rest.place(BID)
-        venue.exchange.release()
-
-    play_live(story, live_exchange())
+    venue.exchange.held = []
+    async with RestClient(venue.http_url, BearerToken(BOB_TOKEN), timeout_s=0.2) as rest:
+        with pytest.raises(OutcomeUnknown):
+            await rest.place(BID)
+    venue.exchange.release()
 
 
-def test_nobody_there_is_disconnected() -> None:
-    async def story(venue: RunningExchange) -> None:
-        await venue.close()
-        async with RestClient(venue.http_url, ALICE) as rest:
-            with pytest.raises(Disconnected):
-                await rest.place(BID)
-            with pytest.raises(Disconnected):
-                await rest.markets()
-        await venue.open()
-
-    play_live(story, live_exchange())
+@with_live_exchange(live_exchange)
+async def test_nobody_there_is_disconnected(venue: RunningExchange) -> None:
+    await venue.close()
+    async with RestClient(venue.http_url, ALICE) as rest:
+        with pytest.raises(Disconnected):
+            await rest.place(BID)
+        with pytest.raises(Disconnected):
+            await rest.markets()
+    await venue.open()
 
 
 def test_signed_texts_are_those_of_the_contract() -> None:

@@ -26,7 +26,7 @@ from tests.client.test_rest import ALICE, BID, SIGNS
 from tests.world.direct_exchange import live_exchange
 from tests.world.memory_accounts import ALICE as ALICE_ID
 from tests.world.memory_accounts import BOB_TOKEN
-from tests.world.running_exchange import RunningExchange, play_live
+from tests.world.running_exchange import RunningExchange, with_live_exchange
 from tests.world.waiting import until
 
 BOB = BearerToken(BOB_TOKEN)
@@ -43,202 +43,179 @@ async def logged_in(venue: RunningExchange, who: Credentials = ALICE) -> WebSock
 
 
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signature"])
-def test_an_order_from_placing_to_cancelling(who: Credentials) -> None:
-    async def story(venue: RunningExchange) -> None:
-        async with await logged_in(venue, who) as socket:
-            order = await socket.place(BID)
-            assert (order.status, order.client_id) == ("New", 7)
-            assert await socket.status("SOL_USDC", client_id=7) == order
-            less = await socket.amend("SOL_USDC", order_id=order.id, quantity="1")
-            assert (less.id, less.quantity) == (order.id, "1")
-            gone = await socket.cancel("SOL_USDC", client_id=7)
-            assert gone.status == "Cancelled"
-            placed = [await socket.place(limit("Bid", f"9{n}", "0.1")) for n in range(3)]
-            gone_all = await socket.cancel_all("SOL_USDC")
-            assert [order.id for order in gone_all] == [order.id for order in placed]
-
-    play_live(story, live_exchange())
-
-
-def test_many_orders_in_flight_come_out_in_their_order() -> None:
-    async def story(venue: RunningExchange) -> None:
-        async with await logged_in(venue) as socket:
-            orders = [limit("Bid", f"0.{1 + n % 9}", "1") for n in range(1_500)]
-            answers = await asyncio.gather(*[socket.place(order) for order in orders])
-            ids = [int(answer.id) for answer in answers]
-            assert ids == sorted(set(ids))
-            assert [answer.price for answer in answers] == [order.price for order in orders]
-
-    play_live(story, live_exchange())
+@with_live_exchange(live_exchange)
+async def test_an_order_from_placing_to_cancelling(
+    venue: RunningExchange, who: Credentials
+) -> None:
+    async with await logged_in(venue, who) as socket:
+        order = await socket.place(BID)
+        assert (order.status, order.client_id) == ("New", 7)
+        assert await socket.status("SOL_USDC", client_id=7) == order
+        less = await socket.amend("SOL_USDC", order_id=order.id, quantity="1")
+        assert (less.id, less.quantity) == (order.id, "1")
+        gone = await socket.cancel("SOL_USDC", client_id=7)
+        assert gone.status == "Cancelled"
+        placed = [await socket.place(limit("Bid", f"9{n}", "0.1")) for n in range(3)]
+        gone_all = await socket.cancel_all("SOL_USDC")
+        assert [order.id for order in gone_all] == [order.id for order in placed]
 
 
-def test_a_no_is_refused_and_the_connection_goes_on() -> None:
-    async def story(venue: RunningExchange) -> None:
-        async with await WebSocketClient.open(venue.ws_url) as socket:
-            for wrong in (socket.place(BID), socket.login(BearerToken("wrong"))):
-                with pytest.raises(RequestRefused) as no:
-                    await wrong
-                assert no.value.status == 401
+@with_live_exchange(live_exchange)
+async def test_many_orders_in_flight_come_out_in_their_order(venue: RunningExchange) -> None:
+    async with await logged_in(venue) as socket:
+        orders = [limit("Bid", f"0.{1 + n % 9}", "1") for n in range(1_500)]
+        answers = await asyncio.gather(*[socket.place(order) for order in orders])
+        ids = [int(answer.id) for answer in answers]
+        assert ids == sorted(set(ids))
+        assert [answer.price for answer in answers] == [order.price for order in orders]
+
+
+@with_live_exchange(live_exchange)
+async def test_a_no_is_refused_and_the_connection_goes_on(venue: RunningExchange) -> None:
+    async with await WebSocketClient.open(venue.ws_url) as socket:
+        for wrong in (socket.place(BID), socket.login(BearerToken("wrong"))):
             with pytest.raises(RequestRefused) as no:
-                await socket.subscribe("depth.NO_SUCH", "trade.SOL_USDC", handler=lambda _: None)
-            assert no.value.code == "4006"
-            with pytest.raises(RequestRefused):
-                await socket.call("order.unheard", {})
-            await socket.login(ALICE)
-            with pytest.raises(RequestRefused) as no:
-                await socket.place(limit("Bid", "100000", "1000"))
-            assert no.value.code == "INSUFFICIENT_FUNDS"
-            assert (await socket.place(BID)).status == "New"
+                await wrong
+            assert no.value.status == 401
+        with pytest.raises(RequestRefused) as no:
+            await socket.subscribe("depth.NO_SUCH", "trade.SOL_USDC", handler=lambda _: None)
+        assert no.value.code == "4006"
+        with pytest.raises(RequestRefused):
+            await socket.call("order.unheard", {})
+        await socket.login(ALICE)
+        with pytest.raises(RequestRefused) as no:
+            await socket.place(limit("Bid", "100000", "1000"))
+        assert no.value.code == "INSUFFICIENT_FUNDS"
+        assert (await socket.place(BID)).status == "New"
 
-    play_live(story, live_exchange())
 
-
-def test_every_stream_is_typed() -> None:
+@with_live_exchange(live_exchange)
+async def test_every_stream_is_typed(venue: RunningExchange) -> None:
     """One trade between two accounts: each stream that hears of it decodes it."""
+    heard: list[Any] = []
+    async with await logged_in(venue) as alice, await logged_in(venue, BOB) as bob:
+        await alice.subscribe(
+            "bookTicker.SOL_USDC",
+            "trade.SOL_USDC",
+            "ticker.SOL_USDC",
+            "kline.1m.SOL_USDC",
+            "account.orderUpdate",
+            "account.balanceUpdate",
+            "markPrice.SOL_USDC",
+            handler=heard.append,
+        )
+        await alice.place(limit("Bid", "10", "2"))
+        await bob.place(limit("Ask", "10", "0.5"))
+        kinds = (BookTicker, TradeUpdate, TickerUpdate, KlineUpdate, OrderUpdate, BalanceUpdate)
+        await until(lambda: {type(message) for message in heard} == set(kinds))
+        await until(lambda: any(isinstance(m, KlineUpdate) and m.open for m in heard))
+        updates = [m for m in heard if isinstance(m, OrderUpdate)]
+        assert [(u.event, u.status, u.executed) for u in updates] == [
+            ("orderAccepted", "New", "0"),
+            ("orderFill", "PartiallyFilled", "0.5"),
+        ]
+        assert (updates[1].fill_price, updates[1].fee, updates[1].is_maker) == (
+            "10",
+            "0.0004",
+            True,
+        )
+        trade = next(m for m in heard if isinstance(m, TradeUpdate))
+        assert (trade.price, trade.quantity, trade.is_buyer_maker) == ("10", "0.5", True)
 
-    async def story(venue: RunningExchange) -> None:
-        heard: list[Any] = []
-        async with await logged_in(venue) as alice, await logged_in(venue, BOB) as bob:
-            await alice.subscribe(
-                "bookTicker.SOL_USDC",
-                "trade.SOL_USDC",
-                "ticker.SOL_USDC",
-                "kline.1m.SOL_USDC",
-                "account.orderUpdate",
-                "account.balanceUpdate",
-                "markPrice.SOL_USDC",
-                handler=heard.append,
-            )
-            await alice.place(limit("Bid", "10", "2"))
-            await bob.place(limit("Ask", "10", "0.5"))
-            kinds = (BookTicker, TradeUpdate, TickerUpdate, KlineUpdate, OrderUpdate, BalanceUpdate)
-            await until(lambda: {type(message) for message in heard} == set(kinds))
-            await until(lambda: any(isinstance(m, KlineUpdate) and m.open for m in heard))
-            updates = [m for m in heard if isinstance(m, OrderUpdate)]
-            assert [(u.event, u.status, u.executed) for u in updates] == [
-                ("orderAccepted", "New", "0"),
-                ("orderFill", "PartiallyFilled", "0.5"),
-            ]
-            assert (updates[1].fill_price, updates[1].fee, updates[1].is_maker) == (
-                "10",
-                "0.0004",
-                True,
-            )
-            trade = next(m for m in heard if isinstance(m, TradeUpdate))
-            assert (trade.price, trade.quantity, trade.is_buyer_maker) == ("10", "0.5", True)
-
-            await alice.unsubscribe("trade.SOL_USDC")
-            await bob.place(limit("Ask", "10", "0.5"))
-            await until(
-                lambda: [m.executed for m in heard if isinstance(m, OrderUpdate)][-1] == "1"
-            )
-            assert sum(isinstance(m, TradeUpdate) for m in heard) == 1
-
-    play_live(story, live_exchange())
+        await alice.unsubscribe("trade.SOL_USDC")
+        await bob.place(limit("Ask", "10", "0.5"))
+        await until(lambda: [m.executed for m in heard if isinstance(m, OrderUpdate)][-1] == "1")
+        assert sum(isinstance(m, TradeUpdate) for m in heard) == 1
 
 
-def test_the_end_cancels_what_was_to_be_cancelled_with_it() -> None:
+@with_live_exchange(live_exchange)
+async def test_the_end_cancels_what_was_to_be_cancelled_with_it(venue: RunningExchange) -> None:
     """cancelOnDisconnect holds for what is placed after it; a lost connection ends requests."""
-
-    async def story(venue: RunningExchange) -> None:
-        async with RestClient(venue.http_url, ALICE) as rest:
-            async with await logged_in(venue) as socket:
-                stays = await socket.place(limit("Bid", "10", "1"))
-                await socket.cancel_on_disconnect()
-                await socket.place(limit("Bid", "11", "1"))
-                await socket.cancel_on_disconnect(enabled=False)
-                stays_too = await socket.place(limit("Bid", "12", "1"))
-            assert socket.ended.is_set()
-            with pytest.raises(Disconnected):
-                await socket.place(BID)
-            await until(lambda: len(venue.exchange.open_orders(ALICE_ID)) == 2)
-            assert await rest.open_orders() == [stays, stays_too]
-
-    play_live(story, live_exchange())
-
-
-def test_a_lost_connection_leaves_outcomes_unknown() -> None:
-    async def story(venue: RunningExchange) -> None:
+    async with RestClient(venue.http_url, ALICE) as rest:
         async with await logged_in(venue) as socket:
-            venue.exchange.held = []
-            waiting = [asyncio.create_task(socket.place(limit("Bid", "9", "1"))) for _ in range(3)]
-            await until(lambda: len(venue.exchange.held or []) == 3)
+            stays = await socket.place(limit("Bid", "10", "1"))
+            await socket.cancel_on_disconnect()
+            await socket.place(limit("Bid", "11", "1"))
+            await socket.cancel_on_disconnect(enabled=False)
+            stays_too = await socket.place(limit("Bid", "12", "1"))
+        assert socket.ended.is_set()
+        with pytest.raises(Disconnected):
+            await socket.place(BID)
+        await until(lambda: len(venue.exchange.open_orders(ALICE_ID)) == 2)
+        assert await rest.open_orders() == [stays, stays_too]
+
+
+@with_live_exchange(live_exchange)
+async def test_a_lost_connection_leaves_outcomes_unknown(venue: RunningExchange) -> None:
+    async with await logged_in(venue) as socket:
+        venue.exchange.held = []
+        waiting = [asyncio.create_task(socket.place(limit("Bid", "9", "1"))) for _ in range(3)]
+        await until(lambda: len(venue.exchange.held or []) == 3)
+        for connection in list(venue.streams.connections):
+            connection.abort()
+        for task in waiting:
+            with pytest.raises(OutcomeUnknown):
+                await task
+        await socket.ended.wait()
+        with pytest.raises(Disconnected):
+            await socket.place(BID)
+        venue.exchange.release()
+
+
+@with_live_exchange(live_exchange)
+async def test_no_answer_in_time_is_unknown(venue: RunningExchange) -> None:
+    async with await WebSocketClient.open(venue.ws_url, timeout_s=0.2) as socket:
+        await socket.login(ALICE)
+        venue.exchange.held = []
+        with pytest.raises(OutcomeUnknown):
+            await socket.place(BID)
+        venue.exchange.release()
+        assert (await socket.status("SOL_USDC", client_id=7)).status == "New"
+
+
+@with_live_exchange(live_exchange)
+async def test_a_handlers_bug_ends_the_connection_and_is_told(venue: RunningExchange) -> None:
+    def fails(_: Any) -> None:
+        raise ZeroDivisionError
+
+    async with await logged_in(venue) as socket:
+        await socket.subscribe("account.orderUpdate", handler=fails)
+        async with RestClient(venue.http_url, ALICE) as rest:
+            await rest.place(BID)
+        await socket.ended.wait()
+        assert isinstance(socket.failure(), ZeroDivisionError)
+
+
+@with_live_exchange(live_exchange)
+async def test_connections_come_back(venue: RunningExchange) -> None:
+    """Each round is a new connection; while nobody listens, it keeps trying; the hint is read."""
+    backoff = Backoff(random.Random(1), wait_least_s=0.01, wait_most_s=0.05)
+    seen = []
+    async for socket in Reconnecting(venue.ws_url, backoff=backoff):
+        async with socket:
+            await socket.login(ALICE)
+            seen.append(socket)
+            if len(seen) == 3:
+                break
             for connection in list(venue.streams.connections):
                 connection.abort()
-            for task in waiting:
-                with pytest.raises(OutcomeUnknown):
-                    await task
             await socket.ended.wait()
-            with pytest.raises(Disconnected):
-                await socket.place(BID)
-            venue.exchange.release()
-
-    play_live(story, live_exchange())
-
-
-def test_no_answer_in_time_is_unknown() -> None:
-    async def story(venue: RunningExchange) -> None:
-        async with await WebSocketClient.open(venue.ws_url, timeout_s=0.2) as socket:
-            await socket.login(ALICE)
-            venue.exchange.held = []
-            with pytest.raises(OutcomeUnknown):
-                await socket.place(BID)
-            venue.exchange.release()
-            assert (await socket.status("SOL_USDC", client_id=7)).status == "New"
-
-    play_live(story, live_exchange())
+            if len(seen) == 1:
+                await venue.close()
+                asyncio.get_running_loop().call_later(
+                    0.2, lambda: asyncio.ensure_future(venue.open())
+                )
+    assert len(set(seen)) == 3
 
 
-def test_a_handlers_bug_ends_the_connection_and_is_told() -> None:
-    async def story(venue: RunningExchange) -> None:
-        def fails(_: Any) -> None:
-            raise ZeroDivisionError
-
-        async with await logged_in(venue) as socket:
-            await socket.subscribe("account.orderUpdate", handler=fails)
-            async with RestClient(venue.http_url, ALICE) as rest:
-                await rest.place(BID)
-            await socket.ended.wait()
-            assert isinstance(socket.failure(), ZeroDivisionError)
-
-    play_live(story, live_exchange())
-
-
-def test_connections_come_back() -> None:
-    """Each round is a new connection; while nobody listens, it keeps trying; the hint is read."""
-
-    async def story(venue: RunningExchange) -> None:
-        backoff = Backoff(random.Random(1), wait_least_s=0.01, wait_most_s=0.05)
-        seen = []
-        async for socket in Reconnecting(venue.ws_url, backoff=backoff):
-            async with socket:
-                await socket.login(ALICE)
-                seen.append(socket)
-                if len(seen) == 3:
-                    break
-                for connection in list(venue.streams.connections):
-                    connection.abort()
-                await socket.ended.wait()
-                if len(seen) == 1:
-                    await venue.close()
-                    asyncio.get_running_loop().call_later(
-                        0.2, lambda: asyncio.ensure_future(venue.open())
-                    )
-        assert len(set(seen)) == 3
-
-    play_live(story, live_exchange())
-
-
-def test_a_server_that_leaves_says_when_to_come_back() -> None:
-    async def story(venue: RunningExchange) -> None:
-        async with await WebSocketClient.open(venue.ws_url) as socket:
-            await venue.close()
-            await socket.ended.wait()
-            assert socket.close_code == 1001
-            assert hinted_s(socket.close_reason) >= 1
-        await venue.open()
-
-    play_live(story, live_exchange())
+@with_live_exchange(live_exchange)
+async def test_a_server_that_leaves_says_when_to_come_back(venue: RunningExchange) -> None:
+    async with await WebSocketClient.open(venue.ws_url) as socket:
+        await venue.close()
+        await socket.ended.wait()
+        assert socket.close_code == 1001
+        assert hinted_s(socket.close_reason) >= 1
+    await venue.open()
 
 
 def test_hints_are_bounded() -> None:
@@ -258,38 +235,35 @@ def test_waits_double_and_are_spread() -> None:
     assert len(set(others)) == 20
 
 
-def test_a_book_follows_the_exchange() -> None:
+@with_live_exchange(live_exchange)
+async def test_a_book_follows_the_exchange(venue: RunningExchange) -> None:
     """Through a thousand orders, and through a snapshot that is fetched amid them."""
+    chance = random.Random(11)
+    changes: list[int] = []
 
-    async def story(venue: RunningExchange) -> None:
-        chance = random.Random(11)
-        changes: list[int] = []
+    async def disturb(socket: WebSocketClient, count: int) -> None:
+        for _ in range(count):
+            side = chance.choice(("Bid", "Ask"))
+            price = str(chance.randrange(45, 55))
+            orders = [limit(side, price, "0.01") for _ in range(chance.randrange(1, 4))]
+            await asyncio.gather(*[socket.place(order) for order in orders])
 
-        async def disturb(socket: WebSocketClient, count: int) -> None:
-            for _ in range(count):
-                side = chance.choice(("Bid", "Ask"))
-                price = str(chance.randrange(45, 55))
-                orders = [limit(side, price, "0.01") for _ in range(chance.randrange(1, 4))]
-                await asyncio.gather(*[socket.place(order) for order in orders])
-
-        async with (
-            RestClient(venue.http_url, ALICE) as rest,
-            await logged_in(venue, BOB) as bob,
-            await logged_in(venue) as socket,
-        ):
-            grid = Grid((await rest.markets())[0])
-            busy = asyncio.create_task(disturb(bob, 300))
-            await asyncio.sleep(0.02)
-            feed = BookFeed(socket, rest, grid, changed=lambda book: changes.append(book.last_id))
-            await feed.start()
-            book = await feed.ready()
-            await busy
-            await until(lambda: book.last_id == venue.exchange.core.markets[1].update_id)
-            assert same(book, venue)
-            assert changes == sorted(changes)
-            await feed.stop()
-
-    play_live(story, live_exchange())
+    async with (
+        RestClient(venue.http_url, ALICE) as rest,
+        await logged_in(venue, BOB) as bob,
+        await logged_in(venue) as socket,
+    ):
+        grid = Grid((await rest.markets())[0])
+        busy = asyncio.create_task(disturb(bob, 300))
+        await asyncio.sleep(0.02)
+        feed = BookFeed(socket, rest, grid, changed=lambda book: changes.append(book.last_id))
+        await feed.start()
+        book = await feed.ready()
+        await busy
+        await until(lambda: book.last_id == venue.exchange.core.markets[1].update_id)
+        assert same(book, venue)
+        assert changes == sorted(changes)
+        await feed.stop()
 
 
 def same(book: LocalBook, venue: RunningExchange) -> bool:
@@ -297,24 +271,21 @@ def same(book: LocalBook, venue: RunningExchange) -> bool:
     return book.bids.levels() == bids and book.asks.levels() == asks
 
 
-def test_a_gap_is_mended() -> None:
+@with_live_exchange(live_exchange)
+async def test_a_gap_is_mended(venue: RunningExchange) -> None:
     """A lost message: the book is not live until a new snapshot is there, and then right."""
-
-    async def story(venue: RunningExchange) -> None:
-        async with (
-            RestClient(venue.http_url, ALICE) as rest,
-            await logged_in(venue) as socket,
-        ):
-            grid = Grid((await rest.markets())[0])
-            feed = BookFeed(socket, rest, grid)
-            await feed.start()
-            book = await feed.ready()
-            await socket.place(limit("Bid", "10", "1"))
-            await until(lambda: book.bids.best() is not None)
-            book.bids.set(1_000, 0)
-            book.last_id -= 1  # As if the message had not come.
-            await socket.place(limit("Bid", "11", "1"))
-            await until(lambda: book.gaps == 1 and book.is_live)
-            assert same(book, venue)
-
-    play_live(story, live_exchange())
+    async with (
+        RestClient(venue.http_url, ALICE) as rest,
+        await logged_in(venue) as socket,
+    ):
+        grid = Grid((await rest.markets())[0])
+        feed = BookFeed(socket, rest, grid)
+        await feed.start()
+        book = await feed.ready()
+        await socket.place(limit("Bid", "10", "1"))
+        await until(lambda: book.bids.best() is not None)
+        book.bids.set(1_000, 0)
+        book.last_id -= 1  # As if the message had not come.
+        await socket.place(limit("Bid", "11", "1"))
+        await until(lambda: book.gaps == 1 and book.is_live)
+        assert same(book, venue)

@@ -71,40 +71,34 @@ def test_the_view_is_the_exchange_as_it_is() -> None:
     assert view.depth(1, 10) == BookDepth(15, time_ns + 1, [(91, 1)], [])
 
 
-def test_a_query_waits_for_its_position() -> None:
-    async def ask() -> None:
-        story = Story()
-        story.apply(*traffic.setup())
-        assert (await story.queries.at(0)).balances(2) != []
-        second = asyncio.ensure_future(story.queries.at(2))
-        third = asyncio.ensure_future(story.queries.at(3))
-        gone = asyncio.ensure_future(story.queries.at(2))
-        await asyncio.sleep(0)
-        gone.cancel()
-        story.apply(traffic.buy(2))
-        view = await second
-        assert len(view.open_orders(2)) == 1
-        assert not third.done()
-        story.apply(traffic.buy(2))
-        assert len((await third).open_orders(2)) == 2
-
-    asyncio.run(ask())
+async def test_a_query_waits_for_its_position() -> None:
+    story = Story()
+    story.apply(*traffic.setup())
+    assert (await story.queries.at(0)).balances(2) != []
+    second = asyncio.ensure_future(story.queries.at(2))
+    third = asyncio.ensure_future(story.queries.at(3))
+    gone = asyncio.ensure_future(story.queries.at(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    story.apply(traffic.buy(2))
+    view = await second
+    assert len(view.open_orders(2)) == 1
+    assert not third.done()
+    story.apply(traffic.buy(2))
+    assert len((await third).open_orders(2)) == 2
 
 
-def test_a_position_that_will_not_be_reached_is_refused() -> None:
-    async def ask() -> None:
-        story = Story()
-        story.apply(*traffic.setup())
-        waiting = asyncio.ensure_future(story.queries.at(2))
-        await asyncio.sleep(0)
-        story.queries.end("shut down")
-        with pytest.raises(Stopped, match="shut down"):
-            await waiting
-        with pytest.raises(Stopped, match="shut down"):
-            await story.queries.at(2)
-        assert (await story.queries.at(1)).balances(2) != []
-
-    asyncio.run(ask())
+async def test_a_position_that_will_not_be_reached_is_refused() -> None:
+    story = Story()
+    story.apply(*traffic.setup())
+    waiting = asyncio.ensure_future(story.queries.at(2))
+    await asyncio.sleep(0)
+    story.queries.end("shut down")
+    with pytest.raises(Stopped, match="shut down"):
+        await waiting
+    with pytest.raises(Stopped, match="shut down"):
+        await story.queries.at(2)
+    assert (await story.queries.at(1)).balances(2) != []
 
 
 def test_a_half_changed_state_is_not_shown() -> None:

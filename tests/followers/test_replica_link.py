@@ -156,42 +156,35 @@ def test_nonsense_ends_the_connection_and_nothing_else() -> None:
     told(story)
 
 
-def test_a_replica_that_cannot_run_is_tried_again_and_again() -> None:
+async def test_a_replica_that_cannot_run_is_tried_again_and_again() -> None:
     """With growing pauses, and without an end."""
-
-    async def main() -> None:
-        runner = Runner(Exchange())
-        link = ReplicaLink(runner, on_mismatch=lambda _: None)
-        broken = [sys.executable, "-c", "raise SystemExit(3)"]
-        before: list[int] = []
-        supervisor = Supervisor("replica", broken, link=link, before_start=lambda: before.append(1))
-        supervisor.start()
-        await until(lambda: supervisor.starts >= 3)
-        assert "exit status 3" in str(supervisor.last_end)
-        assert len(before) == supervisor.starts
-        await supervisor.stop()
-        assert supervisor.pid is None
-        missing = Supervisor("replica", ["no-such-program"], link=link)
-        missing.start()
-        await until(lambda: missing.last_end is not None)
-        assert "cannot be started" in str(missing.last_end)
-        await missing.stop()
-
-    asyncio.run(main())
+    runner = Runner(Exchange())
+    link = ReplicaLink(runner, on_mismatch=lambda _: None)
+    broken = [sys.executable, "-c", "raise SystemExit(3)"]
+    before: list[int] = []
+    supervisor = Supervisor("replica", broken, link=link, before_start=lambda: before.append(1))
+    supervisor.start()
+    await until(lambda: supervisor.starts >= 3)
+    assert "exit status 3" in str(supervisor.last_end)
+    assert len(before) == supervisor.starts
+    await supervisor.stop()
+    assert supervisor.pid is None
+    missing = Supervisor("replica", ["no-such-program"], link=link)
+    missing.start()
+    await until(lambda: missing.last_end is not None)
+    assert "cannot be started" in str(missing.last_end)
+    await missing.stop()
 
 
-def test_a_replica_that_says_nothing_is_ended() -> None:
-    async def main() -> None:
-        runner = Runner(Exchange())
-        link = ReplicaLink(runner, on_mismatch=lambda _: None)
-        silent = [sys.executable, "-c", "import time; time.sleep(600)"]
-        supervisor = Supervisor("replica", silent, link=link, silent_max_s=0.3)
-        runner.position = 5  # There is something to do.
-        supervisor.start()
-        await until(lambda: supervisor.starts >= 2)
-        assert "made no progress" in str(supervisor.last_end)
-        await until(lambda: supervisor.pid is not None)
-        supervisor.kill("the test ends", restart=False)
-        await supervisor.stop()
-
-    asyncio.run(main())
+async def test_a_replica_that_says_nothing_is_ended() -> None:
+    runner = Runner(Exchange())
+    link = ReplicaLink(runner, on_mismatch=lambda _: None)
+    silent = [sys.executable, "-c", "import time; time.sleep(600)"]
+    supervisor = Supervisor("replica", silent, link=link, silent_max_s=0.3)
+    runner.position = 5  # There is something to do.
+    supervisor.start()
+    await until(lambda: supervisor.starts >= 2)
+    assert "made no progress" in str(supervisor.last_end)
+    await until(lambda: supervisor.pid is not None)
+    supervisor.kill("the test ends", restart=False)
+    await supervisor.stop()

@@ -25,81 +25,64 @@ time.sleep(600)
 """
 
 
-def test_a_child_that_ends_is_started_again(tmp_path: Path) -> None:
+async def test_a_child_that_ends_is_started_again(tmp_path: Path) -> None:
     """However it ended."""
+    supervisor = Supervisor("child", [sys.executable, "-c", READ_ON])
+    supervisor.start()
+    await until(lambda: supervisor.pid is not None)
+    first = supervisor.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: supervisor.starts == 2 and supervisor.pid not in (None, first))
+    assert supervisor.last_end == "by itself (exit status -9)"
+    await supervisor.stop()
+    assert supervisor.pid is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
 
-    async def main() -> None:
+
+async def test_a_child_that_a_damaged_file_stops_is_not_started_on_and_on() -> None:
+    supervisor = Supervisor(
+        "child", [sys.executable, "-c", f"raise SystemExit({DAMAGED_EXIT_STATUS})"]
+    )
+    supervisor.start()
+    await until(lambda: supervisor.is_stopped)
+    assert supervisor.starts == DAMAGED_ENDS_MAX
+    assert supervisor.last_end == f"by itself (exit status {DAMAGED_EXIT_STATUS})"
+    await asyncio.sleep(2 * PAUSE_S)
+    assert supervisor.starts == DAMAGED_ENDS_MAX
+    await supervisor.stop()
+
+
+async def test_a_child_is_told_to_end_by_a_signal(tmp_path: Path) -> None:
+    file = tmp_path / "said"
+    supervisor = Supervisor("child", [sys.executable, "-c", NOTE_SIGTERM, str(file)])
+    supervisor.start()
+    await until(lambda: file.exists() and file.read_text() == "ready")
+    await supervisor.stop()
+    assert file.read_text() == "told to end"
+    assert supervisor.starts == 1
+
+
+async def test_a_child_that_does_not_listen_is_killed() -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    supervisor = Supervisor("child", [sys.executable, "-c", deaf], end_wait_s=0.5)
+    supervisor.start()
+    await until(lambda: supervisor.pid is not None)
+    await asyncio.sleep(0.2)
+    await supervisor.stop()
+    assert supervisor.pid is None
+
+
+async def test_a_stop_in_the_middle_of_a_start_leaves_nobody_behind() -> None:
+    """The process that is being started then is ended too."""
+    for turns in range(4):
         supervisor = Supervisor("child", [sys.executable, "-c", READ_ON])
         supervisor.start()
-        await until(lambda: supervisor.pid is not None)
-        first = supervisor.pid
-        assert first is not None
-        os.kill(first, signal.SIGKILL)
-        await until(lambda: supervisor.starts == 2 and supervisor.pid not in (None, first))
-        assert supervisor.last_end == "by itself (exit status -9)"
+        for _ in range(turns):
+            await asyncio.sleep(0)
         await supervisor.stop()
         assert supervisor.pid is None
-        with pytest.raises(ProcessLookupError):
-            os.kill(first, 0)
-
-    asyncio.run(main())
-
-
-def test_a_child_that_a_damaged_file_stops_is_not_started_on_and_on() -> None:
-    async def main() -> None:
-        supervisor = Supervisor(
-            "child", [sys.executable, "-c", f"raise SystemExit({DAMAGED_EXIT_STATUS})"]
-        )
-        supervisor.start()
-        await until(lambda: supervisor.is_stopped)
-        assert supervisor.starts == DAMAGED_ENDS_MAX
-        assert supervisor.last_end == f"by itself (exit status {DAMAGED_EXIT_STATUS})"
-        await asyncio.sleep(2 * PAUSE_S)
-        assert supervisor.starts == DAMAGED_ENDS_MAX
-        await supervisor.stop()
-
-    asyncio.run(main())
-
-
-def test_a_child_is_told_to_end_by_a_signal(tmp_path: Path) -> None:
-    async def main() -> None:
-        file = tmp_path / "said"
-        supervisor = Supervisor("child", [sys.executable, "-c", NOTE_SIGTERM, str(file)])
-        supervisor.start()
-        await until(lambda: file.exists() and file.read_text() == "ready")
-        await supervisor.stop()
-        assert file.read_text() == "told to end"
-        assert supervisor.starts == 1
-
-    asyncio.run(main())
-
-
-def test_a_child_that_does_not_listen_is_killed() -> None:
-    async def main() -> None:
-        deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-        supervisor = Supervisor("child", [sys.executable, "-c", deaf], end_wait_s=0.5)
-        supervisor.start()
-        await until(lambda: supervisor.pid is not None)
-        await asyncio.sleep(0.2)
-        await supervisor.stop()
-        assert supervisor.pid is None
-
-    asyncio.run(main())
-
-
-def test_a_stop_in_the_middle_of_a_start_leaves_nobody_behind() -> None:
-    """The process that is being started then is ended too."""
-
-    async def main() -> None:
-        for turns in range(4):
-            supervisor = Supervisor("child", [sys.executable, "-c", READ_ON])
-            supervisor.start()
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            await supervisor.stop()
-            assert supervisor.pid is None
-
-    asyncio.run(main())
 
 
 def test_a_child_can_see_that_its_parent_has_gone(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fairbook.ports.accounts import Access
 from tests.world.direct_exchange import DirectExchange
 from tests.world.memory_accounts import ALICE_TOKEN
 from tests.world.running_exchange import NO_LIMITS, RunningExchange, play
+from tests.world.stories import runner_of
 
 
 class MemoryCaller:
@@ -111,6 +112,9 @@ def play_caller(
         await story(venue, caller(venue))
 
     play(scene, limits, exchange=exchange)
+
+
+with_caller = runner_of(play_caller, 2)
 
 
 def kinds(commands: Sequence[bytes]) -> list[int]:

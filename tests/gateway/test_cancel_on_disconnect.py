@@ -24,7 +24,7 @@ from fairbook.gateway.ws_orders import ACCOUNTS_MAX
 from fairbook.log.command_log import Entry
 from fairbook.log.memory_log import MemoryLog
 from fairbook.ports.accounts import ALL_PERMISSIONS, Access
-from tests.gateway.memory_caller import MemoryCaller, caller, kinds, play_caller, turns
+from tests.gateway.memory_caller import MemoryCaller, caller, kinds, turns, with_caller
 from tests.world import traffic
 from tests.world.direct_exchange import small_exchange
 from tests.world.http_client import bid
@@ -39,141 +39,136 @@ def session_of(command: bytes) -> int:
     return records.read_placed(command).session
 
 
-def test_only_orders_placed_while_it_is_on_go_with_the_connection() -> None:
+@with_caller()
+async def test_only_orders_placed_while_it_is_on_go_with_the_connection(
+    venue: RunningExchange, alice: MemoryCaller
+) -> None:
     """Not those before, nor those after it was switched off, nor those of other connections; what
     was placed while it was on goes all the same.
     """
+    before = await alice.place(bid("10"))
+    await alice.cancel_on_disconnect()
+    goes = await alice.place(bid("11"))
+    await alice.result("order.amend", SYMBOL | {"orderId": goes["id"], "price": "12"})
+    await alice.cancel_on_disconnect(enabled=False)
+    after = await alice.place(bid("13"))
+    await alice.cancel_on_disconnect()
+    await alice.place(bid("14"))
+    other = caller(venue)
+    await other.cancel_on_disconnect()
+    others = await other.place(bid("15"))
+    bob = caller(venue, BOB_TOKEN)
+    await bob.cancel_on_disconnect()
+    await bob.place(bid("16"))
 
-    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
-        before = await alice.place(bid("10"))
-        await alice.cancel_on_disconnect()
-        goes = await alice.place(bid("11"))
-        await alice.result("order.amend", SYMBOL | {"orderId": goes["id"], "price": "12"})
-        await alice.cancel_on_disconnect(enabled=False)
-        after = await alice.place(bid("13"))
-        await alice.cancel_on_disconnect()
-        await alice.place(bid("14"))
-        other = caller(venue)
-        await other.cancel_on_disconnect()
-        others = await other.place(bid("15"))
-        bob = caller(venue, BOB_TOKEN)
-        await bob.cancel_on_disconnect()
-        await bob.place(bid("16"))
-
-        commands = venue.exchange.record_commands()
-        alice.end()
-        await turns()
-        left = [str(order.order_id) for order in venue.exchange.open_orders(ALICE)]
-        assert left == [before["id"], after["id"], others["id"]]
-        assert len(venue.exchange.open_orders(BOB)) == 1
-        assert kinds(commands) == [records.END_SESSION]
-        other.end()
-        bob.end()
-        left = [str(order.order_id) for order in venue.exchange.open_orders(ALICE)]
-        assert left == [before["id"], after["id"]]
-        assert not venue.exchange.open_orders(BOB)
-        assert len(commands) == 3
-
-    play_caller(story)
+    commands = venue.exchange.record_commands()
+    alice.end()
+    await turns()
+    left = [str(order.order_id) for order in venue.exchange.open_orders(ALICE)]
+    assert left == [before["id"], after["id"], others["id"]]
+    assert len(venue.exchange.open_orders(BOB)) == 1
+    assert kinds(commands) == [records.END_SESSION]
+    other.end()
+    bob.end()
+    left = [str(order.order_id) for order in venue.exchange.open_orders(ALICE)]
+    assert left == [before["id"], after["id"]]
+    assert not venue.exchange.open_orders(BOB)
+    assert len(commands) == 3
 
 
-def test_a_connection_without_such_orders_logs_nothing() -> None:
+@with_caller()
+async def test_a_connection_without_such_orders_logs_nothing(
+    venue: RunningExchange, alice: MemoryCaller
+) -> None:
     """Neither one that only said that it would, nor one that never did, nor one whose order was
     refused before it became a command.
     """
-
-    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
-        commands = venue.exchange.record_commands()
-        await alice.refusal("order.place", bid("x"))
-        only_said = caller(venue)
-        await only_said.cancel_on_disconnect()
-        await only_said.refusal("order.place", bid("x"))
-        for one in (alice, only_said, caller(venue, None)):
-            one.end()
-        assert commands == []
-
-    play_caller(story)
+    commands = venue.exchange.record_commands()
+    await alice.refusal("order.place", bid("x"))
+    only_said = caller(venue)
+    await only_said.cancel_on_disconnect()
+    await only_said.refusal("order.place", bid("x"))
+    for one in (alice, only_said, caller(venue, None)):
+        one.end()
+    assert commands == []
 
 
-def test_what_is_in_flight_when_the_connection_ends_is_cancelled_too() -> None:
+@with_caller()
+async def test_what_is_in_flight_when_the_connection_ends_is_cancelled_too(
+    venue: RunningExchange, alice: MemoryCaller
+) -> None:
     """The end is logged behind every order of the connection."""
-
-    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
-        await alice.cancel_on_disconnect()
-        await alice.place(bid("10"))
-        venue.exchange.held = []
-        for _ in range(5):
-            alice.send("order.place", bid("11"))
-        alice.end()
-        commands = venue.exchange.record_commands()
-        venue.exchange.release()
-        assert kinds(commands) == [records.PLACE] * 5 + [records.END_SESSION]
-        assert not venue.exchange.open_orders(ALICE)
-        await turns()
-
-    play_caller(story)
+    await alice.cancel_on_disconnect()
+    await alice.place(bid("10"))
+    venue.exchange.held = []
+    for _ in range(5):
+        alice.send("order.place", bid("11"))
+    alice.end()
+    commands = venue.exchange.record_commands()
+    venue.exchange.release()
+    assert kinds(commands) == [records.PLACE] * 5 + [records.END_SESSION]
+    assert not venue.exchange.open_orders(ALICE)
+    await turns()
 
 
-def test_an_end_that_finds_no_room_is_tried_again_until_it_is_logged_once() -> None:
-    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
-        ends = [alice, caller(venue), caller(venue, BOB_TOKEN)]
-        for one in ends:
-            await one.cancel_on_disconnect()
-            await one.place(bid("10"))
-        commands = venue.exchange.record_commands()
-        venue.exchange.busy = True
-        for one in ends:
-            one.end()
-        await asyncio.sleep(2.5 * RETRY_S)
-        assert commands == []
-        assert len(venue.exchange.open_orders(ALICE)) == 2
-        venue.exchange.busy = False
-        await asyncio.sleep(2.5 * RETRY_S)
-        assert kinds(commands) == [records.END_SESSION] * 3
-        assert not venue.exchange.open_orders(ALICE) and not venue.exchange.open_orders(BOB)
+@with_caller()
+async def test_an_end_that_finds_no_room_is_tried_again_until_it_is_logged_once(
+    venue: RunningExchange, alice: MemoryCaller
+) -> None:
+    ends = [alice, caller(venue), caller(venue, BOB_TOKEN)]
+    for one in ends:
+        await one.cancel_on_disconnect()
+        await one.place(bid("10"))
+    commands = venue.exchange.record_commands()
+    venue.exchange.busy = True
+    for one in ends:
+        one.end()
+    await asyncio.sleep(2.5 * RETRY_S)
+    assert commands == []
+    assert len(venue.exchange.open_orders(ALICE)) == 2
+    venue.exchange.busy = False
+    await asyncio.sleep(2.5 * RETRY_S)
+    assert kinds(commands) == [records.END_SESSION] * 3
+    assert not venue.exchange.open_orders(ALICE) and not venue.exchange.open_orders(BOB)
 
-    play_caller(story)
 
-
-def test_an_end_that_comes_too_late_is_the_next_processs() -> None:
+@with_caller()
+async def test_an_end_that_comes_too_late_is_the_next_processs(
+    venue: RunningExchange, alice: MemoryCaller
+) -> None:
     """The exchange has stopped: nothing is logged, nothing is raised, and a start ends it."""
-
-    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
-        await alice.cancel_on_disconnect()
-        await alice.place(bid("10"))
-        venue.exchange.stopped = True
-        alice.end()
-        await turns()
-        venue.exchange.stopped = False
-        assert venue.exchange.sessions() == [(ALICE, 1)]
-        assert await end_old_sessions(venue.exchange, venue.exchange) == 1
-        assert not venue.exchange.open_orders(ALICE)
-
-    play_caller(story)
+    await alice.cancel_on_disconnect()
+    await alice.place(bid("10"))
+    venue.exchange.stopped = True
+    alice.end()
+    await turns()
+    venue.exchange.stopped = False
+    assert venue.exchange.sessions() == [(ALICE, 1)]
+    assert await end_old_sessions(venue.exchange, venue.exchange) == 1
+    assert not venue.exchange.open_orders(ALICE)
 
 
-def test_one_connection_for_several_accounts() -> None:
+@with_caller()
+async def test_one_connection_for_several_accounts(
+    venue: RunningExchange, alice: MemoryCaller
+) -> None:
     """Whoever logs in anew on it keeps the wish; each account's end is logged, up to a limit."""
-
-    async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
-        await alice.cancel_on_disconnect()
-        await alice.place(bid("10"))
-        alice.access = venue.gateway.logins.by_token(BOB_TOKEN, address="")
-        await alice.place(bid("10"))
-        commands = venue.exchange.record_commands()
-        for number in range(ACCOUNTS_MAX):
-            token = f"token{number}"
-            venue.accounts.tokens[token] = Access(100 + number, ALL_PERMISSIONS, token_id=100)
-            alice.access = venue.accounts.tokens[token]
-            status, code, _ = await alice.refusal("order.place", bid("10"))
-            accepted = number < ACCOUNTS_MAX - 2
-            expected = (403, "FORBIDDEN") if accepted else (400, "INVALID_CLIENT_REQUEST")
-            assert (status, code) == expected
-        alice.end()
-        assert not venue.exchange.open_orders(ALICE) and not venue.exchange.open_orders(BOB)
-        assert kinds(commands).count(records.END_SESSION) == ACCOUNTS_MAX
-
-    play_caller(story)
+    await alice.cancel_on_disconnect()
+    await alice.place(bid("10"))
+    alice.access = venue.gateway.logins.by_token(BOB_TOKEN, address="")
+    await alice.place(bid("10"))
+    commands = venue.exchange.record_commands()
+    for number in range(ACCOUNTS_MAX):
+        token = f"token{number}"
+        venue.accounts.tokens[token] = Access(100 + number, ALL_PERMISSIONS, token_id=100)
+        alice.access = venue.accounts.tokens[token]
+        status, code, _ = await alice.refusal("order.place", bid("10"))
+        accepted = number < ACCOUNTS_MAX - 2
+        expected = (403, "FORBIDDEN") if accepted else (400, "INVALID_CLIENT_REQUEST")
+        assert (status, code) == expected
+    alice.end()
+    assert not venue.exchange.open_orders(ALICE) and not venue.exchange.open_orders(BOB)
+    assert kinds(commands).count(records.END_SESSION) == ACCOUNTS_MAX
 
 
 def test_numbers_are_in_range_and_never_shared() -> None:
@@ -191,22 +186,19 @@ def test_numbers_are_in_range_and_never_shared() -> None:
     assert [again.begin() for _ in range(2)] == [2, 4]
 
 
-def test_a_number_is_given_again_only_when_its_end_is_handed_in() -> None:
-    async def scene() -> None:
-        exchange = small_exchange()
-        sessions = SessionNumbers(exchange)
-        first, second = sessions.begin(), sessions.begin()
-        exchange.busy = True
-        sessions.end(first, {ALICE, BOB})
-        sessions.end(second, {ALICE})
-        sessions._next = 1
-        assert sessions.begin() == 3
-        exchange.busy = False
-        await asyncio.sleep(2.5 * RETRY_S)
-        sessions._next = 1
-        assert [sessions.begin(), sessions.begin()] == [first, second]
-
-    asyncio.run(scene())
+async def test_a_number_is_given_again_only_when_its_end_is_handed_in() -> None:
+    exchange = small_exchange()
+    sessions = SessionNumbers(exchange)
+    first, second = sessions.begin(), sessions.begin()
+    exchange.busy = True
+    sessions.end(first, {ALICE, BOB})
+    sessions.end(second, {ALICE})
+    sessions._next = 1
+    assert sessions.begin() == 3
+    exchange.busy = False
+    await asyncio.sleep(2.5 * RETRY_S)
+    sessions._next = 1
+    assert [sessions.begin(), sessions.begin()] == [first, second]
 
 
 class Works:

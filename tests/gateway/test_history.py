@@ -18,6 +18,7 @@ from tests.world.markets import BTC_USDC, SOL_USDC
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
 from tests.world.memory_history import MemoryHistory
 from tests.world.running_exchange import Extras, RunningExchange, play
+from tests.world.stories import runner_of
 
 ORDERS = "/wapi/v1/history/orders"
 FILLS = "/wapi/v1/history/fills"
@@ -40,6 +41,9 @@ def remember(story: Past) -> None:
     play(with_history, exchange=exchange, extras=Extras(history=history))
 
 
+with_history = runner_of(remember, 3)
+
+
 async def get(client: HttpClient, path: str, token: str | None = None) -> Any:
     """The JSON of a reply that has to be 200."""
     reply = await client.ask("GET", path, token=token)
@@ -59,112 +63,101 @@ async def trade(client: HttpClient, *prices: str, quantity: str = "1", **terms: 
         assert (sold.status, bought.json()["status"]) == (200, "Filled")
 
 
-def test_trades() -> None:
+@with_history()
+async def test_trades(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
     """Newest first; the buyer is the maker where a seller took."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        await trade(client, "141.5", quantity="0.2")
-        await client.ask("POST", "/api/v1/order", bid("140", "3"), token=ALICE_TOKEN)
-        await client.ask("POST", "/api/v1/order", ask("140", "1.05"), token=BOB_TOKEN)
-        newest, oldest = await get(client, "/api/v1/trades?symbol=SOL_USDC")
-        last_ms = venue.exchange.time_ns // MS
-        assert newest == {
-            "id": 2, "price": "140", "quantity": "1.05", "quoteQuantity": "147",
-            "timestamp": last_ms, "isBuyerMaker": True,
-        }  # fmt: skip
-        assert oldest == {
-            "id": 1, "price": "141.5", "quantity": "0.2", "quoteQuantity": "28.3",
-            "timestamp": last_ms - 2, "isBuyerMaker": False,
-        }  # fmt: skip
-        past = "/api/v1/trades/history?symbol=SOL_USDC"
-        assert await get(client, past) == [newest, oldest]
-        assert await get(client, f"{past}&limit=1") == [newest]
-        assert await get(client, f"{past}&limit=1&offset=1") == [oldest]
-        assert await get(client, f"{past}&limit=1000&offset={OFFSET_MAX}") == []
-        assert await get(client, "/api/v1/trades?symbol=BTC_USDC") == []
-
-    remember(story)
+    await trade(client, "141.5", quantity="0.2")
+    await client.ask("POST", "/api/v1/order", bid("140", "3"), token=ALICE_TOKEN)
+    await client.ask("POST", "/api/v1/order", ask("140", "1.05"), token=BOB_TOKEN)
+    newest, oldest = await get(client, "/api/v1/trades?symbol=SOL_USDC")
+    last_ms = venue.exchange.time_ns // MS
+    assert newest == {
+        "id": 2, "price": "140", "quantity": "1.05", "quoteQuantity": "147",
+        "timestamp": last_ms, "isBuyerMaker": True,
+    }  # fmt: skip
+    assert oldest == {
+        "id": 1, "price": "141.5", "quantity": "0.2", "quoteQuantity": "28.3",
+        "timestamp": last_ms - 2, "isBuyerMaker": False,
+    }  # fmt: skip
+    past = "/api/v1/trades/history?symbol=SOL_USDC"
+    assert await get(client, past) == [newest, oldest]
+    assert await get(client, f"{past}&limit=1") == [newest]
+    assert await get(client, f"{past}&limit=1&offset=1") == [oldest]
+    assert await get(client, f"{past}&limit=1000&offset={OFFSET_MAX}") == []
+    assert await get(client, "/api/v1/trades?symbol=BTC_USDC") == []
 
 
-def test_a_hundred_trades_unless_asked_for_more() -> None:
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        sell = records.place(
-            account=ALICE, market=SOL_USDC, side=records.ASK, price=100, quantity=1
-        )
-        buy = records.place(
-            account=ALICE + 1, market=SOL_USDC, side=records.BID, price=100, quantity=1
-        )
-        venue.exchange.do(*[sell, buy] * 130)
-        for limit, count in (
-            ("", 100),
-            ("&limit=130", 130),
-            ("&limit=1000", 130),
-            ("&limit=", 100),
-        ):
-            found = await get(client, f"/api/v1/trades?symbol=SOL_USDC{limit}")
-            assert [row["id"] for row in found] == list(range(130, 130 - count, -1))
-
-    remember(story)
+@with_history()
+async def test_a_hundred_trades_unless_asked_for_more(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
+    sell = records.place(account=ALICE, market=SOL_USDC, side=records.ASK, price=100, quantity=1)
+    buy = records.place(account=ALICE + 1, market=SOL_USDC, side=records.BID, price=100, quantity=1)
+    venue.exchange.do(*[sell, buy] * 130)
+    for limit, count in (
+        ("", 100),
+        ("&limit=130", 130),
+        ("&limit=1000", 130),
+        ("&limit=", 100),
+    ):
+        found = await get(client, f"/api/v1/trades?symbol=SOL_USDC{limit}")
+        assert [row["id"] for row in found] == list(range(130, 130 - count, -1))
 
 
-def test_klines() -> None:
+@with_history()
+async def test_klines(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
     """Ascending and without gaps, from the first trade on; the running candle is there."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        await trade(client, "100", "103", "99.5", quantity="0.1")
-        venue.exchange.time_ns += 150 * NS
-        await trade(client, "101", quantity="2")
-        path = f"/api/v1/klines?symbol=SOL_USDC&interval=1m&startTime={START_S - 600}"
-        first, quiet, running = await get(client, path)
-        assert first == {
-            "start": "2027-01-15 08:00:00", "end": "2027-01-15 08:01:00", "open": "100",
-            "high": "103", "low": "99.5", "close": "99.5", "volume": "0.3",
-            "quoteVolume": "30.25", "trades": "3",
-        }  # fmt: skip
-        assert quiet == {
-            "start": "2027-01-15 08:01:00", "end": "2027-01-15 08:02:00", "open": "99.5",
-            "high": "99.5", "low": "99.5", "close": "99.5", "volume": "0", "quoteVolume": "0",
-            "trades": "0",
-        }  # fmt: skip
-        assert (running["start"], running["close"]) == ("2027-01-15 08:02:00", "101")
-        for bounds, bars in (
-            (f"startTime={START_S}", [first, quiet, running]),
-            (f"startTime={START_S + 1}", [quiet, running]),
-            (f"startTime={START_S - 60}&endTime={START_S}", [first]),
-            (f"startTime={START_S}&endTime={START_S + 119}", [first, quiet]),
-            (f"startTime={START_S + 90}&endTime={START_S + 119}", []),
-            (f"startTime={START_S}&endTime={START_S + 10**7}", [first, quiet, running]),
-            (f"startTime={START_S - 600}&endTime={START_S - 1}", []),
-            ("startTime=0&priceType=Last&limit=1", [first, quiet, running]),
-        ):
-            path = f"/api/v1/klines?symbol=SOL_USDC&interval=1m&{bounds}"
-            assert await get(client, path) == bars, bounds
-        assert await get(client, "/api/v1/klines?symbol=BTC_USDC&interval=1m&startTime=0") == []
-        month = await get(client, "/api/v1/klines?symbol=SOL_USDC&interval=1month&startTime=0")
-        assert [bar["start"] for bar in month] == ["2027-01-01 00:00:00"]
-        assert month[0]["end"] == "2027-02-01 00:00:00"
-
-    remember(story)
+    await trade(client, "100", "103", "99.5", quantity="0.1")
+    venue.exchange.time_ns += 150 * NS
+    await trade(client, "101", quantity="2")
+    path = f"/api/v1/klines?symbol=SOL_USDC&interval=1m&startTime={START_S - 600}"
+    first, quiet, running = await get(client, path)
+    assert first == {
+        "start": "2027-01-15 08:00:00", "end": "2027-01-15 08:01:00", "open": "100",
+        "high": "103", "low": "99.5", "close": "99.5", "volume": "0.3",
+        "quoteVolume": "30.25", "trades": "3",
+    }  # fmt: skip
+    assert quiet == {
+        "start": "2027-01-15 08:01:00", "end": "2027-01-15 08:02:00", "open": "99.5",
+        "high": "99.5", "low": "99.5", "close": "99.5", "volume": "0", "quoteVolume": "0",
+        "trades": "0",
+    }  # fmt: skip
+    assert (running["start"], running["close"]) == ("2027-01-15 08:02:00", "101")
+    for bounds, bars in (
+        (f"startTime={START_S}", [first, quiet, running]),
+        (f"startTime={START_S + 1}", [quiet, running]),
+        (f"startTime={START_S - 60}&endTime={START_S}", [first]),
+        (f"startTime={START_S}&endTime={START_S + 119}", [first, quiet]),
+        (f"startTime={START_S + 90}&endTime={START_S + 119}", []),
+        (f"startTime={START_S}&endTime={START_S + 10**7}", [first, quiet, running]),
+        (f"startTime={START_S - 600}&endTime={START_S - 1}", []),
+        ("startTime=0&priceType=Last&limit=1", [first, quiet, running]),
+    ):
+        path = f"/api/v1/klines?symbol=SOL_USDC&interval=1m&{bounds}"
+        assert await get(client, path) == bars, bounds
+    assert await get(client, "/api/v1/klines?symbol=BTC_USDC&interval=1m&startTime=0") == []
+    month = await get(client, "/api/v1/klines?symbol=SOL_USDC&interval=1month&startTime=0")
+    assert [bar["start"] for bar in month] == ["2027-01-01 00:00:00"]
+    assert month[0]["end"] == "2027-02-01 00:00:00"
 
 
-def test_the_earliest_thousand_klines() -> None:
+@with_history()
+async def test_the_earliest_thousand_klines(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
     """Whoever pages forward from `since` misses none."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        await trade(client, "100")
-        venue.exchange.time_ns += 2500 * NS
-        await trade(client, "101")
-        starts: list[str] = []
-        since = START_S
-        while page := await get(
-            client, f"/api/v1/klines?symbol=SOL_USDC&interval=1s&startTime={since}"
-        ):
-            starts += [bar["start"] for bar in page]
-            since += len(page)
-            assert len(page) == 1000 or page[-1]["close"] == "101"
-        assert len(starts) == 2501 == len(set(starts))
-
-    remember(story)
+    await trade(client, "100")
+    venue.exchange.time_ns += 2500 * NS
+    await trade(client, "101")
+    starts: list[str] = []
+    since = START_S
+    while page := await get(
+        client, f"/api/v1/klines?symbol=SOL_USDC&interval=1s&startTime={since}"
+    ):
+        starts += [bar["start"] for bar in page]
+        since += len(page)
+        assert len(page) == 1000 or page[-1]["close"] == "101"
+    assert len(starts) == 2501 == len(set(starts))
 
 
 @pytest.mark.parametrize(
@@ -184,13 +177,17 @@ def test_the_earliest_thousand_klines() -> None:
         ({"priceType": "Mark"}, "NOT_IMPLEMENTED"),
     ],
 )
-def test_bad_klines(fields: dict[str, Any], code: str) -> None:
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        asked = {"symbol": "SOL_USDC", "interval": "1m", "startTime": START_S} | fields
-        reply = await client.ask("GET", f"/api/v1/klines?{query(**asked)}")
-        assert reply.error()[:2] == (501 if code == "NOT_IMPLEMENTED" else 400, code)
-
-    remember(story)
+@with_history()
+async def test_bad_klines(
+    venue: RunningExchange,
+    client: HttpClient,
+    history: MemoryHistory,
+    fields: dict[str, Any],
+    code: str,
+) -> None:
+    asked = {"symbol": "SOL_USDC", "interval": "1m", "startTime": START_S} | fields
+    reply = await client.ask("GET", f"/api/v1/klines?{query(**asked)}")
+    assert reply.error()[:2] == (501 if code == "NOT_IMPLEMENTED" else 400, code)
 
 
 def test_tickers() -> None:
@@ -245,145 +242,145 @@ def test_tickers() -> None:
         ("20000", "20000.01", "0.01", "0.000001"),  # half of the last place
     ],
 )
-def test_the_change_is_rounded_and_has_no_sign_at_zero(
-    first: str, last: str, change: str, fraction: str
+@with_history()
+async def test_the_change_is_rounded_and_has_no_sign_at_zero(
+    venue: RunningExchange,
+    client: HttpClient,
+    history: MemoryHistory,
+    first: str,
+    last: str,
+    change: str,
+    fraction: str,
 ) -> None:
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        venue.exchange.do(records.credit(account=ALICE + 1, asset=2, atoms=10**15))
-        await trade(client, first, last, quantity="0.01")
-        ticker = await get(client, "/api/v1/ticker?symbol=SOL_USDC")
-        assert (ticker["priceChange"], ticker["priceChangePercent"]) == (change, fraction)
-
-    remember(story)
+    venue.exchange.do(records.credit(account=ALICE + 1, asset=2, atoms=10**15))
+    await trade(client, first, last, quantity="0.01")
+    ticker = await get(client, "/api/v1/ticker?symbol=SOL_USDC")
+    assert (ticker["priceChange"], ticker["priceChangePercent"]) == (change, fraction)
 
 
-def test_orders_of_an_account() -> None:
+@with_history()
+async def test_orders_of_an_account(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
     """Open and closed, newest first, in the shape of the order object but for the time."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        placed = await client.ask(
-            "POST", "/api/v1/order", bid("140.12", "1.5", clientId=12345, postOnly=True),
-            token=ALICE_TOKEN,
-        )  # fmt: skip
-        order = placed.json()
-        created_ms = order["createdAt"]
-        (found,) = await get(client, ORDERS, ALICE_TOKEN)
-        assert found.pop("createdAt") == f"2027-01-15T08:00:00.{created_ms % 1000:03d}"
-        assert found.pop("systemOrderType", "missing") is None
-        assert found.pop("expiryReason", "missing") is None
-        assert found.pop("quoteQuantity", "missing") is None
-        assert found == {name: order[name] for name in order if name != "createdAt"}
-        await client.ask(
-            "DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": 12345}, token=ALICE_TOKEN
-        )
-        market = bid(..., ..., orderType="Market", quoteQuantity="10")
-        await client.ask("POST", "/api/v1/order", market, token=ALICE_TOKEN)
-        await client.ask(
-            "POST", "/api/v1/order", bid("1", symbol="BTC_USDC", timeInForce="IOC"),
-            token=ALICE_TOKEN,
-        )  # fmt: skip
-        btc, by_quote, cancelled = await get(client, ORDERS, ALICE_TOKEN)
-        assert (cancelled["status"], cancelled["expiryReason"]) == ("Cancelled", None)
-        assert (btc["status"], btc["expiryReason"]) == ("Expired", "ImmediateOrCancel")
-        assert (btc["symbol"], btc["quoteQuantity"], btc["clientId"]) == ("BTC_USDC", None, None)
-        assert by_quote["expiryReason"] == "InsufficientLiquidity"
-        assert (by_quote["quantity"], by_quote["quoteQuantity"]) == ("0", "10")
-        assert "price" not in by_quote and "postOnly" not in by_quote
-        for asked, rows in (
-            ("symbol=SOL_USDC", [by_quote, cancelled]),
-            (f"orderId={cancelled['id']}", [cancelled]),
-            (f"orderId={cancelled['id']}&symbol=BTC_USDC", []),
-            (f"orderId={cancelled['id']}&clientId=12345", [cancelled]),
-            ("clientId=12345", [cancelled]),
-            ("clientId=%2212345%22", None),
-            ("clientId=0", []),
-            *((f"orderId={number}", []) for number in (0, 99999999, 2**64)),
-            ("orderId=x", None),
-            ("sortDirection=Asc", [cancelled, by_quote, btc]),
-            ("sortDirection=Desc&limit=1", [btc]),
-            ("limit=1&offset=2", [cancelled]),
-            ("sortDirection=up", None),
-            ("marketType=PERP", []),
-            ("marketType=SPOT&marketType=PERP&offset=0", [btc, by_quote, cancelled]),
-        ):
-            if rows is None:
-                reply = await client.ask("GET", f"{ORDERS}?{asked}", token=ALICE_TOKEN)
-                assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST"), asked
-            else:
-                assert await get(client, f"{ORDERS}?{asked}", ALICE_TOKEN) == rows, asked
-        assert await get(client, ORDERS, BOB_TOKEN) == []
-        foreign = f"{ORDERS}?orderId={cancelled['id']}"
-        assert await get(client, foreign, BOB_TOKEN) == []
-
-    remember(story)
+    placed = await client.ask(
+        "POST", "/api/v1/order", bid("140.12", "1.5", clientId=12345, postOnly=True),
+        token=ALICE_TOKEN,
+    )  # fmt: skip
+    order = placed.json()
+    created_ms = order["createdAt"]
+    (found,) = await get(client, ORDERS, ALICE_TOKEN)
+    assert found.pop("createdAt") == f"2027-01-15T08:00:00.{created_ms % 1000:03d}"
+    assert found.pop("systemOrderType", "missing") is None
+    assert found.pop("expiryReason", "missing") is None
+    assert found.pop("quoteQuantity", "missing") is None
+    assert found == {name: order[name] for name in order if name != "createdAt"}
+    await client.ask(
+        "DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": 12345}, token=ALICE_TOKEN
+    )
+    market = bid(..., ..., orderType="Market", quoteQuantity="10")
+    await client.ask("POST", "/api/v1/order", market, token=ALICE_TOKEN)
+    await client.ask(
+        "POST", "/api/v1/order", bid("1", symbol="BTC_USDC", timeInForce="IOC"),
+        token=ALICE_TOKEN,
+    )  # fmt: skip
+    btc, by_quote, cancelled = await get(client, ORDERS, ALICE_TOKEN)
+    assert (cancelled["status"], cancelled["expiryReason"]) == ("Cancelled", None)
+    assert (btc["status"], btc["expiryReason"]) == ("Expired", "ImmediateOrCancel")
+    assert (btc["symbol"], btc["quoteQuantity"], btc["clientId"]) == ("BTC_USDC", None, None)
+    assert by_quote["expiryReason"] == "InsufficientLiquidity"
+    assert (by_quote["quantity"], by_quote["quoteQuantity"]) == ("0", "10")
+    assert "price" not in by_quote and "postOnly" not in by_quote
+    for asked, rows in (
+        ("symbol=SOL_USDC", [by_quote, cancelled]),
+        (f"orderId={cancelled['id']}", [cancelled]),
+        (f"orderId={cancelled['id']}&symbol=BTC_USDC", []),
+        (f"orderId={cancelled['id']}&clientId=12345", [cancelled]),
+        ("clientId=12345", [cancelled]),
+        ("clientId=%2212345%22", None),
+        ("clientId=0", []),
+        *((f"orderId={number}", []) for number in (0, 99999999, 2**64)),
+        ("orderId=x", None),
+        ("sortDirection=Asc", [cancelled, by_quote, btc]),
+        ("sortDirection=Desc&limit=1", [btc]),
+        ("limit=1&offset=2", [cancelled]),
+        ("sortDirection=up", None),
+        ("marketType=PERP", []),
+        ("marketType=SPOT&marketType=PERP&offset=0", [btc, by_quote, cancelled]),
+    ):
+        if rows is None:
+            reply = await client.ask("GET", f"{ORDERS}?{asked}", token=ALICE_TOKEN)
+            assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST"), asked
+        else:
+            assert await get(client, f"{ORDERS}?{asked}", ALICE_TOKEN) == rows, asked
+    assert await get(client, ORDERS, BOB_TOKEN) == []
+    foreign = f"{ORDERS}?orderId={cancelled['id']}"
+    assert await get(client, foreign, BOB_TOKEN) == []
 
 
-def test_fills_of_an_account() -> None:
+@with_history()
+async def test_fills_of_an_account(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
     """Fees are texts of the asset that was received, client ids texts too."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        venue.exchange.time_ns += 123_456  # Times are cut to milliseconds, not rounded.
-        await client.ask("POST", "/api/v1/order", ask("141.5", "0.2"), token=ALICE_TOKEN)
-        taken = await client.ask(
-            "POST", "/api/v1/order", bid("150", "0.2", clientId=7), token=BOB_TOKEN
-        )
-        at = f"2027-01-15T08:00:00.{venue.exchange.time_ns // MS % 1000:03d}"
-        at_ms = venue.exchange.time_ns // MS
-        (bought,) = await get(client, FILLS, BOB_TOKEN)
-        assert bought == {
-            "tradeId": 1, "orderId": taken.json()["id"], "clientId": "7", "symbol": "SOL_USDC",
-            "side": "Bid", "price": "141.5", "quantity": "0.2", "fee": "0.0002",
-            "feeSymbol": "SOL", "isMaker": False, "systemOrderType": None, "timestamp": at,
-        }  # fmt: skip
-        (sold,) = await get(client, FILLS, ALICE_TOKEN)
-        assert (sold["side"], sold["fee"], sold["feeSymbol"]) == ("Ask", "0.02264", "USDC")
-        assert (sold["isMaker"], sold["clientId"]) == (True, None)
-        for asked, rows in (
-            (f"from={at_ms}&to={at_ms}", [bought]),
-            (f"from={at_ms + 1}", []),
-            (f"to={at_ms - 1}", []),
-            (f"from=0&to={10**17}", [bought]),
-            (f"orderId={bought['orderId']}&symbol=SOL_USDC&fillType=User", [bought]),
-            (f"orderId={sold['orderId']}", []),
-            ("symbol=BTC_USDC", []),
-            ("fillType=Liquidation", []),
-            ("marketType=PERP", []),
-            ("offset=1", []),
-            ("sortDirection=Asc", [bought]),
-        ):
-            assert await get(client, f"{FILLS}?{asked}", BOB_TOKEN) == rows, asked
-
-    remember(story)
+    venue.exchange.time_ns += 123_456  # Times are cut to milliseconds, not rounded.
+    await client.ask("POST", "/api/v1/order", ask("141.5", "0.2"), token=ALICE_TOKEN)
+    taken = await client.ask(
+        "POST", "/api/v1/order", bid("150", "0.2", clientId=7), token=BOB_TOKEN
+    )
+    at = f"2027-01-15T08:00:00.{venue.exchange.time_ns // MS % 1000:03d}"
+    at_ms = venue.exchange.time_ns // MS
+    (bought,) = await get(client, FILLS, BOB_TOKEN)
+    assert bought == {
+        "tradeId": 1, "orderId": taken.json()["id"], "clientId": "7", "symbol": "SOL_USDC",
+        "side": "Bid", "price": "141.5", "quantity": "0.2", "fee": "0.0002",
+        "feeSymbol": "SOL", "isMaker": False, "systemOrderType": None, "timestamp": at,
+    }  # fmt: skip
+    (sold,) = await get(client, FILLS, ALICE_TOKEN)
+    assert (sold["side"], sold["fee"], sold["feeSymbol"]) == ("Ask", "0.02264", "USDC")
+    assert (sold["isMaker"], sold["clientId"]) == (True, None)
+    for asked, rows in (
+        (f"from={at_ms}&to={at_ms}", [bought]),
+        (f"from={at_ms + 1}", []),
+        (f"to={at_ms - 1}", []),
+        (f"from=0&to={10**17}", [bought]),
+        (f"orderId={bought['orderId']}&symbol=SOL_USDC&fillType=User", [bought]),
+        (f"orderId={sold['orderId']}", []),
+        ("symbol=BTC_USDC", []),
+        ("fillType=Liquidation", []),
+        ("marketType=PERP", []),
+        ("offset=1", []),
+        ("sortDirection=Asc", [bought]),
+    ):
+        assert await get(client, f"{FILLS}?{asked}", BOB_TOKEN) == rows, asked
 
 
-def test_no_fee_is_a_zero() -> None:
+@with_history()
+async def test_no_fee_is_a_zero(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
     """As text: clients tell from it how to read the time."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        for parameter in (records.MAKER_FEE_PPM, records.TAKER_FEE_PPM):
-            venue.exchange.do(
-                records.set_market(market=BTC_USDC, parameter=parameter, value=0),
-            )
-        await trade(client, "10", quantity="0.001", symbol="BTC_USDC")
-        for token in (ALICE_TOKEN, BOB_TOKEN):
-            assert [row["fee"] for row in await get(client, FILLS, token)] == ["0"]
-
-    remember(story)
+    for parameter in (records.MAKER_FEE_PPM, records.TAKER_FEE_PPM):
+        venue.exchange.do(
+            records.set_market(market=BTC_USDC, parameter=parameter, value=0),
+        )
+    await trade(client, "10", quantity="0.001", symbol="BTC_USDC")
+    for token in (ALICE_TOKEN, BOB_TOKEN):
+        assert [row["fee"] for row in await get(client, FILLS, token)] == ["0"]
 
 
-def test_a_trade_with_oneself_is_two_fills() -> None:
+@with_history()
+async def test_a_trade_with_oneself_is_two_fills(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
     """One as maker and one as taker, if it is let happen; here self-trade prevention is in the way,
     so they are none.
     """
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        await client.ask("POST", "/api/v1/order", ask("100"), token=ALICE_TOKEN)
-        await client.ask("POST", "/api/v1/order", bid("100"), token=ALICE_TOKEN)
-        assert await get(client, FILLS, ALICE_TOKEN) == []
-        rows = await get(client, ORDERS, ALICE_TOKEN)
-        assert [row["expiryReason"] for row in rows] == ["SelfTradePrevention", None]
-
-    remember(story)
+    await client.ask("POST", "/api/v1/order", ask("100"), token=ALICE_TOKEN)
+    await client.ask("POST", "/api/v1/order", bid("100"), token=ALICE_TOKEN)
+    assert await get(client, FILLS, ALICE_TOKEN) == []
+    rows = await get(client, ORDERS, ALICE_TOKEN)
+    assert [row["expiryReason"] for row in rows] == ["SelfTradePrevention", None]
 
 
 @pytest.mark.parametrize(
@@ -392,90 +389,83 @@ def test_a_trade_with_oneself_is_two_fills() -> None:
      "limit=" + "9" * 5000, "offset=-1", "offset=x", f"offset={OFFSET_MAX + 1}"],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["trades", "trades/history", "orders", "fills"])
-def test_a_bad_part(path: str, bad: str) -> None:
+@with_history()
+async def test_a_bad_part(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory, path: str, bad: str
+) -> None:
     """INVALID_RANGE, before anything is looked for."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        where = f"/api/v1/{path}" if path.startswith("trades") else f"/wapi/v1/history/{path}"
-        reply = await client.ask("GET", f"{where}?symbol=SOL_USDC&{bad}", token=ALICE_TOKEN)
-        assert reply.error()[:2] == (400, "INVALID_RANGE")
-        assert history.waits == 0
-
-    remember(story)
+    where = f"/api/v1/{path}" if path.startswith("trades") else f"/wapi/v1/history/{path}"
+    reply = await client.ask("GET", f"{where}?symbol=SOL_USDC&{bad}", token=ALICE_TOKEN)
+    assert reply.error()[:2] == (400, "INVALID_RANGE")
+    assert history.waits == 0
 
 
 @pytest.mark.parametrize("bad", ["from=x", "to=-1", "from=2&to=1", "from=1.5", "to=" + "9" * 19])
-def test_bad_times(bad: str) -> None:
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        reply = await client.ask("GET", f"{FILLS}?{bad}", token=ALICE_TOKEN)
-        assert reply.error()[:2] == (400, "INVALID_RANGE")
+@with_history()
+async def test_bad_times(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory, bad: str
+) -> None:
+    reply = await client.ask("GET", f"{FILLS}?{bad}", token=ALICE_TOKEN)
+    assert reply.error()[:2] == (400, "INVALID_RANGE")
 
-    remember(story)
 
-
-def test_an_account_sees_its_own_writes_or_is_told_that_it_cannot() -> None:
+@with_history()
+async def test_an_account_sees_its_own_writes_or_is_told_that_it_cannot(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
     """The answer waits for the recorder; one that stays behind is 504, and nothing else is."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        history.lag = venue.exchange.position
-        await client.ask("POST", "/api/v1/order", bid("100"), token=ALICE_TOKEN)
-        behind = (504, "TIMEOUT", "History is behind")
-        assert (await client.ask("GET", ORDERS, token=ALICE_TOKEN)).error() == behind
-        assert (await client.ask("GET", FILLS, token=ALICE_TOKEN)).error() == behind
-        assert (await client.ask("GET", "/api/v1/orders", token=ALICE_TOKEN)).status == 200
-        assert (
-            await client.ask("POST", "/api/v1/order", bid("99"), token=ALICE_TOKEN)
-        ).status == 200
-        history.lag = None
-        assert len(await get(client, ORDERS, ALICE_TOKEN)) == 2
-
-    remember(story)
+    history.lag = venue.exchange.position
+    await client.ask("POST", "/api/v1/order", bid("100"), token=ALICE_TOKEN)
+    behind = (504, "TIMEOUT", "History is behind")
+    assert (await client.ask("GET", ORDERS, token=ALICE_TOKEN)).error() == behind
+    assert (await client.ask("GET", FILLS, token=ALICE_TOKEN)).error() == behind
+    assert (await client.ask("GET", "/api/v1/orders", token=ALICE_TOKEN)).status == 200
+    assert (await client.ask("POST", "/api/v1/order", bid("99"), token=ALICE_TOKEN)).status == 200
+    history.lag = None
+    assert len(await get(client, ORDERS, ALICE_TOKEN)) == 2
 
 
 @pytest.mark.parametrize("patience_s", [0.01, 0.6])  # less, and more, than a moment
-def test_the_public_is_answered_from_what_there_is(patience_s: float) -> None:
+@with_history()
+async def test_the_public_is_answered_from_what_there_is(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory, patience_s: float
+) -> None:
     """A recorder that is behind keeps nobody waiting for long; one that has caught up is read to
     its end.
     """
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        history.patience_s = patience_s
-        await trade(client, "100")
-        history.lag = venue.exchange.position
-        await trade(client, "101")
-        assert len(await get(client, "/api/v1/trades?symbol=SOL_USDC")) == 1
-        assert (await get(client, "/api/v1/ticker?symbol=SOL_USDC"))["lastPrice"] == "100"
-        assert history.waits == 2  # It gave the recorder a moment, twice.
-        history.lag = None
-        assert len(await get(client, "/api/v1/trades?symbol=SOL_USDC")) == 2
-
-    remember(story)
+    history.patience_s = patience_s
+    await trade(client, "100")
+    history.lag = venue.exchange.position
+    await trade(client, "101")
+    assert len(await get(client, "/api/v1/trades?symbol=SOL_USDC")) == 1
+    assert (await get(client, "/api/v1/ticker?symbol=SOL_USDC"))["lastPrice"] == "100"
+    assert history.waits == 2  # It gave the recorder a moment, twice.
+    history.lag = None
+    assert len(await get(client, "/api/v1/trades?symbol=SOL_USDC")) == 2
 
 
-def test_a_store_that_cannot_be_read() -> None:
+@with_history()
+async def test_a_store_that_cannot_be_read(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
     """504 for everybody, and trading goes on."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        history.broken = True
-        for path in ("/api/v1/trades?symbol=SOL_USDC", "/api/v1/tickers", ORDERS, FILLS):
-            reply = await client.ask("GET", path, token=ALICE_TOKEN)
-            assert reply.error() == (504, "TIMEOUT", "History is behind")
-        assert (await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)).status == 200
-
-    remember(story)
+    history.broken = True
+    for path in ("/api/v1/trades?symbol=SOL_USDC", "/api/v1/tickers", ORDERS, FILLS):
+        reply = await client.ask("GET", path, token=ALICE_TOKEN)
+        assert reply.error() == (504, "TIMEOUT", "History is behind")
+    assert (await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)).status == 200
 
 
-def test_private_history_is_signed_and_the_account_s_own() -> None:
+@with_history()
+async def test_private_history_is_signed_and_the_account_s_own(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
     """Under its own instruction only."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
-        for path, instruction in ((ORDERS, "orderHistoryQueryAll"), (FILLS, "fillHistoryQueryAll")):
-            text = "limit=5&symbol=SOL_USDC"
-            reply = await client.ask("GET", f"{path}?{text}", headers=signed(instruction, text))
-            assert reply.status == 200
-            reply = await client.ask("GET", f"{path}?{text}", headers=signed("orderQuery", text))
-            assert reply.error()[:2] == (401, "INVALID_SIGNATURE")
-            assert (await client.ask("GET", path)).error()[:2] == (401, "UNAUTHORIZED")
-
-    remember(story)
+    await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
+    for path, instruction in ((ORDERS, "orderHistoryQueryAll"), (FILLS, "fillHistoryQueryAll")):
+        text = "limit=5&symbol=SOL_USDC"
+        reply = await client.ask("GET", f"{path}?{text}", headers=signed(instruction, text))
+        assert reply.status == 200
+        reply = await client.ask("GET", f"{path}?{text}", headers=signed("orderQuery", text))
+        assert reply.error()[:2] == (401, "INVALID_SIGNATURE")
+        assert (await client.ask("GET", path)).error()[:2] == (401, "UNAUTHORIZED")

@@ -7,7 +7,7 @@ import pytest
 
 from fairbook.gateway.http_connection import ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes
-from tests.world.running_exchange import NO_LIMITS, RunningExchange, play
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, with_exchange
 
 SLOW = ServerLimits(request_s=0.5, idle_s=1, reply_s=60, sweep_s=0.1)
 
@@ -48,43 +48,41 @@ def test_slow_clients_are_closed_and_nobody_else() -> None:
     play(story, NO_LIMITS, SLOW)
 
 
-def test_whoever_does_not_read_his_replies_is_closed() -> None:
+@with_exchange(NO_LIMITS, ServerLimits(reply_s=0.5, sweep_s=0.1))
+async def test_whoever_does_not_read_his_replies_is_closed(
+    venue: RunningExchange, client: HttpClient
+) -> None:
     """However much he sends; his requests are not taken without end."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        for data in (
-            request_bytes("GET", "/api/v1/markets") * 200,
-            request_bytes("POST", "/api/v1/order", bid("90", "0.01", clientId=1)) * 200,
-        ):
-            deaf = await venue.connect(receive_bytes=4096)
-            assert (await deaf.ask("GET", "/api/v1/ping")).status == 200
-            deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            for connection in venue.server.state.connections:
-                # Else the system takes megabytes before anybody notices.
-                sock = connection._transport.get_extra_info("socket")
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-            with pytest.raises(ConnectionError):
-                while True:
-                    deaf.writer.write(data)
-                    await deaf.writer.drain()
-                    await asyncio.sleep(0.01)
-            assert (await client.ask("GET", "/api/v1/ping")).status == 200
-            assert len(venue.server.state.connections) == 1
-
-    play(story, NO_LIMITS, ServerLimits(reply_s=0.5, sweep_s=0.1))
+    for data in (
+        request_bytes("GET", "/api/v1/markets") * 200,
+        request_bytes("POST", "/api/v1/order", bid("90", "0.01", clientId=1)) * 200,
+    ):
+        deaf = await venue.connect(receive_bytes=4096)
+        assert (await deaf.ask("GET", "/api/v1/ping")).status == 200
+        deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for connection in venue.server.state.connections:
+            # Else the system takes megabytes before anybody notices.
+            sock = connection._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        with pytest.raises(ConnectionError):
+            while True:
+                deaf.writer.write(data)
+                await deaf.writer.drain()
+                await asyncio.sleep(0.01)
+        assert (await client.ask("GET", "/api/v1/ping")).status == 200
+        assert len(venue.server.state.connections) == 1
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_a_head_without_end_is_answered_before_its_time_is_over(is_first: bool) -> None:
+@with_exchange()
+async def test_a_head_without_end_is_answered_before_its_time_is_over(
+    venue: RunningExchange, client: HttpClient, is_first: bool
+) -> None:
     """However few pieces it comes in: what came with its first byte counts."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        if not is_first:
-            assert (await client.ask("GET", "/api/v1/ping")).status == 200
-        await client.send(b"GET /api/v1/ping HTTP/1.1\r\nA: " + b"a" * 66_000)
-        assert (await client.reply()).error() == (
-            400, "INVALID_CLIENT_REQUEST", "Request is too large"
-        )  # fmt: skip
-        assert await client.is_closed()
-
-    play(story)
+    if not is_first:
+        assert (await client.ask("GET", "/api/v1/ping")).status == 200
+    await client.send(b"GET /api/v1/ping HTTP/1.1\r\nA: " + b"a" * 66_000)
+    assert (await client.reply()).error() == (
+        400, "INVALID_CLIENT_REQUEST", "Request is too large"
+    )  # fmt: skip
+    assert await client.is_closed()

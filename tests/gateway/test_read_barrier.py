@@ -5,31 +5,30 @@ import pytest
 from fairbook.api.errors import ApiError
 from fairbook.gateway.read_barrier import QueryShares
 from fairbook.gateway.request import Request
-from tests.gateway.test_history import ORDERS, get, remember
+from tests.gateway.test_history import ORDERS, get, with_history
 from tests.world.http_client import HttpClient, bid
 from tests.world.memory_accounts import ALICE_TOKEN, BOB_TOKEN
 from tests.world.memory_history import MemoryHistory
 from tests.world.running_exchange import RunningExchange
 
 
-def test_an_open_order_is_known_without_the_recorder() -> None:
+@with_history()
+async def test_an_open_order_is_known_without_the_recorder(
+    venue: RunningExchange, client: HttpClient, history: MemoryHistory
+) -> None:
     """Whoever follows an order by its id needs no history until it is closed; in the same words."""
-
-    async def story(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-        terms = bid("100") | {"clientId": 7}
-        placed = (await client.ask("POST", "/api/v1/order", terms, token=ALICE_TOKEN)).json()
-        one = f"{ORDERS}?orderId={placed['id']}"
-        (recorded,) = await get(client, ORDERS, ALICE_TOKEN)
-        history.broken = True
-        history.lag = 0
-        assert await get(client, one, ALICE_TOKEN) == [recorded]
-        assert await get(client, f"{one}&clientId=7&symbol=SOL_USDC", ALICE_TOKEN) == [recorded]
-        for other in ("&clientId=8", "&offset=1"):
-            reply = await client.ask("GET", one + other, token=ALICE_TOKEN)
-            assert reply.error() == (504, "TIMEOUT", "History is behind")
-        assert (await client.ask("GET", one, token=BOB_TOKEN)).status == 504
-
-    remember(story)
+    terms = bid("100") | {"clientId": 7}
+    placed = (await client.ask("POST", "/api/v1/order", terms, token=ALICE_TOKEN)).json()
+    one = f"{ORDERS}?orderId={placed['id']}"
+    (recorded,) = await get(client, ORDERS, ALICE_TOKEN)
+    history.broken = True
+    history.lag = 0
+    assert await get(client, one, ALICE_TOKEN) == [recorded]
+    assert await get(client, f"{one}&clientId=7&symbol=SOL_USDC", ALICE_TOKEN) == [recorded]
+    for other in ("&clientId=8", "&offset=1"):
+        reply = await client.ask("GET", one + other, token=ALICE_TOKEN)
+        assert reply.error() == (504, "TIMEOUT", "History is behind")
+    assert (await client.ask("GET", one, token=BOB_TOKEN)).status == 504
 
 
 def call(account: int, address: str = "192.0.2.1") -> Request:

@@ -5,194 +5,180 @@ import asyncio
 from tests.world.direct_exchange import small_exchange
 from tests.world.http_client import HttpClient, bid, request_bytes, signed
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, READER_TOKEN
-from tests.world.running_exchange import RunningExchange, play
+from tests.world.running_exchange import RunningExchange, play, with_exchange
 
 
-def test_permissions() -> None:
+@with_exchange()
+async def test_permissions(venue: RunningExchange, client: HttpClient) -> None:
     """A key that may only read: everything else is refused, before anything happens."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        position = venue.exchange.position
-        for method, path, body in (
-            ("POST", "/api/v1/order", bid()),
-            ("POST", "/api/v1/orders", [bid()]),
-            ("PATCH", "/api/v1/order", {"symbol": "SOL_USDC", "orderId": "1", "price": "1"}),
-            ("DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "orderId": "1"}),
-            ("DELETE", "/api/v1/orders", {"symbol": "SOL_USDC"}),
-            ("PATCH", "/api/v1/account", {"autoLend": True}),
-            ("POST", "/wapi/v1/capital/withdrawals", {"symbol": "SOL", "quantity": "1"}),
-        ):
-            reply = await client.ask(method, path, body, token=READER_TOKEN)
-            assert reply.error() == (403, "FORBIDDEN", "Permission denied")
-        for path in ("/api/v1/capital", "/api/v1/orders", "/api/v1/account"):
-            assert (await client.ask("GET", path, token=READER_TOKEN)).status == 200
-        assert venue.exchange.position == position
-
-    play(story)
+    position = venue.exchange.position
+    for method, path, body in (
+        ("POST", "/api/v1/order", bid()),
+        ("POST", "/api/v1/orders", [bid()]),
+        ("PATCH", "/api/v1/order", {"symbol": "SOL_USDC", "orderId": "1", "price": "1"}),
+        ("DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "orderId": "1"}),
+        ("DELETE", "/api/v1/orders", {"symbol": "SOL_USDC"}),
+        ("PATCH", "/api/v1/account", {"autoLend": True}),
+        ("POST", "/wapi/v1/capital/withdrawals", {"symbol": "SOL", "quantity": "1"}),
+    ):
+        reply = await client.ask(method, path, body, token=READER_TOKEN)
+        assert reply.error() == (403, "FORBIDDEN", "Permission denied")
+    for path in ("/api/v1/capital", "/api/v1/orders", "/api/v1/account"):
+        assert (await client.ask("GET", path, token=READER_TOKEN)).status == 200
+    assert venue.exchange.position == position
 
 
-def test_the_replay_rule_over_http() -> None:
+@with_exchange()
+async def test_the_replay_rule_over_http(venue: RunningExchange, client: HttpClient) -> None:
     """Once, if it changes something and has no client id; reads and client ids are exempt."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
-        headers = signed("orderExecute", text)
-        order = bid("90", "0.1")
-        assert (await client.ask("POST", "/api/v1/order", order, headers=headers)).status == 200
-        assert (await client.ask("POST", "/api/v1/order", order, headers=headers)).error() == (
-            400, "INVALID_CLIENT_REQUEST", "Request already seen",
-        )  # fmt: skip
-        assert len(venue.exchange.open_orders(ALICE)) == 1
-        headers = signed("orderExecute", "clientId=5&" + text)
-        first = await client.ask("POST", "/api/v1/order", {**order, "clientId": 5}, headers=headers)
-        again = await client.ask("POST", "/api/v1/order", {**order, "clientId": 5}, headers=headers)
-        assert first.body == again.body and first.status == 200
-        headers = signed("balanceQuery")
-        for _ in range(2):
-            assert (await client.ask("GET", "/api/v1/capital", headers=headers)).status == 200
-
-    play(story)
-
-
-def test_a_client_id_that_names_an_order_makes_nothing_repeatable() -> None:
-    """An amendment, and cancelling all: taken again, each would undo what came after it."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        order = bid("90", "0.1", clientId=5)
-        assert (await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)).status == 200
-        named = {"symbol": "SOL_USDC", "clientId": 5}
-        amended = signed("orderAmend", "clientId=5&price=80&symbol=SOL_USDC")
-        change = {**named, "price": "80"}
-        reply = await client.ask("PATCH", "/api/v1/order", change, headers=amended)
-        assert reply.json()["price"] == "80"
-        back = {**named, "price": "90"}
-        reply = await client.ask("PATCH", "/api/v1/order", back, token=ALICE_TOKEN)
-        assert reply.json()["price"] == "90"
-        seen = (400, "INVALID_CLIENT_REQUEST", "Request already seen")
-        reply = await client.ask("PATCH", "/api/v1/order", change, headers=amended)
-        assert reply.error() == seen
-        assert [found.price for found in venue.exchange.open_orders(ALICE)] == [9000]
-        text = "clientId=5&symbol=SOL_USDC"
-        headers = signed("orderCancelAll", text)
-        reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
-        assert len(reply.json()) == 1
-        reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
-        assert reply.error() == seen
-        headers = signed("orderCancel", text)
-        for _ in range(2):  # Closed is closed.
-            reply = await client.ask("DELETE", "/api/v1/order", named, headers=headers)
-            assert reply.error()[1] == "INVALID_ORDER"
-
-    play(story)
-
-
-def test_what_is_taken_once_is_not_of_tomorrow() -> None:
-    """At most a second ahead, whatever the window, unless its client id makes it harmless."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
-        order = bid("90", "0.1")
-        for ahead_ms, status in ((1000, 200), (1001, 400), (60_000, 400)):
-            headers = signed("orderExecute", text, at_ms=venue.now_ms + ahead_ms, window=60_000)
-            reply = await client.ask("POST", "/api/v1/order", order, headers=headers)
-            assert reply.status == status
-            if status == 400:
-                assert reply.error() == (400, "INVALID_CLIENT_REQUEST", "Request has expired")
-        headers = signed(
-            "orderExecute", "clientId=5&" + text, at_ms=venue.now_ms + 60_000, window=60_000
-        )
-        named = {**order, "clientId": 5}
-        assert (await client.ask("POST", "/api/v1/order", named, headers=headers)).status == 200
-        headers = signed("balanceQuery", at_ms=venue.now_ms + 60_000, window=60_000)
+    text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+    headers = signed("orderExecute", text)
+    order = bid("90", "0.1")
+    assert (await client.ask("POST", "/api/v1/order", order, headers=headers)).status == 200
+    assert (await client.ask("POST", "/api/v1/order", order, headers=headers)).error() == (
+        400, "INVALID_CLIENT_REQUEST", "Request already seen",
+    )  # fmt: skip
+    assert len(venue.exchange.open_orders(ALICE)) == 1
+    headers = signed("orderExecute", "clientId=5&" + text)
+    first = await client.ask("POST", "/api/v1/order", {**order, "clientId": 5}, headers=headers)
+    again = await client.ask("POST", "/api/v1/order", {**order, "clientId": 5}, headers=headers)
+    assert first.body == again.body and first.status == 200
+    headers = signed("balanceQuery")
+    for _ in range(2):
         assert (await client.ask("GET", "/api/v1/capital", headers=headers)).status == 200
 
-    play(story)
+
+@with_exchange()
+async def test_a_client_id_that_names_an_order_makes_nothing_repeatable(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """An amendment, and cancelling all: taken again, each would undo what came after it."""
+    order = bid("90", "0.1", clientId=5)
+    assert (await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)).status == 200
+    named = {"symbol": "SOL_USDC", "clientId": 5}
+    amended = signed("orderAmend", "clientId=5&price=80&symbol=SOL_USDC")
+    change = {**named, "price": "80"}
+    reply = await client.ask("PATCH", "/api/v1/order", change, headers=amended)
+    assert reply.json()["price"] == "80"
+    back = {**named, "price": "90"}
+    reply = await client.ask("PATCH", "/api/v1/order", back, token=ALICE_TOKEN)
+    assert reply.json()["price"] == "90"
+    seen = (400, "INVALID_CLIENT_REQUEST", "Request already seen")
+    reply = await client.ask("PATCH", "/api/v1/order", change, headers=amended)
+    assert reply.error() == seen
+    assert [found.price for found in venue.exchange.open_orders(ALICE)] == [9000]
+    text = "clientId=5&symbol=SOL_USDC"
+    headers = signed("orderCancelAll", text)
+    reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
+    assert len(reply.json()) == 1
+    reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
+    assert reply.error() == seen
+    headers = signed("orderCancel", text)
+    for _ in range(2):  # Closed is closed.
+        reply = await client.ask("DELETE", "/api/v1/order", named, headers=headers)
+        assert reply.error()[1] == "INVALID_ORDER"
 
 
-def test_a_signed_client_id_cannot_be_hidden() -> None:
+@with_exchange()
+async def test_what_is_taken_once_is_not_of_tomorrow(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """At most a second ahead, whatever the window, unless its client id makes it harmless."""
+    text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+    order = bid("90", "0.1")
+    for ahead_ms, status in ((1000, 200), (1001, 400), (60_000, 400)):
+        headers = signed("orderExecute", text, at_ms=venue.now_ms + ahead_ms, window=60_000)
+        reply = await client.ask("POST", "/api/v1/order", order, headers=headers)
+        assert reply.status == status
+        if status == 400:
+            assert reply.error() == (400, "INVALID_CLIENT_REQUEST", "Request has expired")
+    headers = signed(
+        "orderExecute", "clientId=5&" + text, at_ms=venue.now_ms + 60_000, window=60_000
+    )
+    named = {**order, "clientId": 5}
+    assert (await client.ask("POST", "/api/v1/order", named, headers=headers)).status == 200
+    headers = signed("balanceQuery", at_ms=venue.now_ms + 60_000, window=60_000)
+    assert (await client.ask("GET", "/api/v1/capital", headers=headers)).status == 200
+
+
+@with_exchange()
+async def test_a_signed_client_id_cannot_be_hidden(
+    venue: RunningExchange, client: HttpClient
+) -> None:
     """Whoever saw a signed order cannot make a second one of it, by writing the same text with the
     client id elsewhere: in the query, or in the value of the field before it.
     """
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        order = bid("90", "0.1", autoLend=True)
-        text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
-        headers = signed("orderExecute", f"autoLend=true&clientId=5&{text}")
-        for _ in range(2):
-            body = {**order, "clientId": 5}
-            assert (await client.ask("POST", "/api/v1/order", body, headers=headers)).status == 200
-        hidden = {**order, "autoLend": "true&clientId=5"}
-        reply = await client.ask("POST", "/api/v1/order", hidden, headers=headers)
-        assert reply.error()[:2] == (401, "INVALID_SIGNATURE")
-        del order["autoLend"]
-        for path, moved in (("/api/v1/order", order), ("/api/v1/orders", [order])):
-            for place in ("clientId=5", "autoLend=true&clientId=5"):
-                headers = signed("orderExecute", f"{place}&{text}")
-                reply = await client.ask("POST", f"{path}?{place}", moved, headers=headers)
-                assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
-        assert len(venue.exchange.open_orders(ALICE)) == 1
-
-    play(story)
+    order = bid("90", "0.1", autoLend=True)
+    text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+    headers = signed("orderExecute", f"autoLend=true&clientId=5&{text}")
+    for _ in range(2):
+        body = {**order, "clientId": 5}
+        assert (await client.ask("POST", "/api/v1/order", body, headers=headers)).status == 200
+    hidden = {**order, "autoLend": "true&clientId=5"}
+    reply = await client.ask("POST", "/api/v1/order", hidden, headers=headers)
+    assert reply.error()[:2] == (401, "INVALID_SIGNATURE")
+    del order["autoLend"]
+    for path, moved in (("/api/v1/order", order), ("/api/v1/orders", [order])):
+        for place in ("clientId=5", "autoLend=true&clientId=5"):
+            headers = signed("orderExecute", f"{place}&{text}")
+            reply = await client.ask("POST", f"{path}?{place}", moved, headers=headers)
+            assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
+    assert len(venue.exchange.open_orders(ALICE)) == 1
 
 
-def test_signed_orders_and_token_orders_are_the_same() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        text = "clientId=5&orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
-        order = bid("90", "0.1", clientId=5)
-        by_key = await client.ask(
-            "POST", "/api/v1/order", order, headers=signed("orderExecute", text)
-        )
-        by_token = await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)
-        assert by_key.body == by_token.body
-        batch = signed("orderExecute", f"{text}&instruction=orderExecute&{text}")
-        reply = await client.ask("POST", "/api/v1/orders", [order, order], headers=batch)
-        assert [item["operation"] for item in reply.json()] == ["Ok", "Ok"]
-        cancel = signed("orderCancel", "clientId=5&symbol=SOL_USDC")
-        reply = await client.ask(
-            "DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": 5}, headers=cancel
-        )
-        assert reply.json()["status"] == "Cancelled"
-
-    play(story)
+@with_exchange()
+async def test_signed_orders_and_token_orders_are_the_same(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    text = "clientId=5&orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+    order = bid("90", "0.1", clientId=5)
+    by_key = await client.ask("POST", "/api/v1/order", order, headers=signed("orderExecute", text))
+    by_token = await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)
+    assert by_key.body == by_token.body
+    batch = signed("orderExecute", f"{text}&instruction=orderExecute&{text}")
+    reply = await client.ask("POST", "/api/v1/orders", [order, order], headers=batch)
+    assert [item["operation"] for item in reply.json()] == ["Ok", "Ok"]
+    cancel = signed("orderCancel", "clientId=5&symbol=SOL_USDC")
+    reply = await client.ask(
+        "DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": 5}, headers=cancel
+    )
+    assert reply.json()["status"] == "Cancelled"
 
 
-def test_unknown_fields_are_ignored_but_signed() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        order = bid("90", "0.1", clientOrderId="abc", brokerId=1500, autoLend=True, reduceOnly=None)
-        text = (
-            "autoLend=true&brokerId=1500&clientOrderId=abc&orderType=Limit&price=90&quantity=0.1"
-            "&reduceOnly=None&side=Bid&symbol=SOL_USDC"
-        )
-        reply = await client.ask(
-            "POST", "/api/v1/order", order, headers=signed("orderExecute", text)
-        )
-        assert reply.status == 200
-        reply = await client.ask(
-            "POST",
-            "/api/v1/order",
-            {**order, "brokerId": 1501},
-            headers=signed("orderExecute", text, at_ms=venue.now_ms + 1),
-        )
-        assert reply.error() == (401, "INVALID_SIGNATURE", "Invalid signature")
-
-    play(story)
+@with_exchange()
+async def test_unknown_fields_are_ignored_but_signed(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    order = bid("90", "0.1", clientOrderId="abc", brokerId=1500, autoLend=True, reduceOnly=None)
+    text = (
+        "autoLend=true&brokerId=1500&clientOrderId=abc&orderType=Limit&price=90&quantity=0.1"
+        "&reduceOnly=None&side=Bid&symbol=SOL_USDC"
+    )
+    reply = await client.ask("POST", "/api/v1/order", order, headers=signed("orderExecute", text))
+    assert reply.status == 200
+    reply = await client.ask(
+        "POST",
+        "/api/v1/order",
+        {**order, "brokerId": 1501},
+        headers=signed("orderExecute", text, at_ms=venue.now_ms + 1),
+    )
+    assert reply.error() == (401, "INVALID_SIGNATURE", "Invalid signature")
 
 
-def test_orders_of_one_connection_are_executed_in_their_order() -> None:
+@with_exchange()
+async def test_orders_of_one_connection_are_executed_in_their_order(
+    venue: RunningExchange, client: HttpClient
+) -> None:
     """Pipelined: a bid and the cancel of it by client id, twenty times, all at once."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        data = b""
-        for i in range(20):
-            data += request_bytes("POST", "/api/v1/order", bid("90", "0.1", clientId=i))
-            data += request_bytes("DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": i})
-        await client.send(data)
-        for i in range(20):
-            placed, cancelled = await client.reply(), await client.reply()
-            assert placed.json()["clientId"] == cancelled.json()["clientId"] == i
-            assert cancelled.json()["status"] == "Cancelled"
-
-    play(story)
+    data = b""
+    for i in range(20):
+        data += request_bytes("POST", "/api/v1/order", bid("90", "0.1", clientId=i))
+        data += request_bytes("DELETE", "/api/v1/order", {"symbol": "SOL_USDC", "clientId": i})
+    await client.send(data)
+    for i in range(20):
+        placed, cancelled = await client.reply(), await client.reply()
+        assert placed.json()["clientId"] == cancelled.json()["clientId"] == i
+        assert cancelled.json()["status"] == "Cancelled"
 
 
 def test_a_client_that_leaves_is_served_all_the_same() -> None:

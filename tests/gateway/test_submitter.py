@@ -13,74 +13,71 @@ from fairbook.ports.commands import Stopped
 from tests.world.direct_exchange import DirectExchange, small_exchange
 from tests.world.http_client import HttpClient, bid
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, READER_TOKEN
-from tests.world.running_exchange import NO_LIMITS, RunningExchange, play
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, with_exchange
 
 SOON = NO_LIMITS._replace(deadline_s=0.05)
 
 
-def test_a_late_answer_is_an_unknown_outcome() -> None:
+@with_exchange(SOON)
+async def test_a_late_answer_is_an_unknown_outcome(
+    venue: RunningExchange, client: HttpClient
+) -> None:
     """504; the order exists all the same, and repeating the request by client id finds it."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        venue.exchange.held = []
-        for method, body in (
-            ("POST", bid(clientId=5)),
-            ("DELETE", {"symbol": "SOL_USDC", "clientId": 6}),
-            ("PATCH", {"symbol": "SOL_USDC", "clientId": 6, "price": "1"}),
-        ):
-            reply = await client.ask(method, "/api/v1/order", body, token=ALICE_TOKEN)
-            assert reply.error() == (504, "TIMEOUT", "Outcome unknown, ask by clientId")
-        reply = await client.ask("GET", "/api/v1/orders", token=ALICE_TOKEN)
-        assert reply.error()[:2] == (504, "TIMEOUT")
-        venue.exchange.release()
-        reply = await client.ask("POST", "/api/v1/order", bid(clientId=5), token=ALICE_TOKEN)
-        assert reply.json()["clientId"] == 5
-        assert len(venue.exchange.open_orders(ALICE)) == 1
-
-    play(story, SOON)
+    venue.exchange.held = []
+    for method, body in (
+        ("POST", bid(clientId=5)),
+        ("DELETE", {"symbol": "SOL_USDC", "clientId": 6}),
+        ("PATCH", {"symbol": "SOL_USDC", "clientId": 6, "price": "1"}),
+    ):
+        reply = await client.ask(method, "/api/v1/order", body, token=ALICE_TOKEN)
+        assert reply.error() == (504, "TIMEOUT", "Outcome unknown, ask by clientId")
+    reply = await client.ask("GET", "/api/v1/orders", token=ALICE_TOKEN)
+    assert reply.error()[:2] == (504, "TIMEOUT")
+    venue.exchange.release()
+    reply = await client.ask("POST", "/api/v1/order", bid(clientId=5), token=ALICE_TOKEN)
+    assert reply.json()["clientId"] == 5
+    assert len(venue.exchange.open_orders(ALICE)) == 1
 
 
-def test_a_batch_in_which_one_answer_is_late() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        venue.exchange.held = []
-        reply = await client.ask(
-            "POST", "/api/v1/orders", [bid("x"), bid(clientId=1)], token=ALICE_TOKEN
-        )
-        assert [(item["operation"], item["code"]) for item in reply.json()] == [
-            ("Err", "INVALID_CLIENT_REQUEST"), ("Err", "TIMEOUT"),
-        ]  # fmt: skip
-        venue.exchange.release()
-
-    play(story, SOON)
-
-
-def test_busy_and_stopped() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        venue.exchange.busy = True
-        reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
-        assert reply.error()[:2] == (503, "TRADING_PAUSED")
-        assert reply.headers["retry-after"] == "1"
-        venue.exchange.busy, venue.exchange.stopped = False, True
-        reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
-        assert reply.error()[:2] == (503, "MAINTENANCE")
-        assert venue.exchange.open_orders(ALICE) == []
-        client = await venue.connect()
-        reply = await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)
-        assert reply.error()[:2] == (503, "MAINTENANCE")
-
-    play(story)
+@with_exchange(SOON)
+async def test_a_batch_in_which_one_answer_is_late(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    venue.exchange.held = []
+    reply = await client.ask(
+        "POST", "/api/v1/orders", [bid("x"), bid(clientId=1)], token=ALICE_TOKEN
+    )
+    assert [(item["operation"], item["code"]) for item in reply.json()] == [
+        ("Err", "INVALID_CLIENT_REQUEST"), ("Err", "TIMEOUT"),
+    ]  # fmt: skip
+    venue.exchange.release()
 
 
-def test_an_engine_that_stops_after_it_took_a_command() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        venue.exchange.held = []
-        asking = asyncio.create_task(client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN))
-        await venue.exchange.submitted.wait()
-        venue.exchange.held[0][1].set_exception(Stopped("the log failed"))
-        assert (await asking).error()[:2] == (504, "TIMEOUT")
-        venue.exchange.held = None
+@with_exchange()
+async def test_busy_and_stopped(venue: RunningExchange, client: HttpClient) -> None:
+    venue.exchange.busy = True
+    reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
+    assert reply.error()[:2] == (503, "TRADING_PAUSED")
+    assert reply.headers["retry-after"] == "1"
+    venue.exchange.busy, venue.exchange.stopped = False, True
+    reply = await client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN)
+    assert reply.error()[:2] == (503, "MAINTENANCE")
+    assert venue.exchange.open_orders(ALICE) == []
+    client = await venue.connect()
+    reply = await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)
+    assert reply.error()[:2] == (503, "MAINTENANCE")
 
-    play(story)
+
+@with_exchange()
+async def test_an_engine_that_stops_after_it_took_a_command(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    venue.exchange.held = []
+    asking = asyncio.create_task(client.ask("POST", "/api/v1/order", bid(), token=ALICE_TOKEN))
+    await venue.exchange.submitted.wait()
+    venue.exchange.held[0][1].set_exception(Stopped("the log failed"))
+    assert (await asking).error()[:2] == (504, "TIMEOUT")
+    venue.exchange.held = None
 
 
 def test_a_bug_after_a_command_was_submitted_is_not_called_a_failure(
@@ -107,42 +104,34 @@ def cancel() -> bytes:
     return records.cancel(account=ALICE, order_id=1)
 
 
-def test_one_timer_serves_all_who_wait() -> None:
+async def test_one_timer_serves_all_who_wait() -> None:
     """A thousand late answers and a thousand timely ones: each gets its own, the queue empties."""
-
-    async def story() -> None:
-        exchange = small_exchange()
-        answers = Submitter(exchange, exchange, deadline_s=0.05)
-        exchange.held = []
-        late = [answers.submit(cancel()) for _ in range(1000)]
-        held, exchange.held = exchange.held, None
-        timely = [answers.submit(cancel()) for _ in range(1000)]
-        for future in timely:
+    exchange = small_exchange()
+    answers = Submitter(exchange, exchange, deadline_s=0.05)
+    exchange.held = []
+    late = [answers.submit(cancel()) for _ in range(1000)]
+    held, exchange.held = exchange.held, None
+    timely = [answers.submit(cancel()) for _ in range(1000)]
+    for future in timely:
+        await answers.outcome(future)
+    for future in late:
+        with pytest.raises(ApiError, match="Outcome unknown"):
             await answers.outcome(future)
-        for future in late:
-            with pytest.raises(ApiError, match="Outcome unknown"):
-                await answers.outcome(future)
-        assert len(held) == 1000
-        await asyncio.sleep(SWEEP_S * 2)
-        assert not answers._waiting and not answers._is_sweeping
-
-    asyncio.run(story())
+    assert len(held) == 1000
+    await asyncio.sleep(SWEEP_S * 2)
+    assert not answers._waiting and not answers._is_sweeping
 
 
-def test_a_cancelled_request_is_not_a_late_one() -> None:
+async def test_a_cancelled_request_is_not_a_late_one() -> None:
     """Whoever ends the task wants it to end, and gets no 504."""
-
-    async def story() -> None:
-        exchange = small_exchange()
-        exchange.held = []
-        answers = Submitter(exchange, exchange, deadline_s=30)
-        task = asyncio.create_task(answers.outcome(answers.submit(cancel())))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(story())
+    exchange = small_exchange()
+    exchange.held = []
+    answers = Submitter(exchange, exchange, deadline_s=30)
+    task = asyncio.create_task(answers.outcome(answers.submit(cancel())))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 def test_rate_limits_over_http() -> None:
@@ -164,62 +153,54 @@ def test_rate_limits_over_http() -> None:
     play(story, limits)
 
 
-def test_public_requests_leave_room_for_orders() -> None:
+@with_exchange(NO_LIMITS._replace(address_per_minute=1, address_burst=1))
+async def test_public_requests_leave_room_for_orders(
+    venue: RunningExchange, client: HttpClient
+) -> None:
     """Whoever watches the market as fast as he may can still cancel."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        assert (await client.ask("GET", "/api/v1/ping")).status == 200
-        assert (await client.ask("GET", "/api/v1/ping")).error()[0] == 429
-        body = {"symbol": "SOL_USDC"}
-        reply = await client.ask("DELETE", "/api/v1/orders", body, token=ALICE_TOKEN)
-        assert reply.status == 200
-
-    play(story, NO_LIMITS._replace(address_per_minute=1, address_burst=1))
+    assert (await client.ask("GET", "/api/v1/ping")).status == 200
+    assert (await client.ask("GET", "/api/v1/ping")).error()[0] == 429
+    body = {"symbol": "SOL_USDC"}
+    reply = await client.ask("DELETE", "/api/v1/orders", body, token=ALICE_TOKEN)
+    assert reply.status == 200
 
 
-def test_what_a_key_may_not_is_paid_for_by_its_account() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        for status in (403, 403, 429):
-            reply = await client.ask("POST", "/api/v1/order", bid(), token=READER_TOKEN)
-            assert reply.error()[0] == status
+@with_exchange(NO_LIMITS._replace(account_per_minute=1, account_burst=2))
+async def test_what_a_key_may_not_is_paid_for_by_its_account(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    for status in (403, 403, 429):
+        reply = await client.ask("POST", "/api/v1/order", bid(), token=READER_TOKEN)
+        assert reply.error()[0] == status
 
-    play(story, NO_LIMITS._replace(account_per_minute=1, account_burst=2))
 
-
-def test_guessing_is_paid_for_by_the_address() -> None:
+@with_exchange(NO_LIMITS._replace(address_per_minute=1, address_burst=3))
+async def test_guessing_is_paid_for_by_the_address(
+    venue: RunningExchange, client: HttpClient
+) -> None:
     """Wrong tokens use up the address; then nothing is verified for it any more."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        for i in range(3):
-            reply = await client.ask("GET", "/api/v1/capital", token=f"guess {i}")
-            assert reply.error()[0] == 401
-        assert (await client.ask("GET", "/api/v1/capital", token="guess")).error()[0] == 429
-        assert (await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)).error()[0] == 429
-
-    play(story, NO_LIMITS._replace(address_per_minute=1, address_burst=3))
+    for i in range(3):
+        reply = await client.ask("GET", "/api/v1/capital", token=f"guess {i}")
+        assert reply.error()[0] == 401
+    assert (await client.ask("GET", "/api/v1/capital", token="guess")).error()[0] == 429
+    assert (await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)).error()[0] == 429
 
 
-def test_a_batch_counts_its_orders() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        orders = [bid("90", "0.1")] * 8
-        assert (await client.ask("POST", "/api/v1/orders", orders, token=ALICE_TOKEN)).status == 200
-        reply = await client.ask("POST", "/api/v1/orders", orders, token=ALICE_TOKEN)
-        assert reply.error()[0] == 429
-        assert len(venue.exchange.open_orders(ALICE)) == 8
-
-    play(story, NO_LIMITS._replace(account_per_minute=1, account_burst=10))
+@with_exchange(NO_LIMITS._replace(account_per_minute=1, account_burst=10))
+async def test_a_batch_counts_its_orders(venue: RunningExchange, client: HttpClient) -> None:
+    orders = [bid("90", "0.1")] * 8
+    assert (await client.ask("POST", "/api/v1/orders", orders, token=ALICE_TOKEN)).status == 200
+    reply = await client.ask("POST", "/api/v1/orders", orders, token=ALICE_TOKEN)
+    assert reply.error()[0] == 429
+    assert len(venue.exchange.open_orders(ALICE)) == 8
 
 
-def test_the_deadline_is_kept() -> None:
+async def test_the_deadline_is_kept() -> None:
     """Nobody is given up early."""
-
-    async def story() -> None:
-        exchange: DirectExchange = small_exchange()
-        exchange.held = []
-        answers = Submitter(exchange, exchange, deadline_s=0.2)
-        began = time.monotonic()
-        with pytest.raises(ApiError):
-            await answers.outcome(answers.submit(cancel()))
-        assert time.monotonic() - began >= 0.19
-
-    asyncio.run(story())
+    exchange: DirectExchange = small_exchange()
+    exchange.held = []
+    answers = Submitter(exchange, exchange, deadline_s=0.2)
+    began = time.monotonic()
+    with pytest.raises(ApiError):
+        await answers.outcome(answers.submit(cancel()))
+    assert time.monotonic() - began >= 0.19

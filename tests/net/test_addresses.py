@@ -33,35 +33,31 @@ class Line(asyncio.Transport):
         return self.closed
 
 
-def test_a_network_of_ipv6_has_the_connections_of_one_address() -> None:
+async def test_a_network_of_ipv6_has_the_connections_of_one_address() -> None:
     """The /64 counts, as for requests; what is closed makes room."""
+    async with run_exchange(server_limits=ServerLimits(connections_per_address_max=2)) as venue:
+        server = venue.server
 
-    async def scene() -> None:
-        async with run_exchange(server_limits=ServerLimits(connections_per_address_max=2)) as venue:
-            server = venue.server
+        def call_in(host: str) -> tuple[HttpConnection, Line]:
+            line = Line(host)
+            connection = HttpConnection(server.state)
+            connection.connection_made(line)
+            return connection, line
 
-            def call_in(host: str) -> tuple[HttpConnection, Line]:
-                line = Line(host)
-                connection = HttpConnection(server.state)
-                connection.connection_made(line)
-                return connection, line
-
-            first, _ = call_in("2001:db8::1")
-            second, line = call_in("2001:db8::2%eth0")
-            assert not line.sent
-            _, over = call_in("2001:db8::3")
-            assert b" 503 " in over.sent and over.closed
-            other, line = call_in("2001:db8:0:1::1")
-            assert not line.sent
-            first.connection_lost(None)
-            third, line = call_in("2001:db8::3")
-            assert not line.sent
-            assert server.state.admitted.open_of == {"2001:db8::": 2, "2001:db8:0:1::": 1}
-            for connection in (second, third, other):
-                connection.connection_lost(None)
-            assert server.state.admitted.open_of == {}
-
-    asyncio.run(scene())
+        first, _ = call_in("2001:db8::1")
+        second, line = call_in("2001:db8::2%eth0")
+        assert not line.sent
+        _, over = call_in("2001:db8::3")
+        assert b" 503 " in over.sent and over.closed
+        other, line = call_in("2001:db8:0:1::1")
+        assert not line.sent
+        first.connection_lost(None)
+        third, line = call_in("2001:db8::3")
+        assert not line.sent
+        assert server.state.admitted.open_of == {"2001:db8::": 2, "2001:db8:0:1::": 1}
+        for connection in (second, third, other):
+            connection.connection_lost(None)
+        assert server.state.admitted.open_of == {}
 
 
 REFUSED = {

@@ -12,6 +12,7 @@ from fairbook.ports.accounts import READ, TRADE, Access
 from fairbook.ports.connections import Caller
 from fairbook.streams.hub import Hub, HubClient, HubLimits
 from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, Message, Publish, StreamKind
+from tests.world.stories import runner_of
 
 DEPTH, TRADES, PRICE = Channel("depth"), Channel("trades"), Channel("price")
 NEWEST = 3  # updates in a greeting of depth
@@ -289,3 +290,6 @@ def play(story: Callable[[HubHarness], Awaitable[None]], limits: HubLimits | Non
         await harness.turn()
 
     asyncio.run(scene())
+
+
+with_hub = runner_of(play, 1)

@@ -10,6 +10,7 @@ import uvloop
 from fairbook.streams.hub import Hub, HubLimits
 from fairbook.streams.server import StreamLimits, StreamServer
 from tests.streams.hub_harness import KeyList, LevelSource
+from tests.world.stories import runner_of
 
 UPGRADE = {
     "Host": "fair.example:8001",
@@ -145,3 +146,6 @@ def play(
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scene())
+
+
+with_stream_server = runner_of(play, 1)

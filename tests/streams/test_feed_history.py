@@ -175,11 +175,8 @@ def test_without_history_nothing_is_said_that_is_not_known(seed: int) -> None:
     asyncio.run(without_history(seed))
 
 
-def test_a_market_without_trades_asks_nothing() -> None:
-    async def play() -> None:
-        harness = FeedHarness()
-        await harness.feed.backfill(None)  # type: ignore[arg-type]
-        assert (await harness.join("ticker.SOL_USDC"))[0]["n"] == 0
-        assert await harness.join("kline.1m.SOL_USDC") == []
-
-    asyncio.run(play())
+async def test_a_market_without_trades_asks_nothing() -> None:
+    harness = FeedHarness()
+    await harness.feed.backfill(None)  # type: ignore[arg-type]
+    assert (await harness.join("ticker.SOL_USDC"))[0]["n"] == 0
+    assert await harness.join("kline.1m.SOL_USDC") == []

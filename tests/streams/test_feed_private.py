@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fairbook.core import records
@@ -30,239 +29,203 @@ def told(messages: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
     return [(one["e"], one["X"], one.get("l", ""), one["z"]) for one in messages]
 
 
-def test_an_order_that_rests_and_is_filled_in_parts() -> None:
+async def test_an_order_that_rests_and_is_filled_in_parts() -> None:
     """Maker and taker are told of each fill, with their own fees, ids and sums."""
-
-    async def play() -> None:
-        harness = FeedHarness(now_ns=NOW_NS)
-        ann = await harness.join(ORDERS, ANN)
-        bob = await harness.join(ORDERS, BOB)
-        rest = read_outcome(await harness.run(sell(ANN, 10000, 500, client_id=7)))
-        assert ann == [
-            {
-                "e": "orderAccepted", "E": NOW_NS // 1000, "s": "SOL_USDC", "c": 7, "S": "Ask",
-                "o": "LIMIT", "f": "GTC", "q": "5", "Q": "500", "p": "100", "X": "New",
-                "i": str(rest.order_id), "z": "0", "Z": "0", "V": "RejectTaker",
-                "T": START_NS // 1000, "O": "USER", "r": False, "y": False,
-            }
-        ]  # fmt: skip
-        take = read_outcome(await harness.run(buy(BOB, 10100, 200), seconds=1))
-        assert ann[1] == {
-            "e": "orderFill", "E": NOW_NS // 1000, "s": "SOL_USDC", "c": 7, "S": "Ask",
-            "o": "LIMIT", "f": "GTC", "q": "5", "Q": "500", "p": "100", "X": "PartiallyFilled",
-            "i": str(rest.order_id), "t": 1, "l": "2", "L": "100", "m": True, "n": "0.16",
-            "N": "USDC", "z": "2", "Z": "200", "V": "RejectTaker",
-            "T": START_NS // 1000 + 1_000_000, "O": "USER", "r": False, "y": False,
-        }  # fmt: skip
-        assert told(bob) == [
-            ("orderAccepted", "New", "", "0"),
-            ("orderFill", "Filled", "2", "2"),
-        ]
-        assert (bob[1]["i"], bob[1]["m"], bob[1]["n"], bob[1]["N"]) == (
-            str(take.order_id), False, "0.002", "SOL",
-        )  # fmt: skip
-        await harness.run(buy(EVE, 10000, 400))
-        assert told(ann[2:]) == [("orderFill", "Filled", "3", "5")]
-        assert len(bob) == 2, "not hers"
-        assert {m.rule for m in harness.messages[Channel(ORDERS, ANN)]} == {KEEP}
-
-    asyncio.run(play())
+    harness = FeedHarness(now_ns=NOW_NS)
+    ann = await harness.join(ORDERS, ANN)
+    bob = await harness.join(ORDERS, BOB)
+    rest = read_outcome(await harness.run(sell(ANN, 10000, 500, client_id=7)))
+    assert ann == [
+        {
+            "e": "orderAccepted", "E": NOW_NS // 1000, "s": "SOL_USDC", "c": 7, "S": "Ask",
+            "o": "LIMIT", "f": "GTC", "q": "5", "Q": "500", "p": "100", "X": "New",
+            "i": str(rest.order_id), "z": "0", "Z": "0", "V": "RejectTaker",
+            "T": START_NS // 1000, "O": "USER", "r": False, "y": False,
+        }
+    ]  # fmt: skip
+    take = read_outcome(await harness.run(buy(BOB, 10100, 200), seconds=1))
+    assert ann[1] == {
+        "e": "orderFill", "E": NOW_NS // 1000, "s": "SOL_USDC", "c": 7, "S": "Ask",
+        "o": "LIMIT", "f": "GTC", "q": "5", "Q": "500", "p": "100", "X": "PartiallyFilled",
+        "i": str(rest.order_id), "t": 1, "l": "2", "L": "100", "m": True, "n": "0.16",
+        "N": "USDC", "z": "2", "Z": "200", "V": "RejectTaker",
+        "T": START_NS // 1000 + 1_000_000, "O": "USER", "r": False, "y": False,
+    }  # fmt: skip
+    assert told(bob) == [
+        ("orderAccepted", "New", "", "0"),
+        ("orderFill", "Filled", "2", "2"),
+    ]
+    assert (bob[1]["i"], bob[1]["m"], bob[1]["n"], bob[1]["N"]) == (
+        str(take.order_id), False, "0.002", "SOL",
+    )  # fmt: skip
+    await harness.run(buy(EVE, 10000, 400))
+    assert told(ann[2:]) == [("orderFill", "Filled", "3", "5")]
+    assert len(bob) == 2, "not hers"
+    assert {m.rule for m in harness.messages[Channel(ORDERS, ANN)]} == {KEEP}
 
 
-def test_a_taker_that_meets_several_makers_is_accepted_first() -> None:
+async def test_a_taker_that_meets_several_makers_is_accepted_first() -> None:
     """One event per fill; what is left rests, expires or is cancelled."""
-
-    async def play() -> None:
-        harness = FeedHarness()
-        bob = await harness.join(ORDERS, BOB)
-        await harness.run(*[sell(ANN, price, 100) for price in (10000, 10000, 10001)])
-        await harness.run(buy(BOB, 10001, 400))
-        assert told(bob) == [
-            ("orderAccepted", "New", "", "0"),
-            ("orderFill", "PartiallyFilled", "1", "1"),
-            ("orderFill", "PartiallyFilled", "1", "2"),
-            ("orderFill", "PartiallyFilled", "1", "3"),
-        ]
-        assert [one["Z"] for one in bob] == ["0", "100", "200", "300.01"]
-        await harness.run(records.cancel_all(account=BOB))
-        assert told(bob[4:]) == [("orderCancelled", "Cancelled", "", "3")]
-        bob.clear()
-        await harness.run(sell(ANN, 10000, 100), buy(BOB, 10000, 150, tif=records.IOC))
-        assert told(bob) == [
-            ("orderAccepted", "New", "", "0"),
-            ("orderFill", "PartiallyFilled", "1", "1"),
-            ("orderExpired", "Expired", "", "1"),
-        ]
-        assert bob[2]["R"] == "ImmediateOrCancel"
-        bob.clear()
-        await harness.run(buy(BOB, 10000, 150, tif=records.FOK))
-        assert told(bob)[1:] == [("orderExpired", "Expired", "", "0")]
-        assert bob[1]["R"] == "FillOrKill"
-
-    asyncio.run(play())
+    harness = FeedHarness()
+    bob = await harness.join(ORDERS, BOB)
+    await harness.run(*[sell(ANN, price, 100) for price in (10000, 10000, 10001)])
+    await harness.run(buy(BOB, 10001, 400))
+    assert told(bob) == [
+        ("orderAccepted", "New", "", "0"),
+        ("orderFill", "PartiallyFilled", "1", "1"),
+        ("orderFill", "PartiallyFilled", "1", "2"),
+        ("orderFill", "PartiallyFilled", "1", "3"),
+    ]
+    assert [one["Z"] for one in bob] == ["0", "100", "200", "300.01"]
+    await harness.run(records.cancel_all(account=BOB))
+    assert told(bob[4:]) == [("orderCancelled", "Cancelled", "", "3")]
+    bob.clear()
+    await harness.run(sell(ANN, 10000, 100), buy(BOB, 10000, 150, tif=records.IOC))
+    assert told(bob) == [
+        ("orderAccepted", "New", "", "0"),
+        ("orderFill", "PartiallyFilled", "1", "1"),
+        ("orderExpired", "Expired", "", "1"),
+    ]
+    assert bob[2]["R"] == "ImmediateOrCancel"
+    bob.clear()
+    await harness.run(buy(BOB, 10000, 150, tif=records.FOK))
+    assert told(bob)[1:] == [("orderExpired", "Expired", "", "0")]
+    assert bob[1]["R"] == "FillOrKill"
 
 
-def test_a_market_order_by_quote_ends_with_its_last_fill() -> None:
+async def test_a_market_order_by_quote_ends_with_its_last_fill() -> None:
     """Though it has no quantity that could be reached; also after its own maker was taken away."""
-
-    async def play() -> None:
-        harness = FeedHarness()
-        bob = await harness.join(ORDERS, BOB)
-        await harness.run(sell(ANN, 10000, 100), sell(EVE, 10000, 100))
-        by_quote = {"flags": records.MARKET_ORDER | records.BY_QUOTE, "tif": records.IOC}
-        await harness.run(
-            records.place(
-                account=BOB, market=MARKET, side=records.BID, quantity=150_000_001, **by_quote
-            )
+    harness = FeedHarness()
+    bob = await harness.join(ORDERS, BOB)
+    await harness.run(sell(ANN, 10000, 100), sell(EVE, 10000, 100))
+    by_quote = {"flags": records.MARKET_ORDER | records.BY_QUOTE, "tif": records.IOC}
+    await harness.run(
+        records.place(
+            account=BOB, market=MARKET, side=records.BID, quantity=150_000_001, **by_quote
         )
-        assert told(bob) == [
-            ("orderAccepted", "New", "", "0"),
-            ("orderFill", "PartiallyFilled", "1", "1"),
-            ("orderFill", "Filled", "0.5", "1.5"),
-        ]
-        assert [(one["q"], one["Q"]) for one in bob] == [
-            ("0", "150.000001"), ("1", "150.000001"), ("1.5", "150.000001"),
-        ]  # fmt: skip
-        await harness.run(sell(BOB, 10000, 100))
-        bob.clear()
-        by_quote["flags"] |= records.REJECT_MAKER << records.STP_SHIFT
-        await harness.run(
-            records.place(
-                account=BOB, market=MARKET, side=records.BID, quantity=50_500_000, **by_quote
-            )
-        )
-        assert told(bob) == [
-            ("orderAccepted", "New", "", "0"),
-            ("orderFill", "PartiallyFilled", "0.5", "0.5"),
-            ("orderExpired", "Expired", "", "0"),
-            ("orderExpired", "Expired", "", "0.5"),
-        ]
-        assert [one.get("R") for one in bob[2:]] == ["SelfTradePrevention", "InsufficientLiquidity"]
-        await harness.run(sell(BOB, 10000, 100), sell(EVE, 10001, 100))
-        bob.clear()
-        await harness.run(
-            records.place(
-                account=BOB, market=MARKET, side=records.BID, quantity=50_500_000, **by_quote
-            )
-        )
-        assert told(bob) == [
-            ("orderAccepted", "New", "", "0"),
-            ("orderExpired", "Expired", "", "0"),
-            ("orderFill", "Filled", "0.5", "0.5"),
-        ]
-
-    asyncio.run(play())
+    )
+    assert told(bob) == [
+        ("orderAccepted", "New", "", "0"),
+        ("orderFill", "PartiallyFilled", "1", "1"),
+        ("orderFill", "Filled", "0.5", "1.5"),
+    ]
+    assert [(one["q"], one["Q"]) for one in bob] == [
+        ("0", "150.000001"), ("1", "150.000001"), ("1.5", "150.000001"),
+    ]  # fmt: skip
+    await harness.run(sell(BOB, 10000, 100))
+    bob.clear()
+    by_quote["flags"] |= records.REJECT_MAKER << records.STP_SHIFT
+    await harness.run(
+        records.place(account=BOB, market=MARKET, side=records.BID, quantity=50_500_000, **by_quote)
+    )
+    assert told(bob) == [
+        ("orderAccepted", "New", "", "0"),
+        ("orderFill", "PartiallyFilled", "0.5", "0.5"),
+        ("orderExpired", "Expired", "", "0"),
+        ("orderExpired", "Expired", "", "0.5"),
+    ]
+    assert [one.get("R") for one in bob[2:]] == ["SelfTradePrevention", "InsufficientLiquidity"]
+    await harness.run(sell(BOB, 10000, 100), sell(EVE, 10001, 100))
+    bob.clear()
+    await harness.run(
+        records.place(account=BOB, market=MARKET, side=records.BID, quantity=50_500_000, **by_quote)
+    )
+    assert told(bob) == [
+        ("orderAccepted", "New", "", "0"),
+        ("orderExpired", "Expired", "", "0"),
+        ("orderFill", "Filled", "0.5", "0.5"),
+    ]
 
 
-def test_an_amended_order_is_told_with_its_new_terms() -> None:
+async def test_an_amended_order_is_told_with_its_new_terms() -> None:
     """A lower quantity, and a price at which it trades."""
-
-    async def play() -> None:
-        harness = FeedHarness()
-        ann = await harness.join(ORDERS, ANN)
-        placed = read_outcome(await harness.run(buy(ANN, 9900, 500)))
-        await harness.run(sell(BOB, 9900, 100), sell(BOB, 10000, 150))
-        await harness.run(records.amend(account=ANN, order_id=placed.order_id, quantity=400))
-        assert told(ann[2:]) == [("orderModified", "PartiallyFilled", "", "1")]
-        assert (ann[2]["q"], ann[2]["p"]) == ("4", "99")
-        await harness.run(records.amend(account=ANN, order_id=placed.order_id, price=10000))
-        assert told(ann[3:]) == [
-            ("orderModified", "PartiallyFilled", "", "1"),
-            ("orderFill", "PartiallyFilled", "1.5", "2.5"),
-        ]
-        assert (ann[4]["p"], ann[4]["m"], ann[4]["Z"]) == ("100", False, "249")
-        await harness.run(sell(BOB, 10000, 150))
-        assert told(ann[5:]) == [("orderFill", "Filled", "1.5", "4")]
-        assert ann[5]["m"] is True
-
-    asyncio.run(play())
+    harness = FeedHarness()
+    ann = await harness.join(ORDERS, ANN)
+    placed = read_outcome(await harness.run(buy(ANN, 9900, 500)))
+    await harness.run(sell(BOB, 9900, 100), sell(BOB, 10000, 150))
+    await harness.run(records.amend(account=ANN, order_id=placed.order_id, quantity=400))
+    assert told(ann[2:]) == [("orderModified", "PartiallyFilled", "", "1")]
+    assert (ann[2]["q"], ann[2]["p"]) == ("4", "99")
+    await harness.run(records.amend(account=ANN, order_id=placed.order_id, price=10000))
+    assert told(ann[3:]) == [
+        ("orderModified", "PartiallyFilled", "", "1"),
+        ("orderFill", "PartiallyFilled", "1.5", "2.5"),
+    ]
+    assert (ann[4]["p"], ann[4]["m"], ann[4]["Z"]) == ("100", False, "249")
+    await harness.run(sell(BOB, 10000, 150))
+    assert told(ann[5:]) == [("orderFill", "Filled", "1.5", "4")]
+    assert ann[5]["m"] is True
 
 
-def test_orders_of_before_are_known() -> None:
+async def test_orders_of_before_are_known() -> None:
     """Who subscribes late is told of orders that were placed, and partly filled, before."""
-
-    async def play() -> None:
-        harness = FeedHarness()
-        await harness.run(sell(ANN, 10000, 500, client_id=9), buy(BOB, 10000, 100))
-        harness.apply(buy(BOB, 10000, 100))  # Taken, and not folded yet.
-        ann = await harness.join(ORDERS, ANN)
-        assert ann == []
-        await harness.run(buy(BOB, 10000, 100))
-        assert told(ann) == [("orderFill", "PartiallyFilled", "1", "3")]
-        assert ann[0]["c"] == 9
-        harness.leave(ORDERS, ANN)
-        await harness.run(buy(BOB, 10000, 100))
-        ann = await harness.join(ORDERS, ANN)
-        await harness.run(buy(BOB, 10000, 100))
-        assert told(ann) == [("orderFill", "Filled", "1", "5")]
-
-    asyncio.run(play())
+    harness = FeedHarness()
+    await harness.run(sell(ANN, 10000, 500, client_id=9), buy(BOB, 10000, 100))
+    harness.apply(buy(BOB, 10000, 100))  # Taken, and not folded yet.
+    ann = await harness.join(ORDERS, ANN)
+    assert ann == []
+    await harness.run(buy(BOB, 10000, 100))
+    assert told(ann) == [("orderFill", "PartiallyFilled", "1", "3")]
+    assert ann[0]["c"] == 9
+    harness.leave(ORDERS, ANN)
+    await harness.run(buy(BOB, 10000, 100))
+    ann = await harness.join(ORDERS, ANN)
+    await harness.run(buy(BOB, 10000, 100))
+    assert told(ann) == [("orderFill", "Filled", "1", "5")]
 
 
-def test_each_name_gets_its_own_copy() -> None:
+async def test_each_name_gets_its_own_copy() -> None:
     """The one of a market has that market's orders only, the other one all."""
-
-    async def play() -> None:
-        harness = FeedHarness()
-        every = await harness.join(ORDERS, ANN)
-        await harness.run(buy(ANN, 9900, 500))
-        sol = await harness.join(f"{ORDERS}.SOL_USDC", ANN)
-        btc = await harness.join(f"{ORDERS}.BTC_USDC", ANN)
-        await harness.run(buy(ANN, 9900, 500), buy(ANN, 100, 1, market=OTHER_MARKET))
-        assert [one["s"] for one in every] == ["SOL_USDC", "SOL_USDC", "BTC_USDC"]
-        assert sol == [every[1]] and btc == [every[2]]
-        harness.leave(ORDERS, ANN)
-        await harness.run(records.cancel_all(account=ANN))
-        assert [len(every), len(sol), len(btc)] == [3, 3, 2]
-
-    asyncio.run(play())
+    harness = FeedHarness()
+    every = await harness.join(ORDERS, ANN)
+    await harness.run(buy(ANN, 9900, 500))
+    sol = await harness.join(f"{ORDERS}.SOL_USDC", ANN)
+    btc = await harness.join(f"{ORDERS}.BTC_USDC", ANN)
+    await harness.run(buy(ANN, 9900, 500), buy(ANN, 100, 1, market=OTHER_MARKET))
+    assert [one["s"] for one in every] == ["SOL_USDC", "SOL_USDC", "BTC_USDC"]
+    assert sol == [every[1]] and btc == [every[2]]
+    harness.leave(ORDERS, ANN)
+    await harness.run(records.cancel_all(account=ANN))
+    assert [len(every), len(sol), len(btc)] == [3, 3, 2]
 
 
-def test_balances_are_told_once_per_frame_and_asset() -> None:
+async def test_balances_are_told_once_per_frame_and_asset() -> None:
     """First all that there is, then what has changed: by orders, trades and money in and out."""
-
-    async def play() -> None:
-        harness = FeedHarness(now_ns=NOW_NS)
-        bob = await harness.join("account.balanceUpdate", BOB)
-        at = {"E": NOW_NS // 1000, "T": START_NS // 1000, "S": "0"}
-        assert bob == [
-            {"e": "balanceUpdate", **at, "a": "SOL", "A": "1000000", "L": "0"},
-            {"e": "balanceUpdate", **at, "a": "USDC", "A": "10000000", "L": "0"},
-            {"e": "balanceUpdate", **at, "a": "BTC", "A": "1000", "L": "0"},
-        ]
-        bob.clear()
-        await harness.run(sell(BOB, 10000, 100), sell(BOB, 10000, 100))
-        assert [(one["a"], one["A"], one["L"]) for one in bob] == [("SOL", "999998", "2")]
-        bob.clear()
-        await harness.run(buy(ANN, 10000, 150))
-        assert [(one["a"], one["A"], one["L"]) for one in bob] == [
-            ("SOL", "999998", "0.5"), ("USDC", "10000149.88", "0"),
-        ]  # fmt: skip
-        bob.clear()
-        await harness.run(records.cancel_all(account=BOB), buy(ANN, 1, 1))
-        assert [(one["a"], one["A"], one["L"]) for one in bob] == [("SOL", "999998.5", "0")]
-        bob.clear()
-        await harness.run(
-            records.debit(account=BOB, asset=SOL, atoms=998_998_500_000_000 + 999_500_000_000_000),
-            records.debit(account=BOB, asset=SOL, atoms=999_998_500_000_000),
-            buy(EVE, 1, 1),
-        )
-        assert [(one["a"], one["A"], one["L"]) for one in bob] == [("SOL", "0", "0")]
-        harness.leave("account.balanceUpdate", BOB)
-        bob = await harness.join("account.balanceUpdate", BOB)
-        assert [one["a"] for one in bob] == ["USDC", "BTC"]
-
-    asyncio.run(play())
+    harness = FeedHarness(now_ns=NOW_NS)
+    bob = await harness.join("account.balanceUpdate", BOB)
+    at = {"E": NOW_NS // 1000, "T": START_NS // 1000, "S": "0"}
+    assert bob == [
+        {"e": "balanceUpdate", **at, "a": "SOL", "A": "1000000", "L": "0"},
+        {"e": "balanceUpdate", **at, "a": "USDC", "A": "10000000", "L": "0"},
+        {"e": "balanceUpdate", **at, "a": "BTC", "A": "1000", "L": "0"},
+    ]
+    bob.clear()
+    await harness.run(sell(BOB, 10000, 100), sell(BOB, 10000, 100))
+    assert [(one["a"], one["A"], one["L"]) for one in bob] == [("SOL", "999998", "2")]
+    bob.clear()
+    await harness.run(buy(ANN, 10000, 150))
+    assert [(one["a"], one["A"], one["L"]) for one in bob] == [
+        ("SOL", "999998", "0.5"), ("USDC", "10000149.88", "0"),
+    ]  # fmt: skip
+    bob.clear()
+    await harness.run(records.cancel_all(account=BOB), buy(ANN, 1, 1))
+    assert [(one["a"], one["A"], one["L"]) for one in bob] == [("SOL", "999998.5", "0")]
+    bob.clear()
+    await harness.run(
+        records.debit(account=BOB, asset=SOL, atoms=998_998_500_000_000 + 999_500_000_000_000),
+        records.debit(account=BOB, asset=SOL, atoms=999_998_500_000_000),
+        buy(EVE, 1, 1),
+    )
+    assert [(one["a"], one["A"], one["L"]) for one in bob] == [("SOL", "0", "0")]
+    harness.leave("account.balanceUpdate", BOB)
+    bob = await harness.join("account.balanceUpdate", BOB)
+    assert [one["a"] for one in bob] == ["USDC", "BTC"]
 
 
-def test_nobody_is_told_of_others() -> None:
+async def test_nobody_is_told_of_others() -> None:
     """An account that is not there has nothing; one that leaves is forgotten."""
-
-    async def play() -> None:
-        harness = FeedHarness()
-        assert await harness.join("account.balanceUpdate", 99) == []
-        nobody = await harness.join(ORDERS, 99)
-        await harness.run(buy(ANN, 9900, 500), sell(BOB, 9900, 500))
-        assert nobody == []
-
-    asyncio.run(play())
+    harness = FeedHarness()
+    assert await harness.join("account.balanceUpdate", 99) == []
+    nobody = await harness.join(ORDERS, 99)
+    await harness.run(buy(ANN, 9900, 500), sell(BOB, 9900, 500))
+    assert nobody == []

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fairbook.streams.server import StreamLimits
-from tests.streams.server_harness import StreamServerHarness, frame, head, play
+from tests.streams.server_harness import StreamServerHarness, frame, head, play, with_stream_server
 from tests.world.waiting import until
 
 GOOD = {
@@ -25,17 +25,15 @@ GOOD = {
 
 
 @pytest.mark.parametrize("request_head", GOOD.values(), ids=list(GOOD))
-def test_a_websocket_is_opened(request_head: bytes) -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        client = await harness.dial()
-        status, headers, _ = await client.ask(request_head)
-        assert status == 101
-        assert headers["sec-websocket-accept"] == "s3pplmbitxaq9kygzzhzrbk+xoo="
-        assert "sec-websocket-extensions" not in headers
-        client.say(id=1, method="SUBSCRIBE", params=[])
-        assert await client.json() == {"id": 1, "result": None}
-
-    play(story, StreamLimits(origins=("https://friend.example",)))
+@with_stream_server(StreamLimits(origins=("https://friend.example",)))
+async def test_a_websocket_is_opened(harness: StreamServerHarness, request_head: bytes) -> None:
+    client = await harness.dial()
+    status, headers, _ = await client.ask(request_head)
+    assert status == 101
+    assert headers["sec-websocket-accept"] == "s3pplmbitxaq9kygzzhzrbk+xoo="
+    assert "sec-websocket-extensions" not in headers
+    client.say(id=1, method="SUBSCRIBE", params=[])
+    assert await client.json() == {"id": 1, "result": None}
 
 
 BAD: dict[str, tuple[int, str, bytes]] = {
@@ -78,77 +76,67 @@ def test_everything_else_is_refused_in_json(name: str) -> None:
     play(story)
 
 
-def test_any_origin_may_be_allowed() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        client = await harness.dial()
-        assert (await client.ask(head(origin="https://evil.example")))[0] == 101
-
-    play(story, StreamLimits(origins=("*",)))
+@with_stream_server(StreamLimits(origins=("*",)))
+async def test_any_origin_may_be_allowed(harness: StreamServerHarness) -> None:
+    client = await harness.dial()
+    assert (await client.ask(head(origin="https://evil.example")))[0] == 101
 
 
-def test_a_head_may_come_in_pieces_with_frames_behind_it() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        client = await harness.dial()
-        hello = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}).encode()
-        request = head() + frame(hello) * 200
-        for start in range(0, len(head()), 7):
-            client.writer.write(request[start : start + 7])
-            await asyncio.sleep(0)
-        client.writer.write(request[-(-len(head()) // 7) * 7 :])
-        assert (await client.ask(b""))[0] == 101
-        assert await client.json() == {"id": 1, "result": None}
-
-    play(story)
-
-
-def test_connections_of_an_address_are_limited() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        first = await harness.connect()
-        await harness.dial()  # A handshake is a connection.
-        third = await harness.dial()
-        assert await third.refusal(head()) == (429, "TOO_MANY_REQUESTS")
-        assert harness.server.status()["refused"] == 1
-        first.writer.close()
-        await until(lambda: len(harness.server.connections) < 3)
-        await harness.connect()
-
-    play(story, StreamLimits(connections_per_address_max=2))
+@with_stream_server()
+async def test_a_head_may_come_in_pieces_with_frames_behind_it(
+    harness: StreamServerHarness,
+) -> None:
+    client = await harness.dial()
+    hello = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}).encode()
+    request = head() + frame(hello) * 200
+    for start in range(0, len(head()), 7):
+        client.writer.write(request[start : start + 7])
+        await asyncio.sleep(0)
+    client.writer.write(request[-(-len(head()) // 7) * 7 :])
+    assert (await client.ask(b""))[0] == 101
+    assert await client.json() == {"id": 1, "result": None}
 
 
-def test_connections_are_limited() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        await harness.connect()
-        await harness.connect()
-        for _ in range(3):
-            assert await (await harness.dial()).refusal(head()) == (503, "TRADING_PAUSED")
-
-    play(story, StreamLimits(connections_max=2))
-
-
-def test_refusing_costs_no_more_than_so_many_sockets() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        await harness.connect()
-        for _ in range(100):
-            await harness.dial()
-        await until(lambda: harness.server.status()["refused"] == 100)
-        await until(lambda: len(harness.server.connections) <= 65)
-
-    play(story, StreamLimits(connections_max=1, handshake_s=1000.0))
+@with_stream_server(StreamLimits(connections_per_address_max=2))
+async def test_connections_of_an_address_are_limited(harness: StreamServerHarness) -> None:
+    first = await harness.connect()
+    await harness.dial()  # A handshake is a connection.
+    third = await harness.dial()
+    assert await third.refusal(head()) == (429, "TOO_MANY_REQUESTS")
+    assert harness.server.status()["refused"] == 1
+    first.writer.close()
+    await until(lambda: len(harness.server.connections) < 3)
+    await harness.connect()
 
 
-def test_who_does_not_say_what_he_wants_is_cut_off() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        silent, slow, served = await harness.dial(), await harness.dial(), await harness.connect()
-        slow.writer.write(head()[:-1])
-        await until(lambda: len(harness.server.connections) == 3)
-        harness.pass_time(4.5)
-        assert len(harness.server.connections) == 3
-        harness.pass_time(5.5)
-        for client in (silent, slow):
-            with pytest.raises(ConnectionResetError):
-                assert await client.reader.read() == b""
-                raise ConnectionResetError
-        served.say(id=1, method="SUBSCRIBE", params=[])
-        assert await served.json() == {"id": 1, "result": None}
+@with_stream_server(StreamLimits(connections_max=2))
+async def test_connections_are_limited(harness: StreamServerHarness) -> None:
+    await harness.connect()
+    await harness.connect()
+    for _ in range(3):
+        assert await (await harness.dial()).refusal(head()) == (503, "TRADING_PAUSED")
 
-    play(story)
+
+@with_stream_server(StreamLimits(connections_max=1, handshake_s=1000.0))
+async def test_refusing_costs_no_more_than_so_many_sockets(harness: StreamServerHarness) -> None:
+    await harness.connect()
+    for _ in range(100):
+        await harness.dial()
+    await until(lambda: harness.server.status()["refused"] == 100)
+    await until(lambda: len(harness.server.connections) <= 65)
+
+
+@with_stream_server()
+async def test_who_does_not_say_what_he_wants_is_cut_off(harness: StreamServerHarness) -> None:
+    silent, slow, served = await harness.dial(), await harness.dial(), await harness.connect()
+    slow.writer.write(head()[:-1])
+    await until(lambda: len(harness.server.connections) == 3)
+    harness.pass_time(4.5)
+    assert len(harness.server.connections) == 3
+    harness.pass_time(5.5)
+    for client in (silent, slow):
+        with pytest.raises(ConnectionResetError):
+            assert await client.reader.read() == b""
+            raise ConnectionResetError
+    served.say(id=1, method="SUBSCRIBE", params=[])
+    assert await served.json() == {"id": 1, "result": None}

@@ -29,6 +29,7 @@ from tests.world.clock import ManualClock
 from tests.world.direct_exchange import START_NS, DirectExchange, small_exchange
 from tests.world.http_client import HttpClient
 from tests.world.memory_accounts import MemoryAccounts
+from tests.world.stories import runner_of
 
 HOST = "127.0.0.1"
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -195,13 +196,18 @@ def play(
 
 def play_live(
     story: Callable[[RunningExchange], Awaitable[Any]],
-    exchange: DirectExchange,
+    make_exchange: Callable[[], DirectExchange],
     loop_factory: LoopFactory = uvloop.new_event_loop,
 ) -> None:
     """Run a story with streams; the exchange follows its clock, which must be the loop's too."""
+    exchange = make_exchange()
     assert exchange.is_live
 
     async def main(venue: RunningExchange, _: HttpClient) -> None:
         await story(venue)
 
     play(main, exchange=exchange, within_s=30.0, loop_factory=loop_factory)
+
+
+with_exchange = runner_of(play, 2)
+with_live_exchange = runner_of(play_live, 1)

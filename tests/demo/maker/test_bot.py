@@ -37,7 +37,7 @@ SPEED = 4.0  # of the clocks of bot and exchange, where a test would only wait
 
 def play_fast(story: Callable[[RunningExchange], Awaitable[Any]]) -> None:
     clock = FastClock(SPEED)
-    play_live(story, demo_exchange(clock.ns), clock.new_event_loop)
+    play_live(story, lambda: demo_exchange(clock.ns), clock.new_event_loop)
 
 
 @asynccontextmanager
@@ -120,7 +120,7 @@ def test_orders_of_an_earlier_life_go() -> None:
             assert not ladder & {order.order_id for order in now}
             assert all(order.session for order in now)
 
-    play_live(story, demo_exchange())
+    play_live(story, demo_exchange)
 
 
 def test_it_comes_back_when_the_exchange_does() -> None:
@@ -248,7 +248,7 @@ def test_unknown_credentials_end_it() -> None:
         with pytest.raises(CredentialsRefused):
             await bot.run()
 
-    play_live(story, demo_exchange())
+    play_live(story, demo_exchange)
 
 
 def test_more_than_the_budget_cannot_be_asked_for() -> None:
@@ -296,7 +296,7 @@ def test_the_process_ends_when_told(how: str) -> None:
             if process.stdin is not None:
                 process.stdin.close()
 
-    play_live(story, demo_exchange())
+    play_live(story, demo_exchange)
 
 
 @pytest.mark.parametrize("tokens", [("no", BOB_TOKEN), (ALICE_TOKEN, "no")])
@@ -314,4 +314,4 @@ def test_the_process_ends_when_it_may_not_trade(tokens: tuple[str, str]) -> None
             assert process.stdin is not None
             process.stdin.close()
 
-    play_live(story, demo_exchange())
+    play_live(story, demo_exchange)
