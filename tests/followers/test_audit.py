@@ -31,7 +31,7 @@ from fairbook.followers.judge import BOTH, ENGINE, NEITHER, REPLICA, judge
 from fairbook.followers.link import DOWN
 from fairbook.followers.replica_link import Mismatch, ReplicaLink
 from fairbook.log.file_log import FileLog
-from fairbook.net.control_socket import Refused
+from fairbook.net.control_socket import ControlRefused
 from tests.world import traffic
 from tests.world.waiting import until
 
@@ -258,7 +258,7 @@ def test_a_wrong_replica_is_replaced_and_trading_waits_for_a_person(tmp_path: Pa
         await until(lambda: stage.judged == 1 and bool(stage.replaced))
         verdict = stage.audit.verdict
         assert verdict is not None and verdict["wrong"] == REPLICA
-        with pytest.raises(Refused, match="verdict is of position"):
+        with pytest.raises(ControlRefused, match="verdict is of position"):
             await stage.audit.resume(verdict["position"] + 1)
 
     staged(tmp_path, story)

@@ -78,7 +78,7 @@ def test_edits_need_to_be_allowed(tmp_path: Path) -> None:
             control.ask(
                 tmp_path, "edit", process="engine", account=2, asset=1, field="available", atoms=1
             )
-        except control.Refused as refused:
+        except control.ControlRefused as refused:
             assert "no such command" in str(refused)
         else:
             raise AssertionError("it was done")

@@ -60,7 +60,7 @@ def go_on(venue: FaultyExchange, verdict: dict[str, Any], process: str, *, by_ki
     """What an operator does then. A wrong engine is not believed for one more snapshot."""
     assert venue.place() == 503
     if process == "engine":
-        with pytest.raises(control.Refused, match="restart it"):
+        with pytest.raises(control.ControlRefused, match="restart it"):
             venue.resume(verdict)
         venue.kill() if by_kill else venue.stop()
         snapshots = Snapshots(venue.folder)

@@ -13,22 +13,22 @@ import pytest
 
 from fairbook.cli import main
 from fairbook.net import control_socket as control
-from fairbook.net.control_socket import Control, NotRunning, Refused, Request
+from fairbook.net.control_socket import ControlRefused, ControlRequest, ControlServer, NotRunning
 
 
-async def _echo(request: Request) -> dict[str, Any]:
+async def _echo(request: ControlRequest) -> dict[str, Any]:
     return {"said": request["word"]}
 
 
-async def _refuse(_request: Request) -> dict[str, Any]:
-    raise Refused("not today")
+async def _refuse(_request: ControlRequest) -> dict[str, Any]:
+    raise ControlRefused("not today")
 
 
 def served(directory: Path, visit: Callable[[], None]) -> None:
     """Serve, and run `visit` in another thread, as another process would."""
 
     async def main() -> None:
-        server = Control(directory, {"echo": _echo, "refuse": _refuse})
+        server = ControlServer(directory, {"echo": _echo, "refuse": _refuse})
         await server.start()
         try:
             await asyncio.to_thread(visit)
@@ -41,9 +41,9 @@ def served(directory: Path, visit: Callable[[], None]) -> None:
 def test_a_command_is_answered_or_refused(tmp_path: Path) -> None:
     def visit() -> None:
         assert control.ask(tmp_path, "echo", word="hello") == {"said": "hello"}
-        with pytest.raises(Refused, match="not today"):
+        with pytest.raises(ControlRefused, match="not today"):
             control.ask(tmp_path, "refuse")
-        with pytest.raises(Refused, match="no such command"):
+        with pytest.raises(ControlRefused, match="no such command"):
             control.ask(tmp_path, "edit", process="engine")
         assert stat.S_IMODE((tmp_path / control.NAME).stat().st_mode) == 0o600
 

@@ -42,7 +42,7 @@ from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
 from fairbook.log.compressor import SegmentCompressor
 from fairbook.log.file_log import FileLog
-from fairbook.net.control_socket import Control, Request
+from fairbook.net.control_socket import ControlRequest, ControlServer
 from fairbook.ports.commands import Stopped
 from fairbook.ports.history import HistoryBehind
 from fairbook.streams.feed import Feed
@@ -139,7 +139,7 @@ class ExchangeApp:
             followers.recorder.start()
         await followers.replica.start()
         handlers = {**followers.replica.handlers(), "status": self._status}
-        control = Control(self._settings.data_dir, handlers)
+        control = ControlServer(self._settings.data_dir, handlers)
         stack.push_async_callback(control.stop)
         await control.start()
 
@@ -211,7 +211,7 @@ class ExchangeApp:
                 self._failed.set_result(bug)
                 return
 
-    async def _status(self, request: Request) -> Mapping[str, Any]:
+    async def _status(self, request: ControlRequest) -> Mapping[str, Any]:
         """For `fairbook status`: all parts."""
         followers = self._followers
         found = dict(await followers.replica.status(request))

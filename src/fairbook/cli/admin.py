@@ -11,7 +11,7 @@ from fairbook.cli.parser import CommandParser, position
 from fairbook.followers.audit_files import read_verdict, summary
 from fairbook.net import control_socket
 
-ERRORS: Final = (OSError, control_socket.NotRunning, control_socket.Refused)
+ERRORS: Final = (OSError, control_socket.NotRunning, control_socket.ControlRefused)
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -45,7 +45,9 @@ def _show_verdict(directory: Path) -> int:
     """Print what has to be acknowledged; trading is not resumed."""
     verdict = read_verdict(directory)
     if verdict is None:
-        raise control_socket.Refused("trading is not paused: there is no verdict to acknowledge")
+        raise control_socket.ControlRefused(
+            "trading is not paused: there is no verdict to acknowledge"
+        )
     print(json.dumps(verdict, indent=2))
     print(summary(verdict))
     print(

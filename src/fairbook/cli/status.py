@@ -21,7 +21,7 @@ from fairbook.log.command_log import LogDamaged
 from fairbook.log.file_log import FileLog
 from fairbook.net import control_socket
 
-ERRORS: Final = (DataError, LogDamaged, OSError, ValueError, control_socket.Refused)
+ERRORS: Final = (DataError, LogDamaged, OSError, ValueError, control_socket.ControlRefused)
 
 Status = dict[str, Any]
 

@@ -29,7 +29,7 @@ from fairbook.followers.judge import BOTH, ENGINE, REPLICA, UNKNOWN
 from fairbook.followers.link import DOWN
 from fairbook.followers.replica_link import Mismatch, ReplicaLink, Slice
 from fairbook.followers.wire import VERSION
-from fairbook.net.control_socket import Refused
+from fairbook.net.control_socket import ControlRefused
 from fairbook.ports.commands import Busy, Commands, Stopped
 
 ROUND_WAIT_S: Final = 3.0
@@ -122,26 +122,30 @@ class Audit:
         return in_doubt
 
     async def resume(self, position: int) -> str:
-        """Acknowledge the verdict of `position`: open trading again. Raises Refused."""
+        """Acknowledge the verdict of `position`: open trading again. Raises ControlRefused."""
         verdict = self.verdict
         if verdict is None:
-            raise Refused("there is no verdict to acknowledge: the audit has not paused trading")
+            raise ControlRefused(
+                "there is no verdict to acknowledge: the audit has not paused trading"
+            )
         if verdict["position"] != position:
-            raise Refused(f"the verdict is of position {verdict['position']}, not {position}")
+            raise ControlRefused(
+                f"the verdict is of position {verdict['position']}, not {position}"
+            )
         if verdict["status"] != "judged":
-            raise Refused("the difference is not judged yet: wait, and read the verdict")
+            raise ControlRefused("the difference is not judged yet: wait, and read the verdict")
         if self._is_engine_in_doubt():
-            raise Refused(
+            raise ControlRefused(
                 "this engine's memory is wrong, and stays wrong: restart it (SIGTERM, then"
                 " `fairbook up`), which recovers from a snapshot that was agreed on; then resume"
             )
         if not await self._link.round_agreed(within_s=RESUME_WAIT_S, urgent=True):
-            raise Refused(
+            raise ControlRefused(
                 f"engine and replica have not agreed on the whole state (replica:"
                 f" {self._link.state}): see `fairbook status`, and try again"
             )
         if self.verdict is not verdict:
-            raise Refused("the verdict has changed meanwhile: see `fairbook status`")
+            raise ControlRefused("the verdict has changed meanwhile: see `fairbook status`")
         was_paused = verdict["paused_before"]
         if not was_paused:
             await self._set_state(records.OPEN)

@@ -22,7 +22,7 @@ from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_link import Mismatch, ReplicaLink
 from fairbook.followers.supervisor import Supervisor
 from fairbook.followers.wire import VERSION
-from fairbook.net.control_socket import Handler, Refused, Request
+from fairbook.net.control_socket import ControlHandler, ControlRefused, ControlRequest
 from fairbook.ports.queries import Checkpoint
 
 FAIRBOOK: Final = (sys.executable, "-m", "fairbook")
@@ -90,9 +90,9 @@ class ReplicaMonitor:
         """The newest checkpoints at positions of at least `first`, newest first."""
         return self.link.checkpoints(first)
 
-    def handlers(self) -> dict[str, Handler]:
+    def handlers(self) -> dict[str, ControlHandler]:
         """The control commands, by name."""
-        handlers: dict[str, Handler] = {
+        handlers: dict[str, ControlHandler] = {
             "status": self.status,
             "resume": self._resume,
             "confirm-clock": self._confirm_clock,
@@ -114,7 +114,7 @@ class ReplicaMonitor:
         assert verdict is not None
         return verdict
 
-    async def status(self, _request: Request) -> Mapping[str, Any]:
+    async def status(self, _request: ControlRequest) -> Mapping[str, Any]:
         """Engine, replica and audit."""
         engine = self._engine
         exchange = engine.runner.exchange
@@ -141,19 +141,19 @@ class ReplicaMonitor:
             },
         }
 
-    async def _resume(self, request: Request) -> Mapping[str, Any]:
+    async def _resume(self, request: ControlRequest) -> Mapping[str, Any]:
         position = request.get("position")
         if type(position) is not int:
-            raise Refused("name the position of the verdict that you have read")
+            raise ControlRefused("name the position of the verdict that you have read")
         return {"done": await self.audit.resume(position)}
 
-    async def _confirm_clock(self, _request: Request) -> Mapping[str, Any]:
+    async def _confirm_clock(self, _request: ControlRequest) -> Mapping[str, Any]:
         clock = self._engine.clock
         refused_s = clock.jump_ns // 1_000_000_000
         clock.confirm()
         return {"done": f"log time follows the wall clock; it was {refused_s} s behind"}
 
-    async def _edit(self, request: Request) -> Mapping[str, Any]:
+    async def _edit(self, request: ControlRequest) -> Mapping[str, Any]:
         """Corrupt a memory, for tests."""
         try:
             process = request["process"]
@@ -168,7 +168,7 @@ class ReplicaMonitor:
             else:
                 self.link.edit(**cell)
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise Refused(f"cannot edit: {error!r}") from error
+            raise ControlRefused(f"cannot edit: {error!r}") from error
         logger.warning("the memory of the %s was edited, as requested: %s", process, cell)
         return {"position": self._engine.position}
 

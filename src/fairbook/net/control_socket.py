@@ -1,7 +1,7 @@
 """The control socket: DIR/control, where commands on the same machine talk to a running exchange.
 
 Design: a Unix socket. A client sends one line of JSON with the name of a command, and gets one line
-of JSON. The caller of `Control` gives the handlers of the commands.
+of JSON. The caller of `ControlServer` gives the handlers of the commands.
 
 Invariant: only the owner of the data directory can connect (mode 0600).
 """
@@ -24,23 +24,23 @@ ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 ANSWER_WAIT_S: Final = 60.0
 _PATH_BYTES_MAX: Final = 100  # Of a socket, on every system.
 
-Request = Mapping[str, Any]
-Handler = Callable[[Request], Awaitable[Mapping[str, Any]]]
+ControlRequest = Mapping[str, Any]
+ControlHandler = Callable[[ControlRequest], Awaitable[Mapping[str, Any]]]
 
 
 class NotRunning(Exception):
     """There is no exchange that answers."""
 
 
-class Refused(Exception):
+class ControlRefused(Exception):
     """The exchange refuses a command. The message says why, and what to do."""
 
 
-class Control:
+class ControlServer:
     """The end of the exchange."""
 
-    def __init__(self, directory: Path, handlers: Mapping[str, Handler]) -> None:
-        """handlers: by command. They may raise Refused."""
+    def __init__(self, directory: Path, handlers: Mapping[str, ControlHandler]) -> None:
+        """handlers: by command. They may raise ControlRefused."""
         self._path = directory / NAME
         self._handlers = handlers
         self._server: asyncio.Server | None = None
@@ -88,12 +88,12 @@ class Control:
             return {"error": "no such command"}
         try:
             return await handler(request)
-        except Refused as refused:
+        except ControlRefused as refused:
             return {"error": str(refused)}
 
 
 def ask(directory: Path, command: str, **more: Any) -> dict[str, Any]:
-    """Send a command to the exchange of `directory`. Raises NotRunning, Refused, OSError."""
+    """Send a command to the exchange of `directory`. Raises NotRunning, ControlRefused, OSError."""
     path = directory / NAME
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_WAIT_S)
@@ -109,7 +109,7 @@ def ask(directory: Path, command: str, **more: Any) -> dict[str, Any]:
         raise NotRunning("the exchange ended before its answer")
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
-        raise Refused(answer["error"])
+        raise ControlRefused(answer["error"])
     return answer
 
 
