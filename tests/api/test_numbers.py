@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairbook.api.errors import BadRequest
-from fairbook.api.numbers import REMEMBERED_MAX, UNITS_OUT, Scale, Terms
+from fairbook.api.numbers import CACHED_MAX, UNITS_OUT, Scale, Terms
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 
@@ -93,14 +93,14 @@ def test_the_largest_numbers_stay_in_64_bits() -> None:
 def test_what_is_remembered_is_bounded_and_right() -> None:
     """More numbers than are remembered, each asked for twice, in both directions."""
     scale = Scale("Price", step=5, decimals=3)
-    count = 2 * REMEMBERED_MAX + 10
+    count = 2 * CACHED_MAX + 10
     for _ in range(2):
         for number in range(count):
             text = scale.text(number)
             assert Fraction(text) == Fraction(number * 5, 1000)
             assert scale.units(text) == number
-        assert 0 < len(scale._texts) <= REMEMBERED_MAX
-        assert 0 < len(scale._units) <= REMEMBERED_MAX
+        assert 0 < len(scale._texts) <= CACHED_MAX
+        assert 0 < len(scale._units) <= CACHED_MAX
     with pytest.raises(BadRequest):
         scale.units("0.001")
     assert "0.001" not in scale._units

@@ -1,3 +1,1 @@
-"""The public contract: texts, numbers and shapes, the same for those who serve it and those who
-call it.
-"""
+"""The public contract: numbers, messages, errors and JSON."""

@@ -8,6 +8,12 @@ from fairbook.api.numbers import Scale
 from fairbook.api.times import utc_text
 
 _BASIS_POINTS: Final = Scale("Fee", step=1, decimals=2)  # of ppm
+_NO_CHAIN_OR_BANK: Final = dict.fromkeys(
+    (
+        "toAddress", "fromAddress", "transactionHash", "fiatAmount", "fiatCurrency",
+        "institutionBic", "platformMemo",
+    )
+)  # fmt: skip
 
 
 def balance_object(scale: Scale, *, available: int, locked: int) -> dict[str, str]:
@@ -64,13 +70,7 @@ def deposit_object(symbol: str, *, deposit_id: int, quantity: str, time_ns: int)
         "status": "confirmed",
         "source": "administrator",
         "createdAt": utc_text(time_ns, decimals=3),
-        "toAddress": None,
-        "fromAddress": None,
-        "transactionHash": None,
-        "fiatAmount": None,
-        "fiatCurrency": None,
-        "institutionBic": None,
-        "platformMemo": None,
+        **_NO_CHAIN_OR_BANK,
     }
 
 

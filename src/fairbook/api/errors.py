@@ -1,10 +1,8 @@
-"""Every *no* of the public contract: status, code and message, in one table.
+"""Every error of the public contract: status, code and message.
 
-How it works: a reject of the core has one row in REJECTS; what is refused at the edge is raised as
-ApiError (BadRequest for the common 400). Both become the same JSON object, {"code", "message"}.
-
-Always true: each reject code of core/records.py has a row; a code is one that public clients know;
-texts other software matches on (the public contract, section 2) stand here and nowhere else.
+A reject of the core has one row in REJECTS; a request that is refused before the log is raised as
+ApiError (BadRequest for the common 400). Both become the JSON object {"code", "message"}. Codes are
+those that public clients know; messages that other software matches on stand only here.
 """
 
 from __future__ import annotations
@@ -19,9 +17,7 @@ INVALID_CLIENT_REQUEST: Final = "INVALID_CLIENT_REQUEST"
 
 
 class ApiError(Exception):
-    """A refusal that the client is told. `retry_after_s` 0: no Retry-After header; `close`: the
-    connection ends.
-    """
+    """An error answer. `retry_after_s` 0: no Retry-After header; `close`: end the connection."""
 
     def __init__(
         self, status: int, code: str, message: str, *, retry_after_s: int = 0, close: bool = False
@@ -34,21 +30,19 @@ class ApiError(Exception):
         self.close = close
 
     def body(self) -> bytes:
-        """The JSON that every reply other than 2xx carries."""
+        """As JSON."""
         return msgspec.json.encode({"code": self.code, "message": self.message})
 
 
 class BadRequest(ApiError):
-    """A malformed or missing field, a bad enumeration value, too many decimals: it never reaches
-    the log.
-    """
+    """A malformed or missing field. Nothing was logged."""
 
     def __init__(self, message: str) -> None:
         super().__init__(400, INVALID_CLIENT_REQUEST, message)
 
 
 class Refusal(NamedTuple):
-    """A row of the table."""
+    """Status, code and message of a reject."""
 
     status: int
     code: str
@@ -82,7 +76,7 @@ REJECTS: Final[dict[int, Refusal]] = {
     records.WOULD_CROSS: Refusal(400, "INVALID_ORDER", "Order would immediately match and take"),
 }
 
-# Why an order ended, as `expiryReason` says it; None where it did not expire.
+# `expiryReason` by close reason; None: the order did not expire.
 CLOSE_REASONS: Final[dict[int, str | None]] = {
     0: None,
     records.BY_FILL: None,
@@ -98,14 +92,14 @@ CLOSE_REASONS: Final[dict[int, str | None]] = {
 
 
 def rejected(reason: int, *, client_id: int = 0) -> ApiError:
-    """The error of a reject of the core. `client_id` is that of the command."""
+    """The error of a reject of the core. client_id: of the command."""
     status, code, message = REJECTS[reason]
     return ApiError(status, code, message.format(client_id=client_id))
 
 
 def unauthorized() -> ApiError:
-    """No, malformed, unknown, revoked or expired credentials: one answer for all, so that nobody
-    can probe for keys.
+    """Missing, malformed, unknown, revoked or expired credentials: one answer for all, so that keys
+    cannot be probed.
     """
     return ApiError(401, "UNAUTHORIZED", "Unauthorized")
 
@@ -116,7 +110,7 @@ def not_found() -> ApiError:
 
 
 def not_implemented(what: str) -> ApiError:
-    """Known to the contract and not offered."""
+    """Known to the contract, not offered here."""
     return ApiError(501, "NOT_IMPLEMENTED", f"Not offered: {what}")
 
 
@@ -126,14 +120,12 @@ def server_error() -> ApiError:
 
 
 def outcome_unknown() -> ApiError:
-    """It may have been done: the one answer for every way in which we lost sight of a command."""
+    """A command may or may not have been executed."""
     return ApiError(504, "TIMEOUT", "Outcome unknown, ask by clientId")
 
 
 def busy() -> ApiError:
-    """Nothing was logged, nothing will happen. TRADING_PAUSED, because ccxt makes it a retryable
-    error.
-    """
+    """Nothing was logged. TRADING_PAUSED, because ccxt retries it."""
     return ApiError(
         503, "TRADING_PAUSED", "The exchange is busy, nothing was done", retry_after_s=1
     )
@@ -147,10 +139,10 @@ def maintenance() -> ApiError:
 
 
 def invalid_range(name: str) -> ApiError:
-    """A number that selects a part of a list, and is malformed or out of its range."""
+    """A number that selects a part of a list is malformed or out of range."""
     return ApiError(400, "INVALID_RANGE", f"Invalid {name}")
 
 
 def invalid_market() -> ApiError:
-    """An unknown symbol, in the words of the core's reject."""
+    """An unknown symbol."""
     return rejected(records.UNKNOWN_MARKET)

@@ -13,6 +13,15 @@ from fairbook.core.units import MAX_UNITS, MILLION
 
 _STATE_TEXT: Final = ("Open", "PostOnly", "LimitOnly", "CancelOnly", "Closed")
 _FRACTION: Final = Scale("Fraction", step=1, decimals=6)
+_NO_MULTIPLIERS: Final = dict.fromkeys(
+    ("maxMultiplier", "minMultiplier", "maxImpactMultiplier", "minImpactMultiplier")
+)
+_NO_FUTURES: Final = dict.fromkeys(
+    (
+        "imfFunction", "mmfFunction", "fundingInterval", "fundingRateUpperBound",
+        "fundingRateLowerBound", "openInterestLimit", "positionLimitWeight",
+    )
+)  # fmt: skip
 
 
 class AssetNames(NamedTuple):
@@ -54,10 +63,7 @@ def market_object(terms: Terms) -> dict[str, Any]:
                 "minPrice": terms.price.text(market.price_min),
                 "maxPrice": _limit(terms.price, market.price_max),
                 "tickSize": terms.price.text(1),
-                "maxMultiplier": None,
-                "minMultiplier": None,
-                "maxImpactMultiplier": None,
-                "minImpactMultiplier": None,
+                **_NO_MULTIPLIERS,
             },
             "quantity": {
                 "minQuantity": terms.quantity.text(market.quantity_min),
@@ -65,13 +71,7 @@ def market_object(terms: Terms) -> dict[str, Any]:
                 "stepSize": terms.quantity.text(1),
             },
         },
-        "imfFunction": None,
-        "mmfFunction": None,
-        "fundingInterval": None,
-        "fundingRateUpperBound": None,
-        "fundingRateLowerBound": None,
-        "openInterestLimit": None,
-        "positionLimitWeight": None,
+        **_NO_FUTURES,
     }
 
 

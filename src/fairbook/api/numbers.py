@@ -1,18 +1,13 @@
-"""Decimal text to whole units and back: the only place where a number of a client becomes one of
-ours.
+"""Decimal text to whole units and back.
 
-How it works: a scale says what one unit is, step / 10^decimals. Text is checked against one ASCII
-grammar, its digits become one integer, and that must be a whole number of units; nothing is ever
-rounded, and no float or Decimal is made. What was worked out is remembered for a while: a market's
-prices and quantities come again and again.
+A scale defines one unit as step / 10^decimals. Text is checked against one ASCII grammar, its
+digits become one integer, and that must be a whole number of units: nothing is rounded, and no
+float or Decimal is made. Results are cached, because prices and quantities repeat.
 
-Always true:
-- `scale.units(scale.text(n)) == n` for every n >= 0 whose text has at most 18 digits before the
-  point;
-- text that is accepted is `[0-9]{1,18}(\\.[0-9]{1,18})?`, so its cost is bounded;
-- units are at most UNITS_OUT, which is above every bound of the core and still fits 64 bits.
-
-Not here: whether a price or quantity is allowed (the core decides that).
+Invariants:
+- `scale.units(scale.text(n)) == n` for every n >= 0 with at most 18 digits before the point;
+- accepted text is `[0-9]{1,18}(\\.[0-9]{1,18})?`, which bounds its cost;
+- units are at most UNITS_OUT, which is above every bound of the core and fits 64 bits.
 """
 
 from __future__ import annotations
@@ -24,10 +19,8 @@ from fairbook.core.markets import Asset, Market
 from fairbook.core.units import MAX_ATOMS
 
 DIGITS_MAX: Final = 18
-REMEMBERED_MAX: Final = 2048  # texts, and as many numbers, of one scale
-UNITS_OUT: Final = (
-    MAX_ATOMS + 1
-)  # what a larger number becomes: the core refuses it by its own rules
+CACHED_MAX: Final = 2048  # texts, and as many numbers, of one scale
+UNITS_OUT: Final = MAX_ATOMS + 1  # in place of any larger number; the core refuses it
 
 
 def whole_number(text: object, *, digits_max: int) -> int | None:
@@ -38,12 +31,12 @@ def whole_number(text: object, *, digits_max: int) -> int | None:
 
 
 class Scale:
-    """What one unit of a price, quantity or amount is worth: step / 10^decimals."""
+    """The unit of a price, quantity or amount: step / 10^decimals."""
 
     __slots__ = ("_texts", "_units", "decimals", "name", "step")
 
     def __init__(self, name: str, *, step: int, decimals: int) -> None:
-        """`name` begins the message of a refusal: "Price" gives "Price decimal too long"."""
+        """name: for error messages, such as "Price decimal too long"."""
         while decimals > 0 and step % 10 == 0:
             step //= 10
             decimals -= 1
@@ -54,10 +47,9 @@ class Scale:
         self._units: dict[str, int] = {}
 
     def units(self, text: object) -> int:
-        """Turn a decimal as clients write it, such as "100.25" or "00001.50", into units.
+        """Turn a decimal such as "100.25" or "00001.50" into units.
 
-        text: a JSON string, or a JSON number by its literal: plain ASCII digits; no sign, exponent,
-        space or underscore.
+        text: a JSON string, or the literal of a JSON number.
         Returns 0 <= units <= UNITS_OUT. Raises BadRequest if text is malformed or not a whole
         number of units.
         """
@@ -66,7 +58,7 @@ class Scale:
         units = self._units.get(text)
         if units is None:
             units = self._read(text)
-            if len(self._units) >= REMEMBERED_MAX:
+            if len(self._units) >= CACHED_MAX:
                 self._units.clear()
             self._units[text] = units
         return units
@@ -95,11 +87,11 @@ class Scale:
         return units if units < UNITS_OUT else UNITS_OUT
 
     def text(self, units: int) -> str:
-        """Plain notation without trailing zeros: "0.00001", "141.5", "10". `units` >= 0."""
+        """Plain notation without trailing zeros: "0.00001", "141.5", "10"."""
         text = self._texts.get(units)
         if text is None:
             text = self._write(units)
-            if len(self._texts) >= REMEMBERED_MAX:
+            if len(self._texts) >= CACHED_MAX:
                 self._texts.clear()
             self._texts[units] = text
         return text
@@ -118,19 +110,12 @@ class Scale:
 
 
 class Terms:
-    """One market in the words of the public contract: its symbol, and the scales of its numbers."""
+    """A market's symbols, and the scales of its prices, quantities and amounts."""
 
     __slots__ = (
-        "base",
-        "base_symbol",
-        "id",
-        "market",
-        "price",
-        "quantity",
-        "quote",
-        "quote_symbol",
+        "base", "base_symbol", "id", "market", "price", "quantity", "quote", "quote_symbol",
         "symbol",
-    )
+    )  # fmt: skip
 
     def __init__(self, market: Market, *, base: Asset, quote: Asset) -> None:
         self.market = market
@@ -140,8 +125,8 @@ class Terms:
         self.quote_symbol: str = quote.name
         self.price = Scale("Price", step=market.price_step, decimals=market.price_decimals)
         self.quantity = Scale("Quantity", step=market.lot_atoms, decimals=base.decimals)
-        self.base = amounts(base)  # atoms of the base asset
-        self.quote = amounts(quote)  # atoms of the quote asset
+        self.base = amounts(base)
+        self.quote = amounts(quote)
 
 
 def amounts(asset: Asset) -> Scale:

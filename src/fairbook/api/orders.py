@@ -1,18 +1,13 @@
-"""Orders in the words of the public contract: fields to commands, outcomes and records to the order
-object.
+"""Orders: request fields to commands, and the core's outcomes and records to the order object.
 
-How it works: the fields of a request become one 48-byte command, or BadRequest; what came of it is
-written as JSON straight from the core's records. The order object is written by hand, because it is
-on the path of every order; tests hold it against the documented shape.
-
-Always true: whatever the core can decide is left to it (ranges, funds, states, ids); here is only
-what cannot be said in a command at all.
+Only what a command cannot express is refused here; ranges, funds, states and ids are checked by the
+core. The order object is concatenated by hand, because every order needs one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from fairbook.api.errors import CLOSE_REASONS, BadRequest, not_implemented, rejected
 from fairbook.api.numbers import Scale, Terms
@@ -28,8 +23,9 @@ from fairbook.api.requests import (
 from fairbook.api.times import utc_text
 from fairbook.core import records
 from fairbook.core.records import OrderRecord, Outcome, order_records, read_outcome
+from fairbook.core.units import MILLION
 
-TermsOf = Callable[[str], Terms]  # By exact symbol; raises INVALID_MARKET.
+TermsOf = Callable[[str], Terms]  # by exact symbol; raises INVALID_MARKET
 
 SIDES: Final = {"Bid": records.BID, "Ask": records.ASK}
 _KINDS: Final = {"Limit": 0, "Market": records.MARKET_ORDER}
@@ -58,6 +54,40 @@ _REST: Final = (
     '"stopLossTriggerBy":null,"takeProfitTriggerPrice":null,"takeProfitLimitPrice":null,'
     '"takeProfitTriggerBy":null}'
 )
+
+
+class OrderFields(Protocol):
+    """What a client has asked for. Fields as in records.OrderRecord."""
+
+    @property
+    def flags(self) -> int: ...
+    @property
+    def side(self) -> int: ...
+    @property
+    def tif(self) -> int: ...
+    @property
+    def client_id(self) -> int: ...
+    @property
+    def price(self) -> int: ...
+    @property
+    def quantity(self) -> int: ...
+
+
+class HistoryOrder(OrderFields, Protocol):
+    """An order of the history, open or closed."""
+
+    @property
+    def order_id(self) -> int: ...
+    @property
+    def filled(self) -> int: ...
+    @property
+    def quote(self) -> int: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> int: ...
+    @property
+    def created_ns(self) -> int: ...
 
 
 class OrderCommand:
@@ -103,10 +133,8 @@ class PlaceCommand(OrderCommand):
         if outcome.status == records.REJECTED:
             raise rejected(outcome.reason, client_id=self.client_id)
         return _order_text(
-            self.terms, flags=self.flags, side=self.side, tif=self.tif, order_id=outcome.order_id,
-            client_id=self.client_id, price=self.price, quantity=self.quantity,
-            filled=outcome.filled, quote=outcome.quote, status=outcome.status,
-            created=outcome.created_ns // 1_000_000,
+            self.terms, self, order_id=outcome.order_id, filled=outcome.filled,
+            quote=outcome.quote, status=outcome.status, created=outcome.created_ns // MILLION,
         )  # fmt: skip
 
 
@@ -128,7 +156,7 @@ class AmendCommand(OrderCommand):
     def result(self, events: bytes) -> str:
         outcome = _accepted(events)
         own = [order for order in order_records(events) if order.order_id == outcome.order_id]
-        return _amended_text(own[-1], outcome, self.terms)
+        return record_text(own[-1], self.terms, outcome)
 
 
 class CancelAllCommand(OrderCommand):
@@ -160,7 +188,7 @@ def place_command(
     side = choice(fields, "side", SIDES)
     is_market = choice(fields, "orderType", _KINDS)
     if is_market:
-        tif = records.IOC  # Whatever is sent: there is nothing else that it could be.
+        tif = records.IOC  # whatever is sent
     else:
         tif = choice(fields, "timeInForce", _TIMES_IN_FORCE, records.GTC)
     flags = is_market | choice(fields, "selfTradePrevention", _SELF_TRADE, 0)
@@ -212,8 +240,8 @@ def _market_amount(fields: Fields, terms: Terms) -> tuple[int, int]:
 
 
 def named_order(fields: Fields) -> tuple[int, int | None]:
-    """(order id, None) or (0, client id): which order a request is about. Raises BadRequest unless
-    it names it once.
+    """The order that a request is about: (order id, None) or (0, client id). Raises BadRequest
+    unless exactly one is given.
     """
     order_id = order_id_field(fields)
     client_id = client_id_field(fields)
@@ -267,76 +295,61 @@ def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
         return 0
     units = scale.units(fields[name])
     if not units:
-        raise rejected(reject)  # 0 means "keep" in the command, which is not what was asked for.
+        raise rejected(reject)  # in the command 0 means "keep"
     return units
 
 
-def record_text(order: OrderRecord, terms: Terms) -> str:
-    """The order object of a record: of an open order, or of one as it was closed."""
+def record_text(order: OrderRecord, terms: Terms, outcome: Outcome | None = None) -> str:
+    """The order object of an open order, or of one as it was closed; after AMEND with its outcome,
+    which is newer than the record.
+    """
+    state = order if outcome is None else outcome
     return _order_text(
-        terms, flags=order.flags, side=order.side, tif=order.tif, order_id=order.order_id,
-        client_id=order.client_id, price=order.price, quantity=order.quantity,
-        filled=order.filled, quote=order.quote, status=order.status,
-        created=order.created_ns // 1_000_000,
+        terms, order, order_id=order.order_id, filled=state.filled, quote=state.quote,
+        status=state.status, created=order.created_ns // MILLION,
     )  # fmt: skip
 
 
-def _amended_text(order: OrderRecord, outcome: Outcome, terms: Terms) -> str:
-    """The order object after AMEND: the new terms of the record, and what the outcome says became
-    of it.
-    """
-    return _order_text(
-        terms, flags=order.flags, side=order.side, tif=order.tif, order_id=order.order_id,
-        client_id=order.client_id, price=order.price, quantity=order.quantity,
-        filled=outcome.filled, quote=outcome.quote, status=outcome.status,
-        created=order.created_ns // 1_000_000,
-    )  # fmt: skip
-
-
-def past_text(
-    terms: Terms, *, flags: int, side: int, tif: int, order_id: int, client_id: int, price: int,
-    quantity: int, filled: int, quote: int, status: int, reason: int, created: str,
-) -> str:  # fmt: skip
-    """The order object of the history: when as text, and why it expired.
-
-    reason: close reason; 0 while it is open. created: UTC without a zone.
-    """
-    expiry = CLOSE_REASONS[reason]
+def history_text(order: HistoryOrder, terms: Terms) -> str:
+    """The order object of the history: with the reason of expiry, and the time as text."""
+    expiry = CLOSE_REASONS[order.reason]
     rest = f'"expiryReason":"{expiry}",' if expiry else '"expiryReason":null,'
-    if not flags & records.MARKET_ORDER:
+    if not order.flags & records.MARKET_ORDER:
         rest += '"quoteQuantity":null,'
     return _order_text(
-        terms, flags=flags, side=side, tif=tif, order_id=order_id, client_id=client_id,
-        price=price, quantity=quantity, filled=filled, quote=quote, status=status,
-        created=f'"{created}"', rest=f'{rest}"systemOrderType":null,{_REST}',
+        terms, order, order_id=order.order_id, filled=order.filled, quote=order.quote,
+        status=order.status, created=f'"{utc_text(order.created_ns, decimals=3)}"',
+        rest=f'{rest}"systemOrderType":null,{_REST}',
     )  # fmt: skip
 
 
 def _order_text(
-    terms: Terms, *, flags: int, side: int, tif: int, order_id: int, client_id: int, price: int,
-    quantity: int, filled: int, quote: int, status: int, created: int | str, rest: str = _REST,
+    terms: Terms, order: OrderFields, *, order_id: int, filled: int, quote: int, status: int,
+    created: int | str, rest: str = _REST,
 ) -> str:  # fmt: skip
-    """`created` as it stands in the JSON: milliseconds, or a text with its quotes."""
-    client = client_id if flags & records.HAS_CLIENT_ID else "null"
-    executed = terms.quantity.text(filled)
-    if flags & records.MARKET_ORDER:
-        if flags & records.BY_QUOTE:
-            amounts = f'"quantity":"{executed}","quoteQuantity":"{terms.quote.text(quantity)}"'
-        else:
-            amounts = f'"quantity":"{terms.quantity.text(quantity)}","quoteQuantity":null'
-        kind = "Market"
-    else:
+    """created: as JSON: milliseconds, or a text with its quotes."""
+    flags, quantity = order.flags, terms.quantity.text
+    client = order.client_id if flags & records.HAS_CLIENT_ID else "null"
+    executed = quantity(filled)
+    if not flags & records.MARKET_ORDER:
+        kind = "Limit"
         post_only = "true" if flags & records.POST_ONLY else "false"
         amounts = (
-            f'"price":"{terms.price.text(price)}","quantity":"{terms.quantity.text(quantity)}",'
+            f'"price":"{terms.price.text(order.price)}","quantity":"{quantity(order.quantity)}",'
             f'"postOnly":{post_only}'
         )
-        kind = "Limit"
+    else:
+        kind = "Market"
+        if flags & records.BY_QUOTE:
+            by_quote = terms.quote.text(order.quantity)
+            amounts = f'"quantity":"{executed}","quoteQuantity":"{by_quote}"'
+        else:
+            amounts = f'"quantity":"{quantity(order.quantity)}","quoteQuantity":null'
     return (
         f'{{"orderType":"{kind}","id":"{order_id}","clientId":{client},"symbol":"{terms.symbol}",'
-        f'"side":"{SIDE_TEXT[side]}",{amounts},"executedQuantity":"{executed}",'
+        f'"side":"{SIDE_TEXT[order.side]}",{amounts},"executedQuantity":"{executed}",'
         f'"executedQuoteQuantity":"{terms.quote.text(quote) if quote else "0"}",'
-        f'"timeInForce":"{TIME_IN_FORCE_TEXT[tif]}",'
+        f'"timeInForce":"{TIME_IN_FORCE_TEXT[order.tif]}",'
         f'"selfTradePrevention":"{self_trade_text(flags)}",'
         f'"status":"{STATUS_TEXT[status]}","createdAt":{created},{rest}'
     )

@@ -1,15 +1,12 @@
-"""Request bodies and queries: strict to read, and kept as written for the signature.
+"""Request bodies and queries: read strictly, and kept as written for the signature.
 
-How it works: JSON is read with the literal text of its numbers, so a field is a str, bool, None,
-dict or list, and never an int or float. Fields nobody knows stay in the result: they are part of
-what was signed.
+JSON numbers are read as their literal text, so a field is a str, bool, None, dict or list, never an
+int or float. Unknown fields are kept, because they are part of the signed text.
 
-Always true:
-- an object with the same key twice, NaN, Infinity, a lone surrogate, a byte order mark or anything
-  but UTF-8 is refused;
+Invariants:
+- duplicate keys, NaN, Infinity, lone surrogates, a byte order mark and anything but UTF-8 are
+  refused;
 - a value that was read can be encoded again.
-
-Not here: numbers (numbers.py), what the fields of an order mean (orders.py).
 """
 
 from __future__ import annotations
@@ -49,10 +46,7 @@ _SPACE: Final = " \t\n\r"
 
 
 def read_json(body: bytes) -> Any:
-    """Read a body. Numbers come as their literal text.
-
-    Raises BadRequest if it is not one JSON value in UTF-8, or something in it is ambiguous.
-    """
+    """Decode a body. Raises BadRequest unless it is one unambiguous JSON value in UTF-8."""
     try:
         text = body.decode().strip(_SPACE)
         value, end = _decode(text)
@@ -66,7 +60,7 @@ def read_json(body: bytes) -> Any:
 
 
 def _check_encodable(value: Any) -> None:
-    """Raise UnicodeError for a lone surrogate: it would come apart where nobody expects it."""
+    """Raise UnicodeError for a lone surrogate, which could not be encoded again."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -80,7 +74,6 @@ def _check_encodable(value: Any) -> None:
 
 
 def read_object(body: bytes) -> Fields:
-    """Read a body that must be one JSON object."""
     value = read_json(body)
     if type(value) is not dict:
         raise BadRequest("Body must be a JSON object")
@@ -88,7 +81,6 @@ def read_object(body: bytes) -> Fields:
 
 
 def read_array(body: bytes) -> list[Fields]:
-    """Read a body that must be an array of JSON objects."""
     value = read_json(body)
     if type(value) is not list or not all(type(item) is dict for item in value):
         raise BadRequest("Body must be a JSON array of objects")
@@ -96,9 +88,9 @@ def read_array(body: bytes) -> list[Fields]:
 
 
 def read_query(query: bytes) -> list[tuple[str, str]]:
-    """The pairs of a query string, decoded and in their order.
+    """The decoded pairs of a query string, in their order.
 
-    Raises BadRequest for more than QUERY_FIELDS_MAX fields, or what is not percent-encoded UTF-8.
+    Raises BadRequest for more than QUERY_FIELDS_MAX fields, or anything but percent-encoded UTF-8.
     """
     if not query:
         return []
@@ -109,15 +101,12 @@ def read_query(query: bytes) -> list[tuple[str, str]]:
             errors="strict",
             max_num_fields=QUERY_FIELDS_MAX,
         )
-    except ValueError:  # UnicodeError is one.
+    except ValueError:  # includes UnicodeError
         raise BadRequest("Malformed query") from None
 
 
 def query_fields(pairs: list[tuple[str, str]]) -> Fields:
-    """The fields of a query; `marketType` may repeat and becomes a list.
-
-    Raises BadRequest if any other field is given twice.
-    """
+    """The fields of a query; `marketType` may repeat and becomes a list."""
     fields: Fields = {}
     for name, value in pairs:
         if name == "marketType":
@@ -130,7 +119,7 @@ def query_fields(pairs: list[tuple[str, str]]) -> Fields:
 
 
 def signed_pairs(fields: Fields) -> Pairs:
-    """The top-level fields of one object as signed, sorted by key; None for a JSON null."""
+    """The top-level fields as signed, sorted by key; None for a JSON null."""
     pairs: Pairs = []
     for name in sorted(fields):
         value = fields[name]
@@ -149,7 +138,7 @@ def _signed_text(value: Any) -> str | None:
 
 
 def text_field(fields: Fields, name: str) -> str:
-    """A field that must be there, as text."""
+    """A required text. Raises BadRequest."""
     value = fields.get(name)
     if type(value) is not str or not value:
         raise BadRequest(f"Missing or malformed field: {name}")
@@ -157,7 +146,7 @@ def text_field(fields: Fields, name: str) -> str:
 
 
 def symbol_field(fields: Fields) -> str:
-    """The symbol. Whether there is such a market is for the caller to look up, by exact match."""
+    """`symbol`, not looked up. Raises BadRequest if it is missing, else INVALID_MARKET."""
     value = fields.get("symbol")
     if type(value) is str:
         return value
@@ -167,15 +156,13 @@ def symbol_field(fields: Fields) -> str:
 
 
 def is_absent(fields: Fields, name: str) -> bool:
-    """Whether a field is missing, null or an empty string: clients mean the same by all three."""
+    """Whether a field is missing, null or an empty string, which mean the same."""
     value = fields.get(name)
     return value is None or value == ""
 
 
 def choice(fields: Fields, name: str, choices: dict[str, int], default: int | None = None) -> int:
-    """A field with an enumeration value. Raises BadRequest if it is none of `choices`, or missing
-    without a default.
-    """
+    """An enumeration value. Raises BadRequest if it is unknown, or missing without a default."""
     value = fields.get(name)
     if value is None and default is not None:
         return default
@@ -187,7 +174,7 @@ def choice(fields: Fields, name: str, choices: dict[str, int], default: int | No
 
 
 def flag(fields: Fields, name: str) -> bool:
-    """A field that is true, false or absent."""
+    """A field that is true, false or absent. Raises BadRequest."""
     value = fields.get(name)
     if value is None or value is False:
         return False

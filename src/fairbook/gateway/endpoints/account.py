@@ -57,7 +57,7 @@ class AccountEndpoints:
         }
 
     async def order(self, request: Request) -> bytes:
-        """GET /api/v1/order: an open order; 404 for any other, also another account's."""
+        """An open order; 404 for any other, also another account's."""
         terms = self._listings.terms(symbol_field(request.fields))
         try:
             order_id, client_id = named_order(request.fields)
@@ -72,7 +72,7 @@ class AccountEndpoints:
         return record_text(order, terms).encode()
 
     async def orders(self, request: Request) -> bytes:
-        """GET /api/v1/orders[?symbol=][&marketType=]: the open ones, by rising id."""
+        """The open ones, by rising id."""
         market = 0
         if not is_absent(request.fields, "symbol"):
             market = self._listings.terms(symbol_field(request.fields)).id
@@ -84,7 +84,7 @@ class AccountEndpoints:
         return f"[{','.join(record_text(o, terms_of(o.market)) for o in orders)}]".encode()
 
     async def capital(self, request: Request) -> bytes:
-        """GET /api/v1/capital: balances that are not zero, by asset."""
+        """Balances that are not zero, by asset."""
         view = await self._submitter.view()
         balances: dict[str, Any] = {}
         for asset_id, available, locked in view.balances(request.account):
@@ -94,7 +94,7 @@ class AccountEndpoints:
         return encode(balances)
 
     async def account(self, request: Request) -> bytes:
-        """GET /api/v1/account: fees are the highest of all markets."""
+        """Fees are the highest of all markets."""
         markets = self._listings.catalogue.markets()
         view = await self._submitter.view()
         return encode(
@@ -106,13 +106,11 @@ class AccountEndpoints:
         )
 
     async def set_account(self, _request: Request) -> bytes:
-        """PATCH /api/v1/account: accepted without effect, there are no settings to change."""
+        """Accepted without effect, there are no settings to change."""
         return b"{}"
 
     async def order_limit(self, request: Request) -> bytes:
-        """GET /api/v1/account/limits/order: what the balance allows at `price`, or at the best
-        opposite price.
-        """
+        """What the balance allows at `price`, or at the best opposite price."""
         fields = request.fields
         terms = self._listings.terms(symbol_field(fields))
         side = choice(fields, "side", SIDES)
@@ -140,7 +138,7 @@ class AccountEndpoints:
         )
 
     async def withdrawal_limit(self, request: Request) -> bytes:
-        """GET /api/v1/account/limits/withdrawal: everything that is not locked."""
+        """Everything that is not locked."""
         asset = self._listings.asset(text_field(request.fields, "symbol"))
         view = await self._submitter.view()
         _, scale = self._listings.amounts(asset.id)
@@ -148,7 +146,6 @@ class AccountEndpoints:
         return encode(withdrawal_limit_object(asset.name, quantity))
 
     async def borrow_limit(self, request: Request) -> bytes:
-        """GET /api/v1/account/limits/borrow."""
         asset = self._listings.asset(text_field(request.fields, "symbol"))
         return encode(borrow_limit_object(asset.name))
 

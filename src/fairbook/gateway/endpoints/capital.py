@@ -78,14 +78,14 @@ class CapitalEndpoints:
         return refuse if self._transfers is None else self._barrier.guard(handler)
 
     async def deposits(self, request: Request) -> bytes:
-        """GET /wapi/v1/capital/deposits: newest first."""
+        """Newest first."""
         wanted, within = page(request.fields), span(request.fields)
         history = await self._barrier.settled()
         rows = await history.transfers(request.account, wanted, side=CREDITED, span=within)
         return await self._barrier.array(rows, lambda row: _text(self._deposit_object(row)))
 
     async def deposit_address(self, request: Request) -> bytes:
-        """GET /wapi/v1/capital/deposit/address?blockchain=: always the same one."""
+        """Always the same one."""
         blockchain = text_field(request.fields, "blockchain")
         assets = self._listings.catalogue.assets()
         if all(asset_names(asset).blockchain != blockchain for asset in assets):
@@ -93,7 +93,7 @@ class CapitalEndpoints:
         return encode({"address": deposit_address(request.account, blockchain)})
 
     async def withdrawals(self, request: Request) -> bytes:
-        """GET /wapi/v1/capital/withdrawals: newest first."""
+        """Newest first."""
         fields = request.fields
         wanted, within = page(fields), span(fields)
         withdrawal_id = None if is_absent(fields, "id") else number_field(fields, "id", 0)
@@ -124,7 +124,6 @@ class CapitalEndpoints:
         return await self._barrier.array(rows, text_of)
 
     async def withdraw(self, request: Request) -> bytes:
-        """POST /wapi/v1/capital/withdrawals."""
         fields = request.fields
         asset, atoms = amount_fields(fields, self._listings)
         address = text_field(fields, "address")

@@ -6,7 +6,7 @@ from typing import Final
 
 from fairbook.api.errors import ApiError, BadRequest, not_implemented
 from fairbook.api.market_data import kline_text, ticker_text, trade_text
-from fairbook.api.orders import fill_text, past_text
+from fairbook.api.orders import fill_text, history_text
 from fairbook.api.requests import (
     Fields,
     client_id_field,
@@ -15,7 +15,6 @@ from fairbook.api.requests import (
     symbol_field,
     text_field,
 )
-from fairbook.api.times import utc_text
 from fairbook.candles.bars import INTERVALS, Bar, bucket_end
 from fairbook.candles.ticker import Totals
 from fairbook.core.records import HAS_CLIENT_ID, OrderRecord
@@ -56,7 +55,7 @@ class HistoryEndpoints:
         }
 
     async def trades(self, request: Request) -> bytes:
-        """GET /api/v1/trades, /api/v1/trades/history: newest first."""
+        """Newest first."""
         terms = self._listings.terms(symbol_field(request.fields))
         wanted = page(request.fields)
         history = await self._barrier.recent()
@@ -70,7 +69,7 @@ class HistoryEndpoints:
         return await self._barrier.array(await history.trades(terms.id, wanted), text_of)
 
     async def klines(self, request: Request) -> bytes:
-        """GET /api/v1/klines: the earliest candles of the range, by rising start, without gaps."""
+        """The earliest candles of the range, by rising start, without gaps."""
         fields = request.fields
         terms = self._listings.terms(symbol_field(fields))
         interval = text_field(fields, "interval")
@@ -97,14 +96,14 @@ class HistoryEndpoints:
         return await self._barrier.array(bars, text_of)
 
     async def ticker(self, request: Request) -> bytes:
-        """GET /api/v1/ticker: the last 24 hours of one market."""
+        """The last 24 hours of one market."""
         symbol = symbol_field(request.fields)
         market_id = self._listings.terms(symbol).id
         _require_a_day(request.fields)
         return (await self._ticker_text(await self._barrier.recent(), market_id)).encode()
 
     async def tickers(self, request: Request) -> bytes:
-        """GET /api/v1/tickers: of every market."""
+        """Of every market."""
         _require_a_day(request.fields)
         if not wants_spot(request.fields):
             return b"[]"
@@ -118,7 +117,7 @@ class HistoryEndpoints:
         return ticker_text(self._listings.terms_of(market_id), **totals._asdict())
 
     async def orders(self, request: Request) -> bytes:
-        """GET /wapi/v1/history/orders: open and closed ones, newest first."""
+        """Open and closed ones, newest first."""
         fields = request.fields
         wanted = sorted_page(fields)
         market = self._market_id(fields)
@@ -139,7 +138,7 @@ class HistoryEndpoints:
         return await self._barrier.array(rows, self._order_text)
 
     async def fills(self, request: Request) -> bytes:
-        """GET /wapi/v1/history/fills: newest first."""
+        """Newest first."""
         fields = request.fields
         wanted, within = sorted_page(fields), span(fields)
         market = self._market_id(fields)
@@ -161,12 +160,7 @@ class HistoryEndpoints:
         return self._listings.terms(symbol_field(fields)).id
 
     def _order_text(self, row: OrderRow | OrderRecord) -> str:
-        return past_text(
-            self._listings.terms_of(row.market), flags=row.flags, side=row.side, tif=row.tif,
-            order_id=row.order_id, client_id=row.client_id, price=row.price,
-            quantity=row.quantity, filled=row.filled, quote=row.quote, status=row.status,
-            reason=row.reason, created=utc_text(row.created_ns, decimals=3),
-        )  # fmt: skip
+        return history_text(row, self._listings.terms_of(row.market))
 
     def _fill_text(self, row: FillRow) -> str:
         return fill_text(

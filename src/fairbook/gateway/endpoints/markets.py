@@ -48,30 +48,25 @@ class MarketEndpoints:
         return {("GET", b"/api/v1/markets/"): Endpoint(self.market_of_path)}
 
     async def ping(self, _request: Request) -> Reply:
-        """GET /api/v1/ping: text."""
         return _PONG
 
     async def time(self, _request: Request) -> Reply:
-        """GET /api/v1/time: milliseconds, as text."""
+        """Milliseconds, as text."""
         return Reply(b"%d" % (time.time_ns() // 1_000_000), content_type=TEXT_TYPE)
 
     async def status(self, _request: Request) -> bytes:
-        """GET /api/v1/status."""
         view = await self._submitter.view_now()
         return encode(status_object(is_paused=view.paused()))
 
     async def markets(self, request: Request) -> bytes:
-        """GET /api/v1/markets[?marketType=]."""
         if not wants_spot(request.fields):
             return b"[]"
         return encode([market_object(terms) for terms in self._listings.all_terms()])
 
     async def market(self, request: Request) -> bytes:
-        """GET /api/v1/market?symbol=."""
         return encode(market_object(self._listings.terms(symbol_field(request.fields))))
 
     async def market_of_path(self, request: Request) -> bytes:
-        """GET /api/v1/markets/{symbol}."""
         try:
             symbol = request.path.rpartition(b"/")[2].decode("ascii")
         except UnicodeDecodeError:
@@ -79,11 +74,10 @@ class MarketEndpoints:
         return encode(market_object(self._listings.terms(symbol)))
 
     async def assets(self, _request: Request) -> bytes:
-        """GET /api/v1/assets."""
         return encode([asset_object(asset) for asset in self._listings.catalogue.assets()])
 
     async def depth(self, request: Request) -> bytes:
-        """GET /api/v1/depth: `limit` is rounded up to a documented one."""
+        """`limit` is rounded up to a documented one."""
         terms = self._listings.terms(symbol_field(request.fields))
         most = _DEPTH_LEVELS[-1]
         wanted = number_field(request.fields, "limit", most, minimum=1)

@@ -1,15 +1,10 @@
-"""What clients ask for and a spot exchange has none of, or that this release does not offer: fixed
-answers.
-
-Always true: a private stub is authenticated like any other endpoint; what is not offered says 501
-and never pretends.
-"""
+"""Fixed answers: empty lists where a spot exchange has no data, 501 for what it does not offer."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from fairbook.api.errors import ApiError, not_implemented
+from fairbook.api.errors import not_implemented
 from fairbook.gateway.request import (
     OF_BODY_OR_QUERY,
     OF_QUERY,
@@ -70,13 +65,11 @@ _SIGN_UP: Final = {
     "/auth/v1/sessions": ("GET",),
     "/auth/v1/keys": ("GET", "POST"),
 }
-
-
-_SIGN_UP_ONE: Final = ("/auth/v1/keys/", "/auth/v1/sessions/")  # and an id
+_SIGN_UP_ONE: Final = ("/auth/v1/keys/", "/auth/v1/sessions/")  # followed by an id
 
 
 def stub_endpoints() -> Endpoints:
-    """Every stub of the contract, by method and path."""
+    """By method and path."""
     found: Endpoints = {("GET", b"/api/v1/capital/collateral"): Endpoint(
         _COLLATERAL, "collateralQuery", READ
     )}  # fmt: skip
@@ -96,12 +89,9 @@ def stub_endpoints() -> Endpoints:
 
 
 def stub_endpoints_under() -> Endpoints:
-    """Stubs of paths whose last part is a name, by method and what is before it."""
+    """By method and the path before its last part, which is a name."""
     return {("DELETE", path.encode()): Endpoint(_not_offered(path)) for path in _SIGN_UP_ONE}
 
 
 def _not_offered(what: str) -> Handler:
-    def error() -> ApiError:
-        return not_implemented(what)
-
-    return refusing(error)
+    return refusing(lambda: not_implemented(what))
