@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hypothesis import HealthCheck, settings
 import fairbook.core
 
 ROOT = Path(__file__).resolve().parent.parent
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 4 * 1024**3
 
 # The same examples in every run, and no limit by the clock: what fails here fails everywhere.
 settings.register_profile(
@@ -26,6 +29,14 @@ settings.register_profile(
 # --hypothesis-profile=search looks further, differently each time.
 settings.register_profile("search", settings.get_profile("fixed"), derandomize=False)
 settings.load_profile("fixed")
+
+
+def pytest_configure() -> None:
+    """Keep temporary directories in memory where the system has such a place, and enough of it:
+    many tests write and sync thousands of small files.
+    """
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.hookimpl(tryfirst=True)
