@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from fairbook.core.exchange import Exchange
@@ -98,7 +99,8 @@ class RecorderChild:
 
     def end(self) -> int:
         """Close the connection, and wait for what it makes of that. Returns its exit status."""
-        self._ours.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # It may have ended by itself.
+            self._ours.shutdown(socket.SHUT_WR)
         self._close()
         return self.process.returncode
 

@@ -93,12 +93,7 @@ def play(folder: Path, rounds: int) -> None:
     assert main(["verify", str(folder)]) == 0
 
 
-def test_two_kills(tmp_path: Path) -> None:
-    """Two rounds in every test run."""
-    play(tmp_path, 2)
-
-
 @pytest.mark.crash
 def test_many_kills(tmp_path: Path) -> None:
-    """Fifty rounds in CI."""
+    """Fifty rounds by default."""
     play(tmp_path, ROUNDS)

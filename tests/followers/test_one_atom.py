@@ -90,11 +90,6 @@ def play(venue: FaultyExchange, rounds: int) -> None:
     assert main(["verify", str(venue.folder)]) == 0
 
 
-def test_one_atom_in_either_memory(venue: FaultyExchange) -> None:
-    """Two rounds in every test run."""
-    play(venue, 2)
-
-
 @pytest.mark.slow
 def test_one_atom_again_and_again(venue: FaultyExchange) -> None:
     """A hundred times."""

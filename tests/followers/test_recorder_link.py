@@ -73,26 +73,30 @@ def run(
     asyncio.run(main())
 
 
-def test_what_was_answered_is_recorded_when_it_is_waited_for(tmp_path: Path) -> None:
-    """Read your writes: an order is there as soon as somebody waits for it, without a pause."""
+def test_what_was_answered_is_recorded_when_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read your writes: an order is recorded as soon as a request waits for it."""
+    monkeypatch.setattr(recorder_link, "REACHED_S", 30.0)
+    monkeypatch.setattr(recorder_link, "FLUSH_S", 0.1)
 
-    async def story(run: RecordedEngine) -> None:
-        await run.do(traffic.setup())
-        await run.pid()
+    async def story(recorded: RecordedEngine) -> None:
+        await recorded.do(traffic.setup())
+        await recorded.pid()
         for number in range(1, 30):
-            (answer,) = await run.do([traffic.buy(client_id=number)])
+            (answer,) = await recorded.do([traffic.buy(client_id=number)])
             order_id = records.read_outcome(answer.events).order_id
-            await run.history.reached(answer.position)
-            (order,) = await run.history.orders(2, Page(2), order_id=order_id)
+            await recorded.history.reached(answer.position)
+            (order,) = await recorded.history.orders(2, Page(2), order_id=order_id)
             assert order.status == records.NEW and order.client_id == number
-            (answer,) = await run.do([records.cancel(account=2, order_id=order_id)])
-            await run.history.reached(answer.position)
-            (order,) = await run.history.orders(2, Page(2), order_id=order_id)
+            (answer,) = await recorded.do([records.cancel(account=2, order_id=order_id)])
+            await recorded.history.reached(answer.position)
+            (order,) = await recorded.history.orders(2, Page(2), order_id=order_id)
             assert order.status == records.CANCELLED
-        # Without anybody waiting it comes to the same, a little later.
-        await run.do([traffic.buy(client_id=77)])
-        await run.until_recorded()
-        status = run.link.status()
+        # If no request waits, it is recorded a little later.
+        await recorded.do([traffic.buy(client_id=77)])
+        await recorded.until_recorded()
+        status = recorded.link.status()
         assert status["state"] == FOLLOWING
         assert (status["lag_frames"], status["starts"], status["last_note"]) == (0, 1, None)
 
@@ -103,41 +107,43 @@ def test_what_was_answered_is_recorded_when_it_is_waited_for(tmp_path: Path) -> 
 def test_waiting_for_what_is_to_come(tmp_path: Path) -> None:
     """A position that the engine has not reached yet."""
 
-    async def story(run: RecordedEngine) -> None:
-        await run.pid()
-        waiting = asyncio.ensure_future(run.link.reached(run.engine.position + 1))
+    async def story(recorded: RecordedEngine) -> None:
+        await recorded.pid()
+        waiting = asyncio.ensure_future(recorded.link.reached(recorded.engine.position + 1))
         await asyncio.sleep(0)
-        await run.do(traffic.setup())
+        await recorded.do(traffic.setup())
         await waiting
 
     run(tmp_path, story)
 
 
 def killed_under_load(directory: Path, kills: int, seed: int) -> None:
-    async def story(run: RecordedEngine) -> None:
-        await run.do(traffic.setup())
+    """Another recorder takes over, and trading never stops."""
+
+    async def story(recorded: RecordedEngine) -> None:
+        await recorded.do(traffic.setup())
         traders = traffic.busy_traders(seed)
         for _ in range(kills):
-            pid = await run.pid()
-            starts = run.link.status()["starts"]
-            committed = run.link.committed
-            while run.link.committed == committed:
-                await run.do([next(traders) for _ in range(150)])
+            pid = await recorded.pid()
+            starts = recorded.link.status()["starts"]
+            committed = recorded.link.committed
+            while recorded.link.committed == committed:
+                await recorded.do([next(traders) for _ in range(150)])
             # As kill -9; the next one starts after a short pause, however often this happens.
-            run.link.supervisor.kill("the test kills it")
-            while run.link.status()["starts"] == starts:
-                await run.do([next(traders) for _ in range(20)])
-            assert run.link.status()["pid"] != pid
-            assert run.link.committed >= committed
-        await run.until_recorded()
-        assert run.link.last_note is None
+            recorded.link.supervisor.kill("the test kills it")
+            while recorded.link.status()["starts"] == starts:
+                await recorded.do([next(traders) for _ in range(20)])
+            assert recorded.link.status()["pid"] != pid
+            assert recorded.link.committed >= committed
+        await recorded.until_recorded()
+        assert recorded.link.last_note is None
 
     run(directory, story, transaction_commands=200, snapshot_commands=3_000)
     require_equal(directory, of_log(directory))
 
 
-def test_killed_under_load(tmp_path: Path) -> None:
-    """Another one takes over, and trading never stops."""
+def test_killed_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_link, "FLUSH_S", 0.05)
     killed_under_load(tmp_path, kills=2, seed=1)
 
 
@@ -154,15 +160,15 @@ def test_a_recorder_that_stands_still_stops_nobody(
     monkeypatch.setattr(recorder_link, "FLUSH_S", 0.001)
     monkeypatch.setattr(recorder_link, "WAITING_MAX", 3)
 
-    async def story(run: RecordedEngine) -> None:
-        link = run.link
-        await run.do(traffic.setup())
-        pid = await run.pid()
-        await run.until_recorded()
+    async def story(recorded: RecordedEngine) -> None:
+        link = recorded.link
+        await recorded.do(traffic.setup())
+        pid = await recorded.pid()
+        await recorded.until_recorded()
         os.kill(pid, signal.SIGSTOP)
         traders = traffic.busy_traders(seed=3)
         for _ in range(300):  # More than the socket takes.
-            await run.do([next(traders)])
+            await recorded.do([next(traders)])
             await asyncio.sleep(0.002)
         assert link.waiting_bytes == wire.BLOCK
         waiting = [asyncio.ensure_future(link.reached(10**6)) for _ in range(3)]
@@ -176,7 +182,7 @@ def test_a_recorder_that_stands_still_stops_nobody(
         assert link.lag()[1] > 0
         assert link.status()["lag_frames"] >= 300
         os.kill(pid, signal.SIGCONT)
-        await run.until_recorded()
+        await recorded.until_recorded()
         assert link.lag()[1] == 0.0
         assert link.status()["starts"] == 1
 
@@ -184,25 +190,26 @@ def test_a_recorder_that_stands_still_stops_nobody(
     require_equal(tmp_path, of_log(tmp_path))
 
 
-def test_off_for_a_while(tmp_path: Path) -> None:
+def test_off_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trading goes on without a recorder; then it catches up, from where its store ends."""
+    monkeypatch.setattr(recorder_link, "FLUSH_S", 0.05)
 
-    async def first(run: RecordedEngine) -> None:
-        await run.do(traffic.setup())
-        await run.until_recorded()
+    async def first(recorded: RecordedEngine) -> None:
+        await recorded.do(traffic.setup())
+        await recorded.until_recorded()
 
-    async def without(run: RecordedEngine) -> None:
-        run.link.supervisor.kill("off", restart=False)
+    async def without(recorded: RecordedEngine) -> None:
+        recorded.link.supervisor.kill("off", restart=False)
         traders = traffic.busy_traders(seed=4)
         for _ in range(40):
-            await run.do([next(traders) for _ in range(100)])
-        assert run.link.committed < run.engine.position
-        assert run.link.status()["state"] == DOWN
-        await until(lambda: run.link.lag()[1] > 0)
+            await recorded.do([next(traders) for _ in range(100)])
+        assert recorded.link.committed < recorded.engine.position
+        assert recorded.link.status()["state"] == DOWN
+        await until(lambda: recorded.link.lag()[1] > 0)
 
-    async def then(run: RecordedEngine) -> None:
-        await run.until_recorded()
-        assert await run.history.trades(traffic.MARKET, Page(1))
+    async def then(recorded: RecordedEngine) -> None:
+        await recorded.until_recorded()
+        assert await recorded.history.trades(traffic.MARKET, Page(1))
 
     run(tmp_path, first)
     run(tmp_path, without)
@@ -213,11 +220,11 @@ def test_off_for_a_while(tmp_path: Path) -> None:
 def test_nothing_is_left_waiting_when_the_engine_stops(tmp_path: Path) -> None:
     """What was taken last is recorded before the recorder ends."""
 
-    async def story(run: RecordedEngine) -> None:
-        await run.pid()
-        await run.do(traffic.setup())
+    async def story(recorded: RecordedEngine) -> None:
+        await recorded.pid()
+        await recorded.do(traffic.setup())
         traders = traffic.busy_traders(seed=5)
-        await run.do([next(traders) for _ in range(300)])
+        await recorded.do([next(traders) for _ in range(300)])
 
     run(tmp_path, story)
     require_equal(tmp_path, of_log(tmp_path))

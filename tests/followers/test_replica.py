@@ -14,21 +14,28 @@ import pytest
 
 from fairbook.cli import main
 from fairbook.core import records
+from fairbook.core.exchange import Exchange
+from fairbook.core.slices import slice_digest
 from fairbook.engine.engine import Engine
+from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
+from fairbook.followers import audit as audit_module
 from fairbook.followers import link as follower_link
+from fairbook.followers import supervisor as supervisor_module
 from fairbook.followers.link import CATCHING_UP, DOWN, FOLLOWING
 from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_monitor import ReplicaMonitor
-from fairbook.followers.supervisor import DAMAGED_ENDS_MAX
 from fairbook.log.file_log import FileLog
+from fairbook.net.control_socket import ControlRefused
 from fairbook.ports.commands import Answer
+from fairbook.ports.queries import Checkpoint
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
 from tests.world import traffic
 from tests.world.waiting import until
 
 WAIT_S = 30.0
+ROUND_S = 0.2
 FREQUENT = ReplicaOptions(snapshot_commands=4_000, snapshot_s=0.5, allow_faults=True)
 
 
@@ -68,7 +75,7 @@ def run(
     async def main() -> None:
         snapshots = Snapshots(directory)
         engine = await Engine.start(FileLog(directory), snapshots)
-        monitor = ReplicaMonitor(directory, engine, snapshots, options)
+        monitor = ReplicaMonitor(directory, engine, snapshots, options, round_s=ROUND_S)
         await monitor.start()
         try:
             await story(MonitoredEngine(engine, monitor, snapshots))
@@ -80,32 +87,32 @@ def run(
     asyncio.run(main())
 
 
-async def trade(run: MonitoredEngine, commands: int, seed: int) -> None:
+async def trade(monitored: MonitoredEngine, commands: int, seed: int) -> None:
     """Commands of every kind, in frames of every size."""
     stream = Stream(SplitMix64(seed).pick)
     size = records.COMMAND_BYTES
     first = opening()
-    await run.do([first[at : at + size] for at in range(0, len(first), size)])
+    await monitored.do([first[at : at + size] for at in range(0, len(first), size)])
     done = 0
     while done < commands:
         count = 1 + stream.pick(300)
-        for answer in await run.do([stream.command() for _ in range(count)]):
+        for answer in await monitored.do([stream.command() for _ in range(count)]):
             stream.saw(wire.split_events(answer.events))
         done += count
         await asyncio.sleep(0)
 
 
 def no_false_alarm(directory: Path, commands: int) -> None:
-    async def story(run: MonitoredEngine) -> None:
-        await run.until_following()
-        await trade(run, commands, seed=commands)
-        assert await run.link.round_agreed(within_s=WAIT_S)
-        assert run.link.agreed_position == run.engine.position
-        assert (await run.status())["audit"] == {"verdict": None, "summary": None}
-        starts = (await run.status())["replica"]
+    async def story(monitored: MonitoredEngine) -> None:
+        await monitored.until_following()
+        await trade(monitored, commands, seed=commands)
+        assert await monitored.link.round_agreed(within_s=WAIT_S)
+        assert monitored.link.agreed_position == monitored.engine.position
+        assert (await monitored.status())["audit"] == {"verdict": None, "summary": None}
+        starts = (await monitored.status())["replica"]
         assert isinstance(starts, dict) and starts["starts"] == 1
-        await until(lambda: run.link.snapshot_position > 0)
-        assert run.engine.runner.exchange.sequence >= commands
+        await until(lambda: monitored.link.snapshot_position > 0)
+        assert monitored.engine.runner.exchange.sequence >= commands
 
     run(directory, story)
     # Every snapshot that was kept is what the log gives.
@@ -114,7 +121,7 @@ def no_false_alarm(directory: Path, commands: int) -> None:
 
 
 def test_no_false_alarm(tmp_path: Path) -> None:
-    no_false_alarm(tmp_path, 12_000)
+    no_false_alarm(tmp_path, 8_000)
 
 
 @pytest.mark.slow
@@ -128,32 +135,32 @@ def test_a_replica_that_stands_still_stops_nobody(
     """What is kept for it is bounded; when it goes on, it catches up with all it has missed."""
     monkeypatch.setattr(follower_link, "BUFFER_BYTES_MAX", 4096)
 
-    async def story(run: MonitoredEngine) -> None:
-        await run.do(traffic.setup())
-        await run.until_following()
-        pid = await run.pid()
-        assert run.link._connection is not None
-        run.link._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    async def story(monitored: MonitoredEngine) -> None:
+        await monitored.do(traffic.setup())
+        await monitored.until_following()
+        pid = await monitored.pid()
+        assert monitored.link._connection is not None
+        monitored.link._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         os.kill(pid, signal.SIGSTOP)
         traders = traffic.busy_traders(seed=4)
         try:
             slowest_s = 0.0
-            while run.link.state != CATCHING_UP:  # Its buffer was dropped.
+            while monitored.link.state != CATCHING_UP:  # Its buffer was dropped.
                 began_s = time.monotonic()
-                await run.do([next(traders) for _ in range(20)])
+                await monitored.do([next(traders) for _ in range(20)])
                 slowest_s = max(slowest_s, time.monotonic() - began_s)
-                assert run.link.waiting_bytes <= 4096 + 64 * 1024
-                assert run.engine.position < 200_000
+                assert monitored.link.waiting_bytes <= 4096 + 64 * 1024
+                assert monitored.engine.position < 200_000
             for _ in range(50):
-                await run.do([next(traders) for _ in range(20)])
-            frames, behind_s = run.link.lag()
+                await monitored.do([next(traders) for _ in range(20)])
+            frames, behind_s = monitored.link.lag()
             assert frames > 50 and behind_s > 0
         finally:
             os.kill(pid, signal.SIGCONT)
-        await run.until_following()
-        assert await run.link.round_agreed(within_s=WAIT_S)
-        assert run.link.agreed_position == run.engine.position
-        assert await run.pid() == pid
+        await monitored.until_following()
+        assert await monitored.link.round_agreed(within_s=WAIT_S)
+        assert monitored.link.agreed_position == monitored.engine.position
+        assert await monitored.pid() == pid
 
     run(tmp_path, story)
 
@@ -161,43 +168,48 @@ def test_a_replica_that_stands_still_stops_nobody(
 def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
     """From a snapshot, while trading goes on."""
 
-    async def story(run: MonitoredEngine) -> None:
-        await run.do(traffic.setup())
+    async def story(monitored: MonitoredEngine) -> None:
+        await monitored.do(traffic.setup())
         traders = traffic.busy_traders(seed=5)
         seen: list[int] = []
         for _ in range(2):
-            pid = await run.pid()
+            pid = await monitored.pid()
             seen.append(pid)
             os.kill(pid, signal.SIGKILL)
-            await until(lambda pid=pid: run.link.follower.get("pid", pid) != pid)  # type: ignore[misc]
+            await until(lambda pid=pid: monitored.link.follower.get("pid", pid) != pid)  # type: ignore[misc]
             for _ in range(20):
-                await run.do([next(traders) for _ in range(200)])
-            await run.until_following()
-            assert await run.link.round_agreed(within_s=WAIT_S, urgent=True)
-        assert len({*seen, await run.pid()}) == 3
-        assert run.monitor.checkpoints(1)[0].position == run.engine.position
+                await monitored.do([next(traders) for _ in range(200)])
+            await monitored.until_following()
+            assert await monitored.link.round_agreed(within_s=WAIT_S, urgent=True)
+        assert len({*seen, await monitored.pid()}) == 3
+        assert monitored.monitor.checkpoints(1)[0].position == monitored.engine.position
 
     run(tmp_path, story)
 
 
-def test_a_damaged_log_stops_the_replica_and_nothing_else(tmp_path: Path) -> None:
+def test_a_damaged_log_stops_the_replica_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is not started on and on; the status says so."""
+    monkeypatch.setattr(supervisor_module, "PAUSE_S", 0.01)
+    monkeypatch.setattr(supervisor_module, "DAMAGED_ENDS_MAX", 1)
+    monkeypatch.setattr(audit_module, "STARTING_WAIT_S", 0.01)
 
-    async def story(run: MonitoredEngine) -> None:
-        await run.do(traffic.setup())
-        await run.until_following()
+    async def story(monitored: MonitoredEngine) -> None:
+        await monitored.do(traffic.setup())
+        await monitored.until_following()
         (segment,) = (tmp_path / "log").glob("*.log")
         with segment.open("r+b") as file:
             file.seek(300)
             file.write(b"damage")
-        os.kill(await run.pid(), signal.SIGKILL)
-        supervisor = run.monitor.supervisor
+        os.kill(await monitored.pid(), signal.SIGKILL)
+        supervisor = monitored.monitor.supervisor
         await until(lambda: supervisor.is_stopped)
-        status = (await run.status())["replica"]
+        status = (await monitored.status())["replica"]
         assert isinstance(status, dict)
         assert (status["state"], status["pid"]) == ("stopped", None)
-        assert status["starts"] == 1 + DAMAGED_ENDS_MAX
-        (answer,) = await run.do([traffic.buy(3, price=90, quantity=1)])
+        assert status["starts"] == 2
+        (answer,) = await monitored.do([traffic.buy(3, price=90, quantity=1)])
         assert records.read_outcome(answer.events).status == records.NEW
 
     run(tmp_path, story)
@@ -207,8 +219,8 @@ def test_the_replica_ends_with_the_engine(tmp_path: Path) -> None:
     """Also one that is stopped in the middle of something: nobody is left behind."""
     pids: list[int] = []
 
-    async def story(run: MonitoredEngine) -> None:
-        pids.append(await run.pid())
+    async def story(monitored: MonitoredEngine) -> None:
+        pids.append(await monitored.pid())
 
     run(tmp_path, story)
     with pytest.raises(ProcessLookupError):
@@ -218,32 +230,94 @@ def test_the_replica_ends_with_the_engine(tmp_path: Path) -> None:
 def test_events_that_differ_are_found_before_the_state_is(tmp_path: Path) -> None:
     """A balance was changed and used at once: the frame shows it, the slice then names it."""
 
-    async def story(run: MonitoredEngine) -> None:
-        await run.do(traffic.setup())
-        await run.until_following()
-        balances = {asset: free for asset, free, _ in run.engine.runner.exchange.balances(3)}
-        run.link.edit(account=3, asset=2, field=0, atoms=-balances[2])
+    async def story(monitored: MonitoredEngine) -> None:
+        await monitored.do(traffic.setup())
+        await monitored.until_following()
+        balances = {asset: free for asset, free, _ in monitored.engine.runner.exchange.balances(3)}
+        monitored.link.edit(account=3, asset=2, field=0, atoms=-balances[2])
         refused_there = traffic.buy(3, price=90, quantity=1)
-        (answer,) = await run.do([refused_there])
+        (answer,) = await monitored.do([refused_there])
         assert records.read_outcome(answer.events).status == records.NEW
-        await until(lambda: run.engine.runner.exchange.paused, within_s=1)
-        audit = run.monitor.audit
-        await until(lambda: (audit.verdict or {}).get("status") == "judged", within_s=10)
+        await until(lambda: monitored.engine.runner.exchange.paused)
+        audit = monitored.monitor.audit
+        await until(lambda: (audit.verdict or {}).get("status") == "judged")
         assert audit.verdict is not None and audit.verdict["wrong"] == "replica"
+        assert audit.verdict["events"] is not None
         first = audit.verdict["differences"][0]
         assert (first["process"], first["account"], first["asset"]) == ("replica", 3, 2)
         assert await audit.resume(audit.verdict["position"])
-        assert not run.engine.runner.exchange.paused
+        assert not monitored.engine.runner.exchange.paused
 
     run(tmp_path, story)
 
 
+def test_one_atom_in_either_memory_is_found_and_named(tmp_path: Path) -> None:
+    """By the slices alone: no frame uses the balance."""
+
+    async def story(monitored: MonitoredEngine) -> None:
+        await monitored.do(traffic.setup())
+        await monitored.until_following()
+        audit, edit = monitored.monitor.audit, monitored.monitor.handlers()["edit"]
+        for process in ("replica", "engine"):
+            await edit(
+                {"process": process, "account": 3, "asset": 2, "field": "locked", "atoms": 1}
+            )
+            await until(lambda: (audit.verdict or {}).get("status") == "judged")
+            verdict = audit.verdict
+            assert verdict is not None and verdict["wrong"] == process
+            (found,) = verdict["differences"]
+            assert (found["process"], found["account"], found["asset"]) == (process, 3, 2)
+            assert (found["field"], found["found"]) == ("locked", found["expected"] + 1)
+            assert monitored.engine.runner.exchange.paused
+            if process == "replica":
+                assert "open again" in await audit.resume(verdict["position"])
+            else:
+                with pytest.raises(ControlRefused, match="restart it"):
+                    await audit.resume(verdict["position"])
+
+    run(tmp_path, story)
+    assert Snapshots(tmp_path).paths() == []  # Neither wrote one of a state in doubt.
+
+
+def test_checkpoints_are_what_the_log_gives(tmp_path: Path) -> None:
+    """Chain, running hash and slices, of both engines, while orders come."""
+    found: list[Checkpoint] = []
+
+    async def story(monitored: MonitoredEngine) -> None:
+        await monitored.do(traffic.setup())
+        await monitored.until_following()
+        traders, rounds = traffic.busy_traders(seed=8), monitored.link.rounds
+        while monitored.link.rounds < rounds + 2:
+            await monitored.do([next(traders) for _ in range(20)])
+            await asyncio.sleep(0.005)
+        found.extend(monitored.monitor.checkpoints(0))
+
+    run(tmp_path, story)
+    by_position: dict[int, list[Checkpoint]] = {}
+    for checkpoint in found:
+        by_position.setdefault(checkpoint.position, []).append(checkpoint)
+    assert len(by_position) > 10
+    log = FileLog(tmp_path, read_only=True)
+    runner = Runner(Exchange())
+    compared = 0
+    for entry in log.read(1):
+        runner.apply(entry)
+        for each in by_position.get(entry.position, []):
+            assert (each.chain, each.event_hash) == (runner.chain, runner.event_hash)
+            if each.slice_count:
+                digest = slice_digest(runner.exchange, each.slice_index, each.slice_count)
+                assert each.slice_digest == digest
+                compared += len(each.engines) == 2
+    log.close()
+    assert compared > 60
+
+
 def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
-    async def story(run: MonitoredEngine) -> None:
-        await run.do(traffic.setup())
-        assert await run.link.round_agreed(within_s=WAIT_S, urgent=True)
-        newest, *others = run.monitor.checkpoints(0)
-        runner = run.engine.runner
+    async def story(monitored: MonitoredEngine) -> None:
+        await monitored.do(traffic.setup())
+        assert await monitored.link.round_agreed(within_s=WAIT_S, urgent=True)
+        newest, *others = monitored.monitor.checkpoints(0)
+        runner = monitored.engine.runner
         assert newest == (
             runner.position,
             runner.chain,
@@ -251,10 +325,10 @@ def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
             0,
             0,
             b"",
-            [run.link.id],
+            [monitored.link.id],
         )
         both = [each for each in others if len(each.engines) == 2]
         assert len({each.slice_index for each in both}) == both[0].slice_count
-        assert run.monitor.checkpoints(runner.position + 1) == []
+        assert monitored.monitor.checkpoints(runner.position + 1) == []
 
     run(tmp_path, story)

@@ -19,7 +19,7 @@ from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.audit import Audit
 from fairbook.followers.audit_files import FIELDS, Verdict, edit_memory, read_verdict, summary
 from fairbook.followers.replica import ReplicaOptions
-from fairbook.followers.replica_link import Mismatch, ReplicaLink
+from fairbook.followers.replica_link import ROUND_S, Mismatch, ReplicaLink
 from fairbook.followers.supervisor import Supervisor
 from fairbook.followers.wire import VERSION
 from fairbook.net.control_socket import ControlHandler, ControlRefused, ControlRequest
@@ -41,12 +41,13 @@ class ReplicaMonitor:
         options: ReplicaOptions,
         *,
         has_replica: bool = True,
+        round_s: float = ROUND_S,
     ) -> None:
-        """Needs a running loop. options: of each replica that is started.
+        """Needs a running loop. options: of each replica that is started. round_s: as ReplicaLink.
 
         Raises OSError if there is a verdict that cannot be read.
         """
-        self.link = ReplicaLink(engine.runner, on_mismatch=self._on_mismatch)
+        self.link = ReplicaLink(engine.runner, on_mismatch=self._on_mismatch, round_s=round_s)
         self.supervisor = Supervisor(
             "replica",
             replica_command(directory, options),

@@ -48,14 +48,13 @@ class Supervisor:
         before_start: Callable[[], None] = lambda: None,
         silent_max_s: float = SILENT_MAX_S,
         end_wait_s: float = END_WAIT_S,
-        pause_s: float = PAUSE_S,
     ) -> None:
         """name: of the child, for log lines.
 
         command: starts a child; with a link the number of its descriptor is appended.
         before_start: called before each start, when no child runs. silent_max_s: how long it may
         make no progress. end_wait_s: how long it may take to end once it was told to: by the end of
-        its connection, or without a link by SIGTERM. pause_s: the first pause before a new start.
+        its connection, or without a link by SIGTERM.
         """
         self.starts = 0
         self.last_end: str | None = None
@@ -69,7 +68,7 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_wanted = True
-        self._first_pause_s = self._pause_s = pause_s
+        self._pause_s = PAUSE_S
         self._damaged_ends = 0  # In a row.
 
     @property
@@ -106,7 +105,7 @@ class Supervisor:
     def kill(self, reason: str, *, restart: bool = True) -> None:
         """Kill the child; start another one if `restart`."""
         self._is_wanted = self._is_wanted and restart
-        self._pause_s = self._first_pause_s
+        self._pause_s = PAUSE_S
         if self._process is not None:
             self._process.kill()
         if self._link is not None:
@@ -135,7 +134,7 @@ class Supervisor:
                 await asyncio.sleep(DAMAGED_PAUSE_S)
                 continue
             if time.monotonic() - began_s >= STEADY_S:
-                self._pause_s = self._first_pause_s
+                self._pause_s = PAUSE_S
             await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
 
