@@ -93,6 +93,16 @@ def test_a_bad_setting_is_refused_before_anything_starts(
     assert not directory.exists()
 
 
+def test_commands_that_log_refuse_a_bad_format_of_log_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRBOOK_LOGS", "xml")
+    for argv in (["maker", "--credentials", "none"], ["up"]):
+        assert main(argv) == 2
+        said = f"fairbook {argv[0]}: FAIRBOOK_LOGS must be text or json, not 'xml'\n"
+        assert capsys.readouterr().err == said
+
+
 def test_a_bad_form_of_the_core_is_refused_in_one_line() -> None:
     for arguments in (["--version"], ["status", "nowhere"]):
         done = run_fairbook(*arguments, FAIRBOOK_CORE="nonsense")

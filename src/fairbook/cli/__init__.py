@@ -18,6 +18,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Final
 
+from fairbook.app.settings import SettingError
 from fairbook.cli.parser import CommandParser, UsageError
 
 COMMANDS: Final = {
@@ -78,6 +79,8 @@ def _run(argv: list[str]) -> int:
     arguments = parser.parse_args(rest)
     try:
         code: int = command.run(arguments)
+    except SettingError as error:
+        raise UsageError(f"{parser.prog}: {error}") from None
     except BrokenPipeError:
         raise
     except command.ERRORS as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fairbook.app.logs import configure_logs
+from fairbook.app.settings import read_settings
 from fairbook.cli.parser import CommandParser
 from fairbook.followers.supervisor import DAMAGED_EXIT_STATUS
 from fairbook.log.command_log import LogDamaged
@@ -36,7 +37,7 @@ def run_follower(name: str, work: Callable[[], None]) -> int:
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
     os.nice(NICE)
-    configure_logs(None)
+    configure_logs(read_settings({}, os.environ).json_logs)
     try:
         work()
     except LogDamaged as damage:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 from pathlib import Path
 from typing import Final
 
 from fairbook.app.logs import configure_logs
+from fairbook.app.settings import read_settings
 from fairbook.cli.parser import CommandParser
 from fairbook.demo.credentials_file import MAKERS
 from fairbook.demo.maker.maker_process import run_maker
@@ -33,7 +35,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trade until a signal or the end of the lifeline. Raises OSError."""
-    configure_logs(None)
+    configure_logs(read_settings({}, os.environ).json_logs)
     try:
         written = json.loads(arguments.credentials.read_bytes())
         tokens = {name: str(written["accounts"][name]["token"]) for name in MAKERS}

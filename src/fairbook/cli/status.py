@@ -50,7 +50,8 @@ def lines(status: Status) -> Iterator[tuple[str, str]]:
     engine, replica, audit = status["engine"], status["replica"], status["audit"]
     if engine["pid"] is None:
         yield "engine", f"not running; the log ends at position {engine['position']}"
-        yield "snapshot", f"position {replica['snapshot_position']}"
+        newest = replica["snapshot_position"]
+        yield "snapshot", f"position {newest}" if newest else "none that is valid"
     else:
         yield from _running_lines(status)
     if audit["verdict"] is None:

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Final
 
-from fairbook.app.settings import SETTINGS, SettingError, misspelt, read_settings
-from fairbook.cli.parser import CommandParser, UsageError
+from fairbook.app.settings import SETTINGS, misspelt, read_settings
+from fairbook.cli.parser import CommandParser
 
 ERRORS: Final = ()  # The process of the exchange prints its own.
 
@@ -34,10 +34,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    try:
-        settings = read_settings(vars(arguments), os.environ)
-    except SettingError as error:
-        raise UsageError(f"fairbook up: {error}") from None
+    settings = read_settings(vars(arguments), os.environ)
     for variable, near in misspelt(os.environ):
         print(f"fairbook up: {variable} is no setting; did you mean {near}?", file=sys.stderr)
     from fairbook.app.process import up
