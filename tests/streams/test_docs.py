@@ -64,7 +64,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"| {limits.control_frames_per_s} a second, {limits.control_frames_burst} at once;",
         f"| {server.connections_per_address_max}; {server.connections_max}.",
         f"| {server.handshake_s:.0f} s |",
-        f"every {server.ping_s:.0f} s, and closes if it heard no pong for {server.pong_s:.0f} s",
+        f"every {server.ping_s:.0f} s, and closes if no pong has arrived for {server.pong_s:.0f} s",
         f"more than {server.message_bytes_max // 1024} KB",
         f"more than {frames.FRAGMENTS_MAX} fragments",
         f"that holds {server.transport_bytes_max // 1024} KB",
