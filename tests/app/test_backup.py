@@ -213,7 +213,7 @@ def test_a_damaged_original_gives_no_copy(tmp_path: Path, directory: Path) -> No
     last.write_bytes(last.read_bytes()[:72])
     to = tmp_path / "short"
     to.mkdir()
-    with pytest.raises(backup.BackupError, match="position 200 is known of"):
+    with pytest.raises(backup.BackupError, match="refers to position 200: "):
         backup.copy_log_and_snapshots(directory, to, durable_after_s=0)
 
 

@@ -199,12 +199,12 @@ def test_a_tail_that_a_snapshot_knows_is_not_cut_off(tmp_path: Path, log: Memory
     segment.write_bytes(content)
 
     with pytest.raises(LogDamaged, match=f"position {last.position} was durable"):
-        FileLog(tmp_path, known=Snapshots(tmp_path).newest_known)
+        FileLog(tmp_path, newest_known=Snapshots(tmp_path).newest_known)
     assert segment.read_bytes() == content
 
     for path in Snapshots(tmp_path).paths():
         path.write_bytes(b"unsound")
-    files = FileLog(tmp_path, known=Snapshots(tmp_path).newest_known)
+    files = FileLog(tmp_path, newest_known=Snapshots(tmp_path).newest_known)
     assert files.dropped is not None
     assert files.last.position == last.position - 1
     files.close()

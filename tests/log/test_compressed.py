@@ -331,7 +331,7 @@ def test_the_thread_compresses_beside_a_writer_and_ends(tmp_path: Path) -> None:
     """On the real disk, while entries come and are read."""
     log = FileLog(tmp_path, segment_bytes=20_000)
     problems: list[str] = []
-    beside = SegmentCompressor(tmp_path, look_every_s=0.001, tell=problems.append)
+    beside = SegmentCompressor(tmp_path, look_every_s=0.001, on_problem=problems.append)
     beside.start()
     made: list[Entry] = []
     chance = Random(9)

@@ -144,7 +144,7 @@ def test_a_cut_that_lost_known_entries_is_refused(healthy: Healthy, tmp_path: Pa
     path.write_bytes(healthy.files[name][: last.start])
     log = opened(tmp_path)
     log.require(last.position - 1, healthy.entries[last.position - 2].chain)
-    with pytest.raises(LogDamaged, match=f"position {last.position} is known of"):
+    with pytest.raises(LogDamaged, match=f"refers to position {last.position}: "):
         log.require(last.position, healthy.entries[-1].chain)
     log.close()
 
@@ -235,7 +235,7 @@ def test_a_segment_replaced_by_an_older_copy(healthy: Healthy, tmp_path: Path) -
         for spot in healthy.layout[name][:-1]:
             path = healthy.lay_out(tmp_path) / name
             path.write_bytes(healthy.files[name][: spot.end])
-            assert_refused(tmp_path, f"segment {name}", "no sound end record")
+            assert_refused(tmp_path, f"segment {name}", "no valid end record")
 
 
 def test_a_segment_of_another_history(healthy: Healthy, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_follower_that_knows_more_than_the_log_refuses_it(tmp_path: Path) -> N
     follower = FileLog(tmp_path, read_only=True)
     for entry in entries:
         follower.require(entry.position, entry.chain)
-    with pytest.raises(LogDamaged, match="position 6 is known of"):
+    with pytest.raises(LogDamaged, match="refers to position 6: "):
         follower.require(6, entries[-1].chain)
     with pytest.raises(LogDamaged, match="another history"):
         follower.require(3, entries[-1].chain)

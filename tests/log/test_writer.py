@@ -183,8 +183,8 @@ def test_files_deleted_or_changed_under_the_writer_stop_it(tmp_path: Path) -> No
             (delete, "deleted or replaced"),
             (delete_all, "deleted or replaced"),
             (replace, "deleted or replaced"),
-            (truncate, "changed by others"),
-            (grow, "changed by others"),
+            (truncate, "another process changed it"),
+            (grow, "another process changed it"),
         ]
     ):
         log = FileLog(tmp_path / str(number))

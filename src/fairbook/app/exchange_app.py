@@ -102,7 +102,7 @@ class ExchangeApp:
         """Everything but the ports. Raises what process.REFUSALS names, and what a bug raises."""
         directory = settings.data_dir
         snapshots = Snapshots(directory)
-        log = FileLog(directory, known=snapshots.newest_known)
+        log = FileLog(directory, newest_known=snapshots.newest_known)
         stack.callback(log.close)
         if settings.with_maker:
             _generate(log)
@@ -118,7 +118,7 @@ class ExchangeApp:
         followers = _followers(settings, stack, engine, snapshots)
         stack.push_async_callback(engine.stop, followers.replica.approves_snapshot)
         compressor = SegmentCompressor(
-            directory, tell=lambda problem: logger.warning("log compressor: %s", problem)
+            directory, on_problem=lambda problem: logger.warning("log compressor: %s", problem)
         )
         compressor.start()
         stack.push_async_callback(asyncio.to_thread, compressor.stop)

@@ -1,20 +1,19 @@
-"""Compressed segments: the bytes of a segment that has a successor, in fewer bytes.
+"""Compressed segments: a segment that has a successor, in fewer bytes, as `<first>.log.z`.
 
-Design: the records are cut into blocks, each compressed by itself, so that reading from any
-place needs one block in memory at a time. Behind the blocks stand their lengths and checksums, then
-the segment's header and end record as they were: a start looks at the end of the file alone. The
-file is named `<first>.log.z`.
+Design: the records are cut into blocks, each compressed by itself, so that reading from any offset
+needs one block in memory. Behind the blocks stand their lengths and checksums, then the header and
+the end record of the segment as they were: a start reads the end of the file alone.
 
 Invariants:
-- what `Packed.read` gives are the bytes that were compressed: every byte of the file is under a
-  checksum, and the file has exactly the size that its end says;
-- a file of that name was read back and compared before it got it.
+- every byte of the file is under a checksum, and the file has exactly the size that its end says;
+- a file was read back and compared with the plain segment before it got its name.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from struct import Struct
 from typing import Final, NamedTuple, final
@@ -30,9 +29,11 @@ from fairbook.log.segments import (
     HeaderInvalid,
     PlainSegment,
     SegmentBytes,
-    parse_end,
+    damaged,
     parse_header,
+    parse_record,
     segment_name,
+    write_all,
 )
 
 COMPRESSED_SUFFIX: Final = ".log.z"
@@ -49,11 +50,11 @@ _FOOT: Final = Struct(f"<IIQ{HEADER_BYTES}s{RECORD_BYTES}s")
 # Version, size of a block, size of the records, header, end record; and behind it:
 _CRC: Final = Struct("<I")  # of the lengths and checksums, and the foot.
 _TAIL_BYTES: Final = _FOOT.size + _CRC.size
-_AROUND_BYTES: Final = HEADER_BYTES + RECORD_BYTES
+_ENDS_BYTES: Final = HEADER_BYTES + RECORD_BYTES
 
 
 class Block(NamedTuple):
-    """Where a block is in the file."""
+    """Offset and length in the file, and CRC32C."""
 
     offset: int
     size: int
@@ -62,12 +63,12 @@ class Block(NamedTuple):
 
 @final
 class CompressedSegment:
-    """The bytes of a compressed segment, as Octets. `header` and `end` are sound."""
+    """`last` is the last entry of the segment, without its frame."""
 
     def __init__(self, disk: Disk, path: Path) -> None:
-        """Raises FileNotFoundError, or BadHeader if its end is not that of such a file."""
+        """Raises FileNotFoundError, or HeaderInvalid if the end of the file is invalid."""
         self.name = path.name
-        self.is_whole = True
+        self.is_complete = True
         self.fault = ""
         self._disk = disk
         self._number = -1
@@ -80,25 +81,23 @@ class CompressedSegment:
             raise
 
     def size(self) -> int:
-        """As Octets."""
-        return _AROUND_BYTES + self._records_bytes
+        return _ENDS_BYTES + self._records_bytes
 
     def read(self, offset: int, size: int) -> bytes:
-        """As Octets. A fault is that of the block behind the bytes that it gives."""
+        """A fault is that of the block behind the bytes that it gives."""
         self.fault = ""
         parts: list[bytes] = []
         limit = min(offset + size, self.size())
         while offset < limit:
-            octets, start = self._part(offset)
+            data, start = self._part(offset)
             if self.fault:
                 break
-            part = octets[offset - start : limit - start]
+            part = data[offset - start : limit - start]
             parts.append(part)
             offset += len(part)
         return b"".join(parts)
 
     def close(self) -> None:
-        """As Octets."""
         self._disk.close(self._fd)
 
     def _parse_tail(self) -> list[Block]:
@@ -107,7 +106,7 @@ class CompressedSegment:
         if size < len(_MAGIC) + _TAIL_BYTES:
             raise HeaderInvalid(f"{size} bytes are too few for a compressed segment")
         tail = disk.read(fd, size - _TAIL_BYTES, _TAIL_BYTES)
-        version, block_bytes, records_bytes, header, end = _FOOT.unpack_from(tail)
+        found_format, block_bytes, records_bytes, header, end = _FOOT.unpack_from(tail)
         if not (0 < block_bytes <= BLOCK_BYTES_MAX and records_bytes < 1 << 48):
             raise HeaderInvalid("its last bytes are not those of a compressed segment")
         count = -(-records_bytes // block_bytes)
@@ -118,9 +117,9 @@ class CompressedSegment:
         (crc,) = _CRC.unpack_from(tail, _FOOT.size)
         if crc32c(index + tail[: _FOOT.size]) != crc:
             raise HeaderInvalid("the checksum of its last bytes is wrong")
-        if version != _FORMAT:
+        if found_format != _FORMAT:
             raise HeaderInvalid(
-                f"compressed segment format {version}, this release reads {_FORMAT}"
+                f"compressed segment format {found_format}, this release reads {_FORMAT}"
             )
         blocks: list[Block] = []
         at = len(_MAGIC)
@@ -130,18 +129,18 @@ class CompressedSegment:
         if at + index_bytes + _TAIL_BYTES != size or disk.read(fd, 0, len(_MAGIC)) != _MAGIC:
             raise HeaderInvalid(f"{size} bytes, or a beginning, that do not fit its end")
         self.header: Header = parse_header(header)
-        found = parse_end(self.header.mark, end)
-        if found is None:
-            raise HeaderInvalid("it has no sound end record")
-        self.end: Entry = found
-        self._around = (header, end)
+        last = parse_record(self.header.mark, end)
+        if last is None:
+            raise HeaderInvalid("it has no valid end record")
+        self.last: Entry = last
+        self._ends = (header, end)
         self._block_bytes: int = block_bytes
         self._records_bytes: int = records_bytes
         return blocks
 
     def _part(self, offset: int) -> tuple[bytes, int]:
-        """The bytes around `offset` that are at hand at once, and where they begin."""
-        header, end = self._around
+        """Header, block or end record, whichever contains `offset`, and where it begins."""
+        header, end = self._ends
         if offset < HEADER_BYTES:
             return header, 0
         at = offset - HEADER_BYTES
@@ -150,23 +149,23 @@ class CompressedSegment:
         number = at // self._block_bytes
         if number != self._number:
             self._number = -1
-            self._block = self._unpacked(number)
+            self._block = self._decompress(number)
             if not self.fault:
                 self._number = number
         return self._block, HEADER_BYTES + number * self._block_bytes
 
-    def _unpacked(self, number: int) -> bytes:
+    def _decompress(self, number: int) -> bytes:
         block = self._blocks[number]
         start = number * self._block_bytes
         expected = min(self._block_bytes, self._records_bytes - start)
-        octets = self._disk.read(self._fd, block.offset, block.size)
+        data = self._disk.read(self._fd, block.offset, block.size)
         where = f"the compressed block at byte {block.offset} of the file"
-        if len(octets) != block.size or crc32c(octets) != block.crc:
+        if len(data) != block.size or crc32c(data) != block.crc:
             self.fault = f"{where} has a wrong checksum"
             return b""
         inflate = zlib.decompressobj()
         try:
-            plain = inflate.decompress(octets, expected + 1)
+            plain = inflate.decompress(data, expected + 1)
         except zlib.error as problem:
             self.fault = f"{where} cannot be read: {problem}"
             return b""
@@ -177,69 +176,62 @@ class CompressedSegment:
 
 
 def open_segment(disk: Disk, directory: Path, first: int) -> PlainSegment | CompressedSegment:
-    """The bytes of the segment that begins at `first`. If it is there in both forms, the plain one
-    counts: the other one may not be whole yet.
+    """The segment that begins at position `first`. The plain form counts if both are there.
 
-    Raises FileNotFoundError; BadHeader for the end of a compressed one.
+    Raises FileNotFoundError, or LogDamaged for a compressed one with an invalid end.
     """
     try:
         return PlainSegment(disk, directory, first)
     except FileNotFoundError:
-        return CompressedSegment(disk, directory / segment_name(first, COMPRESSED_SUFFIX))
+        path = directory / segment_name(first, COMPRESSED_SUFFIX)
+    try:
+        return CompressedSegment(disk, path)
+    except HeaderInvalid as problem:
+        raise damaged(path.name, 0, first, str(problem)) from None
 
 
-def pack(
+def write_compressed(
     disk: Disk,
     source: SegmentBytes,
     path: Path,
-    rest: Callable[[], None],
+    pause: Callable[[], None],
     *,
     block_bytes: int = BLOCK_BYTES,
 ) -> None:
-    """Write the compressed form of a whole segment to `path`, durably, and compare it with
-    `source`.
+    """Write the compressed form of a complete segment to `path` durably, and compare both.
 
-    rest: called after each block; what it raises ends the work. Raises OSError, BadHeader.
+    pause: called after each block; what it raises ends the work. Raises OSError.
     """
     size = source.size()
     header = source.read(0, HEADER_BYTES)
     end = source.read(size - RECORD_BYTES, RECORD_BYTES)
-    records_bytes = size - _AROUND_BYTES
+    records_bytes = size - _ENDS_BYTES
     index = bytearray()
     fd = disk.create(path)
     try:
-        _write(disk, fd, _MAGIC)
+        write_all(disk, fd, _MAGIC)
         for start in range(0, records_bytes, block_bytes):
             plain = source.read(HEADER_BYTES + start, min(block_bytes, records_bytes - start))
-            octets = zlib.compress(plain, LEVEL)
-            _write(disk, fd, octets)
-            # Each by itself: a lot of unsynced bytes would hold up the syncs of appends.
+            data = zlib.compress(plain, LEVEL)
+            write_all(disk, fd, data)
+            # Each block by itself: many unsynced bytes would delay the syncs of appends.
             disk.sync(fd)
-            index += _BLOCK.pack(len(octets), crc32c(octets))
-            rest()
+            index += _BLOCK.pack(len(data), crc32c(data))
+            pause()
         foot = _FOOT.pack(_FORMAT, block_bytes, records_bytes, header, end)
-        _write(disk, fd, index + foot + _CRC.pack(crc32c(bytes(index + foot))))
+        write_all(disk, fd, index + foot + _CRC.pack(crc32c(bytes(index + foot))))
         disk.sync(fd)
         disk.forget(fd)
     finally:
         disk.close(fd)
-    _compare(source, CompressedSegment(disk, path), rest)
-
-
-def _compare(source: SegmentBytes, packed: CompressedSegment, rest: Callable[[], None]) -> None:
-    """Raise OSError unless both are the same bytes."""
     try:
-        size = source.size()
-        same = packed.size() == size
+        compressed = CompressedSegment(disk, path)
+    except HeaderInvalid as problem:
+        raise OSError(f"{path.name} cannot be read back: {problem}") from problem
+    with closing(compressed):
+        same = compressed.size() == size
         for offset in range(0, size, BLOCK_BYTES):
-            same = same and packed.read(offset, BLOCK_BYTES) == source.read(offset, BLOCK_BYTES)
-            rest()
+            same = same and compressed.read(offset, BLOCK_BYTES) == source.read(offset, BLOCK_BYTES)
+            pause()
         if not same:
-            raise OSError(f"{packed.name} does not read as {source.name}: {packed.fault}")
-    finally:
-        packed.close()
-
-
-def _write(disk: Disk, fd: int, octets: bytes | bytearray) -> None:
-    if disk.write(fd, bytes(octets)) != len(octets):
-        raise OSError("a compressed segment was written only in part: no space left?")
+            raise OSError(f"{path.name} does not read as {source.name}: {compressed.fault}")

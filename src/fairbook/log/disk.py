@@ -1,9 +1,7 @@
-"""The few system calls that the file log makes: its only way to the disk.
+"""The system calls of the file log, one method each. It makes no others.
 
-Design: one method per call, nothing remembered. The tests have a disk of their own that
-forgets what was not synced, so nothing here may be bypassed by the log.
-
-Invariants: when `sync` has returned, what was written to the file survives a loss of power.
+The tests replace it by a disk that forgets what was not synced. When `sync` has returned, what was
+written to the file survives a loss of power.
 """
 
 from __future__ import annotations
@@ -17,26 +15,25 @@ from typing import final
 
 @final
 class Status:
-    """What an open file looks like from outside."""
+    """Of an open file."""
 
     __slots__ = ("links", "size")
 
     def __init__(self, *, links: int, size: int) -> None:
         self.links = links
-        """Names that lead to the file; 0: it was deleted, or another file was renamed over it."""
+        """Names of the file; 0: it was deleted, or another file was renamed over it."""
         self.size = size
-        """Bytes."""
 
 
 class Disk:
-    """The real disk. Every method raises OSError as the system gives it."""
+    """Every method raises OSError."""
 
     def names(self, directory: Path) -> list[str]:
-        """Names in a directory, sorted. Raises FileNotFoundError."""
+        """Sorted. Raises FileNotFoundError."""
         return sorted(os.listdir(directory))
 
     def make_directory(self, directory: Path) -> None:
-        """Create a directory whose parent exists; one that is there stays."""
+        """Create a directory whose parent exists; does nothing if it exists."""
         try:
             os.mkdir(directory)
         except FileExistsError:
@@ -44,19 +41,17 @@ class Disk:
                 raise
 
     def create(self, path: Path) -> int:
-        """Open a new, empty file for reading and appending; one of that name is emptied."""
+        """Open an empty file for reading and appending; an existing one is emptied."""
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
 
     def open(self, path: Path, *, write: bool = False) -> int:
-        """Open a file that exists, for reading, or also for appending."""
+        """Open an existing file for reading, or also for appending."""
         return os.open(path, os.O_RDWR | os.O_APPEND if write else os.O_RDONLY)
 
     def close(self, fd: int) -> None:
-        """Close; nothing is synced."""
         os.close(fd)
 
     def status(self, fd: int) -> Status:
-        """The file behind `fd`, now."""
         status = os.fstat(fd)
         return Status(links=status.st_nlink, size=status.st_size)
 
@@ -72,23 +67,21 @@ class Disk:
             got += len(part)
         return b"".join(parts)
 
-    def write(self, fd: int, octets: bytes) -> int:
-        """Append in one call; returns how many bytes were taken, which may be fewer when the disk
-        is full.
-        """
-        return os.write(fd, octets)
+    def write(self, fd: int, data: bytes) -> int:
+        """Append in one call; returns how many bytes were written: fewer if the disk is full."""
+        return os.write(fd, data)
 
     def rewrite(self, path: Path, offset: int) -> None:
-        """Write the end of a file again as it is read, from `offset` on, and sync.
+        """Write what a file contains from `offset` on once more, and sync.
 
-        After a failed sync the system may hold bytes in its cache as if they were on disk: a sync
-        alone would skip them.
+        After a failed sync the system may treat bytes in its cache as written, and a second sync
+        would skip them.
         """
         fd = os.open(path, os.O_RDWR)
         try:
-            octets = self.read(fd, offset, os.fstat(fd).st_size - offset)
-            if os.pwrite(fd, octets, offset) != len(octets):
-                raise OSError(f"{path}: written only in part: no space left?")
+            data = self.read(fd, offset, os.fstat(fd).st_size - offset)
+            if os.pwrite(fd, data, offset) != len(data):
+                raise OSError(f"{path}: only a part was written: no space left?")
             self.sync(fd)
         finally:
             os.close(fd)
@@ -96,18 +89,16 @@ class Disk:
     if sys.platform == "darwin":
 
         def sync(self, fd: int) -> None:
-            """Make the contents of a file durable. Plain fsync leaves them in the drive's cache
-            there.
-            """
+            """Make the content durable. Here fsync leaves it in the drive's cache."""
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
     else:
 
         def sync(self, fd: int) -> None:
-            """Make the contents of a file, and the size needed to read them, durable."""
+            """Make the content and the size of a file durable."""
             os.fdatasync(fd)
 
     def forget(self, fd: int) -> None:
-        """Let the next read of what was synced come from the device, where the system allows it."""
+        """Drop the file from the page cache, so that the next read comes from the device."""
         if sys.platform == "linux":
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -122,13 +113,11 @@ class Disk:
     def truncate(self, fd: int, size: int) -> None:
         """Cut a file to `size` bytes, durably."""
         os.ftruncate(fd, size)
-        os.fsync(fd)  # Whether fdatasync makes a smaller size durable is the file system's choice.
+        os.fsync(fd)  # fdatasync need not make a smaller size durable.
         self.sync(fd)
 
     def rename(self, old: Path, new: Path) -> None:
-        """Give a file another name, in one step."""
         os.rename(old, new)
 
     def remove(self, path: Path) -> None:
-        """Take a name away."""
         os.unlink(path)

@@ -1,18 +1,18 @@
 """The command log in files: what makes an accepted command durable.
 
-Design: segments of records in DIR/log, one write and one sync per append; a segment that is
-full gets a successor. The writer holds DIR/LOCK. Opening goes through the last segment and the
-joints between all (log_scan.py); earlier entries are judged when they are read, always from the
-beginning of their segment. A log opened `read_only` changes nothing, takes no lock, and follows a
-writer in another process.
+Design: segments of records in DIR/log, one write and one sync per append; a full segment gets a
+successor. The writer holds DIR/LOCK. Opening verifies the last segment and the links between all
+segments (log_scan.py); earlier entries are verified when they are read, always from the beginning
+of their segment. A log opened `read_only` changes nothing, takes no lock, and follows a writer in
+another process.
 
 Invariants:
 - an entry is returned by `append` after its record is synced, in a file that still has its name and
   only what this log wrote;
-- after one failed append none is tried again: what a failed sync left on disk, only the next
-  opening can tell;
-- a record goes into a segment only when the one before has its end record: so the last segment
-  cannot go missing unnoticed.
+- after a failed append no other is tried: only the next opening can tell what a failed sync left on
+  disk;
+- a record goes into a segment only when the one before has its end record: so a missing last
+  segment is noticed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -36,16 +37,17 @@ from fairbook.log.command_log import (
 from fairbook.log.compressed_segment import open_segment
 from fairbook.log.disk import Disk
 from fairbook.log.durable_file import make_directory
-from fairbook.log.log_reader import LogOffset, LogReader, seek
+from fairbook.log.log_reader import LogReader, seek
 from fairbook.log.log_scan import Dropped, Segment, repair_tail, scan_segments, scan_tail
 from fairbook.log.segments import (
     HEADER_BYTES,
     MARK_BYTES,
     Header,
-    HeaderInvalid,
+    LogOffset,
     create_segment,
     pack_record,
     segment_name,
+    write_all,
 )
 
 DIRECTORY: Final = "log"
@@ -53,7 +55,7 @@ SEGMENT_BYTES: Final = 64 * 1024 * 1024
 
 
 class FileLog:
-    """A log in DIR/log; `append` for one thread at a time, everything else for any thread."""
+    """`append` is for one thread at a time, everything else for any thread."""
 
     def __init__(
         self,
@@ -61,32 +63,31 @@ class FileLog:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         read_only: bool = False,
-        known: Callable[[], int] | None = None,
+        newest_known: Callable[[], int] | None = None,
         disk: Disk | None = None,
     ) -> None:
-        """Open the log of a data directory; a writer makes what is missing.
+        """Open DIR/log; a writer creates what is missing. Raises LogDamaged, LogLocked, OSError.
 
-        segment_bytes: a new segment is begun rather than grow beyond it, except by a single record.
-        known: asked when a torn tail is found: the newest position that is known to have been
-        durable (from a snapshot). A log that would end before it is refused, and left as it is.
-        Raises LogDamaged, LogLocked, OSError.
+        segment_bytes: a segment grows beyond it only for a single record.
+        newest_known: called when a torn tail is found; returns the newest position that is known
+        to have been durable (from a snapshot). A log that would end before it is refused.
         """
         self._disk = Disk() if disk is None else disk
         self._directory = Path(directory).absolute() / DIRECTORY
         self._segment_bytes = segment_bytes
         self._read_only = read_only
-        self._known = known
+        self._newest_known = newest_known
         self._refusal: str | None = "the log was opened read-only" if read_only else None
         self._fd = -1
         self._lock_fd = -1
-        self._folder_fd = -1
+        self._directory_fd = -1
         self._mark = b""
         self._firsts: list[int] = []  # Of the segments, ascending.
         self._end = LogOffset(0, 0, GENESIS)
-        # Where a reader was: saves the next one from going through the segment again.
+        # Where a reader was: the next one does not read the segment again.
         self._cursor: LogOffset | None = None
         self.dropped: Dropped | None = None
-        """What a crash had left and opening took away; to be shown to the operator."""
+        """What a crash left and opening removed, for the operator."""
         try:
             if read_only:
                 self._follow()
@@ -98,11 +99,10 @@ class FileLog:
 
     @property
     def last(self) -> Entry:
-        """As CommandLog. Read-only: the newest entry that was seen."""
+        """Read-only: the newest entry that was seen."""
         return self._end.last
 
     def append(self, frame: bytes, time_ns: int) -> Entry:
-        """As CommandLog."""
         if self._refusal is not None:
             raise LogFailed(self._refusal)
         end = self._end
@@ -114,7 +114,7 @@ class FileLog:
             offset = end.offset + len(record)
             self._write(self._fd, record, offset)
         except BaseException as error:
-            # Also an interrupt: whatever it was, nobody knows how much is on disk.
+            # Also an interrupt: how much is on disk is unknown.
             self._refusal = f"an earlier append failed: {error!r}"
             if isinstance(error, OSError):
                 raise LogFailed(
@@ -127,14 +127,12 @@ class FileLog:
         return entry
 
     def read(self, first: int) -> Iterator[Entry]:
-        """As CommandLog. Read-only: up to the last whole record in the files, which need not be
-        synced yet.
-        """
+        """Read-only: up to the last complete record in the files, which may not be synced yet."""
         if first < 1:
             raise ValueError(f"positions count from 1, not {first}")
         end = self._end
         if self._read_only:
-            segments = self._seen()
+            segments = self._scan_new()
             limit = segments[-1].size if segments else 0
             firsts = self._firsts
         else:
@@ -143,7 +141,6 @@ class FileLog:
         return self._read(first, firsts, limit)
 
     def require(self, position: int, chain: bytes) -> None:
-        """As CommandLog."""
         last = self.last
         found: bytes | None = None
         if position == 0:
@@ -151,50 +148,42 @@ class FileLog:
         elif position == last.position:
             found = last.chain
         elif position < last.position:
-            place = self._seek(position)
-            if place is not None and place.last.chain == chain:
-                # The caller knows this chain, so what comes behind can be held against it.
-                self._cursor = place
+            offset = self._seek(position)
+            if offset is not None and offset.last.chain == chain:
+                # The caller trusts this chain, so what follows can be verified against it.
+                self._cursor = offset
                 return
             found = next(self.read(position)).chain
         require_entry(last, position, chain, found)
 
     def _seek(self, position: int) -> LogOffset | None:
-        """Behind the record of a position that is in the log, if it is found quickly. It says what
-        the record says; what is before it is not looked at.
-        """
+        """Behind the record of a position; nothing before it is verified. None if not found."""
         first = self._firsts[bisect_right(self._firsts, position) - 1]
         try:
-            octets = open_segment(self._disk, self._directory, first)
-        except (FileNotFoundError, HeaderInvalid):
+            segment = open_segment(self._disk, self._directory, first)
+        except (FileNotFoundError, LogDamaged):
             return None
-        try:
-            limit = self._end.offset if first == self._end.first else octets.size()
-            return seek(octets, first, position, limit=limit)
-        finally:
-            octets.close()
+        with closing(segment):
+            limit = self._end.offset if first == self._end.first else segment.size()
+            return seek(segment, first, position, limit=limit)
 
     def verify(self) -> Entry:
-        """Go through every entry there is; returns the last one, without its frame. Raises
-        LogDamaged.
-        """
+        """Read every entry; returns the last one, without its frame. Raises LogDamaged."""
         last = GENESIS
         for entry in self.read(1):
             last = entry
         return last._replace(frame=b"")
 
     def close(self) -> None:
-        """As CommandLog. Syncs nothing: what was appended is durable, and what failed is not to be
-        retried.
-        """
+        """Syncs nothing: what was appended is durable, and what failed must not be retried."""
         if self._refusal is None:
             self._refusal = "the log is closed"
         if self._fd >= 0:
             self._disk.close(self._fd)
-        for fd in (self._folder_fd, self._lock_fd):
+        for fd in (self._directory_fd, self._lock_fd):
             if fd >= 0:
                 os.close(fd)
-        self._fd = self._folder_fd = self._lock_fd = -1
+        self._fd = self._directory_fd = self._lock_fd = -1
 
     def _open(self) -> None:
         """Become the writer."""
@@ -203,25 +192,23 @@ class FileLog:
         make_directory(data_directory, disk)
         self._lock_fd = lock.hold(data_directory)
         disk.make_directory(directory)
-        self._folder_fd = lock.hold_folder(directory)
-        # Also if they were there: whoever made them may have been killed before that was durable.
+        self._directory_fd = lock.hold_directory(directory)
+        # Also if they existed: the process that created them may have been killed before the sync.
         disk.sync_directory(data_directory.parent)
         disk.sync_directory(data_directory)
         found = scan_segments(disk, directory)
         if not found.segments:
-            for name in found.asides:
+            for name in found.new_files:
                 disk.remove(directory / name)
             self._begin()
             return
-        tail, self.dropped = repair_tail(disk, directory, found, self._known)
-        header = found.segments[-1].header
-        self._mark = header.mark
+        self._end, self.dropped = repair_tail(disk, directory, found, self._newest_known)
+        self._mark = found.segments[-1].header.mark
         self._firsts = [segment.header.first for segment in found.segments]
-        self._end = LogOffset(header.first, tail.offset, tail.last)
-        self._fd = disk.open(directory / segment_name(header.first), write=True)
+        self._fd = disk.open(directory / segment_name(self._end.first), write=True)
 
     def _begin(self) -> None:
-        """Make the first segment of a new log."""
+        """Create the first segment of a new log."""
         self._mark = os.urandom(MARK_BYTES)
         self._fd = create_segment(
             self._disk, self._directory, Header(self._mark, 1, 0, GENESIS_CHAIN)
@@ -231,44 +218,40 @@ class FileLog:
 
     def _follow(self) -> None:
         """Find the end of a log that another process may be writing."""
-        segments = self._seen()
+        segments = self._scan_new()
         if segments:
             reader = scan_tail(self._disk, self._directory, segments[-1])
             self._end = self._cursor = LogOffset(self._firsts[-1], reader.offset, reader.last)
 
-    def _seen(self) -> tuple[Segment, ...]:
-        """The segments there are now, from the one that was last at the look before, which may have
-        grown.
-        """
+    def _scan_new(self) -> tuple[Segment, ...]:
+        """The segments from the one that was last at the previous scan, which may have grown."""
         since = self._firsts[-1] if self._firsts else 1
         found = scan_segments(self._disk, self._directory, since=since)
-        # One that was just begun is left out while the one before has no end record: its writer is
-        # not done, or was killed.
+        # A new segment does not count while the one before has no end record: its writer is about
+        # to write it, or was killed.
         segments = found.segments[:-1] if found.unfinished else found.segments
         if not segments and self._firsts:
             raise LogDamaged(f"segment {segment_name(since)} is missing: it was there before")
         self._firsts = self._firsts[:-1] + [segment.header.first for segment in segments]
         return segments
 
-    def _write(self, fd: int, octets: bytes, size: int) -> None:
-        """Append and sync; the file has `size` bytes then. Raises OSError if that is not so."""
+    def _write(self, fd: int, data: bytes, size: int) -> None:
+        """Append and sync. Raises OSError unless the file then has `size` bytes and its name."""
         disk = self._disk
-        written = disk.write(fd, octets)
-        if written != len(octets):
-            raise OSError(f"{written} of {len(octets)} bytes were written: no space left?")
+        write_all(disk, fd, data)
         disk.sync(fd)
-        # Only now, so that it also tells what happened meanwhile; it costs a hundredth of the sync.
+        # After the sync, so that it shows what happened meanwhile; it takes 1 % of the sync.
         status = disk.status(fd)
         if status.links == 0:
-            raise OSError("the segment was deleted or replaced by somebody else")
+            raise OSError("the segment was deleted or replaced by another process")
         if status.size != size:
             raise OSError(
-                f"the segment has {status.size} bytes, expected {size}: changed by others"
+                f"the segment has {status.size} bytes, expected {size}: another process changed it"
             )
 
     def _rotate(self, end: LogOffset) -> LogOffset:
-        """Begin a new segment; end the old one only when the new one is durable, so that its
-        absence would show.
+        """Create the next segment, and end the old one when the new one is durable: so a missing
+        one is noticed.
         """
         if not lock.is_held(self._lock_fd, self._directory.parent / lock.NAME):
             raise OSError(f"{lock.NAME} was deleted or replaced: this log may have another writer")
@@ -288,9 +271,7 @@ class FileLog:
         return self._end
 
     def _read(self, first: int, firsts: list[int], limit: int) -> Iterator[Entry]:
-        """Yield the entries from `first` on. `limit`: how many bytes of the last of the segments
-        `firsts` may be read.
-        """
+        """`limit`: how many bytes of the last of the segments `firsts` may be read."""
         if not firsts:
             return
         begin = firsts[max(bisect_right(firsts, first) - 1, 0)]
@@ -299,26 +280,22 @@ class FileLog:
             begin = start.first
         else:
             start = None
-        course = LogReader(
+        reader = LogReader(
             self._disk,
             self._directory,
-            [segment_first for segment_first in firsts if segment_first >= begin],
+            [each for each in firsts if each >= begin],
             start=start,
             limit=limit,
             following=self._read_only,
         )
         try:
-            entries = course.entries()
+            entries = reader.entries()
             for entry in entries:
                 if entry.position >= first:
                     yield entry
                     break
             yield from entries
         finally:
-            place = self._cursor = course.place
-            if (
-                self._read_only
-                and place is not None
-                and place.last.position > self._end.last.position
-            ):
-                self._end = place
+            reached = self._cursor = reader.offset
+            if self._read_only and reached and reached.last.position > self._end.last.position:
+                self._end = reached

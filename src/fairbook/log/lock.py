@@ -1,10 +1,7 @@
-"""One writer per data directory: a lock on DIR/LOCK that the system releases when the process ends,
-however it ends.
+"""One writer per data directory: a lock on DIR/LOCK.
 
-Design: flock on the file, whose text is the writer's process id, for people and for the
-message of whoever is refused.
-
-Invariants: while a lock is held, nobody else gets one on the same directory.
+The system releases it when the process ends. The file contains the writer's process id, for people
+and for the message to a second writer.
 """
 
 from __future__ import annotations
@@ -19,10 +16,9 @@ NAME = "LOCK"
 
 
 def hold(directory: Path) -> int:
-    """Lock a data directory, which exists; returns the file descriptor that holds the lock until it
-    is closed.
+    """Lock a data directory; returns the descriptor that holds the lock until it is closed.
 
-    Raises LogLocked if somebody holds it.
+    Raises LogLocked.
     """
     path = directory / NAME
     while True:
@@ -41,28 +37,26 @@ def hold(directory: Path) -> int:
             raise
         if is_held(fd, path):
             break
-        os.close(
-            fd
-        )  # Deleted or replaced between opening and locking it: that lock excludes nobody.
+        os.close(fd)  # Deleted or replaced before it was locked: this lock excludes no one.
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
     return fd
 
 
-def hold_folder(folder: Path) -> int:
-    """Lock a folder itself; returns the file descriptor that holds the lock.
+def hold_directory(directory: Path) -> int:
+    """Lock a directory itself; returns the descriptor that holds the lock. Raises LogLocked.
 
-    A file can be deleted while it is locked, a folder with files in it cannot: so this one holds
-    when somebody has taken LOCK away. Raises LogLocked.
+    A locked file can be deleted, a directory with files in it cannot: this lock excludes a second
+    writer after LOCK was deleted.
     """
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BaseException as error:
         os.close(fd)
         if isinstance(error, BlockingIOError):
             raise LogLocked(
-                f"{folder} is held by another process, whose {NAME} was deleted:"
+                f"{directory} is held by another process, whose {NAME} was deleted:"
                 " a data directory has one writer"
             ) from None
         raise
@@ -70,7 +64,7 @@ def hold_folder(folder: Path) -> int:
 
 
 def is_held(fd: int, path: Path) -> bool:
-    """Whether the file that `fd` locks is still the one of that name."""
+    """Whether the locked file still has its name."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:

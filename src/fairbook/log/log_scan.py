@@ -1,22 +1,21 @@
-"""What is in the log's directory when it is opened: which segments, whether they belong together,
-what a crash left.
+"""What is in the log's directory when it is opened: scan the segments, repair the tail.
 
-Design: `survey` reads the header of every segment and the end record of every segment but the
-last, and so knows that each continues the one before; it changes nothing. `mend` goes through the
-last segment entry by entry, and takes away what a crash may have left there, and nothing else:
-- the bytes of one record at most, behind the last sound record, when no further record begins in
-  them;
-- a segment that was being begun, when it has no sound header and nothing behind it, and the one
-  before has no end record. What it leaves it makes durable: a process that was killed may have
-  written without having synced.
+Design: `scan_segments` reads the header of every segment, and the end record of every segment but
+the last, and so knows that each continues the one before; it changes nothing. `repair_tail` reads
+the last segment entry by entry, and removes what a crash can leave there, and nothing else:
+- the bytes of one record at most, behind the last valid record, if no other record begins in them;
+- a segment that was being created: without a valid header, with nothing behind it, after a segment
+  without an end record.
+It makes what remains durable: a process that was killed may have written without having synced.
 
-Invariants: `mend` takes away no entry but the newest, and that only if its record is not sound;
-else it raises LogDamaged.
+Invariant: `repair_tail` removes no entry but the newest, and that only if its record is not valid;
+otherwise it raises LogDamaged. Entries of earlier segments are verified when they are read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,18 +31,20 @@ from fairbook.log.segments import (
     SUFFIX,
     Header,
     HeaderInvalid,
+    LogOffset,
     SegmentReader,
     damaged,
     first_of_name,
     pack_record,
-    parse_end,
-    parse_header,
+    parse_record,
+    read_header,
     segment_name,
+    write_all,
 )
 
 
 class Segment(NamedTuple):
-    """A segment as the survey saw it."""
+    """A segment as it was found."""
 
     name: str
     header: Header
@@ -54,7 +55,7 @@ class Segment(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """What `mend` took away: an append that was under way in a crash, and was never answered."""
+    """What `repair_tail` removed: an append that was interrupted and never answered."""
 
     segment: str
     offset: int
@@ -68,40 +69,32 @@ class Dropped(NamedTuple):
         )
 
 
-class Tail(NamedTuple):
-    """Where the log ends: the offset behind the newest entry, and that entry without its frame."""
-
-    offset: int
-    last: Entry
-
-
 @dataclass(frozen=True, slots=True)
 class LogScan:
-    """The segments of a log, in order. None is missing between them."""
+    """The segments of a log, in order, without a gap."""
 
     segments: tuple[Segment, ...]
     torn: Dropped | None = None
-    """A last file without a sound header, not among the segments."""
+    """A last file without a valid header, not among the segments."""
     unfinished: bool = False
-    """The last segment has a header and no record, and the one before it has no sound end record.
-    """
-    asides: tuple[str, ...] = ()
+    """The last segment has a header and no record, and the one before it no valid end record."""
+    new_files: tuple[str, ...] = ()
     """Files that a crash left before they got their name."""
 
 
 def scan_segments(disk: Disk, directory: Path, *, since: int = 1) -> LogScan:
-    """Look at the segments of a log, from that which begins at position `since` on.
+    """Scan from the segment that begins at position `since`.
 
     Raises LogDamaged; an absent directory is an empty log.
     """
-    firsts, asides = _names(disk, directory)
+    firsts, new_files = _names(disk, directory)
     firsts = [first for first in firsts if first >= since]
     segments: list[Segment] = []
     torn: Dropped | None = None
     unfinished = False
     for first in firsts:
         is_last = first == firsts[-1]
-        found = _look(disk, directory, first, may_be_torn=is_last and len(firsts) > 1)
+        found = _scan_segment(disk, directory, first, may_be_torn=is_last and len(firsts) > 1)
         if isinstance(found, Dropped):
             torn = found
             break
@@ -118,15 +111,13 @@ def scan_segments(disk: Disk, directory: Path, *, since: int = 1) -> LogScan:
             if fault is not None and not unfinished:
                 raise fault
         segments.append(found)
-    return LogScan(tuple(segments), torn=torn, unfinished=unfinished, asides=tuple(asides))
+    return LogScan(tuple(segments), torn=torn, unfinished=unfinished, new_files=tuple(new_files))
 
 
 def _names(disk: Disk, directory: Path) -> tuple[list[int], list[str]]:
-    """The first positions in the names of segments, ascending, and the files without a name of
-    their own yet.
-    """
+    """The first positions of the segments, ascending, and the names of unfinished files."""
     firsts: set[int] = set()
-    asides: list[str] = []
+    new_files: list[str] = []
     try:
         names = disk.names(directory)
     except FileNotFoundError:
@@ -138,44 +129,44 @@ def _names(disk: Disk, directory: Path) -> tuple[list[int], list[str]]:
         if first is not None:
             firsts.add(first)
         elif name.endswith((SUFFIX + NEW_SUFFIX, COMPRESSED_SUFFIX + NEW_SUFFIX)):
-            asides.append(name)
+            new_files.append(name)
         elif not name.startswith("."):
             raise LogDamaged(f"{directory / name} is not a segment of the log: move it away")
-    return sorted(firsts), asides
+    return sorted(firsts), new_files
 
 
 def repair_tail(
-    disk: Disk, directory: Path, found: LogScan, known: Callable[[], int] | None = None
-) -> tuple[Tail, Dropped | None]:
-    """Take away what a crash left, durably; return where the log ends. There is a segment.
+    disk: Disk, directory: Path, found: LogScan, newest_known: Callable[[], int] | None = None
+) -> tuple[LogOffset, Dropped | None]:
+    """Remove what a crash left, durably; returns the end of the log. `found` has a segment.
 
-    known: the newest position that must not be lost; asked only if something would be taken away.
-    Raises LogDamaged.
+    newest_known: the newest position that must not be lost; called only if something would be
+    removed. Raises LogDamaged.
     """
-    # Everything is judged before anything is changed: a log that is refused is left as it was
-    # found.
-    reader = scan_tail(disk, directory, found.segments[-1])
+    # Everything is checked before anything is changed: a log that is refused stays as it was.
+    last = found.segments[-1]
+    reader = scan_tail(disk, directory, last)
     if reader.ended:
         raise reader.damaged(
             "the end record says that another segment was begun:"
             f" {segment_name(reader.last.position + 1)} is missing or has lost its header"
         )
-    if reader.fault and known is not None and known() > reader.last.position:
+    if reader.fault and newest_known is not None and newest_known() > reader.last.position:
         raise reader.damaged(
-            f"{reader.fault}, but position {known()} was durable: a snapshot has it"
+            f"{reader.fault}, but position {newest_known()} was durable: a snapshot has it"
         )
     before: SegmentReader | None = None
     if found.unfinished:
         before = scan_tail(disk, directory, found.segments[-2])
-        if before.last != found.segments[-1].header.before:
-            raise _link_damage(found.segments[-2], before.offset, found.segments[-1], before.last)
+        if before.last != last.header.before:
+            raise _link_damage(found.segments[-2], before.offset, last, before.last)
 
     # First: the end record must not be durable before the name of the segment that it announces.
     disk.sync_directory(directory)
     dropped = _cut(disk, directory, reader)
     if before is not None:
         _cut(disk, directory, before)
-        _append_end(disk, directory / before.name, found.segments[-1].header.mark, before.last)
+        _append_end(disk, directory / before.name, last.header.mark, before.last)
     elif len(found.segments) > 1 and reader.offset == HEADER_BYTES:
         end = found.segments[-2]
         if end.compressed_end is None:
@@ -184,36 +175,27 @@ def repair_tail(
     if found.torn is not None:
         disk.remove(directory / found.torn.segment)
         dropped = dropped or found.torn
-    for name in found.asides:
+    for name in found.new_files:
         disk.remove(directory / name)
-    if found.torn is not None or found.asides:
+    if found.torn is not None or found.new_files:
         disk.sync_directory(directory)
-    return Tail(reader.offset, reader.last), dropped
+    return LogOffset(last.header.first, reader.offset, reader.last), dropped
 
 
-def _look(disk: Disk, directory: Path, first: int, *, may_be_torn: bool) -> Segment | Dropped:
-    """Read one segment's header, and compare it with the file's name."""
-    try:
-        octets = open_segment(disk, directory, first)
-    except HeaderInvalid as problem:
-        raise damaged(segment_name(first, COMPRESSED_SUFFIX), 0, first, str(problem)) from None
-    name = octets.name
-    try:
-        size = octets.size()
-        header = parse_header(octets.read(0, HEADER_BYTES))
-    except HeaderInvalid as problem:
-        if may_be_torn and size <= HEADER_BYTES:
-            return Dropped(name, 0, size, str(problem))
-        raise damaged(name, 0, first, str(problem)) from None
-    finally:
-        octets.close()
-    if header.first != first:
-        raise damaged(
-            name, 0, first, f"the header is that of {segment_name(header.first)}, renamed or copied"
-        )
-    return Segment(
-        name, header, size, octets.end if isinstance(octets, CompressedSegment) else None
-    )
+def _scan_segment(
+    disk: Disk, directory: Path, first: int, *, may_be_torn: bool
+) -> Segment | Dropped:
+    """Read the header, and compare it with the file's name."""
+    with closing(open_segment(disk, directory, first)) as segment:
+        size = segment.size()
+        try:
+            header = read_header(segment, first)
+        except HeaderInvalid as problem:
+            if may_be_torn and size <= HEADER_BYTES:
+                return Dropped(segment.name, 0, size, str(problem))
+            raise damaged(segment.name, 0, first, str(problem)) from None
+        end = segment.last if isinstance(segment, CompressedSegment) else None
+        return Segment(segment.name, header, size, end)
 
 
 def _check_first(segment: Segment, since: int) -> None:
@@ -231,9 +213,7 @@ def _check_first(segment: Segment, since: int) -> None:
 def _link_fault(
     disk: Disk, directory: Path, before: Segment, segment: Segment
 ) -> LogDamaged | None:
-    """What is wrong between two neighbours, from the end record of the first and the header of the
-    second.
-    """
+    """Compare the end record of a segment with the header of the next one."""
     if before.header.mark != segment.header.mark:
         return damaged(segment.name, 0, segment.header.first, "it is a segment of another log")
     offset = max(before.size - RECORD_BYTES, HEADER_BYTES)
@@ -243,7 +223,7 @@ def _link_fault(
             before.name,
             offset,
             segment.header.first,
-            f"no sound end record before {segment.name}:"
+            f"no valid end record before {segment.name}:"
             " the segment is cut, grown, changed, or an older copy",
         )
     if end.position < segment.header.first - 1:
@@ -259,12 +239,9 @@ def _link_fault(
 
 
 def _end_of(disk: Disk, directory: Path, segment: Segment, offset: int) -> Entry | None:
-    """What the end record at `offset` tells of, if it is a sound one."""
-    octets = open_segment(disk, directory, segment.header.first)
-    try:
-        return parse_end(segment.header.mark, octets.read(offset, RECORD_BYTES))
-    finally:
-        octets.close()
+    """The entry of the end record at `offset`, if that is valid."""
+    with closing(open_segment(disk, directory, segment.header.first)) as file:
+        return parse_record(segment.header.mark, file.read(offset, RECORD_BYTES))
 
 
 def _link_damage(before: Segment, offset: int, segment: Segment, last: Entry) -> LogDamaged:
@@ -280,33 +257,26 @@ def _link_damage(before: Segment, offset: int, segment: Segment, last: Entry) ->
 
 
 def scan_tail(disk: Disk, directory: Path, segment: Segment) -> SegmentReader:
-    """Go through a segment up to the last sound record; the reader tells what is there. Raises
-    LogDamaged.
+    """Read a segment up to its last valid record; the reader has the end, and a torn append.
 
-    A fault is raised here unless it is what one torn append can leave: then it is in the reader.
+    Raises LogDamaged for any other fault.
     """
-    octets = open_segment(disk, directory, segment.header.first)
-    try:
+    header = segment.header
+    with closing(open_segment(disk, directory, header.first)) as file:
         reader = SegmentReader(
-            octets,
-            segment.header,
-            offset=HEADER_BYTES,
-            limit=segment.size,
-            last=segment.header.before,
+            file, header, offset=HEADER_BYTES, limit=segment.size, last=header.before
         )
         for _ in reader.entries():
             pass
         check_torn_tail(reader)
-    finally:
-        octets.close()
     return reader
 
 
 def check_torn_tail(reader: SegmentReader) -> None:
-    """Raise LogDamaged unless the reader's fault, if any, can be an append that never ended."""
+    """Raise LogDamaged unless the reader's fault, if any, can be an interrupted append."""
     if not reader.fault:
         return
-    if reader.is_whole:
+    if reader.is_complete:
         raise reader.damaged(reader.fault)
     mark = reader.next_mark()
     if mark is not None:
@@ -321,7 +291,7 @@ def check_torn_tail(reader: SegmentReader) -> None:
 
 
 def _cut(disk: Disk, directory: Path, reader: SegmentReader) -> Dropped | None:
-    """Cut a segment behind its last sound record, durably."""
+    """Cut a segment durably behind its last valid record."""
     if not reader.fault:
         return None
     fd = disk.open(directory / reader.name, write=True)
@@ -333,12 +303,9 @@ def _cut(disk: Disk, directory: Path, reader: SegmentReader) -> Dropped | None:
 
 
 def _append_end(disk: Disk, path: Path, mark: bytes, last: Entry) -> None:
-    """Write the end record that a crash kept from being written."""
-    octets = pack_record(mark, last)
     fd = disk.open(path, write=True)
     try:
-        if disk.write(fd, octets) != len(octets):
-            raise OSError(f"{path}: the end record was written only in part: no space left?")
+        write_all(disk, fd, pack_record(mark, last))
         disk.sync(fd)
     finally:
         disk.close(fd)

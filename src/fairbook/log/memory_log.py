@@ -1,10 +1,4 @@
-"""The command log in memory: the twin of the file log, for tests and simulations.
-
-Design: a list of entries. Two hooks stand where a disk can fail: what they raise is a failed
-append.
-
-Invariants: `entries` is what another opener of the log would find.
-"""
+"""The command log in memory, for tests and simulations."""
 
 from __future__ import annotations
 
@@ -14,9 +8,7 @@ from fairbook.log.command_log import GENESIS, Entry, LogFailed, entry_after, req
 
 
 class MemoryLog:
-    """A log that lives as long as the object. `before_durable` and `after_durable` may block, or
-    raise to fail the append.
-    """
+    """`before_durable` and `after_durable` stand for a disk: they may block, or raise to fail."""
 
     def __init__(
         self,
@@ -27,18 +19,16 @@ class MemoryLog:
     ) -> None:
         self.entries = list(entries)
         self.before_durable = before_durable
-        """Called with the entry to come; if it raises, the entry is lost."""
+        """Called with the next entry; if it raises, the entry is lost."""
         self.after_durable = after_durable
-        """Called with the stored entry; if it raises, the entry is there, and nobody was told."""
+        """Called with the stored entry; if it raises, the entry stays in the log."""
         self._refusal: str | None = None
 
     @property
     def last(self) -> Entry:
-        """As CommandLog."""
         return self.entries[-1]._replace(frame=b"") if self.entries else GENESIS
 
     def append(self, frame: bytes, time_ns: int) -> Entry:
-        """As CommandLog."""
         if self._refusal is not None:
             raise LogFailed(self._refusal)
         entry = entry_after(self.entries[-1] if self.entries else GENESIS, frame, time_ns)
@@ -54,13 +44,11 @@ class MemoryLog:
         return entry
 
     def read(self, first: int) -> Iterator[Entry]:
-        """As CommandLog."""
         if first < 1:
             raise ValueError(f"positions count from 1, not {first}")
         return iter(self.entries[first - 1 :])
 
     def require(self, position: int, chain: bytes) -> None:
-        """As CommandLog."""
         found: bytes | None = None
         if position == 0:
             found = GENESIS.chain
@@ -69,11 +57,10 @@ class MemoryLog:
         require_entry(self.last, position, chain, found)
 
     def close(self) -> None:
-        """As CommandLog."""
         if self._refusal is None:
             self._refusal = "the log is closed"
 
     def reopened(self) -> MemoryLog:
-        """The log as it would be found after this one's process has ended."""
+        """The log as it is found after the end of this process."""
         self.close()
         return MemoryLog(self.entries)

@@ -1,14 +1,15 @@
-"""The bytes of the file log: segment headers and records, and how they are read and judged.
+"""The bytes of the file log: segment headers and records, and how they are read and verified.
 
-Design: a segment is a header and records, one behind the other; its file is named by the
-position of its first entry. Every record begins with the mark, eight random bytes that are the same
-in all segments of one log and are never told to anybody: so no frame that a client could compose
-looks like a record, and a search for the mark finds what follows a damaged record. A segment that
-is no longer the last ends with an end record, a record without a frame, which repeats the last
-entry's position, time and chain and says that another segment was begun.
+Design: a segment is a header and then records; its file is named by the position of its first
+entry. Every record begins with the mark, eight random bytes that are the same in all segments of a
+log and are never shown to clients: so no frame that a client can compose looks like a record, and a
+search for the mark finds what follows a damaged record. Every segment but the last ends with an end
+record. It has no frame, and repeats position, time and chain of the last entry.
 
-Invariants: what a Reader yields has its checksum, the next position, no earlier time, and the
+Invariant: what SegmentReader yields has its checksum, the next position, no earlier time, and the
 right chain.
+
+Layout in words: docs/reference/log-format.md.
 """
 
 from __future__ import annotations
@@ -28,14 +29,12 @@ MAGIC: Final = b"FAIRLOG\n"
 FORMAT: Final = 1
 MARK_BYTES: Final = 8
 
-_HEADER: Final = Struct("<8sI")  # Magic, CRC32C of what follows:
-_HEADER_BODY: Final = Struct(
-    "<I8sQQ32s"
-)  # version, mark, first position, time and chain before it.
+_HEADER: Final = Struct("<8sI")  # Magic, CRC32C of the body.
+_HEADER_BODY: Final = Struct("<I8sQQ32s")  # Format, mark, first position, time and chain before it.
 HEADER_BYTES: Final = _HEADER.size + _HEADER_BODY.size
 
-_RECORD: Final = Struct("<8sI")  # Mark, CRC32C of what follows, the frame included:
-_RECORD_BODY: Final = Struct("<IQQ32s")  # length of the frame, position, time, chain.
+_RECORD: Final = Struct("<8sI")  # Mark, CRC32C of all that follows, the frame included.
+_RECORD_BODY: Final = Struct("<IQQ32s")  # Length of the frame, position, time, chain.
 _RECORD_ALL: Final = Struct("<8sIIQQ32s")
 RECORD_BYTES: Final = _RECORD.size + _RECORD_BODY.size
 RECORD_BYTES_MAX: Final = RECORD_BYTES + FRAME_BYTES_MAX
@@ -47,14 +46,13 @@ _PROBE_BYTES: Final = 1 << 12
 
 
 class Header(NamedTuple):
-    """The beginning of a segment: what it continues."""
+    """The beginning of a segment. `time_ns` and `chain` are those of the entry before it."""
 
     mark: bytes
     first: int
     """Position of the first entry that it holds or will hold."""
     time_ns: int
     chain: bytes
-    """Time and chain of the entry before it."""
 
     @property
     def before(self) -> Entry:
@@ -62,62 +60,65 @@ class Header(NamedTuple):
         return Entry(self.first - 1, self.time_ns, self.chain, b"")
 
 
+class LogOffset(NamedTuple):
+    """Behind a valid record: `offset` in the segment `first`, after the entry `last`."""
+
+    first: int
+    offset: int
+    last: Entry
+
+
 class HeaderInvalid(Exception):
-    """Not the header of a segment; the message says what was found."""
+    """The bytes are not the header of a segment. The message says what was found."""
 
 
 class SegmentBytes(Protocol):
-    """A segment's bytes as they were written, however they are kept. For one thread."""
+    """A segment's bytes as they were written, compressed or not. For one thread."""
 
     name: str
     """Of the file."""
-    is_whole: bool
-    """Whether it was whole when it got its name: no append can have been under way in it."""
+    is_complete: bool
+    """The file was complete when it got its name, so it cannot hold a torn append."""
     fault: str
-    """Why `read` gave fewer bytes than there are; empty if it did not."""
+    """Why the last `read` gave fewer bytes than there are, or empty."""
 
     def size(self) -> int:
-        """How many there are now."""
+        """In bytes, now."""
 
     def read(self, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset`; fewer only at the end, or at a fault."""
 
-    def close(self) -> None:
-        """Give the file back."""
+    def close(self) -> None: ...
 
 
 @final
 class PlainSegment:
-    """The bytes of a segment that is kept as it was written."""
+    """A segment that is not compressed."""
 
     def __init__(self, disk: Disk, directory: Path, first: int) -> None:
         """Raises FileNotFoundError."""
         self.name = segment_name(first)
-        self.is_whole = False
+        self.is_complete = False
         self.fault = ""
         self._disk = disk
         self._fd = disk.open(directory / self.name)
 
     def size(self) -> int:
-        """As Octets."""
         return self._disk.status(self._fd).size
 
     def read(self, offset: int, size: int) -> bytes:
-        """As Octets."""
         return self._disk.read(self._fd, offset, size)
 
     def close(self) -> None:
-        """As Octets."""
         self._disk.close(self._fd)
 
 
 def segment_name(first: int, suffix: str = SUFFIX) -> str:
-    """The name of the segment that begins at position `first`."""
     return f"{first:0{_DIGITS}d}{suffix}"
 
 
 def first_of_name(name: str, suffix: str = SUFFIX) -> int | None:
-    """The position in a segment's name; None if it is not one."""
+    """The position in the name of a segment, or None."""
     digits = name.removesuffix(suffix)
     if len(digits) != _DIGITS or not (digits.isascii() and digits.isdigit()):
         return None
@@ -125,99 +126,109 @@ def first_of_name(name: str, suffix: str = SUFFIX) -> int | None:
 
 
 def pack_header(header: Header) -> bytes:
-    """A header's bytes."""
     body = _HEADER_BODY.pack(FORMAT, header.mark, header.first, header.time_ns, header.chain)
     return _HEADER.pack(MAGIC, crc32c(body)) + body
 
 
-def parse_header(octets: bytes) -> Header:
-    """The header at the beginning of `octets`. Raises BadHeader."""
-    if len(octets) < HEADER_BYTES:
-        raise HeaderInvalid(f"{len(octets)} bytes, expected a header of {HEADER_BYTES}")
-    magic, crc = _HEADER.unpack_from(octets)
+def parse_header(data: bytes) -> Header:
+    """The header at the beginning of `data`. Raises HeaderInvalid."""
+    if len(data) < HEADER_BYTES:
+        raise HeaderInvalid(f"{len(data)} bytes, expected a header of {HEADER_BYTES}")
+    magic, crc = _HEADER.unpack_from(data)
     if magic != MAGIC:
         raise HeaderInvalid(f"it begins with {magic!r}, expected {MAGIC!r}")
-    if crc32c(octets[_HEADER.size : HEADER_BYTES]) != crc:
+    if crc32c(data[_HEADER.size : HEADER_BYTES]) != crc:
         raise HeaderInvalid("the checksum of the header is wrong")
-    version, mark, first, time_ns, chain = _HEADER_BODY.unpack_from(octets, _HEADER.size)
-    if version != FORMAT:
-        raise HeaderInvalid(f"log format {version}, this release reads {FORMAT}")
+    log_format, mark, first, time_ns, chain = _HEADER_BODY.unpack_from(data, _HEADER.size)
+    if log_format != FORMAT:
+        raise HeaderInvalid(f"log format {log_format}, this release reads {FORMAT}")
     return Header(mark, first, time_ns, chain)
 
 
+def read_header(segment: SegmentBytes, first: int) -> Header:
+    """The header of the segment named after `first`.
+
+    Raises HeaderInvalid, or LogDamaged if it is the header of another segment.
+    """
+    header = parse_header(segment.read(0, HEADER_BYTES))
+    if header.first != first:
+        found = segment_name(header.first)
+        raise damaged(segment.name, 0, first, f"the header is that of {found}: renamed or copied")
+    return header
+
+
 def pack_record(mark: bytes, entry: Entry) -> bytes:
-    """A record's bytes; those of an end record, if the entry's frame is empty."""
+    """The record of an entry; without a frame, an end record."""
     position, time_ns, chain, frame = entry
     body = _RECORD_BODY.pack(len(frame), position, time_ns, chain) + frame
     return _RECORD.pack(mark, crc32c(body)) + body
 
 
-def parse_end(mark: bytes, octets: bytes) -> Entry | None:
-    """The last entry, without its frame, that the end record `octets` tells of; None if it is not a
-    sound one.
+def parse_record(mark: bytes, data: bytes) -> Entry | None:
+    """The entry of the record that `data` consists of; None if mark, length or checksum are wrong.
+
+    The frame of an end record is empty.
     """
-    if len(octets) != RECORD_BYTES:
+    if len(data) < RECORD_BYTES:
         return None
-    found_mark, crc, length, position, time_ns, chain = _RECORD_ALL.unpack(octets)
-    if found_mark != mark or length != 0 or crc32c(octets[_RECORD.size :]) != crc:
-        return None
-    return Entry(position, time_ns, chain, b"")
-
-
-def find_mark(octets: SegmentBytes, mark: bytes, start: int, limit: int) -> int | None:
-    """The offset of the first mark from `start` on, if there is one before `limit`."""
-    size = _PROBE_BYTES
-    while start < limit:
-        piece = octets.read(start, min(size, limit - start))
-        at = piece.find(mark)
-        if at >= 0:
-            return start + at
-        if len(piece) < MARK_BYTES:
-            return None
-        start += len(piece) - MARK_BYTES + 1
-        size = _READ_BYTES
-    return None
-
-
-def read_record(octets: SegmentBytes, mark: bytes, offset: int) -> Entry | None:
-    """The entry of the record at `offset`, by its checksum alone; None if no sound one is there."""
-    head = octets.read(offset, RECORD_BYTES)
-    if len(head) < RECORD_BYTES:
-        return None
-    found_mark, crc, length, position, time_ns, chain = _RECORD_ALL.unpack(head)
-    if found_mark != mark or length > FRAME_BYTES_MAX:
-        return None
-    frame = octets.read(offset + RECORD_BYTES, length)
-    if len(frame) != length or crc32c(head[_RECORD.size :] + frame) != crc:
+    found_mark, crc, length, position, time_ns, chain = _RECORD_ALL.unpack_from(data)
+    frame = data[RECORD_BYTES:]
+    if found_mark != mark or length != len(frame) or crc32c(data[_RECORD.size :]) != crc:
         return None
     return Entry(position, time_ns, chain, frame)
 
 
+def read_record(segment: SegmentBytes, mark: bytes, offset: int) -> Entry | None:
+    """The entry of the record at `offset`, by its checksum alone, or None."""
+    head = segment.read(offset, RECORD_BYTES)
+    if len(head) < RECORD_BYTES or not head.startswith(mark):
+        return None
+    length = _RECORD_ALL.unpack(head)[2]
+    if length > FRAME_BYTES_MAX:
+        return None
+    return parse_record(mark, head + segment.read(offset + RECORD_BYTES, length))
+
+
+def find_mark(segment: SegmentBytes, mark: bytes, start: int, limit: int) -> int | None:
+    """The offset of the first mark from `start` on, if there is one before `limit`."""
+    size = _PROBE_BYTES
+    while start < limit:
+        data = segment.read(start, min(size, limit - start))
+        at = data.find(mark)
+        if at >= 0:
+            return start + at
+        if len(data) < MARK_BYTES:
+            return None
+        start += len(data) - MARK_BYTES + 1
+        size = _READ_BYTES
+    return None
+
+
 def damaged(name: str, offset: int, position: int, what: str) -> LogDamaged:
-    """The one form of all such messages. `position`: of the entry that should be at `offset`."""
+    """`position`: of the entry that should be at `offset`."""
     return LogDamaged(f"segment {name}, offset {offset}, position {position}: {what}")
 
 
 class SegmentReader:
-    """Goes through the records of one segment and stops where no sound one follows.
+    """Reads the records of one segment, up to the first that is not valid.
 
-    After `entries` has ended: `offset` and `last` are behind the last sound record, `newest` is
-    where it begins; `ended` tells whether that was an end record; `fault` says what is wrong with
-    the bytes that follow, and is empty if none do.
+    After `entries` has ended, `offset` and `last` are behind the last valid record, and `newest` is
+    where that record begins. `ended`: it is an end record. `fault`: what is wrong with the bytes
+    that follow, or empty if there are none.
     """
 
     def __init__(
-        self, octets: SegmentBytes, header: Header, *, offset: int, limit: int, last: Entry
+        self, segment: SegmentBytes, header: Header, *, offset: int, limit: int, last: Entry
     ) -> None:
-        """Begin at `offset`, behind the entry `last`; bytes from `limit` on are not looked at."""
-        self.name = octets.name
-        self.is_whole = octets.is_whole
+        """Begin at `offset`, behind the entry `last`, and read no byte from `limit` on."""
+        self.name = segment.name
+        self.is_complete = segment.is_complete
         self.offset = offset
         self.limit = limit
         self.newest = offset
         self.ended = False
         self.fault = ""
-        self._octets = octets
+        self._segment = segment
         self._mark = header.mark
         self._position = last.position
         self._time_ns = last.time_ns
@@ -225,13 +236,11 @@ class SegmentReader:
 
     @property
     def last(self) -> Entry:
-        """The last sound entry so far, without its frame."""
+        """The last valid entry so far, without its frame."""
         return Entry(self._position, self._time_ns, self._chain, b"")
 
     def entries(self) -> Iterator[Entry]:
-        """Yield the sound records. Raises LogDamaged for a record that is whole but does not belong
-        here.
-        """
+        """Raises LogDamaged for a valid record that does not continue the one before."""
         buffer = b""
         at = 0
         while self.offset < self.limit:
@@ -239,7 +248,7 @@ class SegmentReader:
                 buffer, at = self._fill(_READ_BYTES), 0
                 if len(buffer) < RECORD_BYTES:
                     short = f"a record cut short after {len(buffer)} bytes"
-                    self.fault = self._octets.fault or short
+                    self.fault = self._segment.fault or short
                     return
             mark, crc, length, position, time_ns, chain = _RECORD_ALL.unpack_from(buffer, at)
             if mark != self._mark:
@@ -253,7 +262,7 @@ class SegmentReader:
                 buffer, at = self._fill(max(size, _READ_BYTES)), 0
                 if size > len(buffer):
                     short = f"a record cut short after {len(buffer)} of {size} bytes"
-                    self.fault = self._octets.fault or short
+                    self.fault = self._segment.fault or short
                     return
             if crc32c(buffer[at + _RECORD.size : at + size]) != crc:
                 self.fault = "a record whose checksum is wrong"
@@ -278,17 +287,14 @@ class SegmentReader:
             yield Entry(position, time_ns, chain, frame)
 
     def next_mark(self) -> int | None:
-        """The offset of the first mark behind the faulty record's first byte, if there is one
-        before the limit.
-        """
-        return find_mark(self._octets, self._mark, self.offset + 1, self.limit)
+        """The offset of the first mark behind the first byte of the faulty record, or None."""
+        return find_mark(self._segment, self._mark, self.offset + 1, self.limit)
 
     def damaged(self, what: str) -> LogDamaged:
-        """What to raise about the place where the reader stands."""
         return damaged(self.name, self.offset, self.last.position + 1, what)
 
     def _fill(self, size: int) -> bytes:
-        return self._octets.read(self.offset, min(size, self.limit - self.offset))
+        return self._segment.read(self.offset, min(size, self.limit - self.offset))
 
     def _end(self, entry: Entry) -> None:
         if entry != self.last:
@@ -305,21 +311,25 @@ class SegmentReader:
 
 
 def create_segment(disk: Disk, directory: Path, header: Header) -> int:
-    """Make an empty segment, durably, and return its descriptor for appending.
+    """Create an empty segment durably; returns its descriptor for appending.
 
-    It gets its name only when its header is durable, so a crash never leaves a torn header under
-    that name.
+    It gets its name when its header is durable, so no segment has a torn header after a crash.
     """
     path = directory / segment_name(header.first)
     new = new_path(path)
     fd = disk.create(new)
     try:
-        octets = pack_header(header)
-        if disk.write(fd, octets) != len(octets):
-            raise OSError(f"{new}: the header was written only in part: no space left?")
+        write_all(disk, fd, pack_header(header))
         disk.sync(fd)
         publish(path, disk)
     except BaseException:
         disk.close(fd)
         raise
     return fd
+
+
+def write_all(disk: Disk, fd: int, data: bytes | bytearray) -> None:
+    """Append. Raises OSError also if only a part was written."""
+    written = disk.write(fd, bytes(data))
+    if written != len(data):
+        raise OSError(f"{written} of {len(data)} bytes were written: no space left?")
