@@ -1,10 +1,10 @@
-"""How the package is built: plain Python, and core/ compiled by mypyc where that can be.
+"""Build the package: plain Python, and core/ compiled by mypyc where possible.
 
 FAIRBOOK_BUILD=interpreted: do not compile. FAIRBOOK_BUILD=compiled: fail if it cannot be compiled.
-Otherwise it is compiled if there is a C compiler, and the package is installed in any case.
+Not set: compile if there is a C compiler, and install the package in any case.
 
-The compiled modules lie in fairbook/core/_compiled/KEY; fairbook/core/__init__.py says what KEY is
-and when they are used. They are one library, so that calls between them are C calls.
+The compiled modules are in fairbook/core/_compiled/KEY; fairbook/core/__init__.py defines KEY and
+when they are used. They are one library, so that calls between them are C calls.
 """
 
 import os
@@ -37,7 +37,7 @@ class BuildCore(build_ext):
         folder.mkdir(parents=True, exist_ok=True)
         for other in Path(self.build_lib, "fairbook", "core", "_compiled").glob("*"):
             if other.name != folder.name:
-                shutil.rmtree(other)  # Or it would go into the next wheel.
+                shutil.rmtree(other)  # It must not go into the next wheel.
         super().run()
         built = all(Path(self.get_ext_fullpath(each.name)).exists() for each in self.extensions)
         if built and folder.name == core["key"]():
@@ -49,7 +49,7 @@ class BuildCore(build_ext):
 
 
 def without_compiler() -> str:
-    """Why no C can be compiled here, or nothing if it can. Chooses a compiler by CC if need be."""
+    """Why C cannot be compiled here; empty if it can. Sets CC if the configured one is missing."""
     configured = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
     if shutil.which(configured) is None:
         found = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
@@ -62,7 +62,7 @@ def without_compiler() -> str:
 
 
 def compiled_modules(*, demanded: bool) -> list[Extension]:
-    """Translate core/ to C; returns its extensions, still to be compiled."""
+    """Translate core/ to C, and return the extensions to compile."""
     from mypyc.build import mypycify  # noqa: PLC0415
 
     key = core["key"]()
@@ -78,13 +78,13 @@ def compiled_modules(*, demanded: bool) -> list[Extension]:
     for extension in extensions:
         extension.name = f"{package}.{extension.name.rpartition('.')[2]}"
         extension.optional = not demanded
-        # Whatever else a newer compiler warns of, this C was not written by hand.
+        # The C is generated: warnings of newer compilers are no errors.
         extension.extra_compile_args = [*extension.extra_compile_args, "-Wno-error"]
     return extensions
 
 
 def extensions() -> list[Extension]:
-    """What this run is to compile: core/, or nothing."""
+    """What to compile in this run: core/, or nothing."""
     wanted = os.environ.get("FAIRBOOK_BUILD", "")
     if wanted not in ("", "compiled", "interpreted"):
         sys.exit(f"FAIRBOOK_BUILD must be compiled or interpreted, not {wanted!r}")

@@ -19,6 +19,15 @@ DIRECTORY: Final = "audit"
 VERDICT_NAME: Final = "verdict.json"
 FIELDS: Final = ("available", "locked")
 
+WRONG: Final = {
+    "engine": "the engine is wrong",
+    "replica": "the replica is wrong",
+    "both": "engine and replica are both wrong",
+    "neither": "neither engine nor replica is wrong",
+    "unknown": "the judge failed",
+}
+"""By `wrong` of a verdict."""
+
 Verdict = dict[str, Any]
 
 
@@ -82,7 +91,7 @@ def summary(verdict: Verdict) -> str:
     position = verdict["position"]
     if verdict["status"] != "judged":
         return f"engine and replica differ at position {position}; being judged"
-    text = f"position {position}: wrong is {verdict['wrong']}"
+    text = f"position {position}: {WRONG[verdict['wrong']]}"
     for first in verdict["differences"][:1]:
         text += f"; {first['process']}: {first['what']}"
         if "asset_name" in first:
