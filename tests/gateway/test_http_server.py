@@ -316,7 +316,7 @@ def test_replies_leave_at_once() -> None:
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.ask("GET", "/api/v1/ping")
         (connection,) = venue.server.state.connections
-        sock = connection._transport.get_extra_info("socket")
+        sock = connection.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     play(story)

@@ -62,7 +62,7 @@ async def test_whoever_does_not_read_his_replies_is_closed(
         deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for connection in venue.server.state.connections:
             # Else the system takes megabytes before anybody notices.
-            sock = connection._transport.get_extra_info("socket")
+            sock = connection.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         with pytest.raises(ConnectionError):
             while True:

@@ -126,7 +126,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, server: ServerState) -> None:
         self._server = server
-        self._transport = cast(Transport, None)
+        self.transport = cast(Transport, None)
         self._parser = self._new_parser()
         self._address = ""
         self._address_key = ""
@@ -150,14 +150,14 @@ class HttpConnection(asyncio.Protocol):
     # The transport's callbacks.
 
     def connection_made(self, transport: BaseTransport) -> None:
-        self._transport = cast(Transport, transport)
+        self.transport = cast(Transport, transport)
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
         self._address_key = address_key(self._address)
         if self._server.admitted.admit(self._address_key) is not None:
             self._is_ending = True
             self._write_error(ApiError(503, "TRADING_PAUSED", "Too many connections"))
-            self._transport.close()
+            self.transport.close()
         else:
             self._server.connections.add(self)
 
@@ -242,7 +242,7 @@ class HttpConnection(asyncio.Protocol):
         if upgrade is None or self._is_owing():
             return False
         request = Request(self._url, b"", dict(self._headers), self._address)
-        if not upgrade(request, self._transport, received):
+        if not upgrade(request, self.transport, received):
             return False
         self._forget()
         return True
@@ -336,15 +336,15 @@ class HttpConnection(asyncio.Protocol):
                 self._server.spawn(awaited)
         elif request.wants_continue:
             request.wants_continue = False
-            self._transport.write(_CONTINUE)
+            self.transport.write(_CONTINUE)
 
     def respond(self, answer: JsonOrReply | ApiError) -> None:
         """Answer the first request."""
-        if self._is_lingering or self._transport.is_closing():
+        if self._is_lingering or self.transport.is_closing():
             return
         request = self._requests[0]
         if type(answer) is bytes and request.keeps_alive and not request.is_head:
-            self._transport.write(b"%s%d\r\n\r\n%s" % (self._server.ok_head, len(answer), answer))
+            self.transport.write(b"%s%d\r\n\r\n%s" % (self._server.ok_head, len(answer), answer))
             self._answered()
             return
         if isinstance(answer, ApiError):
@@ -356,15 +356,15 @@ class HttpConnection(asyncio.Protocol):
         head = reply.head(self._server.date_line, is_closing=not request.keeps_alive)
         if reply.pieces is not None and not request.is_head:
             self._is_streaming = True
-            self._transport.write(head)
+            self.transport.write(head)
             self._server.spawn(self._send_pieces(reply.pieces, is_chunked=request.keeps_alive))
         else:
-            self._transport.write(head if request.is_head else head + reply.body)
+            self.transport.write(head if request.is_head else head + reply.body)
             self._answered()
 
     async def _send_pieces(self, pieces: AsyncIterator[bytes], *, is_chunked: bool) -> None:
         """Send a body piece by piece, as fast as the client reads it."""
-        transport = self._transport
+        transport = self.transport
         try:
             async for piece in pieces:
                 if self._drained is not None:
@@ -432,20 +432,20 @@ class HttpConnection(asyncio.Protocol):
 
     def _write_error(self, error: ApiError) -> None:
         reply = error_reply(error)
-        self._transport.write(reply.head(self._server.date_line, is_closing=True) + reply.body)
+        self.transport.write(reply.head(self._server.date_line, is_closing=True) + reply.body)
 
     def _end(self) -> None:
         """Send no more, and ignore what still comes until the client closes. Closing at once would
         cause a reset, to which the client could lose the last response.
         """
-        if self._is_lingering or self._transport.is_closing():
+        if self._is_lingering or self.transport.is_closing():
             return
         self._is_ending = self._is_lingering = True
         self._requests.clear()
         self.is_answering = False
         self._server.progress.set()
         self._since_s = self._server.swept_s
-        self._transport.write_eof()
+        self.transport.write_eof()
         self._resume_reading()
 
     def _forget(self) -> None:
@@ -465,30 +465,22 @@ class HttpConnection(asyncio.Protocol):
         limits = self._server.limits
         if self._is_lingering:
             if seconds > _LINGER_S:
-                self.abort()
+                self.transport.abort()
         elif self._is_reading:
             if seconds > limits.request_s:
-                self.close()
+                self.transport.close()
         elif self._is_owing():
             if seconds > limits.reply_s:
-                self.abort()
+                self.transport.abort()
         elif seconds > limits.idle_s:
-            self.close()
-
-    def close(self) -> None:
-        """Close once what was written is sent."""
-        self._transport.close()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._transport.abort()
+            self.transport.close()
 
     def _pause_reading(self) -> None:
         if not self._is_reading_paused:
             self._is_reading_paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def _resume_reading(self) -> None:
         if self._is_reading_paused:
             self._is_reading_paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()

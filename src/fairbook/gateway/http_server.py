@@ -48,10 +48,10 @@ class HttpServer:
         state.gateway.stop()
         await self._until(lambda: not any(c.is_answering for c in state.connections), drain_s)
         for connection in list(state.connections):
-            connection.close()
+            connection.transport.close()
         await self._until(lambda: not state.connections, _CLOSE_S)
         for connection in list(state.connections):
-            connection.abort()
+            connection.transport.abort()
         for task in list(state.tasks):
             task.cancel()
         if self._sweeper is not None:

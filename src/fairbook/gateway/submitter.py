@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from fairbook.api.errors import ApiError, busy, maintenance, outcome_unknown
 from fairbook.api.orders import OrderCommand
@@ -22,6 +23,8 @@ from fairbook.ports.commands import Answer, Busy, Commands, Stopped, Waiter
 from fairbook.ports.queries import Queries, StateView
 
 SWEEP_S: Final = 0.05
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -91,14 +94,7 @@ class Submitter:
 
     async def outcome(self, future: asyncio.Future[Answer]) -> Answer:
         """The answer to a submitted command, durable and applied. Raises 504 if there is none."""
-        try:
-            return await future
-        except Stopped:
-            raise outcome_unknown() from None
-        except asyncio.CancelledError:
-            if _is_late():
-                raise outcome_unknown() from None
-            raise
+        return await _result(future, outcome_unknown)
 
     async def view(self) -> StateView:
         """The engine's state after everything that was submitted before this call. Use it before
@@ -115,17 +111,10 @@ class Submitter:
         """A position at which everything is applied that was submitted before this call. Raises as
         `view` does.
         """
-        try:
-            settled = self._commands.settled()
-            if not settled.done():
-                self._watch(settled)
-            return await settled
-        except Stopped:
-            raise maintenance() from None
-        except asyncio.CancelledError:
-            if _is_late():
-                raise outcome_unknown() from None
-            raise
+        settled = self._commands.settled()
+        if not settled.done():
+            self._watch(settled)
+        return await _result(settled, maintenance)
 
     async def view_now(self) -> StateView:
         """The engine's current state, for public data."""
@@ -168,7 +157,16 @@ class Submitter:
             self._is_sweeping = False
 
 
-def _is_late() -> bool:
-    """Whether a CancelledError came from the sweep, not from a cancelled task."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() == 0
+async def _result(future: asyncio.Future[Result], stopped_error: Callable[[], ApiError]) -> Result:
+    """The result of a watched future. Raises `stopped_error` if the engine has stopped, 504 after
+    the deadline.
+    """
+    try:
+        return await future
+    except Stopped:
+        raise stopped_error() from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise  # The task was cancelled, not the future.
+        raise outcome_unknown() from None
