@@ -1,4 +1,4 @@
-"""Rules of log time."""
+"""The clock of log time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
 
 
-class Hands:
-    """Two clocks that go on together, unless somebody turns the wall clock."""
+class TwoClocks:
+    """A wall clock and a monotonic clock that advance together; tests set the wall clock."""
 
     def __init__(self) -> None:
         self.wall = 1_700_000_000 * SECOND
@@ -24,92 +24,92 @@ class Hands:
 
 
 def test_time_is_the_wall_clock_when_nothing_jumps() -> None:
-    hands = Hands()
-    clock = hands.clock()
+    clocks = TwoClocks()
+    clock = clocks.clock()
     for wait in (0, 1, SECOND, 26 * HOUR):
-        hands.wait(wait)
-        assert clock.now_ns() == hands.wall
+        clocks.wait(wait)
+        assert clock.now_ns() == clocks.wall
     assert clock.jump_ns == 0
 
 
 def test_a_jump_back_freezes_time_until_the_wall_clock_catches_up() -> None:
-    hands = Hands()
-    clock = hands.clock()
+    clocks = TwoClocks()
+    clock = clocks.clock()
     before = clock.now_ns()
-    hands.wall -= HOUR
-    hands.wait(SECOND)
+    clocks.wall -= HOUR
+    clocks.wait(SECOND)
     assert clock.now_ns() == before
-    hands.wait(HOUR - SECOND)
+    clocks.wait(HOUR - SECOND)
     assert clock.now_ns() == before
-    hands.wait(1)
+    clocks.wait(1)
     assert clock.now_ns() == before + 1
 
 
-def test_a_wall_clock_put_right_after_a_jump_back_is_believed() -> None:
-    hands = Hands()
-    clock = hands.clock()
-    hands.wall -= HOUR
-    hands.wait(SECOND)
+def test_a_wall_clock_corrected_after_a_jump_back_is_trusted() -> None:
+    clocks = TwoClocks()
+    clock = clocks.clock()
+    clocks.wall -= HOUR
+    clocks.wait(SECOND)
     clock.now_ns()
-    hands.wall += HOUR
-    assert clock.now_ns() == hands.wall
+    clocks.wall += HOUR
+    assert clock.now_ns() == clocks.wall
     assert clock.jump_ns == 0
 
 
-def test_a_jump_ahead_of_a_minute_is_believed_and_no_more() -> None:
-    hands = Hands()
-    clock = hands.clock()
-    hands.wait(SECOND)
-    hands.wall += JUMP_MAX_NS
-    assert clock.now_ns() == hands.wall
+def test_a_jump_ahead_of_up_to_a_minute_is_trusted() -> None:
+    clocks = TwoClocks()
+    clock = clocks.clock()
+    clocks.wait(SECOND)
+    clocks.wall += JUMP_MAX_NS
+    assert clock.now_ns() == clocks.wall
 
-    hands.wall += JUMP_MAX_NS + 1
+    clocks.wall += JUMP_MAX_NS + 1
     before = clock.now_ns()
-    assert before == hands.wall - JUMP_MAX_NS - 1
+    assert before == clocks.wall - JUMP_MAX_NS - 1
     assert clock.jump_ns == JUMP_MAX_NS + 1
 
 
-def test_a_jump_that_is_not_believed_leaves_time_to_the_monotonic_clock() -> None:
-    hands = Hands()
-    clock = hands.clock()
-    right = hands.wall
-    hands.wall += HOUR
+def test_after_a_larger_jump_time_follows_the_monotonic_clock() -> None:
+    clocks = TwoClocks()
+    clock = clocks.clock()
+    right = clocks.wall
+    clocks.wall += HOUR
     for _ in range(3):
-        hands.wait(SECOND)
+        clocks.wait(SECOND)
         right += SECOND
         assert clock.now_ns() == right
         assert clock.jump_ns == HOUR
 
 
-def test_a_confirmed_jump_is_believed() -> None:
-    hands = Hands()
-    clock = hands.clock()
-    hands.wall += HOUR
-    assert clock.now_ns() < hands.wall
+def test_a_confirmed_jump_is_trusted() -> None:
+    clocks = TwoClocks()
+    clock = clocks.clock()
+    clocks.wall += HOUR
+    assert clock.now_ns() < clocks.wall
     clock.confirm()
-    assert clock.now_ns() == hands.wall
+    assert clock.now_ns() == clocks.wall
     assert clock.jump_ns == 0
-    hands.wall += HOUR  # The next one is not.
-    assert clock.now_ns() == hands.wall - HOUR
+    clocks.wall += HOUR  # The next one is not.
+    assert clock.now_ns() == clocks.wall - HOUR
 
 
-def test_a_jump_that_is_taken_back_needs_no_confirmation() -> None:
-    hands = Hands()
-    clock = hands.clock()
-    hands.wall += HOUR
-    hands.wait(SECOND)
+def test_a_jump_that_is_undone_needs_no_confirmation() -> None:
+    clocks = TwoClocks()
+    clock = clocks.clock()
+    clocks.wall += HOUR
+    clocks.wait(SECOND)
     clock.now_ns()
-    hands.wall -= HOUR
-    hands.wait(SECOND)
-    assert clock.now_ns() == hands.wall
+    clocks.wall -= HOUR
+    clocks.wait(SECOND)
+    assert clock.now_ns() == clocks.wall
     assert clock.jump_ns == 0
 
 
-def test_time_asleep_is_no_jump() -> None:
-    hands = Hands()
-    clock = hands.clock()
-    hands.wait(9 * HOUR)
-    assert clock.now_ns() == hands.wall
+def test_time_that_the_machine_sleeps_is_not_a_jump() -> None:
+    clocks = TwoClocks()
+    clock = clocks.clock()
+    clocks.wait(9 * HOUR)
+    assert clock.now_ns() == clocks.wall
     assert clock.jump_ns == 0
 
 

@@ -1,4 +1,4 @@
-"""Full collections leave alone what is there for good, and still find what is garbage."""
+"""GC policy: long-lived objects are not visited, garbage is still collected."""
 
 from __future__ import annotations
 
@@ -19,50 +19,50 @@ def collected() -> Iterator[None]:
     gc.collect()
 
 
-class Knot:
-    """Refers to itself, so that only the collector can free it."""
+class SelfReference:
+    """Only the collector can free it."""
 
     def __init__(self) -> None:
         self.me = self
 
 
-def test_nothing_is_collected_while_it_is_held() -> None:
+def test_nothing_is_collected_while_paused() -> None:
     gc_policy.pause()
     assert not gc.isenabled()
     gc_policy.freeze_and_resume()
     assert gc.isenabled()
 
 
-def test_what_was_there_is_not_looked_at_again() -> None:
+def test_frozen_objects_are_not_visited() -> None:
     kept = [[number] for number in range(50_000)]
     gc_policy.freeze_and_resume()
     assert gc.get_freeze_count() > len(kept)
     assert len(gc.get_objects()) < 10_000
 
 
-def test_garbage_that_came_later_is_collected() -> None:
-    """By itself, while small objects come and go."""
+def test_later_garbage_is_collected() -> None:
+    """Without an explicit collection, while small objects come and go."""
     gc_policy.freeze_and_resume()
-    knots = [weakref.ref(Knot()) for _ in range(1_000)]
+    cycles = [weakref.ref(SelfReference()) for _ in range(1_000)]
     kept = [[number] for number in range(200_000)]
     assert len(kept) == 200_000
-    assert [knot for knot in knots if knot() is not None] == []
+    assert [cycle for cycle in cycles if cycle() is not None] == []
 
 
-def test_after_a_long_collection_what_survived_is_left_alone() -> None:
-    """So that a heap that grows does not make every later collection longer."""
+def test_survivors_of_a_long_collection_are_frozen() -> None:
+    """So a growing heap does not make later collections longer."""
     gc_policy.freeze_and_resume()
     gc.disable()
     kept = [[number] for number in range(400_000)]
     frozen = gc.get_freeze_count()
     started_ns = time.perf_counter_ns()
     gc.collect()
-    if time.perf_counter_ns() - started_ns > 2 * gc_policy.LONG_NS:  # A slow machine, or not.
+    if time.perf_counter_ns() - started_ns > 2 * gc_policy.LONG_NS:  # On any machine.
         assert gc.get_freeze_count() >= frozen + len(kept)
 
 
-def test_settling_again_changes_nothing() -> None:
-    """Each start of an engine in a process does it."""
+def test_freezing_again_changes_nothing() -> None:
+    """Each start of an engine in a process freezes."""
     before = len(gc.callbacks)
     for _ in range(3):
         gc_policy.pause()

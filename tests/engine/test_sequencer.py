@@ -1,4 +1,4 @@
-"""Group commit: order, durability before answers, room, ticks, and what happens when it fails."""
+"""Group commit: order, durability before answers, bounds, ticks, failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENOUGH_S = 30.0  # A test that hangs fails.
 
 
 class Gate:
-    """A disk that a test can hold up: appends wait until it is opened."""
+    """A disk whose appends wait until the gate is opened."""
 
     def __init__(self, *, is_open: bool = True) -> None:
         self._open = threading.Event()
@@ -67,23 +67,23 @@ async def turns(count: int = 3) -> None:
         await asyncio.sleep(0)
 
 
-def test_answers_are_a_commands_own_events_in_the_order_of_submission() -> None:
-    """However they fall into frames, the answers are those of one command after the other."""
+def test_answers_are_the_events_of_each_command_in_the_order_of_submission() -> None:
+    """However commands are spread over frames."""
     commands = traffic.setup() + list(itertools.islice(traffic.busy_traders(seed=11), 500))
 
     async def story() -> None:
         log = MemoryLog()
-        way_in = sequencer(log)
+        queue = sequencer(log)
         done: list[asyncio.Future[Answer]] = []
         futures: list[asyncio.Future[Answer]] = []
         for number, command in enumerate(commands):
-            future = way_in.submit(command)
+            future = queue.submit(command)
             future.add_done_callback(done.append)
             futures.append(future)
             if number % 7 == 0:
                 await asyncio.sleep(0)
         answers = await asyncio.gather(*futures)
-        await way_in.stop()
+        await queue.stop()
 
         assert done == futures
         assert b"".join(entry.frame for entry in log.entries) == b"".join(commands)
@@ -104,8 +104,8 @@ def test_nothing_is_applied_or_answered_before_it_is_durable() -> None:
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
         runner = Runner(Exchange())
-        way_in = sequencer(log, runner)
-        first = way_in.submit(records.rules())
+        queue = sequencer(log, runner)
+        first = queue.submit(records.rules())
         await gate.until_held()
         await turns(20)
         assert not first.done()
@@ -113,24 +113,24 @@ def test_nothing_is_applied_or_answered_before_it_is_durable() -> None:
         gate.open()
         assert (await first).position == 1
         assert runner.exchange.sequence == 1
-        await way_in.stop()
+        await queue.stop()
 
     run(story())
 
 
-def test_what_arrives_during_an_append_shares_the_next_frame() -> None:
+def test_commands_that_arrive_during_an_append_share_the_next_frame() -> None:
     gate = Gate(is_open=False)
 
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
-        way_in = sequencer(log)
-        together = [way_in.submit(records.tick()) for _ in range(3)]  # In one turn of the loop.
+        queue = sequencer(log)
+        together = [queue.submit(records.tick()) for _ in range(3)]  # In one turn of the loop.
         await gate.until_held()
-        later = [way_in.submit(records.tick()) for _ in range(5)]
+        later = [queue.submit(records.tick()) for _ in range(5)]
         gate.open()
         answers = await asyncio.gather(*together, *later)
         assert [answer.position for answer in answers] == [1] * 3 + [2] * 5
-        await way_in.stop()
+        await queue.stop()
 
     run(story())
 
@@ -138,79 +138,79 @@ def test_what_arrives_during_an_append_shares_the_next_frame() -> None:
 def test_a_frame_is_bounded() -> None:
     async def story() -> None:
         log = MemoryLog()
-        way_in = sequencer(log, frame_commands_max=4)
-        answers = await asyncio.gather(*[way_in.submit(records.tick()) for _ in range(10)])
+        queue = sequencer(log, frame_commands_max=4)
+        answers = await asyncio.gather(*[queue.submit(records.tick()) for _ in range(10)])
         assert [answer.position for answer in answers] == [1] * 4 + [2] * 4 + [3] * 2
-        await way_in.stop()
+        await queue.stop()
 
     run(story())
 
 
 def test_a_frame_is_answered_before_the_next_one_is_sent() -> None:
-    """Commands that its answers cause, in the next turns of the loop, share the next frame."""
+    """Commands that follow from its answers, within a few turns, share the next frame."""
     gate = Gate(is_open=False)
 
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
-        way_in = sequencer(log)
+        queue = sequencer(log)
         caused: list[asyncio.Future[Answer]] = []
 
         def cause(turns_left: int) -> None:
-            caused.append(way_in.submit(records.tick()))
+            caused.append(queue.submit(records.tick()))
             if turns_left:
                 asyncio.get_running_loop().call_soon(cause, turns_left - 1)
 
-        first = way_in.submit(records.tick())
+        first = queue.submit(records.tick())
         first.add_done_callback(lambda _: cause(2))
         await gate.until_held()
-        waiting = way_in.submit(records.tick())
+        waiting = queue.submit(records.tick())
         gate.open()
         await first
         await waiting
         answers = await asyncio.gather(waiting, *caused)
         assert [answer.position for answer in answers] == [2, 2, 2, 2]
-        await way_in.stop()
+        await queue.stop()
 
     run(story())
 
 
 def test_gathering_is_bounded() -> None:
-    """Commands that come in every turn of the loop do not delay the frame without end."""
+    """Commands that arrive in every turn do not delay the frame for ever."""
 
     async def story() -> None:
         log = MemoryLog()
-        way_in = sequencer(log)
+        queue = sequencer(log)
         futures = []
         while not log.entries:
-            futures.append(way_in.submit(records.tick()))
+            futures.append(queue.submit(records.tick()))
             await asyncio.sleep(0)
         await asyncio.gather(*futures)
         assert len(log.entries[0].frame) <= (GATHER_TURNS_MAX + 2) * records.COMMAND_BYTES
-        await way_in.stop()
+        await queue.stop()
 
     run(story())
 
 
-def test_orders_leave_room_for_cancels() -> None:
-    """With 6 places of which 2 are reserved: 4 orders, then 2 cancels, and then nothing."""
+def test_places_are_reserved_for_cancels() -> None:
+    """6 places, 2 of them reserved: 4 orders, then 2 cancels, then none."""
     gate = Gate(is_open=False)
 
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
-        way_in = sequencer(log, pending_max=6, reserved_for_cancels=2)
-        taken = [way_in.submit(traffic.buy()) for _ in range(4)]
+        queue = sequencer(log, pending_max=6, reserved_for_cancels=2)
+        taken = [queue.submit(traffic.buy()) for _ in range(4)]
         for refused in (
             traffic.buy(),
             records.amend(account=2, order_id=1, price=1),
             records.tick(),
         ):
             with pytest.raises(Busy):
-                way_in.submit(refused)
-        taken.append(way_in.submit(records.cancel_all(account=2)))
-        taken.append(way_in.submit(records.end_session(account=2, session=1)))
+                queue.submit(refused)
+        taken.append(queue.submit(records.cancel_all(account=2)))
+        taken.append(queue.submit(records.end_session(account=2, session=1)))
         with pytest.raises(Busy):
-            way_in.submit(records.cancel(account=2, order_id=1))
-        assert way_in.pending == 6
+            queue.submit(records.cancel(account=2, order_id=1))
+        assert queue.pending == 6
 
         gate.open()
         answers = await asyncio.gather(*taken)
@@ -222,37 +222,37 @@ def test_orders_leave_room_for_cancels() -> None:
             5,
             6,
         ]
-        assert way_in.pending == 0
-        await way_in.submit(traffic.buy())
+        assert queue.pending == 0
+        await queue.submit(traffic.buy())
         assert len(b"".join(entry.frame for entry in log.entries)) == 7 * records.COMMAND_BYTES
-        await way_in.stop()
+        await queue.stop()
 
     run(story())
 
 
 def test_a_command_of_another_length_is_refused() -> None:
-    """It would shift every command after it in its frame."""
+    """It would shift the commands after it in its frame."""
 
     async def story() -> None:
-        way_in = sequencer(MemoryLog())
+        queue = sequencer(MemoryLog())
         for wrong in (b"", records.tick()[:-1], records.tick() + b"\0"):
             with pytest.raises(ValueError, match="a command has 48 bytes"):
-                way_in.submit(wrong)
-        await way_in.stop()
+                queue.submit(wrong)
+        await queue.stop()
 
     run(story())
 
 
-def test_a_client_that_is_gone_changes_nothing() -> None:
+def test_cancelling_a_future_does_not_cancel_its_command() -> None:
     gate = Gate(is_open=False)
 
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
-        way_in = sequencer(log)
-        futures = [way_in.submit(records.tick()) for _ in range(3)]
+        queue = sequencer(log)
+        futures = [queue.submit(records.tick()) for _ in range(3)]
         await gate.until_held()
-        waiting = [way_in.submit(records.tick()) for _ in range(3)]
-        settled = way_in.settled()
+        waiting = [queue.submit(records.tick()) for _ in range(3)]
+        settled = queue.settled()
         futures[1].cancel()
         waiting[0].cancel()
         settled.cancel()
@@ -260,22 +260,22 @@ def test_a_client_that_is_gone_changes_nothing() -> None:
         assert (await futures[2]).position == 1
         assert (await waiting[2]).position == 2
         assert len(b"".join(entry.frame for entry in log.entries)) == 6 * records.COMMAND_BYTES
-        await way_in.stop()
+        await queue.stop()
 
     run(story())
 
 
-def test_a_quiet_market_ticks() -> None:
-    """Without a frame for a while a TICK is logged, again and again, and not once stopped."""
+def test_ticks_are_logged_in_a_quiet_market() -> None:
+    """Repeatedly, and not after a stop."""
 
     async def story() -> None:
         log = MemoryLog()
         three = asyncio.Event()
         runner = Runner(Exchange())
         runner.subscribe(lambda position, *_: three.set() if position == 3 else None)
-        way_in = Sequencer(log, runner, Clock(), tick_after_s=0.001)
+        queue = Sequencer(log, runner, Clock(), tick_after_s=0.001)
         await three.wait()
-        await way_in.stop()
+        await queue.stop()
         count = len(log.entries)
         assert {entry.frame for entry in log.entries} == {records.tick()}
         await asyncio.sleep(0.01)
@@ -289,14 +289,14 @@ def test_no_tick_while_an_append_is_under_way() -> None:
 
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
-        way_in = Sequencer(log, Runner(Exchange()), Clock(), tick_after_s=0.001)
-        first = way_in.submit(records.rules())
+        queue = Sequencer(log, Runner(Exchange()), Clock(), tick_after_s=0.001)
+        first = queue.submit(records.rules())
         await gate.until_held()
         await asyncio.sleep(0.02)
-        assert way_in.pending == 1
+        assert queue.pending == 1
         gate.open()
         await first
-        await way_in.stop()
+        await queue.stop()
 
     run(story())
 
@@ -306,12 +306,12 @@ def test_settled_names_a_position_after_everything_submitted() -> None:
 
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
-        way_in = sequencer(log, frame_commands_max=2)
-        assert await way_in.settled() == 0
-        futures = [way_in.submit(records.tick()) for _ in range(5)]
+        queue = sequencer(log, frame_commands_max=2)
+        assert await queue.settled() == 0
+        futures = [queue.submit(records.tick()) for _ in range(5)]
         await gate.until_held()
-        settled = way_in.settled()
-        later = way_in.submit(records.tick())
+        settled = queue.settled()
+        later = queue.submit(records.tick())
         await turns()
         assert not settled.done()
         gate.open()
@@ -319,39 +319,39 @@ def test_settled_names_a_position_after_everything_submitted() -> None:
         assert [future.done() for future in futures] == [True] * 5
         assert position == futures[-1].result().position == 3
         await later
-        assert await way_in.settled() == later.result().position
-        await way_in.stop()
+        assert await queue.settled() == later.result().position
+        await queue.stop()
 
     run(story())
 
 
-def test_stop_answers_what_was_taken_and_takes_nothing_more() -> None:
+def test_stop_answers_queued_commands_and_refuses_new_ones() -> None:
     gate = Gate(is_open=False)
 
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
-        way_in = sequencer(log)
-        first = way_in.submit(records.tick())
+        queue = sequencer(log)
+        first = queue.submit(records.tick())
         await gate.until_held()
-        second = way_in.submit(records.tick())
-        stops = [asyncio.ensure_future(way_in.stop()) for _ in range(2)]
+        second = queue.submit(records.tick())
+        stops = [asyncio.ensure_future(queue.stop()) for _ in range(2)]
         await turns()
         with pytest.raises(Stopped, match="shutting down"):
-            way_in.submit(records.tick())
+            queue.submit(records.tick())
         assert not any(stop.done() for stop in stops)
         gate.open()
         await asyncio.gather(*stops)
         assert (first.result().position, second.result().position) == (1, 2)
-        assert await way_in.settled() == 2
-        await way_in.stop()
-        assert not way_in.failed.done()
+        assert await queue.settled() == 2
+        await queue.stop()
+        assert not queue.failed.done()
 
     run(story())
 
 
 @pytest.mark.parametrize("durable", [False, True])
 def test_a_failed_append_stops_everything(durable: bool) -> None:
-    """Whether or not the frame got to the disk, nobody is told a result, and `failed` says why."""
+    """Whether or not the frame is on disk, no result is given; `failed` has the reason."""
     gate = Gate(is_open=False)
 
     def fail(entry: Entry) -> None:
@@ -366,32 +366,32 @@ def test_a_failed_append_stops_everything(durable: bool) -> None:
         else:
             log.before_durable = fail
         runner = Runner(Exchange())
-        way_in = sequencer(log, runner)
-        good = way_in.submit(records.rules())
+        queue = sequencer(log, runner)
+        good = queue.submit(records.rules())
         await gate.until_held()
-        in_flight = way_in.submit(records.tick())
-        in_flight_gone = way_in.submit(records.tick())
+        in_flight = queue.submit(records.tick())
+        in_flight_gone = queue.submit(records.tick())
         in_flight_gone.cancel()
-        settled = way_in.settled()
+        settled = queue.settled()
         gate.open()
         assert (await good).position == 1
-        waiting = way_in.submit(records.tick())
-        assert isinstance(await way_in.failed, LogFailed)
+        waiting = queue.submit(records.tick())
+        assert isinstance(await queue.failed, LogFailed)
 
-        for future in (in_flight, waiting, settled, way_in.settled()):
+        for future in (in_flight, waiting, settled, queue.settled()):
             with pytest.raises(Stopped, match="Input/output error"):
                 await future
         with pytest.raises(Stopped, match="Input/output error"):
-            way_in.submit(records.tick())
+            queue.submit(records.tick())
         assert runner.position == 1
-        await way_in.stop()
+        await queue.stop()
         assert len(log.entries) == (2 if durable else 1)
 
     run(story())
 
 
 def test_a_bug_in_the_state_machine_stops_everything() -> None:
-    """The frame is durable, nobody is told a result, and nothing later is applied."""
+    """The frame is durable, no result is given, and no later frame is applied."""
 
     async def story() -> None:
         log = MemoryLog()
@@ -401,25 +401,24 @@ def test_a_bug_in_the_state_machine_stops_everything() -> None:
 
         runner = Runner(Exchange())
         runner.subscribe(bug)
-        way_in = sequencer(log, runner, frame_commands_max=1)
-        futures = [way_in.submit(records.tick()) for _ in range(4)]
-        error = await way_in.failed
+        queue = sequencer(log, runner, frame_commands_max=1)
+        futures = [queue.submit(records.tick()) for _ in range(4)]
+        error = await queue.failed
         assert isinstance(error, AssertionError)
         assert isinstance(await futures[0], Answer)
         for future in futures[1:]:
             with pytest.raises(Stopped, match="held funds below zero"):
                 await future
         with pytest.raises(Stopped):
-            way_in.submit(records.tick())
-        await way_in.stop()
+            queue.submit(records.tick())
+        await queue.stop()
         assert runner.broken
         assert 2 <= len(log.entries) <= 3, "the append under way may end, no other begins"
 
     run(story())
 
 
-def test_a_failure_that_nobody_awaits_leaves_no_noise() -> None:
-    """Futures of clients that are gone must not fill the console when the log fails."""
+def test_futures_that_are_not_awaited_log_no_warning_after_a_failure() -> None:
     noise: list[object] = []
 
     def fail(_entry: Entry) -> None:
@@ -427,55 +426,55 @@ def test_a_failure_that_nobody_awaits_leaves_no_noise() -> None:
 
     async def story() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
-        way_in = sequencer(MemoryLog(before_durable=fail))
+        queue = sequencer(MemoryLog(before_durable=fail))
         for _ in range(3):
-            way_in.submit(records.tick())
-        await way_in.failed
-        await way_in.stop()
+            queue.submit(records.tick())
+        await queue.failed
+        await queue.stop()
 
     run(story())
     assert noise == []
 
 
-def test_submission_order_is_kept_under_load_with_many_clients() -> None:
-    """64 clients, each awaiting its answer before the next command: sequences never go back."""
+def test_the_order_of_submission_is_kept_with_many_clients() -> None:
+    """64 clients that each await an answer before the next command: sequences only rise."""
 
     async def story() -> None:
         log = MemoryLog()
-        way_in = sequencer(log)
+        queue = sequencer(log)
         for command in traffic.setup():
-            way_in.submit(command)
+            queue.submit(command)
         last = 0
 
         async def client(seed: int) -> None:
             nonlocal last
             for command in itertools.islice(traffic.busy_traders(seed), 50):
-                answer = await way_in.submit(command)
+                answer = await queue.submit(command)
                 sequence = records.read_outcome(answer.events).sequence
                 assert sequence > last
                 last = sequence
 
         await asyncio.gather(*[client(seed) for seed in range(64)])
-        await way_in.stop()
+        await queue.stop()
         assert last == len(traffic.setup()) + 64 * 50
         assert len(log.entries) < last, "frames are shared"
 
     run(story())
 
 
-def test_reads_that_gave_up_do_not_pile_up_behind_a_hung_append() -> None:
+def test_cancelled_settled_futures_do_not_pile_up_while_an_append_hangs() -> None:
     gate = Gate(is_open=False)
 
     async def story() -> None:
-        way_in = sequencer(MemoryLog(before_durable=gate.pass_through))
-        way_in.submit(records.tick())
+        queue = sequencer(MemoryLog(before_durable=gate.pass_through))
+        queue.submit(records.tick())
         await gate.until_held()
         for _ in range(100):
-            way_in.settled().cancel()
-        assert len(way_in._settlings) == 1
-        settled = way_in.settled()
+            queue.settled().cancel()
+        assert len(queue._settlings) == 1
+        settled = queue.settled()
         gate.open()
         assert await settled == 1
-        await way_in.stop()
+        await queue.stop()
 
     run(story())

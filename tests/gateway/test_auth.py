@@ -23,7 +23,7 @@ BATCH = (
     '{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"140","quantity":"11"}]'
 )
 
-# The vectors of the public contract: instruction, query, body, signature.
+# The vectors of the API contract: instruction, query, body, signature.
 VECTORS = [
     ("balanceQuery", "", "",
      "zLzcVkg9842QV/I2FOxfOe8htlIhrrsnGySKhMq76HP5xb2BrpTg5Rp4VanX+aR5ntQ/spRWZae/Mamrt0pGBQ=="),
@@ -53,7 +53,7 @@ def check(
     window: str | None = "5000",
     now_ms: int = AT_MS,
 ) -> Access:
-    """What the gateway does with a signed request."""
+    """Check a signed request as the gateway does."""
     headers = {
         b"x-api-key": key.encode(),
         b"x-signature": signature.encode(),
@@ -107,7 +107,7 @@ def test_any_changed_byte_fails(instruction: str, query: str, body: str, signatu
 
 
 @pytest.mark.parametrize("signature", ["", "abc", "!!!!", b64encode(bytes(63)).decode(), "é" * 64])
-def test_a_malformed_signature_is_an_invalid_one(signature: str) -> None:
+def test_a_malformed_signature_is_invalid(signature: str) -> None:
     with pytest.raises(ApiError, match=r"^Invalid signature$"):
         check("balanceQuery", "", "", signature)
 
@@ -119,7 +119,7 @@ def test_percent_encoded_as_ccxt_signs() -> None:
     for value in (address, quote(address, safe="")):
         text = f"instruction=withdraw&address={value}&symbol=SOL&timestamp={AT_MS}&window=5000"
         check("withdraw", "", body, sign(text))
-    half = quote(address)  # leaves "/" as it is: nobody signs that
+    half = quote(address)  # leaves "/" as it is: no client signs that
     text = f"instruction=withdraw&address={half}&symbol=SOL&timestamp={AT_MS}&window=5000"
     with pytest.raises(ApiError, match=r"^Invalid signature$"):
         check("withdraw", "", body, sign(text))
@@ -180,8 +180,8 @@ def test_no_request_has_more_than_eight_candidates() -> None:
         ("9" * 5000, "5000", AT_MS),
     ],
 )
-def test_what_is_not_of_now_has_expired(timestamp: str, window: str, now_ms: int) -> None:
-    """Before the key is looked at: the answer is the same for an unknown one."""
+def test_a_request_outside_its_window_has_expired(timestamp: str, window: str, now_ms: int) -> None:
+    """The time is checked before the key: the answer is the same for an unknown key."""
     for key in (KEY, "unknown"):
         with pytest.raises(BadRequest, match=r"^Request has expired$"):
             check("x", "", "", "x", key=key, timestamp=timestamp, window=window, now_ms=now_ms)
@@ -196,7 +196,7 @@ def test_the_edges_of_the_window_are_inside() -> None:
 @pytest.mark.parametrize(
     "key", ["", "x", "=", "é", b64encode(bytes(31)).decode(), b64encode(bytes(32)).decode()]
 )
-def test_unknown_and_malformed_keys_are_told_the_same(key: str) -> None:
+def test_unknown_and_malformed_keys_get_the_same_answer(key: str) -> None:
     with pytest.raises(ApiError) as refused:
         check("x", "", "", "x", key=key)
     assert (refused.value.status, refused.value.message) == (401, "Unauthorized")
@@ -219,7 +219,7 @@ def test_bad_tokens(value: bytes) -> None:
     assert authenticator().by_token(b"bearer alice-token").account == 2
 
 
-def test_a_signature_is_taken_once_while_it_is_valid() -> None:
+def test_a_signature_is_accepted_once_while_it_is_valid() -> None:
     replays = ReplayGuard(entries_max=10, since_ms=0)
     replays.add(b"a", timestamp_ms=1000, expires_ms=6000, now_ms=1000)
     replays.add(b"b", timestamp_ms=1000, expires_ms=6000, now_ms=1000)
@@ -228,8 +228,8 @@ def test_a_signature_is_taken_once_while_it_is_valid() -> None:
     assert len(replays) == 2
 
 
-def test_the_table_forgets_what_has_expired_and_never_more() -> None:
-    """A full table refuses what it could not remember; room comes back with time."""
+def test_the_table_forgets_expired_signatures_only() -> None:
+    """A full table refuses new signatures until others expire."""
     replays = ReplayGuard(entries_max=3, since_ms=0)
     for name in (b"a", b"b", b"c"):
         replays.add(name, timestamp_ms=1000, expires_ms=6000, now_ms=1000)
@@ -242,7 +242,7 @@ def test_the_table_forgets_what_has_expired_and_never_more() -> None:
     assert len(replays) == 1
 
 
-def test_what_was_signed_before_the_start_may_have_been_seen() -> None:
+def test_requests_signed_before_the_start_are_refused() -> None:
     replays = ReplayGuard(entries_max=3, since_ms=5000)
     with pytest.raises(BadRequest, match="expired"):
         replays.add(b"a", timestamp_ms=5000, expires_ms=10000, now_ms=5001)
@@ -250,7 +250,7 @@ def test_what_was_signed_before_the_start_may_have_been_seen() -> None:
 
 
 @pytest.mark.parametrize("window", [1000, 60_000])
-def test_nothing_is_taken_again_after_a_restart(window: int) -> None:
+def test_nothing_is_accepted_again_after_a_restart(window: int) -> None:
     """A table does not outlive its process: whatever the first one took at any time, the second
     refuses for as long as its window is open, even if it begins in the same millisecond.
     """
@@ -281,7 +281,7 @@ def test_nothing_is_taken_again_after_a_restart(window: int) -> None:
     offered = range(AT_MS - window, AT_MS + window + 1, 250)
     taken = [at_ms for at_ms in offered if take(first, at_ms)]
     assert taken == [at_ms for at_ms in offered if AT_MS - 10_000 < at_ms <= AT_MS + 1000]
-    clock[0] = AT_MS + 1000  # The last one waited until then, before it was logged.
+    clock[0] = AT_MS + 1000  # The last one was logged only then.
     second = begun()
     for clock[0] in (AT_MS + 1000, AT_MS + 1001, AT_MS + 2000, AT_MS + window - 1):
         for at_ms in taken:
@@ -290,7 +290,7 @@ def test_nothing_is_taken_again_after_a_restart(window: int) -> None:
     assert take(second, clock[0] + 1000)
 
 
-def test_an_empty_log_has_taken_nothing() -> None:
-    """A new exchange takes the first signed order in its first second."""
+def test_after_an_empty_log_no_request_was_seen() -> None:
+    """A new exchange accepts a signed order in its first second."""
     replays = Authenticator(MemoryAccounts(), now_ms=lambda: AT_MS, taken_until_ms=1)._replay_guard
     replays.add(b"a", timestamp_ms=AT_MS, expires_ms=AT_MS + 5000, now_ms=AT_MS)

@@ -1,4 +1,4 @@
-"""Orders that are cancelled with their connection: which, when, and that it is logged once."""
+"""Cancel on disconnect: which orders, when, and logged once."""
 
 import asyncio
 import random
@@ -40,12 +40,10 @@ def session_of(command: bytes) -> int:
 
 
 @with_caller()
-async def test_only_orders_placed_while_it_is_on_go_with_the_connection(
+async def test_only_orders_placed_while_it_is_enabled_are_cancelled(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """Not those before, nor those after it was switched off, nor those of other connections; what
-    was placed while it was on goes all the same.
-    """
+    """Not earlier ones, later ones, or those of other connections."""
     before = await alice.place(bid("10"))
     await alice.cancel_on_disconnect()
     goes = await alice.place(bid("11"))
@@ -77,12 +75,10 @@ async def test_only_orders_placed_while_it_is_on_go_with_the_connection(
 
 
 @with_caller()
-async def test_a_connection_without_such_orders_logs_nothing(
+async def test_a_connection_without_such_orders_logs_no_end(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """Neither one that only said that it would, nor one that never did, nor one whose order was
-    refused before it became a command.
-    """
+    """Neither one that only enabled it, nor one that did not, nor one whose order was refused."""
     commands = venue.exchange.record_commands()
     await alice.refusal("order.place", bid("x"))
     only_said = caller(venue)
@@ -94,10 +90,10 @@ async def test_a_connection_without_such_orders_logs_nothing(
 
 
 @with_caller()
-async def test_what_is_in_flight_when_the_connection_ends_is_cancelled_too(
+async def test_orders_in_flight_when_the_connection_closes_are_cancelled(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """The end is logged behind every order of the connection."""
+    """END_SESSION is logged after every order of the connection."""
     await alice.cancel_on_disconnect()
     await alice.place(bid("10"))
     venue.exchange.held = []
@@ -112,7 +108,7 @@ async def test_what_is_in_flight_when_the_connection_ends_is_cancelled_too(
 
 
 @with_caller()
-async def test_an_end_that_finds_no_room_is_tried_again_until_it_is_logged_once(
+async def test_an_end_is_tried_again_while_the_queue_is_full(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
     ends = [alice, caller(venue), caller(venue, BOB_TOKEN)]
@@ -133,10 +129,10 @@ async def test_an_end_that_finds_no_room_is_tried_again_until_it_is_logged_once(
 
 
 @with_caller()
-async def test_an_end_that_comes_too_late_is_the_next_processs(
+async def test_an_end_after_the_engine_has_stopped_is_left_to_the_next_process(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """The exchange has stopped: nothing is logged, nothing is raised, and a start ends it."""
+    """Nothing is logged or raised; the next start ends the session."""
     await alice.cancel_on_disconnect()
     await alice.place(bid("10"))
     venue.exchange.stopped = True
@@ -152,7 +148,7 @@ async def test_an_end_that_comes_too_late_is_the_next_processs(
 async def test_one_connection_for_several_accounts(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """Whoever logs in anew on it keeps the wish; each account's end is logged, up to a limit."""
+    """A new login keeps the setting; an end is logged for each account, up to a limit."""
     await alice.cancel_on_disconnect()
     await alice.place(bid("10"))
     alice.access = venue.gateway.logins.by_token(BOB_TOKEN, address="")
@@ -171,8 +167,8 @@ async def test_one_connection_for_several_accounts(
     assert kinds(commands).count(records.END_SESSION) == ACCOUNTS_MAX
 
 
-def test_numbers_are_in_range_and_never_shared() -> None:
-    """They begin again at the end of the range, and pass over those that are still in use."""
+def test_session_numbers_are_in_range_and_never_shared() -> None:
+    """They start again after the end of the range, and skip numbers in use."""
     exchange = small_exchange()
     sessions = SessionNumbers(exchange, first=SESSION_MAX - 1)
     assert [sessions.begin() for _ in range(4)] == [SESSION_MAX - 1, SESSION_MAX, 1, 2]
@@ -186,7 +182,7 @@ def test_numbers_are_in_range_and_never_shared() -> None:
     assert [again.begin() for _ in range(2)] == [2, 4]
 
 
-async def test_a_number_is_given_again_only_when_its_end_is_handed_in() -> None:
+async def test_a_number_is_reused_only_after_its_end_was_submitted() -> None:
     exchange = small_exchange()
     sessions = SessionNumbers(exchange)
     first, second = sessions.begin(), sessions.begin()
@@ -201,8 +197,8 @@ async def test_a_number_is_given_again_only_when_its_end_is_handed_in() -> None:
     assert [sessions.begin(), sessions.begin()] == [first, second]
 
 
-class Works:
-    """A gateway over the real way in: a sequencer, and a log in memory that outlives it."""
+class SequencedGateway:
+    """A gateway with a real sequencer, on a log in memory that outlives both."""
 
     def __init__(self, log: MemoryLog) -> None:
         self.runner = Runner(Exchange())
@@ -233,31 +229,33 @@ def logged_commands(log: MemoryLog) -> list[bytes]:
     return [e.frame[at : at + size] for e in entries for at in range(0, len(e.frame), size)]
 
 
-def with_works(story: Callable[[Works, MemoryLog], Awaitable[None]], log: MemoryLog) -> None:
+def with_sequenced_gateway(
+    story: Callable[[SequencedGateway, MemoryLog], Awaitable[None]], log: MemoryLog
+) -> None:
     async def scene() -> None:
-        works = Works(log)
+        stack = SequencedGateway(log)
         try:
             async with asyncio.timeout(30):
-                await story(works, log)
+                await story(stack, log)
         finally:
-            await works.commands.stop()
+            await stack.commands.stop()
 
     asyncio.run(scene())
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_connections_that_come_and_go(seed: int) -> None:
+def test_random_orders_on_connections_that_close_at_random(seed: int) -> None:
     """Random orders in flight on connections that end at random moments. Each answer comes in the
     order of the log; at the end only orders that asked for it are gone, and all of those.
     """
     chance = random.Random(seed)
 
-    async def story(works: Works, log: MemoryLog) -> None:
+    async def story(stack: SequencedGateway, log: MemoryLog) -> None:
         desks: list[MemoryCaller] = []
         is_on: dict[MemoryCaller, bool] = {}
         for step in range(1500):
             if not desks or (len(desks) < 6 and chance.random() < 0.05):
-                one = works.connect(chance.choice(traffic.USERS))
+                one = stack.connect(chance.choice(traffic.USERS))
                 desks.append(one)
                 is_on[one] = False
             one = chance.choice(desks)
@@ -278,20 +276,20 @@ def test_connections_that_come_and_go(seed: int) -> None:
                 await asyncio.sleep(chance.choice((0, 0, 0.001)))
         for one in desks:
             one.end()
-        await works.commands.settled()
+        await stack.commands.settled()
         await turns()
         assert (
-            not works.gateway.ws_orders._connections
+            not stack.gateway.ws_orders._connections
         )  # Nothing is kept of connections that are gone.
-        assert not works.runner.exchange.sessions()
-        assert works.runner.exchange.open_orders(traffic.USERS[0])
+        assert not stack.runner.exchange.sessions()
+        assert stack.runner.exchange.open_orders(traffic.USERS[0])
         check_ends(logged_commands(log))
 
-    with_works(story, traffic.logged([b"".join(traffic.setup())]))
+    with_sequenced_gateway(story, traffic.logged([b"".join(traffic.setup())]))
 
 
 def check_ends(commands: list[bytes]) -> None:
-    """Each session ends once, behind its last order."""
+    """Each session ends once, after its last order."""
     placed = {
         (records.read_placed(command).account, session_of(command)): at
         for at, command in enumerate(commands)
@@ -308,8 +306,8 @@ def check_ends(commands: list[bytes]) -> None:
     assert all(placed[account, session] < at for account, session, at in ended)
 
 
-def test_a_starting_gateway_ends_all_old_sessions() -> None:
-    """More of them than are submitted at once, generated ones too; what has none stays."""
+def test_a_start_ends_all_old_sessions() -> None:
+    """More than are submitted at once, generated ones too; orders without a session stay."""
     log = traffic.logged([b"".join(traffic.setup())])
     sessions = [*range(ENDED_AT_ONCE + 10), GENERATED]
     for session in sessions:
@@ -320,15 +318,15 @@ def test_a_starting_gateway_ends_all_old_sessions() -> None:
             )  # fmt: skip
             log.append(order, traffic.START_NS * 2)
 
-    async def story(works: Works, log: MemoryLog) -> None:
+    async def story(stack: SequencedGateway, log: MemoryLog) -> None:
         before = len(logged_commands(log))
-        count = 2 * (len(sessions) - 1)  # 0 is no session.
-        assert await end_old_sessions(works.commands, works.queries) == count
+        count = 2 * (len(sessions) - 1)  # 0 means no session.
+        assert await end_old_sessions(stack.commands, stack.queries) == count
         assert kinds(logged_commands(log)[before:]) == [records.END_SESSION] * count
-        exchange = works.runner.exchange
+        exchange = stack.runner.exchange
         assert not exchange.sessions()
         assert [len(exchange.open_orders(account)) for account in traffic.USERS[:2]] == [1, 1]
-        assert await end_old_sessions(works.commands, works.queries) == 0
+        assert await end_old_sessions(stack.commands, stack.queries) == 0
         assert len(logged_commands(log)) == before + count
 
-    with_works(story, log)
+    with_sequenced_gateway(story, log)

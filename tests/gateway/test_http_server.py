@@ -1,4 +1,4 @@
-"""HTTP itself on real sockets: limits, malformed requests, slow clients, graceful stop."""
+"""HTTP on real sockets: limits, malformed requests, long answers, graceful stop."""
 
 import asyncio
 import gzip
@@ -50,7 +50,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=list(BROKEN))
-def test_malformed_http_is_answered_and_closed(data: bytes) -> None:
+def test_malformed_http_is_answered_with_400_and_closed(data: bytes) -> None:
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.send(data)
         reply = await client.reply()
@@ -64,9 +64,7 @@ def test_malformed_http_is_answered_and_closed(data: bytes) -> None:
     play(story)
 
 
-def test_garbage_after_an_order_is_not_its_answer() -> None:
-    """The order is answered first; then the connection ends."""
-
+def test_an_order_is_answered_before_the_garbage_after_it_ends_the_connection() -> None:
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         venue.exchange.held = []
         await client.send(request_bytes("POST", "/api/v1/order", bid()) + b"\x00garbage\r\n\r\n")
@@ -79,8 +77,8 @@ def test_garbage_after_an_order_is_not_its_answer() -> None:
 
 
 @pytest.mark.parametrize("url", [b"http://x", b"http://x:99999/", b"http://[::1", b"x:443"])
-def test_a_bad_url_after_an_order_is_not_its_answer(url: bytes) -> None:
-    """Such a URL is found out when its head is complete, later than other garbage."""
+def test_an_order_is_answered_before_a_bad_url_after_it_ends_the_connection(url: bytes) -> None:
+    """A bad URL is detected when the head is complete, later than other garbage."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         venue.exchange.held = []
@@ -96,8 +94,8 @@ def test_a_bad_url_after_an_order_is_not_its_answer(url: bytes) -> None:
     play(story)
 
 
-def test_a_broken_second_request_is_dropped_and_the_first_answered() -> None:
-    """Its body breaks off while the first one is still on its way."""
+def test_a_malformed_second_request_is_dropped_and_the_first_answered() -> None:
+    """The body of the second is malformed while the first is being answered."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         venue.exchange.held = []
@@ -113,7 +111,7 @@ def test_a_broken_second_request_is_dropped_and_the_first_answered() -> None:
 
 
 def test_bodies_are_bounded() -> None:
-    """By what Content-Length says, and by what comes."""
+    """By Content-Length, and by the received bytes."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         at_limit = ORDER[:-1] + b',"x":"' + b"x" * (16 * 1024 - len(ORDER) - 7) + b'"}'
@@ -138,10 +136,12 @@ def test_bodies_are_bounded() -> None:
     play(story)
 
 
-@pytest.mark.parametrize("path", [b"/api/v1/order", b"//api/v1/order"], ids=["order path", "ASGI"])
-def test_a_refused_body_is_let_run_out(path: bytes) -> None:
-    """The 413 can be read after all of the body was sent, and then the end, which is no reset;
-    requests behind it are not taken. As little is lost when the client asked for the end.
+@pytest.mark.parametrize(
+    "path", [b"/api/v1/order", b"//api/v1/order"], ids=["plain path", "doubled slash"]
+)
+def test_a_refused_body_is_read_to_its_end(path: bytes) -> None:
+    """A client can send all of the body, and read the 413 and then the end, not a reset. Requests
+    after it are not executed. The same holds after "Connection: close".
     """
     head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD
     ping = b"GET /api/v1/ping HTTP/1.1\r\nConnection: close\r\n"
@@ -165,8 +165,8 @@ def test_a_refused_body_is_let_run_out(path: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", [b"/api/v1/order", b"//api/v1/order", b"/nowhere"])
-def test_what_follows_a_body_is_bounded(path: bytes) -> None:
-    """A trailer without end is not read to its end, whatever was asked."""
+def test_a_trailer_is_bounded(path: bytes) -> None:
+    """A client that sends an endless trailer is disconnected, whatever it asks for."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -186,8 +186,8 @@ def test_what_follows_a_body_is_bounded(path: bytes) -> None:
     play(story)
 
 
-def test_a_client_that_has_nothing_more_to_say_gets_its_replies() -> None:
-    """It may shut down its side of the connection at once; the replies come, and then the end."""
+def test_a_client_that_closes_its_sending_side_gets_its_answers() -> None:
+    """All answers come, and then the end of the connection."""
 
     async def story(venue: RunningExchange, _client: HttpClient) -> None:
         order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
@@ -212,7 +212,7 @@ def test_a_client_that_has_nothing_more_to_say_gets_its_replies() -> None:
     play(story)
 
 
-def test_chunked_bodies_and_expect_continue_are_fine() -> None:
+def test_chunked_bodies_and_expect_continue() -> None:
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.send(
             POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -291,7 +291,7 @@ def test_content_types_and_encodings() -> None:
     ],
 )
 def test_paths(method: str, path: str, status: int) -> None:
-    """Matched byte for byte, but for doubled slashes; nothing reaches an admin route."""
+    """Paths match byte for byte, except doubled slashes; no path reaches an admin route."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.send(request_bytes(method, path, headers={"X-HTTP-Method-Override": "DELETE"}))
@@ -310,8 +310,8 @@ def test_paths(method: str, path: str, status: int) -> None:
     play(story)
 
 
-def test_replies_leave_at_once() -> None:
-    """TCP_NODELAY is set; a reply does not wait for the acknowledgement of its head."""
+def test_answers_are_not_delayed_by_nagle() -> None:
+    """TCP_NODELAY is set."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.ask("GET", "/api/v1/ping")
@@ -328,8 +328,8 @@ async def numbered_pieces(sent: list[int]) -> AsyncIterator[bytes]:
         yield b"%d," % number * 10_000
 
 
-def test_a_long_answer_leaves_in_pieces() -> None:
-    """Chunked, as fast as the client reads it, and in its turn; to HTTP/1.0 without chunks."""
+def test_a_long_answer_is_sent_in_pieces() -> None:
+    """Chunked, as fast as the client reads, in the order of requests; HTTP/1.0 gets no chunks."""
     body = b"".join(b"%d," % number * 10_000 for number in range(200))
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
@@ -368,7 +368,7 @@ def test_a_long_answer_leaves_in_pieces() -> None:
     play(story)
 
 
-def test_a_client_that_leaves_ends_its_long_answer() -> None:
+def test_a_long_answer_ends_when_its_client_leaves() -> None:
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         sent: list[int] = []
         venue.gateway._endpoints[b"GET", b"/long"] = Endpoint(
@@ -386,7 +386,7 @@ def test_a_client_that_leaves_ends_its_long_answer() -> None:
 
 
 def test_pipelined_requests_are_bounded() -> None:
-    """What was taken is answered, in order; then the connection ends."""
+    """Accepted requests are answered in order; then the connection ends."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.send(
@@ -401,7 +401,7 @@ def test_pipelined_requests_are_bounded() -> None:
 
 
 def test_connections_are_bounded() -> None:
-    """Those that are over are told so; those that are there stay; room comes back."""
+    """Connections over the limit get 503, the others stay; closed ones make room."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         assert (await client.ask("GET", "/api/v1/ping")).status == 200
@@ -420,8 +420,8 @@ def test_connections_are_bounded() -> None:
     play(story, NO_LIMITS, ServerLimits(connections_max=2))
 
 
-def test_a_graceful_stop_lets_requests_end() -> None:
-    """What is under way is answered, what comes now is refused, and nobody is left."""
+def test_a_graceful_stop_answers_requests_under_way() -> None:
+    """New requests are refused, and all connections are closed at the end."""
 
     async def scene() -> None:
         async with run_exchange() as venue:
@@ -451,7 +451,7 @@ def test_a_graceful_stop_lets_requests_end() -> None:
     asyncio.run(scene())
 
 
-def test_a_stop_does_not_wait_for_ever() -> None:
+def test_a_stop_waits_at_most_its_drain_time() -> None:
     async def scene() -> None:
         async with run_exchange() as venue:
             client = await venue.connect()
@@ -461,14 +461,14 @@ def test_a_stop_does_not_wait_for_ever() -> None:
             began = time.monotonic()
             await venue.server.stop(drain_s=0.2)
             assert time.monotonic() - began >= 0.2
-            assert await client.is_closed()  # without an answer: nobody knows one
+            assert await client.is_closed()  # without an answer: the outcome is unknown
             client.writer.close()
 
     asyncio.run(scene())
 
 
-def test_random_bytes_do_nothing_but_close() -> None:
-    """A thousand mutations of an order, by seed: an answer or an end, never our mistake."""
+def test_mutated_requests_cause_no_server_error() -> None:
+    """A thousand mutations of an order, by seed: an answer below 500, or the end."""
     chance = random.Random(20240601)
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:

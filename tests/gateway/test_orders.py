@@ -1,4 +1,4 @@
-"""Orders over HTTP, with the real core behind: shapes, idempotency, refusals, batches."""
+"""Orders over HTTP with the real core: shapes, idempotency, refusals, batches."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.world.markets import SOL_USDC
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
 from tests.world.running_exchange import RunningExchange, with_exchange
 
-# The public contract, section 4: the order object.
+# The order object of the API contract.
 REST = {
     "reduceOnly", "relatedOrderId", "strategyId", "triggerBy", "triggerPrice", "triggerQuantity",
     "triggeredAt", "stopLossTriggerPrice", "stopLossLimitPrice", "stopLossTriggerBy",
@@ -137,7 +137,7 @@ async def test_orders_that_do_not_rest(
 async def test_a_repeated_client_id_gives_the_first_result(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Also after the order was filled or cancelled; another payload is refused; nothing changes."""
+    """Also after it was filled or cancelled. With other fields it is refused."""
     first = await place(client, bid(clientId=7))
     before = venue.exchange.core.balances(ALICE)
     assert await place(client, bid("100.00", "1.0", clientId="7")) == first
@@ -204,16 +204,16 @@ NOT_COMMANDS = [
 
 @pytest.mark.parametrize("value", [None, ""])
 @with_exchange()
-async def test_conditions_that_are_none(
+async def test_empty_conditions_are_ignored(
     venue: RunningExchange, client: HttpClient, value: str | None
 ) -> None:
-    """Clients fill them in with nothing; `triggerBy` alone says nothing either."""
+    """Some clients send empty ones, or `triggerBy` alone."""
     await place(client, bid("90", **dict.fromkeys(CONDITIONS, value), triggerBy="LastPrice"))
 
 
 @pytest.mark.parametrize(("changed", "code"), NOT_COMMANDS, ids=lambda value: str(value)[:40])
 @with_exchange()
-async def test_what_is_no_command_never_reaches_the_log(
+async def test_malformed_orders_never_reach_the_log(
     venue: RunningExchange, client: HttpClient, changed: Order, code: str
 ) -> None:
     position = venue.exchange.position
@@ -223,7 +223,7 @@ async def test_what_is_no_command_never_reaches_the_log(
 
 
 @with_exchange()
-async def test_what_the_core_refuses(venue: RunningExchange, client: HttpClient) -> None:
+async def test_rejects_of_the_core(venue: RunningExchange, client: HttpClient) -> None:
     await place(client, ask("100", "1"), BOB_TOKEN)
     for order, expected in (
         (bid("100", "1000"), (400, "INSUFFICIENT_FUNDS", "Insufficient funds")),
@@ -245,7 +245,7 @@ async def test_what_the_core_refuses(venue: RunningExchange, client: HttpClient)
 
 
 @with_exchange()
-async def test_texts_for_market_orders(venue: RunningExchange, client: HttpClient) -> None:
+async def test_error_texts_of_market_orders(venue: RunningExchange, client: HttpClient) -> None:
     order = bid(..., ..., orderType="Market")
     assert await refused(client, order) == (
         400, "INVALID_CLIENT_REQUEST",
@@ -311,7 +311,7 @@ async def test_cancel_by_either_id_from_body_or_query(
 
 
 @with_exchange()
-async def test_orders_of_others_cannot_be_told_from_none(
+async def test_orders_of_other_accounts_look_like_unknown_orders(
     venue: RunningExchange, client: HttpClient
 ) -> None:
     order = await place(client, bid())
@@ -413,7 +413,7 @@ async def test_amend(venue: RunningExchange, client: HttpClient) -> None:
 
 
 @with_exchange()
-async def test_a_batch_answers_each_in_its_place(
+async def test_a_batch_answers_each_order_in_its_place(
     venue: RunningExchange, client: HttpClient
 ) -> None:
     orders = [
@@ -441,7 +441,7 @@ async def test_a_batch_answers_each_in_its_place(
 
 
 @with_exchange()
-async def test_a_batch_that_is_partly_lost_says_which(
+async def test_a_batch_reports_which_outcomes_are_unknown(
     venue: RunningExchange, client: HttpClient
 ) -> None:
     venue.exchange.busy = True
@@ -453,7 +453,7 @@ async def test_a_batch_that_is_partly_lost_says_which(
 
 @with_exchange()
 async def test_respond_async(venue: RunningExchange, client: HttpClient) -> None:
-    """202 with a position, whatever became of the order; the outcome by repeating the request."""
+    """202 with a position, whatever the outcome, which repeating the request returns."""
     prefer = {"Prefer": "respond-async"}
     for order in (bid(clientId=42), bid("100", "999", clientId=43)):
         reply = await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN, headers=prefer)

@@ -1,4 +1,4 @@
-"""Who is slow, idle, deaf or without end is closed; nobody else is."""
+"""Clients that are slow, idle, do not read, or send without end are disconnected."""
 
 import asyncio
 import socket
@@ -19,8 +19,8 @@ async def closes_within(client: HttpClient, seconds: float) -> bool:
         return False
 
 
-def test_slow_clients_are_closed_and_nobody_else() -> None:
-    """One byte at a time: head, body, nothing at all; and whoever is idle for long."""
+def test_slow_and_idle_clients_are_disconnected() -> None:
+    """A head or a body sent byte by byte, nothing at all, and a long pause between requests."""
 
     async def drip(client: HttpClient, data: bytes) -> None:
         for i in range(len(data)):
@@ -49,25 +49,25 @@ def test_slow_clients_are_closed_and_nobody_else() -> None:
 
 
 @with_exchange(NO_LIMITS, ServerLimits(reply_s=0.5, sweep_s=0.1))
-async def test_whoever_does_not_read_his_replies_is_closed(
+async def test_a_client_that_stops_reading_is_disconnected(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """However much he sends; his requests are not taken without end."""
+    """However much it sends; its requests are not read without bound."""
     for data in (
         request_bytes("GET", "/api/v1/markets") * 200,
         request_bytes("POST", "/api/v1/order", bid("90", "0.01", clientId=1)) * 200,
     ):
-        deaf = await venue.connect(receive_bytes=4096)
-        assert (await deaf.ask("GET", "/api/v1/ping")).status == 200
-        deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        reader = await venue.connect(receive_bytes=4096)
+        assert (await reader.ask("GET", "/api/v1/ping")).status == 200
+        reader.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for connection in venue.server.state.connections:
-            # Else the system takes megabytes before anybody notices.
+            # By default the system buffers megabytes.
             sock = connection.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         with pytest.raises(ConnectionError):
             while True:
-                deaf.writer.write(data)
-                await deaf.writer.drain()
+                reader.writer.write(data)
+                await reader.writer.drain()
                 await asyncio.sleep(0.01)
         assert (await client.ask("GET", "/api/v1/ping")).status == 200
         assert len(venue.server.state.connections) == 1
@@ -75,10 +75,10 @@ async def test_whoever_does_not_read_his_replies_is_closed(
 
 @pytest.mark.parametrize("is_first", [True, False])
 @with_exchange()
-async def test_a_head_without_end_is_answered_before_its_time_is_over(
+async def test_an_endless_head_is_refused_by_its_size(
     venue: RunningExchange, client: HttpClient, is_first: bool
 ) -> None:
-    """However few pieces it comes in: what came with its first byte counts."""
+    """Before its time is over, in however few pieces it comes."""
     if not is_first:
         assert (await client.ask("GET", "/api/v1/ping")).status == 200
     await client.send(b"GET /api/v1/ping HTTP/1.1\r\nA: " + b"a" * 66_000)

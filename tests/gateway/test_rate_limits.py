@@ -1,4 +1,4 @@
-"""Buckets: a burst at once, then the rate; bounded tables."""
+"""Token buckets: a burst at once, then the rate; bounded tables."""
 
 import pytest
 from hypothesis import given
@@ -37,7 +37,7 @@ def test_a_burst_and_then_the_rate() -> None:
     clock = Clock()
     buckets: TokenBuckets[str] = TokenBuckets(per_minute=120, burst=10, now_ns=clock)
     assert taken(buckets, "a", 30) == 10
-    assert taken(buckets, "b", 30) == 10  # nobody pays for another
+    assert taken(buckets, "b", 30) == 10  # each key has its own bucket
     clock.now_ns += SECOND
     assert taken(buckets, "a", 30) == 2
     clock.now_ns += 3600 * SECOND
@@ -55,14 +55,14 @@ def test_retry_after_is_long_enough() -> None:
     buckets.take("a")
 
 
-def test_a_batch_costs_what_it_holds() -> None:
+def test_several_tokens_are_taken_together_or_not_at_all() -> None:
     clock = Clock()
     buckets: TokenBuckets[str] = TokenBuckets(per_minute=60, burst=10, now_ns=clock)
     buckets.take("a", 9)
     with pytest.raises(ApiError):
         buckets.take("a", 2)
     buckets.take("a", 1)
-    buckets.take("b", 500)  # more than a burst is a whole burst, or it could never be asked for
+    buckets.take("b", 500)  # more than a burst counts as a burst
     assert taken(buckets, "b", 5) == 0
 
 
@@ -82,18 +82,18 @@ def test_no_limit() -> None:
     assert len(buckets) == 0
 
 
-def test_made_up_keys_share_what_is_left() -> None:
-    """The table does not grow; who was in it keeps his own bucket, newcomers share one."""
+def test_keys_beyond_the_table_share_a_bucket() -> None:
+    """The table does not grow; keys in it keep their bucket, new ones share one."""
     clock = Clock()
     buckets: TokenBuckets[str] = TokenBuckets(per_minute=60, burst=2, keys_max=5, now_ns=clock)
     for key in "abcde":
         buckets.take(key)
-    assert sum(taken(buckets, f"made up {i}", 1) for i in range(100)) == 2
+    assert sum(taken(buckets, f"invented {i}", 1) for i in range(100)) == 2
     assert taken(buckets, "a", 5) == 1
     assert len(buckets) <= 6
     clock.now_ns += 60 * SECOND
     assert taken(buckets, "newcomer", 5) == 2
-    assert len(buckets) == 1  # full buckets were forgotten
+    assert len(buckets) == 1  # full buckets were removed
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3 * SECOND)), max_size=60))
@@ -111,7 +111,7 @@ def test_never_more_than_a_burst_above_the_rate(steps: list[tuple[str, int]]) ->
         assert taken(buckets, key, 1) == expected
 
 
-def test_a_network_of_ipv6_is_one_address() -> None:
+def test_an_ipv6_network_is_one_address() -> None:
     assert address_key("10.0.0.1") == "10.0.0.1"
     assert address_key("2001:db8::1") == address_key("2001:db8::ffff:1") == "2001:db8::"
     assert address_key("2001:db8:0:1::1") != address_key("2001:db8::1")

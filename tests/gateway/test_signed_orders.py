@@ -1,4 +1,4 @@
-"""Who may order, and how requests arrive: permissions, signatures, replays, pipelining."""
+"""Permissions, signatures, replays and pipelining of orders over HTTP."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tests.world.running_exchange import RunningExchange, play, with_exchange
 
 @with_exchange()
 async def test_permissions(venue: RunningExchange, client: HttpClient) -> None:
-    """A key that may only read: everything else is refused, before anything happens."""
+    """A read-only key: everything else is refused, and nothing happens."""
     position = venue.exchange.position
     for method, path, body in (
         ("POST", "/api/v1/order", bid()),
@@ -30,7 +30,7 @@ async def test_permissions(venue: RunningExchange, client: HttpClient) -> None:
 
 @with_exchange()
 async def test_the_replay_rule_over_http(venue: RunningExchange, client: HttpClient) -> None:
-    """Once, if it changes something and has no client id; reads and client ids are exempt."""
+    """Accepted once if it changes something without a client id; otherwise repeatable."""
     text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
     headers = signed("orderExecute", text)
     order = bid("90", "0.1")
@@ -49,10 +49,10 @@ async def test_the_replay_rule_over_http(venue: RunningExchange, client: HttpCli
 
 
 @with_exchange()
-async def test_a_client_id_that_names_an_order_makes_nothing_repeatable(
+async def test_amend_and_cancel_all_are_accepted_once_even_with_a_client_id(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """An amendment, and cancelling all: taken again, each would undo what came after it."""
+    """Repeated, each would undo later changes."""
     order = bid("90", "0.1", clientId=5)
     assert (await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)).status == 200
     named = {"symbol": "SOL_USDC", "clientId": 5}
@@ -74,16 +74,16 @@ async def test_a_client_id_that_names_an_order_makes_nothing_repeatable(
     reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
     assert reply.error() == seen
     headers = signed("orderCancel", text)
-    for _ in range(2):  # Closed is closed.
+    for _ in range(2):  # Cancelling a closed order changes nothing.
         reply = await client.ask("DELETE", "/api/v1/order", named, headers=headers)
         assert reply.error()[1] == "INVALID_ORDER"
 
 
 @with_exchange()
-async def test_what_is_taken_once_is_not_of_tomorrow(
+async def test_a_request_without_a_client_id_is_at_most_a_second_ahead(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """At most a second ahead, whatever the window, unless its client id makes it harmless."""
+    """Whatever its window; with a client id it may be further ahead."""
     text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
     order = bid("90", "0.1")
     for ahead_ms, status in ((1000, 200), (1001, 400), (60_000, 400)):
@@ -166,10 +166,10 @@ async def test_unknown_fields_are_ignored_but_signed(
 
 
 @with_exchange()
-async def test_orders_of_one_connection_are_executed_in_their_order(
+async def test_pipelined_orders_are_executed_in_order(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Pipelined: a bid and the cancel of it by client id, twenty times, all at once."""
+    """A bid and its cancel by client id, twenty times, sent at once."""
     data = b""
     for i in range(20):
         data += request_bytes("POST", "/api/v1/order", bid("90", "0.1", clientId=i))
@@ -181,8 +181,8 @@ async def test_orders_of_one_connection_are_executed_in_their_order(
         assert cancelled.json()["status"] == "Cancelled"
 
 
-def test_a_client_that_leaves_is_served_all_the_same() -> None:
-    """The command completes once, and is found by its client id."""
+def test_an_order_is_executed_after_its_client_has_left() -> None:
+    """Once; it is found by its client id."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         venue.exchange.held = []

@@ -1,4 +1,4 @@
-"""503 when nothing happened, 504 when nobody knows, and never the one for the other."""
+"""503 if nothing was logged, 504 if the outcome is unknown; and rate limits over HTTP."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ SOON = NO_LIMITS._replace(deadline_s=0.05)
 async def test_a_late_answer_is_an_unknown_outcome(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """504; the order exists all the same, and repeating the request by client id finds it."""
+    """504. The order exists, and repeating the request with its client id returns it."""
     venue.exchange.held = []
     for method, body in (
         ("POST", bid(clientId=5)),
@@ -40,9 +40,7 @@ async def test_a_late_answer_is_an_unknown_outcome(
 
 
 @with_exchange(SOON)
-async def test_a_batch_in_which_one_answer_is_late(
-    venue: RunningExchange, client: HttpClient
-) -> None:
+async def test_a_late_answer_in_a_batch(venue: RunningExchange, client: HttpClient) -> None:
     venue.exchange.held = []
     reply = await client.ask(
         "POST", "/api/v1/orders", [bid("x"), bid(clientId=1)], token=ALICE_TOKEN
@@ -69,7 +67,7 @@ async def test_busy_and_stopped(venue: RunningExchange, client: HttpClient) -> N
 
 
 @with_exchange()
-async def test_an_engine_that_stops_after_it_took_a_command(
+async def test_an_engine_that_stops_after_a_command_was_submitted(
     venue: RunningExchange, client: HttpClient
 ) -> None:
     venue.exchange.held = []
@@ -80,10 +78,10 @@ async def test_an_engine_that_stops_after_it_took_a_command(
     venue.exchange.held = None
 
 
-def test_a_bug_after_a_command_was_submitted_is_not_called_a_failure(
+def test_a_bug_after_a_command_was_submitted_is_an_unknown_outcome(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """500 would say that nothing happened; for a read it is right."""
+    """500 would say that nothing happened; it is for requests that change nothing."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         def broken(*_: object) -> None:
@@ -104,8 +102,8 @@ def cancel() -> bytes:
     return records.cancel(account=ALICE, order_id=1)
 
 
-async def test_one_timer_serves_all_who_wait() -> None:
-    """A thousand late answers and a thousand timely ones: each gets its own, the queue empties."""
+async def test_one_timer_serves_all_waiting_commands() -> None:
+    """A thousand late and a thousand timely answers: each is right, and the queue empties."""
     exchange = small_exchange()
     answers = Submitter(exchange, exchange, deadline_s=0.05)
     exchange.held = []
@@ -123,7 +121,7 @@ async def test_one_timer_serves_all_who_wait() -> None:
 
 
 async def test_a_cancelled_request_is_not_a_late_one() -> None:
-    """Whoever ends the task wants it to end, and gets no 504."""
+    """Cancelling the task cancels it, and gives no 504."""
     exchange = small_exchange()
     exchange.held = []
     answers = Submitter(exchange, exchange, deadline_s=30)
@@ -135,7 +133,7 @@ async def test_a_cancelled_request_is_not_a_late_one() -> None:
 
 
 def test_rate_limits_over_http() -> None:
-    """Per account for those who say who they are, per address for those who do not."""
+    """Per account if authenticated, per address if not."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         for _ in range(3):
@@ -157,7 +155,7 @@ def test_rate_limits_over_http() -> None:
 async def test_public_requests_leave_room_for_orders(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Whoever watches the market as fast as he may can still cancel."""
+    """A client that uses up its address's limit can still cancel."""
     assert (await client.ask("GET", "/api/v1/ping")).status == 200
     assert (await client.ask("GET", "/api/v1/ping")).error()[0] == 429
     body = {"symbol": "SOL_USDC"}
@@ -166,7 +164,7 @@ async def test_public_requests_leave_room_for_orders(
 
 
 @with_exchange(NO_LIMITS._replace(account_per_minute=1, account_burst=2))
-async def test_what_a_key_may_not_is_paid_for_by_its_account(
+async def test_a_forbidden_request_takes_a_token_of_its_account(
     venue: RunningExchange, client: HttpClient
 ) -> None:
     for status in (403, 403, 429):
@@ -175,10 +173,10 @@ async def test_what_a_key_may_not_is_paid_for_by_its_account(
 
 
 @with_exchange(NO_LIMITS._replace(address_per_minute=1, address_burst=3))
-async def test_guessing_is_paid_for_by_the_address(
+async def test_failed_authentication_is_limited_per_address(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Wrong tokens use up the address; then nothing is verified for it any more."""
+    """After too many wrong tokens nothing from the address is verified any more."""
     for i in range(3):
         reply = await client.ask("GET", "/api/v1/capital", token=f"guess {i}")
         assert reply.error()[0] == 401
@@ -187,7 +185,9 @@ async def test_guessing_is_paid_for_by_the_address(
 
 
 @with_exchange(NO_LIMITS._replace(account_per_minute=1, account_burst=10))
-async def test_a_batch_counts_its_orders(venue: RunningExchange, client: HttpClient) -> None:
+async def test_a_batch_takes_a_token_for_each_order(
+    venue: RunningExchange, client: HttpClient
+) -> None:
     orders = [bid("90", "0.1")] * 8
     assert (await client.ask("POST", "/api/v1/orders", orders, token=ALICE_TOKEN)).status == 200
     reply = await client.ask("POST", "/api/v1/orders", orders, token=ALICE_TOKEN)
@@ -196,7 +196,7 @@ async def test_a_batch_counts_its_orders(venue: RunningExchange, client: HttpCli
 
 
 async def test_the_deadline_is_kept() -> None:
-    """Nobody is given up early."""
+    """No command is given up early."""
     exchange: DirectExchange = small_exchange()
     exchange.held = []
     answers = Submitter(exchange, exchange, deadline_s=0.2)

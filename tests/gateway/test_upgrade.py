@@ -1,4 +1,4 @@
-"""Wishes to speak another protocol, as `curl --http2` and Java's client send them: ignored."""
+"""Upgrade requests: ignored unless granted. `curl --http2` and Java's client send them."""
 
 import asyncio
 
@@ -14,15 +14,17 @@ H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Setting
 WEBSOCKET = {"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"}
 
 
-@pytest.mark.parametrize("wish", [H2C, WEBSOCKET], ids=["h2c", "websocket"])
-@pytest.mark.parametrize("path", ["/api/v1/order", "//api/v1/order"], ids=["order path", "ASGI"])
-def test_a_wish_to_upgrade_is_ignored(path: str, wish: dict[str, str]) -> None:
-    """The request is answered as what it is: its body is its own, however it arrives, and so is
-    whatever is pipelined behind it.
+@pytest.mark.parametrize("header", [H2C, WEBSOCKET], ids=["h2c", "websocket"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/order", "//api/v1/order"], ids=["plain path", "doubled slash"]
+)
+def test_an_upgrade_header_is_ignored(path: str, header: dict[str, str]) -> None:
+    """The request is answered as if it had none: it keeps its body, in whatever pieces that
+    arrives, and requests pipelined after it are answered too.
     """
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
-        order = request_bytes("POST", path, bid("90", "0.1"), headers=wish)
+        order = request_bytes("POST", path, bid("90", "0.1"), headers=header)
         split = order.index(b"\r\n\r\n") + 4
         for pieces in (
             [order],
@@ -37,8 +39,8 @@ def test_a_wish_to_upgrade_is_ignored(path: str, wish: dict[str, str]) -> None:
             for _ in range(b"".join(pieces).count(b"POST")):
                 assert (await client.reply()).json()["status"] == "New"
         await client.send(
-            request_bytes("GET", "/api/v1/ping", headers=wish)
-            + request_bytes("POST", path, b"", headers={**wish, "Content-Length": "0"})
+            request_bytes("GET", "/api/v1/ping", headers=header)
+            + request_bytes("POST", path, b"", headers={**header, "Content-Length": "0"})
             + request_bytes("GET", "/api/v1/ping")
         )
         assert (await client.reply()).body == b"pong"
@@ -49,8 +51,8 @@ def test_a_wish_to_upgrade_is_ignored(path: str, wish: dict[str, str]) -> None:
     play(story)
 
 
-def test_a_wish_to_upgrade_changes_no_limit() -> None:
-    """Chunks, a broken body, a body that is too large, and waiting for one's turn."""
+def test_an_upgrade_header_changes_no_limit() -> None:
+    """Chunks, a malformed body, an oversized body, pipelining."""
     head = b"POST /api/v1/order HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n"
     head += b"Connection: upgrade\r\nUpgrade: h2c\r\n"
     chunked = b"Transfer-Encoding: chunked\r\n\r\n"
@@ -100,7 +102,7 @@ class Echo(asyncio.Protocol):
 
 
 def test_a_granted_upgrade_hands_over_the_transport() -> None:
-    """With the bytes that follow the head. The connection is then no longer the HTTP server's."""
+    """With the bytes after the head. The HTTP server then no longer counts the connection."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         granted: list[Echo] = []
@@ -116,11 +118,11 @@ def test_a_granted_upgrade_hands_over_the_transport() -> None:
         assert (await client.ask("GET", "/api/v1/ping", headers=WEBSOCKET)).body == b"pong"
         assert not granted
         order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
-        wish = request_bytes("GET", "/ws", headers=WEBSOCKET)
-        await client.send(order + wish)  # Not while a response is missing.
+        header = request_bytes("GET", "/ws", headers=WEBSOCKET)
+        await client.send(order + header)  # Not while a response is missing.
         assert (await client.reply()).json()["status"] == "New"
         assert (await client.reply()).error()[0] == 404
-        await client.send(wish + b"first")
+        await client.send(header + b"first")
         assert await client.reader.readexactly(10) == b"echo:first"
         await client.send(b"\x00GET / HTTP/1.1\r\n\r\n")
         assert await client.reader.readexactly(19) == b"\x00GET / HTTP/1.1\r\n\r\n"

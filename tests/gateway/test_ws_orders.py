@@ -1,4 +1,4 @@
-"""Orders over connections that last: the answers of HTTP, in the order of execution."""
+"""Orders over WebSocket: the answers of HTTP, in the order of execution."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ SYMBOL = {"symbol": "SOL_USDC"}
 async def test_the_life_of_an_order_has_the_shapes_of_http(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Placed here, seen there, and the other way round."""
+    """Orders placed over WebSocket are seen over HTTP, and the reverse."""
     here = caller(venue)
     order = await here.place(bid("99.50", "1.50", clientId=42, postOnly=True))
     check_shape(order)
@@ -99,7 +99,7 @@ async def test_a_taker_gets_its_fills_in_the_answer(
 async def test_a_refused_request(
     venue: RunningExchange, alice: MemoryCaller, method: str, params: Any, expected: tuple[int, str]
 ) -> None:
-    """What is refused changes nothing; Alice has an order with client id 7, Bob sells at 50."""
+    """It changes nothing. Alice has an order with client id 7, Bob sells at 50."""
     await caller(venue, BOB_TOKEN).place(ask("50", "1"))
     first = await alice.place(bid("40", clientId=7))
     assert (await alice.refusal(method, params))[:2] == expected
@@ -111,7 +111,7 @@ async def test_a_refused_request(
     [b"1", b"null", b'"a"', b"1.50", b"-0", b"1e400", b'"\\u00e9\\""', b"123456789" * 9],
 )
 @with_caller()
-async def test_an_id_comes_back_as_it_was_written(
+async def test_a_request_id_is_returned_as_it_was_written(
     _house: RunningExchange, alice: MemoryCaller, request_id: bytes
 ) -> None:
     alice.send("order.place", bid(), request_id)
@@ -123,7 +123,9 @@ async def test_an_id_comes_back_as_it_was_written(
 
 
 @with_caller()
-async def test_an_unknown_method_is_not_taken(_house: RunningExchange, alice: MemoryCaller) -> None:
+async def test_unknown_methods_are_not_handled(
+    _house: RunningExchange, alice: MemoryCaller
+) -> None:
     for method in ("order", "order.Place", "LOGIN", "", "depth.SOL_USDC"):
         assert not alice.entry.request(alice, b"1", method, {})
     assert not alice.told
@@ -133,7 +135,7 @@ async def test_an_unknown_method_is_not_taken(_house: RunningExchange, alice: Me
 async def test_answers_come_in_the_order_of_execution(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """All in flight together: what was asked first is answered first, over all connections."""
+    """Of all requests in flight, over all connections."""
     bob = caller(venue, BOB_TOKEN)
     told: list[tuple[str, int]] = []
     for name, one in (("alice", alice), ("bob", bob)):
@@ -156,12 +158,10 @@ async def test_answers_come_in_the_order_of_execution(
 
 
 @with_caller()
-async def test_frames_that_end_one_after_the_other(
+async def test_commands_are_answered_as_soon_as_each_ends(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """Some commands have ended and the next have not: each is answered when it has, and a client
-    that asks again in its answer is no trouble.
-    """
+    """Also when a client sends another request from within its answer."""
     held: list[tuple[bytes, Waiter]] = []
     venue.exchange.held = held
     for number in range(6):
@@ -185,7 +185,7 @@ async def test_frames_that_end_one_after_the_other(
     await alice.place(bid())
 
 
-def test_a_connection_that_fails_takes_no_answer_from_others(
+def test_a_connection_that_fails_does_not_affect_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
@@ -205,10 +205,10 @@ def test_a_connection_that_fails_takes_no_answer_from_others(
 
 
 @with_caller()
-async def test_a_refusal_does_not_wait_for_what_is_in_flight(
+async def test_a_refusal_does_not_wait_for_requests_in_flight(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """It was never executed, so it has no place in that order."""
+    """It is not executed, so the order of execution does not apply."""
     venue.exchange.held = []
     alice.send("order.place", bid(clientId=1), b"1")
     alice.send("order.place", bid("x"), b"2")
@@ -218,7 +218,7 @@ async def test_a_refusal_does_not_wait_for_what_is_in_flight(
 
 
 @with_caller()
-async def test_a_status_sees_everything_before_it(
+async def test_a_status_request_sees_the_requests_before_it(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
     venue.exchange.held = []
@@ -234,7 +234,7 @@ async def test_a_status_sees_everything_before_it(
 
 @with_caller()
 async def test_requests_in_flight_are_bounded(venue: RunningExchange, alice: MemoryCaller) -> None:
-    """Of a connection; one more is refused, another connection is not, and room comes back."""
+    """Per connection; answered requests make room."""
     other = caller(venue)
     for _ in range(2):
         venue.exchange.held = []
@@ -249,10 +249,10 @@ async def test_requests_in_flight_are_bounded(venue: RunningExchange, alice: Mem
 
 
 @with_exchange()
-async def test_a_client_id_makes_an_order_happen_once(
+async def test_an_order_with_a_client_id_is_executed_once(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Repeated on this connection, on another and over HTTP: the first answer again."""
+    """Repeated here, on another connection or over HTTP, it gets the first answer."""
     here = caller(venue)
     await here.cancel_on_disconnect()
     first = await here.place(bid(clientId=5))
@@ -269,12 +269,12 @@ async def test_a_client_id_makes_an_order_happen_once(
 
 
 @with_caller(NO_LIMITS._replace(address_per_minute=1, address_burst=4))
-async def test_nobody_trades_before_login(venue: RunningExchange, _alice: MemoryCaller) -> None:
-    """401 for every method, and it costs the address like any public request."""
-    nobody = caller(venue, None)
+async def test_orders_need_a_login(venue: RunningExchange, _alice: MemoryCaller) -> None:
+    """401 for every method; each takes a token of the address."""
+    anonymous = caller(venue, None)
     for method in ("order.place", "order.cancel", "order.status", "order.cancelOnDisconnect"):
-        assert await nobody.refusal(method, bid()) == (401, "UNAUTHORIZED", "Unauthorized")
-    assert (await nobody.refusal("order.place", bid()))[0] == 429
+        assert await anonymous.refusal(method, bid()) == (401, "UNAUTHORIZED", "Unauthorized")
+    assert (await anonymous.refusal("order.place", bid()))[0] == 429
     await caller(venue).place(bid())
 
 
@@ -282,7 +282,7 @@ async def test_nobody_trades_before_login(venue: RunningExchange, _alice: Memory
 async def test_permissions_are_those_of_the_login(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """Who may only read may ask for an order, and nothing else."""
+    """A read-only login may query orders, and nothing else."""
     order = await alice.place(bid(clientId=3))
     reader = caller(venue, READER_TOKEN)
     assert await reader.result("order.status", SYMBOL | {"clientId": 3}) == order
@@ -297,10 +297,10 @@ async def test_permissions_are_those_of_the_login(
 
 
 @with_caller()
-async def test_a_revoked_key_or_token_trades_no_more(
+async def test_a_revoked_key_or_token_cannot_trade(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """From the next request on; what was in flight is answered."""
+    """From the next request on; requests in flight are answered."""
     by_key = MemoryCaller(alice.entry, venue.accounts.by_key(bytes(ALICE_KEY.verify_key)))
     venue.exchange.held = []
     alice.send("order.place", bid())
@@ -314,10 +314,10 @@ async def test_a_revoked_key_or_token_trades_no_more(
 
 
 @with_exchange(NO_LIMITS._replace(account_per_minute=1, account_burst=4))
-async def test_the_rate_of_an_account_is_one_for_all_its_ways_in(
+async def test_an_account_has_one_rate_limit_for_http_and_websocket(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Two here and two over HTTP are four; refused ones count too; Bob has his own."""
+    """Refused requests count too; Bob has a limit of his own."""
     here = caller(venue)
     await here.place(bid())
     assert (await here.refusal("order.place", bid("x")))[0] == 400
@@ -354,7 +354,7 @@ async def test_busy_stopping_and_stopped_mean_that_nothing_happened(
 async def test_a_late_answer_is_an_unknown_outcome(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """504, once; the order exists all the same, and repeating it by client id finds it."""
+    """504, once. The order exists, and repeating it with its client id returns it."""
     venue.exchange.held = []
     for method, params in (
         ("order.place", bid(clientId=5)),
@@ -372,7 +372,7 @@ async def test_a_late_answer_is_an_unknown_outcome(
 
 
 @with_caller()
-async def test_an_engine_that_stops_after_it_took_a_command(
+async def test_an_engine_that_stops_after_a_command_was_submitted(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
     venue.exchange.held = []
@@ -382,8 +382,8 @@ async def test_an_engine_that_stops_after_it_took_a_command(
     assert await asking == UNKNOWN
 
 
-def test_a_bug_is_not_called_a_failure_of_the_order(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither before nor after the command was handed in; of a read it may be said."""
+def test_a_bug_is_an_unknown_outcome(caplog: pytest.LogCaptureFixture) -> None:
+    """Before and after the command was submitted; in a read it is a server error."""
 
     async def story(venue: RunningExchange, alice: MemoryCaller) -> None:
         venue.exchange.held = []
@@ -407,7 +407,7 @@ def test_a_bug_is_not_called_a_failure_of_the_order(caplog: pytest.LogCaptureFix
 
 @with_exchange()
 async def test_the_commands_are_those_of_http(venue: RunningExchange, client: HttpClient) -> None:
-    """Byte for byte, as long as nothing is to be cancelled with the connection."""
+    """Byte for byte, without cancelOnDisconnect."""
     here = caller(venue, BOB_TOKEN)
     commands = venue.exchange.record_commands()
     order = bid("10", clientId=1)

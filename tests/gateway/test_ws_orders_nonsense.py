@@ -1,4 +1,4 @@
-"""Whatever is asked for gets one answer, no 5xx, and leaves the exchange sound."""
+"""Random requests: each gets one answer, no 5xx, and the state stays valid."""
 
 import random
 from typing import Any
@@ -29,7 +29,7 @@ EXPECTED = {200, 400, 404, 501}
 
 
 def nonsense(chance: random.Random, newest: int) -> Any:
-    """Parameters of which most are right, so that much of it gets far. `newest`: a client id."""
+    """Mostly valid parameters, so that many become commands. newest: a client id."""
     if chance.random() < 0.05:
         return chance.choice([*BAD, None])
     names = [name for name in GOOD if chance.random() < 0.8]
@@ -44,7 +44,7 @@ def nonsense(chance: random.Random, newest: int) -> Any:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_nonsense_is_answered(seed: int) -> None:
-    """Of each method some is right, and some is refused; reads and 501 become no command."""
+    """Of each method some are accepted and some refused; reads and 501 become no command."""
     chance = random.Random(seed)
 
     async def story(venue: RunningExchange, alice: MemoryCaller) -> None:

@@ -1,6 +1,4 @@
-"""Orders over WebSocket through a whole process: what is said when, and what is left of them when
-it is killed, or told to stop.
-"""
+"""Orders over WebSocket in a whole process: the order of messages, and a kill or stop."""
 
 import asyncio
 import json
@@ -20,7 +18,7 @@ ORDER = {"symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "quantity": 
 
 
 async def place_over_socket(venue: ExchangeProcess, end: Any) -> None:
-    """One order that stays, two that go with the connection; then `end`, while it is open."""
+    """Place one order that stays and two in a session; then call `end`, still connected."""
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(venue.ws_url) as socket,
@@ -48,7 +46,7 @@ def own_orders(venue: ExchangeProcess) -> list[int]:
 
 
 def session_ends(folder: Path) -> list[int]:
-    """The sessions that were ended, in the order of the log."""
+    """The ended sessions, in the order of the log."""
     log = FileLog(folder)
     try:
         frames = [entry.frame for entry in log.read(1)]
@@ -64,9 +62,9 @@ def session_ends(folder: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("ending", ["kill", "stop"])
-def test_orders_do_not_outlive_their_connection(tmp_path: Path, ending: str) -> None:
-    """Killed, the next process ends them before anybody is heard; told to stop, this one does. In
-    both cases it is logged once.
+def test_orders_are_cancelled_when_the_process_ends(tmp_path: Path, ending: str) -> None:
+    """After a kill the next process cancels them, before it listens; at a stop this one does. Each
+    session ends once.
     """
     venue = ExchangeProcess(tmp_path)
     with venue:
@@ -81,10 +79,8 @@ IN_FLIGHT = 800
 BEFORE_STOP = 1_000  # answers
 
 
-async def pour(venue: ExchangeProcess) -> set[int]:
-    """Keep orders in flight, and have the exchange stop meanwhile; the client ids of those that it
-    said it had taken.
-    """
+async def keep_ordering(venue: ExchangeProcess) -> set[int]:
+    """Keep orders in flight while the exchange stops; return the accepted client ids."""
     taken: set[int] = set()
     sent = answered = 0
     async with (
@@ -113,19 +109,19 @@ async def pour(venue: ExchangeProcess) -> set[int]:
                 assert answer["error"]["code"] == "MAINTENANCE", answer
 
 
-def test_a_stop_answers_what_is_in_flight(tmp_path: Path) -> None:
-    """Nobody is left without an answer to an order that was taken."""
+def test_a_stop_answers_the_orders_in_flight(tmp_path: Path) -> None:
+    """Every logged order is answered."""
     venue = ExchangeProcess(tmp_path)
     with venue:
-        taken = asyncio.run(pour(venue))
+        taken = asyncio.run(keep_ordering(venue))
         assert venue.wait() == 0
         venue.start()
         assert len(taken) >= BEFORE_STOP
         assert own_orders(venue) == sorted(taken)
 
 
-async def first_heard(venue: ExchangeProcess) -> list[Any]:
-    """What follows an order, for a client that also listens: ids and streams, in their order."""
+async def messages_after_an_order(venue: ExchangeProcess) -> list[Any]:
+    """Answers and stream updates after an order, in the order of arrival."""
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(venue.ws_url) as socket,
@@ -142,9 +138,9 @@ async def first_heard(venue: ExchangeProcess) -> list[Any]:
         return [message.get("stream", message.get("id")) for message in heard]
 
 
-def test_an_answer_comes_before_what_streams_say_of_it(tmp_path: Path) -> None:
-    """Orders come first: streams are folded and sent after them."""
+def test_an_answer_comes_before_its_stream_updates(tmp_path: Path) -> None:
+    """Streams are folded and sent after the answers."""
     with ExchangeProcess(tmp_path) as venue:
-        answer, *streams = asyncio.run(first_heard(venue))
+        answer, *streams = asyncio.run(messages_after_an_order(venue))
         assert answer == 2
         assert sorted(streams) == ["account.orderUpdate", "depth.SOL_USDC"]

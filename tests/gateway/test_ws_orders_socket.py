@@ -1,4 +1,4 @@
-"""Order entry through the real port: LOGIN, orders in flight, and connections that end."""
+"""Orders over the real WebSocket port: LOGIN, orders in flight, closing connections."""
 
 import json
 from base64 import b64encode
@@ -41,7 +41,7 @@ async def ask(
 
 @with_exchange(streams=True)
 async def test_orders_after_a_login(venue: RunningExchange, _client: HttpClient) -> None:
-    """With a token; ids of any kind come back as they were."""
+    """With a token; request ids of any kind are returned unchanged."""
     async with connect(venue) as socket:
         placed = await ask(socket, 1, "order.place", bid("99", clientId=7))
         assert (placed["id"], placed["status"]) == (1, 200)
@@ -96,10 +96,10 @@ async def test_many_in_flight_are_answered_in_order(
 
 @pytest.mark.parametrize("ending", ["close", "abort", "stop"])
 @with_exchange(streams=True)
-async def test_orders_go_with_their_connection(
+async def test_orders_are_cancelled_with_their_connection(
     venue: RunningExchange, _client: HttpClient, ending: str
 ) -> None:
-    """Whether it says goodbye, vanishes, or the exchange stops; Bob's wish is not Alice's."""
+    """Whether it closes, is lost, or the exchange stops; the setting is per connection."""
     exchange = venue.exchange
     async with connect(venue) as socket, connect(venue, BOB_TOKEN) as bob:
         kept = await ask(socket, 1, "order.place", bid("90"))
@@ -126,10 +126,10 @@ async def test_orders_go_with_their_connection(
 
 
 @with_exchange(streams=True)
-async def test_orders_are_asked_for_in_one_way_only(
+async def test_read_only_and_revoked_logins_cannot_trade(
     venue: RunningExchange, _client: HttpClient
 ) -> None:
-    """Who may only read, and whose token has ended, does not trade over a connection it has."""
+    """On a connection that stays open."""
     async with connect(venue, READER_TOKEN) as reader, connect(venue) as alice:
         assert (await ask(reader, 1, "order.place", bid()))["status"] == 403
         del venue.accounts.tokens[ALICE_TOKEN]
