@@ -25,7 +25,7 @@ def test_it_is_short() -> None:
 
 
 def test_it_follows_the_best_ask() -> None:
-    """Its bid moves with the market, is there again after it was taken, and goes with it."""
+    """Its bid follows the market, is placed again after a fill, and ends with the bot."""
     names: dict[str, Any] = {"__name__": "example"}
     exec(compile(shown(), str(PAGE), "exec"), names)
 

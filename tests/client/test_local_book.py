@@ -90,7 +90,7 @@ def test_the_book_is_exact_at_every_id(every: list[Change], data: st.DataObject)
     assert content(book) == truth[book.last_id - FIRST_ID]
 
 
-def test_a_gap_makes_it_begin_again() -> None:
+def test_after_a_gap_a_new_snapshot_is_needed() -> None:
     every = [("Bid", 5, 1), ("Bid", 6, 2), ("Ask", 9, 3), ("Ask", 8, 1)]
     book = LocalBook(GRID)
     book.on_update(update_of(every, 1, 1))
@@ -116,7 +116,7 @@ def test_the_same_message_twice_changes_nothing() -> None:
     assert content(book) == {}
 
 
-def test_a_side_knows_its_best() -> None:
+def test_the_best_price_of_a_side() -> None:
     for is_bid, best in ((True, 7), (False, 3)):
         side = LocalBookSide(is_bid=is_bid)
         assert side.best() is None

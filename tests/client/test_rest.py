@@ -28,7 +28,7 @@ BID = NewOrder(symbol="SOL_USDC", side="Bid", price="99.5", quantity="1.5", clie
 async def test_an_order_from_placing_to_cancelling(
     venue: RunningExchange, who: Credentials
 ) -> None:
-    """Every private call knows who asks; the same client id is the same order."""
+    """Every private call is authenticated; the same client id is the same order."""
     async with RestClient(venue.http_url, who) as rest:
         order = await rest.place(BID)
         assert (order.status, order.price, order.quantity) == ("New", "99.5", "1.5")
@@ -47,9 +47,7 @@ async def test_an_order_from_placing_to_cancelling(
 
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signatures"])
 @with_live_exchange(live_exchange)
-async def test_several_orders_are_each_on_their_own(
-    venue: RunningExchange, who: Credentials
-) -> None:
+async def test_several_orders_are_independent(venue: RunningExchange, who: Credentials) -> None:
     async with RestClient(venue.http_url, who) as rest:
         dear = NewOrder(symbol="SOL_USDC", side="Bid", price="99", quantity="100000")
         cheap = msgspec.structs.replace(dear, quantity="1")
@@ -61,38 +59,38 @@ async def test_several_orders_are_each_on_their_own(
 
 
 @with_live_exchange(live_exchange)
-async def test_what_anybody_may_ask(venue: RunningExchange) -> None:
+async def test_public_calls_need_no_credentials(venue: RunningExchange) -> None:
     async with (
         RestClient(venue.http_url, ALICE) as alice,
-        RestClient(venue.http_url) as anybody,
+        RestClient(venue.http_url) as public,
     ):
         await alice.place(BID)
-        markets = await anybody.markets()
+        markets = await public.markets()
         assert [market.symbol for market in markets] == ["SOL_USDC", "BTC_USDC"]
         grid = Grid(markets[0])
         assert grid.price.units("99.5") == 9_950
         assert grid.lots_in("1.509999999") == 150
         assert (grid.base, grid.quote) == ("SOL", "USDC")
-        depth = await anybody.depth("SOL_USDC", limit=5)
+        depth = await public.depth("SOL_USDC", limit=5)
         assert depth.bids == [("99.5", "1.5")]
         assert depth.asks == []
 
 
 @with_live_exchange(live_exchange)
-async def test_a_no_is_refused_in_its_own_words(venue: RunningExchange) -> None:
+async def test_a_refusal_has_the_code_of_the_contract(venue: RunningExchange) -> None:
     async with RestClient(venue.http_url, ALICE) as rest:
-        with pytest.raises(RequestRefused) as no:
+        with pytest.raises(RequestRefused) as refusal:
             await rest.cancel("SOL_USDC", order_id="12345")
-        assert (no.value.status, no.value.code) == (400, "INVALID_ORDER")
-        with pytest.raises(RequestRefused) as no:
+        assert (refusal.value.status, refusal.value.code) == (400, "INVALID_ORDER")
+        with pytest.raises(RequestRefused) as refusal:
             await rest.depth("NO_SUCH")
-        assert (no.value.status, no.value.code) == (400, "INVALID_MARKET")
+        assert (refusal.value.status, refusal.value.code) == (400, "INVALID_MARKET")
         with pytest.raises(ValueError, match="named"):
             await rest.cancel("SOL_USDC")
     async with RestClient(venue.http_url, BearerToken("wrong")) as rest:
-        with pytest.raises(RequestRefused) as no:
+        with pytest.raises(RequestRefused) as refusal:
             await rest.balances()
-        assert no.value.status == 401
+        assert refusal.value.status == 401
     async with RestClient(venue.http_url) as rest:
         with pytest.raises(ValueError, match="credentials"):
             await rest.balances()
@@ -100,7 +98,7 @@ async def test_a_no_is_refused_in_its_own_words(venue: RunningExchange) -> None:
 
 @with_live_exchange(live_exchange)
 async def test_no_answer_is_an_unknown_outcome(venue: RunningExchange) -> None:
-    """A request that may have been done is never said to have failed."""
+    """A request that may have been executed never counts as failed."""
     venue.exchange.held = []
     async with RestClient(venue.http_url, BearerToken(BOB_TOKEN), timeout_s=0.2) as rest:
         with pytest.raises(OutcomeUnknown):
@@ -109,7 +107,7 @@ async def test_no_answer_is_an_unknown_outcome(venue: RunningExchange) -> None:
 
 
 @with_live_exchange(live_exchange)
-async def test_nobody_there_is_disconnected(venue: RunningExchange) -> None:
+async def test_an_unreachable_exchange_is_disconnected(venue: RunningExchange) -> None:
     await venue.close()
     async with RestClient(venue.http_url, ALICE) as rest:
         with pytest.raises(Disconnected):
@@ -142,7 +140,7 @@ def test_signed_texts_are_those_of_the_contract() -> None:
     )
 
 
-def test_a_secret_of_another_key_is_noticed() -> None:
+def test_a_secret_of_another_key_is_refused() -> None:
     with pytest.raises(ValueError, match="not of this key"):
         SigningKey(b64encode(bytes(32)).decode(), b64encode(bytes([1]) * 32).decode())
 

@@ -61,7 +61,7 @@ async def test_an_order_from_placing_to_cancelling(
 
 
 @with_live_exchange(live_exchange)
-async def test_many_orders_in_flight_come_out_in_their_order(venue: RunningExchange) -> None:
+async def test_many_orders_in_flight_keep_their_order(venue: RunningExchange) -> None:
     async with await logged_in(venue) as socket:
         orders = [limit("Bid", f"0.{1 + n % 9}", "1") for n in range(1_500)]
         answers = await asyncio.gather(*[socket.place(order) for order in orders])
@@ -71,28 +71,28 @@ async def test_many_orders_in_flight_come_out_in_their_order(venue: RunningExcha
 
 
 @with_live_exchange(live_exchange)
-async def test_a_no_is_refused_and_the_connection_goes_on(venue: RunningExchange) -> None:
+async def test_the_connection_survives_a_refusal(venue: RunningExchange) -> None:
     async with await WebSocketClient.open(venue.ws_url) as socket:
         for wrong in (socket.place(BID), socket.login(BearerToken("wrong"))):
-            with pytest.raises(RequestRefused) as no:
+            with pytest.raises(RequestRefused) as refusal:
                 await wrong
-            assert no.value.status == 401
-        with pytest.raises(RequestRefused) as no:
+            assert refusal.value.status == 401
+        with pytest.raises(RequestRefused) as refusal:
             await socket.subscribe("depth.NO_SUCH", "trade.SOL_USDC", handler=lambda _: None)
-        assert no.value.code == "4006"
+        assert refusal.value.code == "4006"
         with pytest.raises(RequestRefused):
-            await socket.call("order.unheard", {})
+            await socket.call("order.unreceived", {})
         await socket.login(ALICE)
-        with pytest.raises(RequestRefused) as no:
+        with pytest.raises(RequestRefused) as refusal:
             await socket.place(limit("Bid", "100000", "1000"))
-        assert no.value.code == "INSUFFICIENT_FUNDS"
+        assert refusal.value.code == "INSUFFICIENT_FUNDS"
         assert (await socket.place(BID)).status == "New"
 
 
 @with_live_exchange(live_exchange)
 async def test_every_stream_is_typed(venue: RunningExchange) -> None:
-    """One trade between two accounts: each stream that hears of it decodes it."""
-    heard: list[Any] = []
+    """One trade between two accounts: the message of each stream is decoded."""
+    received: list[Any] = []
     async with await logged_in(venue) as alice, await logged_in(venue, BOB) as bob:
         await alice.subscribe(
             "bookTicker.SOL_USDC",
@@ -102,14 +102,14 @@ async def test_every_stream_is_typed(venue: RunningExchange) -> None:
             "account.orderUpdate",
             "account.balanceUpdate",
             "markPrice.SOL_USDC",
-            handler=heard.append,
+            handler=received.append,
         )
         await alice.place(limit("Bid", "10", "2"))
         await bob.place(limit("Ask", "10", "0.5"))
         kinds = (BookTicker, TradeUpdate, TickerUpdate, KlineUpdate, OrderUpdate, BalanceUpdate)
-        await until(lambda: {type(message) for message in heard} == set(kinds))
-        await until(lambda: any(isinstance(m, KlineUpdate) and m.open for m in heard))
-        updates = [m for m in heard if isinstance(m, OrderUpdate)]
+        await until(lambda: {type(message) for message in received} == set(kinds))
+        await until(lambda: any(isinstance(m, KlineUpdate) and m.open for m in received))
+        updates = [m for m in received if isinstance(m, OrderUpdate)]
         assert [(u.event, u.status, u.executed) for u in updates] == [
             ("orderAccepted", "New", "0"),
             ("orderFill", "PartiallyFilled", "0.5"),
@@ -119,18 +119,20 @@ async def test_every_stream_is_typed(venue: RunningExchange) -> None:
             "0.0004",
             True,
         )
-        trade = next(m for m in heard if isinstance(m, TradeUpdate))
+        trade = next(m for m in received if isinstance(m, TradeUpdate))
         assert (trade.price, trade.quantity, trade.is_buyer_maker) == ("10", "0.5", True)
 
         await alice.unsubscribe("trade.SOL_USDC")
         await bob.place(limit("Ask", "10", "0.5"))
-        await until(lambda: [m.executed for m in heard if isinstance(m, OrderUpdate)][-1] == "1")
-        assert sum(isinstance(m, TradeUpdate) for m in heard) == 1
+        await until(lambda: [m.executed for m in received if isinstance(m, OrderUpdate)][-1] == "1")
+        assert sum(isinstance(m, TradeUpdate) for m in received) == 1
 
 
 @with_live_exchange(live_exchange)
-async def test_the_end_cancels_what_was_to_be_cancelled_with_it(venue: RunningExchange) -> None:
-    """cancelOnDisconnect holds for what is placed after it; a lost connection ends requests."""
+async def test_cancel_on_disconnect_cancels_orders_placed_after_it(
+    venue: RunningExchange,
+) -> None:
+    """And after the end every request raises Disconnected."""
     async with RestClient(venue.http_url, ALICE) as rest:
         async with await logged_in(venue) as socket:
             stays = await socket.place(limit("Bid", "10", "1"))
@@ -174,7 +176,7 @@ async def test_no_answer_in_time_is_unknown(venue: RunningExchange) -> None:
 
 
 @with_live_exchange(live_exchange)
-async def test_a_handlers_bug_ends_the_connection_and_is_told(venue: RunningExchange) -> None:
+async def test_an_exception_of_a_handler_ends_the_connection(venue: RunningExchange) -> None:
     def fails(_: Any) -> None:
         raise ZeroDivisionError
 
@@ -187,8 +189,8 @@ async def test_a_handlers_bug_ends_the_connection_and_is_told(venue: RunningExch
 
 
 @with_live_exchange(live_exchange)
-async def test_connections_come_back(venue: RunningExchange) -> None:
-    """Each round is a new connection; while nobody listens, it keeps trying; the hint is read."""
+async def test_reconnecting_yields_new_connections(venue: RunningExchange) -> None:
+    """Each round is a new connection; without a server it keeps trying; the hint is obeyed."""
     backoff = Backoff(random.Random(1), wait_least_s=0.01, wait_most_s=0.05)
     seen = []
     async for socket in Reconnecting(venue.ws_url, backoff=backoff):
@@ -209,7 +211,7 @@ async def test_connections_come_back(venue: RunningExchange) -> None:
 
 
 @with_live_exchange(live_exchange)
-async def test_a_server_that_leaves_says_when_to_come_back(venue: RunningExchange) -> None:
+async def test_the_time_in_a_close_reason_is_obeyed(venue: RunningExchange) -> None:
     async with await WebSocketClient.open(venue.ws_url) as socket:
         await venue.close()
         await socket.ended.wait()
@@ -272,8 +274,8 @@ def same(book: LocalBook, venue: RunningExchange) -> bool:
 
 
 @with_live_exchange(live_exchange)
-async def test_a_gap_is_mended(venue: RunningExchange) -> None:
-    """A lost message: the book is not live until a new snapshot is there, and then right."""
+async def test_a_gap_is_repaired(venue: RunningExchange) -> None:
+    """After a lost message the book is not live until the next snapshot, and then right."""
     async with (
         RestClient(venue.http_url, ALICE) as rest,
         await logged_in(venue) as socket,

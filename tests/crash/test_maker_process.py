@@ -32,7 +32,7 @@ def until(condition: Callable[[], Any], what: str) -> None:
 
 @contextmanager
 def maker(venue: ExchangeProcess) -> Iterator[subprocess.Popen[bytes]]:
-    """A maker with the tokens of the two demo accounts, as anybody could run it."""
+    """A maker with the tokens of the two demo accounts."""
     credentials = venue.folder / "bot.json"
     accounts = {"maker": venue.demo("demo1"), "taker": venue.demo("demo2")}
     written = json.loads(venue.demo_path.read_bytes())
@@ -54,7 +54,7 @@ def maker(venue: ExchangeProcess) -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Seen:
-    """What anybody sees of the venue, and what the maker sees of itself."""
+    """Market data, and the maker's own orders."""
 
     def __init__(self, venue: ExchangeProcess) -> None:
         self.rest = RestClient(venue.http_port, venue.demo("demo1")["token"])
@@ -73,9 +73,7 @@ class Seen:
 
 @pytest.mark.slow
 def test_the_maker_lives_with_a_real_exchange(tmp_path: Path) -> None:
-    """All markets trade and move; a killed exchange is survived; SIGTERM ends it, and its orders
-    are gone.
-    """
+    """All markets trade and move; it survives a killed exchange; SIGTERM ends it and its orders."""
     with ExchangeProcess(tmp_path) as venue, maker(venue) as process:
         seen = Seen(venue)
         until(lambda: all(map(seen.last_trade, SYMBOLS)), "all markets trade")
@@ -106,8 +104,8 @@ def test_the_maker_lives_with_a_real_exchange(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_frozen_exchange_is_left(tmp_path: Path) -> None:
-    """It stands still with all connections open: the maker gives up, and comes back with it."""
+def test_a_frozen_exchange_ends_the_connection(tmp_path: Path) -> None:
+    """It stops with all connections open: the maker disconnects, and later reconnects."""
     with ExchangeProcess(tmp_path) as venue, maker(venue):
         seen = Seen(venue)
         until(lambda: all(map(seen.last_trade, SYMBOLS)), "all markets trade")
@@ -126,13 +124,13 @@ def test_a_frozen_exchange_is_left(tmp_path: Path) -> None:
 
 
 def test_no_maker_outlives_its_exchange(tmp_path: Path) -> None:
-    """Killed, the exchange tells nobody: its maker notices, and ends."""
+    """The maker notices that the exchange was killed, and ends."""
     with ExchangeProcess(tmp_path, maker=True) as venue:
         until(lambda: control.ask(tmp_path, "status")["maker"]["pid"], "there is a maker")
         pid = int(control.ask(tmp_path, "status")["maker"]["pid"])
         assert runs(pid)
         venue.kill()
-        until(lambda: not runs(pid), "the maker is gone")
+        until(lambda: not runs(pid), "the maker has ended")
 
 
 def runs(pid: int) -> bool:

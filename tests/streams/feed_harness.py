@@ -69,7 +69,7 @@ class FeedHarness:
         self.messages[channel].append(message)
 
     async def join(self, name: str, owner: int = 0) -> list[dict[str, Any]]:
-        """Subscribe as the first one; what is received, the greeting first."""
+        """Open a channel; returns what is received, initial messages first."""
         channel = Channel(name, owner)
         stream = self.feed.find(name)
         assert stream is not None and not stream.is_silent
@@ -82,7 +82,7 @@ class FeedHarness:
         return self.received[channel]
 
     def leave(self, name: str, owner: int = 0) -> None:
-        """Unsubscribe as the last one. Nothing may come any more."""
+        """Close a channel. Nothing may be received any more."""
         self.feed.close(Channel(name, owner))
         del self.received[Channel(name, owner)]
 

@@ -1,5 +1,5 @@
-"""A small world for the hub: a source whose every update can be checked, connections without
-sockets, and an authority with a list of keys.
+"""Fakes around the hub: a source whose every update can be checked, connections without sockets,
+and an authority with a list of keys.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, Message, Publi
 from tests.world.stories import runner_of
 
 DEPTH, TRADES, PRICE = Channel("depth"), Channel("trades"), Channel("price")
-NEWEST = 3  # updates in a greeting of depth
+NEWEST = 3  # updates in the initial messages of depth
 
 Update = tuple[int, int, dict[int, int]]  # first and last id, level -> value
 
 
 class LevelSource:
-    """A source: levels that change one by one. `depth` and `slow` say how, as contiguous ranges of
-    ids; `trades` are kept one by one; of `price` the latest counts. `quiet` is silent,
-    `account.orders` private. `slow` opens when the test lets it.
+    """A source: levels that change one by one. `depth` and `slow` publish the changes as contiguous
+    ranges of ids (MERGE), `trades` is KEEP, `price` is LATEST, `quiet` is silent, `account.orders`
+    is private. `slow` opens when the test sets `gate`.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class LevelSource:
         self.trade_id = 0
         self.price = 0
         self.broken: Exception | None = None
-        self.pending: list[tuple[int, int]] = []  # folded by the next greeting
+        self.pending: list[tuple[int, int]] = []  # folded by the next `initial_messages`
         self.merged = 0
         self.encoded = 0
 
@@ -91,7 +91,7 @@ class LevelSource:
         return Message(self.encode(Channel(name), update), MERGE, update)
 
     def set(self, level: int, value: int) -> None:
-        """Change a level, and tell."""
+        """Change a level, and publish it."""
         self.last_id += 1
         self.levels[level] = value
         update = (self.last_id, self.last_id, {level: value})
@@ -101,18 +101,18 @@ class LevelSource:
                 self.publish(Channel(name), self.message(name, update))
 
     def trade(self, filling: str = "") -> None:
-        """One more trade."""
+        """Publish one more trade."""
         self.trade_id += 1
         text = json.dumps({"stream": "trades", "data": [self.trade_id, filling]})
         self.publish(TRADES, Message(text.encode(), KEEP))
 
     def quote(self, price: int) -> None:
-        """Another best price."""
+        """Publish another best price."""
         self.price = price
         self.publish(PRICE, Message(b'{"stream":"price","data":%d}' % price, LATEST))
 
     def order(self, account: int, number: int) -> None:
-        """Something that concerns one account only."""
+        """Publish a private message."""
         text = b'{"stream":"account.orders","data":%d}' % number
         self.publish(Channel("account.orders", account), Message(text, KEEP))
 
@@ -146,8 +146,8 @@ class KeyList:
 
 
 class MemoryConnection:
-    """A connection without a socket: it takes `room` bytes, and is full after that. What it took is
-    read when the test says so.
+    """A connection without a socket: it takes `room` bytes, and is full after that, until the test
+    calls `read`.
     """
 
     def __init__(self, hub: Hub, room: int = 10**9) -> None:
@@ -171,7 +171,7 @@ class MemoryConnection:
             self.client.pause_writing()
 
     def read(self) -> None:
-        """The client has read all of it."""
+        """Read everything, as the client."""
         self.unread = 0
         if self._is_paused:
             self._is_paused = False
@@ -192,11 +192,11 @@ class MemoryConnection:
         self.say(method="SUBSCRIBE", params=names)
 
     def texts(self) -> list[Any]:
-        """What was received, as JSON."""
+        """Everything received, as JSON."""
         return [json.loads(text) for text in unframed(b"".join(self.written))]
 
     def received(self, name: str) -> list[Any]:
-        """What was received of one stream."""
+        """Everything received of one stream."""
         return [text["data"] for text in self.texts() if text.get("stream") == name]
 
 
@@ -230,7 +230,7 @@ def replayed(updates: Sequence[Any]) -> tuple[int, dict[int, int]]:
 
 
 class EchoRequests:
-    """Requests: `echo` is answered at once, `later` when the test says so."""
+    """Handles requests: `echo` is answered at once, `later` by the test."""
 
     def __init__(self) -> None:
         self.waiting: list[Caller] = []
@@ -254,7 +254,7 @@ def _account(caller: Caller) -> int:
 
 
 class HubHarness:
-    """A hub and what is around it."""
+    """A hub with its fakes."""
 
     def __init__(self, limits: HubLimits | None = None) -> None:
         self.source = LevelSource()
@@ -273,11 +273,11 @@ class HubHarness:
         return MemoryConnection(self.hub, room)
 
     def pass_time(self, ns: int) -> None:
-        """On the hub's clock."""
+        """Advance the hub's clock."""
         self.now_ns += ns
 
     async def turn(self) -> None:
-        """Let the loop do what is waiting."""
+        """Run what is scheduled in the loop."""
         for _ in range(4):
             await asyncio.sleep(0)
         assert not self.hub.failed.done(), self.hub.failed.result()

@@ -1,4 +1,4 @@
-"""A server on a real socket, and a program that speaks just enough of WebSocket to try it."""
+"""A stream server on a real socket, and a minimal WebSocket client."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ def frame(payload: bytes = b"", first: int = FIN | TEXT, *, masked: bool = True)
 
 
 class AsyncSocketClient:
-    """A program that knows just enough of WebSocket."""
+    """A minimal WebSocket client."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -89,7 +89,7 @@ class AsyncSocketClient:
         return json.loads(payload)
 
     async def closed(self) -> tuple[int, str]:
-        """Code and reason of the Close frame, after whatever comes before."""
+        """Code and reason of the Close frame; skips earlier frames."""
         while True:
             opcode, payload = await self.frame()
             if opcode == CLOSE:
@@ -108,7 +108,7 @@ class StreamServerHarness:
         self.clients: list[AsyncSocketClient] = []
 
     async def dial(self) -> AsyncSocketClient:
-        """A connection that has said nothing yet."""
+        """Connect, and send nothing."""
         client = AsyncSocketClient(*await asyncio.open_connection("127.0.0.1", self.port))
         self.clients.append(client)
         return client
@@ -120,7 +120,7 @@ class StreamServerHarness:
         return client
 
     def pass_time(self, seconds: float) -> None:
-        """Let the server believe it."""
+        """Check the deadlines of all connections as of a later time."""
         now = asyncio.get_running_loop().time() + seconds
         for connection in list(self.server.connections):
             connection.check_deadlines(now)

@@ -1,4 +1,4 @@
-"""A feed that begins in the middle of a day: ticker and candles know of the trades before."""
+"""A feed that begins in the middle of a day: ticker and candles include the trades before."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Trade(NamedTuple):
 
 
 class Recorded:
-    """Trades as history has them. Something else happens while it is asked."""
+    """TradeBars of recorded trades; `meanwhile` runs during each query."""
 
     def __init__(self) -> None:
         self.trades: list[Trade] = []
         self.meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None
         self.behind = 0
-        """So many questions are not answered yet."""
+        """The number of queries that raise HistoryBehind."""
 
     def record(self, time_ns: int, events: bytes) -> None:
         at = 0
@@ -81,7 +81,7 @@ class Recorded:
 
 
 async def two_feeds(seed: int, *, quiet_s: int) -> None:
-    """One has seen everything, the other one begins after two days and a while without trades."""
+    """One feed has seen everything, the other begins after two days and a time without trades."""
     chance = random.Random(seed)
     old = FeedHarness()
     recorded = Recorded()
@@ -124,23 +124,23 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
         new.leave(name)
         received[name] = await old.join(name), await new.join(name)
     for step in range(80):
-        for name, (told_old, told_new) in received.items():
-            assert told_old == told_new, name
-            told_old.clear()
-            told_new.clear()
+        for name, (received_old, received_new) in received.items():
+            assert received_old == received_new, name
+            received_old.clear()
+            received_new.clear()
         commands = trade() if chance.random() < 0.5 else [records.tick()]
         seconds = DAY_S if step == 40 else chance.choice((0.1, 1, 1, 60, 400))
         await both(*commands, seconds=seconds)
 
 
 @pytest.mark.parametrize("quiet_s", [0, 100, DAY_S - 200, 2 * DAY_S, 60 * DAY_S])
-def test_a_feed_that_begins_later_goes_on_like_one_that_saw_everything(quiet_s: int) -> None:
+def test_a_feed_that_begins_later_continues_like_one_that_saw_everything(quiet_s: int) -> None:
     """Trades that come while it loads are neither lost nor counted twice."""
     asyncio.run(two_feeds(quiet_s, quiet_s=quiet_s))
 
 
 async def without_history(seed: int) -> None:
-    """Two feeds again, and nobody tells the second one what was before."""
+    """Two feeds again, and the second one gets no history."""
     chance = random.Random(seed)
     old = FeedHarness()
 
@@ -153,29 +153,31 @@ async def without_history(seed: int) -> None:
     new = FeedHarness(old.exchange)
     names = [name for name in NAMES if name != "kline.1s.SOL_USDC"]  # Too many.
     received = {name: (await old.join(name), await new.join(name)) for name in names}
-    assert not any(told_new for _, told_new in received.values()), "no greeting is right"
-    for told_old, _ in received.values():
-        told_old.clear()
+    assert not any(received_new for _, received_new in received.values()), (
+        "no initial message would be right"
+    )
+    for received_old, _ in received.values():
+        received_old.clear()
     for _ in range(1_500):  # More than a day.
         commands = trade() if chance.random() < 0.5 else [records.tick()]
         events = await old.run(*commands, seconds=chance.choice((0.1, 1, 1, 20, 400)))
         new.feed.on_frame(0, old.time_ns, b"", events)
         await folded()
-    for name, (told_old, told_new) in received.items():
+    for name, (received_old, received_new) in received.items():
         if not name.startswith("ticker"):
-            told_old = [bar for bar in told_old if bar["X"]]
-            told_new = [bar for bar in told_new if bar["X"]]
-        if told_new:  # From some time on it knows all that it speaks of.
-            assert told_old[-len(told_new) :] == told_new, name
-        assert told_new or name.startswith(LONGER), name
+            received_old = [bar for bar in received_old if bar["X"]]
+            received_new = [bar for bar in received_new if bar["X"]]
+        if received_new:  # From some time on it has all that it publishes.
+            assert received_old[-len(received_new) :] == received_new, name
+        assert received_new or name.startswith(LONGER), name
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_without_history_nothing_is_said_that_is_not_known(seed: int) -> None:
+def test_without_history_nothing_unknown_is_published(seed: int) -> None:
     asyncio.run(without_history(seed))
 
 
-async def test_a_market_without_trades_asks_nothing() -> None:
+async def test_a_market_without_trades_needs_no_history() -> None:
     harness = FeedHarness()
     await harness.feed.backfill(None)  # type: ignore[arg-type]
     assert (await harness.join("ticker.SOL_USDC"))[0]["n"] == 0

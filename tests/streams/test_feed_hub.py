@@ -1,8 +1,7 @@
 """Feed and hub together: connections that come and go on a busy exchange, some of them slow.
 
-How it works: real subscriptions, greetings and send buffers; only the transport is the test's. It
-holds back at random, so that the hub merges. Whatever reaches a client must rebuild the book and
-tell every trade once.
+Subscriptions and send buffers are real; only the transport is a fake. It is full at random, so that
+the hub merges messages. What a client receives must rebuild the book and contain every trade once.
 """
 
 from __future__ import annotations

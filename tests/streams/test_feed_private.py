@@ -1,4 +1,4 @@
-"""Private streams of a feed beside a real exchange: what each side of what happens is told."""
+"""Private streams of a feed beside a real exchange: what each side of a trade receives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def told(messages: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
 
 
 async def test_an_order_that_rests_and_is_filled_in_parts() -> None:
-    """Maker and taker are told of each fill, with their own fees, ids and sums."""
+    """Maker and taker receive each fill, with their own fees, ids and sums."""
     harness = FeedHarness(now_ns=NOW_NS)
     ann = await harness.join(ORDERS, ANN)
     bob = await harness.join(ORDERS, BOB)
@@ -64,7 +64,7 @@ async def test_an_order_that_rests_and_is_filled_in_parts() -> None:
     assert {m.rule for m in harness.messages[Channel(ORDERS, ANN)]} == {KEEP}
 
 
-async def test_a_taker_that_meets_several_makers_is_accepted_first() -> None:
+async def test_a_taker_with_several_fills_is_accepted_first() -> None:
     """One event per fill; what is left rests, expires or is cancelled."""
     harness = FeedHarness()
     bob = await harness.join(ORDERS, BOB)
@@ -137,7 +137,7 @@ async def test_a_market_order_by_quote_ends_with_its_last_fill() -> None:
     ]
 
 
-async def test_an_amended_order_is_told_with_its_new_terms() -> None:
+async def test_an_amended_order_is_published_with_its_new_terms() -> None:
     """A lower quantity, and a price at which it trades."""
     harness = FeedHarness()
     ann = await harness.join(ORDERS, ANN)
@@ -158,7 +158,7 @@ async def test_an_amended_order_is_told_with_its_new_terms() -> None:
 
 
 async def test_orders_of_before_are_known() -> None:
-    """Who subscribes late is told of orders that were placed, and partly filled, before."""
+    """A late subscriber receives updates of orders that were placed, and partly filled, before."""
     harness = FeedHarness()
     await harness.run(sell(ANN, 10000, 500, client_id=9), buy(BOB, 10000, 100))
     harness.apply(buy(BOB, 10000, 100))  # Taken, and not folded yet.
@@ -189,7 +189,7 @@ async def test_each_name_gets_its_own_copy() -> None:
     assert [len(every), len(sol), len(btc)] == [3, 3, 2]
 
 
-async def test_balances_are_told_once_per_frame_and_asset() -> None:
+async def test_balances_are_published_once_per_frame_and_asset() -> None:
     """First all that there is, then what has changed: by orders, trades and money in and out."""
     harness = FeedHarness(now_ns=NOW_NS)
     bob = await harness.join("account.balanceUpdate", BOB)
@@ -222,7 +222,7 @@ async def test_balances_are_told_once_per_frame_and_asset() -> None:
     assert [one["a"] for one in bob] == ["USDC", "BTC"]
 
 
-async def test_nobody_is_told_of_others() -> None:
+async def test_an_account_receives_nothing_of_others() -> None:
     """An account that is not there has nothing; one that leaves is forgotten."""
     harness = FeedHarness()
     assert await harness.join("account.balanceUpdate", 99) == []

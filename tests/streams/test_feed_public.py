@@ -51,8 +51,8 @@ async def test_depth_of_a_frame_is_one_message_with_the_levels_as_they_are_now()
     assert len(depth) == greeting + 2, "another market is another channel"
 
 
-async def test_a_quiet_market_greets_with_twelve_empty_deltas() -> None:
-    """Public clients wait for eleven before they ask for the book."""
+async def test_a_quiet_market_begins_with_twelve_empty_deltas() -> None:
+    """Public clients wait for eleven before they request the book."""
     harness = FeedHarness()
     for name in ("depth.SOL_USDC", "depth.200ms.SOL_USDC"):
         depth = await harness.join(name)
@@ -61,9 +61,9 @@ async def test_a_quiet_market_greets_with_twelve_empty_deltas() -> None:
     assert harness.view.depth(MARKET, 1).update_id == 12
 
 
-async def test_a_feed_that_begins_later_says_nothing_of_what_was_before() -> None:
-    """After a restart the first messages follow the book's update id: whoever knows an earlier one
-    sees a gap, also if he missed fewer changes than there are first messages.
+async def test_a_feed_that_begins_later_publishes_no_earlier_id() -> None:
+    """After a restart the first messages follow the book's update id: a client with an earlier one
+    sees a gap, even if it missed fewer changes than there are first messages.
     """
     first = FeedHarness()
     for price in range(9000, 9040):
@@ -77,7 +77,7 @@ async def test_a_feed_that_begins_later_says_nothing_of_what_was_before() -> Non
 
 @pytest.mark.parametrize("replayed", [0, 1, 5, 15, 16, 40])
 async def test_a_feed_begins_with_what_was_replayed(replayed: int) -> None:
-    """Who comes back after a restart gets what he has missed, or sees that it is not there."""
+    """A client that reconnects after a restart gets the missed changes, or sees a gap."""
     first = FeedHarness()
     replay_tail = ReplayTail()
     prices = range(9000, 9040)
@@ -100,7 +100,7 @@ async def test_a_feed_begins_with_what_was_replayed(replayed: int) -> None:
 
 
 def test_what_is_kept_of_a_replay_is_bounded() -> None:
-    """The newest; ticks are not worth keeping."""
+    """The newest frames are kept; ticks are not."""
     replay_tail = ReplayTail(bytes_max=1000)
     for number in range(50):
         replay_tail.on_frame(number, number, b"", bytes(300))
@@ -123,8 +123,8 @@ async def test_a_market_that_is_listed_later_has_streams() -> None:
     assert depth[-1]["b"] == [["0.00007", "0.01"]]
 
 
-async def test_trades_tell_buyer_and_seller_for_either_taker() -> None:
-    """m says that the buyer was the maker; the ids are those of the orders."""
+async def test_trades_name_buyer_and_seller_for_either_taker() -> None:
+    """m: the buyer was the maker; the ids are those of the orders."""
     harness = FeedHarness(now_ns=NOW_NS)
     trades = await harness.join("trade.SOL_USDC")
     assert trades == []
@@ -266,7 +266,7 @@ async def test_every_interval_ends_exactly_once_per_bar() -> None:
     assert len([one for one in received["1m"] if one["X"]]) == 6 * 24 * 60 - 5
 
 
-async def test_merged_depth_waits_for_its_time_and_says_everything_at_once() -> None:
+async def test_merged_depth_is_sent_once_per_interval() -> None:
     """No timer runs while nothing changes, or after the channel was closed."""
     harness = FeedHarness()
     depth = await harness.join("depth.200ms.SOL_USDC")
@@ -313,7 +313,7 @@ async def test_silent_streams_are_found() -> None:
 
 
 async def test_a_frame_that_is_missing_stops_the_feed() -> None:
-    """Nothing is published on a guess, and the process hears of it."""
+    """Nothing more is published, and `failed` is set."""
     harness = FeedHarness()
     depth = await harness.join("depth.SOL_USDC")
     harness.exchange.apply(buy(ANN, 9950, 1), harness.time_ns)  # not shown
@@ -327,7 +327,7 @@ async def test_a_frame_that_is_missing_stops_the_feed() -> None:
 
 
 async def test_a_merged_message_that_cannot_be_sent_stops_the_feed() -> None:
-    """A timer has no caller that would hear of it."""
+    """A timer has no caller to which it could raise."""
     harness = FeedHarness()
     await harness.join("depth.200ms.SOL_USDC")
     harness.received.clear()  # Where to put a message is not known any more.

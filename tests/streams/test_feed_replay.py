@@ -1,8 +1,8 @@
-"""Whoever listens to a feed arrives at the engine's own state: books, orders and balances.
+"""Clients of a feed arrive at the engine's own state: books, orders and balances.
 
-How it works: random traders on a real exchange; clients that come and go at random, take a
-snapshot some time later as public clients do, and apply what they receive. Time is the test's, so
-that a seed always gives the same messages.
+Random traders on a real exchange; clients that come and go at random, take a snapshot some time
+later as public clients do, and apply what they receive. The test sets the time, so that a seed
+always gives the same messages.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Book = dict[tuple[str, str], str]  # (side, price) to quantity
 
 
 class TestLoop(asyncio.SelectorEventLoop):
-    """A loop whose time is what the test says; never let it wait."""
+    """A loop whose time the test sets; it never waits."""
 
     __test__ = False
     now_s = 0.0
@@ -55,8 +55,8 @@ def book(harness: FeedHarness, terms: Terms) -> tuple[int, Book]:
     return depth.update_id, levels
 
 
-class Client:
-    """One reader of a depth channel, who may be slow: then some messages reach him merged."""
+class DepthClient:
+    """A client of a depth channel that may be slow: then it receives merged messages."""
 
     def __init__(self, channel: Channel, harness: FeedHarness, chance: random.Random) -> None:
         self.channel = channel
@@ -74,7 +74,7 @@ class Client:
             self.read()
 
     def read(self) -> None:
-        """Take what waits, as one message or as several."""
+        """Read what waits, merged or not."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -95,13 +95,13 @@ class Client:
             self._received.append(update)
 
     def snapshot(self, update_id: int, levels: Book) -> None:
-        """As REST gives it. What is known must reach back to it."""
+        """A snapshot of REST. The messages received must reach back to it."""
         self.read()
         assert self._received[0]["U"] <= update_id + 1
         self.book, self.update_id = dict(levels), update_id
 
     def check(self, books: dict[int, Book]) -> int:
-        """Apply what was received, and compare after each message; how many there were."""
+        """Apply what was received, and compare after each message; returns their number."""
         if not self.update_id:
             return 0
         compared = 0
@@ -123,19 +123,19 @@ class Client:
 
 
 class Crowd:
-    """Clients of the four depth channels, joined to the feed as a hub would."""
+    """Clients of the four depth channels, in the place of a hub."""
 
     NAMES = ("", "", "200ms.", "600ms.", "1000ms.")
 
     def __init__(self, harness: FeedHarness, chance: random.Random) -> None:
         self.harness = harness
         self.chance = chance
-        self.clients: dict[Channel, list[Client]] = {}
+        self.clients: dict[Channel, list[DepthClient]] = {}
         self.joins = 0
         harness.feed._publisher._publish = self.publish
 
     def publish(self, channel: Channel, message: Message) -> None:
-        assert self.clients[channel], "nobody wants it"
+        assert self.clients[channel], "the channel is closed"
         for client in self.clients[channel]:
             client.receive(message)
 
@@ -144,7 +144,7 @@ class Crowd:
         clients = self.clients.setdefault(channel, [])
         if not clients:
             await self.harness.feed.open(channel)
-        newcomer = Client(channel, self.harness, self.chance)
+        newcomer = DepthClient(channel, self.harness, self.chance)
         greeting = self.harness.feed.initial_messages(channel)
         assert 12 <= len(greeting) <= RING_MAX
         for message in greeting:
@@ -159,7 +159,7 @@ class Crowd:
         if not clients:
             self.harness.feed.close(channel)
 
-    def everyone(self) -> list[Client]:
+    def everyone(self) -> list[DepthClient]:
         return [client for clients in self.clients.values() for client in clients]
 
 
@@ -192,7 +192,7 @@ async def follow(seed: int, updates: int) -> None:
     now, levels = book(harness, terms)
     compared = 0
     while now < updates:
-        # Several frames may be applied before the feed comes to fold them, or somebody joins.
+        # Several frames may be applied before the feed folds them, or a client joins.
         for _ in range(chance.choice((1, 1, 1, 3))):
             harness.apply(traders(chance), seconds=0.001)
             now, levels = book(harness, terms)
@@ -225,7 +225,7 @@ async def follow(seed: int, updates: int) -> None:
 
 
 def test_depth_rebuilds_the_book() -> None:
-    """At every update id that a message ends with, whenever one joined, merged or not."""
+    """At the last update id of every message, whenever a client joined, merged or not."""
     run(follow(1, 20_000))
 
 
@@ -236,7 +236,7 @@ def test_depth_rebuilds_the_book_for_long(seed: int) -> None:
 
 
 class Owner:
-    """What a client knows of its account: from REST at first, from then on from messages alone."""
+    """A client's view of its account: from REST at first, then from messages alone."""
 
     def __init__(self, harness: FeedHarness, account: int) -> None:
         self.harness = harness
@@ -255,7 +255,7 @@ class Owner:
         self.balances = {}
 
     def open_orders(self) -> dict[str, dict[str, Any]]:
-        """The engine's, in the words of the stream."""
+        """The engine's open orders, in the form of the stream."""
         return {
             str(record.order_id): self.shown(record)
             for record in self.harness.view.open_orders(self.account)
@@ -275,7 +275,7 @@ class Owner:
         }
 
     def check(self) -> None:
-        """Apply what was received; now it must be what REST says."""
+        """Apply what was received; the result must equal that of REST."""
         for update in self.updates:
             self.apply(update)
         self.updates.clear()
@@ -309,7 +309,7 @@ class Owner:
 
 
 async def own(seed: int, frames: int) -> None:
-    """Every account listens most of the time; now and then one leaves and comes back."""
+    """Every account is subscribed most of the time; sometimes one leaves and comes back."""
     exchange = Exchange()
     stream = Stream(SplitMix64(seed).pick)
     stream.saw(wire.split_events(exchange.apply(opening(), STREAM_START_NS)))
@@ -338,12 +338,12 @@ async def own(seed: int, frames: int) -> None:
     assert sum(owner.ended for owner in owners.values()) > frames / 4
 
 
-def test_private_streams_lead_from_rest_to_rest() -> None:
-    """Open orders and balances at one position, and messages alone, give those of later ones."""
+def test_private_streams_keep_the_state_of_rest() -> None:
+    """Open orders and balances of REST, and messages alone, give those of later positions."""
     run(own(1, 4_000))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3, 4])
-def test_private_streams_lead_from_rest_to_rest_for_long(seed: int) -> None:
+def test_private_streams_keep_the_state_of_rest_for_long(seed: int) -> None:
     run(own(seed, 40_000))

@@ -1,4 +1,4 @@
-"""The beginning of a connection, on real sockets: who gets in, and what is refused."""
+"""The handshake, on real sockets: which requests are accepted and which refused."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ GOOD = {
     "of a page of this host": head(origin="https://fair.example"),
     "of a page of this machine": head(origin="http://localhost:8000"),
     "of a page that is listed": head(origin="https://friend.example"),
-    "wishing for compression": head(sec_websocket_extensions="permessage-deflate"),
+    "with an extension": head(sec_websocket_extensions="permessage-deflate"),
     "with Content-Length 0": head(content_length="0"),
 }
 
@@ -57,7 +57,7 @@ BAD: dict[str, tuple[int, str, bytes]] = {
     "101 headers": (400, "INVALID_CLIENT_REQUEST", head(**{f"a{n}": "b" for n in range(101)})),
     "without end": (400, "INVALID_CLIENT_REQUEST", b"GET / HTTP/1.1\r\nx: " + b"x" * 16_366),
     "another origin": (403, "FORBIDDEN", head(origin="https://evil.example")),
-    "an origin like ours": (403, "FORBIDDEN", head(origin="https://fair.example.evil.example")),
+    "a similar origin": (403, "FORBIDDEN", head(origin="https://fair.example.evil.example")),
     "an origin with a user": (403, "FORBIDDEN", head(origin="https://fair.example@evil.example")),
     "origin null": (403, "FORBIDDEN", head(origin="null")),
     "origin broken": (403, "FORBIDDEN", head(origin="http://[")),
@@ -66,7 +66,7 @@ BAD: dict[str, tuple[int, str, bytes]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_everything_else_is_refused_in_json(name: str) -> None:
+def test_other_requests_are_refused_in_json(name: str) -> None:
     status, code, request = BAD[name]
 
     async def story(harness: StreamServerHarness) -> None:
@@ -83,7 +83,7 @@ async def test_any_origin_may_be_allowed(harness: StreamServerHarness) -> None:
 
 
 @with_stream_server()
-async def test_a_head_may_come_in_pieces_with_frames_behind_it(
+async def test_a_head_may_come_in_pieces_followed_by_frames(
     harness: StreamServerHarness,
 ) -> None:
     client = await harness.dial()
@@ -118,7 +118,7 @@ async def test_connections_are_limited(harness: StreamServerHarness) -> None:
 
 
 @with_stream_server(StreamLimits(connections_max=1, handshake_s=1000.0))
-async def test_refusing_costs_no_more_than_so_many_sockets(harness: StreamServerHarness) -> None:
+async def test_refused_connections_are_limited(harness: StreamServerHarness) -> None:
     await harness.connect()
     for _ in range(100):
         await harness.dial()
@@ -127,7 +127,7 @@ async def test_refusing_costs_no_more_than_so_many_sockets(harness: StreamServer
 
 
 @with_stream_server()
-async def test_who_does_not_say_what_he_wants_is_cut_off(harness: StreamServerHarness) -> None:
+async def test_a_client_that_sends_no_request_is_disconnected(harness: StreamServerHarness) -> None:
     silent, slow, served = await harness.dial(), await harness.dial(), await harness.connect()
     slow.writer.write(head()[:-1])
     await until(lambda: len(harness.server.connections) == 3)

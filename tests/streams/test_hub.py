@@ -1,4 +1,4 @@
-"""The hub: channels open and close, newcomers are greeted, everybody gets the same."""
+"""The hub: channels open and close, and all receivers get the same messages."""
 
 import asyncio
 import json
@@ -16,7 +16,9 @@ from tests.streams.hub_harness import (
 
 
 @with_hub()
-async def test_the_first_in_opens_and_the_last_out_closes(harness: HubHarness) -> None:
+async def test_the_first_receiver_opens_and_the_last_closes_a_channel(
+    harness: HubHarness,
+) -> None:
     a, b = harness.connect(), harness.connect()
     a.subscribe("trades", "quiet")
     a.subscribe("trades")
@@ -36,12 +38,14 @@ async def test_the_first_in_opens_and_the_last_out_closes(harness: HubHarness) -
     a.subscribe("trades")
     await harness.turn()
     assert harness.source.calls[2:] == [("open", TRADES)]
-    assert len(a.texts()) == 1, "trades have no greeting"
+    assert len(a.texts()) == 1, "trades have no initial messages"
 
 
 @with_hub()
-async def test_a_newcomer_is_greeted_and_then_misses_nothing(harness: HubHarness) -> None:
-    """Also when it comes between two updates of one turn, and the source has more to fold."""
+async def test_a_new_receiver_gets_initial_messages_and_no_gap(
+    harness: HubHarness,
+) -> None:
+    """Even between two updates of one turn, while the source has more to fold."""
     old = harness.connect()
     old.subscribe("depth")
     await harness.turn()
@@ -54,13 +58,13 @@ async def test_a_newcomer_is_greeted_and_then_misses_nothing(harness: HubHarness
     await harness.turn()
     assert replayed(old.received("depth")) == (5, harness.source.levels)
     ids = [first for first, _, _ in new.received("depth")]
-    assert ids == list(range(5 - NEWEST, 6)), "the greeting, then what follows"
-    assert len(old.written) == 3, "greeting, what was before the newcomer, what came after"
+    assert ids == list(range(5 - NEWEST, 6)), "initial messages, then what follows"
+    assert len(old.written) == 3, "initial messages, updates before and after"
 
 
 @with_hub()
-async def test_who_subscribes_again_hears_how_things_stand(harness: HubHarness) -> None:
-    """ccxt.pro does, and waits. Of what counts one by one nothing is said twice."""
+async def test_subscribing_again_repeats_the_latest_state(harness: HubHarness) -> None:
+    """ccxt.pro does so, and waits. KEEP and MERGE messages are not repeated."""
     wire = harness.connect()
     wire.subscribe("price", "depth", "trades")
     await harness.turn()
@@ -88,8 +92,8 @@ async def test_one_turn_is_one_write(harness: HubHarness) -> None:
 
 
 @with_hub()
-async def test_after_sending_the_hub_rests_as_long_as_it_took(harness: HubHarness) -> None:
-    """Orders are for the same loop. What is published meanwhile is gathered, up to a size."""
+async def test_after_sending_the_hub_pauses_as_long_as_it_took(harness: HubHarness) -> None:
+    """Orders need the same loop. What is published meanwhile is gathered, up to a size."""
     wire = harness.connect()
     wire.subscribe("trades")
     await harness.turn()
@@ -109,7 +113,7 @@ async def test_after_sending_the_hub_rests_as_long_as_it_took(harness: HubHarnes
 
 
 @with_hub()
-async def test_a_short_rest_ends(harness: HubHarness) -> None:
+async def test_a_short_pause_ends(harness: HubHarness) -> None:
     wire = harness.connect()
     wire.subscribe("trades")
     await harness.turn()
@@ -155,7 +159,7 @@ async def test_nothing_is_delivered_before_the_opening_has_ended(harness: HubHar
 
 
 @with_hub()
-async def test_what_nobody_wants_any_more_is_closed_when_it_is_open(harness: HubHarness) -> None:
+async def test_an_unwanted_channel_is_closed_after_its_opening(harness: HubHarness) -> None:
     slow = Channel("slow")
     a = harness.connect()
     a.subscribe("slow")
@@ -171,28 +175,28 @@ async def test_what_nobody_wants_any_more_is_closed_when_it_is_open(harness: Hub
     assert harness.source.calls == [("open", slow), ("close", slow)]
 
 
-async def test_a_source_that_fails_is_not_kept_quiet() -> None:
+async def test_a_failing_source_ends_failed() -> None:
     harness = HubHarness()
     harness.source.broken = ZeroDivisionError("a bug")
     harness.connect().subscribe("depth")
     assert await harness.hub.failed is harness.source.broken
 
 
-async def test_a_request_that_fails_is_not_kept_quiet() -> None:
+async def test_a_failing_request_ends_failed() -> None:
     harness = HubHarness()
     harness.connect().say(method="break")
     assert isinstance(await harness.hub.failed, ZeroDivisionError)
 
 
 @with_hub()
-async def test_requests_are_answered_and_their_caller_is_told_of_once(harness: HubHarness) -> None:
+async def test_requests_are_answered_and_their_end_is_reported_once(harness: HubHarness) -> None:
     a, b, c, silent = (harness.connect() for _ in range(4))
     silent.subscribe("depth")
     a.say(id=1, method="echo")
     a.say(id=2, method="LOGIN", params={"token": "alice"})
     a.say(id="3", method="echo", params=[])
     b.say(id=4, method="later")
-    c.say(id=5, method="nothing of ours")
+    c.say(id=5, method="unknown.method")
     assert a.written == []
     await harness.turn()
     assert len(a.written) == 1, "the answers of one turn are one write"
@@ -230,7 +234,7 @@ async def test_a_private_stream_is_for_its_account(harness: HubHarness) -> None:
 
 
 @with_hub()
-async def test_a_connection_ends_with_its_key(harness: HubHarness) -> None:
+async def test_a_connection_is_closed_when_its_key_ends(harness: HubHarness) -> None:
     a, b, c = harness.connect(), harness.connect(), harness.connect()
     for wire in (a, b, c):
         wire.subscribe("depth")
@@ -260,7 +264,7 @@ async def test_too_many_frames_close_the_connection(harness: HubHarness) -> None
     assert harness.source.calls == []
 
 
-async def test_at_a_stop_everybody_is_told_when_to_come_back() -> None:
+async def test_a_stop_tells_each_client_when_to_reconnect() -> None:
     harness = HubHarness()
     wires = [harness.connect() for _ in range(300)]
     for wire in wires:

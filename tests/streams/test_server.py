@@ -1,4 +1,4 @@
-"""The WebSocket port on real sockets: who is served, and who is closed."""
+"""The stream server on real sockets: service, protocol errors, deadlines and ends."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ from tests.streams.server_harness import (
 )
 from tests.world.waiting import until
 
-BREACHES: dict[str, tuple[int, bytes]] = {
+PROTOCOL_ERRORS: dict[str, tuple[int, bytes]] = {
     "4097 bytes": (1009, frame(b"x" * 4097)),
     "binary": (1003, frame(b"x", FIN | BINARY)),
     "compressed": (1002, frame(b"x", FIN | 0x40 | TEXT)),
@@ -38,21 +38,21 @@ BREACHES: dict[str, tuple[int, bytes]] = {
     "large fragments": (1009, frame(b"x" * 4000, TEXT) + frame(b"x" * 4000, 0)),
     "fragmented ping": (1002, frame(b"x", PING)),
     "long ping": (1002, frame(b"x" * 126, FIN | PING)),
-    "a storm of pings": (1008, frame(b"x", FIN | PING) * 100),
-    "a storm of pongs": (1008, frame(b"x", FIN | PONG) * 100),
+    "too many pings": (1008, frame(b"x", FIN | PING) * 100),
+    "too many pongs": (1008, frame(b"x", FIN | PONG) * 100),
     "not UTF-8": (1007, frame(b'{"method":"\xff"}')),
-    "a storm of frames": (1008, frame(b"{}") * 100),
-    "goodbye": (1000, frame(b"\x03\xe8bye", FIN | CLOSE)),
-    "goodbye by a code that is none": (1002, frame(b"\x03\xee", FIN | CLOSE)),
-    "goodbye of one byte": (1002, frame(b"\x03", FIN | CLOSE)),
-    "goodbye in no letters": (1007, frame(b"\x03\xe8\xff", FIN | CLOSE)),
-    "goodbye without a word": (1000, frame(b"", FIN | CLOSE)),
+    "too many frames": (1008, frame(b"{}") * 100),
+    "close": (1000, frame(b"\x03\xe8bye", FIN | CLOSE)),
+    "close with an invalid code": (1002, frame(b"\x03\xee", FIN | CLOSE)),
+    "close with one byte": (1002, frame(b"\x03", FIN | CLOSE)),
+    "close with a reason that is not UTF-8": (1007, frame(b"\x03\xe8\xff", FIN | CLOSE)),
+    "close without a payload": (1000, frame(b"", FIN | CLOSE)),
 }
 
 
-@pytest.mark.parametrize("name", BREACHES)
-def test_a_breach_closes_the_connection_with_its_code(name: str) -> None:
-    code, sent = BREACHES[name]
+@pytest.mark.parametrize("name", PROTOCOL_ERRORS)
+def test_a_protocol_error_closes_the_connection_with_its_code(name: str) -> None:
+    code, sent = PROTOCOL_ERRORS[name]
 
     async def story(harness: StreamServerHarness) -> None:
         client, other = await harness.connect(), await harness.connect()
@@ -68,7 +68,7 @@ def test_a_breach_closes_the_connection_with_its_code(name: str) -> None:
     play(story)
 
 
-def test_garbage_harms_nobody() -> None:
+def test_garbage_does_not_affect_other_clients() -> None:
     """Random bytes, and sound frames with some bytes changed, from 300 connections."""
 
     async def story(harness: StreamServerHarness) -> None:
@@ -104,8 +104,8 @@ def test_garbage_harms_nobody() -> None:
     play(story, StreamLimits(connections_per_address_max=1000))
 
 
-def test_who_goes_on_after_a_breach_is_heard_no_more_and_cut_off() -> None:
-    """It reads its Close all the same, and is gone when its time is over."""
+def test_a_client_that_keeps_sending_after_a_close_is_ignored_and_disconnected() -> None:
+    """It can still read the Close, and is disconnected at its deadline."""
 
     async def story(harness: StreamServerHarness) -> None:
         client = await harness.connect()
@@ -138,7 +138,7 @@ def test_messages_of_the_largest_size_and_in_fragments_are_taken() -> None:
     play(story)
 
 
-def test_who_answers_no_ping_is_closed() -> None:
+def test_a_client_that_answers_no_ping_is_closed() -> None:
     async def story(harness: StreamServerHarness) -> None:
         client = await harness.connect()
         harness.pass_time(59)
@@ -173,7 +173,7 @@ def test_streams_reach_their_subscribers() -> None:
     play(story)
 
 
-def test_who_vanishes_without_a_word_is_forgotten() -> None:
+def test_a_lost_connection_is_removed() -> None:
     async def story(harness: StreamServerHarness) -> None:
         client = await harness.connect()
         client.say(method="SUBSCRIBE", params=["depth"])
@@ -185,18 +185,18 @@ def test_who_vanishes_without_a_word_is_forgotten() -> None:
     play(story)
 
 
-def test_what_has_ended_is_freed_without_the_collector() -> None:
-    """The exchange tells the collector not to look at what has been there for long."""
+def test_an_ended_connection_is_freed_without_the_collector() -> None:
+    """Long-lived objects are frozen, so the collector would not find them."""
 
     async def story(harness: StreamServerHarness) -> None:
-        client, rude = await harness.connect(), await harness.connect()
-        for each in (client, rude):
+        client, lost = await harness.connect(), await harness.connect()
+        for each in (client, lost):
             each.say(id=1, method="SUBSCRIBE", params=["depth"])
             await each.frame()
         ends: list[weakref.ref[Any]] = [weakref.ref(client) for client in harness.hub._clients]
         ends += [weakref.ref(connection) for connection in harness.server.connections]
         ends += [weakref.ref(connection.websocket) for connection in harness.server.connections]
-        rude.writer.transport.abort()
+        lost.writer.transport.abort()
         client.writer.write(frame(b"\x03\xe8", FIN | CLOSE))
         await client.closed()
         await until(lambda: not harness.server.connections)
@@ -210,8 +210,8 @@ def test_what_has_ended_is_freed_without_the_collector() -> None:
         gc.enable()
 
 
-def test_a_reader_that_stops_is_closed_and_nobody_else_notices() -> None:
-    """What it needs meanwhile is bounded, in total and whatever is sent to the others."""
+def test_a_client_that_stops_reading_is_closed_without_affecting_others() -> None:
+    """Its memory is bounded, whatever is sent to the others."""
     transport_bytes, waiting_bytes = 64 * 1024, 100_000
 
     async def story(harness: StreamServerHarness) -> None:
@@ -232,14 +232,14 @@ def test_a_reader_that_stops_is_closed_and_nobody_else_notices() -> None:
         assert waiting_bytes < most < transport_bytes + waiting_bytes + 6000
         trades = [text["data"][0] for text in received if text["stream"] == "trades"]
         assert trades == list(range(1, number + 1))
-        # The Close is behind what it does not read: after a while it is cut off.
+        # The Close waits behind what it does not read: it is aborted at its deadline.
         harness.pass_time(StreamLimits().linger_s + 1)
         await until(lambda: len(harness.server.connections) == 1)
 
     play(story, hub_limits=HubLimits(waiting_bytes_max=waiting_bytes))
 
 
-def test_a_reader_that_pauses_catches_up() -> None:
+def test_a_client_that_pauses_catches_up() -> None:
     async def story(harness: StreamServerHarness) -> None:
         client = await harness.connect()
         client.say(method="SUBSCRIBE", params=["depth", "price"])
@@ -268,21 +268,21 @@ def test_a_reader_that_pauses_catches_up() -> None:
     play(story)
 
 
-def test_a_stop_tells_everybody_and_leaves_nobody() -> None:
+def test_a_stop_closes_all_connections_with_a_reason() -> None:
     async def story(harness: StreamServerHarness) -> None:
-        polite, deaf = await harness.connect(), await harness.connect()
+        closing, silent = await harness.connect(), await harness.connect()
         early = await harness.dial()
-        polite.say(method="SUBSCRIBE", params=["depth"])
+        closing.say(method="SUBSCRIBE", params=["depth"])
         await until(lambda: len(harness.server.connections) == 3)
         await until(lambda: len(harness.source.open_channels) == 1)
         stopping = asyncio.ensure_future(harness.server.stop(1.0))
-        code, reason = await polite.closed()
+        code, reason = await closing.closed()
         assert code == 1001 and reason.startswith("going away, reconnect in ")
-        polite.writer.write(frame(b"\x03\xe9", FIN | CLOSE))
+        closing.writer.write(frame(b"\x03\xe9", FIN | CLOSE))
         assert await early.refusal(head()) == (503, "MAINTENANCE")
         await stopping
         assert not harness.server.connections
-        assert (await deaf.closed())[0] == 1001
+        assert (await silent.closed())[0] == 1001
         with pytest.raises(OSError):
             await harness.dial()
 

@@ -1,4 +1,4 @@
-"""The protocol: what each frame does, and that what is refused does nothing."""
+"""The protocol of a session: the actions of each frame; refused frames change nothing."""
 
 import json
 import random
@@ -34,7 +34,7 @@ BOB = ["bob", "subscribe", 1, 5000]
 
 
 class Talk:
-    """A session, what was said to it, and what it keeps."""
+    """A session, with a clock that advances a second per frame."""
 
     def __init__(self, *, keys: KeyList | None = None, **limits: int) -> None:
         self.keys = keys or KeyList()
@@ -64,7 +64,7 @@ def code(actions: list[Any]) -> int:
     return number
 
 
-def test_public_streams_need_nobody_and_no_answer() -> None:
+def test_public_streams_need_no_login_and_have_no_answer() -> None:
     talk = Talk()
     assert talk.subscribe("depth.SOL_USDC", "trade.SOL_USDC") == [
         Subscribe(Channel("depth.SOL_USDC")),
@@ -77,7 +77,7 @@ def test_public_streams_need_nobody_and_no_answer() -> None:
 
 
 @pytest.mark.parametrize("raw", ["7", '"seven"', "1.50", '"a\\u0041\\"b"', "-0", "1e5", "true"])
-def test_an_id_is_answered_in_its_own_words(raw: str) -> None:
+def test_an_id_is_answered_as_it_was_written(raw: str) -> None:
     talk = Talk()
     frame = b'{"method":"SUBSCRIBE", "id" : %b ,"params":["%b"]}'
     done = talk.raw(frame % (raw.encode(), b"depth.SOL_USDC"))[-1]
@@ -86,7 +86,7 @@ def test_an_id_is_answered_in_its_own_words(raw: str) -> None:
     assert failed.payload.startswith(b'{"id":%b,"error":{"code":4006,' % raw.encode())
 
 
-def test_repeats_and_what_is_not_subscribed_are_no_errors() -> None:
+def test_repeated_and_missing_subscriptions_are_no_errors() -> None:
     """ccxt fails every pending call of a connection when it sees an error frame."""
     talk = Talk()
     assert len(talk.subscribe("depth.SOL_USDC", "depth.SOL_USDC")) == 1
@@ -97,7 +97,7 @@ def test_repeats_and_what_is_not_subscribed_are_no_errors() -> None:
     assert talk.kept() == before
 
 
-def test_streams_that_say_nothing_are_never_opened() -> None:
+def test_silent_streams_are_never_opened() -> None:
     talk = Talk()
     assert talk.subscribe("liquidation") == []
     assert talk.subscribe("account.rfqUpdate", "account.orderUpdate", signature=ALICE) == [
@@ -106,7 +106,7 @@ def test_streams_that_say_nothing_are_never_opened() -> None:
     assert talk.say(method="UNSUBSCRIBE", params=["liquidation", "account.rfqUpdate"]) == []
 
 
-def test_a_mixed_frame_subscribes_what_there_is() -> None:
+def test_a_frame_with_an_unknown_name_subscribes_the_others() -> None:
     talk = Talk()
     actions = talk.subscribe("nothing", "depth.SOL_USDC", "depth*\n", id=3)
     assert actions[0] == Subscribe(Channel("depth.SOL_USDC"))
@@ -125,14 +125,14 @@ def test_a_signature_binds_private_streams_to_its_account() -> None:
     ]
     assert talk.session.access is None, "a signature over subscribe is no login"
     assert code(talk.subscribe("account.balanceUpdate")) == 4002
-    # ccxt signs this too; nobody asks.
+    # ccxt signs this too, needlessly.
     assert talk.say(method="UNSUBSCRIBE", params=["account.orderUpdate"], signature=["x"]) == [
         Unsubscribe(Channel("account.orderUpdate", 7))
     ]
 
 
 def test_another_accounts_signature_takes_the_stream_over() -> None:
-    """A stream has one name, so it shows one account: that of who asked last."""
+    """A stream has one name, so it shows one account: that of the last request."""
     talk = Talk()
     talk.subscribe("account.orderUpdate", signature=ALICE)
     assert talk.subscribe("account.orderUpdate", signature=BOB) == [
@@ -158,7 +158,7 @@ def test_after_login_private_streams_need_no_signature(frame: dict[str, Any]) ->
     assert talk.session.access == newer
 
 
-def test_other_methods_are_asked_elsewhere() -> None:
+def test_other_methods_are_passed_on() -> None:
     talk = Talk()
     text = b'{"id":"x1","method":"order.place","params":{"price":1.50,"side":"Bid"}}'
     assert talk.raw(text) == [CallMethod(b'"x1"', "order.place", {"price": "1.50", "side": "Bid"})]
@@ -234,7 +234,7 @@ def test_an_illegal_frame_is_an_error_and_no_change(name: str) -> None:
     assert talk.kept() == before
 
 
-def test_a_connection_speaks_for_one_account() -> None:
+def test_a_connection_has_one_account() -> None:
     talk = Talk()
     talk.say(method="LOGIN", params={"token": "alice"})
     before = talk.kept()
@@ -242,8 +242,8 @@ def test_a_connection_speaks_for_one_account() -> None:
     assert talk.kept() == before
 
 
-def test_who_may_not_read_does_not_take_over_private_streams() -> None:
-    """They would stay open by leave of a credential that could not have opened them."""
+def test_a_login_without_read_permission_does_not_take_over_private_streams() -> None:
+    """They would stay open with a credential that could not have opened them."""
     talk = Talk()
     talk.say(method="LOGIN", params={"token": "alice"})
     talk.subscribe("account.orderUpdate", "account.rfqUpdate")
@@ -255,7 +255,7 @@ def test_who_may_not_read_does_not_take_over_private_streams() -> None:
     assert talk.say(method="LOGIN", params={"token": "trader"}) == []
 
 
-def test_without_an_authority_nothing_private_is_shown() -> None:
+def test_without_an_authority_private_streams_are_refused() -> None:
     session = Session(STREAMS.get, None, SessionLimits())
     for frame in (
         {"method": "LOGIN", "params": {"token": "alice"}},
@@ -265,7 +265,7 @@ def test_without_an_authority_nothing_private_is_shown() -> None:
     assert session.has_live_credentials() and session.channels() == []
 
 
-def test_subscriptions_are_limited_and_come_back() -> None:
+def test_subscriptions_are_limited_and_can_be_released() -> None:
     talk = Talk(streams_max=3)
     talk.subscribe("s1", "s2", "liquidation")
     assert code(talk.subscribe("s1", "s4")) == 4029
@@ -276,14 +276,14 @@ def test_subscriptions_are_limited_and_come_back() -> None:
 
 
 @pytest.mark.parametrize("text", [b'{"method":"\xff"}', b"\xed\xa0\x80", b'{"id":"\xe2\x82'])
-def test_what_is_no_text_ends_the_connection(text: bytes) -> None:
+def test_invalid_utf8_closes_the_connection(text: bytes) -> None:
     with pytest.raises(ProtocolError) as error:
         Talk().session.receive(text, 0)
     assert error.value.close_code == 1007
 
 
-def test_more_control_frames_than_allowed_end_the_connection() -> None:
-    """A burst, then the rate; what is asked elsewhere does not count."""
+def test_too_many_control_frames_close_the_connection() -> None:
+    """A burst, then the rate; other methods do not count."""
     talk = Talk(control_frames_per_s=20, control_frames_burst=5)
     session, now_ns = talk.session, SECOND
     text = b'{"method":"SUBSCRIBE","params":["s1"]}'
@@ -314,14 +314,14 @@ def test_a_session_is_live_while_its_credentials_are() -> None:
         assert talk.session.has_live_credentials()
         del talk.keys.live["alice"]
         assert not talk.session.has_live_credentials()
-    # Once the stream is left, its key does not matter any more.
+    # After the unsubscribe its key does not matter.
     talk.say(method="UNSUBSCRIBE", params=["account.orderUpdate"])
     assert talk.session.has_live_credentials()
 
 
-def test_whatever_is_said_actions_and_channels_agree() -> None:
-    """Random frames, sound and broken: who follows the actions receives what the session says; an
-    error changed nothing, and nothing else is ever raised.
+def test_actions_and_channels_agree_for_random_frames() -> None:
+    """Valid and broken frames: following the actions gives the session's channels; an error changes
+    nothing, and no other exception is raised.
     """
     chance = random.Random(4)
     methods = ["SUBSCRIBE", "SUBSCRIBE", "UNSUBSCRIBE", "LOGIN", "subscribe", None, 5]

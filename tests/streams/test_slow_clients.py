@@ -36,8 +36,10 @@ async def test_a_slow_client_catches_up_without_a_gap(harness: HubHarness) -> No
 
 
 @with_hub()
-async def test_a_slow_client_is_greeted_when_it_has_caught_up(harness: HubHarness) -> None:
-    """A greeting is never merged: ccxt counts its messages."""
+async def test_a_slow_client_gets_initial_messages_later(
+    harness: HubHarness,
+) -> None:
+    """Initial messages are never merged: ccxt counts them."""
     wire = harness.connect(room=ROOM)
     wire.subscribe("trades")
     await harness.turn()
@@ -74,7 +76,7 @@ async def test_what_was_left_does_not_come_after_all(harness: HubHarness) -> Non
     wire.read()
     await harness.turn()
     ids = [first for first, _, _ in wire.received("depth")]
-    assert ids == [-2, -1, 0, 0, 1, 2], "two greetings; nothing of between them"
+    assert ids == [-2, -1, 0, 0, 1, 2], "initial messages twice; nothing between them"
     assert len(wire.received("trades")) == 2
 
 
@@ -111,7 +113,7 @@ async def test_a_client_with_too_much_waiting_is_closed(harness: HubHarness, wha
 
 @with_hub(LIMITS)
 async def test_a_client_may_end_in_the_middle_of_its_own_frame(harness: HubHarness) -> None:
-    """The source folds what it has before it greets, and that may be too much for the client."""
+    """The source folds before `initial_messages`, and that may be too much for the client."""
     wire, other = harness.connect(room=ROOM), harness.connect()
     harness.source.gate.set()
     for each in (wire, other):
@@ -148,12 +150,12 @@ async def test_a_client_that_stays_slow_is_closed(harness: HubHarness) -> None:
 @pytest.mark.parametrize("seed", range(3))
 @with_hub()
 async def test_random_clients_all_see_the_same(harness: HubHarness, seed: int) -> None:
-    """They come, go, stop reading and go on, in any order; whoever reads to the end has it all."""
+    """They come, go, stop reading and continue, in any order; one that reads to the end has all."""
     chance = random.Random(seed)
     wires: list[MemoryConnection] = []
     names = ("depth", "trades", "slow")
     for step in range(3000):
-        harness.now_ns += 10**9  # Nobody sends too many frames.
+        harness.now_ns += 10**9  # No client exceeds the rate of frames.
         kind = chance.randrange(12)
         if kind < 4:
             harness.source.set(chance.randrange(30), step)

@@ -1,4 +1,4 @@
-"""Who receives what, against a model."""
+"""Subscriptions against a model."""
 
 import random
 
@@ -8,11 +8,10 @@ from fairbook.streams.subscriptions import OPEN_CHANNEL, SEND_INITIAL, WAIT, Sub
 OPERATIONS = 100_000
 
 
-class World:
-    """Subscriptions, their upstream, and a model that knows only who wants what.
+class ModelledSubscriptions:
+    """Subscriptions, their source, and a model that holds only which receiver wants which channel.
 
-    Receivers are numbers. Openings end when the test says so; who leaves or disconnects does so at
-    any time.
+    Receivers are numbers. The test ends openings; receivers leave or disconnect at any time.
     """
 
     def __init__(self, seed: int) -> None:
@@ -69,7 +68,7 @@ class World:
         waiting = self.subscriptions.opened(channel)
         assert waiting == self.wanted[channel]
         if not waiting:
-            self.seen.add("nobody left")
+            self.seen.add("none left")
             self.close(channel)
         for receiver in waiting:
             self.send_initial(receiver, channel)
@@ -98,18 +97,18 @@ class World:
         for channel in self.channels:
             assert list(self.subscriptions.active(channel)) == self.active[channel]
             if channel in self.open:
-                assert self.wanted[channel], "open for nobody"
+                assert self.wanted[channel], "open without receivers"
             elif self.wanted[channel]:
-                assert channel in self.opening, "wanted, and nobody opens it"
+                assert channel in self.opening, "wanted, but not being opened"
 
 
-def test_random_subscriptions_are_those_of_the_model() -> None:
-    """First in opens, last out closes, also when they come and go while it is being opened."""
-    world = World(seed=20261122)
+def test_random_subscriptions_match_the_model() -> None:
+    """Even when receivers come and go while a channel is being opened."""
+    world = ModelledSubscriptions(seed=20261122)
     for _ in range(OPERATIONS):
         world.step()
         world.check()
-    assert world.seen == {"waited", "came back in time", "nobody left"}
+    assert world.seen == {"waited", "came back in time", "none left"}
     for channel in world.channels:
         for receiver in range(12):
             world.leave(receiver, channel)
@@ -118,7 +117,7 @@ def test_random_subscriptions_are_those_of_the_model() -> None:
     assert len(world.subscriptions) == 0 and not world.open
 
 
-def test_to_leave_what_was_not_joined_changes_nothing() -> None:
+def test_unsubscribing_without_a_subscription_changes_nothing() -> None:
     subscriptions: Subscriptions[str] = Subscriptions()
     channel = Channel("depth")
     assert not subscriptions.unsubscribe("a", channel)

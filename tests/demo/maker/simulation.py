@@ -1,10 +1,8 @@
-"""A maker against a real core, without wires: what the bot does, in made-up time.
+"""A MarketMaker against a real core, without connections, in simulated time.
 
-How it works: the demo's first market with its fees, one account for the maker and one for the
-taker. Commands become records, events become the answers and private updates that the gateway and
-the streams would send, through the same functions where there are any.
-
-Not here: connections (tests/maker/test_bot.py).
+The demo's first market with its fees, one account for the maker and one for the taker. Commands
+become records; events become the answers and private updates that gateway and streams would send,
+through the same functions where there are any.
 """
 
 import random
@@ -46,15 +44,15 @@ SIDES = {BID: records.BID, ASK: records.ASK}
 
 
 class MakerSimulation:
-    """One market, its maker, and a clock that moves when told."""
+    """One market, its maker, and a simulated clock."""
 
     def __init__(self, *, seed: int, plan: MarketPlan = DEMO_PLANS[0]) -> None:
         self.core = Exchange()
         self.now_ms = 0
         self.refusals: list[str] = []
-        self.news: deque[OrderUpdate] = deque()
-        """Private updates that the maker has not heard yet."""
-        self.news_is_late = False
+        self.updates: deque[OrderUpdate] = deque()
+        """Private updates that are not delivered yet."""
+        self.delays_updates = False
         self.sent = 0
         self.trades = 0
         self.traded_lots = 0
@@ -72,7 +70,7 @@ class MakerSimulation:
             rng=random.Random(seed),
         )
         self.meanwhile: Callable[[], object] = lambda: None
-        """What happens before each command of a plan."""
+        """Called before each command of a plan."""
         self.maker.restart(0, None)
         self.start_atoms = self.base_atoms()
 
@@ -130,8 +128,8 @@ class MakerSimulation:
         return book
 
     def plan(self) -> int:
-        """Let the maker move, and plan until its book is as it wants it; returns the number of
-        commands.
+        """Let the maker move, and send its commands until its book is as wanted; returns their
+        number.
         """
         self.now_ms = max(self.now_ms, self.maker.next_plan_ms)
         before = self.sent
@@ -200,16 +198,18 @@ class MakerSimulation:
             self.sent += 1
             command = self._place(TAKER, take.side, take.price, take.lots)
             events = self.do(command.command)
-            self.tell(events)
+            self.queue_updates(events)
             self.maker.on_taker_answer(msgspec.json.decode(command.result(events), type=OrderState))
         return take
 
     def stranger(self, side: str, price: int, lots: int, *, rests: bool) -> None:
-        """Somebody else's order."""
-        self.tell(self.do(self._place(STRANGER, side, price, lots, post_only=rests).command))
+        """An order of another account."""
+        self.queue_updates(
+            self.do(self._place(STRANGER, side, price, lots, post_only=rests).command)
+        )
 
-    def tell(self, events: bytes) -> None:
-        """The maker's private updates of somebody's command."""
+    def queue_updates(self, events: bytes) -> None:
+        """Queue the maker's private updates of a command."""
         closed = {order.order_id: order for order in records.order_records(events)}
         at = 0
         while at < len(events):
@@ -219,12 +219,12 @@ class MakerSimulation:
                 self.traded_lots += fill.lots
                 assert fill.maker_account != fill.taker_account
                 if fill.maker_account == MAKER:
-                    self.news.append(self._news_of(fill, closed))
+                    self.updates.append(self._update_of(fill, closed))
             at = records.next_at(events, at)
-        if not self.news_is_late:
-            self.deliver(len(self.news))
+        if not self.delays_updates:
+            self.deliver(len(self.updates))
 
-    def _news_of(self, fill: records.Fill, closed: dict[int, OrderRecord]) -> OrderUpdate:
+    def _update_of(self, fill: records.Fill, closed: dict[int, OrderRecord]) -> OrderUpdate:
         order_id = int(fill.maker_order_id)
         order = closed.get(order_id) or self.core.order(MAKER, MARKET, order_id)
         assert order is not None
@@ -238,9 +238,9 @@ class MakerSimulation:
         )
 
     def deliver(self, count: int) -> None:
-        """Let the maker hear the next private updates."""
-        for _ in range(min(count, len(self.news))):
-            self.maker.on_update(self.news.popleft())
+        """Deliver the next private updates."""
+        for _ in range(min(count, len(self.updates))):
+            self.maker.on_update(self.updates.popleft())
 
     def own_book(self) -> dict[tuple[int, int], int]:
         """(side, price) -> lots of the maker in the core."""

@@ -1,4 +1,4 @@
-"""The bot against the real gateway, streams and core: alive, within its budget, gone when told."""
+"""The bot against the real gateway, streams and core: trading, its rate limit, and its end."""
 
 import asyncio
 import logging
@@ -73,7 +73,7 @@ def own_in(exchange: DirectExchange, market: int) -> int:
     return len(exchange.core.open_orders(MAKER, market))
 
 
-def test_all_markets_come_to_life() -> None:
+def test_all_markets_are_made() -> None:
     """The demo's own plans: two-sided, traded, moving; at most 20 commands in any second."""
 
     async def story(venue: RunningExchange) -> None:
@@ -103,8 +103,8 @@ def test_all_markets_come_to_life() -> None:
     play_fast(story)
 
 
-def test_orders_of_an_earlier_life_go() -> None:
-    """Orders that no connection holds (a ladder of the first start) are not left in the way."""
+def test_earlier_orders_are_replaced() -> None:
+    """Orders that were not placed on the connection (a ladder of the first start) are cancelled."""
 
     async def story(venue: RunningExchange) -> None:
         async with RestClient(venue.http_url, BearerToken(ALICE_TOKEN)) as rest:
@@ -123,7 +123,7 @@ def test_orders_of_an_earlier_life_go() -> None:
     play_live(story, demo_exchange)
 
 
-def test_it_comes_back_when_the_exchange_does() -> None:
+def test_it_reconnects() -> None:
     async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
         async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=3, plans=QUICK)):
@@ -141,8 +141,8 @@ def test_it_comes_back_when_the_exchange_does() -> None:
     play_fast(story)
 
 
-class Wire:
-    """A TCP proxy that can fall silent without closing anything."""
+class StallingProxy:
+    """A TCP proxy that can stop forwarding without closing a connection."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -151,7 +151,7 @@ class Wire:
         self.accepted = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> "Wire":
+    async def __aenter__(self) -> "StallingProxy":
         self._server = await asyncio.start_server(self._accept, HOST, 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -185,35 +185,35 @@ class Wire:
             sink.close()
 
 
-def test_a_silent_feed_ends_the_quotes() -> None:
-    """Nothing is heard, though the connection stands: its orders go, and it begins anew."""
+def test_a_silent_feed_ends_the_connection() -> None:
+    """Nothing is received on an open connection: its orders are cancelled, and it reconnects."""
 
     async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
-        async with Wire(venue.ws_port) as wire:
-            ws_url = f"ws://{HOST}:{wire.port}/ws"
+        async with StallingProxy(venue.ws_port) as proxy:
+            ws_url = f"ws://{HOST}:{proxy.port}/ws"
             bot = Bot(venue.http_url, ws_url, TOKENS, seed=4, plans=QUICK, stale_s=2.0)
             async with running(bot):
                 await until(lambda: trades(exchange, 1) > 2)
                 await asyncio.sleep(2.5)
-                assert wire.accepted == 1, "it was stale, and everything was well"
-                wire.flows.clear()
+                assert proxy.accepted == 1, "the feed was not stale"
+                proxy.flows.clear()
                 await until(lambda: own(exchange) == 0)
-                wire.flows.set()
+                proxy.flows.set()
                 before = trades(exchange, 1)
                 await until(lambda: own(exchange) > 0 and trades(exchange, 1) > before)
-                assert wire.accepted >= 2
+                assert proxy.accepted >= 2
 
     play_fast(story)
 
 
 def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """One market closes: hardly a command is wasted on it, and the others go on. It is told once,
-    and when the market opens, it is made again.
+    """One market closes: it gets few commands, and the others go on. The log says so once, and when
+    the market opens, it is made again.
     """
     caplog.set_level(logging.INFO, "fairbook.demo.maker")
 
-    def told(text: str) -> int:
+    def logged(text: str) -> int:
         return sum(record.getMessage().startswith(text) for record in caplog.records)
 
     async def story(venue: RunningExchange) -> None:
@@ -234,15 +234,15 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
             ]
             assert len(to_closed) <= 20
             exchange.do(records.set_market(market=1, parameter=records.STATE, value=records.OPEN))
-            await until(lambda: told("making SOL_USDC again") == 1)
+            await until(lambda: logged("making SOL_USDC again") == 1)
             assert is_two_sided(exchange, 1)
-        assert told("not making SOL_USDC for a while") == 1
-        assert told("not taking in SOL_USDC for a while") <= 1
+        assert logged("not making SOL_USDC for a while") == 1
+        assert logged("not taking in SOL_USDC for a while") <= 1
 
     play_fast(story)
 
 
-def test_unknown_credentials_end_it() -> None:
+def test_refused_credentials_end_it() -> None:
     async def story(venue: RunningExchange) -> None:
         bot = Bot(venue.http_url, venue.ws_url, {"maker": "no", "taker": "no"}, seed=1)
         with pytest.raises(CredentialsRefused):
@@ -251,7 +251,7 @@ def test_unknown_credentials_end_it() -> None:
     play_live(story, demo_exchange)
 
 
-def test_more_than_the_budget_cannot_be_asked_for() -> None:
+def test_a_rate_above_the_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="20"):
         Bot("", "", TOKENS, seed=1, commands_per_s=21)
 
@@ -275,8 +275,8 @@ def start_process(venue: RunningExchange, *tokens: str) -> subprocess.Popen[byte
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "the end of its pipe"])
-def test_the_process_ends_when_told(how: str) -> None:
-    """With status 0, at once, and its orders go."""
+def test_the_process_ends_when_it_is_stopped(how: str) -> None:
+    """With status 0, at once, and its orders are cancelled."""
 
     async def story(venue: RunningExchange) -> None:
         process = start_process(venue, ALICE_TOKEN, BOB_TOKEN)
@@ -300,7 +300,7 @@ def test_the_process_ends_when_told(how: str) -> None:
 
 
 @pytest.mark.parametrize("tokens", [("no", BOB_TOKEN), (ALICE_TOKEN, "no")])
-def test_the_process_ends_when_it_may_not_trade(tokens: tuple[str, str]) -> None:
+def test_the_process_ends_when_a_token_is_refused(tokens: tuple[str, str]) -> None:
     """An unknown token of either account: status 1, and nothing is left in the book."""
 
     async def story(venue: RunningExchange) -> None:

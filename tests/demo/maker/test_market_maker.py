@@ -1,4 +1,4 @@
-"""A maker against the real core: ten thousand steps, and people who get in its way."""
+"""A MarketMaker against the real core: many steps, and orders of others in its way."""
 
 import random
 
@@ -23,7 +23,7 @@ STEPS_AT_LEAST = 1_500  # in every run
     ],
 )
 def test_many_steps(seed: int, steps: int) -> None:
-    """Two-sided and uncrossed all the way, what is owned stays bounded, prices move, few commands.
+    """Always two-sided and uncrossed, with bounded inventory, moving prices and few commands.
 
     A step is one move of the maker and one order of the taker, so about two seconds of the demo.
     """
@@ -39,8 +39,8 @@ def test_many_steps(seed: int, steps: int) -> None:
         assert bids[0][0] < asks[0][0]
         best.add((bids[0][0], asks[0][0]))
         if step % 100 == 0:
-            ours = simulation.maker.orders.open()
-            assert simulation.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
+            own = simulation.maker.orders.open()
+            assert simulation.own_book() == {(SIDES[o.side], o.price): o.lots for o in own}
         simulation.take()
         owned = simulation.owned_lots()
         assert -limit <= owned <= limit
@@ -49,15 +49,15 @@ def test_many_steps(seed: int, steps: int) -> None:
     assert simulation.refusals == []
     assert simulation.trades >= steps * 9 // 10
     assert len(best) > steps // 100
-    assert most > limit // 100, "it never owned anything"
+    assert most > limit // 100, "its inventory never changed"
     assert sum(planned[1:]) / steps < 5
     assert len(simulation.maker.orders.open()) <= 2 * sum(
         band.levels for band in simulation.parameters.bands
     )
 
 
-def test_a_wall_moves_the_quotes_and_is_taken_down() -> None:
-    """Somebody's large bid above the price: asks go above it, nothing is refused, takers sell."""
+def test_a_wall_moves_the_quotes_and_is_taken() -> None:
+    """A large foreign bid above the price: asks go above it, nothing is refused, takers sell."""
     simulation = MakerSimulation(seed=3)
     simulation.plan()
     wall = simulation.core.depth(1, 1)[1][0][0] + 20
@@ -76,7 +76,7 @@ def test_a_wall_moves_the_quotes_and_is_taken_down() -> None:
 
 
 def test_a_sweep_is_refilled() -> None:
-    """Everything on one side is bought at once: the next plan has two sides again."""
+    """One side is bought completely: the next plan has two sides again."""
     simulation = MakerSimulation(seed=4)
     simulation.plan()
     asks = simulation.core.depth(1, 100)[1]
@@ -89,7 +89,7 @@ def test_a_sweep_is_refilled() -> None:
 
 
 def test_a_market_that_refuses_is_left_alone() -> None:
-    """A closed market: no storm of refused orders; and what was in the book goes."""
+    """A closed market: orders are not repeated at once, and the open ones are cancelled."""
     simulation = MakerSimulation(seed=5)
     simulation.plan()
     maker = simulation.maker
@@ -102,8 +102,8 @@ def test_a_market_that_refuses_is_left_alone() -> None:
     assert maker.withdraw(simulation.now_ms) == []
 
 
-def test_orders_that_vanished_are_replaced() -> None:
-    """Cancelled behind its back: the amend is refused, and the next plan places a new order."""
+def test_cancelled_orders_are_replaced() -> None:
+    """Cancelled by another session: the amend is refused, and the next plan places a new order."""
     simulation = MakerSimulation(seed=6)
     simulation.plan()
     gone = simulation.maker.orders.open()[0]
@@ -113,17 +113,17 @@ def test_orders_that_vanished_are_replaced() -> None:
     for _ in range(200):
         simulation.plan()
     assert set(simulation.refusals) <= {"Order Not Found (RESOURCE_NOT_FOUND)"}
-    ours = simulation.maker.orders.open()
-    assert simulation.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
+    own = simulation.maker.orders.open()
+    assert simulation.own_book() == {(SIDES[o.side], o.price): o.lots for o in own}
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_news_that_comes_late(seed: int) -> None:
-    """Fills happen amid plans, and the maker hears of them any time later: what it knows is wrong
-    for a while, but nothing breaks, and once it has heard all its next plan is right.
+def test_late_updates(seed: int) -> None:
+    """Fills happen during plans, and their updates come at any time later: the maker's state is
+    wrong for a while, but nothing fails, and after all updates its next plan is right.
     """
     simulation = MakerSimulation(seed=seed)
-    simulation.news_is_late = True
+    simulation.delays_updates = True
     chance = random.Random(seed)
 
     def meanwhile() -> None:
@@ -140,18 +140,18 @@ def test_news_that_comes_late(seed: int) -> None:
         simulation.plan()
         simulation.take()
         meanwhile()
-    assert simulation.refusals, "nothing ever came between"
+    assert simulation.refusals, "no fill came in between"
     assert set(simulation.refusals) <= {
         "Order Not Found (RESOURCE_NOT_FOUND)",
         "Order would immediately match and take",
         "Quantity is out of range",
     }
     assert simulation.maker.next_plan_ms <= simulation.now_ms + simulation.parameters.move_ms, (
-        "an accident is no trouble"
+        "an accident of timing is no reason to back off"
     )
     simulation.meanwhile = lambda: None
-    simulation.deliver(len(simulation.news))
+    simulation.deliver(len(simulation.updates))
     simulation.plan()
-    ours = simulation.maker.orders.open()
-    assert simulation.own_book() == {(SIDES[o.side], o.price): o.lots for o in ours}
+    own = simulation.maker.orders.open()
+    assert simulation.own_book() == {(SIDES[o.side], o.price): o.lots for o in own}
     assert all(simulation.core.depth(1, 1))

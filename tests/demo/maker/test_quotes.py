@@ -1,4 +1,4 @@
-"""What a maker wants: never crossed, never more than it may own, and nearly the same as before."""
+"""The wanted book: never crossed, within the inventory, and nearly the same as before."""
 
 import random
 
@@ -93,7 +93,7 @@ def test_without_anything_owned_both_sides_are_full() -> None:
     assert len(prices(book, BID)) == len(prices(book, ASK)) == LEVELS
 
 
-def test_who_owns_too_much_offers_lower() -> None:
+def test_inventory_lowers_the_quotes() -> None:
     """The middle of the quotes moves away from what would make it worse, and back."""
     middle = SOL.anchor_ticks * PARTS
     none = quotes(SOL, middle, inventory_lots=0)

@@ -97,7 +97,7 @@ def test_there_are_no_fewer_commands(wanted: list[Quote], orders: list[OpenOrder
 
 @given(books(), opened())
 def test_nothing_crosses_on_the_way(wanted: list[Quote], orders: list[OpenOrder]) -> None:
-    """Our own bids and asks never meet, so post-only orders are not refused because of us."""
+    """The maker's bids and asks never cross, so its post-only orders are not refused for that."""
     for book in states(reconcile(wanted, orders), orders):
         assert not is_crossed(book)
 

@@ -1,4 +1,4 @@
-"""What is taken: within limits, from the side that brings the price and the stock back."""
+"""The taker's orders: within limits, on the side that brings price and inventory back."""
 
 import random
 
@@ -46,7 +46,7 @@ def test_it_takes_from_both_sides_at_prices_that_trade() -> None:
 
 
 def test_a_price_above_the_reference_is_sold() -> None:
-    """So that a price that somebody moved comes back."""
+    """So that a price moved by others comes back."""
     step = SOL.step_ticks * PARTS
     assert bought(takes(1_000, reference_parts=MIDDLE - 5 * step)) < 100
     assert bought(takes(1_000, reference_parts=MIDDLE + 5 * step)) > 900
@@ -71,7 +71,7 @@ def test_without_a_side_there_is_nothing_to_take() -> None:
         assert taker.next_order(bid=bid, ask=ask, reference_parts=MIDDLE, inventory_lots=0) is None
 
 
-def test_it_waits_about_as_long_as_it_was_told() -> None:
+def test_the_average_wait_is_that_of_the_plan() -> None:
     taker = Taker(SOL, random.Random(2))
     waits = [taker.wait_ms() for _ in range(1_000)]
     assert SOL.take_ms // 5 <= min(waits) <= max(waits) <= SOL.take_ms * 9 // 5

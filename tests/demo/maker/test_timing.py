@@ -1,4 +1,4 @@
-"""The budget of commands, and when a feed counts as stale."""
+"""The rate of commands, and when a feed counts as stale."""
 
 import itertools
 import random
@@ -9,8 +9,8 @@ from fairbook.demo.maker.bot import CommandPacer, FeedMonitor
 
 
 @pytest.mark.parametrize("per_s", [1.0, 15.0, 20.0])
-def test_no_second_has_more_than_the_budget(per_s: float) -> None:
-    """However many ask at once, and whenever: turns come in the order of asking, well apart."""
+def test_commands_are_spaced_evenly(per_s: float) -> None:
+    """For any pattern of calls the reserved times are in their order, and apart."""
     pacer, chance = CommandPacer(per_s), random.Random(4)
     now_s, turns = 100.0, []
     for _ in range(1_000):
@@ -22,7 +22,7 @@ def test_no_second_has_more_than_the_budget(per_s: float) -> None:
     assert min(apart) >= 1 / per_s - 1e-9
 
 
-def test_whoever_waited_long_is_not_owed_anything() -> None:
+def test_unused_time_is_not_saved() -> None:
     pacer = CommandPacer(10)
     assert pacer.reserve(0.0) == 0
     assert pacer.reserve(50.0) == 0
@@ -34,7 +34,7 @@ def test_silence_alone_is_not_stale() -> None:
     assert not monitor.is_stale(1_000.0, after_s=4)
 
 
-def test_a_command_must_be_heard_of() -> None:
+def test_an_answered_command_must_change_the_book() -> None:
     monitor = FeedMonitor()
     monitor.on_answer(10.0)
     monitor.on_answer(13.0)
@@ -44,7 +44,7 @@ def test_a_command_must_be_heard_of() -> None:
     assert not monitor.is_stale(100.0, after_s=4)
 
 
-def test_candles_come_every_second_once_they_came() -> None:
+def test_candles_are_due_every_second_after_the_first() -> None:
     monitor = FeedMonitor()
     monitor.on_candle(10.0)
     monitor.on_book(12.0)
