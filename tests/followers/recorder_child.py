@@ -14,7 +14,7 @@ from fairbook.followers import wire as follower_wire
 from fairbook.log.file_log import FileLog
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
-from tests.history.naive import Naive
+from tests.world.naive_history import NaiveHistory
 
 RUN = """
 import sys
@@ -34,9 +34,9 @@ def command(directory: Path, **options: int) -> list[str]:
     return [sys.executable, "-c", RUN, str(directory), said]
 
 
-def write_log(directory: Path, *, seed: int, frames: int) -> Naive:
+def write_log(directory: Path, *, seed: int, frames: int) -> NaiveHistory:
     """A log of random frames, and what its history is."""
-    naive, exchange = Naive(), Exchange()
+    naive, exchange = NaiveHistory(), Exchange()
     stream = Stream(SplitMix64(seed).pick)
     log = FileLog(directory, segment_bytes=256 * 1024)
     for number in range(frames):

@@ -20,8 +20,8 @@ from fairbook.followers.recorder import DIRECTORY
 from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
 from fairbook.log.file_log import FileLog
 from tests.followers.recorder_child import RecorderChild, write_log
-from tests.history.naive import Naive, of_log
 from tests.history.recorded_history import require_equal
+from tests.world.naive_history import NaiveHistory, of_log
 
 FRAMES = 320
 
@@ -280,7 +280,7 @@ def test_it_ends_with_the_engine_while_it_is_busy(tmp_path: Path) -> None:
 
 
 def test_a_recorder_that_stood_still_goes_on(tmp_path: Path) -> None:
-    naive: Naive = write_log(tmp_path, seed=13, frames=FRAMES)
+    naive: NaiveHistory = write_log(tmp_path, seed=13, frames=FRAMES)
     recorder = RecorderChild(tmp_path, transaction_commands=100)
     recorder.tell(10)
     recorder.until(10)

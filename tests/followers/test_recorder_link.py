@@ -24,9 +24,9 @@ from fairbook.log.file_log import FileLog
 from fairbook.ports.commands import Answer
 from fairbook.ports.history import HistoryBehind, Page
 from tests.followers.recorder_child import command
-from tests.history.naive import of_log
 from tests.history.recorded_history import require_equal
 from tests.world import traffic
+from tests.world.naive_history import of_log
 from tests.world.waiting import until
 
 

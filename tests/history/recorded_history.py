@@ -19,7 +19,7 @@ from fairbook.log.command_log import GENESIS_CHAIN
 from fairbook.ports.history import OrderRow, TradeRow, TransferRow
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, opening
-from tests.history.naive import Naive
+from tests.world.naive_history import NaiveHistory
 
 # Nanoseconds between two frames: mostly little, sometimes hours, seldom days.
 STEPS_NS = (0, 0, 10**6, 10**8, 10**9, 10**9, 7 * 10**9, 50 * 10**9, 400 * 10**9)
@@ -37,7 +37,7 @@ class RecordedHistory:
         self.exchange = Exchange()
         self.store = SqliteStore(directory / FILE_NAME)
         self.recorder = HistoryProjection(self.store, self.exchange)
-        self.naive = Naive()
+        self.naive = NaiveHistory()
         self.chance = random.Random(seed)
         self._stream = Stream(SplitMix64(seed).pick)
         self._time_ns = START_NS
@@ -117,7 +117,7 @@ def tables(directory: Path) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-def require_equal(directory: Path, naive: Naive) -> None:
+def require_equal(directory: Path, naive: NaiveHistory) -> None:
     """The tables hold what the events say, none missing, none twice, up to the same position."""
     found = tables(directory)
     trades = sorted(naive.trades, key=lambda each: (each.time_ns, each.market, each.trade_id))

@@ -18,8 +18,8 @@ from fairbook.history.sqlite_store import FILE_NAME, SqliteStore, bar_row, move_
 from fairbook.history.store import LENGTHS_S, RowBatch
 from fairbook.log.command_log import GENESIS_CHAIN
 from fairbook.ports.history import HistoryBehind, Page, Span
-from tests.history import naive
 from tests.history.recorded_history import START_NS, NeverBehind, RecordedHistory, asked
+from tests.world import naive_history
 
 MARKETS = (1, 2, 3, 4)
 ACCOUNTS = (0, 1, 2, 3, 4, 5, 6, 99)
@@ -70,7 +70,7 @@ def test_the_newest_candle_runs_until_log_time(tmp_path: Path) -> None:
     past.store.close()
     now_s = past.naive.time_ns // 10**9
     for interval in ("1m", "1h", "1month"):
-        begin_s, end_s = naive.bucket(interval, now_s)
+        begin_s, end_s = naive_history.bucket(interval, now_s)
         limits = {"start_s": begin_s - 9 * (end_s - begin_s), "end_s": 2**60, "bars_max": 10_000}
         bars = list(past.ask(lambda history: history.klines(1, interval, **limits)))  # noqa: B023
         assert bars == past.naive.klines(1, interval, **limits)
@@ -131,7 +131,7 @@ def test_bars_until_a_trade_are_all_its_trades(tmp_path: Path, seed: int) -> Non
                 for bar in found[1:]:
                     assert bar.first_id == total.last_id + 1
                     total.join(bar)
-                assert total == naive.joined(total.start_s, expected, 0)
+                assert total == naive_history.joined(total.start_s, expected, 0)
                 assert found[-1].start_s == last_s
             assert all(seconds[at].start_s < seconds[at + 1].start_s for at in range(len(bars) - 1))
             assert len(bars) <= 2 * (59 + 14 + 3 + 23) + (last_s - since_s) // 86_400

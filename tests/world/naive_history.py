@@ -25,7 +25,7 @@ LENGTHS_S = {
 }  # fmt: skip
 
 
-class Naive:
+class NaiveHistory:
     """Everything that history should say."""
 
     def __init__(self) -> None:
@@ -160,9 +160,9 @@ class Naive:
         )
 
 
-def of_log(directory: Path) -> Naive:
+def of_log(directory: Path) -> NaiveHistory:
     """Of everything in a log, played from the first entry."""
-    naive, exchange = Naive(), Exchange()
+    naive, exchange = NaiveHistory(), Exchange()
     log = FileLog(directory, read_only=True)
     for entry in log.read(1):
         naive.take(entry.time_ns, exchange.apply(entry.frame, entry.time_ns))
