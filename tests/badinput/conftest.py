@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.badinput import summary
-from tests.badinput.target import RawHttpClient, Target
+from tests.badinput.target import Target
+from tests.world.socket_client import SocketClient
 
 
 @pytest.fixture(scope="package")
@@ -24,9 +25,9 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 @pytest.fixture
-def wire(target: Target) -> Iterator[RawHttpClient]:
+def wire(target: Target) -> Iterator[SocketClient]:
     """A connection to it, closed whatever happens."""
-    wire = RawHttpClient(target.venue.http_port)
+    wire = SocketClient(target.venue.http_port)
     yield wire
     wire.close()
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tests.badinput.rows import BAD_REQUEST, MALFORMED, Known
 from tests.badinput.rows_numbers import SYMBOLS
-from tests.world.socket_client import BINARY, CLOSE, FIN, PING, PONG, TEXT, frame, head, says
+from tests.world.ws_frames import BINARY, CLOSE, FIN, PING, PONG, TEXT, frame, head, says
 
 
 class Refused(NamedTuple):
@@ -89,13 +89,13 @@ HEADS: list[tuple[str, bytes, Refused]] = [
       for path in ("/nope", "/ws/", "/WS", "/%77s", "/ws;x", "/ws/..", "/x/../ws", "/.", "/ws%00",
                    "//fair.example/ws", "http://x/ws", "*", "/api/v1/ping", "/admin/v1/x", "/ws.",
                    "/metrics", "/ws\\")),
-    ("no Upgrade", head(Upgrade=""), UPGRADE_HERE),
-    ("no Connection", head(Connection=""), UPGRADE_HERE),
+    ("no Upgrade", head(Upgrade=None), UPGRADE_HERE),
+    ("no Connection", head(Connection=None), UPGRADE_HERE),
     ("Connection: close", head(Connection="close"), UPGRADE_HERE),
     ("Upgrade: h2c", head(Upgrade="h2c"), UPGRADE_HERE),
     ("Upgrade: websockets", head(Upgrade="websockets"), UPGRADE_HERE),
     *((f"version {version!r}", head(Sec_WebSocket_Version=version), VERSION_13)
-      for version in ("", "8", "0", "14", "013", "13, 8", "13,13", "x", "1" * 400, "\xb9\xb3")),
+      for version in (None, "8", "0", "14", "013", "13, 8", "13,13", "x", "1" * 400, "\xb9\xb3")),
     ("version, two lines", head(lines=b"Sec-WebSocket-Version: 13\r\n"), VERSION_13),
     *((f"key {name}", head(Sec_WebSocket_Key=key), NO_KEY)
       for name, key in {

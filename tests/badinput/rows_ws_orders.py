@@ -18,7 +18,7 @@ from tests.badinput.rows_auth import AUTH
 from tests.badinput.rows_http import BODIES
 from tests.badinput.rows_numbers import NUMBERS, STRINGS
 from tests.badinput.rows_ws import Answer, Bytes, Closed, Error, Outcome, WsRow
-from tests.world.socket_client import frame, says
+from tests.world.ws_frames import frame, says
 
 METHODS = {
     ("POST", "/api/v1/order"): "order.place",

@@ -10,12 +10,9 @@ Always true: nothing of what is compared was told by the exchange under test.
 from __future__ import annotations
 
 import base64
-import json
-import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from nacl.signing import SigningKey
 
@@ -29,7 +26,8 @@ from fairbook.ports.accounts import ALL_PERMISSIONS, READ, TRADE
 from tests.badinput.rows import Known, Row
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import RestClient
-from tests.world.socket_client import BackgroundWait, SocketClient, head, says
+from tests.world.socket_client import BackgroundWait, SocketClient
+from tests.world.ws_frames import head, says
 
 USDC = 4
 BTC_USDC, ETH_USDC = 2, 3
@@ -64,67 +62,6 @@ class LogReplay:
 
     def close(self) -> None:
         self._log.close()
-
-
-class Answer(NamedTuple):
-    """`status` 0: none came. `body` is decoded JSON, or text."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any
-
-
-class RawHttpClient:
-    """One connection, and bytes."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.open()
-
-    def open(self) -> None:
-        """A new connection; the one before it is to be closed."""
-        self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=20)
-        self.received = b""
-
-    def ask(self, data: bytes, *, ends: bool = False) -> Answer:
-        """Send, and read one answer. Whoever refuses early may not take all of it."""
-        try:
-            self.socket.sendall(data)
-            if ends:
-                self.socket.shutdown(socket.SHUT_WR)
-        except ConnectionError:
-            pass
-        while b"\r\n\r\n" not in self.received:
-            if not self._more():
-                assert not self.received
-                return Answer(0, {}, None)
-        head, _, self.received = self.received.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines)
-        length = int(headers["content-length"])
-        while len(self.received) < length:
-            assert self._more(), "the answer broke off"
-        text, self.received = self.received[:length], self.received[length:]
-        is_json = headers["content-type"].startswith("application/json")
-        return Answer(
-            int(first.split()[1]), headers, json.loads(text) if is_json else text.decode()
-        )
-
-    def _more(self) -> bool:
-        data = self.socket.recv(1 << 16)
-        self.received += data
-        return bool(data)
-
-    def is_ended(self) -> bool:
-        """Wait for the server's end of the connection; nothing more may come before it."""
-        try:
-            return not self.received and self.socket.recv(1) == b""
-        except ConnectionError:
-            return True
-
-    def close(self) -> None:
-        """End it."""
-        self.socket.close()
 
 
 class Target:

@@ -15,7 +15,8 @@ from tests.badinput.rows_history import HISTORY
 from tests.badinput.rows_http import HTTP
 from tests.badinput.rows_numbers import NUMBERS, STRINGS
 from tests.badinput.summary import COSTS
-from tests.badinput.target import Answer, RawHttpClient, Target
+from tests.badinput.target import Target
+from tests.world.socket_client import Answer, SocketClient
 
 ROWS = [*NUMBERS, *STRINGS, *HTTP, *AUTH, *HISTORY]
 
@@ -26,7 +27,7 @@ def named(row: Row) -> str:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
-def test_a_bad_input(row: Row, target: Target, wire: RawHttpClient) -> None:
+def test_a_bad_input(row: Row, target: Target, wire: SocketClient) -> None:
     before = target.replayed.catch_up()
     commands = target.replayed.commands
     inputs = [target.made(row) for _ in range(row.times)]
@@ -34,7 +35,7 @@ def test_a_bad_input(row: Row, target: Target, wire: RawHttpClient) -> None:
     for data in inputs:
         confirm(row, wire.ask(data, ends=row.ends))
         if row.closes:
-            assert wire.is_ended()
+            assert wire.ends()
             wire.close()
             wire.open()
     cost_ms = (target.cpu_s() - cpu_s) * 1000 / row.times
@@ -66,7 +67,7 @@ def test_nothing_is_left_out() -> None:
     assert not [row for row in ROWS if row.status >= 500 and row.status != 501]
 
 
-def test_all_that_are_not_known_are_told_the_same(target: Target, wire: RawHttpClient) -> None:
+def test_all_that_are_not_known_are_told_the_same(target: Target, wire: SocketClient) -> None:
     """Nobody can probe for keys: not a byte differs."""
     told = set()
     for row in AUTH:

@@ -14,9 +14,10 @@ import pytest
 
 from fairbook.core import records, state
 from tests.badinput.rows import order_json, request, signed, written
-from tests.badinput.target import ORDERS_MAX, RawHttpClient, Target
+from tests.badinput.target import ORDERS_MAX, Target
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import RestClient
+from tests.world.socket_client import SocketClient
 
 SYMBOL = {"symbol": "SOL_USDC"}
 SOL_USDC = 1
@@ -24,7 +25,7 @@ BEST_BID, BEST_ASK = "139.86", "140.14"  # of the demo's ladder, 50 SOL each
 
 
 @pytest.fixture
-def ask(target: Target, wire: RawHttpClient) -> Iterator[Callable[..., Any]]:
+def ask(target: Target, wire: SocketClient) -> Iterator[Callable[..., Any]]:
     """Ask on one connection: who, status, method, path, body."""
 
     def asked(who: str, status: int, method: str, path: str, body: object = None) -> Any:
@@ -64,7 +65,7 @@ def cancel_all(target: Target, ask: Ask, *who: str) -> None:
     ],
 )
 def test_numbers_that_are_taken(
-    target: Target, wire: RawHttpClient, ask: Ask, price: str, quantity: str, means: tuple[str, str]
+    target: Target, wire: SocketClient, ask: Ask, price: str, quantity: str, means: tuple[str, str]
 ) -> None:
     data = written(price=price, quantity=quantity)(target.known)
     side = b'"Ask"' if "1400" in price else b'"Bid"'
@@ -74,11 +75,11 @@ def test_numbers_that_are_taken(
 
 
 def test_h13_a_client_that_leaves_is_served_once(
-    target: Target, wire: RawHttpClient, ask: Ask
+    target: Target, wire: SocketClient, ask: Ask
 ) -> None:
     """It sends an order and is gone; the order is there, and only once."""
-    leaving = RawHttpClient(target.venue.http_port)
-    leaving.socket.sendall(request("POST", "/api/v1/order", order_json(clientId=13))(target.known))
+    leaving = SocketClient(target.venue.http_port)
+    leaving.send(request("POST", "/api/v1/order", order_json(clientId=13))(target.known))
     leaving.close()
     path = "/api/v1/order?symbol=SOL_USDC&clientId=13"
     deadline = time.monotonic() + 10
@@ -97,7 +98,7 @@ def test_c3_cancel_works_in_a_closed_market(target: Target, ask: Ask) -> None:
     target.replayed.catch_up()
 
 
-def test_a5_a_replay(target: Target, wire: RawHttpClient) -> None:
+def test_a5_a_replay(target: Target, wire: SocketClient) -> None:
     """Inside the window it was seen, behind it it has expired; nothing happens twice."""
     body = {"symbol": "SOL_USDC"}
     data = signed("DELETE", "/api/v1/orders", "orderCancelAll", body, window="800")(target.known)
@@ -113,7 +114,7 @@ def test_a5_a_replay(target: Target, wire: RawHttpClient) -> None:
     assert target.replayed.commands == commands
 
 
-def test_a7_a_query_in_any_order_and_any_encoding(target: Target, wire: RawHttpClient) -> None:
+def test_a7_a_query_in_any_order_and_any_encoding(target: Target, wire: SocketClient) -> None:
     """The text is made of sorted, decoded pairs, however a client writes them."""
     fields = {"marketType": "SPOT", "symbol": "SOL_USDC"}
     for query in (

@@ -16,7 +16,8 @@ from tests.badinput.rows_ws import WS, Answer, Closed, Error, Refused, Told, WsR
 from tests.badinput.rows_ws_orders import WS_ORDERS
 from tests.badinput.summary import WS_COSTS
 from tests.badinput.target import Target
-from tests.world.socket_client import CLOSE, FIN, SocketClient, frame, says
+from tests.world.socket_client import SocketClient
+from tests.world.ws_frames import CLOSE, FIN, frame, says
 
 ROWS = [*WS, *WS_ORDERS]
 PROBE = says(id="probe", method="SUBSCRIBE", params=[])

@@ -16,8 +16,9 @@ from fairbook.net import control_socket as control
 from tests.badinput.rows import order_json
 from tests.badinput.rows_ws import subscribing
 from tests.badinput.target import Target
-from tests.world.socket_client import FIN, PONG, TEXT, SocketClient, frame, head, says
+from tests.world.socket_client import SocketClient
 from tests.world.waiting import wait_until
+from tests.world.ws_frames import FIN, PONG, TEXT, frame, head, says
 
 SYMBOLS = ("SOL_USDC", "BTC_USDC", "ETH_USDC")
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d",
@@ -114,7 +115,7 @@ def test_what_is_odd_and_taken(target: Target) -> None:
         head(Sec_WebSocket_Protocol="chat, binary"),
         head(Connection="keep-alive, Upgrade"),
         head(Upgrade="WebSocket"),
-        head(Host="", Cookie="a=b"),
+        head(Host=None, Cookie="a=b"),
         head(Origin="http://localhost:3000"),
         head(Origin="http://127.0.0.1:8001"),
         head(Content_Length="0"),

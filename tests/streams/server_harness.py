@@ -10,39 +10,19 @@ import uvloop
 from fairbook.streams.hub import Hub, HubLimits
 from fairbook.streams.server import StreamLimits, StreamServer
 from tests.streams.hub_harness import KeyList, LevelSource
+from tests.world import ws_frames
 from tests.world.stories import runner_of
+from tests.world.ws_frames import CLOSE, FIN, TEXT, frame
 
-UPGRADE = {
-    "Host": "fair.example:8001",
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-FIN = 0x80
 WAIT_S = 20.0  # for what happens at once: the machine may be busy
 
 
 def head(
-    path: str = "/", method: str = "GET", version: str = "1.1", **changes: str | None
+    path: str = "/", *, method: str = "GET", version: str = "1.1", **changes: str | None
 ) -> bytes:
-    """A request. changes: headers by name with _ for -; None: without."""
-    headers: dict[str, str | None] = {name.lower(): value for name, value in UPGRADE.items()}
-    headers.update({name.replace("_", "-").lower(): value for name, value in changes.items()})
-    lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
-    return "\r\n".join((f"{method} {path} HTTP/{version}", *lines, "", "")).encode()
-
-
-def frame(payload: bytes = b"", first: int = FIN | TEXT, *, masked: bool = True) -> bytes:
-    """As a client sends it. The mask is zero, so that the payload can be read."""
-    size = len(payload)
-    mask = 0x80 if masked else 0
-    if size < 126:
-        sizes = bytes((mask | size,))
-    else:
-        sizes = bytes((mask | 126,)) + size.to_bytes(2, "big")
-    return bytes((first,)) + sizes + (b"\0" * 4 if masked else b"") + payload
+    """As ws_frames.head, to fair.example."""
+    changes = {"host": "fair.example:8001", **changes}
+    return ws_frames.head(path, method=method, version=f"HTTP/{version}", lines=b"", **changes)
 
 
 class AsyncSocketClient:

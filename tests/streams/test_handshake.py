@@ -6,8 +6,9 @@ import json
 import pytest
 
 from fairbook.streams.server import StreamLimits
-from tests.streams.server_harness import StreamServerHarness, frame, head, play, with_stream_server
+from tests.streams.server_harness import StreamServerHarness, head, play, with_stream_server
 from tests.world.waiting import until
+from tests.world.ws_frames import frame
 
 GOOD = {
     "at /": head(),

@@ -12,19 +12,9 @@ import pytest
 from fairbook.streams.hub import HubLimits
 from fairbook.streams.server import StreamLimits
 from tests.streams.hub_harness import NEWEST, replayed
-from tests.streams.server_harness import (
-    BINARY,
-    CLOSE,
-    FIN,
-    PING,
-    PONG,
-    TEXT,
-    StreamServerHarness,
-    frame,
-    head,
-    play,
-)
+from tests.streams.server_harness import StreamServerHarness, head, play
 from tests.world.waiting import until
+from tests.world.ws_frames import BINARY, CLOSE, FIN, PING, PONG, TEXT, frame
 
 PROTOCOL_ERRORS: dict[str, tuple[int, bytes]] = {
     "4097 bytes": (1009, frame(b"x" * 4097)),

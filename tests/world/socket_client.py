@@ -1,9 +1,4 @@
-"""WebSocket, as far as a client that means no good needs it: bytes out, frames in.
-
-How it works: one blocking socket. Masks are zero, so that what is sent can be read.
-
-Not here: what is sent (rows_ws*.py), and judging it (test_ws.py).
-"""
+"""A blocking HTTP and WebSocket client that sends any bytes over one raw socket."""
 
 from __future__ import annotations
 
@@ -12,60 +7,50 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-FIN = 0x80
-UPGRADE = {
-    "Host": "127.0.0.1",
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
+from tests.world.ws_frames import CLOSE, FIN, TEXT, head, says
 
 
-def head(
-    path: str = "/", *, method: str = "GET", version: str = "HTTP/1.1", lines: bytes = b"",
-    **changes: str,
-) -> bytes:  # fmt: skip
-    """A request for an upgrade. changes: headers by name with _ for -; "" leaves one out."""
-    headers = {name.lower(): value for name, value in UPGRADE.items()}
-    headers |= {name.replace("_", "-").lower(): value for name, value in changes.items()}
-    text = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
-    first = f"{method} {path} {version}\r\n"
-    return (first + text).encode("latin-1") + lines + b"\r\n"
+class Answer(NamedTuple):
+    """`status` 0: none came. `body` is decoded JSON, or text."""
 
-
-def frame(payload: bytes = b"", first: int = FIN | TEXT, *, masked: bool = True) -> bytes:
-    """One frame of a client."""
-    size, mask = len(payload), 0x80 if masked else 0
-    if size < 126:
-        sizes = bytes((mask | size,))
-    elif size < 1 << 16:
-        sizes = bytes((mask | 126,)) + size.to_bytes(2, "big")
-    else:
-        sizes = bytes((mask | 127,)) + size.to_bytes(8, "big")
-    return bytes((first,)) + sizes + (bytes(4) if masked else b"") + payload
-
-
-def says(**fields: object) -> bytes:
-    """A JSON text in a frame."""
-    return frame(json.dumps(fields).encode())
+    status: int
+    headers: dict[str, str]
+    body: Any
 
 
 class SocketClient:
     """One connection."""
 
     def __init__(self, port: int, *, receive_bytes: int = 0, wait_s: float = 10.0) -> None:
-        """receive_bytes: what the kernel may keep for it; 0: as it likes."""
+        """receive_bytes: the size of the receive buffer; 0: the system's."""
+        self._port, self._receive_bytes, self._wait_s = port, receive_bytes, wait_s
+        self.open()
+
+    def open(self) -> None:
+        """Connect anew; an earlier connection must be closed."""
         self._socket = socket.socket()
-        self._socket.settimeout(wait_s)
-        if receive_bytes:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self._socket.connect(("127.0.0.1", port))
+        self._socket.settimeout(self._wait_s)
+        if self._receive_bytes:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_bytes)
+        self._socket.connect(("127.0.0.1", self._port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = bytearray()
+
+    def ask(self, data: bytes, *, ends: bool = False) -> Answer:
+        """Send a request and read its answer, if one comes. ends: send nothing after it."""
+        self.send(data)
+        if ends:
+            try:
+                self._socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # The server has closed it.
+        if not self._received and not self._more():
+            return Answer(0, {}, None)
+        status, headers, body = self.response()
+        is_json = headers["content-type"].startswith("application/json")
+        return Answer(status, headers, json.loads(body) if is_json else body.decode())
 
     def upgrade(self, token: str = "") -> SocketClient:
         """Become a WebSocket, and log in if there is a token."""
@@ -78,7 +63,7 @@ class SocketClient:
         return self
 
     def send(self, data: bytes) -> None:
-        """Whoever refuses early may not take all of it."""
+        """A server that refuses early may not read all of it."""
         try:
             self._socket.sendall(data)
         except ConnectionError:
