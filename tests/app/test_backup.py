@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,10 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "exchange"
 
 
+def copied(directory: Path, to: Path, **options: Any) -> Runner:
+    return backup.copy_log_and_snapshots(directory, to, **options)[0]
+
+
 def made(directory: Path, frames: int, *, snapshots: bool = True) -> Path:
     """The directory of a stopped exchange."""
     writer = Writer(directory, seed=5)
@@ -119,7 +124,7 @@ def test_copies_made_while_it_trades_are_the_original_at_their_positions(
             before = writer.acked
             to = tmp_path / f"copy{number}"
             to.mkdir()
-            runner = backup.copy_log_and_snapshots(directory, to, full=number % 2 == 0)
+            runner = copied(directory, to, full=number % 2 == 0)
             # All that was acknowledged before, and nothing that was not written.
             assert before <= runner.position <= writer.acked + 1
             copies.append((to, runner.position, state.digest(runner.exchange)))
@@ -128,10 +133,7 @@ def test_copies_made_while_it_trades_are_the_original_at_their_positions(
         assert state.digest(replayed(to, position).exchange) == digest
         again = to.with_name(to.name + "-again")
         again.mkdir()
-        assert (
-            state.digest(backup.copy_log_and_snapshots(to, again, durable_after_s=0).exchange)
-            == digest
-        )
+        assert state.digest(copied(to, again, durable_after_s=0).exchange) == digest
         restored = Writer(to, seed=9)
         assert restored.runner.position == position
         assert state.digest(restored.runner.exchange) == digest
@@ -145,7 +147,7 @@ def test_no_snapshot_in_the_copy_is_newer_than_its_log(tmp_path: Path, directory
     made(directory, 350)
     to = tmp_path / "copy"
     to.mkdir()
-    runner = backup.copy_log_and_snapshots(directory, to, durable_after_s=0)
+    runner = copied(directory, to, durable_after_s=0)
     positions = [Snapshots(to).read(path).position for path in Snapshots(to).paths()]
     assert positions == [300, 200, 100]
     assert runner.position == 350
@@ -162,16 +164,13 @@ def test_the_newest_entry_is_copied_when_it_is_certainly_durable(
         writer.log.close()
         to = tmp_path / f"copy{frames}"
         to.mkdir()
-        assert (
-            backup.copy_log_and_snapshots(directory, to, durable_after_s=wait_s).position
-            == 200 + frames
-        )
+        assert copied(directory, to, durable_after_s=wait_s).position == 200 + frames
     writer = Writer(directory, seed=7)
     to = tmp_path / "waiting"
     to.mkdir()
     follow = threading.Timer(0.05, writer.play, [1])
     follow.start()
-    assert backup.copy_log_and_snapshots(directory, to, durable_after_s=3600.0).position == 201
+    assert copied(directory, to, durable_after_s=3600.0).position == 201
     follow.join()
     writer.log.close()
 
@@ -180,7 +179,7 @@ def test_without_valid_snapshots_only_the_log_is_copied(tmp_path: Path, director
     made(directory, 120, snapshots=False)
     to = tmp_path / "copy"
     to.mkdir()
-    assert backup.copy_log_and_snapshots(directory, to, durable_after_s=0).position == 120
+    assert copied(directory, to, durable_after_s=0).position == 120
     runner = replayed(directory, 90)
     path = Snapshots(directory).write(snapshot_of(runner))
     octets = bytearray(path.read_bytes())
@@ -188,7 +187,9 @@ def test_without_valid_snapshots_only_the_log_is_copied(tmp_path: Path, director
     path.write_bytes(octets)
     to = tmp_path / "another"
     to.mkdir()
-    assert backup.copy_log_and_snapshots(directory, to, durable_after_s=0).position == 120
+    runner, (problem,) = backup.copy_log_and_snapshots(directory, to, durable_after_s=0)
+    assert runner.position == 120
+    assert path.name in problem
     assert Snapshots(to).paths() == []
 
 
@@ -207,14 +208,14 @@ def test_a_damaged_original_gives_no_copy(tmp_path: Path, directory: Path) -> No
         to = tmp_path / f"copy{number}"
         to.mkdir()
         with pytest.raises((backup.BackupError, LogDamaged), match=path.name[:20]):
-            backup.copy_log_and_snapshots(directory, to, durable_after_s=0)
+            copied(directory, to, durable_after_s=0)
         path.write_bytes((healthy / "log" / path.name).read_bytes())
     last = segments[-1]
     last.write_bytes(last.read_bytes()[:72])
     to = tmp_path / "short"
     to.mkdir()
     with pytest.raises(backup.BackupError, match="refers to position 200: "):
-        backup.copy_log_and_snapshots(directory, to, durable_after_s=0)
+        copied(directory, to, durable_after_s=0)
 
 
 def test_an_empty_log_gives_no_copy(tmp_path: Path, directory: Path) -> None:
@@ -222,4 +223,4 @@ def test_an_empty_log_gives_no_copy(tmp_path: Path, directory: Path) -> None:
     to = tmp_path / "copy"
     to.mkdir()
     with pytest.raises(backup.BackupError, match="empty"):
-        backup.copy_log_and_snapshots(directory, to)
+        copied(directory, to)

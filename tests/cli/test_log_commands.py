@@ -171,6 +171,16 @@ def test_inspect_prints_commands_outcomes_and_events(
     assert "[1]" not in text
 
 
+def test_inspect_counts_cancelled_orders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, [*FRAMES[:4], records.cancel_all(account=2), records.cancel_all(account=3)])
+    assert main(["inspect", str(tmp_path), "--from", "5"]) == 0
+    text = capsys.readouterr().out
+    assert "CANCEL_ALL account 2 all markets -> DONE 1 orders cancelled\n" in text
+    assert "CANCEL_ALL account 3 all markets -> DONE\n" in text
+
+
 @pytest.mark.parametrize("command", ["verify", "replay", "inspect"])
 def test_a_directory_without_a_log_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str

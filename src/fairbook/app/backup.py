@@ -83,7 +83,7 @@ def back_up(directory: Path, to: Path, *, full: bool) -> Backup:
     _check_paths(directory, to, unfinished)
     unfinished.mkdir()
     try:
-        runner = copy_log_and_snapshots(directory, unfinished, full=full)
+        runner, problems = copy_log_and_snapshots(directory, unfinished, full=full)
         if (directory / ACCOUNTS_NAME).exists():
             known = len(runner.exchange.tables.accounts)
             copy_accounts(directory / ACCOUNTS_NAME, unfinished / ACCOUNTS_NAME, accounts=known)
@@ -98,7 +98,7 @@ def back_up(directory: Path, to: Path, *, full: bool) -> Backup:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     Disk().sync_directory(to.parent)
-    return Backup(runner, list(_unknown_files(directory)), list(_invalid_snapshots(directory)))
+    return Backup(runner, list(_unknown_files(directory)), problems)
 
 
 def _check_paths(directory: Path, to: Path, unfinished: Path) -> None:
@@ -132,46 +132,37 @@ def _unknown_files(directory: Path) -> Iterator[str]:
             yield name
 
 
-def _invalid_snapshots(directory: Path) -> Iterator[str]:
-    if not (directory / SNAPSHOTS_NAME).is_dir():
-        return
-    snapshots = Snapshots(directory)
-    for path in snapshots.paths():
-        try:
-            snapshots.read(path)
-        except SnapshotInvalid as problem:
-            if path.exists():  # Else a newer one has just replaced it.
-                yield str(problem)
-
-
 def copy_log_and_snapshots(
     directory: Path, to: Path, *, full: bool = False, durable_after_s: float = DURABLE_AFTER_S
-) -> Runner:
-    """Copy both to `to`, an empty directory, and read the copy; return the state at its end.
+) -> tuple[Runner, list[str]]:
+    """Copy both to `to`, an empty directory, and read the copy; return the state at its end, and
+    the snapshots that are invalid and were not copied.
 
     durable_after_s: how long to wait for an entry after the newest one, which shows that the newest
     one is durable. Without another entry there is no writer. Nothing is synced here.
     Raises BackupError, LogDamaged, OSError.
     """
-    newest = _copy_snapshots(directory, to)
+    newest, problems = _copy_snapshots(directory, to)
     (to / LOG_NAME).mkdir()
     _copy_log(directory / LOG_NAME, to / LOG_NAME, newest, durable_after_s)
-    return _read_back(to, full=full)
+    return _read_back(to, full=full), problems
 
 
-def _copy_snapshots(directory: Path, to: Path) -> int:
-    """Copy the valid ones; return the position of the newest."""
-    newest = 0
+def _copy_snapshots(directory: Path, to: Path) -> tuple[int, list[str]]:
+    """Copy the valid ones; return the position of the newest, and what is wrong with others."""
+    newest, problems = 0, []
     if (directory / SNAPSHOTS_NAME).is_dir():
         snapshots, copies = Snapshots(directory), Snapshots(to)
         for path in reversed(snapshots.paths()):
             try:
                 snapshot = snapshots.read(path)
-            except SnapshotInvalid:
+            except SnapshotInvalid as problem:
+                if path.exists():  # Else a newer one has just replaced it.
+                    problems.append(str(problem))
                 continue
             copies.write(snapshot)
             newest = snapshot.position
-    return newest
+    return newest, problems
 
 
 def _copy_log(log: Path, to: Path, newest_durable: int, durable_after_s: float) -> None:

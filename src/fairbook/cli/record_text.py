@@ -94,10 +94,13 @@ def _command(command: bytes, exchange: Exchange) -> str:
     elif kind in (records.CREDIT, records.DEBIT):
         asset = _asset(fields.market, exchange)
         words.append(f"account {fields.account} {fields.quantity} atoms of {asset}")
-    elif kind in (records.CANCEL_ALL, records.END_SESSION, records.SET_ACCOUNT):
+    elif kind == records.CANCEL_ALL:
+        markets = _market(fields.market, exchange) if fields.market else "all markets"
+        words += [f"account {fields.account}", markets]
+    elif kind == records.END_SESSION:
+        words += [f"account {fields.account}", f"session {fields.session}"]
+    elif kind == records.SET_ACCOUNT:
         words.append(f"account {fields.account}")
-        words += [f"session {fields.session}"] * (kind == records.END_SESSION)
-        words += [_market(fields.market, exchange)] * (kind == records.CANCEL_ALL)
     elif kind == records.OPEN_ACCOUNT:
         words.append(f"user {fields.order_id}")
     elif kind in (records.LIST_ASSET, records.SET_ASSET):
@@ -138,7 +141,7 @@ def _outcome(outcome: records.Outcome) -> str:
     if outcome.order_id:
         words.append(f"order {outcome.order_id}")
     if outcome.filled and outcome.command in (records.CANCEL_ALL, records.END_SESSION):
-        words.append(f"cancelled {outcome.filled} orders")
+        words.append(f"{outcome.filled} orders cancelled")
     elif outcome.filled:
         words.append(f"filled {outcome.filled} for {outcome.quote} atoms")
     return " ".join(words)
