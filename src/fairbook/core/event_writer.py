@@ -8,20 +8,10 @@ from __future__ import annotations
 from librt.strings import BytesWriter, write_i64_le
 from mypy_extensions import i64
 
+from fairbook.core import records
 from fairbook.core.book import Order
 from fairbook.core.markets import Asset, Market
-from fairbook.core.records import (
-    ACCEPTED,
-    ACCOUNT,
-    ASSET,
-    DEBIT,
-    FILL,
-    LEVEL,
-    MARKET,
-    MOVED,
-    OUTCOME,
-    PARAMETER,
-)
+from fairbook.core.records import Command
 
 
 def pair(low: i64, high: i64) -> i64:
@@ -50,7 +40,13 @@ def put_outcome(
     """The end of a command's events."""
     write_i64_le(
         out,
-        OUTCOME | command << 8 | reason << 16 | 7 << 24 | market << 32 | status << 48 | flags << 56,
+        records.OUTCOME
+        | command << 8
+        | reason << 16
+        | 7 << 24
+        | market << 32
+        | status << 48
+        | flags << 56,
     )
     write_i64_le(out, pair(account, client_id))
     write_i64_le(out, sequence)
@@ -62,15 +58,8 @@ def put_outcome(
 
 def put_accepted(out: BytesWriter, order: Order, quantity: i64) -> None:
     """An order was accepted; what it did follows. `quantity` as in the command."""
-    write_i64_le(
-        out,
-        ACCEPTED
-        | order.side << 8
-        | order.tif << 16
-        | 6 << 24
-        | order.book.market.id << 32
-        | order.flags << 56,
-    )
+    head = records.ACCEPTED | order.side << 8 | order.tif << 16 | 6 << 24
+    write_i64_le(out, head | order.book.market.id << 32 | order.flags << 56)
     write_i64_le(out, pair(order.account, order.client_id))
     write_i64_le(out, order.session)
     write_i64_le(out, order.id)
@@ -89,7 +78,7 @@ def put_fill(
     maker_fee: i64,
 ) -> None:
     """A taker met a maker, at the maker's price."""
-    write_i64_le(out, FILL | taker.side << 8 | 9 << 24 | taker.book.market.id << 32)
+    write_i64_le(out, records.FILL | taker.side << 8 | 9 << 24 | taker.book.market.id << 32)
     write_i64_le(out, pair(taker.account, maker.account))
     write_i64_le(out, trade_id)
     write_i64_le(out, taker.id)
@@ -102,7 +91,7 @@ def put_fill(
 
 def put_level(out: BytesWriter, market: Market, *, side: i64, price: i64, lots: i64) -> None:
     """A price level has `lots` now; 0: it is gone. It is the market's update `update_id`."""
-    write_i64_le(out, LEVEL | side << 8 | 4 << 24 | market.id << 32)
+    write_i64_le(out, records.LEVEL | side << 8 | 4 << 24 | market.id << 32)
     write_i64_le(out, market.update_id)
     write_i64_le(out, price)
     write_i64_le(out, lots)
@@ -112,16 +101,8 @@ def put_order(
     out: BytesWriter, order: Order, *, kind: i64, status: i64, reason: i64, quantity: i64
 ) -> None:
     """An order record: `kind` is CLOSED, AMENDED or ORDER."""
-    write_i64_le(
-        out,
-        kind
-        | order.side << 8
-        | reason << 16
-        | 10 << 24
-        | order.book.market.id << 32
-        | status << 48
-        | order.flags << 56,
-    )
+    head = kind | order.side << 8 | reason << 16 | 10 << 24
+    write_i64_le(out, head | order.book.market.id << 32 | status << 48 | order.flags << 56)
     write_i64_le(out, pair(order.account, order.client_id))
     write_i64_le(out, pair(order.session, order.tif))
     write_i64_le(out, order.id)
@@ -137,8 +118,8 @@ def put_moved(
     out: BytesWriter, *, command: i64, asset: i64, account: i64, reference: i64, atoms: i64
 ) -> None:
     """Money came from or went to EXTERNAL."""
-    side: i64 = 1 if command == DEBIT else 0
-    write_i64_le(out, MOVED | side << 8 | 4 << 24 | asset << 32)
+    side: i64 = 1 if command == records.DEBIT else 0
+    write_i64_le(out, records.MOVED | side << 8 | 4 << 24 | asset << 32)
     write_i64_le(out, account)
     write_i64_le(out, reference)
     write_i64_le(out, atoms)
@@ -146,7 +127,7 @@ def put_moved(
 
 def put_account(out: BytesWriter, account: i64, user_id: i64) -> None:
     """An account was opened."""
-    write_i64_le(out, ACCOUNT | 3 << 24)
+    write_i64_le(out, records.ACCOUNT | 3 << 24)
     write_i64_le(out, account)
     write_i64_le(out, user_id)
 
@@ -158,25 +139,25 @@ def put_name(out: BytesWriter, name: str) -> None:
 
 def put_asset(out: BytesWriter, asset: Asset) -> None:
     """An asset was listed."""
-    write_i64_le(out, ASSET | 4 << 24 | asset.id << 32)
+    write_i64_le(out, records.ASSET | 4 << 24 | asset.id << 32)
     write_i64_le(out, asset.decimals)
     put_name(out, asset.name)
 
 
 def put_market(out: BytesWriter, market: Market) -> None:
     """A market was listed."""
-    write_i64_le(out, MARKET | 6 << 24 | market.id << 32)
+    write_i64_le(out, records.MARKET | 6 << 24 | market.id << 32)
     write_i64_le(out, pair(market.base, market.quote))
     write_i64_le(out, market.lot_atoms)
     write_i64_le(out, market.tick_atoms)
     put_name(out, market.name)
 
 
-def put_parameter(
-    out: BytesWriter, *, command: i64, subject: i64, account: i64, parameter: i64, value: i64
-) -> None:
-    """A parameter of an asset, market (`subject`), account or the exchange has a new value."""
-    write_i64_le(out, PARAMETER | command << 8 | 4 << 24 | subject << 32)
-    write_i64_le(out, account)
-    write_i64_le(out, parameter)
-    write_i64_le(out, value)
+def put_parameter(out: BytesWriter, command: Command) -> None:
+    """A parameter of an asset, a market, an account or the exchange has a new value."""
+    kind = command.kind
+    subject = command.market if kind in (records.SET_ASSET, records.SET_MARKET) else 0
+    write_i64_le(out, records.PARAMETER | kind << 8 | 4 << 24 | subject << 32)
+    write_i64_le(out, command.account if kind == records.SET_ACCOUNT else 0)
+    write_i64_le(out, 0 if kind == records.RULES else command.parameter)
+    write_i64_le(out, command.quantity)

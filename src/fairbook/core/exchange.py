@@ -17,26 +17,13 @@ from typing import Final, final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
+from fairbook.core import records
 from fairbook.core.admin_commands import apply_admin
 from fairbook.core.book import BookSide, Order
 from fairbook.core.markets import Asset, Market
 from fairbook.core.matching import Matcher, put_open_order
 from fairbook.core.order_commands import OrderCommands, put_done, put_reject
-from fairbook.core.records import (
-    AMEND,
-    CANCEL,
-    CANCEL_ALL,
-    COMMAND_BYTES,
-    END_SESSION,
-    MALFORMED,
-    OPEN_ACCOUNT,
-    ORDER,
-    PLACE,
-    TICK,
-    Command,
-    OrderRecord,
-    order_records,
-)
+from fairbook.core.records import Command, OrderRecord, order_records
 from fairbook.core.tables import Tables
 
 ORDER_ID_MAX: Final = (1 << 63) - 1
@@ -63,15 +50,15 @@ class Exchange:
         out = BytesWriter()
         at: i64 = 0
         end: i64 = len(frame)
-        while at + COMMAND_BYTES <= end:
+        while at + records.COMMAND_BYTES <= end:
             self.sequence += 1
             self._apply_one(frame, at, out)
-            at += COMMAND_BYTES
+            at += records.COMMAND_BYTES
         if at < end:
             self.sequence += 1
             incomplete = Command()
             incomplete.sequence = self.sequence
-            put_reject(out, incomplete, MALFORMED)
+            put_reject(out, incomplete, records.MALFORMED)
         return out.getvalue()
 
     def _apply_one(self, frame: bytes, at: i64, out: BytesWriter) -> None:
@@ -79,14 +66,14 @@ class Exchange:
         command.read(frame, at, self.sequence)
         kind = command.kind
         if command.is_malformed():
-            put_reject(out, command, MALFORMED)
-        elif kind == PLACE:
+            put_reject(out, command, records.MALFORMED)
+        elif kind == records.PLACE:
             self.orders.place(command, out)
-        elif kind == CANCEL:
+        elif kind == records.CANCEL:
             self.orders.cancel(command, out)
-        elif kind == AMEND:
+        elif kind == records.AMEND:
             self.orders.amend(command, out)
-        elif kind == CANCEL_ALL or kind == END_SESSION:
+        elif kind == records.CANCEL_ALL or kind == records.END_SESSION:
             self.orders.cancel_many(command, out)
         else:
             self._apply_admin(frame, at, out)
@@ -95,12 +82,12 @@ class Exchange:
         """Commands that only the operator sends, and TICK, which changes nothing but the time."""
         command = self.command
         reject: i64 = 0
-        if command.kind != TICK:
+        if command.kind != records.TICK:
             reject = apply_admin(self.tables, command, frame, at, self.time_ns, out)
         if reject != 0:
             put_reject(out, command, reject)
             return
-        if command.kind == OPEN_ACCOUNT:
+        if command.kind == records.OPEN_ACCOUNT:
             command.account = self.tables.account_of_user[command.order_id]
             command.client_id = 0
         put_done(out, command, closed=0)
@@ -138,7 +125,7 @@ class Exchange:
             order = self.tables.accounts[account].first
             while order is not None:
                 if market == 0 or order.book.market.id == market:
-                    put_open_order(out, order, ORDER)
+                    put_open_order(out, order, records.ORDER)
                 order = order.account_next
         return order_records(out.getvalue())
 
@@ -174,7 +161,7 @@ def _record_of(order: Order | None) -> OrderRecord | None:
     if order is None:
         return None
     out = BytesWriter()
-    put_open_order(out, order, ORDER)
+    put_open_order(out, order, records.ORDER)
     return order_records(out.getvalue())[0]
 
 

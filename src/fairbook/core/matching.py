@@ -18,34 +18,11 @@ from typing import Final, final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
+from fairbook.core import records
 from fairbook.core.book import Book, BookSide, Level, Order, OrderSlots
 from fairbook.core.client_ids import NO_ENTRY
 from fairbook.core.event_writer import put_fill, put_level, put_order
 from fairbook.core.markets import Market
-from fairbook.core.records import (
-    AMENDED,
-    BID,
-    BY_FILL,
-    BY_QUOTE,
-    CANCELLED,
-    CLOSED,
-    EXPIRED,
-    FILL_OR_KILL,
-    FILLED,
-    FOK,
-    GTC,
-    IMMEDIATE_OR_CANCEL,
-    INSUFFICIENT_LIQUIDITY,
-    MARKET_ORDER,
-    NEW,
-    PARTIALLY_FILLED,
-    PRICE_OUT_OF_BOUNDS,
-    REJECT_MAKER,
-    REJECT_TAKER,
-    SELF_TRADE,
-    STP_MASK,
-    STP_SHIFT,
-)
 from fairbook.core.tables import Tables
 from fairbook.core.units import MAX_ATOMS, MILLION, ppm_floor
 
@@ -76,12 +53,12 @@ def add_fee(order: Order, received: i64, ppm: i64) -> i64:
 
 def lowest_key(side: i64, price: i64) -> i64:
     """A limit as the lowest key of the opposite side that satisfies it."""
-    return -price if side == BID else price
+    return -price if side == records.BID else price
 
 
 def market_key(book: Book, side: i64) -> i64:
     """The limit of a market order: the band around the best opposite price, or NO_LIMIT."""
-    opposite = book.asks if side == BID else book.bids
+    opposite = book.asks if side == records.BID else book.bids
     band = book.market.band_ppm
     if band == 0 or len(opposite.keys) == 0:
         return NO_LIMIT
@@ -92,11 +69,13 @@ def market_key(book: Book, side: i64) -> i64:
 
 def no_match_reason(opposite: BookSide) -> i64:
     """Why a market order found no more: no orders, or none within its band."""
-    return INSUFFICIENT_LIQUIDITY if len(opposite.keys) == 0 else PRICE_OUT_OF_BOUNDS
+    if len(opposite.keys) == 0:
+        return records.INSUFFICIENT_LIQUIDITY
+    return records.PRICE_OUT_OF_BOUNDS
 
 
 def open_status(order: Order) -> i64:
-    return NEW if order.filled == 0 else PARTIALLY_FILLED
+    return records.NEW if order.filled == 0 else records.PARTIALLY_FILLED
 
 
 @final
@@ -124,7 +103,7 @@ class DryRun:
         """Walk for `lots`, or for `budget` quote atoms unless NO_BUDGET; stop beyond a cap."""
         self.lots = self.quote = 0
         self.over = False
-        opposite = book.asks if side == BID else book.bids
+        opposite = book.asks if side == records.BID else book.bids
         i: i64 = len(opposite.keys) - 1
         while i >= 0 and i64(opposite.keys[i]) >= key_min:
             level = opposite.levels[opposite.keys[i]]
@@ -132,7 +111,7 @@ class DryRun:
             maker = level.head
             while maker is not None:
                 if maker.account == account:
-                    if prevention != REJECT_MAKER:
+                    if prevention != records.REJECT_MAKER:
                         return
                     maker = maker.next
                     continue
@@ -173,44 +152,44 @@ class Matcher:
         Sets `status` and `reason`.
         """
         book = order.book
-        opposite = book.asks if order.side == BID else book.bids
+        opposite = book.asks if order.side == records.BID else book.bids
         stop: i64 = MET_LIMIT
         if opposite.crosses(key_min):
-            if order.tif == FOK and not self._fills_whole(order, key_min):
-                self.close(order, EXPIRED, FILL_OR_KILL, order.remaining, out)
+            if order.tif == records.FOK and not self._fills_whole(order, key_min):
+                self.close(order, records.EXPIRED, records.FILL_OR_KILL, order.remaining, out)
                 return
             self.budget_left = budget
             stop = self._match(order, opposite, key_min, out)
-        if order.flags & BY_QUOTE != 0:
+        if order.flags & records.BY_QUOTE != 0:
             self._finish_by_quote(order, opposite, stop, budget, out)
         elif order.remaining == 0:
-            self.close(order, FILLED, BY_FILL, order.filled, out)
+            self.close(order, records.FILLED, records.BY_FILL, order.filled, out)
         elif stop == MET_ITSELF:
-            self.close(order, EXPIRED, SELF_TRADE, order.filled + order.remaining, out)
-        elif order.tif == GTC:
+            self._expire(order, records.SELF_TRADE, out)
+        elif order.tif == records.GTC:
             lots = book.side(order.side).add(order)
             self._lock(order, order.remaining)
             self._put_level(book.market, order.side, order.price, lots, out)
             self._set_open(order)
         else:
-            reason: i64 = IMMEDIATE_OR_CANCEL
-            if order.flags & MARKET_ORDER != 0:
+            reason: i64 = records.IMMEDIATE_OR_CANCEL
+            if order.flags & records.MARKET_ORDER != 0:
                 reason = no_match_reason(opposite)
-            elif order.tif == FOK:
-                reason = FILL_OR_KILL
-            self.close(order, EXPIRED, reason, order.filled + order.remaining, out)
+            elif order.tif == records.FOK:
+                reason = records.FILL_OR_KILL
+            self._expire(order, reason, out)
 
     def _finish_by_quote(
         self, order: Order, opposite: BookSide, stop: i64, budget: i64, out: BytesWriter
     ) -> None:
         if stop == MET_ITSELF:
-            self.close(order, EXPIRED, SELF_TRADE, budget, out)
+            self.close(order, records.EXPIRED, records.SELF_TRADE, budget, out)
         elif stop == MET_BUDGET and order.filled > 0:
-            self.close(order, FILLED, BY_FILL, budget, out)
+            self.close(order, records.FILLED, records.BY_FILL, budget, out)
         elif stop == MET_BUDGET:
-            self.close(order, EXPIRED, INSUFFICIENT_LIQUIDITY, budget, out)
+            self.close(order, records.EXPIRED, records.INSUFFICIENT_LIQUIDITY, budget, out)
         else:
-            self.close(order, EXPIRED, no_match_reason(opposite), budget, out)
+            self.close(order, records.EXPIRED, no_match_reason(opposite), budget, out)
 
     def _fills_whole(self, order: Order, key_min: i64) -> bool:
         dry_run = self.dry_run
@@ -218,7 +197,7 @@ class Matcher:
             order.book,
             side=order.side,
             account=order.account,
-            prevention=order.flags >> STP_SHIFT & STP_MASK,
+            prevention=order.flags >> records.STP_SHIFT & records.STP_MASK,
             key_min=key_min,
             lots=order.remaining,
             budget=NO_BUDGET,
@@ -251,13 +230,13 @@ class Matcher:
             if maker is None:
                 break
             if maker.account == taker.account:
-                prevention = taker.flags >> STP_SHIFT & STP_MASK
-                if prevention != REJECT_TAKER:
+                prevention = taker.flags >> records.STP_SHIFT & records.STP_MASK
+                if prevention != records.REJECT_TAKER:
                     level.unlink(maker)
                     level.lots -= maker.remaining
                     self.unlock(maker)
-                    self.close(maker, EXPIRED, SELF_TRADE, maker.filled + maker.remaining, out)
-                if prevention != REJECT_MAKER:
+                    self._expire(maker, records.SELF_TRADE, out)
+                if prevention != records.REJECT_MAKER:
                     return MET_ITSELF
                 continue
             lots = maker.remaining
@@ -274,7 +253,7 @@ class Matcher:
             level.lots -= lots
             if maker.remaining == 0:
                 level.unlink(maker)
-                self.close(maker, FILLED, BY_FILL, maker.filled, out)
+                self.close(maker, records.FILLED, records.BY_FILL, maker.filled, out)
             if self.budget_left == 0:
                 return MET_BUDGET
         return MET_LIMIT
@@ -283,7 +262,7 @@ class Matcher:
         """Move the money of one fill: the taker pays what the maker gets, and the reverse."""
         market = taker.book.market
         base = lots * market.lot_atoms
-        if taker.side == BID:
+        if taker.side == records.BID:
             paid, paid_asset, got, got_asset = quote, market.quote, base, market.base
         else:
             paid, paid_asset, got, got_asset = base, market.base, quote, market.quote
@@ -319,7 +298,7 @@ class Matcher:
     def _lock(self, order: Order, lots: i64) -> None:
         """Move what `lots` of an order may cost from available to locked; back if negative."""
         market = order.book.market
-        if order.side == BID:
+        if order.side == records.BID:
             cell = self.ledger.cell(order.account, market.quote)
             atoms = order.price * lots * market.tick_atoms
         else:
@@ -344,13 +323,16 @@ class Matcher:
             table.close(order.client_id_entry, order.client_id, self.time_ns)
         self.status = status
         self.reason = reason
-        put_order(out, order, kind=CLOSED, status=status, reason=reason, quantity=quantity)
+        put_order(out, order, kind=records.CLOSED, status=status, reason=reason, quantity=quantity)
+
+    def _expire(self, order: Order, reason: i64, out: BytesWriter) -> None:
+        self.close(order, records.EXPIRED, reason, order.filled + order.remaining, out)
 
     def cancel(self, order: Order, reason: i64, out: BytesWriter) -> None:
         """Take an open order out of the book, and close it."""
         lots = order.book.side(order.side).remove(order)
         self.unlock(order)
-        self.close(order, CANCELLED, reason, order.filled + order.remaining, out)
+        self.close(order, records.CANCELLED, reason, order.filled + order.remaining, out)
         self._put_level(order.book.market, order.side, order.price, lots, out)
 
     def reduce(self, order: Order, remaining: i64, out: BytesWriter) -> None:
@@ -361,7 +343,7 @@ class Matcher:
         level = order.level
         assert level is not None
         level.lots -= less
-        put_open_order(out, order, AMENDED)
+        put_open_order(out, order, records.AMENDED)
         self._put_level(order.book.market, order.side, order.price, level.lots, out)
         self._set_open(order)
 
@@ -375,7 +357,7 @@ class Matcher:
         order.price = price
         order.remaining = remaining
         order.priority = priority
-        put_open_order(out, order, AMENDED)
+        put_open_order(out, order, records.AMENDED)
         self._put_level(order.book.market, order.side, old_price, lots, out)
         self.run(order, lowest_key(order.side, price), NO_BUDGET, out)
 

@@ -10,34 +10,11 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
+from fairbook.core import records
 from fairbook.core.book import Book, Order
 from fairbook.core.markets import Market
 from fairbook.core.matching import NO_BUDGET, NO_CAP, Matcher, lowest_key
-from fairbook.core.records import (
-    ACCOUNT_FROZEN,
-    ASK,
-    BAD_PRICE,
-    BAD_QUANTITY,
-    BID,
-    BOOK_FULL,
-    BY_QUOTE,
-    FOK,
-    GTC,
-    INSUFFICIENT_FUNDS,
-    IOC,
-    MARKET_CLOSED,
-    MARKET_ORDER,
-    ONLY_CANCEL,
-    ONLY_LIMIT,
-    ONLY_POST,
-    POST_ONLY,
-    STP_MASK,
-    STP_SHIFT,
-    TOO_MANY_ORDERS,
-    TRADING_PAUSED,
-    WOULD_CROSS,
-    Command,
-)
+from fairbook.core.records import Command
 from fairbook.core.tables import Tables
 from fairbook.core.trading_account import Account
 from fairbook.core.units import MAX_ATOMS, MAX_UNITS, fits
@@ -49,13 +26,13 @@ FLAGS_KNOWN: Final = 63
 def is_malformed_place(command: Command) -> bool:
     """Whether the terms of a PLACE contradict themselves."""
     tif, flags = command.tif, command.flags
-    if command.side > ASK or tif > FOK or flags > FLAGS_KNOWN:
+    if command.side > records.ASK or tif > records.FOK or flags > FLAGS_KNOWN:
         return True
-    if flags >> STP_SHIFT & STP_MASK == STP_MASK:
+    if flags >> records.STP_SHIFT & records.STP_MASK == records.STP_MASK:
         return True
-    if flags & MARKET_ORDER != 0:
-        return tif != IOC or command.price != 0 or flags & POST_ONLY != 0
-    return flags & BY_QUOTE != 0 or (flags & POST_ONLY != 0 and tif != GTC)
+    if flags & records.MARKET_ORDER != 0:
+        return tif != records.IOC or command.price != 0 or flags & records.POST_ONLY != 0
+    return flags & records.BY_QUOTE != 0 or (flags & records.POST_ONLY != 0 and tif != records.GTC)
 
 
 def bad_lots(market: Market, *, flags: i64, price: i64, lots: i64) -> bool:
@@ -65,7 +42,7 @@ def bad_lots(market: Market, *, flags: i64, price: i64, lots: i64) -> bool:
     if not fits(lots, market.lot_atoms):
         return True
     # price * lots is at most 2^80: divide twice instead of multiplying.
-    return flags & MARKET_ORDER == 0 and price > MAX_ATOMS // market.tick_atoms // lots
+    return flags & records.MARKET_ORDER == 0 and price > MAX_ATOMS // market.tick_atoms // lots
 
 
 def bad_price(market: Market, price: i64) -> bool:
@@ -75,11 +52,11 @@ def bad_price(market: Market, price: i64) -> bool:
 
 def state_admits(market: Market, flags: i64) -> bool:
     state = market.state
-    if state >= ONLY_CANCEL:
+    if state >= records.ONLY_CANCEL:
         return False
-    if state == ONLY_POST:
-        return flags & POST_ONLY != 0
-    return state != ONLY_LIMIT or flags & MARKET_ORDER == 0
+    if state == records.ONLY_POST:
+        return flags & records.POST_ONLY != 0
+    return state != records.ONLY_LIMIT or flags & records.MARKET_ORDER == 0
 
 
 @final
@@ -95,87 +72,87 @@ class OrderChecks:
         market = book.market
         flags, price = command.flags, command.price
         if account.frozen:
-            return ACCOUNT_FROZEN
+            return records.ACCOUNT_FROZEN
         if self.tables.cancel_only:
-            return TRADING_PAUSED
+            return records.TRADING_PAUSED
         if not state_admits(market, flags):
-            return MARKET_CLOSED
-        if flags & MARKET_ORDER == 0 and bad_price(market, price):
-            return BAD_PRICE
-        if flags & BY_QUOTE != 0:
+            return records.MARKET_CLOSED
+        if flags & records.MARKET_ORDER == 0 and bad_price(market, price):
+            return records.BAD_PRICE
+        if flags & records.BY_QUOTE != 0:
             if command.quantity < 1 or command.quantity > MAX_ATOMS:
-                return BAD_QUANTITY
+                return records.BAD_QUANTITY
         elif bad_lots(market, flags=flags, price=price, lots=command.quantity):
-            return BAD_QUANTITY
-        if command.tif == GTC:
+            return records.BAD_QUANTITY
+        if command.tif == records.GTC:
             if account.open >= self.tables.orders_max:
-                return TOO_MANY_ORDERS
+                return records.TOO_MANY_ORDERS
             own_side = book.side(command.side)
             if len(own_side.keys) >= market.levels_max and not own_side.has(price):
-                return BOOK_FULL
+                return records.BOOK_FULL
         if self.matcher.slots.is_full():
-            return BOOK_FULL
+            return records.BOOK_FULL
         return 0
 
     def funds_reject(self, command: Command, book: Book, key_min: i64) -> i64:
         """INSUFFICIENT_FUNDS if an order needs more than is available, else 0."""
         market = book.market
         side, flags, quantity = command.side, command.flags, command.quantity
-        asset = market.quote if side == BID else market.base
+        asset = market.quote if side == records.BID else market.base
         available = self.tables.ledger.cell(command.account, asset).available
-        if flags & MARKET_ORDER == 0 or (flags & BY_QUOTE == 0) == (side == ASK):
+        by_quote = flags & records.BY_QUOTE != 0
+        if flags & records.MARKET_ORDER == 0 or by_quote == (side == records.BID):
             # What it needs is known: the notional, the base atoms, or the budget.
             needed = quantity
-            if side == ASK:
+            if side == records.ASK:
                 needed = quantity * market.lot_atoms
-            elif flags & MARKET_ORDER == 0:
+            elif flags & records.MARKET_ORDER == 0:
                 needed = command.price * quantity * market.tick_atoms
-            return INSUFFICIENT_FUNDS if needed > available else 0
-        by_quote = flags & BY_QUOTE != 0
+            return records.INSUFFICIENT_FUNDS if needed > available else 0
         dry_run = self.matcher.dry_run
         dry_run.run(
             book,
             side=side,
             account=command.account,
-            prevention=flags >> STP_SHIFT & STP_MASK,
+            prevention=flags >> records.STP_SHIFT & records.STP_MASK,
             key_min=key_min,
             lots=EVERY_LOT if by_quote else quantity,
             budget=quantity if by_quote else NO_BUDGET,
-            lots_cap=NO_CAP if side == BID else available // market.lot_atoms,
-            quote_cap=available if side == BID else NO_CAP,
+            lots_cap=NO_CAP if side == records.BID else available // market.lot_atoms,
+            quote_cap=available if side == records.BID else NO_CAP,
         )
-        return INSUFFICIENT_FUNDS if dry_run.over else 0
+        return records.INSUFFICIENT_FUNDS if dry_run.over else 0
 
     def amend_reject(self, order: Order, price: i64, quantity: i64) -> i64:
         """`quantity` is the new total."""
         book = order.book
         market = book.market
         if self.tables.accounts[order.account].frozen:
-            return ACCOUNT_FROZEN
+            return records.ACCOUNT_FROZEN
         if self.tables.cancel_only:
-            return TRADING_PAUSED
+            return records.TRADING_PAUSED
         if not state_admits(market, order.flags):
-            return MARKET_CLOSED
+            return records.MARKET_CLOSED
         if bad_price(market, price):
-            return BAD_PRICE
+            return records.BAD_PRICE
         if quantity <= order.filled or bad_lots(
             market, flags=order.flags, price=price, lots=quantity
         ):
-            return BAD_QUANTITY
+            return records.BAD_QUANTITY
         own_side = book.side(order.side)
         is_full = len(own_side.keys) >= market.levels_max
         if is_full and price != order.price and not own_side.has(price):
-            return BOOK_FULL
+            return records.BOOK_FULL
         remaining = quantity - order.filled
-        if order.side == BID:
+        if order.side == records.BID:
             more = (price * remaining - order.price * order.remaining) * market.tick_atoms
             asset = market.quote
         else:
             more = (remaining - order.remaining) * market.lot_atoms
             asset = market.base
         if more > self.tables.ledger.cell(order.account, asset).available:
-            return INSUFFICIENT_FUNDS
+            return records.INSUFFICIENT_FUNDS
         opposite = book.side(1 - order.side)
-        if order.flags & POST_ONLY != 0 and opposite.crosses(lowest_key(order.side, price)):
-            return WOULD_CROSS
+        if order.flags & records.POST_ONLY != 0 and opposite.crosses(lowest_key(order.side, price)):
+            return records.WOULD_CROSS
         return 0

@@ -10,6 +10,7 @@ from typing import final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
+from fairbook.core import records
 from fairbook.core.book import SLOT_BITS, Book, Order
 from fairbook.core.client_ids import (
     CREATED_NS,
@@ -23,31 +24,7 @@ from fairbook.core.client_ids import (
 from fairbook.core.event_writer import put_accepted, put_outcome
 from fairbook.core.matching import NO_BUDGET, Matcher, lowest_key, market_key
 from fairbook.core.order_checks import EVERY_LOT, OrderChecks, is_malformed_place
-from fairbook.core.records import (
-    AMEND,
-    BY_CANCEL_ALL,
-    BY_QUOTE,
-    BY_REQUEST,
-    BY_SESSION_END,
-    CANCEL,
-    CANCEL_ALL,
-    DONE,
-    DUPLICATE_CLIENT_ID,
-    END_SESSION,
-    HAS_CLIENT_ID,
-    MALFORMED,
-    MARKET_ORDER,
-    NO_RULES,
-    PLACE,
-    POST_ONLY,
-    REJECTED,
-    REPEATED,
-    UNKNOWN_ACCOUNT,
-    UNKNOWN_MARKET,
-    UNKNOWN_ORDER,
-    WOULD_CROSS,
-    Command,
-)
+from fairbook.core.records import Command
 from fairbook.core.tables import Tables
 from fairbook.core.trading_account import Account
 
@@ -55,12 +32,12 @@ from fairbook.core.trading_account import Account
 def put_reject(out: BytesWriter, command: Command, reason: i64) -> None:
     """The outcome of a command that was not executed."""
     order_id: i64 = 0
-    if command.kind == CANCEL or command.kind == AMEND:
+    if command.kind == records.CANCEL or command.kind == records.AMEND:
         order_id = command.order_id
     put_outcome(
         out,
         command=command.kind,
-        status=REJECTED,
+        status=records.REJECTED,
         reason=reason,
         market=command.market,
         flags=0,
@@ -79,7 +56,7 @@ def put_done(out: BytesWriter, command: Command, *, closed: i64) -> None:
     put_outcome(
         out,
         command=command.kind,
-        status=DONE,
+        status=records.DONE,
         reason=0,
         market=command.market,
         flags=0,
@@ -106,20 +83,20 @@ class OrderCommands:
         tables = self.tables
         reject: i64 = 0
         if is_malformed_place(command):
-            reject = MALFORMED
+            reject = records.MALFORMED
         elif tables.rules == 0:
-            reject = NO_RULES
+            reject = records.NO_RULES
         elif not tables.is_user(command.account):
-            reject = UNKNOWN_ACCOUNT
+            reject = records.UNKNOWN_ACCOUNT
         elif not 0 < command.market < len(tables.books):
-            reject = UNKNOWN_MARKET
+            reject = records.UNKNOWN_MARKET
         if reject != 0:
             put_reject(out, command, reject)
             return
         flags = command.flags
         account = tables.accounts[command.account]
         client_ids = account.client_ids
-        if flags & HAS_CLIENT_ID != 0 and client_ids is not None:
+        if flags & records.HAS_CLIENT_ID != 0 and client_ids is not None:
             client_ids.expire(self.matcher.time_ns)
             entry = client_ids.find(command.client_id)
             if entry != NO_ENTRY:
@@ -128,18 +105,18 @@ class OrderCommands:
         book = tables.books[command.market]
         side = command.side
         key_min: i64 = lowest_key(side, command.price)
-        if flags & MARKET_ORDER != 0:
+        if flags & records.MARKET_ORDER != 0:
             key_min = market_key(book, side)
         reject = self.checks.place_reject(command, account, book)
         if reject == 0:
             reject = self.checks.funds_reject(command, book, key_min)
-        if reject == 0 and flags & POST_ONLY != 0 and book.side(1 - side).crosses(key_min):
-            reject = WOULD_CROSS
+        if reject == 0 and flags & records.POST_ONLY != 0 and book.side(1 - side).crosses(key_min):
+            reject = records.WOULD_CROSS
         if reject != 0:
             put_reject(out, command, reject)
             return
         order = self._accept(command, account, book, out)
-        budget: i64 = command.quantity if flags & BY_QUOTE != 0 else NO_BUDGET
+        budget: i64 = command.quantity if flags & records.BY_QUOTE != 0 else NO_BUDGET
         self.matcher.run(order, key_min, budget, out)
         if order.client_id_entry != NO_ENTRY:
             account.client_id_table().set_outcome(
@@ -163,16 +140,16 @@ class OrderCommands:
         first order was another one.
         """
         if not client_ids.matches(entry, command.head, command.price, command.quantity):
-            put_reject(out, command, DUPLICATE_CLIENT_ID)
+            put_reject(out, command, records.DUPLICATE_CLIENT_ID)
             return
         outcome = client_ids.word(entry, OUTCOME)
         put_outcome(
             out,
-            command=PLACE,
+            command=records.PLACE,
             status=outcome & 255,
             reason=outcome >> 8,
             market=command.market,
-            flags=REPEATED,
+            flags=records.REPEATED,
             account=command.account,
             client_id=command.client_id,
             sequence=command.sequence,
@@ -196,13 +173,13 @@ class OrderCommands:
             tif=command.tif,
             flags=flags,
             price=command.price,
-            remaining=EVERY_LOT if flags & BY_QUOTE != 0 else command.quantity,
+            remaining=EVERY_LOT if flags & records.BY_QUOTE != 0 else command.quantity,
             created_ns=self.matcher.time_ns,
             priority=command.sequence,
         )
         slots.put(order)
         account.add(order)
-        if flags & HAS_CLIENT_ID != 0:
+        if flags & records.HAS_CLIENT_ID != 0:
             order.client_id_entry = account.client_id_table().add(
                 command.client_id, command.head, command.price, command.quantity, order.id
             )
@@ -229,13 +206,13 @@ class OrderCommands:
     def cancel(self, command: Command, out: BytesWriter) -> None:
         order = self._named_order(command, out)
         if order is not None:
-            self.matcher.cancel(order, BY_REQUEST, out)
+            self.matcher.cancel(order, records.BY_REQUEST, out)
             self._put_order_outcome(command, order, out)
 
     def amend(self, command: Command, out: BytesWriter) -> None:
         price, quantity = command.price, command.quantity
         if price < 0 or quantity < 0 or (price == 0 and quantity == 0):
-            put_reject(out, command, MALFORMED)
+            put_reject(out, command, records.MALFORMED)
             return
         order = self._named_order(command, out)
         if order is None:
@@ -257,14 +234,14 @@ class OrderCommands:
 
     def _named_order(self, command: Command, out: BytesWriter) -> Order | None:
         """The order that a CANCEL or AMEND names; None after the command was rejected."""
-        reject: i64 = UNKNOWN_ORDER
+        reject: i64 = records.UNKNOWN_ORDER
         if self.tables.rules == 0:
-            reject = NO_RULES
+            reject = records.NO_RULES
         elif not self.tables.is_user(command.account):
-            reject = UNKNOWN_ACCOUNT
+            reject = records.UNKNOWN_ACCOUNT
         else:
             account, market = command.account, command.market
-            if command.flags & HAS_CLIENT_ID != 0:
+            if command.flags & records.HAS_CLIENT_ID != 0:
                 order = self.find_by_client_id(account, market, command.client_id)
             else:
                 order = self.find(account, market, command.order_id)
@@ -295,21 +272,21 @@ class OrderCommands:
     def cancel_many(self, command: Command, out: BytesWriter) -> None:
         """CANCEL_ALL and END_SESSION: the account's open orders that match, lowest id first."""
         market, session = command.market, command.session
-        reason: i64 = BY_SESSION_END
-        if command.kind == CANCEL_ALL:
+        reason: i64 = records.BY_SESSION_END
+        if command.kind == records.CANCEL_ALL:
             session = 0
-            reason = BY_CANCEL_ALL
+            reason = records.BY_CANCEL_ALL
         else:
             market = 0
         reject: i64 = 0
-        if command.kind == END_SESSION and session == 0:
-            reject = MALFORMED
+        if command.kind == records.END_SESSION and session == 0:
+            reject = records.MALFORMED
         elif self.tables.rules == 0:
-            reject = NO_RULES
+            reject = records.NO_RULES
         elif not self.tables.is_user(command.account):
-            reject = UNKNOWN_ACCOUNT
+            reject = records.UNKNOWN_ACCOUNT
         elif market >= len(self.tables.books):
-            reject = UNKNOWN_MARKET
+            reject = records.UNKNOWN_MARKET
         if reject != 0:
             put_reject(out, command, reject)
             return

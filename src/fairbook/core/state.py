@@ -41,6 +41,7 @@ MARKET_FIELDS: Final = (
     "name_1 name_2 base quote lot_atoms tick_atoms created_ns state maker_fee_ppm taker_fee_ppm"
     " price_min price_max quantity_min quantity_max band_ppm levels_max update_id last_trade_id"
 )
+_MARKET_NUMBERS: Final = MARKET_FIELDS.split()[2:]
 ACCOUNT_FIELDS: Final = "user_id frozen"
 ORDER_FIELDS: Final = (
     "id market account_client_id session_tif side flags price remaining filled quote fee_atoms"
@@ -103,25 +104,8 @@ def read_asset(words: Words, asset_id: i64) -> Asset:
 
 def put_market(out: BytesWriter, market: Market) -> None:
     put_name(out, market.name)
-    for word in (
-        market.base,
-        market.quote,
-        market.lot_atoms,
-        market.tick_atoms,
-        market.created_ns,
-        market.state,
-        market.maker_fee_ppm,
-        market.taker_fee_ppm,
-        market.price_min,
-        market.price_max,
-        market.quantity_min,
-        market.quantity_max,
-        market.band_ppm,
-        market.levels_max,
-        market.update_id,
-        market.last_trade_id,
-    ):
-        write_i64_le(out, word)
+    for field in _MARKET_NUMBERS:
+        write_i64_le(out, getattr(market, field))
 
 
 def read_market(words: Words, market_id: i64, assets: list[Asset]) -> Market:
@@ -134,17 +118,8 @@ def read_market(words: Words, market_id: i64, assets: list[Asset]) -> Market:
         tick_atoms=words.next(),
         created_ns=words.next(),
     )
-    market.state = words.next()
-    market.maker_fee_ppm = words.next()
-    market.taker_fee_ppm = words.next()
-    market.price_min = words.next()
-    market.price_max = words.next()
-    market.quantity_min = words.next()
-    market.quantity_max = words.next()
-    market.band_ppm = words.next()
-    market.levels_max = words.next()
-    market.update_id = words.next()
-    market.last_trade_id = words.next()
+    for field in _MARKET_NUMBERS[5:]:
+        setattr(market, field, words.next())
     return market
 
 
