@@ -1,4 +1,4 @@
-"""What every accounts store must do. A second adapter joins by an entry in STORES."""
+"""The contract of accounts stores. A second adapter joins by an entry in STORES."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def open_account(store: SqliteAccounts, *, user_id: int, account: int) -> None:
     store.set_account(user_id, account)
 
 
-def test_a_key_opens_its_account_also_after_a_restart(place: Place) -> None:
-    """A registered key is found with its permissions; a revoked one is not, ever again."""
+def test_a_key_gives_access_also_after_a_restart(place: Place) -> None:
+    """With its permissions, until it is revoked."""
     open_account(place.store, user_id=1, account=2)
     key = place.store.add_key(
         account=2, public_key=public_key(1), label="bot", permissions=READ | TRADE
@@ -103,8 +103,8 @@ def test_a_key_opens_its_account_also_after_a_restart(place: Place) -> None:
     assert [(k.label, k.revoked_ns) for k in place.store.keys(2)] == [("bot", 1_000)]
 
 
-def test_a_token_opens_its_account_until_it_expires(place: Place) -> None:
-    """A token works up to its time, not at it; one without a time until it is revoked."""
+def test_a_token_gives_access_until_it_expires(place: Place) -> None:
+    """It is valid before its expiry time, not at it; without one, until it is revoked."""
     open_account(place.store, user_id=1, account=2)
     timed, _ = place.store.add_token(account=2, permissions=READ, expires_ns=2_000)
     lasting, kept = place.store.add_token(account=2, permissions=ALL_PERMISSIONS)
@@ -133,8 +133,8 @@ def test_a_token_opens_its_account_until_it_expires(place: Place) -> None:
 @pytest.mark.parametrize(
     "text", ["", "x", "é" * 43, "\udcff" * 43, "A" * 43, "A" * 10_000, "\0" * 43]
 )
-def test_a_text_that_is_no_token_opens_nothing(place: Place, text: str) -> None:
-    """Whatever a client sends is answered, without an error."""
+def test_a_text_that_is_no_token_gives_no_access(place: Place, text: str) -> None:
+    """Any text is accepted without an error."""
     assert place.store.by_token(text) is None
 
 
@@ -156,7 +156,7 @@ def test_a_text_that_is_no_token_opens_nothing(place: Place, text: str) -> None:
     ],
 )
 def test_a_bad_public_key_is_refused(place: Place, name: str, key: bytes) -> None:
-    """Small order, a second encoding, no point at all: none may become a key."""
+    """Points of small order, second encodings, and what is no point."""
     open_account(place.store, user_id=1, account=2)
     with pytest.raises(AccountRefused):
         place.store.add_key(account=2, public_key=key, label=name, permissions=READ)
@@ -164,7 +164,7 @@ def test_a_bad_public_key_is_refused(place: Place, name: str, key: bytes) -> Non
 
 
 def test_keys_and_tokens_are_bounded_per_account(place: Place) -> None:
-    """At the limit a new one is refused; another account is not touched; revoking makes room."""
+    """At the limit a new one is refused; other accounts are unaffected; revoking makes room."""
     open_account(place.store, user_id=1, account=2)
     open_account(place.store, user_id=2, account=3)
     keys = [
@@ -185,7 +185,7 @@ def test_keys_and_tokens_are_bounded_per_account(place: Place) -> None:
 
 
 def test_revoked_keys_are_bounded_too(place: Place) -> None:
-    """Registering and revoking for ever fills no disk."""
+    """Registering and revoking without end does not fill the disk."""
     open_account(place.store, user_id=1, account=2)
     with pytest.raises(AccountRefused, match="Too many"):
         for i in range(1_000):
@@ -196,7 +196,7 @@ def test_revoked_keys_are_bounded_too(place: Place) -> None:
 
 
 def test_an_expired_token_makes_room(place: Place) -> None:
-    """Dead tokens count for nothing."""
+    """Expired tokens do not count."""
     open_account(place.store, user_id=1, account=2)
     for _ in range(TOKENS_MAX):
         old, _ = place.store.add_token(account=2, permissions=READ, expires_ns=2_000)
@@ -209,8 +209,8 @@ def test_an_expired_token_makes_room(place: Place) -> None:
     assert len(place.reopen().tokens(2)) == 1
 
 
-def test_nobody_revokes_what_is_not_his(place: Place) -> None:
-    """Another account's key or token is as unknown as one that is not there."""
+def test_keys_and_tokens_of_other_accounts_cannot_be_revoked(place: Place) -> None:
+    """They are unknown, like ones that do not exist."""
     open_account(place.store, user_id=1, account=2)
     open_account(place.store, user_id=2, account=3)
     key = place.store.add_key(account=2, public_key=public_key(1), label="", permissions=READ)
@@ -222,7 +222,7 @@ def test_nobody_revokes_what_is_not_his(place: Place) -> None:
 
 
 def test_an_account_has_one_user_and_a_user_one_account(place: Place) -> None:
-    """Binding is idempotent, and refused if it contradicts what is there."""
+    """Binding is idempotent, and refused if it contradicts an earlier one."""
     place.store.add_user(user_id=1, name="ann")
     place.store.set_account(1, 2)
     place.store.set_account(1, 2)
@@ -242,7 +242,7 @@ def test_an_account_has_one_user_and_a_user_one_account(place: Place) -> None:
 
 
 def test_keys_and_tokens_need_an_account_with_a_user(place: Place) -> None:
-    """The house accounts and unknown ones get none; nor do unknown permissions exist."""
+    """System accounts and unknown ones get none; unknown permissions are refused."""
     place.store.add_user(user_id=1)
     for account in (0, 1, 2):
         with pytest.raises(AccountRefused, match="Unknown account"):
@@ -262,7 +262,7 @@ def test_keys_and_tokens_need_an_account_with_a_user(place: Place) -> None:
 
 
 def test_changes_from_several_threads_do_not_mix(place: Place) -> None:
-    """Memory and file agree after adding and revoking side by side."""
+    """Memory and file agree after concurrent changes."""
     for number in range(4):
         open_account(place.store, user_id=1 + number, account=2 + number)
     live: list[str] = []
@@ -287,7 +287,7 @@ def test_changes_from_several_threads_do_not_mix(place: Place) -> None:
 
 
 def test_no_secret_is_in_the_files(tmp_path: Path) -> None:
-    """Whoever reads the store learns no token."""
+    """Reading the store reveals no token."""
     store = open_sqlite(tmp_path, Clock())
     open_account(store, user_id=1, account=2)
     text, _ = store.add_token(account=2, permissions=READ)
@@ -298,7 +298,7 @@ def test_no_secret_is_in_the_files(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_kind_or_version_is_refused(tmp_path: Path) -> None:
-    """Nothing is overwritten that this release did not write."""
+    """And not overwritten."""
     path = tmp_path / "accounts.db"
     path.write_bytes(b"not a database, but long enough to have a header" * 100)
     with pytest.raises(AccountsDamaged, match=r"accounts\.db"):
@@ -320,7 +320,7 @@ def test_a_file_of_another_kind_or_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_first_start_is_repeated(tmp_path: Path) -> None:
-    """The schema comes whole or not at all: an empty file is a new store."""
+    """The schema is created in one transaction: an empty file is a new store."""
     (tmp_path / "accounts.db").touch()
     store = open_sqlite(tmp_path, Clock())
     open_account(store, user_id=1, account=2)

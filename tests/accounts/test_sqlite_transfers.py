@@ -1,4 +1,4 @@
-"""What a store keeps of withdrawals and gifts, and how a file of the version before gets there."""
+"""Withdrawals and faucet grants in the store, and the upgrade from the version before them."""
 
 from __future__ import annotations
 
@@ -42,10 +42,8 @@ def add_withdrawal(
     )
 
 
-def test_a_withdrawal_is_written_once_for_a_client_id(
-    store: SqliteAccounts, tmp_path: Path
-) -> None:
-    """And found again by it, by its id and by its reference, also in another process."""
+def test_a_withdrawal_is_stored_once_per_client_id(store: SqliteAccounts, tmp_path: Path) -> None:
+    """And found by client id, id and reference, also in another process."""
     first, was_there = add_withdrawal(store, "rent")
     assert not was_there
     assert first == Withdrawal(1, first.reference, ALICE, "rent", 1, 7, "there", "x", 5)
@@ -71,7 +69,7 @@ def test_a_withdrawal_is_written_once_for_a_client_id(
         assert len(kept.withdrawals_of(ALICE, [unnamed[0].reference, *range(1, 1000)])) == 1
 
 
-def test_what_is_struck_out_frees_its_client_id_but_not_its_id(store: SqliteAccounts) -> None:
+def test_a_removed_withdrawal_frees_its_client_id_but_not_its_id(store: SqliteAccounts) -> None:
     first, _ = add_withdrawal(store, "rent")
     store.transfers.remove_withdrawal(first.withdrawal_id)
     second, was_there = add_withdrawal(store, "rent", atoms=8)
@@ -93,7 +91,7 @@ def test_withdrawals_are_bounded_and_have_an_owner(store: SqliteAccounts, tmp_pa
         add_withdrawal(few, "third", account=BOB)
 
 
-def test_gifts_are_counted_and_no_more_than_the_cap(store: SqliteAccounts) -> None:
+def test_grants_are_counted_up_to_the_cap(store: SqliteAccounts) -> None:
     def give(atoms: int, account: int = ALICE, asset: int = 1) -> int:
         return store.transfers.add_grant(account=account, asset=asset, atoms=atoms, atoms_max=10)
 
@@ -105,8 +103,8 @@ def test_gifts_are_counted_and_no_more_than_the_cap(store: SqliteAccounts) -> No
         give(1, account=9)
 
 
-def test_threads_do_not_mix(store: SqliteAccounts) -> None:
-    """Eight of them write the same three client ids down: three rows."""
+def test_concurrent_threads_store_one_row_per_client_id(store: SqliteAccounts) -> None:
+    """Eight threads store the same three client ids: three rows."""
     found: list[Withdrawal] = []
 
     def work() -> None:
@@ -135,8 +133,8 @@ def older(path: Path) -> None:
         )
 
 
-def test_a_store_of_the_version_before_gets_the_new_tables(tmp_path: Path) -> None:
-    """And keeps what was in it."""
+def test_a_store_of_version_1_is_upgraded(tmp_path: Path) -> None:
+    """And keeps its contents."""
     path = tmp_path / "accounts.db"
     older(path)
     for _ in range(2):
@@ -148,8 +146,8 @@ def test_a_store_of_the_version_before_gets_the_new_tables(tmp_path: Path) -> No
         assert file.execute("PRAGMA user_version").fetchone() == (database.SCHEMA_VERSION,) == (2,)
 
 
-def test_one_killed_while_it_got_them_gets_them_next_time(tmp_path: Path) -> None:
-    """The step is one transaction: what it did before its end is not there."""
+def test_an_interrupted_upgrade_is_repeated(tmp_path: Path) -> None:
+    """An upgrade is one transaction."""
     path = tmp_path / "accounts.db"
     older(path)
     step = database._STEPS[1]
@@ -159,7 +157,7 @@ def test_one_killed_while_it_got_them_gets_them_next_time(tmp_path: Path) -> Non
         assert add_withdrawal(store, "rent")[0].withdrawal_id == 1
 
 
-def test_one_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "accounts.db"
     with closing(SqliteAccounts(path)):
         pass
@@ -173,7 +171,7 @@ def test_one_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 def test_a_copy_leaves_out_later_accounts(
     store: SqliteAccounts, tmp_path: Path, version: int
 ) -> None:
-    """Of either version: a backup of an old directory works too."""
+    """Of either version, so that an old directory can be backed up."""
     source = tmp_path / "accounts.db"
     if version == 1:
         source = tmp_path / "old.db"

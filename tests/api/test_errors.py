@@ -1,4 +1,4 @@
-"""The error table: complete, in the codes public clients know, with the texts they match on."""
+"""The error table: complete, with codes that public clients know and texts they match on."""
 
 import json
 import re

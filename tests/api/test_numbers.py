@@ -29,20 +29,20 @@ TRAPS = [
 
 
 @pytest.mark.parametrize("text", TRAPS)
-def test_what_is_not_the_grammar_is_refused(text: str) -> None:
+def test_text_outside_the_grammar_is_refused(text: str) -> None:
     with pytest.raises(BadRequest, match=r"^Invalid price$"):
         Scale("Price", step=1, decimals=2).units(text)
 
 
 @pytest.mark.parametrize("value", [None, True, 1, 1.5, [], {}, b"1"])
-def test_what_is_not_text_is_refused(value: object) -> None:
+def test_other_types_than_text_are_refused(value: object) -> None:
     with pytest.raises(BadRequest, match=r"^Invalid price$"):
         Scale("Price", step=1, decimals=2).units(value)
 
 
 @given(scales, st.integers(0, 10**18 - 1), st.text("0123456789", min_size=0, max_size=18))
 def test_units_are_exact_or_refused(scale: Scale, whole: int, fraction: str) -> None:
-    """Against fractions: the same value, or refused because it is no whole number of units."""
+    """Compared with fractions: the same value, or refused if it is not a whole number of units."""
     text = f"{whole}.{fraction}" if fraction else str(whole)
     value = Fraction(f"{whole}.{fraction}0") * 10**scale.decimals / scale.step
     if value.denominator != 1:
@@ -54,7 +54,7 @@ def test_units_are_exact_or_refused(scale: Scale, whole: int, fraction: str) -> 
 
 @given(scales, st.integers(0, UNITS_OUT))
 def test_text_reads_back(scale: Scale, units: int) -> None:
-    """Plain notation, nothing trailing, and the same units when it is read."""
+    """Plain notation without trailing zeros, which reads back as the same units."""
     text = scale.text(units)
     assert Fraction(text) == Fraction(units * scale.step, 10**scale.decimals)
     assert text.isascii() and "e" not in text.lower()
@@ -65,8 +65,8 @@ def test_text_reads_back(scale: Scale, units: int) -> None:
 
 
 @given(st.text(st.characters(), max_size=45))
-def test_no_text_does_anything_else(text: str) -> None:
-    """Whatever it is: units within bounds, or BadRequest."""
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """Units within bounds, or BadRequest."""
     try:
         units = Scale("Price", step=1, decimals=9).units(text)
     except BadRequest:
@@ -76,22 +76,22 @@ def test_no_text_does_anything_else(text: str) -> None:
     assert set(whole + fraction) <= set("0123456789")
 
 
-def test_leading_and_trailing_zeros_are_fine() -> None:
+def test_leading_and_trailing_zeros_are_accepted() -> None:
     scale = Scale("Price", step=1, decimals=2)
     assert scale.units("00001.50") == scale.units("1.5000") == 150
     assert scale.units("0.00") == 0
 
 
 def test_the_largest_numbers_stay_in_64_bits() -> None:
-    """What is beyond every bound of the core is still a number that a command can carry."""
+    """Numbers beyond every bound of the core still fit a command."""
     scale = Scale("Quantity", step=1, decimals=18)
     assert scale.units("9" * 18 + "." + "9" * 18) == UNITS_OUT
     records.place(account=2, market=1, side=0, quantity=UNITS_OUT, price=UNITS_OUT)
     assert Scale("Quantity", step=1, decimals=0).units(str(2**59)) == 2**59
 
 
-def test_what_is_remembered_is_bounded_and_right() -> None:
-    """More numbers than are remembered, each asked for twice, in both directions."""
+def test_the_cache_is_bounded_and_correct() -> None:
+    """More numbers than are cached, each converted twice, in both directions."""
     scale = Scale("Price", step=5, decimals=3)
     count = 2 * CACHED_MAX + 10
     for _ in range(2):
@@ -107,7 +107,7 @@ def test_what_is_remembered_is_bounded_and_right() -> None:
 
 
 def test_terms_of_a_market() -> None:
-    """Tick 0.05 and step 0.25: what is no multiple is named by its field."""
+    """Tick 0.05 and step 0.25: an error names the field that is no multiple."""
     exchange = Exchange()
     for command in (
         records.rules(),

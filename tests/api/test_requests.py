@@ -1,4 +1,4 @@
-"""Bodies and queries: one reading, or none."""
+"""Bodies and queries are read in one way, or refused."""
 
 import json
 
@@ -55,17 +55,17 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("body", BROKEN.values(), ids=list(BROKEN))
-def test_what_is_ambiguous_or_broken_is_refused(body: bytes) -> None:
+def test_ambiguous_and_broken_bodies_are_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         read_object(body)
 
 
-def test_space_may_stand_around_it() -> None:
+def test_surrounding_space_is_accepted() -> None:
     assert read_object(b' \t\r\n{ "a" : 1 }\n\r\t ') == {"a": "1"}
 
 
 def test_numbers_keep_their_literal() -> None:
-    """A float would not, and an integer of thousands of digits would cost."""
+    """A float would lose digits; an integer of thousands of digits would be slow."""
     digits = b"9" * 5000
     fields = read_object(b'{"a":1.10,"b":1e400,"c":-0.0,"d":' + digits + b',"e":0.1e-5}')
     assert fields == {"a": "1.10", "b": "1e400", "c": "-0.0", "d": "9" * 5000, "e": "0.1e-5"}
@@ -85,8 +85,8 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_reads_what_json_says(value: object) -> None:
-    """The same as json.loads, numbers as text; and what was read can be signed."""
+def test_reads_the_same_as_json_loads(value: object) -> None:
+    """With numbers as text; the result can be signed."""
     body = json.dumps(value).encode()
     try:
         found = read_json(body)
@@ -126,7 +126,7 @@ def test_queries() -> None:
 
 
 def test_client_ids() -> None:
-    """A 32-bit number, or its digits; nothing, null and an empty text are all no client id."""
+    """A 32-bit number, or its digits; null and an empty text mean none."""
     for value, expected in (("0", 0), ("42", 42), ("4294967295", 2**32 - 1), ("007", 7)):
         assert client_id_field({"clientId": value}) == expected
     for fields in ({}, {"clientId": None}, {"clientId": ""}):

@@ -86,6 +86,6 @@ def test_documented_names(name: str, stream: StreamName) -> None:
         "trade.SOL_USDC\0",
     ],
 )
-def test_everything_else_is_none(name: str) -> None:
-    """Nothing is guessed, completed or trimmed."""
+def test_other_names_are_unknown(name: str) -> None:
+    """Names are not completed or trimmed."""
     assert parse_stream_name(name) is None

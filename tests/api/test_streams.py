@@ -1,4 +1,4 @@
-"""Messages of streams: the documented shapes, and what their fields are."""
+"""Messages of streams: documented shapes and fields."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BALANCE = """{"e":"balanceUpdate","E":1694687965941000,"a":"USDC","A":"1000","L"
 
 
 def plain(value: Any) -> Any:
-    """Numbers in texts as this exchange writes them: without zeros at the end."""
+    """Numbers as this exchange writes them: without trailing zeros."""
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, str) and "." in value and value.replace(".", "").isdigit():
@@ -54,7 +54,7 @@ def plain(value: Any) -> Any:
 
 
 def documented(example: str, **ours: Any) -> list[tuple[str, Any]]:
-    """Fields and values of an example, in their order. ours: where we say another thing."""
+    """Fields and values of an example, in their order. ours: values that differ here."""
     return [(key, ours.get(key, plain(value))) for key, value in json.loads(example).items()]
 
 
@@ -65,7 +65,7 @@ def fields(text: str) -> list[tuple[str, Any]]:
 def order(
     command: bytes, *, order_id: int = 4227701917, filled: int = 0, quote: int = 0
 ) -> StreamedOrder:
-    """As the command says, some of it filled."""
+    """The order of a command, partly filled."""
     made = StreamedOrder(read_placed(command))
     made.order_id, made.filled, made.quote = order_id, filled, quote
     return made
@@ -104,7 +104,7 @@ def test_the_documented_examples() -> None:
 
 
 def test_the_documented_fill() -> None:
-    """But for the fee: a buyer pays it in what he buys."""
+    """Except for the fee: a buyer pays it in the base asset."""
     command = placed(flags=records.HAS_CLIENT_ID, client_id=123)
     text = streams.order_fill(
         order(command, filled=100, quote=14_150_000), TERMS, status=records.PARTIALLY_FILLED,
@@ -124,7 +124,7 @@ def test_the_documented_fill() -> None:
     ]
 
 
-def test_messages_of_orders_have_no_more_than_they_should() -> None:
+def test_messages_of_orders_have_only_their_fields() -> None:
     """t l L m n N with fills only, R when an order expired, c if there is one, p with a price."""
     always = set("eEsSofqXizZVTOry")
     made = order(placed())
@@ -157,7 +157,7 @@ def test_messages_of_orders_have_no_more_than_they_should() -> None:
         (records.PRICE_OUT_OF_BOUNDS, "PriceOutOfBounds"),
     ],
 )
-def test_why_an_order_expired(reason: int, text: str) -> None:
+def test_the_reason_of_expiry(reason: int, text: str) -> None:
     made = order(placed(tif=records.IOC))
     expired = json.loads(
         streams.order_closed(made, TERMS, status=records.EXPIRED, reason=reason, **NOW)
@@ -185,7 +185,7 @@ def test_terms_of_orders() -> None:
     assert (accepted["q"], accepted["Q"], accepted["z"]) == ("0.005", "10", "0.005")
 
 
-def test_an_empty_side_and_a_first_day_are_zeros() -> None:
+def test_an_empty_side_and_a_new_market_are_zeros() -> None:
     text = streams.book_ticker(TERMS, bid=None, ask=(1870, 1000), update_id=12, **NOW)
     quote = json.loads(text)
     assert (quote["b"], quote["B"], quote["a"], quote["A"]) == ("0", "0", "18.7", "1")

@@ -1,4 +1,4 @@
-"""Trades of one made-up market, and what views must make of them, found again from the list."""
+"""Random trades of one market, and reference models of candles and ticker over them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def bar_of(trades: Sequence[Trade], start_s: int) -> Bar:
 
 
 def naive_start(interval: str, time_s: int) -> int:
-    """Where a bucket begins, found with a calendar."""
+    """Where a bucket begins, by the calendar."""
     now = datetime.fromtimestamp(time_s, UTC)
     midnight = now.replace(hour=0, minute=0, second=0)
     if interval == "1month":
@@ -111,6 +111,5 @@ def naive_totals(trades: Sequence[Trade], now_s: int) -> Totals | None:
 
 
 def feed(view: Candles | RollingTicker, trade: Trade) -> None:
-    """Show a view the next trade."""
     time_ns, trade_id, price, lots, quote = trade
     view.trade(time_ns, trade_id, price, lots, quote)

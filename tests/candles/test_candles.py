@@ -1,4 +1,4 @@
-"""Candles are what a recomputation from the list of trades gives, in every interval."""
+"""Candles equal those recomputed from the list of trades, in every interval."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_buckets_follow_the_calendar(interval: str, time: str, start: str, end: 
 
 
 def ended_and_running(trades: list[Trade], end_ns: int) -> dict[str, dict[int, Bar]]:
-    """Every bar that one pass over the trades gives; none may be given twice."""
+    """All bars of one pass over the trades; none may be returned twice."""
     candles = Candles()
     found: dict[str, dict[int, Bar]] = {interval: {} for interval in INTERVALS}
 
@@ -81,7 +81,7 @@ def ended_and_running(trades: list[Trade], end_ns: int) -> dict[str, dict[int, B
 
 
 def assert_series(found: dict[str, dict[int, Bar]], trades: list[Trade]) -> None:
-    """Every bar with trades is right, and between them stand flat ones at the close before."""
+    """Bars with trades are right, and there are flat bars at the previous close between them."""
     for interval, bars in found.items():
         expected = naive_bars(trades, interval)
         assert {start_s: bar for start_s, bar in bars.items() if bar.trades} == expected, interval
@@ -109,7 +109,7 @@ def test_a_busy_market_with_equal_timestamps(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_market_with_few_trades(seed: int) -> None:
-    """Gaps up to a quarter of an hour, and a quiet end: every flat bar is there."""
+    """Gaps of up to 15 minutes, and a quiet end: every flat bar is returned."""
     chance = Random(seed)
     trades = walk(
         chance,
@@ -121,7 +121,7 @@ def test_a_market_with_few_trades(seed: int) -> None:
 
 
 def test_every_interval_over_half_a_year() -> None:
-    """Gaps are so long that of short intervals only the newest flat bars are given."""
+    """The gaps are so long that only the newest flat bars of short intervals are returned."""
     trades = walk(
         Random(7),
         start_s=seconds("2024-01-30T07:00:00"),
@@ -135,8 +135,8 @@ def test_every_interval_over_half_a_year() -> None:
     assert len(found["1month"]) >= 4
 
 
-def test_trades_alone_let_time_pass() -> None:
-    """Without calls of `advance` in between, one at the end returns all that ended."""
+def test_trades_alone_advance_time() -> None:
+    """One call of `advance` at the end returns all ended bars."""
     trades = walk(
         Random(9), start_s=seconds("2024-05-01T00:00:00"), trades=300,
         gap_ns=lambda chance: chance.randint(0, 8 * SECOND_NS),
@@ -196,7 +196,7 @@ def test_bars_join_in_any_order(data: st.DataObject) -> None:
 
 
 def test_a_bar_is_final_and_current_ones_are_copies() -> None:
-    """What was returned never changes by what comes later."""
+    """A returned bar is not changed by later trades."""
     candles = Candles()
     candles.advance(0)
     candles.trade(10 * SECOND_NS, 1, 100, 5, 500)
@@ -220,7 +220,7 @@ def test_before_the_first_trade_there_is_nothing() -> None:
 
 
 def test_a_long_pause_gives_the_newest_flat_bars_only() -> None:
-    """A log that stood still for five years does not fill the memory."""
+    """A log without trades for five years does not fill the memory."""
     start_s = seconds("2020-01-01T00:00:30")
     candles = Candles()
     candles.trade(start_s * SECOND_NS, 1, 100, 5, 500)
@@ -237,7 +237,7 @@ def test_a_long_pause_gives_the_newest_flat_bars_only() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("shape", ["seconds", "minutes", "days", "trades", "mixed"])
-def test_older_bars_are_adopted(seed: int, shape: str) -> None:
+def test_backfilled_bars_are_joined(seed: int, shape: str) -> None:
     """Whatever bars the older trades come in, and however many trades were seen live before them,
     the running bars that are no shorter are those of all trades.
     """
@@ -291,8 +291,8 @@ def _stored(trades: list[Trade], shape: str, now_s: int) -> list[Bar]:
     return [bar_of(found, start_s) for (_, start_s), found in buckets.items()]
 
 
-def test_an_adopted_close_is_the_price_of_quiet_buckets() -> None:
-    """After a start in a quiet market the running bars are flat at the last price of old."""
+def test_a_backfilled_close_is_the_price_of_quiet_buckets() -> None:
+    """After a start in a quiet market the running bars are flat at the last older price."""
     candles = Candles()
     now_s = seconds("2024-03-04T12:00:00")
     candles.advance(now_s * SECOND_NS)
@@ -307,7 +307,7 @@ def test_an_adopted_close_is_the_price_of_quiet_buckets() -> None:
     assert ("1m", Bar.flat(now_s, 40)) in ended
 
 
-def test_gapless_fills_what_is_empty() -> None:
+def test_gapless_fills_empty_buckets() -> None:
     bars = [bar_of([Trade(0, 1, 7, 1, 1)], 120), bar_of([Trade(0, 2, 9, 1, 1)], 300)]
     flat = Bar.flat
 

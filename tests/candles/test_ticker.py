@@ -15,7 +15,7 @@ START_S = seconds("2024-03-01T00:00:00")
 
 
 class Window:
-    """The trades that count, in a plain queue, looked at again whenever one comes or goes."""
+    """The reference model: all trades of the window in a queue."""
 
     def __init__(self) -> None:
         self.held: deque[Trade] = deque()
@@ -39,7 +39,7 @@ class Window:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_exact_at_every_second_of_thirty_hours(seed: int) -> None:
-    """Busy hours, quiet hours, and a last one without a trade."""
+    """Busy hours, quiet hours, and a last hour without a trade."""
     trades = walk(
         Random(seed),
         start_s=START_S,
@@ -79,7 +79,7 @@ def test_before_the_first_trade_there_is_nothing() -> None:
 
 
 def test_falling_prices_all_day() -> None:
-    """The worst case for the highest price: each second that leaves had it."""
+    """The worst case: every second that leaves had the highest price."""
     ticker = RollingTicker()
     for second in range(88_000):
         ticker.trade((START_S + second) * SECOND_NS, second + 1, 200_000 - second, 1, 1)
@@ -104,8 +104,8 @@ def test_volumes_beyond_64_bits() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_older_seconds_are_adopted(seed: int) -> None:
-    """Before or after the first live trades, also when a second was partly seen live."""
+def test_backfilled_seconds_are_counted(seed: int) -> None:
+    """Before or after the first live trades, also when a second is partly live."""
     chance = Random(seed)
     trades = walk(
         chance,
@@ -131,7 +131,7 @@ def test_older_seconds_are_adopted(seed: int) -> None:
             assert ticker.totals() == naive_totals(trades, later_s)
 
 
-def test_an_adopted_second_of_long_ago_is_the_last_price() -> None:
+def test_a_backfilled_second_of_long_ago_is_the_last_price() -> None:
     ticker = RollingTicker()
     ticker.advance((START_S + 200_000) * SECOND_NS)
     ticker.backfill(

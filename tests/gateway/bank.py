@@ -1,4 +1,4 @@
-"""A house with a history and a real accounts store: what transfers and the faucet need."""
+"""An exchange with a history and a real accounts store, for deposits, withdrawals and faucet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CAPS = {"SOL": 10 * 10**9, "USDC": 500 * 10**6}
 
 
 class Bank:
-    """A house with a history and a store, and what a restart keeps of them."""
+    """The exchange, and the store that survives a restart of the gateway."""
 
     def __init__(self, path: Path) -> None:
         self.path = path / "accounts.db"
@@ -40,15 +40,15 @@ class Bank:
         story: Callable[[RunningExchange, HttpClient, SqliteTransfers], Awaitable[None]],
         limits: GatewayLimits = NO_LIMITS,
     ) -> None:
-        """A process of the gateway's, from start to stop."""
+        """Run a story against one gateway, from start to stop."""
         with closing(SqliteAccounts(self.path)) as store:
             transfers = store.transfers
             extras = Extras(self.history, transfers, CAPS)
 
-            async def told(venue: RunningExchange, client: HttpClient) -> None:
+            async def with_transfers(venue: RunningExchange, client: HttpClient) -> None:
                 await story(venue, client, transfers)
 
-            play(told, limits, exchange=self.exchange, extras=extras)
+            play(with_transfers, limits, exchange=self.exchange, extras=extras)
 
     def sol(self, account: int = ALICE) -> int:
         """Available atoms."""
@@ -56,7 +56,7 @@ class Bank:
 
 
 async def listed(client: HttpClient, path: str, token: str = ALICE_TOKEN) -> Any:
-    """The JSON of a reply that has to be 200."""
+    """The JSON of a reply, which must be 200."""
     reply = await client.ask("GET", path, token=token)
     assert reply.status == 200, reply.body
     return reply.json()

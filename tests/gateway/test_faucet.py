@@ -1,4 +1,4 @@
-"""The demo's faucet: money for nothing, up to a cap of each account and asset, for ever."""
+"""The demo's faucet credits up to a cap per account and asset."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def bank(tmp_path: Path) -> Bank:
     return Bank(tmp_path)
 
 
-def test_the_faucet_gives_up_to_its_cap(bank: Bank) -> None:
-    """Per account and asset, for ever; what it did not give is not counted."""
+def test_the_faucet_credits_up_to_its_cap(bank: Bank) -> None:
+    """Per account and asset; refused credits are not counted."""
 
     async def ask_for(
         client: HttpClient, quantity: Any, symbol: str = "SOL", **more: Any
@@ -57,8 +57,8 @@ def test_the_faucet_gives_up_to_its_cap(bank: Bank) -> None:
     assert bank.sol() == THOUSAND + CAPS["SOL"]
 
 
-def test_many_at_once_from_the_faucet(bank: Bank) -> None:
-    """Twenty connections ask for a tenth each, together for twice as much: half of them get it."""
+def test_concurrent_requests_do_not_exceed_the_cap(bank: Bank) -> None:
+    """Twenty connections ask for a tenth of the cap each: half of them succeed."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         clients = [await venue.connect() for _ in range(20)]
@@ -72,8 +72,8 @@ def test_many_at_once_from_the_faucet(bank: Bank) -> None:
     assert bank.sol() == THOUSAND + CAPS["SOL"]
 
 
-def test_the_supply_has_a_cap_too(bank: Bank) -> None:
-    """A credit that the engine refuses is not counted as given."""
+def test_the_cap_of_the_supply(bank: Bank) -> None:
+    """A credit that the engine refuses is not counted."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         supply = 2 * THOUSAND

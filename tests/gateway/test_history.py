@@ -1,7 +1,4 @@
-"""What happened, as the contract shows it: shapes, units, limits, and how far the recorder is.
-
-The rows come from a real core's events (recorded.py); a store on disk passes its own tests.
-"""
+"""The endpoints of history: shapes, units, limits, and a recorder that is behind."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ Past = Callable[[RunningExchange, HttpClient, MemoryHistory], Awaitable[None]]
 
 
 def remember(story: Past) -> None:
-    """Play a story in a house that records."""
+    """Run a story on an exchange with a history."""
     exchange = DirectExchange()
     list_and_fund(exchange)
     history = MemoryHistory(exchange)
@@ -45,7 +42,7 @@ with_history = runner_of(remember, 3)
 
 
 async def get(client: HttpClient, path: str, token: str | None = None) -> Any:
-    """The JSON of a reply that has to be 200."""
+    """The JSON of a reply, which must be 200."""
     reply = await client.ask("GET", path, token=token)
     assert reply.status == 200, reply.body
     return reply.json()
@@ -65,7 +62,7 @@ async def trade(client: HttpClient, *prices: str, quantity: str = "1", **terms: 
 
 @with_history()
 async def test_trades(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-    """Newest first; the buyer is the maker where a seller took."""
+    """Newest first; the buyer is the maker if the seller was the taker."""
     await trade(client, "141.5", quantity="0.2")
     await client.ask("POST", "/api/v1/order", bid("140", "3"), token=ALICE_TOKEN)
     await client.ask("POST", "/api/v1/order", ask("140", "1.05"), token=BOB_TOKEN)
@@ -88,7 +85,7 @@ async def test_trades(venue: RunningExchange, client: HttpClient, history: Memor
 
 
 @with_history()
-async def test_a_hundred_trades_unless_asked_for_more(
+async def test_the_default_limit_is_100_trades(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
     sell = records.place(account=ALICE, market=SOL_USDC, side=records.ASK, price=100, quantity=1)
@@ -106,7 +103,7 @@ async def test_a_hundred_trades_unless_asked_for_more(
 
 @with_history()
 async def test_klines(venue: RunningExchange, client: HttpClient, history: MemoryHistory) -> None:
-    """Ascending and without gaps, from the first trade on; the running candle is there."""
+    """Ascending, without gaps, from the first trade on, with the running candle."""
     await trade(client, "100", "103", "99.5", quantity="0.1")
     venue.exchange.time_ns += 150 * NS
     await trade(client, "101", quantity="2")
@@ -145,7 +142,7 @@ async def test_klines(venue: RunningExchange, client: HttpClient, history: Memor
 async def test_the_earliest_thousand_klines(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
-    """Whoever pages forward from `since` misses none."""
+    """Paging forward from `since` misses none."""
     await trade(client, "100")
     venue.exchange.time_ns += 2500 * NS
     await trade(client, "101")
@@ -191,7 +188,7 @@ async def test_bad_klines(
 
 
 def test_tickers() -> None:
-    """A fraction for the change in per cent, zeros before the first trade, 24 hours of log time."""
+    """The change as a fraction, zeros before the first trade, 24 hours of log time."""
     nothing = {
         "symbol": "BTC_USDC", "firstPrice": "0", "lastPrice": "0", "priceChange": "0",
         "priceChangePercent": "0", "high": "0", "low": "0", "volume": "0", "quoteVolume": "0",
@@ -262,7 +259,7 @@ async def test_the_change_is_rounded_and_has_no_sign_at_zero(
 async def test_orders_of_an_account(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
-    """Open and closed, newest first, in the shape of the order object but for the time."""
+    """Open and closed, newest first, in the shape of the order object except for the time."""
     placed = await client.ask(
         "POST", "/api/v1/order", bid("140.12", "1.5", clientId=12345, postOnly=True),
         token=ALICE_TOKEN,
@@ -322,7 +319,7 @@ async def test_orders_of_an_account(
 async def test_fills_of_an_account(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
-    """Fees are texts of the asset that was received, client ids texts too."""
+    """Fees are in the received asset; fees and client ids are texts."""
     venue.exchange.time_ns += 123_456  # Times are cut to milliseconds, not rounded.
     await client.ask("POST", "/api/v1/order", ask("141.5", "0.2"), token=ALICE_TOKEN)
     taken = await client.ask(
@@ -356,10 +353,10 @@ async def test_fills_of_an_account(
 
 
 @with_history()
-async def test_no_fee_is_a_zero(
+async def test_a_fee_of_zero_is_shown(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
-    """As text: clients tell from it how to read the time."""
+    """As text: clients decide from it how to read the time."""
     for parameter in (records.MAKER_FEE_PPM, records.TAKER_FEE_PPM):
         venue.exchange.do(
             records.set_market(market=BTC_USDC, parameter=parameter, value=0),
@@ -390,10 +387,10 @@ async def test_a_trade_with_oneself_is_two_fills(
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["trades", "trades/history", "orders", "fills"])
 @with_history()
-async def test_a_bad_part(
+async def test_a_bad_page(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory, path: str, bad: str
 ) -> None:
-    """INVALID_RANGE, before anything is looked for."""
+    """INVALID_RANGE, before anything is read."""
     where = f"/api/v1/{path}" if path.startswith("trades") else f"/wapi/v1/history/{path}"
     reply = await client.ask("GET", f"{where}?symbol=SOL_USDC&{bad}", token=ALICE_TOKEN)
     assert reply.error()[:2] == (400, "INVALID_RANGE")
@@ -410,10 +407,10 @@ async def test_bad_times(
 
 
 @with_history()
-async def test_an_account_sees_its_own_writes_or_is_told_that_it_cannot(
+async def test_private_history_includes_earlier_writes_or_is_504(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
-    """The answer waits for the recorder; one that stays behind is 504, and nothing else is."""
+    """The answer waits for the recorder; only a recorder that stays behind gives 504."""
     history.lag = venue.exchange.position
     await client.ask("POST", "/api/v1/order", bid("100"), token=ALICE_TOKEN)
     behind = (504, "TIMEOUT", "History is behind")
@@ -427,7 +424,7 @@ async def test_an_account_sees_its_own_writes_or_is_told_that_it_cannot(
 
 @pytest.mark.parametrize("patience_s", [0.01, 0.6])  # less, and more, than a moment
 @with_history()
-async def test_the_public_is_answered_from_what_there_is(
+async def test_public_history_is_answered_from_what_is_recorded(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory, patience_s: float
 ) -> None:
     """A recorder that is behind keeps nobody waiting for long; one that has caught up is read to
@@ -445,10 +442,10 @@ async def test_the_public_is_answered_from_what_there_is(
 
 
 @with_history()
-async def test_a_store_that_cannot_be_read(
+async def test_an_unreadable_store_is_504(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
-    """504 for everybody, and trading goes on."""
+    """Trading continues."""
     history.broken = True
     for path in ("/api/v1/trades?symbol=SOL_USDC", "/api/v1/tickers", ORDERS, FILLS):
         reply = await client.ask("GET", path, token=ALICE_TOKEN)
@@ -457,7 +454,7 @@ async def test_a_store_that_cannot_be_read(
 
 
 @with_history()
-async def test_private_history_is_signed_and_the_account_s_own(
+async def test_private_history_is_signed_and_only_of_the_account(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
     """Under its own instruction only."""

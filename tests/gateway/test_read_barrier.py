@@ -1,4 +1,4 @@
-"""Who waits for the recorder, for whom nobody needs to wait, and who waits too often."""
+"""Requests that wait for the recorder, that need not, and that are too many."""
 
 import pytest
 
@@ -13,10 +13,10 @@ from tests.world.running_exchange import RunningExchange
 
 
 @with_history()
-async def test_an_open_order_is_known_without_the_recorder(
+async def test_an_open_order_is_found_without_the_recorder(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
-    """Whoever follows an order by its id needs no history until it is closed; in the same words."""
+    """An order queried by its id needs no history until it is closed."""
     terms = bid("100") | {"clientId": 7}
     placed = (await client.ask("POST", "/api/v1/order", terms, token=ALICE_TOKEN)).json()
     one = f"{ORDERS}?orderId={placed['id']}"
@@ -37,8 +37,8 @@ def call(account: int, address: str = "192.0.2.1") -> Request:
     return asked
 
 
-def test_nobody_takes_all_places_of_the_history() -> None:
-    """An account has its share wherever it asks from; who is nobody, that of the address."""
+def test_one_caller_cannot_fill_the_queue_of_the_history() -> None:
+    """Limited per account from any address, and per address without an account."""
     shares = QueryShares(each_max=2)
     with shares.slot(call(7)), shares.slot(call(7, "192.0.2.2")):
         for _ in range(2):

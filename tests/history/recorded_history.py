@@ -1,4 +1,4 @@
-"""A recorded past for tests: random commands, applied and recorded in random portions."""
+"""A recorded history: random commands, applied and recorded in batches of random size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class RecordedHistory:
-    """An exchange, its recorder, and what the record should be."""
+    """An exchange, its projection, and the reference model."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         self.directory = directory
@@ -78,7 +78,7 @@ class RecordedHistory:
 
 
 class NeverBehind:
-    """A recorder that is where it should be."""
+    """A RecorderProgress that is never behind."""
 
     def __init__(self, time_ns: int = 0) -> None:
         self.time_ns = time_ns
@@ -89,7 +89,7 @@ class NeverBehind:
 
 
 def asked(directory: Path, question: Callable[[SqliteHistory], Awaitable[T]]) -> T:
-    """What a question to the history of that directory is answered."""
+    """The result of a query on the history of a directory."""
 
     async def main() -> T:
         history = SqliteHistory(directory / FILE_NAME, NeverBehind())
@@ -118,7 +118,7 @@ def tables(directory: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def require_equal(directory: Path, naive: NaiveHistory) -> None:
-    """The tables hold what the events say, none missing, none twice, up to the same position."""
+    """The tables equal the reference model: nothing missing, nothing twice, the same position."""
     found = tables(directory)
     trades = sorted(naive.trades, key=lambda each: (each.time_ns, each.market, each.trade_id))
     assert [TradeRow._make(row) for row in found["trades"]] == trades
@@ -131,7 +131,7 @@ def require_equal(directory: Path, naive: NaiveHistory) -> None:
 
 
 def require_bars(found: dict[str, list[tuple[Any, ...]]]) -> None:
-    """Every stored bar is that of the trades in its stretch, and there are no others."""
+    """Every stored bar contains the trades of its bucket, and there are no other bars."""
     groups: dict[tuple[int, int, int], list[TradeRow]] = {}
     for row in found["trades"]:
         trade = TradeRow._make(row)
@@ -161,5 +161,5 @@ def require_bars(found: dict[str, list[tuple[Any, ...]]]) -> None:
 
 
 def generated(**terms: int) -> bytes:
-    """A PLACE of the generator of a first day."""
+    """A PLACE of the generated first day."""
     return records.place(session=records.GENERATED_SESSION, **terms)

@@ -1,4 +1,4 @@
-"""Rows are what the events say: exactly those, whatever the portions they are recorded in."""
+"""Rows follow exactly from the events, in whatever batches they are recorded."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.history.recorded_history import RecordedHistory, generated, require_e
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_rows_are_what_the_events_say(tmp_path: Path, seed: int) -> None:
-    """Also of orders that are open, amended, filled in part, cancelled by others' commands."""
+def test_rows_follow_from_the_events(tmp_path: Path, seed: int) -> None:
+    """Including orders that are open, amended, partially filled, cancelled by other commands."""
     past = RecordedHistory(tmp_path, seed)
     past.play(600)
     past.store.close()
@@ -25,7 +25,7 @@ def test_rows_are_what_the_events_say(tmp_path: Path, seed: int) -> None:
     assert {order.closed_ns > 0 for order in past.naive.orders.values()} == {True, False}
 
 
-def test_portions_make_no_difference(tmp_path: Path) -> None:
+def test_the_size_of_batches_makes_no_difference(tmp_path: Path) -> None:
     """Everything in one transaction: the same rows."""
     past = RecordedHistory(tmp_path, 7)
     past.go_on(600)
@@ -34,8 +34,8 @@ def test_portions_make_no_difference(tmp_path: Path) -> None:
     require_equal(tmp_path, past.naive)
 
 
-def test_a_recorder_goes_on_where_another_ended(tmp_path: Path) -> None:
-    """Nothing but the store and the exchange is needed: what was not committed is applied again."""
+def test_a_new_recorder_continues_from_the_store(tmp_path: Path) -> None:
+    """It needs only the store and the exchange; uncommitted frames are applied again."""
     past = RecordedHistory(tmp_path, 8)
     past.play(100)
     for _ in range(5):
@@ -48,8 +48,8 @@ def test_a_recorder_goes_on_where_another_ended(tmp_path: Path) -> None:
     require_equal(tmp_path, past.naive)
 
 
-def test_what_is_generated_is_marked(tmp_path: Path) -> None:
-    """An order by its session, a trade by its taker's order."""
+def test_generated_orders_and_trades_are_marked(tmp_path: Path) -> None:
+    """An order by its session, a trade by its taker."""
     past = RecordedHistory(tmp_path, 9)
     terms = {"market": 1, "price": 100, "quantity": 2}
     past.frame(generated(account=2, side=records.ASK, **terms))
@@ -67,21 +67,21 @@ def test_what_is_generated_is_marked(tmp_path: Path) -> None:
     require_equal(tmp_path, past.naive)
 
 
-def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
-    """A store that somebody has locked: nothing is lost, nothing twice."""
+def test_a_failed_commit_can_be_retried(tmp_path: Path) -> None:
+    """The store is locked: nothing is lost, nothing is written twice."""
     past = RecordedHistory(tmp_path, 10)
     past.play(50)
     past.store.close()
     past.store = SqliteStore(tmp_path / FILE_NAME, busy_s=0.01)
     past.recorder = HistoryProjection(past.store, past.exchange)
-    somebody = SqliteStore(tmp_path / FILE_NAME)
-    somebody._database.execute("BEGIN IMMEDIATE")
+    other_store = SqliteStore(tmp_path / FILE_NAME)
+    other_store._database.execute("BEGIN IMMEDIATE")
     past.go_on(30)
     for _ in range(3):
         with pytest.raises(StoreUnavailable, match="locked"):
             past.commit()
-    somebody._database.execute("ROLLBACK")
-    somebody.close()
+    other_store._database.execute("ROLLBACK")
+    other_store.close()
     past.go_on(30)
     past.commit()
     past.store.close()
@@ -89,7 +89,7 @@ def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
 
 
 def test_no_space_left(tmp_path: Path) -> None:
-    """A transaction that does not fit leaves nothing behind; once there is space, all is there."""
+    """A transaction that does not fit leaves nothing behind, and succeeds once there is space."""
     past = RecordedHistory(tmp_path, 14)
     past.play(50)
     database = past.store._database
@@ -105,8 +105,8 @@ def test_no_space_left(tmp_path: Path) -> None:
     require_equal(tmp_path, past.naive)
 
 
-def test_two_recorders_of_one_store(tmp_path: Path) -> None:
-    """The one that comes second is refused, before it has changed anything."""
+def test_a_second_recorder_of_one_store_is_refused(tmp_path: Path) -> None:
+    """Before it has changed anything."""
     past = RecordedHistory(tmp_path, 11)
     past.play(20)
     other = SqliteStore(tmp_path / FILE_NAME)
@@ -119,8 +119,7 @@ def test_two_recorders_of_one_store(tmp_path: Path) -> None:
     require_equal(tmp_path, past.naive)
 
 
-def test_a_file_that_is_not_there_any_more(tmp_path: Path) -> None:
-    """Nothing is written where nobody would find it, whether or not another has its name."""
+def test_a_removed_or_replaced_file_is_not_written(tmp_path: Path) -> None:
     file = tmp_path / FILE_NAME
     past = RecordedHistory(tmp_path, 11)
     past.play(20)
@@ -138,7 +137,7 @@ def test_a_file_that_is_not_there_any_more(tmp_path: Path) -> None:
 
 
 def test_a_trade_is_never_recorded_twice(tmp_path: Path) -> None:
-    """Frames that the store has already: refused whole."""
+    """A batch with recorded frames is refused as a whole."""
     past = RecordedHistory(tmp_path, 12)
     past.play(100)
     assert past.naive.trades
@@ -152,8 +151,7 @@ def test_a_trade_is_never_recorded_twice(tmp_path: Path) -> None:
     require_equal(tmp_path, past.naive)
 
 
-def test_files_that_are_no_store(tmp_path: Path) -> None:
-    """Found when they are opened."""
+def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     path.write_bytes(b"not a database, but long enough to have a header" * 10)
     with pytest.raises(StoreInvalid, match="not a database"):

@@ -1,4 +1,4 @@
-"""Answers are what going through everything would give, and no question is in anybody's way."""
+"""Results equal those of the reference model; queries are limited and do not block."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def past_of(directory: Path, seed: int, frames: int = 700) -> RecordedHistory:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_klines_are_those_of_the_trades(tmp_path: Path, seed: int) -> None:
-    """All intervals, from and to anywhere, in pages."""
+def test_klines_equal_the_model(tmp_path: Path, seed: int) -> None:
+    """All intervals, any range, in pages."""
     past = past_of(tmp_path, seed)
     chance = random.Random(seed)
     now_s = past.naive.time_ns // 10**9
@@ -61,7 +61,7 @@ def test_klines_are_those_of_the_trades(tmp_path: Path, seed: int) -> None:
 
 
 def test_the_newest_candle_runs_until_log_time(tmp_path: Path) -> None:
-    """It is there without a trade too, and no later one is."""
+    """Also without a trade, and it is the last one."""
     past = RecordedHistory(tmp_path, 4)
     past.play(300)
     past._time_ns += 3 * 86_400 * 10**9 + 17
@@ -79,8 +79,8 @@ def test_the_newest_candle_runs_until_log_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_the_ticker_is_that_of_24_hours(tmp_path: Path, seed: int) -> None:
-    """At whatever second the record ends."""
+def test_the_ticker_covers_24_hours(tmp_path: Path, seed: int) -> None:
+    """At whatever second the recording ends."""
     past = RecordedHistory(tmp_path, seed)
     for _ in range(12):
         past.play(60)
@@ -91,7 +91,7 @@ def test_the_ticker_is_that_of_24_hours(tmp_path: Path, seed: int) -> None:
 
 
 def test_the_window_of_the_ticker_is_exact_to_a_second(tmp_path: Path) -> None:
-    """A trade counts for 86,400 seconds: in the last of them, and not in the next."""
+    """A trade counts for exactly 86,400 seconds."""
     past = RecordedHistory(tmp_path, 5)
     past.play(200)
     first = past.naive.market(1)[0].time_ns // 10**9
@@ -104,8 +104,8 @@ def test_the_window_of_the_ticker_is_exact_to_a_second(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_bars_until_a_trade_are_all_its_trades(tmp_path: Path, seed: int) -> None:
-    """Long ones in the middle, short ones at the ends, none beyond the trade."""
+def test_bars_up_to_a_trade_contain_every_trade_once(tmp_path: Path, seed: int) -> None:
+    """Long bars in the middle, short ones at the ends, none beyond the trade."""
     past = past_of(tmp_path, seed)
     chance = random.Random(seed)
     for market in (1, 2):
@@ -138,7 +138,7 @@ def test_bars_until_a_trade_are_all_its_trades(tmp_path: Path, seed: int) -> Non
             assert len(bars) <= len(seconds)
 
 
-def test_bars_of_no_trade_and_of_one_that_is_not_there(tmp_path: Path) -> None:
+def test_bars_up_to_trade_0_and_to_an_unknown_trade(tmp_path: Path) -> None:
     past = past_of(tmp_path, 3, 300)
     ids = len(past.naive.market(1))
     assert past.ask(lambda history: history.bars(1, since_s=0, trade_id_max=0)) == []
@@ -147,8 +147,8 @@ def test_bars_of_no_trade_and_of_one_that_is_not_there(tmp_path: Path) -> None:
         past.ask(lambda history: history.seconds(1, since_s=0, trade_id_max=ids + 1))
 
 
-def test_stretches_are_covered_once() -> None:
-    """By lengths that fit, and no two neighbours that a longer one could replace."""
+def test_ranges_are_covered_once_by_the_fewest_bars() -> None:
+    """By available lengths, with no neighbours that a longer bar could replace."""
     chance = random.Random(1)
     for _ in range(300):
         from_s = chance.randrange(400_000)
@@ -165,7 +165,7 @@ def test_stretches_are_covered_once() -> None:
 
 
 def test_volumes_beyond_64_bits(tmp_path: Path) -> None:
-    """Bars add up exactly, stored and read."""
+    """Bars add up exactly, in the store and when read."""
     store = SqliteStore(tmp_path / FILE_NAME)
     big = 2**62
     for number in range(10):
@@ -186,7 +186,7 @@ EVERYTHING = Page(10**6)
 OLDEST_FIRST = Page(10**6, oldest_first=True)
 
 
-def test_trades_in_pages_either_way(tmp_path: Path) -> None:
+def test_trades_in_pages_newest_or_oldest_first(tmp_path: Path) -> None:
     past = past_of(tmp_path, 1)
     newest_first = past.naive.market(1)[::-1]
     for limit, offset in ((10, 0), (3, 5), (1000, 0), (1000, len(newest_first) - 2), (5, 10**9)):
@@ -197,8 +197,8 @@ def test_trades_in_pages_either_way(tmp_path: Path) -> None:
     assert past.ask(lambda history: history.trades(77, Page(5))) == []
 
 
-def test_orders_by_account_market_and_names(tmp_path: Path) -> None:
-    """In pages, either way round."""
+def test_orders_by_account_market_and_ids(tmp_path: Path) -> None:
+    """In pages, newest or oldest first."""
     past = past_of(tmp_path, 2)
     every = [past.naive.orders[order_id] for order_id in sorted(past.naive.orders)]
     chance = random.Random(2)
@@ -228,7 +228,7 @@ def test_orders_by_account_market_and_names(tmp_path: Path) -> None:
 
 
 def test_fills_are_the_sides_of_trades(tmp_path: Path) -> None:
-    """Of an account, a market, an order, a time; in pages, either way round."""
+    """By account, market, order, time; in pages, newest or oldest first."""
     past = past_of(tmp_path, 3)
     times = sorted({trade.time_ns for trade in past.naive.trades})
     early_ns, late_ns = times[len(times) // 4], times[3 * len(times) // 4]
@@ -295,8 +295,8 @@ def test_transfers_in_and_out(tmp_path: Path) -> None:
     assert past.ask(ask) == len(past.naive.transfers)
 
 
-def test_nothing_is_recorded_yet(tmp_path: Path) -> None:
-    """Without a file it is said; in an empty one there is nothing."""
+def test_before_anything_is_recorded(tmp_path: Path) -> None:
+    """HistoryBehind without a file; empty results from an empty one."""
     with pytest.raises(HistoryBehind, match="nothing is recorded"):
         asked(tmp_path, lambda history: history.trades(1, Page(5)))
     SqliteStore(tmp_path / FILE_NAME).close()
@@ -310,10 +310,8 @@ def test_nothing_is_recorded_yet(tmp_path: Path) -> None:
     asked(tmp_path, ask)
 
 
-def test_a_store_that_is_put_aside_is_not_read_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What takes its place is; and a damaged one is said to be, also to whoever runs it, once."""
+def test_a_replaced_store_is_opened_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged replacement is reported, and logged once."""
     past = RecordedHistory(tmp_path, 6)
     past.play(200)
 
@@ -338,8 +336,8 @@ def test_a_store_that_is_put_aside_is_not_read_on(
     ]
 
 
-def test_a_record_far_behind_is_not_shown(tmp_path: Path) -> None:
-    """By log time, so that one that is being made anew is not taken for the present."""
+def test_a_store_that_is_far_behind_is_not_read(tmp_path: Path) -> None:
+    """By log time, so that a store that is being rebuilt is not taken for current."""
     past = past_of(tmp_path, 6, 100)
     trade_id = len(past.naive.market(1))
     minute_ns = 60 * 10**9
@@ -355,15 +353,15 @@ def test_a_record_far_behind_is_not_shown(tmp_path: Path) -> None:
             await history.klines(1, "1m", start_s=0, end_s=1, bars_max=1)
         with pytest.raises(HistoryBehind, match="61 s behind"):
             await history.ticker(1)
-        # What is asked for at a start names a trade, so it cannot be too little.
+        # Bars up to a given trade are complete or refused, so age does not matter.
         assert await history.bars(1, since_s=0, trade_id_max=trade_id)
         await history.close()
 
     asyncio.run(main())
 
 
-def test_a_record_with_less_than_was_recorded_is_not_shown(tmp_path: Path) -> None:
-    """An older copy that somebody put in its place: a withdrawal would be taken for not made."""
+def test_a_store_with_less_than_was_committed_is_not_read(tmp_path: Path) -> None:
+    """An older copy in its place would make a withdrawal seem not to have happened."""
     past = past_of(tmp_path, 6, 100)
 
     async def main() -> None:
@@ -390,8 +388,8 @@ def test_a_record_with_less_than_was_recorded_is_not_shown(tmp_path: Path) -> No
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
-def test_questions_have_limits(tmp_path: Path) -> None:
-    """Of number and of time; whoever gives up takes his question with him."""
+def test_queries_are_limited_in_number_and_time(tmp_path: Path) -> None:
+    """A cancelled query is interrupted."""
     past_of(tmp_path, 6, 50)
 
     async def main() -> None:
@@ -413,7 +411,7 @@ def test_questions_have_limits(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_question_cannot_write(tmp_path: Path) -> None:
+def test_a_query_cannot_write(tmp_path: Path) -> None:
     past_of(tmp_path, 6, 50)
 
     async def main() -> None:
@@ -426,7 +424,7 @@ def test_a_question_cannot_write(tmp_path: Path) -> None:
 
 
 def test_reading_while_writing(tmp_path: Path) -> None:
-    """Every answer is of one moment: nothing of half a transaction, never back in time."""
+    """Every result is of one moment: never half a transaction, never back in time."""
     past = RecordedHistory(tmp_path, 13)
     past.play(100)
     is_done = threading.Event()

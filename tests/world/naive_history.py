@@ -1,4 +1,4 @@
-"""History computed the slow way: from the events alone, with nothing that the recorder uses.
+"""A reference model of history: computed from the events alone, without the recorder's code.
 
 How it works: events are read by the tests' own reader (tests/core/wire.py). An order is followed
 from its ACCEPTED on, fill by fill; candles and ticker go through all trades each time.
@@ -26,7 +26,7 @@ LENGTHS_S = {
 
 
 class NaiveHistory:
-    """Everything that history should say."""
+    """Everything that history should contain."""
 
     def __init__(self) -> None:
         self.position = 0
@@ -161,7 +161,7 @@ class NaiveHistory:
 
 
 def of_log(directory: Path) -> NaiveHistory:
-    """Of everything in a log, played from the first entry."""
+    """The model of a whole log."""
     naive, exchange = NaiveHistory(), Exchange()
     log = FileLog(directory, read_only=True)
     for entry in log.read(1):
@@ -191,7 +191,7 @@ def joined(start_s: int, trades: Iterable[TradeRow], close: int) -> Bar:
 
 
 def bucket(interval: str, time_s: int) -> tuple[int, int]:
-    """(begin, end) of the bucket that a second is in."""
+    """(begin, end) of the bucket that contains a second."""
     at = datetime.fromtimestamp(time_s, UTC)
     day = at.replace(hour=0, minute=0, second=0)
     if interval == "1month":

@@ -1,7 +1,7 @@
-"""Money that comes and goes: deposits, withdrawals that happen once.
+"""Deposits, and withdrawals that happen once, with a real accounts store on disk.
 
-With a real accounts store on disk. A kill is what it leaves behind: a row and no DEBIT, or a DEBIT
-and nobody who was told.
+A crash is simulated by what it leaves behind: a stored withdrawal without a DEBIT, or a DEBIT
+without an answer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def bank(tmp_path: Path) -> Bank:
 
 
 def wish(quantity: Any = "10", **more: Any) -> dict[str, Any]:
-    """The body of a withdrawal; `...` takes a field out."""
+    """The body of a withdrawal; `...` removes a field."""
     body = {
         "symbol": "SOL", "quantity": quantity, "address": "7Np41oeYqPefeNQEHSv1UDhYrehxin3",
         "blockchain": "Solana", **more,
@@ -51,7 +51,7 @@ async def withdraw(client: HttpClient, body: Any = None, token: str = ALICE_TOKE
 
 
 def test_deposits(bank: Bank) -> None:
-    """Every credit, newest first; the end of the stretch has two names."""
+    """Every credit, newest first; the end of the range has two names."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         bank.exchange.do(records.credit(account=ALICE, asset=SOL, atoms=5 * 10**8))
@@ -82,7 +82,7 @@ def test_deposits(bank: Bank) -> None:
 
 
 def test_deposit_addresses(bank: Bank) -> None:
-    """One for each account and chain, the same for ever, and not to be taken for a real one."""
+    """One per account and blockchain, constant, and visibly simulated."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         found = []
@@ -103,7 +103,7 @@ def test_deposit_addresses(bank: Bank) -> None:
 
 
 def test_a_withdrawal(bank: Bank) -> None:
-    """The money leaves, and the list says the same as the answer did."""
+    """The money is debited, and the list shows what the answer did."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         made = (await withdraw(client)).json()
@@ -132,7 +132,7 @@ def test_a_withdrawal(bank: Bank) -> None:
     bank.run(story)
 
 
-def test_the_same_client_id_is_the_same_withdrawal(bank: Bank) -> None:
+def test_a_repeated_client_id_is_the_same_withdrawal(bank: Bank) -> None:
     """Also after a restart, and however often. Another payload is refused; another account's ids
     are its own.
     """
@@ -164,7 +164,7 @@ def test_the_same_client_id_is_the_same_withdrawal(bank: Bank) -> None:
 
 
 def test_a_signed_withdrawal_is_never_two(bank: Bank) -> None:
-    """Whoever saw one cannot send it again under another client id that is signed alike."""
+    """A replay under another client id with the same signed text is refused."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         rest = "quantity=10&symbol=SOL"
@@ -181,7 +181,7 @@ def test_a_signed_withdrawal_is_never_two(bank: Bank) -> None:
                 body = wish(address=address, clientId=client_id)
                 await client.ask("POST", WITHDRAWALS, body, headers=headers)
             assert bank.sol() == before - 10 * 10**9, (name, ids)
-        # What can be read in one way only is answered again.
+        # Unambiguous client ids may be repeated.
         text = f"address=to&blockchain=Solana&clientId=memo-7_a.b~&{rest}"
         headers = signed("withdraw", text)
         body = wish(address="to", clientId="memo-7_a.b~")
@@ -193,8 +193,8 @@ def test_a_signed_withdrawal_is_never_two(bank: Bank) -> None:
     bank.run(story)
 
 
-def test_killed_between_the_row_and_the_debit(bank: Bank) -> None:
-    """No money moves and nothing is shown; repeated, it happens, and once."""
+def test_a_crash_between_store_and_debit(bank: Bank) -> None:
+    """No money moves and nothing is shown; a repeated request debits once."""
     terms = {
         "account": ALICE, "asset": SOL, "atoms": 10 * 10**9,
         "address": wish()["address"], "blockchain": "Solana",
@@ -216,8 +216,8 @@ def test_killed_between_the_row_and_the_debit(bank: Bank) -> None:
     assert bank.sol() == THOUSAND - 10 * 10**9
 
 
-def test_killed_between_the_debit_and_the_answer(bank: Bank) -> None:
-    """The log has it: repeated, it is found there."""
+def test_a_crash_between_debit_and_answer(bank: Bank) -> None:
+    """A repeated request finds the debit in the history."""
     with closing(SqliteAccounts(bank.path)) as store:
         row, is_repeated = store.transfers.add_withdrawal(
             account=ALICE, client_id="rent", asset=SOL, atoms=10 * 10**9,
@@ -236,8 +236,8 @@ def test_killed_between_the_debit_and_the_answer(bank: Bank) -> None:
     assert bank.sol() == THOUSAND - 10 * 10**9
 
 
-def test_many_at_once_with_one_client_id(bank: Bank) -> None:
-    """Over twenty connections, while the answer of the first is held back: one debit."""
+def test_concurrent_requests_with_one_client_id(bank: Bank) -> None:
+    """Twenty connections, while the answer of the first is held back: one debit."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         clients = [await venue.connect() for _ in range(20)]
@@ -257,7 +257,7 @@ def test_many_at_once_with_one_client_id(bank: Bank) -> None:
 
 
 class LateTransfers(SqliteTransfers):
-    """Whoever wrote something down hears of it late; whoever finds it there, at once."""
+    """Returns a new row late, and an existing one at once."""
 
     def add_withdrawal(self, **terms: Any) -> tuple[Withdrawal, bool]:
         row, is_repeated = super().add_withdrawal(**terms)
@@ -266,8 +266,8 @@ class LateTransfers(SqliteTransfers):
         return row, is_repeated
 
 
-def test_one_that_finds_a_row_waits_for_whoever_wrote_it(bank: Bank) -> None:
-    """It would find no debit yet, and make one of its own."""
+def test_a_request_that_finds_a_row_waits_for_the_one_that_stored_it(bank: Bank) -> None:
+    """Otherwise it would find no debit yet, and debit again."""
     with closing(sqlite3.connect(bank.path, isolation_level=None, check_same_thread=False)) as file:
         late = LateTransfers(file, Lock(), now_ns=lambda: 1)
 
@@ -282,8 +282,8 @@ def test_one_that_finds_a_row_waits_for_whoever_wrote_it(bank: Bank) -> None:
     assert bank.sol() == THOUSAND - 10 * 10**9
 
 
-def test_an_outcome_that_is_lost_can_be_asked_for(bank: Bank) -> None:
-    """504, and the same request again is the same withdrawal, though it was still under way."""
+def test_a_request_after_504_is_the_same_withdrawal(bank: Bank) -> None:
+    """Even while the first one is still under way."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         bank.exchange.held = []
@@ -299,8 +299,8 @@ def test_an_outcome_that_is_lost_can_be_asked_for(bank: Bank) -> None:
     assert bank.sol() == THOUSAND - 10 * 10**9
 
 
-def test_while_the_recorder_is_behind_nothing_is_repeated(bank: Bank) -> None:
-    """What cannot be known is 504: a first one goes through, repeated it waits for the recorder."""
+def test_repeated_withdrawals_wait_for_the_recorder(bank: Bank) -> None:
+    """A first one succeeds while the recorder is behind; a repeated one is 504."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         bank.history.lag = bank.exchange.position
@@ -314,8 +314,8 @@ def test_while_the_recorder_is_behind_nothing_is_repeated(bank: Bank) -> None:
     assert bank.sol() == THOUSAND - 10 * 10**9
 
 
-def test_what_is_refused_leaves_nothing(bank: Bank) -> None:
-    """A row of which no money can move is struck out, so that its client id is free again."""
+def test_a_refused_withdrawal_leaves_nothing(bank: Bank) -> None:
+    """Its row is removed, so that its client id is free again."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         poor = await withdraw(client, wish("1000.000000001", clientId="rent"))
@@ -373,7 +373,7 @@ def test_a_bad_withdrawal(bank: Bank, body: Any, code: str) -> None:
 
 
 def test_who_may_withdraw(bank: Bank) -> None:
-    """With the permission, under its instruction. Signed without a client id: taken once."""
+    """With the permission and instruction. Signed without a client id: accepted once."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         assert (await withdraw(client, token=READER_TOKEN)).error()[:2] == (403, "FORBIDDEN")
@@ -400,8 +400,8 @@ def test_who_may_withdraw(bank: Bank) -> None:
     assert bank.sol() == THOUSAND - 2 * 10**9
 
 
-def test_debits_of_the_house_are_shown_too(bank: Bank) -> None:
-    """Whatever their reference says, they are no withdrawal of anybody's."""
+def test_debits_by_an_operator_are_shown_too(bank: Bank) -> None:
+    """Whatever their reference, they are not withdrawals."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         made = (await withdraw(client)).json()

@@ -1,0 +1,78 @@
+"""Fixed answers: empty lists, and 501 for what is not offered."""
+
+import pytest
+
+from tests.world.http_client import HttpClient, signed
+from tests.world.memory_accounts import ALICE_TOKEN
+from tests.world.running_exchange import RunningExchange, with_exchange
+
+PUBLIC_EMPTY = [
+    "/api/v1/securities", "/api/v1/collateral", "/api/v1/borrowLend/markets",
+    "/api/v1/borrowLend/markets/history", "/api/v1/borrowLend/apy", "/api/v1/markPrices",
+    "/api/v1/openInterest", "/api/v1/fundingRates", "/api/v1/wallets", "/api/v1/prediction",
+]  # fmt: skip
+PRIVATE_EMPTY = {
+    "/api/v1/position": "positionQuery",
+    "/api/v1/borrowLend/positions": "borrowLendPositionQuery",
+    "/api/v1/rfqs": "rfqQuery",
+    "/wapi/v1/history/funding": "fundingHistoryQueryAll",
+    "/wapi/v1/history/interest": "interestHistoryQueryAll",
+    "/wapi/v1/history/borrowLend": "borrowHistoryQueryAll",
+    "/wapi/v1/history/borrowLend/positions": "borrowPositionHistoryQueryAll",
+    "/wapi/v1/history/dust": "dustHistoryQueryAll",
+    "/wapi/v1/history/settlement": "settlementHistoryQueryAll",
+    "/wapi/v1/history/pnl": "pnlHistoryQueryAll",
+    "/wapi/v1/history/strategies": "strategyHistoryQueryAll",
+    "/wapi/v1/history/rfq": "rfqHistoryQueryAll",
+    "/wapi/v1/history/rfq/fill": "rfqFillHistoryQueryAll",
+    "/wapi/v1/history/quote": "quoteHistoryQueryAll",
+    "/wapi/v1/history/quote/fill": "quoteFillHistoryQueryAll",
+    "/wapi/v1/history/position": "positionHistoryQueryAll",
+}
+PRIVATE_LATER = {
+    "/wapi/v1/history/orders": "orderHistoryQueryAll",
+    "/wapi/v1/history/fills": "fillHistoryQueryAll",
+    "/wapi/v1/capital/deposits": "depositQueryAll",
+    "/wapi/v1/capital/deposit/address": "depositAddressQuery",
+    "/wapi/v1/capital/withdrawals": "withdrawalQueryAll",
+}
+PUBLIC_LATER = ["ticker", "tickers", "klines", "trades", "trades/history", "checkpoints"]
+
+
+@pytest.mark.parametrize("path", PUBLIC_EMPTY)
+@with_exchange()
+async def test_public_stubs(venue: RunningExchange, client: HttpClient, path: str) -> None:
+    assert (await client.ask("GET", path)).json() == []
+
+
+@with_exchange()
+async def test_private_stubs_and_endpoints_that_are_not_offered(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """Private ones are authenticated first."""
+    for path, instruction in (PRIVATE_EMPTY | PRIVATE_LATER).items():
+        assert (await client.ask("GET", path)).error()[:2] == (401, "UNAUTHORIZED")
+        reply = await client.ask(
+            "GET", f"{path}?symbol=SOL_USDC", headers=signed(instruction, "symbol=SOL_USDC")
+        )
+        if path in PRIVATE_EMPTY:
+            assert (reply.status, reply.json()) == (200, [])
+        else:
+            assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
+    for name in PUBLIC_LATER:
+        reply = await client.ask("GET", f"/api/v1/{name}?symbol=SOL_USDC")
+        assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
+    for path in ("borrowLend", "rfq", "strategy", "faucet"):
+        reply = await client.ask("POST", f"/api/v1/{path}", {"a": 1}, token=ALICE_TOKEN)
+        assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
+    body = {"symbol": "SOL", "quantity": "1", "address": "x", "blockchain": "Solana"}
+    reply = await client.ask("POST", "/wapi/v1/capital/withdrawals", body, token=ALICE_TOKEN)
+    assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
+    assert (await client.ask("POST", "/auth/v1/login", {})).error()[0] == 501
+    for path in ("/auth/v1/keys/", "/auth/v1/sessions/"):
+        reply = await client.ask("DELETE", path + "7")
+        assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
+        reply = await client.ask("POST", path + "7")
+        assert reply.status == 405 and reply.headers["allow"] == "delete"
+        for unknown in (path, path + "7/8"):
+            assert (await client.ask("DELETE", unknown)).status == 404
