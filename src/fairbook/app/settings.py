@@ -118,11 +118,9 @@ class UpSettings:
     )
     account_burst: int = _setting(100_000, _COUNT, "requests per account at once")
     address_per_minute: int = _setting(
-        6_000_000, _COUNT_OR_ZERO, "unauthenticated requests per IP address and minute"
+        6_000_000, _COUNT_OR_ZERO, "unauthenticated requests per address and minute"
     )
-    address_burst: int = _setting(
-        100_000, _COUNT, "unauthenticated requests per IP address at once"
-    )
+    address_burst: int = _setting(100_000, _COUNT, "unauthenticated requests per address at once")
     ws_per_address: int = _setting(1024, _COUNT, "WebSocket connections per IP address")
     ws_connections: int = _setting(4096, _COUNT, "WebSocket connections in all")
     ws_origins: tuple[str, ...] = _setting(

@@ -30,7 +30,10 @@ def add_arguments(parser: CommandParser) -> None:
         else:
             variables.append(f"  {setting.variable:29}{setting.help}")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "environment variables without an option:\n" + "\n".join(variables)
+    parser.epilog = (
+        "environment variables without an option (defaults: docs/operate/operations.md):\n"
+        + "\n".join(variables)
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
