@@ -23,7 +23,6 @@ class Story:
         self.log = MemoryLog()
         self.runner = Runner(Exchange())
         self.queries = EngineQueries(self.runner)
-        self.runner.subscribe(lambda position, *_: self.queries.advance(position))
 
     def apply(self, *commands: bytes) -> bytes:
         entry = self.log.append(b"".join(commands), traffic.START_NS + self.log.last.position)

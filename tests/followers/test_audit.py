@@ -62,7 +62,7 @@ def accuse(
         octets = slice_bytes(exchange, 2, COUNT)
         place[who] = sha256(octets).hexdigest()
         path = audit_files.slice_path(directory, runner.position, 2, COUNT, who)
-        audit_files.write_slice(path, octets)
+        audit_files.write_audit_file(path, octets)
     verdict: Verdict = {
         "status": "found",
         "position": runner.position,
@@ -179,7 +179,7 @@ class Stage:
         self.link.connect(ours)
 
     def _on_mismatch(self, mismatch: Mismatch) -> None:
-        self.audit.add_mismatch(mismatch)
+        self.audit.add(mismatch)
 
     async def _judge(self) -> Verdict:
         self.judged += 1

@@ -121,7 +121,7 @@ def test_a_round_counts_what_came_after_it_began() -> None:
         pair.say(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
         await until(lambda: len(pair.heard()) > 10)
         made = list(pair.link._outstanding.values())
-        count = made[0].count
+        count = made[0].checkpoint.slice_count
         short = ComparisonRound(made[0].serial, count)
         short.compared(made[0], is_equal=True)
         assert short._results.count(0) == count

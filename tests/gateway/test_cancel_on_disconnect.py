@@ -206,7 +206,6 @@ class SequencedGateway:
             self.runner.apply(entry)
         self.commands = Sequencer(log, self.runner, Clock(), tick_after_s=3600.0)
         self.queries = EngineQueries(self.runner)
-        self.runner.subscribe(lambda position, *_: self.queries.advance(position))
         self.accounts = MemoryAccounts()
         self.gateway = Gateway(
             commands=self.commands,

@@ -89,7 +89,14 @@ class ExchangeApp:
         self._owners = owners
         self._feed = feed
         hub = Hub(feed, authority=gateway.logins, requests=gateway.ws_orders)
-        self._streams = StreamServer(hub, _stream_limits(settings))
+        self._streams = StreamServer(
+            hub,
+            StreamLimits(
+                connections_max=settings.ws_connections,
+                connections_per_address_max=settings.ws_per_address,
+                origins=settings.ws_origins,
+            ),
+        )
         self._http = HttpServer(gateway)
         self._maker: Supervisor | None = None
         self._has_history = False
@@ -270,14 +277,6 @@ def _gateway(
         history=followers.history,
         transfers=accounts.transfers,
         faucet_atoms=demo.faucet_atoms(),
-    )
-
-
-def _stream_limits(settings: UpSettings) -> StreamLimits:
-    return StreamLimits(
-        connections_max=settings.ws_connections,
-        connections_per_address_max=settings.ws_per_address,
-        origins=settings.ws_origins,
     )
 
 

@@ -44,9 +44,7 @@ class Engine:
         self.runner = runner
         self._log = log
         self._snapshots = snapshots
-        self._snapshot_lock = asyncio.Lock()
         self._stopping: asyncio.Task[None] | None = None
-        runner.subscribe(lambda position, _time, _frame, _events: self.queries.advance(position))
         commands.failed.add_done_callback(lambda failed: self.queries.end(repr(failed.result())))
 
     @classmethod
@@ -101,10 +99,9 @@ class Engine:
         Blocks the loop while the state is copied, so it is for a stop, when trading has ended; the
         replica writes the regular ones.
         """
-        async with self._snapshot_lock:
-            snapshot = self.runner.snapshot()
-            await asyncio.to_thread(self._snapshots.write, snapshot)
-            return snapshot.position
+        snapshot = self.runner.snapshot()
+        await asyncio.to_thread(self._snapshots.write, snapshot)
+        return snapshot.position
 
     async def stop(self, approves_snapshot: Callable[[], Awaitable[bool]] | None = None) -> None:
         """Answer what was taken, write a snapshot, close the log. After a failure it only closes.

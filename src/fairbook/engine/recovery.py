@@ -8,7 +8,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fairbook.core.exchange import Exchange
@@ -79,25 +79,26 @@ def recover(
 
 def restore_before(
     log: CommandLog,
-    snapshots: Snapshots,
+    sources: Sequence[Snapshots],
     position: int,
     *,
     on_problem: Callable[[str], None] = lambda _: None,
     is_checked: bool = True,
 ) -> Runner:
     """For a reader of the log: the state of the newest sound snapshot that is not ahead of
-    `position`, or the empty one of position 0. Changes nothing on disk.
+    `position` and that the log agrees with, or the empty state. Changes nothing on disk.
 
     is_checked: whether the loaded state is compared with the snapshot. on_problem: called for each
-    snapshot that is passed over. Raises LogDamaged if the log contradicts the one that is used.
+    snapshot that is passed over.
     """
-    for path in snapshots.paths():
+    found = [(path.name, path, source) for source in sources for path in source.paths()]
+    for _, path, source in sorted(found, key=lambda each: each[0], reverse=True):
         try:
-            if snapshots.read_head(path).position > position:
+            if source.read_head(path).position > position:
                 continue
-            snapshot = snapshots.read(path)
+            snapshot = source.read(path)
             log.require(snapshot.position, snapshot.chain)
             return Runner.restore(snapshot, is_checked=is_checked)
-        except SnapshotInvalid as problem:
-            on_problem(str(problem))
+        except (SnapshotInvalid, LogDamaged) as problem:
+            on_problem(f"snapshot passed over: {problem}")
     return Runner(Exchange())

@@ -164,13 +164,15 @@ class Audit:
 
     # A mismatch.
 
-    def add_mismatch(self, mismatch: Mismatch) -> None:
+    def add(self, mismatch: Mismatch) -> None:
         """The replica has reported a mismatch."""
         if self.verdict is not None:
             if self.verdict["status"] == "found":
                 self._extend(self.verdict, mismatch)
-            elif not self._is_engine_in_doubt():
-                self._add_again(mismatch)
+            elif not self._is_engine_in_doubt() and "again" not in self.verdict:
+                # Only a restart resolves it.
+                self.verdict["again"] = mismatch.position
+                logger.error("%s", summary(self.verdict))
             return
         replica = self._link.follower
         if replica.get("version") != VERSION:
@@ -196,13 +198,6 @@ class Audit:
         self._extend(self.verdict, mismatch)
         self._investigation = asyncio.ensure_future(self._investigate())
 
-    def _add_again(self, mismatch: Mismatch) -> None:
-        """Another difference after the judged one: report it; only a restart resolves it."""
-        assert self.verdict is not None
-        if "again" not in self.verdict:
-            self.verdict["again"] = mismatch.position
-            logger.error("%s", summary(self.verdict))
-
     def _extend(self, verdict: Verdict, mismatch: Mismatch) -> None:
         """Add a difference that is not judged yet."""
         both = {
@@ -215,7 +210,8 @@ class Audit:
             verdict["events"] = both
         elif len(self._slices) < SLICES_KEPT:
             self._slices.append(made)
-            verdict["slices"].append(both | {"index": made.index, "count": made.count})
+            index, count = made.checkpoint.slice_index, made.checkpoint.slice_count
+            verdict["slices"].append(both | {"index": index, "count": count})
 
     async def _investigate(self) -> None:
         verdict = self.verdict
@@ -244,10 +240,11 @@ class Audit:
 
     def _write_slices(self, slices: list[Slice]) -> None:
         for made in slices:
+            at = made.checkpoint
             path = audit_files.slice_path(
-                self._directory, made.position, made.index, made.count, ENGINE
+                self._directory, at.position, at.slice_index, at.slice_count, ENGINE
             )
-            audit_files.write_slice(path, made.content)
+            audit_files.write_audit_file(path, made.content)
 
     async def _save(self) -> None:
         """Write the verdict. If that fails, trading is paused all the same."""

@@ -50,10 +50,8 @@ def read_verdict(directory: Path) -> Verdict | None:
 
 def write_verdict(directory: Path, verdict: Verdict) -> None:
     """Replace the verdict. Raises OSError."""
-    octets = json.dumps(verdict, indent=2).encode() + b"\n"
-    path = directory / DIRECTORY / VERDICT_NAME
-    make_directory(path.parent)
-    write_file(path, [octets])
+    content = json.dumps(verdict, indent=2).encode() + b"\n"
+    write_audit_file(directory / DIRECTORY / VERDICT_NAME, content)
 
 
 def archive_verdict(directory: Path, verdict: Verdict) -> Path:
@@ -66,10 +64,10 @@ def archive_verdict(directory: Path, verdict: Verdict) -> Path:
     return path
 
 
-def write_slice(path: Path, octets: bytes) -> None:
-    """Write a slice to its `slice_path`. Raises OSError."""
+def write_audit_file(path: Path, content: bytes) -> None:
+    """Write a slice or a verdict durably. Raises OSError."""
     make_directory(path.parent)
-    write_file(path, [octets])
+    write_file(path, [content])
 
 
 def edit_memory(exchange: Exchange, *, account: int, asset: int, field: int, atoms: int) -> None:

@@ -44,9 +44,6 @@ class Follower(Protocol):
     def finish(self) -> None:
         """The engine is gone: save what the next start can use."""
 
-    def close(self) -> None:
-        """Release files. Called once, whatever happened."""
-
 
 class FileSource:
     """The log's files, and the connection to the engine that writes them. Blocks."""
@@ -175,5 +172,4 @@ def follow(source: FileSource, follower: Follower) -> None:
         source.note(f"cannot continue: {type(error).__name__}: {error}")
         raise
     finally:
-        follower.close()
         source.close()

@@ -71,7 +71,7 @@ def _compared(
     the snapshot, which takes as long again.
     """
     snapshots = Snapshots(directory)
-    runner = restore_before(log, snapshots, verdict["position"], is_checked=is_checked)
+    runner = restore_before(log, [snapshots], verdict["position"], is_checked=is_checked)
     verdict["from_snapshot"] = runner.position
     entries = log.read(runner.position + 1)
     wrong: dict[str, None] = {}

@@ -18,12 +18,11 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from fairbook.core.exchange import Exchange
 from fairbook.core.records import COMMAND_BYTES
 from fairbook.engine import gc_policy
 from fairbook.engine.recovery import restore_before
 from fairbook.engine.runner import Runner
-from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
+from fairbook.engine.snapshots import Snapshots
 from fairbook.followers import wire
 from fairbook.followers.follower import FileSource, follow
 from fairbook.history.projection import HistoryProjection
@@ -90,8 +89,6 @@ class Recorder:
 
     def finish(self) -> None:
         self._write_snapshot(SNAPSHOT_COMMANDS_AT_END)
-
-    def close(self) -> None:
         if self._state is not None:
             self._state[0].close()
 
@@ -142,7 +139,12 @@ class Recorder:
             store = self._sound_store(last)
             self._source.advance(store.position)
             self._source.report()
-            runner = self._restore(store.position)
+            runner = restore_before(
+                self._source.log,
+                [self._snapshots, Snapshots(self._directory)],
+                store.position,
+                on_problem=self._source.note,
+            )
             self._snapshot_sequence = runner.exchange.sequence
             for entry in self._source.entries(runner.position + 1, store.position):
                 runner.apply(entry)
@@ -186,21 +188,6 @@ class Recorder:
         aside = move_aside(self._directory / FILE_NAME)
         self._source.note(f"the store is put aside as {aside.name}, and recorded again: {reason}")
 
-    def _restore(self, position: int) -> Runner:
-        """At the newest snapshot that can be used, or at the beginning of the log."""
-        note = self._source.note
-        sources = [self._snapshots, Snapshots(self._directory)]
-        sources.sort(key=lambda source: _newest_before(source, position), reverse=True)
-        for source in sources:
-            try:
-                runner = restore_before(self._source.log, source, position, on_problem=note)
-            except LogDamaged as problem:
-                note(f"a snapshot is passed over: {problem}")
-                continue
-            if runner.position:
-                return runner
-        return Runner(Exchange())
-
     def _write_snapshot(self, commands: int) -> None:
         """Write a snapshot, if there were that many commands since the last."""
         if self._state is None:
@@ -218,15 +205,3 @@ class Recorder:
             self._source.note(
                 f"the snapshot of position {runner.position} was not written: {problem}"
             )
-
-
-def _newest_before(snapshots: Snapshots, position: int) -> int:
-    """Of the snapshots that look sound, the newest that is not ahead of `position`; or 0."""
-    for path in snapshots.paths():
-        try:
-            head = snapshots.read_head(path)
-        except SnapshotInvalid:
-            continue
-        if head.position <= position:
-            return head.position
-    return 0

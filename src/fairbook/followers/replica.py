@@ -27,7 +27,7 @@ from fairbook.engine.recovery import restore_before
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.followers import wire
-from fairbook.followers.audit_files import edit_memory, slice_path, write_slice
+from fairbook.followers.audit_files import edit_memory, slice_path, write_audit_file
 from fairbook.followers.follower import FileSource, follow
 
 SNAPSHOT_COMMANDS: Final = 25_000
@@ -90,10 +90,7 @@ class Replica:
             self._policy.take_if_due(self._runner)
 
     def finish(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+        pass  # The next replica begins at the last snapshot that was agreed on.
 
     def _apply_to(self, position: int, event_hash: bytes) -> None:
         """Apply the log up to `position`, and compare the events."""
@@ -124,7 +121,7 @@ class Replica:
         self._policy.stop()
         path = slice_path(self._directory, message.position, index, count, "replica")
         try:
-            write_slice(path, content)
+            write_audit_file(path, content)
         except OSError as error:
             self._source.note(f"the slice that differs was not written: {error}")
         self._source.send(
@@ -135,8 +132,7 @@ class Replica:
         """From the newest sound snapshot that is not ahead of the engine."""
         gc_policy.pause()
         try:
-            snapshots = Snapshots(self._directory)
-            source = self._source
+            source, snapshots = self._source, [Snapshots(self._directory)]
             runner = restore_before(source.log, snapshots, position, on_problem=source.note)
         finally:
             gc_policy.freeze_and_resume()

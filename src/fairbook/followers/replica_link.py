@@ -48,10 +48,6 @@ class Slice:
     """One slice as the engine has it, until the replica has compared it."""
 
     serial: int
-    position: int
-    index: int
-    count: int
-    digest: bytes
     content: bytes
     checkpoint: Checkpoint
 
@@ -83,9 +79,9 @@ class ComparisonRound:
 
     def compared(self, made: Slice, *, is_equal: bool) -> None:
         """The replica has compared a slice."""
-        if made.serial > self.since and made.count == self.count:
-            result = 1 if is_equal else 2
-            self._results[made.index] = max(self._results[made.index], result)
+        index, count = made.checkpoint.slice_index, made.checkpoint.slice_count
+        if made.serial > self.since and count == self.count:
+            self._results[index] = max(self._results[index], 1 if is_equal else 2)
 
     @property
     def is_complete(self) -> bool:
@@ -121,7 +117,6 @@ class ReplicaLink(FollowerLink):
         self._round_s = round_s
         self._slice_timer: asyncio.TimerHandle | None = None
         self._outstanding: dict[int, Slice] = {}
-        self._outstanding_bytes = 0
         self._serial = 0
         self._differs = False
         orders = len(runner.exchange.matcher.slots.orders)
@@ -133,7 +128,7 @@ class ReplicaLink(FollowerLink):
         self._checkpoints: deque[Checkpoint] = deque(maxlen=CHECKPOINTS_MAX)
 
     def connect(self, connection: socket.socket) -> asyncio.Future[str]:
-        self._clear_outstanding()
+        self._outstanding.clear()
         self._marks.clear()
         self.position = 0
         self._differs = False
@@ -147,7 +142,7 @@ class ReplicaLink(FollowerLink):
         if self._slice_timer is not None:
             self._slice_timer.cancel()
             self._slice_timer = None
-        self._clear_outstanding()
+        self._outstanding.clear()
 
     def status(self) -> dict[str, Any]:
         age_s = None if self._round_at_s is None else time.monotonic() - self._round_at_s
@@ -219,7 +214,8 @@ class ReplicaLink(FollowerLink):
         began_s = time.monotonic()
         has_room = (
             len(self._outstanding) < OUTSTANDING_MAX
-            and self._outstanding_bytes < OUTSTANDING_BYTES_MAX
+            and sum(len(each.content) for each in self._outstanding.values())
+            < OUTSTANDING_BYTES_MAX
         )
         if self._caught_up_at is None and has_room and not self._runner.broken:
             self._make_slice()
@@ -244,25 +240,13 @@ class ReplicaLink(FollowerLink):
         checkpoint = Checkpoint(
             runner.position, runner.chain, runner.event_hash, index, count, digest, [self.id]
         )
-        made = Slice(self._serial, runner.position, index, count, digest, content, checkpoint)
-        self._outstanding[made.serial] = made
-        self._outstanding_bytes += len(content)
+        self._outstanding[self._serial] = Slice(self._serial, content, checkpoint)
         self._checkpoints.append(checkpoint)
         # Behind the APPLIED of its position, before that of the next.
         detail = wire.pack_slice(index, count)
-        self._buffer += wire.pack(wire.SLICE, made.position, made.serial, detail, digest)
+        self._buffer += wire.pack(wire.SLICE, runner.position, self._serial, detail, digest)
         if self._is_urgent or self._flush_timer is None:
             self._flush()
-
-    def _pop_outstanding(self, serial: int) -> Slice | None:
-        made = self._outstanding.pop(serial, None)
-        if made is not None:
-            self._outstanding_bytes -= len(made.content)
-        return made
-
-    def _clear_outstanding(self) -> None:
-        self._outstanding.clear()
-        self._outstanding_bytes = 0
 
     # Messages.
 
@@ -275,7 +259,7 @@ class ReplicaLink(FollowerLink):
         dropped = super()._drop_backlog()
         for message in dropped:
             if message.kind == wire.SLICE:
-                self._pop_outstanding(message.number)
+                self._outstanding.pop(message.number, None)
         return dropped
 
     def _handle(self, message: wire.Message) -> None:
@@ -284,10 +268,11 @@ class ReplicaLink(FollowerLink):
                 super()._handle(message)
                 self._compared(message.number)
             case wire.SLICE_DIFFERS:
-                made = self._pop_outstanding(message.number)
+                made = self._outstanding.pop(message.number, None)
                 if made is not None:
                     self._round.compared(made, is_equal=False)
-                    self._report(Mismatch(made.position, made.digest, message.digest, made))
+                    expected = made.checkpoint.slice_digest
+                    self._report(Mismatch(message.position, expected, message.digest, made))
             case wire.EVENTS_DIFFER:
                 told = json.loads(message.text)
                 engine, replica = bytes.fromhex(told["engine"]), bytes.fromhex(told["replica"])
@@ -306,7 +291,7 @@ class ReplicaLink(FollowerLink):
         if not self._differs:
             self.agreed_position = self.position
         for made in [each for each in self._outstanding.values() if each.serial <= serial]:
-            self._pop_outstanding(made.serial)
+            del self._outstanding[made.serial]
             made.checkpoint.engines.append(str(self.follower.get("id", "")))
             self._round.compared(made, is_equal=True)
         if self._round.is_complete:

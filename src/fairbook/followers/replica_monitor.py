@@ -59,11 +59,10 @@ class ReplicaMonitor:
             engine.runner.exchange,
             engine.commands,
             self.link,
-            run_judge=self._judge,
+            run_judge=lambda: asyncio.to_thread(run_judge, directory),
             replace_replica=self._replace_replica,
             has_replica=has_replica,
         )
-        self._directory = directory
         self._engine = engine
         self._options = options
         self._has_replica = has_replica
@@ -103,17 +102,11 @@ class ReplicaMonitor:
         return handlers
 
     def _on_mismatch(self, mismatch: Mismatch) -> None:
-        self.audit.add_mismatch(mismatch)
+        self.audit.add(mismatch)
 
     def _replace_replica(self, reason: str) -> None:
         # One of another version would only differ again.
         self.supervisor.kill(reason, restart=self.audit.versions is None)
-
-    async def _judge(self) -> Verdict:
-        await asyncio.to_thread(run_judge, self._directory)
-        verdict = read_verdict(self._directory)
-        assert verdict is not None
-        return verdict
 
     async def status(self, _request: ControlRequest) -> Mapping[str, Any]:
         """Engine, replica and audit."""
@@ -184,8 +177,8 @@ def replica_command(directory: Path, options: ReplicaOptions) -> list[str]:
     return [*command, "--fd"]
 
 
-def run_judge(directory: Path) -> None:
-    """Have the verdict.json of a directory completed, in a process of its own. Blocks.
+def run_judge(directory: Path) -> Verdict:
+    """The verdict of a directory, completed by a process of its own. Blocks.
 
     Raises OSError; RuntimeError with its standard error, if it failed.
     """
@@ -195,3 +188,6 @@ def run_judge(directory: Path) -> None:
     )
     if done.returncode != 0:
         raise RuntimeError(f"the judge failed: {done.stderr[-2000:]}")
+    verdict = read_verdict(directory)
+    assert verdict is not None
+    return verdict
