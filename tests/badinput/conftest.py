@@ -1,4 +1,4 @@
-"""One exchange for all tests here; at the end, how many bad inputs were tried, and their cost."""
+"""One running exchange for all tests of bad input; the summary counts the inputs and their cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tests.world.socket_client import SocketClient
 
 @pytest.fixture(scope="package")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """One exchange for all."""
     target = Target(tmp_path_factory.mktemp("venue"))
     try:
         target.open()
@@ -26,13 +25,11 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 @pytest.fixture
 def wire(target: Target) -> Iterator[SocketClient]:
-    """A connection to it, closed whatever happens."""
     wire = SocketClient(target.venue.http_port)
     yield wire
     wire.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line."""
     for line in summary.lines():
         terminalreporter.write_line(line)

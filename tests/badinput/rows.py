@@ -1,9 +1,7 @@
-"""The shape of a bad input, and the bytes that most of them are made of.
+"""A Row of the tables of bad input, and the requests that most rows are made of.
 
-How it works: a Row says what is sent and what has to come back. What it sends is bytes, or a
-function of the World it is sent to (tokens, keys, the clock, ids of orders).
-
-Not here: sending and judging (world.py, test_bad_input.py).
+A row has the bytes to send and the expected answer. The bytes are constant, or a function of what
+is Known of the running exchange (tokens, keys, order ids).
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ NO_ANSWER = 0  # as a status: the connection ends without a word
 
 @dataclass
 class Known:
-    """What inputs are made of. Keys and tokens by name."""
+    """Keys and tokens by name, order ids by market."""
 
     tokens: dict[str, str] = field(default_factory=dict)
     keys: dict[str, SigningKey] = field(default_factory=dict)
@@ -35,7 +33,7 @@ Bytes = Callable[[Known], bytes]
 
 
 class Row(NamedTuple):
-    """One input."""
+    """One bad input and its expected answer."""
 
     id: str  # of the list of bad inputs: N, H, C, A, O and a number
     name: str
@@ -58,8 +56,8 @@ def request(
     who: str = "rich",
     headers: Mapping[str, str] | None = None,
 ) -> Bytes:
-    """A request with a token (of nobody, if `who` is empty), and Content-Length if it has a body.
-    `headers` are added, or take the place of those; "" leaves one out.
+    """A request with the token of `who` (none if empty), and Content-Length if it has a body.
+    headers: additions and replacements; "" leaves one out.
     """
     data = body.encode() if isinstance(body, str) else body
 
@@ -77,7 +75,7 @@ def request(
 
 
 def order_json(**fields: object) -> str:
-    """A limit order that would rest far from the market; `...` leaves a field out."""
+    """A limit order that rests far from the market; `...` leaves a field out."""
     order = {
         "symbol": "SOL_USDC",
         "side": "Bid",
@@ -92,12 +90,12 @@ def order_json(**fields: object) -> str:
 def order(
     changes: Mapping[str, object] | None = None, *, who: str = "rich", **fields: object
 ) -> Bytes:
-    """Placing `order_json`."""
+    """POST `order_json`."""
     return request("POST", "/api/v1/order", order_json(**{**(changes or {}), **fields}), who=who)
 
 
 def written(price: str = '"100"', quantity: str = '"0.1"') -> Bytes:
-    """Placing an order whose numbers stand in the JSON exactly so."""
+    """POST an order with this literal JSON for its numbers."""
     text = order_json(price="PRICE", quantity="QUANTITY")
     text = text.replace('"PRICE"', price).replace('"QUANTITY"', quantity)
     return request("POST", "/api/v1/order", text)
@@ -115,9 +113,9 @@ def signed(
     query: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> Bytes:
-    """A signed request with these fields in its body, or in `query` as it is written there.
+    """A signed request with these fields in its body, or in `query`, which is sent literally.
 
-    `at_ms`: from now. `headers` take the place of the right ones after signing.
+    at_ms: relative to now. headers: replace the right ones after signing.
     """
     body = "" if query or not fields else json.dumps(dict(fields))
 

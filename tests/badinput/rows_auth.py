@@ -1,4 +1,4 @@
-"""Bad credentials, and good ones where they do not belong (A)."""
+"""Bad credentials, and valid ones where they are not allowed (A)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIELDS = {
 def signed_order(
     *, key: str = "rich", at_ms: int = 0, window: str = "5000", **headers: str
 ) -> Bytes:
-    """A signed order; `headers` take the place of the right ones, "" leaves one out."""
+    """A signed order; headers replace the right ones, "" leaves one out."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return signed(
         "POST", "/api/v1/order", "orderExecute", FIELDS, key=key, at_ms=at_ms, window=window,
@@ -37,7 +37,7 @@ def signed_order(
 
 
 def other_body() -> Bytes:
-    """The signature of one order on another."""
+    """An order with the signature of another order."""
     whole = signed_order()
 
     def made(known: Known) -> bytes:

@@ -1,5 +1,5 @@
-"""Bad questions about what happened (N18, C), bad withdrawals and gifts (N, C, A9), in requests
-that are otherwise right.
+"""Bad history queries (N18, C), withdrawals and faucet requests (N, C, A9) in otherwise valid
+requests.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _names() -> list[Row]:
 
 
 def wish(path: str = WITHDRAWALS, *, who: str = "rich", **changes: object) -> Bytes:
-    """A withdrawal, or a gift; `...` leaves a field out."""
+    """A withdrawal or faucet request; `...` leaves a field out."""
     fields = {name: value for name, value in {**WISH, **changes}.items() if value is not ...}
     return request("POST", path, json.dumps(fields), who=who)
 
@@ -184,7 +184,7 @@ def _money() -> list[Row]:
 
 
 def _places() -> list[Row]:
-    """Where a withdrawal cannot go, and what names it badly."""
+    """Invalid addresses and chains of withdrawals."""
     rows = []
     for value in (*NO_TEXTS, "", "x" * 257, "x\ny", "x\0", "\u202ex", "\x1b[2J"):
         told = (400, BAD_REQUEST, "Missing or malformed field: address")

@@ -1,4 +1,4 @@
-"""Bad JSON and bad HTTP (H). Where a row says so, the connection ends with the answer."""
+"""Bad JSON and bad HTTP (H). In rows that say so, the server closes the connection."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ NO_METHOD = (405, BAD_REQUEST, "Method Not Allowed")
 
 
 def post(body: bytes | str, **headers: str) -> Bytes:
-    """An order, or what stands for one."""
+    """POST an order, or other bytes in its place."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return request("POST", "/api/v1/order", body, headers=named)
 
 
 def head(lines: bytes, rest: bytes = b"", *, first: bytes = b"POST /api/v1/order") -> Bytes:
-    """A head with a token and these lines, and what follows it."""
+    """A request head with a token and these lines, and what follows it."""
 
     def made(known: Known) -> bytes:
         token = known.tokens["rich"].encode()
@@ -50,7 +50,7 @@ def head(lines: bytes, rest: bytes = b"", *, first: bytes = b"POST /api/v1/order
 
 
 def padded(length: int) -> str:
-    """An order in so many bytes."""
+    """An order padded to this size in bytes."""
     start = ORDER[:-1] + ',"x":"'
     return start + "x" * (length - len(start) - 2) + '"}'
 

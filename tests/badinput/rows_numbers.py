@@ -1,4 +1,4 @@
-"""Bad numbers (N) and bad strings (C), in requests that are otherwise right."""
+"""Bad numbers (N) and bad strings (C) in otherwise valid requests."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _named(**fields: object) -> str:
 
 
 def _order_ids() -> list[Row]:
-    """Ids of orders that are none."""
+    """Invalid order ids."""
     rows = []
     bad = (400, BAD_REQUEST, "Invalid orderId")
     for value in ("abc", "-1", "1.5", 1.5, True, "0x1", " 1", "1\0", "\u0661", [1], "1;DROP"):

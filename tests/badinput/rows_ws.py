@@ -1,5 +1,5 @@
-"""Bad input to the WebSocket port: before the upgrade (W2), frames (W1, W4), JSON (W6), streams
-(C5, W3, W7, W11), logins and signatures (W8).
+"""Bad input to the WebSocket port: upgrades (W2), frames (W1, W4), JSON (W6), streams (C5, W3, W7,
+W11), logins and signatures (W8).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.world.ws_frames import BINARY, CLOSE, FIN, PING, PONG, TEXT, frame, h
 
 
 class Refused(NamedTuple):
-    """Before the upgrade, in HTTP; the connection ends."""
+    """An HTTP error before the upgrade; the connection is closed."""
 
     status: int
     code: str
@@ -25,7 +25,7 @@ class Refused(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """By a Close frame with this code; the connection ends."""
+    """A Close frame with this code; the connection is closed."""
 
     code: int
 
@@ -39,7 +39,7 @@ class Error(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The refusal of a request; the connection stays open."""
+    """An error answer to a request; the connection stays open."""
 
     status: int
     code: str
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
 
 class Told(NamedTuple):
-    """It is bad, but taken: this text comes back, and the connection stays open."""
+    """Odd but accepted: this text comes back, and the connection stays open."""
 
     text: object
 
@@ -153,7 +153,7 @@ BOMB = zlib.compress(b" " * 10**6)
 
 
 def _sized(form: int, size: int, payload: bytes = HELLO) -> bytes:
-    """A text frame that says its size in this form: 126 or 127."""
+    """A text frame with its size in this form: 126 or 127."""
     width = 2 if form == 126 else 8
     return bytes((FIN | TEXT, 0x80 | form)) + size.to_bytes(width, "big") + bytes(4) + payload
 
@@ -290,7 +290,7 @@ TEXTS = [WsRow("W6", name, frame(text.encode()), outcome, times=4) for name, tex
 
 
 def subscribing(*names: str, **fields: object) -> bytes:
-    """A SUBSCRIBE of these names."""
+    """SUBSCRIBE to these names."""
     return says(id=1, method="SUBSCRIBE", params=names, **fields)
 
 
@@ -349,9 +349,9 @@ def signed(
     *, key: str = "rich", at_ms: int = 0, window: str = "5000", method: str = "SUBSCRIBE",
     over: str = "", **parts: object,
 ) -> Bytes:  # fmt: skip
-    """A signed frame. over: the instruction that is signed, if not that of the method.
+    """A signed frame. over: the signed instruction, if not that of the method.
 
-    parts: key_, signature, timestamp, window_ take the place of the right ones.
+    parts: key_, signature, timestamp, window_ replace the right ones.
     """
 
     def made(known: Known) -> bytes:
@@ -393,12 +393,12 @@ _KEYS: dict[str, object] = {
 
 
 def _values(*values: object) -> tuple[object, ...]:
-    """Of any types."""
+    """Values of every JSON type."""
     return values
 
 
 def _signatures() -> list[WsRow]:
-    """The same for private streams and for a login."""
+    """The same signatures for private streams and for a login."""
     rows = []
     for name, place in _PLACES.items():
         sent: list[tuple[str, Bytes, Outcome]] = [

@@ -1,9 +1,8 @@
-"""Bad orders over WebSocket: the rows of HTTP again, and what only frames can get wrong (W10).
+"""Bad orders over WebSocket: the HTTP rows as frames, and errors that only frames can have (W10).
 
-How it works: the request of a row becomes a frame: its body, as it is written, the `params`; its
-token a LOGIN before. What its body is refused for as a whole, the frame is: no JSON, a key twice.
-
-Not here: rows about signatures, lengths and encodings of HTTP: a frame has none of these.
+The literal body of a row becomes the `params` of a frame, its token a LOGIN before. A body that is
+invalid JSON makes the frame invalid. Rows about signatures, lengths and encodings of HTTP have no
+frame.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ NOBODY_IS_KNOWN = Known(
 
 
 def _request(row: Row, known: Known) -> tuple[str, str, bytes] | None:
-    """Who asks, the method, and the JSON of its params; None if a frame cannot be that."""
+    """Account name, method, and JSON of the params of a row; None if it cannot be a frame."""
     if row.closes or isinstance(row.send, bytes):
         return None
     first, _, body = row.send(known).partition(b"\r\n\r\n")
@@ -73,7 +72,7 @@ def _frame(row: Row) -> Bytes:
 
 
 def _outcome(row: Row, data: bytes) -> Outcome:
-    """What HTTP says by status and code, said here."""
+    """The expected outcome over WebSocket for a status and code of HTTP."""
     head_bytes = 6 if len(data) < 126 + 6 else 8 if len(data) < (1 << 16) + 8 else 14
     text = data[head_bytes:]
     if len(text) > MESSAGE_BYTES_MAX:
@@ -127,7 +126,7 @@ NOT_ENABLED: list[dict[str, object]] = [
 
 
 def _wrong_ids() -> list[WsRow]:
-    """An id that is none: nothing is placed."""
+    """Invalid ids: nothing is placed."""
     rows = []
     for text in ("{}", "[]", "[1]"):
         data = b'{"id":%b,"method":"order.place","params":%b}' % (

@@ -1,4 +1,4 @@
-"""What the rows of a run cost, for its summary."""
+"""The cost of the inputs of a run, for the summary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ WS_COSTS: Costs = {}
 
 
 def lines() -> list[str]:
-    """What is told at the end; nothing if nothing was sent."""
     told = [_line("bad input", COSTS), _line("bad input by WebSocket", WS_COSTS)]
     return [line for line in told if line]
 

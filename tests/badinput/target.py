@@ -1,10 +1,8 @@
-"""A running exchange that is sent bad inputs, and an independent look at its log.
+"""A running exchange for bad input, and an independent replay of its log.
 
-How it works: `fairbook up` runs twice: the first time to have its demo and an order in a market
-that is closed later, the second time, with what an operator restricted in between, to be tested.
-What inputs do is read from the files of the log, replayed in a core of the test's own.
-
-Always true: nothing of what is compared was told by the exchange under test.
+Design: `fairbook up` runs twice: first to set up the demo and to place an order in each market that
+is closed later; then, with the restrictions of an operator in between, for the tests. Expected
+states come only from the log's files, replayed in a core of the test.
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ class LogReplay:
         """What `catch_up` returned last."""
 
     def catch_up(self) -> bytes:
-        """Read what is new; return the state without sequence and time."""
+        """Replay new entries; return the state without sequence and time."""
         for entry in self._log.read(self.position + 1):
             for part in records.split(self.exchange.apply(entry.frame, entry.time_ns)):
                 self.commands += records.read_outcome(part).command != records.TICK
@@ -100,7 +98,7 @@ class Target:
         self.known.order_ids["foreign"] = ladder.order_id
 
     def _watch(self) -> None:
-        """What takes seconds happens while the rows are tried (test_ws_slow.py)."""
+        """Start what takes seconds, to be checked after the rows (test_ws_slow.py)."""
         listener = self._watched().upgrade(self.known.tokens["fleeting"])
         listener.send(says(method="SUBSCRIBE", params=["account.orderUpdate"]))
         self.watches["fleeting"] = BackgroundWait(listener.closed)
@@ -114,7 +112,7 @@ class Target:
         return self.watched[-1]
 
     def _decree(self) -> None:
-        """What an operator would do, while it is stopped."""
+        """Log commands of an operator while the exchange is stopped."""
         self.replayed.catch_up()
         closed = [
             records.set_market(market=market, parameter=records.STATE, value=value)
@@ -143,7 +141,7 @@ class Target:
             store.close()
 
     def _hand_out(self, store: SqliteAccounts, names: tuple[str, ...]) -> None:
-        """Keys and tokens of every kind."""
+        """Create keys and tokens of every kind."""
         tokens, keys = self.known.tokens, self.known.keys
         self.accounts |= {"rich": self.venue.account("demo1"), "other": self.venue.account("demo2")}
         for i, name in enumerate(names):
@@ -174,28 +172,27 @@ class Target:
             )[0]
 
     def rest(self, who: str) -> RestClient:
-        """A well-behaved caller."""
         return RestClient(self.venue.http_port, self.known.tokens[who])
 
     def socket(self, *, receive_bytes: int = 0) -> SocketClient:
-        """A connection to its streams, which has said nothing yet."""
+        """A new WebSocket connection, before the upgrade."""
         socket = SocketClient(self.venue.ws_port, receive_bytes=receive_bytes)
         self.sockets.append(socket)
         return socket
 
     def made(self, row: Row) -> bytes:
-        """The bytes of an input, now."""
+        """The bytes of a row, as of now."""
         return row.send if isinstance(row.send, bytes) else row.send(self.known)
 
     def cpu_s(self) -> float:
-        """Processor time of the exchange's process so far; 0 where the system does not tell."""
+        """CPU time of the exchange's process so far; 0 where the system does not tell."""
         if sys.platform != "linux":
             return 0.0
         # The process's own clock, as clock_getcpuclockid(3) names it: /proc/PID/stat has 10 ms.
         return time.clock_gettime(~self.venue.pid << 3 | 2)
 
     def close(self) -> None:
-        """End it with status 0, and nothing on its standard error that tells of a bug."""
+        """Stop with exit status 0 and no trace of a bug on standard error."""
         self.replayed.close()
         for watched in self.watched:
             watched.close()

@@ -1,8 +1,8 @@
-"""Each bad input against a running exchange: the answer, the connection, the state, the cost.
+"""Send each bad input to a running exchange: check answer, connection, state and cost.
 
-How it works: a row is sent some times over; the log is read before and after. What never reaches
-the engine leaves no command in the log; what the engine rejects is there each time, and the state
-is the same but for sequence and time.
+A row is sent several times; the log is read before and after. An input that is refused by the
+gateway leaves no command in the log; one that the engine rejects is logged each time, and changes
+only sequence and time of the state.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROWS = [*NUMBERS, *STRINGS, *HTTP, *AUTH, *HISTORY]
 
 
 def named(row: Row) -> str:
-    """For the person who reads a failure."""
+    """The test id of a row."""
     return f"{row.id} {row.name}".encode("ascii", "backslashreplace").decode()[:60]
 
 
@@ -46,7 +46,7 @@ def test_a_bad_input(row: Row, target: Target, wire: SocketClient) -> None:
 
 
 def confirm(row: Row, answer: Answer) -> None:
-    """The answer is the row's."""
+    """Check an answer against its row."""
     assert answer.status == row.status, answer
     if row.status == NO_ANSWER:
         return
@@ -55,10 +55,8 @@ def confirm(row: Row, answer: Answer) -> None:
     assert answer.body["code"] == row.code and row.message in answer.body["message"], answer
 
 
-def test_nothing_is_left_out() -> None:
-    """The rows of the list that a request can be, by their ids; what is elsewhere is named in
-    docs/internals/bad-input.md.
-    """
+def test_every_id_of_the_list_has_a_row() -> None:
+    """Every id of docs/internals/bad-input.md that a request can be has a row."""
     numbers = {"N": (*range(1, 11), 13, 14, 16, 18), "H": (*range(1, 9), 10, 11, 12, 14, 15, 16),
                "C": range(1, 7), "A": (1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 15, 17)}  # fmt: skip
     expected = {f"{kind}{number}" for kind, all_of in numbers.items() for number in all_of}
@@ -67,8 +65,8 @@ def test_nothing_is_left_out() -> None:
     assert not [row for row in ROWS if row.status >= 500 and row.status != 501]
 
 
-def test_all_that_are_not_known_are_told_the_same(target: Target, wire: SocketClient) -> None:
-    """Nobody can probe for keys: not a byte differs."""
+def test_unknown_credentials_get_the_same_answer(target: Target, wire: SocketClient) -> None:
+    """Unknown, expired and revoked credentials get byte for byte the same answer."""
     told = set()
     for row in AUTH:
         if row.id in ("A1", "A11", "A12", "A17") and row.code == "UNAUTHORIZED":

@@ -1,5 +1,5 @@
-"""What stands beside the bad inputs: numbers and orders that are taken, or taken once, by a running
-exchange. Each test leaves no open order behind.
+"""Inputs at the limits that are accepted, or accepted once, by a running exchange. Each test
+cancels its orders.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Ask = Callable[..., Any]
 
 
 def cancel_all(target: Target, ask: Ask, *who: str) -> None:
-    """No orders are left in SOL_USDC; the test's own look at the log is caught up."""
+    """Cancel all orders in SOL_USDC, and replay the log up to there."""
     for name in who:
         ask(name, 200, "DELETE", "/api/v1/orders", SYMBOL)
     target.replayed.catch_up()
@@ -64,7 +64,7 @@ def cancel_all(target: Target, ask: Ask, *who: str) -> None:
         ('"1400"', '"0.01"', ("1400", "0.01")),  # N17: no band for limit orders
     ],
 )
-def test_numbers_that_are_taken(
+def test_numbers_that_are_accepted(
     target: Target, wire: SocketClient, ask: Ask, price: str, quantity: str, means: tuple[str, str]
 ) -> None:
     data = written(price=price, quantity=quantity)(target.known)
@@ -74,10 +74,10 @@ def test_numbers_that_are_taken(
     cancel_all(target, ask, "rich")
 
 
-def test_h13_a_client_that_leaves_is_served_once(
+def test_h13_an_order_of_a_client_that_disconnects_exists_once(
     target: Target, wire: SocketClient, ask: Ask
 ) -> None:
-    """It sends an order and is gone; the order is there, and only once."""
+    """It sends an order and disconnects; the order exists exactly once."""
     leaving = SocketClient(target.venue.http_port)
     leaving.send(request("POST", "/api/v1/order", order_json(clientId=13))(target.known))
     leaving.close()
@@ -99,7 +99,7 @@ def test_c3_cancel_works_in_a_closed_market(target: Target, ask: Ask) -> None:
 
 
 def test_a5_a_replay(target: Target, wire: SocketClient) -> None:
-    """Inside the window it was seen, behind it it has expired; nothing happens twice."""
+    """Repeated within its window it is "already seen", later "expired"; it is executed once."""
     body = {"symbol": "SOL_USDC"}
     data = signed("DELETE", "/api/v1/orders", "orderCancelAll", body, window="800")(target.known)
     assert wire.ask(data).status == 200
@@ -115,7 +115,7 @@ def test_a5_a_replay(target: Target, wire: SocketClient) -> None:
 
 
 def test_a7_a_query_in_any_order_and_any_encoding(target: Target, wire: SocketClient) -> None:
-    """The text is made of sorted, decoded pairs, however a client writes them."""
+    """The signed text has sorted, decoded pairs, whatever the order and encoding in the URL."""
     fields = {"marketType": "SPOT", "symbol": "SOL_USDC"}
     for query in (
         "marketType=SPOT&symbol=SOL_USDC",
@@ -127,8 +127,8 @@ def test_a7_a_query_in_any_order_and_any_encoding(target: Target, wire: SocketCl
         assert wire.ask(data).status == 200, query
 
 
-def test_o1_exactly_what_is_available(target: Target, ask: Ask) -> None:
-    """14 USDC for one, an atom less for the other."""
+def test_o1_an_order_for_exactly_the_available_balance(target: Target, ask: Ask) -> None:
+    """One account has exactly 14 USDC, the other one atom less."""
     body = order_json(price="140", quantity="0.1")
     refused = ask("short", 400, "POST", "/api/v1/order", body)
     assert refused["code"] == "INSUFFICIENT_FUNDS"
@@ -141,7 +141,7 @@ def test_o1_exactly_what_is_available(target: Target, ask: Ask) -> None:
 
 @pytest.mark.parametrize("price", [BEST_ASK, "140.15"])
 def test_o3_post_only_that_would_take(target: Target, ask: Ask, price: str) -> None:
-    """At the best ask and a tick through it; a tick below it rests."""
+    """At the best ask and a tick above it; a tick below, it rests."""
     before = target.replayed.catch_up()
     body = order_json(price=price, postOnly=True)
     refused = ask("rich", 400, "POST", "/api/v1/order", body)
@@ -153,8 +153,8 @@ def test_o3_post_only_that_would_take(target: Target, ask: Ask, price: str) -> N
     cancel_all(target, ask, "rich")
 
 
-def test_o5_all_or_nothing(target: Target, ask: Ask) -> None:
-    """Short by a lot: nothing. Exactly: all. An own order in between does not count."""
+def test_o5_fill_or_kill(target: Target, ask: Ask) -> None:
+    """FOK: one lot too many fills nothing, the exact quantity fills. Own orders do not count."""
     for who in ("other", "rich"):
         ask(who, 200, "POST", "/api/v1/order", order_json(side="Ask", price="140", quantity="1"))
     target.replayed.catch_up()
@@ -177,10 +177,10 @@ def test_o5_all_or_nothing(target: Target, ask: Ask) -> None:
     ("mode", "taker", "resting"),
     [("RejectTaker", "Expired", 1), ("RejectMaker", "New", 1), ("RejectBoth", "Expired", 0)],
 )
-def test_o7_nobody_trades_with_himself(
+def test_o7_self_trade_prevention(
     target: Target, ask: Ask, mode: str, taker: str, resting: int
 ) -> None:
-    """In each mode."""
+    """In each mode of self-trade prevention."""
     trades = trades_of(target)
     rests = ask("rich", 200, "POST", "/api/v1/order", order_json(side="Ask", price="140"))
     body = order_json(price="140", selfTradePrevention=mode)
@@ -195,13 +195,13 @@ def test_o7_nobody_trades_with_himself(
 
 
 def trades_of(target: Target) -> int:
-    """How many trades there were in SOL_USDC, as its log says."""
+    """The number of trades in SOL_USDC according to the log."""
     target.replayed.catch_up()
     return int(target.replayed.exchange.markets[SOL_USDC].last_trade_id)
 
 
-def test_o9_o13_as_many_orders_as_there_may_be(target: Target, ask: Ask) -> None:
-    """One more is refused; cancelling all is one command, and each order is in its answer."""
+def test_o9_o13_the_limit_of_open_orders(target: Target, ask: Ask) -> None:
+    """One more is rejected; cancel-all is one command and returns every order."""
     left = ORDERS_MAX - len(ask("other", 200, "GET", "/api/v1/orders"))
     while left:
         count = min(left, 50)
@@ -221,8 +221,10 @@ def test_o9_o13_as_many_orders_as_there_may_be(target: Target, ask: Ask) -> None
     assert target.replayed.commands == commands + 1
 
 
-def test_o11_a_client_id_is_one_order(target: Target, ask: Ask) -> None:
-    """The same again is the same; anything else is refused, open or closed."""
+def test_o11_a_client_id_names_one_order(target: Target, ask: Ask) -> None:
+    """The same order again gives the same answer; any other order with the id is rejected, open or
+    closed.
+    """
     first = ask("rich", 200, "POST", "/api/v1/order", order_json(clientId=11))
     assert ask("rich", 200, "POST", "/api/v1/order", order_json(clientId=11)) == first
     before = target.replayed.catch_up()
@@ -237,9 +239,9 @@ def test_o11_a_client_id_is_one_order(target: Target, ask: Ask) -> None:
         before = target.replayed.catch_up()
 
 
-def test_o15_listings_that_do_not_fit(target: Target) -> None:
-    """No route lists anything yet: in a copy of the exchange, as its log would have it. All of
-    these refusals: tests/core/test_scenarios_rejects.py.
+def test_o15_invalid_listings_are_rejected(target: Target) -> None:
+    """No route lists markets: in a copy of the state. tests/core/test_scenarios_rejects.py has all
+    of these rejections.
     """
     target.replayed.catch_up()
     exchange = state.load(state.dump(target.replayed.exchange))
@@ -258,7 +260,7 @@ def test_o15_listings_that_do_not_fit(target: Target) -> None:
 
 
 def test_o13_one_request_too_many(tmp_path: Path) -> None:
-    """429 and when to come back, of an exchange that allows five at once."""
+    """429 with Retry-After, from an exchange that allows five requests at once."""
     with ExchangeProcess(
         tmp_path,
         "--no-replica",
@@ -278,9 +280,9 @@ def test_o13_one_request_too_many(tmp_path: Path) -> None:
 
 
 def test_n17_a_market_order_stops_at_the_band(target: Target, ask: Ask) -> None:
-    """5 % from the best price: the ladder's ten levels lie within, what is behind does not.
+    """It fills within 5 % of the best price: the ten levels of the ladder, not what is behind.
 
-    The last test, because the ladder has no asks after it.
+    This is the last test, because the ladder has no asks after it.
     """
     far = order_json(side="Ask", price="1400", quantity="1000")
     ask("other", 200, "POST", "/api/v1/order", far)

@@ -1,8 +1,8 @@
-"""Each bad input to the WebSocket port of a running exchange: what comes back, what becomes of the
-connection, of the state and of others, and the cost.
+"""Send each bad input to the WebSocket port of a running exchange: check answer, connection, state,
+other connections and cost.
 
-How it works: as test_bad_input.py. A row that closes gets a connection for each time, the others
-one for all. Another connection is asked after each row, and must be answered.
+As in test_bad_input.py. A row that closes its connection gets a new one each time. Another
+connection is asked after each row and must answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROBE = says(id="probe", method="SUBSCRIBE", params=[])
 
 @pytest.fixture(scope="module")
 def other(target: Target) -> Iterator[SocketClient]:
-    """Somebody who does nothing wrong."""
+    """A connection that behaves well."""
     socket = target.socket().upgrade(target.known.tokens["other"])
     target.sockets.clear()
     target.replayed.catch_up()
@@ -35,14 +35,14 @@ def other(target: Target) -> Iterator[SocketClient]:
 
 @pytest.fixture(autouse=True)
 def closed(target: Target, other: SocketClient) -> Iterator[None]:
-    """What a test opened."""
+    """Close what a test opened."""
     yield
     while target.sockets:
         target.sockets.pop().close()
 
 
 def named(row: WsRow) -> str:
-    """For the person who reads a failure."""
+    """The test id of a row."""
     return f"ws {row.id} {row.name}".encode("ascii", "backslashreplace").decode()[:70]
 
 
@@ -72,7 +72,7 @@ def test_a_bad_input(row: WsRow, target: Target, other: SocketClient) -> None:
 
 
 def require_refused(outcome: Refused, socket: SocketClient, data: bytes) -> None:
-    """In JSON, and then the connection ends."""
+    """An HTTP error in JSON, and then the end of the connection."""
     socket.send(data)
     status, headers, body = socket.response()
     assert headers["content-type"] == "application/json; charset=utf-8"
@@ -84,7 +84,7 @@ def require_refused(outcome: Refused, socket: SocketClient, data: bytes) -> None
 
 
 def require_closed(outcome: Closed, socket: SocketClient, data: bytes) -> None:
-    """By the code, and the connection ends as soon as the Close is answered."""
+    """A Close frame with the code; the connection ends as soon as it is answered."""
     socket.send(data)
     code, reason = socket.closed()
     assert code == outcome.code, reason
@@ -96,7 +96,7 @@ def require_closed(outcome: Closed, socket: SocketClient, data: bytes) -> None:
 def require_answered(
     outcome: Error | Answer | Told, socket: SocketClient, inputs: list[bytes]
 ) -> None:
-    """Each time, and what comes after it is answered too."""
+    """An answer each time, and one to the next frame too."""
     socket.send(b"".join(inputs))
     for _ in inputs:
         found = socket.text()
@@ -117,8 +117,8 @@ def require_answered(
     socket.close()
 
 
-def test_nothing_is_left_out() -> None:
-    """The rows of the list that a frame can be, by their ids."""
+def test_every_id_of_the_list_has_a_row() -> None:
+    """Every id of the list that a frame can be has a row."""
     orders = {row.id for row in WS_ORDERS}
     numbers = {"N": (*range(1, 11), 13, 14, 16), "H": (3, 4, 5), "C": (1, 2, 3, 6),
                "A": (9, 10, 13)}  # fmt: skip

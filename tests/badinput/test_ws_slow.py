@@ -1,5 +1,5 @@
-"""What takes more than one frame, or some time: storms, subscriptions up to the limit, handshakes
-that never end, tokens that do, and readers that stop.
+"""Bad input that takes several frames, or time: subscription storms, the subscription limit,
+unfinished handshakes, expiring tokens, clients that stop reading.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BUFFERED_MAX = 64 * 1024 + 256 * 1024  # of one client: docs/reference/streams.m
 
 @pytest.fixture(autouse=True)
 def closed(target: Target) -> Iterator[None]:
-    """What a test opened. Nobody else has subscribed to anything."""
+    """Close what a test opened."""
     target.watches["fleeting"].wait()
     yield
     while target.sockets:
@@ -41,18 +41,18 @@ def closed(target: Target) -> Iterator[None]:
 
 
 def streams(target: Target) -> dict[str, Any]:
-    """What the exchange says of its hub."""
+    """The `streams` part of the exchange's status."""
     found: dict[str, Any] = control.ask(target.venue.folder, "status")["streams"]
     return found
 
 
 def until_left(target: Target) -> None:
-    """Nobody has subscribed to anything."""
+    """Wait until no subscription is left."""
     wait_until(lambda: not streams(target)["subscriptions"], lambda: streams(target))
 
 
 def until_told(socket: SocketClient, request_id: object) -> list[Any]:
-    """All texts up to the answer to this request, which succeeded."""
+    """All texts up to the successful answer to this request."""
     texts = []
     while (text := socket.text()) != {"id": request_id, "result": None}:
         assert "error" not in text, text
@@ -61,8 +61,8 @@ def until_told(socket: SocketClient, request_id: object) -> list[Any]:
 
 
 def test_w7_storms_of_subscriptions(target: Target) -> None:
-    """In any order and any number: never an error, nothing left behind by those who leave, and who
-    is too quick is closed.
+    """In any order and number: no error, nothing left behind by clients that disconnect; a client
+    that is too fast is closed.
     """
     chance = random.Random(7)
     for number in range(30):
@@ -83,8 +83,8 @@ def test_w7_storms_of_subscriptions(target: Target) -> None:
     assert streams(target)["channels"] == 0
 
 
-def test_w3_as_many_subscriptions_as_there_may_be(target: Target) -> None:
-    """200 are kept when one more is refused, and there is room again for who leaves."""
+def test_w3_the_limit_of_subscriptions(target: Target) -> None:
+    """200 are kept when one more is refused; unsubscribing makes room."""
     socket = target.socket().upgrade()
     names = [f"stockPrice.{i}" for i in range(198)]
     socket.send(says(id=0, method="SUBSCRIBE", params=[*names, "depth.SOL_USDC", "liquidation"]))
@@ -103,8 +103,8 @@ def test_w3_as_many_subscriptions_as_there_may_be(target: Target) -> None:
     assert streams(target)["subscriptions"] == 2
 
 
-def test_what_is_odd_and_taken(target: Target) -> None:
-    """Slashes, queries, extensions and protocols that nobody agrees on, and frames at once."""
+def test_odd_handshakes_that_are_accepted(target: Target) -> None:
+    """Slashes, queries, unsupported extensions and protocols, and frames right behind the head."""
     hello = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}, ensure_ascii=False).encode()
     for request in (
         head("/ws"),
@@ -140,8 +140,8 @@ def test_what_is_odd_and_taken(target: Target) -> None:
     assert socket.text() == {"id": "\u20ac\U0001f600", "result": None}
 
 
-def test_a_token_that_ends_ends_its_connection(target: Target) -> None:
-    """Within about a second, and nobody logs in by it again."""
+def test_an_expired_token_closes_its_connection(target: Target) -> None:
+    """Within about a second; a later login with it fails."""
     watch = target.watches["fleeting"].wait()
     assert watch.told == (1008, "key or token has ended")
     assert 0 <= watch.ended_s - target.fleeting_until_s < 3
@@ -151,15 +151,15 @@ def test_a_token_that_ends_ends_its_connection(target: Target) -> None:
 
 
 @pytest.mark.parametrize("name", ["silent", "slow", "lf"])
-def test_a_handshake_that_never_ends_is_cut_off(target: Target, name: str) -> None:
-    """After 5 s: of who says nothing, four bytes a second, or ends its lines by LF alone."""
+def test_an_unfinished_handshake_is_closed(target: Target, name: str) -> None:
+    """After 5 s: silence, four bytes a second, or lines that end in LF alone."""
     watch = target.watches[name].wait()
     assert watch.told is True
     assert 4 < watch.ended_s - watch.began_s < 9
 
 
 def trade(trader: SocketClient, orders: int) -> None:
-    """So many orders at as many prices, placed and cancelled."""
+    """Place and cancel this number of orders at different prices."""
     for i in range(orders):
         params = json.loads(order_json(price=f"{1 + i / 100:.2f}"))
         trader.send(says(id=i, method="order.place", params=params))
@@ -169,9 +169,9 @@ def trade(trader: SocketClient, orders: int) -> None:
         assert (told["id"], told["status"]) == (i, 200)
 
 
-def test_w5_readers_that_stop(target: Target) -> None:
-    """Private updates cannot be left out: who reads none is closed. Depth is merged: who stops goes
-    on later without a gap. What they need meanwhile is bounded; others do not notice.
+def test_w5_clients_that_stop_reading(target: Target) -> None:
+    """A client that reads no private updates is closed. Depth is merged: a client that stops
+    reading continues later without a gap. Their buffers are bounded; other clients do not notice.
     """
     token = target.known.tokens["rich"]
     before = streams(target)["slowClosed"]
@@ -207,7 +207,7 @@ def test_w5_readers_that_stop(target: Target) -> None:
 
 
 def until_update(socket: SocketClient, last_id: int) -> list[Any]:
-    """The messages of depth up to this id."""
+    """The depth messages up to this id."""
     messages: list[Any] = []
     while not messages or messages[-1]["u"] < last_id:
         text = socket.text()
@@ -218,7 +218,7 @@ def until_update(socket: SocketClient, last_id: int) -> list[Any]:
 
 
 def levels(messages: list[Any]) -> dict[tuple[str, str], str]:
-    """What the levels are that changed since the first; no id is missing."""
+    """The levels that changed since the first message; no id may be missing."""
     reached = messages[0]["U"] - 1
     found = {}
     for message in messages:

@@ -1,6 +1,6 @@
-"""What bpx-py does, unmodified, with only its base URLs overridden.
+"""Scenarios of unmodified bpx-py; only its base URLs are overridden.
 
-It raises nothing: an answer that is an error has a `code`. Every step leaves no open order behind.
+bpx-py raises no errors: an error answer has a `code`. Every step cancels its orders.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ client_ids = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000 + 2_000
 
 
 def account(venue: Venue, name: str = "demo1") -> Any:
-    """bpx-py's Account for one of the demo's accounts, made once."""
+    """bpx-py's Account for a demo account, created once."""
     if name not in accounts:
         accounts[name] = fresh(venue, **venue["accounts"][name])
     return accounts[name]
@@ -66,7 +66,7 @@ def clean(venue: Venue) -> None:
 
 
 def limit(venue: Venue, name: str = "demo1", **changed: Any) -> Any:
-    """A limit order that rests, unless something is changed."""
+    """A limit order that rests, with changes."""
     terms: dict[str, Any] = {
         "symbol": MARKET,
         "side": "Bid",
@@ -78,7 +78,7 @@ def limit(venue: Venue, name: str = "demo1", **changed: Any) -> Any:
 
 
 def is_error(answer: Any, code: str, words: str = "") -> None:
-    """The answer has to be this error."""
+    """The answer must be this error."""
     assert isinstance(answer, dict) and answer.get("code") == code, answer
     assert words in answer["message"] and set(answer) == {"code", "message"}, answer
 
@@ -383,7 +383,7 @@ def test_rate_limit(venue: Venue) -> None:
 
 
 def test_outcome_unknown(venue: Venue) -> None:
-    """Here an answer that is not there at the next look is late: some are. Asking again tells."""
+    """With a deadline of 0 some answers are late; repeating the request gives the outcome."""
     client, price = account(venue), far_below(venue)
     for _ in range(TRIES_MAX):
         number = next(client_ids)

@@ -1,6 +1,6 @@
-"""What both ccxt scripts share: a client for each account, and prices that suit the book.
+"""Shared by the ccxt scripts: a client for each account, and prices that fit the book.
 
-Runs under the clients' own interpreters.
+Runs under the interpreters of the clients.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ client_ids = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000)
 
 
 def client(venue: Venue, account: str = "demo1") -> Any:
-    """A ccxt exchange for one of the demo's accounts, made once."""
+    """A ccxt exchange for a demo account, created once."""
     if account not in clients:
         clients[account] = fresh(venue, **venue["accounts"][account])
         clients[account].load_markets()

@@ -1,6 +1,6 @@
-"""What ccxt's class `backpack` asks of the past, unmodified, only its URLs overridden.
+"""History queries of ccxt's unmodified class `backpack`; only its URLs are overridden.
 
-Every step makes the trades that it asks for, inside the spread, and leaves no open order behind.
+Every step makes its own trades inside the spread and cancels its orders.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def test_my_trades(venue: Venue) -> None:
 
 
 def test_orders(venue: Venue) -> None:
-    """An order is found as soon as it is there, and as it is, also when it no longer is."""
+    """An order is found immediately and with its current status, also after it is closed."""
     ex, price, lots = client(venue), far_below(venue), amount(venue)
     number = next(client_ids)
     placed = ex.create_order(SYMBOL, "limit", "buy", lots, price, {"clientOrderId": number})
@@ -156,7 +156,7 @@ def test_orders(venue: Venue) -> None:
 
 
 def one(ex: Any, order_id: str) -> Any:
-    """An order by its id, however this version asks for it; None if the account has none such."""
+    """An order by its id, however this version asks for it; None if there is none."""
     if ex.has["fetchOrder"]:
         try:
             return ex.fetch_order(order_id, SYMBOL)

@@ -1,7 +1,7 @@
-"""What ccxt's class `backpack` is refused, and as which exception it tells its user.
+"""Errors of ccxt's unmodified class `backpack`, and the exceptions that it raises for them.
 
-Each step leaves no open order behind. The scenarios other than "errors" need an exchange with
-restrictions, which test_clients.py makes.
+Every step cancels its orders. Scenarios other than "errors" need restricted exchanges, which
+test_clients.py starts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TRIES_MAX = 2_000
 
 
 def raw_order(venue: Venue, **changed: Any) -> Any:
-    """POST /api/v1/order as it is, past ccxt's own checks and rounding. None leaves a field out."""
+    """POST /api/v1/order past ccxt's own checks and rounding. None leaves a field out."""
     order = {
         "symbol": MARKET,
         "side": "Bid",
@@ -118,7 +118,7 @@ def test_insufficient_funds(venue: Venue) -> None:
 
 
 def test_unknown_orders(venue: Venue) -> None:
-    """A cancel of what is not open is InvalidOrder; of somebody else's order as well."""
+    """Cancelling an order that is not open, or of another account, raises InvalidOrder."""
     ex, other = client(venue), client(venue, "demo2")
     words = "Order Not Found (RESOURCE_NOT_FOUND)"
     refused(ccxt.InvalidOrder, words, lambda: ex.cancel_order("123456789", SYMBOL))
@@ -208,7 +208,7 @@ def test_paused(venue: Venue) -> None:
 
 
 def test_rate_limit(venue: Venue) -> None:
-    """The account may do few things a minute here; ccxt says when to come back."""
+    """A low limit per minute; ccxt reports when to retry."""
     ex = client(venue)
     ex.load_markets()
     ex.enableRateLimit = False
@@ -222,7 +222,7 @@ def test_rate_limit(venue: Venue) -> None:
 
 
 def test_outcome_unknown(venue: Venue) -> None:
-    """Here an answer that is not there at the next look is late: some are. Asking again tells."""
+    """With a deadline of 0 some answers are late; repeating the request gives the outcome."""
     ex = client(venue)
     ex.enableRateLimit = False
     order = {"symbol": MARKET, "side": "Bid", "orderType": "Limit", "price": "1", "quantity": "1"}
@@ -243,7 +243,7 @@ def test_outcome_unknown(venue: Venue) -> None:
 
 
 def until_known(act: Callable[[], Any]) -> Any:
-    """Repeat until the outcome is known. A cancel may have been done already."""
+    """Repeat until the outcome is known. A cancel may have been executed already."""
     for _ in range(TRIES_MAX):
         try:
             return act()

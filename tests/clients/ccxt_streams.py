@@ -1,7 +1,7 @@
-"""What ccxt.pro's class `backpack` watches, unmodified, only its URLs overridden, on a market where
-nothing happens but what the steps do.
+"""Streams of ccxt.pro's unmodified class `backpack`, only its URLs overridden, on an otherwise
+quiet market.
 
-Each step has a client of its own. It waits for what it did, and leaves no open order behind.
+Each step has its own client, waits for the effects of its own orders, and cancels them.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def play(venue: Venue, story: Callable[[Any], Awaitable[None]]) -> None:
 
 
 class Watching:
-    """A call that is made again and again in the background, so that nothing comes between two."""
+    """A watch call repeated in the background, so that no update is missed."""
 
     def __init__(self, watch: Watch, note: Callable[[Any], None]) -> None:
-        """`note` is given each result, as it is then: ccxt changes what it returned."""
+        """note: gets a copy of each result, because ccxt changes what it returned."""
         self._watch = watch
         self._note = note
 
@@ -71,7 +71,6 @@ class Watching:
             self._note(await self._watch())
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something is so."""
         last = time.monotonic() + PATIENCE_S
         while not holds():
             if self._task.done():
@@ -82,7 +81,7 @@ class Watching:
 
 @contextmanager
 def no_surprises(ex: Any) -> Iterator[None]:
-    """The connection is the same at the end as at the beginning: it was not lost between."""
+    """The connection at the end is the same as at the beginning."""
     before = {url: id(client) for url, client in ex.clients.items()}
     yield
     after = {url: id(client) for url, client in ex.clients.items()}
@@ -100,7 +99,7 @@ async def trade(venue: Venue, ex: Any, side: str = "buy") -> Any:
 
 
 def test_order_book_of_a_quiet_market(venue: Venue) -> None:
-    """The first book is there within a second, though nothing changes; then it follows."""
+    """The first book comes within a second without any change; later changes follow."""
 
     async def story(ex: Any) -> None:
         for symbol in (OTHER, SYMBOL):
@@ -132,7 +131,7 @@ def same(watched: Any, fetched: Any) -> None:
 
 
 def test_order_book_through_many_changes(venue: Venue) -> None:
-    """Orders come and go while it is joined and watched: when they stop, it is the book."""
+    """Orders come and go while the book is watched; it is exact when they stop."""
 
     async def story(ex: Any) -> None:
         maker = ccxt_client.client(venue, "demo2")
@@ -165,7 +164,7 @@ def test_order_book_through_many_changes(venue: Venue) -> None:
 
 
 def test_trades(venue: Venue) -> None:
-    """Each once, as the list of trades has it."""
+    """Each trade once, as in the list of trades."""
 
     async def story(ex: Any) -> None:
         seen: list[Any] = []
@@ -184,7 +183,7 @@ def test_trades(venue: Venue) -> None:
 
 
 def test_ticker(venue: Venue) -> None:
-    """There at once, and again when something was traded."""
+    """Immediately, and after a trade."""
 
     async def story(ex: Any) -> None:
         before = await trade(venue, ex)
@@ -204,7 +203,7 @@ def test_ticker(venue: Venue) -> None:
 
 
 def test_tickers(venue: Venue) -> None:
-    """Of several markets, also of one that was never traded."""
+    """Of several markets, including one without trades."""
 
     async def story(ex: Any) -> None:
         last = (await trade(venue, ex))["price"]
@@ -217,7 +216,7 @@ def test_tickers(venue: Venue) -> None:
 
 
 def test_bids_and_asks(venue: Venue) -> None:
-    """The best price, and the one before it."""
+    """The best price, and the previous one."""
 
     async def story(ex: Any) -> None:
         bid, inside, ask = spread(venue)
@@ -235,7 +234,7 @@ def test_bids_and_asks(venue: Venue) -> None:
 
 
 def test_candles(venue: Venue) -> None:
-    """The running one is there at once, and changes with each trade. ccxt gives it its end as its
+    """The running candle comes immediately and changes with each trade. ccxt uses its end as its
     time.
     """
 
@@ -261,7 +260,7 @@ def test_candles(venue: Venue) -> None:
 
 
 def test_orders(venue: Venue) -> None:
-    """Placed, cancelled, filled, expired: each is told, of all markets or of one."""
+    """Placed, cancelled, filled and expired orders are reported, for all markets or for one."""
 
     async def story(ex: Any, symbol: str | None) -> None:
         told: list[tuple[str, str]] = []
@@ -290,7 +289,7 @@ def test_orders(venue: Venue) -> None:
 
 
 def test_balance(venue: Venue) -> None:
-    """All of them after subscribing, and what an order locks. 4.5.64 has no such call."""
+    """All balances after subscribing, and changes by orders. 4.5.64 lacks this call."""
 
     async def story(ex: Any) -> None:
         known = await ex.fetch_balance()
@@ -314,7 +313,7 @@ def test_balance(venue: Venue) -> None:
 
 
 def test_unwatch(venue: Venue) -> None:
-    """What is no longer watched comes no more, and may be watched again, over one connection."""
+    """An unwatched stream sends nothing more, and can be watched again on the same connection."""
 
     async def story(ex: Any) -> None:
         await trade(venue, ex)

@@ -1,7 +1,7 @@
-"""What ccxt's class `backpack` does, unmodified, only its URLs overridden: every kind of trade.
+"""Trading with ccxt's unmodified class `backpack`; only its URLs are overridden.
 
-Every step leaves no open order behind. Prices come from the book, so that a step may trade inside
-the spread of the demo's ladder, where nobody else is.
+Every step cancels its orders. Prices come from the book: steps trade inside the spread of the
+demo's ladder.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def test_market_with_cost_method(venue: Venue) -> None:
 
 
 def test_create_orders(venue: Venue) -> None:
-    """Several at once; one that fails does not stop the others."""
+    """One order that fails does not stop the others."""
     ex, price, lots = client(venue), far_below(venue), amount(venue)
     several: list[Any] = [
         {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": lots, "price": price},
@@ -210,7 +210,7 @@ def test_twenty_orders(venue: Venue) -> None:
 
 
 def test_client_order_id(venue: Venue) -> None:
-    """Idempotent; and an order can be found and cancelled by it."""
+    """Orders are idempotent by it, and can be found and cancelled by it."""
     ex, price, lots = client(venue), far_below(venue), amount(venue)
     number = next(client_ids)
 
@@ -263,7 +263,7 @@ def test_account(venue: Venue) -> None:
 
 
 def test_stubs(venue: Venue) -> None:
-    """What the exchange does not have answers with what breaks no client."""
+    """Unsupported features answer without breaking clients."""
     ex = client(venue)
     assert ex.fetch_positions() == []
     assert ex.fetch_funding_history() == []

@@ -1,7 +1,7 @@
-"""What the client scripts share: running steps one by one, and demanding an error.
+"""Shared by the client scripts: run steps one by one, and require an error.
 
-Standard library only: it runs under the clients' own interpreters, where nothing of ours is
-installed. Started as `python -m SCRIPT NAME VENUE.json`; the file holds what it needs to know.
+Standard library only: it runs under the interpreters of the clients, where Fairbook is not
+installed. Started as `python -m SCRIPT NAME VENUE.json`; the file has addresses and credentials.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Step = Callable[[dict[str, Any]], None]
 
 
 def run(scenarios: dict[str, list[Step]], *, clean: Step) -> None:
-    """Run one scenario's steps in order. A step that fails is printed, and the rest still run.
+    """Run the steps of one scenario in order. A failed step is printed, and the rest still run.
 
-    clean: takes away what a failed step may have left open.
+    clean: cancels what a failed step left open.
     """
     name, path = sys.argv[1:3]
     with open(path, encoding="utf-8") as file:
@@ -38,7 +38,7 @@ def run(scenarios: dict[str, list[Step]], *, clean: Step) -> None:
 
 
 def refused(kind: type[BaseException], words: str, act: Callable[[], object]) -> None:
-    """`act` has to raise exactly `kind`, with `words` in its message."""
+    """`act` must raise exactly `kind`, with `words` in its message."""
     try:
         result = act()
     except BaseException as error:
@@ -49,5 +49,5 @@ def refused(kind: type[BaseException], words: str, act: Callable[[], object]) ->
 
 
 def exact(number: Any) -> Decimal:
-    """A number as a client gives it, for comparing without floats."""
+    """A number from a client, for comparison without floats."""
     return Decimal(str(number))

@@ -1,7 +1,7 @@
-"""Unmodified public clients trade against real processes; each lives in an environment of its own.
+"""Unmodified public clients, each in its own environment, trade against real processes.
 
-What they do stands in ccxt_*.py and bpx_scenarios.py, which their own interpreters run; here is
-which exchange they meet. `./dev test --all` installs them.
+Their scenarios are in ccxt_*.py and bpx_scenarios.py, which run under the interpreters of the
+clients. `./dev test --all` installs them.
 """
 
 from __future__ import annotations
@@ -37,20 +37,18 @@ READER_SEED = bytes(range(32))
 
 @pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> str:
-    """The client under test."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
-    """The exchange as `fairbook up` makes it."""
     with ExchangeProcess(tmp_path_factory.mktemp("demo")) as venue:
         yield venue
 
 
 @pytest.fixture(scope="module")
 def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
-    """With low limits, a frozen account, a market that takes cancels only, and a read-only key."""
+    """Low limits, a frozen account, a market that takes cancels only, and a read-only key."""
     with ExchangeProcess(tmp_path_factory.mktemp("restricted")) as venue:
         venue.stop()
         venue.append_to_log(
@@ -77,7 +75,6 @@ def paused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess
 
 
 def market(number: int, parameter: int, value: int) -> bytes:
-    """SET_MARKET."""
     return records.set_market(market=number, parameter=parameter, value=value)
 
 
@@ -93,7 +90,7 @@ def add_reader(venue: ExchangeProcess) -> None:
 
 
 def play(venue: ExchangeProcess, python: Path, client: str, scenario: str, **extra: Any) -> None:
-    """Run one scenario; its output is shown if a step of it failed."""
+    """Run one scenario; its output is shown if a step failed."""
     told = json.loads(venue.demo_path.read_bytes()) | extra
     reader = crypto_sign_seed_keypair(READER_SEED)[0]
     told["accounts"]["reader"] = {
@@ -116,7 +113,7 @@ def play(venue: ExchangeProcess, python: Path, client: str, scenario: str, **ext
 
 
 def script(client: str, scenario: str) -> str:
-    """The module that plays a client's scenario."""
+    """The module with a client's scenarios."""
     if client.startswith("bpx"):
         return "tests.clients.bpx_scenarios"
     return f"tests.clients.ccxt_{scenario if scenario in CCXT_SCRIPTS else 'refusals'}"
@@ -127,18 +124,18 @@ PythonOf = Callable[[str], Path]
 
 @pytest.mark.parametrize("scenario", ["trade", "past", "errors"])
 def test_demo(demo: ExchangeProcess, client_python: PythonOf, client: str, scenario: str) -> None:
-    """Everything that a trader does and asks for, and everything that is refused."""
+    """Trading, queries and errors."""
     play(demo, client_python(client), client, scenario)
 
 
 @pytest.mark.parametrize("version", ["ccxt-4.5.90", "ccxt-4.5.64"])
 def test_streams(demo: ExchangeProcess, client_python: PythonOf, version: str) -> None:
-    """Everything that ccxt.pro watches, on a market that is quiet but for that."""
+    """Every stream of ccxt.pro on an otherwise quiet market."""
     play(demo, client_python(version), version, "streams")
 
 
 def test_restricted(restricted: ExchangeProcess, client_python: PythonOf, client: str) -> None:
-    """What an operator forbids."""
+    """Restrictions by an operator."""
     play(
         restricted,
         client_python(client),
@@ -151,12 +148,12 @@ def test_restricted(restricted: ExchangeProcess, client_python: PythonOf, client
 
 
 def test_paused(paused: ExchangeProcess, client_python: PythonOf, client: str) -> None:
-    """Nothing but cancels."""
+    """Only cancels are accepted."""
     play(paused, client_python(client), client, "paused")
 
 
 def test_rate(tmp_path: Path, client_python: PythonOf, client: str) -> None:
-    """An account that may do little."""
+    """An account with a low rate limit."""
     with ExchangeProcess(
         tmp_path, environment={"FAIRBOOK_ACCOUNT_PER_MINUTE": "60", "FAIRBOOK_ACCOUNT_BURST": "10"}
     ) as venue:
@@ -164,6 +161,6 @@ def test_rate(tmp_path: Path, client_python: PythonOf, client: str) -> None:
 
 
 def test_late(tmp_path: Path, client_python: PythonOf, client: str) -> None:
-    """A deadline that no answer keeps."""
+    """A deadline that no answer meets."""
     with ExchangeProcess(tmp_path, environment={"FAIRBOOK_DEADLINE_S": "0"}) as venue:
         play(venue, client_python(client), client, "late")

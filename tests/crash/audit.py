@@ -1,11 +1,8 @@
-"""An independent reading of the log: what really happened, to compare with what people were told.
+"""An independent replay of the log, to compare with the answers that clients got.
 
-How it works: a read-only pass over the log's files feeds a core of its own from genesis, and keeps
-of the events what the questions below need. It goes on where it was when the log has grown.
-
-Always true: nothing is asked of the exchange under test here.
-
-Not here: the exchange's own answers (campaign.py).
+Design: a read-only pass over the log's files feeds an own core from genesis and keeps the events
+that the checks need. Nothing comes from the exchange under test. A later call continues where the
+log has grown.
 """
 
 from __future__ import annotations
@@ -44,7 +41,7 @@ class Audit:
         self.last_trades: dict[int, int] = {}
 
     def catch_up(self, until: int | None = None) -> Audit:
-        """Replay what the log has more than before, at most up to position `until`."""
+        """Replay new entries, at most up to position `until`."""
         log = FileLog(self.folder, read_only=True)
         try:
             for entry in log.read(self.position + 1):
@@ -59,7 +56,7 @@ class Audit:
         return self
 
     def check(self) -> None:
-        """Every invariant of the state; and each asset sums to zero over all accounts."""
+        """Check the invariants of the state, and that each asset sums to zero over all accounts."""
         invariants.check(self.exchange)
         sums: dict[int, int] = {}
         account = 0
@@ -103,7 +100,7 @@ class Audit:
         self.closed[order.order_id] = order
 
     def confirm(self, journal: Journal, account: int) -> None:
-        """All that a trader was told is in the log, once."""
+        """Every answer that a trader got is in the log, once."""
         assert not journal.surprises, journal.surprises[:5]
         for placement in journal.placements:
             self._confirm_placement(placement, account)
@@ -128,7 +125,7 @@ class Audit:
             self.confirm_answer(placement, reply, account)
 
     def confirm_answer(self, placement: Placement, reply: Reply, account: int) -> None:
-        """An answer to an order says what the log says of its first execution."""
+        """The answer to an order agrees with its first outcome in the log."""
         outcome = self.first_outcomes[account, placement.client_id]
         told = reply.body
         assert told["status"] == STATUS[outcome.status], (told, outcome.status)
@@ -143,7 +140,7 @@ class Audit:
         }
 
     def balances(self, account: int) -> dict[str, tuple[Decimal, Decimal]]:
-        """By name of the asset: (available, locked), without those that are zero."""
+        """By asset name: (available, locked), without zeros."""
         found: dict[str, tuple[Decimal, Decimal]] = {}
         for number, available, locked in self.exchange.balances(account):
             asset = self.exchange.assets[number]
@@ -154,7 +151,7 @@ class Audit:
 
 
 def told_orders(answer: Any) -> dict[int, tuple[int, int, int]]:
-    """As Audit.open_orders, of what GET /api/v1/orders answers."""
+    """As Audit.open_orders, from the answer of GET /api/v1/orders."""
     return {
         int(order["id"]): (
             int(Decimal(order["price"]) * UNITS),
@@ -166,7 +163,7 @@ def told_orders(answer: Any) -> dict[int, tuple[int, int, int]]:
 
 
 def told_balances(answer: Any) -> dict[str, tuple[Decimal, Decimal]]:
-    """As Audit.balances, of what GET /api/v1/capital answers."""
+    """As Audit.balances, from the answer of GET /api/v1/capital."""
     balances = {
         name: (Decimal(balance["available"]), Decimal(balance["locked"]))
         for name, balance in answer.items()

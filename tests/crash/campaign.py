@@ -1,17 +1,14 @@
-"""kill -9 of the exchange at random moments under load, again and again, in one folder.
+"""kill -9 of the exchange at random times under load, repeatedly, on one data directory.
 
-`python -m tests.crash.campaign [--rounds 50] [--seed 1]` runs it by hand; test_kill.py in CI.
+`python -m tests.crash.campaign [--rounds 50] [--seed 1]` runs it by hand.
 
-How it works: a round is: traders trade; the process is killed; sometimes it is killed again while
-it starts; it starts; everything that was sent without an answer is sent again, and some of what was
-answered; then its answers are compared with the log, read by an independent replay from genesis.
-Every `STOP_EVERY` rounds it is stopped gracefully instead, and the snapshot that it leaves is
-compared.
+Design: in each round traders trade; the process is killed, sometimes again during its start, and
+started. Every request without an answer is repeated, and some with one; then the answers are
+compared with an independent replay of the log. Every `STOP_EVERY` rounds it is stopped instead, and
+its snapshot is compared with the replay.
 
-Always true: a seed gives the same orders and the same delays. Where a delay falls in the exchange's
-own work differs from run to run, which is why there are many rounds.
-
-Not here: damage to the log's files (tests/log), power loss.
+A seed gives the same orders and the same delays. Where a kill falls in the work of the exchange
+differs between runs; this is why there are many rounds.
 """
 
 from __future__ import annotations
@@ -38,7 +35,7 @@ ASKED_AGAIN = 20  # newest answered placements of each trader; far fewer than ar
 
 
 class Campaign:
-    """One exchange and its history of crashes."""
+    """One exchange and its crashes."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.seed = seed
@@ -51,7 +48,7 @@ class Campaign:
         self.counted = {"orders": 0, "unknown": 0, "kills": 0, "stops": 0}
 
     def run(self, rounds: int) -> None:
-        """Set up, with kills during the very first start as well; then `rounds` rounds."""
+        """Set up, with kills during the very first start; then `rounds` rounds."""
         try:
             self._kill_while_starting(START_KILLS_MAX)
             self.venue.start()
@@ -104,7 +101,9 @@ class Campaign:
             self.counted["kills"] += 1
 
     def _ask_again(self, journal: Journal, account: str) -> None:
-        """Repeat what has no answer, until it has one; and what has, to get the same one."""
+        """Repeat requests without an answer until there is one, and requests with one to get the
+        same.
+        """
         rest = self.venue.rest(account)
         unknown = [each for each in journal.placements if is_unknown(each)]
         answered = [each for each in journal.placements if not is_unknown(each)]
@@ -125,7 +124,7 @@ class Campaign:
         rest.close()
 
     def _compare_answers(self, journals: list[tuple[Journal, str]]) -> None:
-        """What the exchange says now, what it said before, and what the log says."""
+        """Compare the answers now and before with the log."""
         told: dict[str, tuple[object, object]] = {}
         for name in ACCOUNTS:
             rest = self.venue.rest(name)
@@ -141,7 +140,7 @@ class Campaign:
             self.audit.confirm(journal, self.accounts[name])
 
     def _stop_and_compare(self) -> None:
-        """A graceful stop leaves a snapshot of the running state: it is what a replay gives."""
+        """The snapshot of a graceful stop equals the replay at its position."""
         self.venue.stop()
         self.counted["stops"] += 1
         snapshots = Snapshots(self.venue.folder)
@@ -152,7 +151,7 @@ class Campaign:
         assert self.audit.digest() == newest.digest, "the running state is not a replay's"
 
     def _compare_with_genesis(self) -> None:
-        """The whole log once more, in one go."""
+        """Replay the whole log once more in one pass."""
         whole = Audit(self.venue.folder).catch_up()
         whole.check()
         self.audit.catch_up()
@@ -161,12 +160,12 @@ class Campaign:
 
 
 def is_unknown(placement: Placement) -> bool:
-    """Whether its trader does not know what became of it."""
+    """Whether the trader does not know the outcome."""
     return placement.reply is None or placement.reply.status == 504
 
 
 def repeat(rest: RestClient, placement: Placement) -> Reply:
-    """Send an order again. After 504 as well, which says to do just that."""
+    """Send an order again, also after 504."""
     for _ in range(10):
         try:
             reply = rest.call("POST", "/api/v1/order", placement.body)
@@ -178,7 +177,6 @@ def repeat(rest: RestClient, placement: Placement) -> Reply:
 
 
 def main() -> None:
-    """Run it by hand."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)

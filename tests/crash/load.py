@@ -1,13 +1,10 @@
-"""Traders under whose hands the exchange is killed, and the journal of what they were told.
+"""Traders that load an exchange until it is killed, and journals of the answers they got.
 
-How it works: each trader is a thread with a connection of its own and a seed of its own. It places,
-amends and cancels orders on SOL_USDC until its connection breaks. Every order has a client id that
-nobody used before.
+Design: each trader is a thread with its own connection and seed. It places, amends and cancels
+orders on SOL_USDC until its connection breaks. Every order has a new client id.
 
-Always true: an answer is in the journal before the next request is sent, so at any moment at most
-one request of a trader has an outcome that it does not know; a request is one order or a batch.
-
-Not here: what must be true of the journal after a crash (audit.py).
+Invariant: an answer is in the journal before the next request is sent, so at most one request of a
+trader (an order or a batch) has an unknown outcome.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ CLIENT_IDS = 10_000_000  # for each trader
 
 @dataclass(slots=True)
 class Placement:
-    """An order that was sent. `reply` is None while nobody knows what became of it."""
+    """An order that was sent. `reply` is None while its outcome is unknown."""
 
     account: str
     body: dict[str, Any]
@@ -39,14 +36,13 @@ class Placement:
 
     @property
     def client_id(self) -> int:
-        """The number it can be asked for by."""
         number: int = self.body["clientId"]
         return number
 
 
 @dataclass(slots=True)
 class Journal:
-    """What one trader sent and was told, in order."""
+    """The requests of one trader and their answers, in order."""
 
     placements: list[Placement] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)  # order ids
@@ -55,18 +51,18 @@ class Journal:
 
 
 def text(units: int) -> str:
-    """Ticks or lots as the interface writes them."""
+    """Ticks or lots as decimal text."""
     return f"{Decimal(units) / UNITS:f}"
 
 
 class Closing(Exception):
-    """The exchange is being stopped, and says that it did nothing."""
+    """The exchange is stopping and did not execute the request."""
 
 
 class Trader(threading.Thread):
-    """Trades until the connection ends, or the exchange says that it is going.
+    """Trades until the connection ends or the exchange stops.
 
-    `number` separates its client ids from the others'.
+    number: separates its client ids from those of other traders.
     """
 
     def __init__(self, *, port: int, account: str, token: str, number: int, seed: str) -> None:
@@ -79,7 +75,6 @@ class Trader(threading.Thread):
         self.journal = Journal()
 
     def run(self) -> None:
-        """Send one request after the other."""
         try:
             while True:
                 self._act()

@@ -1,6 +1,6 @@
-"""What was acknowledged is there after kill -9, once; see campaign.py for how that is shown.
+"""Acknowledged orders survive kill -9, exactly once (campaign.py).
 
-FAIRBOOK_CRASH_ROUNDS and FAIRBOOK_SEED change how long and which; a failure names its seed.
+FAIRBOOK_CRASH_ROUNDS and FAIRBOOK_SEED set length and seed; a failure names its seed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def play(folder: Path, rounds: int) -> None:
 
 
 def test_three_kills(tmp_path: Path) -> None:
-    """A few rounds in every test run."""
+    """A short campaign in every test run."""
     play(tmp_path, 3)
 
 
 @pytest.mark.crash
 def test_many_kills(tmp_path: Path) -> None:
-    """Fifty rounds in CI."""
+    """The long one, in CI."""
     play(tmp_path, ROUNDS)

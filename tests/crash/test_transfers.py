@@ -1,10 +1,10 @@
-"""Withdrawals happen once and the faucet keeps its cap, whoever is killed when.
+"""kill -9 under withdrawals: each happens once, and the faucet keeps its limit.
 
-How it works: some threads withdraw, each time under a client id of its own, and ask the faucet,
-until the whole exchange is killed; after a restart every client id is used again, answered or not.
-At the end the account's balance, the lists and the answers have to say the same.
+Threads withdraw, each time with a new client id, and ask the faucet, until the exchange is killed;
+after the restart every client id is repeated, answered or not. At the end balance, lists and
+answers must agree.
 
-FAIRBOOK_CRASH_ROUNDS and FAIRBOOK_SEED change how long and which.
+FAIRBOOK_CRASH_ROUNDS and FAIRBOOK_SEED set length and seed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GIFT = "900"  # So that the cap is met, after a hundred.
 
 
 class Saver:
-    """What one account tried, and was told."""
+    """The requests of one account and their answers."""
 
     def __init__(self, folder: Path) -> None:
         self.venue = ExchangeProcess(folder, "--no-replica")
@@ -45,7 +45,7 @@ class Saver:
         self.lock = threading.Lock()
 
     def round(self, number: int) -> None:
-        """Work until everything is killed; start again; repeat what was asked for."""
+        """Work until the exchange is killed; start it; repeat all requests."""
         seeds = [self.chance.random() for _ in range(THREADS)]
         threads = [
             threading.Thread(target=self.work, args=(f"{number}-{i}", seed))
@@ -66,7 +66,7 @@ class Saver:
         rest.close()
 
     def work(self, name: str, seed: float) -> None:
-        """Withdraw, repeat some of it, take a gift, until the connection ends."""
+        """Withdraw, repeat some withdrawals, use the faucet, until the connection ends."""
         chance = random.Random(seed)
         rest = self.venue.rest()
         try:
@@ -92,7 +92,7 @@ class Saver:
             pass
 
     def repeat(self, rest: RestClient, body: dict[str, Any]) -> dict[str, Any]:
-        """Ask again, while the recorder catches up."""
+        """Repeat a withdrawal while the recorder catches up."""
         last = time.monotonic() + PATIENCE_S
         while (reply := rest.call("POST", WITHDRAWALS, body)).status == 504:
             assert time.monotonic() < last, reply.body
@@ -101,7 +101,7 @@ class Saver:
         return found
 
     def compare(self, rest: RestClient) -> None:
-        """Lists, answers and balance."""
+        """Compare lists, answers and balance."""
         listed = self.whole(rest, WITHDRAWALS)
         assert {row["clientId"]: row for row in listed} == self.told
         assert len(listed) == len(self.told) == len(self.asked)
@@ -113,7 +113,7 @@ class Saver:
         assert have == demo.ASSETS[0].start_units + len(gifts) * Decimal(GIFT) - out
 
     def whole(self, rest: RestClient, path: str) -> list[dict[str, Any]]:
-        """A list from end to end."""
+        """All pages of a list."""
         found: list[dict[str, Any]] = []
         while page := rest.expect(200, "GET", f"{path}?limit=1000&offset={len(found)}"):
             found += page
@@ -130,11 +130,11 @@ def play(folder: Path, rounds: int) -> None:
 
 
 def test_two_kills(tmp_path: Path) -> None:
-    """In every test run."""
+    """A short campaign in every test run."""
     play(tmp_path, 2)
 
 
 @pytest.mark.crash
 def test_many_kills(tmp_path: Path) -> None:
-    """Fifty in CI."""
+    """The long one, in CI."""
     play(tmp_path, ROUNDS)

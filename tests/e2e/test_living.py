@@ -1,4 +1,4 @@
-"""The demo as somebody meets it who just starts it: markets that live, and a day behind them."""
+"""The demo as a new user starts it: live markets, with a day of trades before."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def read(rest: RestClient, path: str) -> Any:
 
 
 def trade_ids(rest: RestClient) -> dict[str, int]:
-    """The newest trade of each market."""
+    """The id of the newest trade of each market."""
     return {
         market: read(rest, f"/api/v1/trades?symbol={market}&limit=1")[0]["id"] for market in MARKETS
     }
 
 
 def moved(rest: RestClient, since: dict[str, int]) -> bool:
-    """Whether there was a trade in every market."""
+    """Whether every market had a trade since."""
     now = trade_ids(rest)
     return all(now[market] > since[market] for market in MARKETS)
 
 
 def check_the_day(rest: RestClient) -> None:
-    """Both sides are quoted, and there is a day of candles and its ticker."""
+    """Both sides are quoted; candles and ticker cover a day."""
     since_s = int(time.time()) - 86_400 - 3_600
     for market in MARKETS:
         hours = read(rest, f"/api/v1/klines?symbol={market}&interval=1h&startTime={since_s}")
@@ -52,7 +52,7 @@ def check_the_day(rest: RestClient) -> None:
 
 
 def generated_trades(folder: Path) -> int:
-    """How many trades the history calls generated."""
+    """The number of generated trades in the history."""
     uri = f"file:{folder}/history.db?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as database:
         statement = "SELECT count(*) FROM trades WHERE is_generated"
@@ -60,8 +60,10 @@ def generated_trades(folder: Path) -> int:
         return count
 
 
-def test_all_markets_live_with_a_day_behind_them_and_go_on_after_a_restart(tmp_path: Path) -> None:
-    """After the death of maker and recorder there are others; after a stop it goes on."""
+def test_all_markets_trade_with_a_day_of_history_and_continue_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """Killed maker and recorder processes are replaced; trading continues after a restart."""
     venue = ExchangeProcess(tmp_path, maker=True)
 
     def started(child: str) -> int:

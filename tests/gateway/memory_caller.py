@@ -1,4 +1,4 @@
-"""Connections that ask the entry of a house without a network: what they are told is kept."""
+"""A connection to the orders over WebSocket without a network; its answers are kept."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.world.stories import runner_of
 
 
 class MemoryCaller:
-    """One connection, logged in with a token."""
+    """One connection that is logged in with a token."""
 
     def __init__(
         self, entry: WebSocketOrders, access: Access | None, address: str = "192.0.2.1"
@@ -34,7 +34,7 @@ class MemoryCaller:
         self._more.set()
 
     def send(self, method: str, params: Any = None, request_id: bytes | None = None) -> bytes:
-        """Ask without waiting; the id. `params` go the way of JSON, so their numbers are texts."""
+        """Send a request without waiting; returns its id. Numbers in `params` stay literal."""
         if request_id is None:
             self._ids += 1
             request_id = b"%d" % self._ids
@@ -43,7 +43,7 @@ class MemoryCaller:
         return request_id
 
     async def answers(self, count: int) -> list[dict[str, Any]]:
-        """The next so many answers, which are taken away; by the order in which they came."""
+        """Remove and return the next `count` answers, in order of arrival."""
         while len(self.told) < count:
             self._more.clear()
             await asyncio.wait_for(self._more.wait(), 5)
@@ -51,7 +51,7 @@ class MemoryCaller:
         return [json.loads(text) for text in taken]
 
     async def ask(self, method: str, params: Any = None) -> dict[str, Any]:
-        """One request and its answer; no other may be under way."""
+        """Send one request and wait for its answer; no other may be pending."""
         assert not self.told
         request_id = self.send(method, params)
         (answer,) = await self.answers(1)
@@ -60,13 +60,13 @@ class MemoryCaller:
         return answer
 
     async def result(self, method: str, params: Any = None) -> Any:
-        """What a request that must succeed gives."""
+        """The result of a request that must succeed."""
         answer = await self.ask(method, params)
         assert answer["status"] == 200, answer
         return answer["result"]
 
     async def refusal(self, method: str, params: Any = None) -> tuple[int, str, str]:
-        """How a request that must fail is refused."""
+        """Status, code and message of a request that must fail."""
         answer = await self.ask(method, params)
         error = answer["error"]
         assert list(error) == ["code", "message"]
@@ -86,13 +86,13 @@ class MemoryCaller:
 
 
 def caller(venue: RunningExchange, token: str | None = ALICE_TOKEN) -> MemoryCaller:
-    """A new connection; None: nobody logged in."""
+    """A new connection; token None: not logged in."""
     access = None if token is None else venue.gateway.logins.by_token(token, address="")
     return MemoryCaller(venue.gateway.ws_orders, access)
 
 
 async def turns(count: int = 5) -> None:
-    """Let callbacks run that are due."""
+    """Run due callbacks."""
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -106,7 +106,7 @@ def play_caller(
     *,
     exchange: DirectExchange | None = None,
 ) -> None:
-    """Run a story against a fresh house, with one connection of Alice's."""
+    """Run a story against a new exchange, with a connection of Alice."""
 
     async def scene(venue: RunningExchange, _client: object) -> None:
         await story(venue, caller(venue))
@@ -118,5 +118,4 @@ with_caller = runner_of(play_caller, 2)
 
 
 def kinds(commands: Sequence[bytes]) -> list[int]:
-    """The kind of each command."""
     return [command[0] for command in commands]
