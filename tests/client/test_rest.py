@@ -35,7 +35,7 @@ async def test_an_order_from_placing_to_cancelling(
         assert order.client_id == 7
         assert await rest.place(BID) == order
         assert await rest.open_orders("SOL_USDC") == [order]
-        assert await rest.order("SOL_USDC", client_id=7) == order
+        assert await rest.open_order("SOL_USDC", client_id=7) == order
         less = await rest.amend("SOL_USDC", order_id=order.id, quantity="1")
         assert (less.id, less.quantity) == (order.id, "1")
         assert (await rest.balances())["USDC"].locked == "99.5"

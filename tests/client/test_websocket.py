@@ -50,7 +50,7 @@ async def test_an_order_from_placing_to_cancelling(
     async with await logged_in(venue, who) as socket:
         order = await socket.place(BID)
         assert (order.status, order.client_id) == ("New", 7)
-        assert await socket.status("SOL_USDC", client_id=7) == order
+        assert await socket.open_order("SOL_USDC", client_id=7) == order
         less = await socket.amend("SOL_USDC", order_id=order.id, quantity="1")
         assert (less.id, less.quantity) == (order.id, "1")
         gone = await socket.cancel("SOL_USDC", client_id=7)
@@ -172,7 +172,7 @@ async def test_no_answer_in_time_is_unknown(venue: RunningExchange) -> None:
         with pytest.raises(OutcomeUnknown):
             await socket.place(BID)
         venue.exchange.release()
-        assert (await socket.status("SOL_USDC", client_id=7)).status == "New"
+        assert (await socket.open_order("SOL_USDC", client_id=7)).status == "New"
 
 
 @with_live_exchange(live_exchange)

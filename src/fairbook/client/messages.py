@@ -155,34 +155,24 @@ class NewOrder(Struct, frozen=True, rename="camel", kw_only=True):
     self_trade_prevention: str | UnsetType = UNSET
 
 
-def order_fields(
-    symbol: str,
-    *,
-    order_id: str | None,
-    client_id: int | None,
-    price: str | None = None,
-    quantity: str | None = None,
-) -> dict[str, str]:
-    """The fields of a request about an open order, over HTTP and WebSocket: which order, and its
-    new terms. Numbers are sent as text. Raises ValueError unless exactly one id is given.
-    """
-    if (order_id is None) == (client_id is None):
-        raise ValueError("an order is named by its id or by its client id")
-    fields = {
-        "symbol": symbol,
-        "orderId": order_id,
-        "clientId": None if client_id is None else str(client_id),
-        "price": price,
-        "quantity": quantity,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-class DepthUpdate(
+class _StreamMessage(
     Struct,
     frozen=True,
-    rename={"symbol": "s", "first_id": "U", "last_id": "u", "bids": "b", "asks": "a"},
-):
+    rename={
+        "symbol": "s", "time_us": "T", "update_id": "u", "first_id": "U", "last_id": "u",
+        "bids": "b", "asks": "a", "bid": "b", "bid_quantity": "B", "ask": "a", "ask_quantity": "A",
+        "price": "p", "quantity": "q", "trade_id": "t", "is_buyer_maker": "m",
+        "start": "t", "end": "T", "first": "o", "open": "o", "high": "h", "low": "l", "last": "c",
+        "close": "c", "volume": "v", "quote_volume": "V", "trades": "n", "is_final": "X",
+        "event": "e", "side": "S", "status": "X", "order_id": "i", "client_id": "c",
+        "executed": "z", "fill_price": "L", "fill_quantity": "l", "fee": "n", "fee_symbol": "N",
+        "is_maker": "m", "reason": "R", "asset": "a", "available": "A", "locked": "L",
+    },
+):  # fmt: skip
+    """Base of the messages of streams: the letter of each field."""
+
+
+class DepthUpdate(_StreamMessage, frozen=True):
     """The new quantities of the levels that changed from update `first_id` to `last_id`."""
 
     symbol: str
@@ -192,18 +182,7 @@ class DepthUpdate(
     asks: list[Level]
 
 
-class BookTicker(
-    Struct,
-    frozen=True,
-    rename={
-        "symbol": "s",
-        "bid": "b",
-        "bid_quantity": "B",
-        "ask": "a",
-        "ask_quantity": "A",
-        "update_id": "u",
-    },
-):
+class BookTicker(_StreamMessage, frozen=True):
     """The best price of each side; "0" if it is empty."""
 
     symbol: str
@@ -214,18 +193,7 @@ class BookTicker(
     update_id: int
 
 
-class TradeUpdate(
-    Struct,
-    frozen=True,
-    rename={
-        "symbol": "s",
-        "price": "p",
-        "quantity": "q",
-        "trade_id": "t",
-        "time_us": "T",
-        "is_buyer_maker": "m",
-    },
-):
+class TradeUpdate(_StreamMessage, frozen=True):
     """A public trade of the stream."""
 
     symbol: str
@@ -236,20 +204,7 @@ class TradeUpdate(
     is_buyer_maker: bool
 
 
-class TickerUpdate(
-    Struct,
-    frozen=True,
-    rename={
-        "symbol": "s",
-        "first": "o",
-        "last": "c",
-        "high": "h",
-        "low": "l",
-        "volume": "v",
-        "quote_volume": "V",
-        "trades": "n",
-    },
-):
+class TickerUpdate(_StreamMessage, frozen=True):
     """The last 24 hours, at most once a second."""
 
     symbol: str
@@ -262,22 +217,7 @@ class TickerUpdate(
     trades: int
 
 
-class KlineUpdate(
-    Struct,
-    frozen=True,
-    rename={
-        "symbol": "s",
-        "start": "t",
-        "end": "T",
-        "open": "o",
-        "high": "h",
-        "low": "l",
-        "close": "c",
-        "volume": "v",
-        "trades": "n",
-        "is_final": "X",
-    },
-):
+class KlineUpdate(_StreamMessage, frozen=True):
     """The running candle, or one that has ended (is_final)."""
 
     symbol: str
@@ -292,28 +232,7 @@ class KlineUpdate(
     is_final: bool
 
 
-class OrderUpdate(
-    Struct,
-    frozen=True,
-    rename={
-        "event": "e",
-        "symbol": "s",
-        "side": "S",
-        "status": "X",
-        "order_id": "i",
-        "executed": "z",
-        "client_id": "c",
-        "price": "p",
-        "quantity": "q",
-        "fill_price": "L",
-        "fill_quantity": "l",
-        "trade_id": "t",
-        "fee": "n",
-        "fee_symbol": "N",
-        "is_maker": "m",
-        "reason": "R",
-    },
-):
+class OrderUpdate(_StreamMessage, frozen=True):
     """An event of one of the account's orders: orderAccepted, orderFill, orderCancelled,
     orderExpired or orderModified.
     """
@@ -336,9 +255,7 @@ class OrderUpdate(
     reason: str | None = None
 
 
-class BalanceUpdate(
-    Struct, frozen=True, rename={"asset": "a", "available": "A", "locked": "L", "time_us": "T"}
-):
+class BalanceUpdate(_StreamMessage, frozen=True):
     """The account's new balance of one asset."""
 
     asset: str

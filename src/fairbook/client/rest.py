@@ -33,16 +33,22 @@ from fairbook.client.messages import (
     OwnFill,
     Ticker,
     Trade,
-    order_fields,
 )
+from fairbook.client.order_requests import OrderRequests
 
 CONNECTIONS_MAX: Final = 32
 T = TypeVar("T")
-_Item = dict[str, Any]
-_DECODE_ORDER: Final = msgspec.json.Decoder(OrderState).decode
+_ORDER_ENDPOINTS: Final = {
+    "place": ("POST", "/api/v1/order", "orderExecute"),
+    "amend": ("PATCH", "/api/v1/order", "orderAmend"),
+    "cancel": ("DELETE", "/api/v1/order", "orderCancel"),
+    "cancelAll": ("DELETE", "/api/v1/orders", "orderCancelAll"),
+    "status": ("GET", "/api/v1/order", "orderQuery"),
+}
+"""Method, path and instruction."""
 
 
-class RestClient:
+class RestClient(OrderRequests):
     """One exchange; use it as `async with Rest(...) as rest`."""
 
     def __init__(
@@ -110,77 +116,38 @@ class RestClient:
             "GET", "/api/v1/orders", list[OrderState], "orderQueryAll", query=query
         )
 
-    async def order(
-        self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
-    ) -> OrderState:
-        """One open order. RequestRefused with 404 if it is not open."""
-        query = order_fields(symbol, order_id=order_id, client_id=client_id)
-        return await self._request("GET", "/api/v1/order", OrderState, "orderQuery", query=query)
-
-    async def place(self, order: NewOrder) -> OrderState:
-        """Returns the order after matching."""
-        body = msgspec.to_builtins(order)
-        return await self._request("POST", "/api/v1/order", OrderState, "orderExecute", body=body)
-
     async def place_several(self, orders: Sequence[NewOrder]) -> list[OrderState | RequestRefused]:
         """Place orders one after the other, independently; one result for each."""
         body = msgspec.to_builtins(list(orders))
         items = await self._request(
-            "POST", "/api/v1/orders", list[_Item], "orderExecute", body=body
+            "POST", "/api/v1/orders", list[dict[str, Any]], "orderExecute", body=body
         )
         return [
-            _DECODE_ORDER(msgspec.json.encode(item))
+            msgspec.convert(item, OrderState)
             if item["operation"] == "Ok"
-            else _refusal(item)
+            else RequestRefused(400, str(item["code"]), str(item["message"]))
             for item in items
         ]
 
-    async def amend(
-        self,
-        symbol: str,
-        *,
-        order_id: str | None = None,
-        client_id: int | None = None,
-        price: str | None = None,
-        quantity: str | None = None,
-    ) -> OrderState:
-        """Change the price or the total quantity of an open order."""
-        body = order_fields(
-            symbol, order_id=order_id, client_id=client_id, price=price, quantity=quantity
-        )
-        return await self._request("PATCH", "/api/v1/order", OrderState, "orderAmend", body=body)
-
-    async def cancel(
-        self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
-    ) -> OrderState:
-        """Returns the closed order."""
-        body = order_fields(symbol, order_id=order_id, client_id=client_id)
-        return await self._request("DELETE", "/api/v1/order", OrderState, "orderCancel", body=body)
-
-    async def cancel_all(self, symbol: str) -> list[OrderState]:
-        """Cancel all orders of a market; returns the closed orders."""
-        body = {"symbol": symbol}
-        return await self._request(
-            "DELETE", "/api/v1/orders", list[OrderState], "orderCancelAll", body=body
-        )
-
-    async def past_orders(
-        self, *, symbol: str | None = None, limit: int = 100, **fields: str
-    ) -> list[OrderState]:
-        """Open and closed orders, newest first. fields: of the query (orderId, offset, ...)."""
-        query = {"limit": str(limit)} | ({} if symbol is None else {"symbol": symbol}) | fields
+    async def past_orders(self, *, limit: int = 100, **fields: str) -> list[OrderState]:
+        """Open and closed orders, newest first. fields: of the query (symbol, orderId, offset)."""
+        query = {"limit": str(limit)} | fields
         return await self._request(
             "GET", "/wapi/v1/history/orders", list[OrderState], "orderHistoryQueryAll", query=query
         )
 
-    async def fills(
-        self, *, symbol: str | None = None, limit: int = 100, **fields: str
-    ) -> list[OwnFill]:
+    async def fills(self, *, limit: int = 100, **fields: str) -> list[OwnFill]:
         """Newest first. fields: of the query."""
-        query = {"limit": str(limit)} | ({} if symbol is None else {"symbol": symbol}) | fields
+        query = {"limit": str(limit)} | fields
         return await self._request(
             "GET", "/wapi/v1/history/fills", list[OwnFill], "fillHistoryQueryAll", query=query
         )
+
+    async def _order_request(self, action: str, fields: Mapping[str, Any], answer: type[T]) -> T:
+        method, path, instruction = _ORDER_ENDPOINTS[action]
+        if method == "GET":
+            return await self._request(method, path, answer, instruction, query=fields)
+        return await self._request(method, path, answer, instruction, body=fields)
 
     async def _request(
         self,
@@ -221,10 +188,6 @@ class RestClient:
             return msgspec.json.decode(content, type=answer)
         except msgspec.MsgspecError as error:
             raise InvalidAnswer(f"{method} {path}: {error}") from error
-
-
-def _refusal(item: _Item) -> RequestRefused:
-    return RequestRefused(400, str(item["code"]), str(item["message"]))
 
 
 class _ErrorBody(msgspec.Struct):

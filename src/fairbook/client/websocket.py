@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -30,7 +30,8 @@ from fairbook.client.errors import (
     OutcomeUnknown,
     error_of,
 )
-from fairbook.client.messages import NewOrder, OrderState, order_fields, type_of_stream
+from fairbook.client.messages import type_of_stream
+from fairbook.client.order_requests import OrderRequests
 
 IN_FLIGHT_MAX: Final = 1024
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -44,6 +45,7 @@ _LAST: Final = (
     aiohttp.WSMsgType.ERROR,
 )
 
+T = TypeVar("T")
 Handler = Callable[[Any], None]
 logger = logging.getLogger(__name__)
 
@@ -65,11 +67,9 @@ class _Envelope(msgspec.Struct):
 
 
 _decode: Final = msgspec.json.Decoder(_Envelope).decode
-_decode_order: Final = msgspec.json.Decoder(OrderState).decode
-_decode_orders: Final = msgspec.json.Decoder(list[OrderState]).decode
 
 
-class WebSocketClient:
+class WebSocketClient(OrderRequests):
     """One connection, made by `open`; `async with` closes it."""
 
     def __init__(
@@ -164,42 +164,8 @@ class WebSocketClient:
             self._handlers.pop(name, None)
         await self._request({"method": "UNSUBSCRIBE", "params": list(names)})
 
-    async def place(self, order: NewOrder) -> OrderState:
-        """Returns the order after matching."""
-        return _decode_order(await self.call("order.place", order))
-
-    async def amend(
-        self,
-        symbol: str,
-        *,
-        order_id: str | None = None,
-        client_id: int | None = None,
-        price: str | None = None,
-        quantity: str | None = None,
-    ) -> OrderState:
-        """Change the price or the total quantity of an open order."""
-        params = order_fields(
-            symbol, order_id=order_id, client_id=client_id, price=price, quantity=quantity
-        )
-        return _decode_order(await self.call("order.amend", params))
-
-    async def cancel(
-        self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
-    ) -> OrderState:
-        """Returns the closed order."""
-        params = order_fields(symbol, order_id=order_id, client_id=client_id)
-        return _decode_order(await self.call("order.cancel", params))
-
-    async def cancel_all(self, symbol: str) -> list[OrderState]:
-        """Cancel all orders of a market; returns the closed orders."""
-        return _decode_orders(await self.call("order.cancelAll", {"symbol": symbol}))
-
-    async def status(
-        self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
-    ) -> OrderState:
-        """One open order. RequestRefused with 404 if it is not open."""
-        params = order_fields(symbol, order_id=order_id, client_id=client_id)
-        return _decode_order(await self.call("order.status", params))
+    async def _order_request(self, action: str, fields: Mapping[str, Any], answer: type[T]) -> T:
+        return msgspec.json.decode(await self.call(f"order.{action}", fields), type=answer)
 
     async def call(self, method: str, params: Any) -> msgspec.Raw:
         """Send any request; returns the JSON of its result."""
