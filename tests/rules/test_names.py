@@ -15,20 +15,7 @@ FOLDERS_BY_SUBJECT = {
 }
 """Folders in which a file may have the name of one elsewhere, and the reason."""
 
-CLASSES = {
-    "Commands": NOT_YET,
-    "Connection": NOT_YET,
-    "EngineGone": NOT_YET,
-    "Key": CLIENT,
-    "Kline": CLIENT,
-    "Fill": CLIENT,
-    "Market": CLIENT,
-    "Message": NOT_YET,
-    "Order": CLIENT,
-    "Reply": NOT_YET,
-    "Session": NOT_YET,
-    "Token": CLIENT,
-}
+CLASSES = {"Message": NOT_YET}
 """Class names that stand in two modules, and the reason."""
 
 
