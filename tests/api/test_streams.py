@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fairbook.api import streams
-from fairbook.api.numbers import Terms, amounts
+from fairbook.api.numbers import Terms, asset_scale
 from fairbook.api.streams import StreamedOrder
 from fairbook.core import records
 from fairbook.core.markets import Asset, Market
@@ -99,7 +99,9 @@ def test_the_documented_examples() -> None:
         lots=32123_000, trades=93828, is_final=False, sent_us=NOW["sent_us"],
     )  # fmt: skip
     assert fields(text) == documented(KLINE)
-    text = streams.balance("USDC", amounts(USDC), available=1000_000_000, locked=10_000_000, **NOW)
+    text = streams.balance(
+        "USDC", asset_scale(USDC), available=1000_000_000, locked=10_000_000, **NOW
+    )
     assert fields(text) == documented(BALANCE)
 
 

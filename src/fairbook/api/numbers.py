@@ -125,10 +125,10 @@ class Terms:
         self.quote_symbol: str = quote.name
         self.price = Scale("Price", step=market.price_step, decimals=market.price_decimals)
         self.quantity = Scale("Quantity", step=market.lot_atoms, decimals=base.decimals)
-        self.base = amounts(base)
-        self.quote = amounts(quote)
+        self.base = asset_scale(base)
+        self.quote = asset_scale(quote)
 
 
-def amounts(asset: Asset) -> Scale:
+def asset_scale(asset: Asset) -> Scale:
     """The scale of an asset's atoms."""
     return Scale("Quantity", step=1, decimals=asset.decimals)

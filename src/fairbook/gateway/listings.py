@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairbook.api.errors import ApiError, invalid_market
-from fairbook.api.numbers import Scale, Terms, amounts
+from fairbook.api.numbers import Scale, Terms, asset_scale
 from fairbook.core.markets import Asset
 from fairbook.ports.queries import Catalogue
 
@@ -15,7 +15,7 @@ class Listings:
         self.catalogue = catalogue
         self._by_symbol: dict[str, Terms] = {}
         self._by_id: dict[int, Terms] = {}
-        self._amounts: dict[int, Scale] = {}
+        self._asset_scales: dict[int, Scale] = {}
 
     def terms(self, symbol: str) -> Terms:
         """The market of exactly this symbol. Raises INVALID_MARKET."""
@@ -47,10 +47,10 @@ class Listings:
             raise ApiError(400, "INVALID_ASSET", "Unknown asset")
         return asset
 
-    def amounts(self, asset_id: int) -> tuple[str, Scale]:
+    def asset_scale(self, asset_id: int) -> tuple[str, Scale]:
         """Name and scale of an asset."""
         asset = self.catalogue.asset(asset_id)
-        scale = self._amounts.get(asset_id)
+        scale = self._asset_scales.get(asset_id)
         if scale is None:
-            scale = self._amounts[asset_id] = amounts(asset)
+            scale = self._asset_scales[asset_id] = asset_scale(asset)
         return asset.name, scale

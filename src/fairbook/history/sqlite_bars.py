@@ -114,7 +114,7 @@ def klines(
     )
     if first is None:
         return []
-    end_s = min(end_s, recorded_ns(reader) // NS_PER_SECOND)
+    end_s = min(end_s, _recorded_s(reader))
     start_s = max(start_s, bucket_start(interval, first[0]))
     if start_s > end_s:
         return []
@@ -149,10 +149,10 @@ def klines(
 
 
 def ticker(reader: ReadConnection, market: int) -> Totals | None:
-    now_s = recorded_ns(reader) // NS_PER_SECOND
+    now_s = _recorded_s(reader)
     # Nothing is recorded after now, so the range may end with the day.
     ranges = list(fewest_bars(now_s - WINDOW_S + 1, (now_s // DAY_S + 1) * DAY_S))
-    bars = _read(reader, market, ranges)
+    bars = [_bar(row) for row in reader.rows(_BAR, _MANY_RANGES, (json.dumps(ranges), market))]
     if not bars:
         last = reader.row(
             "SELECT price FROM trades WHERE market = ? ORDER BY trade_id DESC LIMIT 1", (market,)
@@ -164,24 +164,14 @@ def ticker(reader: ReadConnection, market: int) -> Totals | None:
     for bar in bars[1:]:
         total.join(bar)
     return Totals(
-        first=total.open,
-        last=total.close,
-        high=total.high,
-        low=total.low,
-        lots=total.lots,
-        quote=total.quote,
-        trades=total.trades,
+        total.open, total.close, total.high, total.low, total.lots, total.quote, total.trades
     )
 
 
 def bars_until(
-    reader: ReadConnection,
-    market: int,
-    lengths_s: Sequence[int],
-    *,
-    since_s: int,
+    reader: ReadConnection, market: int, lengths_s: Sequence[int], *, since_s: int,
     trade_id_max: int,
-) -> list[Bar]:
+) -> list[Bar]:  # fmt: skip
     """As TradeBars, in bars of these lengths."""
     if trade_id_max == 0:
         return []
@@ -221,14 +211,10 @@ def _read_long(reader: ReadConnection, market: int, bar_range: BarRange) -> list
         from_s = found[-1].start_s + 1
 
 
-def _read(reader: ReadConnection, market: int, ranges: Sequence[BarRange]) -> list[Bar]:
-    return [_bar(row) for row in reader.rows(_BAR, _MANY_RANGES, (json.dumps(ranges), market))]
-
-
-def recorded_ns(reader: ReadConnection) -> int:
+def _recorded_s(reader: ReadConnection) -> int:
+    """Log time as far as it is recorded, in seconds."""
     (time_ns,) = reader.row("SELECT time_ns FROM place")
-    recorded: int = time_ns
-    return recorded
+    return int(time_ns) // NS_PER_SECOND
 
 
 def _bar(row: Sequence[int]) -> Bar:

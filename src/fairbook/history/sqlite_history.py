@@ -31,17 +31,11 @@ from fairbook.ports.history import (
 BEHIND_MAX_S: Final = 60.0
 
 _FILL: Final = (
-    "trade.trade_id",
-    "trade.market",
-    "fill.order_id",
+    "trade.trade_id", "trade.market", "fill.order_id",
     f"iif(placed.flags & {HAS_CLIENT_ID}, placed.client_id, NULL)",
     f"iif(is_maker, {BID + ASK} - taker_side, taker_side)",
-    "trade.price",
-    "lots",
-    "iif(is_maker, maker_fee, taker_fee)",
-    "is_maker",
-    "trade.time_ns",
-)
+    "trade.price", "lots", "iif(is_maker, maker_fee, taker_fee)", "is_maker", "trade.time_ns",
+)  # fmt: skip
 _DURING: Final = (
     "max(?2, (SELECT created_ns FROM orders WHERE order_id = ?5 AND account = ?1))"
     " AND min(?3, (SELECT iif(closed_ns, closed_ns, ?3) FROM orders WHERE order_id = ?5))"
@@ -69,11 +63,7 @@ class SqliteHistory:
     """History and TradeBars, from the recorder's file. For the loop's thread."""
 
     def __init__(
-        self,
-        path: Path,
-        progress: RecorderProgress,
-        *,
-        behind_max_s: float = BEHIND_MAX_S,
+        self, path: Path, progress: RecorderProgress, *, behind_max_s: float = BEHIND_MAX_S
     ) -> None:
         """path: of the store, which need not exist yet.
 

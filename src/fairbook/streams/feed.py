@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from fairbook.api import stream_names
-from fairbook.api.numbers import Scale, Terms, amounts
+from fairbook.api.numbers import Scale, Terms, asset_scale
 from fairbook.api.stream_names import StreamName, parse_stream_name
 from fairbook.candles.bars import INTERVALS, bucket_start
 from fairbook.candles.ticker import WINDOW_S
@@ -342,7 +342,7 @@ class Feed:
         found = self._asset_scales.get(asset_id)
         if found is None:
             asset = self._catalogue.asset(asset_id)
-            found = self._asset_scales[asset_id] = asset.name, amounts(asset)
+            found = self._asset_scales[asset_id] = asset.name, asset_scale(asset)
         return found
 
 

@@ -89,7 +89,7 @@ class AccountEndpoints:
         balances: dict[str, Any] = {}
         for asset_id, available, locked in view.balances(request.account):
             if available or locked:
-                name, scale = self._listings.amounts(asset_id)
+                name, scale = self._listings.asset_scale(asset_id)
                 balances[name] = balance_object(scale, available=available, locked=locked)
         return encode(balances)
 
@@ -141,7 +141,7 @@ class AccountEndpoints:
         """Everything that is not locked."""
         asset = self._listings.asset(text_field(request.fields, "symbol"))
         view = await self._submitter.view()
-        _, scale = self._listings.amounts(asset.id)
+        _, scale = self._listings.asset_scale(asset.id)
         quantity = scale.text(_available(view, request.account, asset.id))
         return encode(withdrawal_limit_object(asset.name, quantity))
 

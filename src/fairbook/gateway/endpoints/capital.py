@@ -170,13 +170,13 @@ class CapitalEndpoints:
         return self._transfers
 
     def _deposit_object(self, row: TransferRow) -> dict[str, Any]:
-        symbol, scale = self._listings.amounts(row.asset)
+        symbol, scale = self._listings.asset_scale(row.asset)
         return deposit_object(
             symbol, deposit_id=row.transfer_id, quantity=scale.text(row.atoms), time_ns=row.time_ns
         )
 
     def _withdrawal_object(self, withdrawal: Withdrawal, time_ns: int) -> dict[str, Any]:
-        symbol, scale = self._listings.amounts(withdrawal.asset)
+        symbol, scale = self._listings.asset_scale(withdrawal.asset)
         return withdrawal_object(
             symbol, withdrawal_id=withdrawal.withdrawal_id, quantity=scale.text(withdrawal.atoms),
             blockchain=withdrawal.blockchain, address=withdrawal.address,
@@ -187,7 +187,7 @@ class CapitalEndpoints:
         """A debit without a stored withdrawal: by an operator, or from before the store was lost.
         Its id is negative, which no withdrawal's is.
         """
-        symbol, scale = self._listings.amounts(row.asset)
+        symbol, scale = self._listings.asset_scale(row.asset)
         names = asset_names(self._listings.catalogue.asset(row.asset))
         return withdrawal_object(
             symbol, withdrawal_id=-row.transfer_id, quantity=scale.text(row.atoms),

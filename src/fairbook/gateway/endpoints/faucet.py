@@ -32,7 +32,7 @@ def faucet_endpoints(
     async def give(request: Request) -> bytes:
         assert transfers is not None and caps_atoms is not None
         asset, atoms = amount_fields(request.fields, listings)
-        _, scale = listings.amounts(asset.id)
+        _, scale = listings.asset_scale(asset.id)
         grant = {"account": request.account, "asset": asset.id, "atoms": atoms}
         left = await asyncio.to_thread(
             partial(transfers.add_grant, **grant, atoms_max=caps_atoms.get(asset.name, 0))

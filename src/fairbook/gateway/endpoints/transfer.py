@@ -26,7 +26,7 @@ class Amount(NamedTuple):
 def amount_fields(fields: Fields, listings: Listings) -> Amount:
     """`symbol` and `quantity`. Raises BadRequest, INVALID_ASSET, INVALID_QUANTITY."""
     asset = listings.asset(text_field(fields, "symbol"))
-    atoms = listings.amounts(asset.id)[1].units(fields.get("quantity"))
+    atoms = listings.asset_scale(asset.id)[1].units(fields.get("quantity"))
     if not 1 <= atoms <= MAX_ATOMS:
         raise rejected(records.BAD_QUANTITY)
     return Amount(asset, atoms)
