@@ -69,11 +69,17 @@ ASSETS: Final = (
 USDC: Final = 4
 MARKETS: Final = (
     # Tick 0.01, lot 0.01; 140 USDC, 50 SOL per level.
-    DemoMarket("SOL_USDC", 1, 10**7, tick_atoms=100, middle_ticks=14_000, level_lots=5_000),
+    DemoMarket(
+        "SOL_USDC", base=1, lot_atoms=10**7, tick_atoms=100, middle_ticks=14_000, level_lots=5_000
+    ),
     # Tick 0.1, lot 0.00001; 100,000 USDC, 0.2 BTC per level.
-    DemoMarket("BTC_USDC", 2, 10**3, tick_atoms=1, middle_ticks=1_000_000, level_lots=20_000),
+    DemoMarket(
+        "BTC_USDC", base=2, lot_atoms=10**3, tick_atoms=1, middle_ticks=1_000_000, level_lots=20_000
+    ),
     # Tick 0.01, lot 0.0001; 3,500 USDC, 5 ETH per level.
-    DemoMarket("ETH_USDC", 3, 10**4, tick_atoms=1, middle_ticks=350_000, level_lots=50_000),
+    DemoMarket(
+        "ETH_USDC", base=3, lot_atoms=10**4, tick_atoms=1, middle_ticks=350_000, level_lots=50_000
+    ),
 )
 
 
