@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -36,8 +36,16 @@ BUILDS_KEPT = 4
 
 RUN_LISTS = ("requirements.txt", "requirements-build.txt")
 TEST_LISTS = (*RUN_LISTS, "requirements-dev.txt")
-PROCESS_TESTS = ("tests/bench", "tests/cli", "tests/clients", "tests/crash", "tests/followers")
-"""Tests of whole processes, which mostly wait."""
+PROCESS_TESTS = [f"tests/{name}" for name in ("bench", "cli", "clients", "crash", "followers")]
+LONG_TESTS = [
+    f"tests/{name}" for name in ("badinput", "candles", "core", "demo", "golden", "history", "log")
+]
+TEST_PARTS = {
+    "tests of whole processes": ("compiled", PROCESS_TESTS),
+    "tests of many cases": ("compiled", LONG_TESTS),
+    "tests of the core, interpreted": ("interpreted", ["tests/core"]),
+}
+"""Run beside the other tests, each with this core."""
 CAMPAIGNS = {
     "audit": ("FAIRBOOK_AUDIT_ROUNDS", ["tests/followers/test_one_atom.py"]),
     "kill": ("FAIRBOOK_CRASH_ROUNDS", ["-m", "crash", "tests/crash", "tests/followers"]),
@@ -96,15 +104,16 @@ def test(arguments: list[str]) -> int:
 
 
 def test_everything(pytest: list[str]) -> int:
-    """Run three parts at once; the output of the second and third follows that of the first."""
+    """Run four parts at once; the output of TEST_PARTS follows that of the rest."""
     quiet = [*pytest, "-q", "-p", "no:cacheprovider"]
-    rest = [*pytest, *(f"--ignore={folder}" for folder in PROCESS_TESTS)]
-    with (
-        beside("tests of whole processes", [*quiet, *PROCESS_TESTS], "compiled") as processes,
-        beside("tests of the core, interpreted", [*quiet, "tests/core"], "interpreted") as core,
-    ):
+    rest = [*pytest, *(f"--ignore={folder}" for folder in PROCESS_TESTS + LONG_TESTS)]
+    with ExitStack() as stack:
+        parts = [
+            stack.enter_context(beside(title, [*quiet, *folders], core))
+            for title, (core, folders) in TEST_PARTS.items()
+        ]
         status = run(rest, {"FAIRBOOK_CORE": "compiled"})
-    return status or processes.returncode or core.returncode
+    return next((each for each in (status, *(part.returncode for part in parts)) if each), 0)
 
 
 @contextmanager
