@@ -212,6 +212,35 @@ def test_a_client_that_closes_its_sending_side_gets_its_answers() -> None:
     play(story)
 
 
+@pytest.mark.parametrize(
+    ("rest", "status"),
+    [
+        (b"garbage\r\n\r\n", None),
+        (POST + b"Content-Length: 50\r\n\r\n{", None),
+        (POST + b"Content-Length: 1000000\r\n\r\n{", 413),
+    ],
+    ids=["garbage", "incomplete", "too large"],
+)
+def test_no_answer_is_lost_when_the_client_closes_its_sending_side(
+    rest: bytes, status: int | None
+) -> None:
+    """Whatever follows the order."""
+
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        venue.exchange.held = []
+        await client.send(request_bytes("POST", "/api/v1/order", bid()) + rest)
+        client.writer.write_eof()
+        await venue.exchange.submitted.wait()
+        assert (await (await venue.connect()).ask("GET", "/api/v1/ping")).status == 200
+        venue.exchange.release()
+        assert (await client.reply()).json()["status"] == "New"
+        if status is not None:
+            assert (await client.reply()).status == status
+        assert await client.reader.read() == b""
+
+    play(story)
+
+
 def test_chunked_bodies_and_expect_continue() -> None:
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         await client.send(

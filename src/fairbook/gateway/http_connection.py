@@ -191,7 +191,9 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A client may close its sending side before it has all responses."""
         self._is_ending = True
-        return self._is_owing() and not self._is_reading
+        if self._reading is not None and not self._reading.is_ready:
+            self._requests.pop()  # It will never be complete.
+        return self._is_owing()
 
     def pause_writing(self) -> None:
         self._drained = asyncio.get_running_loop().create_future()
@@ -334,9 +336,11 @@ class HttpConnection(asyncio.Protocol):
             awaited = gateway.handle(request.endpoint, request, self.respond)
             if awaited is not None:
                 self._server.spawn(awaited)
-        elif request.wants_continue:
-            request.wants_continue = False
-            self.transport.write(_CONTINUE)
+        else:
+            self._resume_reading()
+            if request.wants_continue:
+                request.wants_continue = False
+                self.transport.write(_CONTINUE)
 
     def respond(self, answer: JsonOrReply | ApiError) -> None:
         """Answer the first request."""
@@ -404,8 +408,7 @@ class HttpConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._start_next)
         elif self._is_ending:
             self._end()
-            return
-        if len(self._requests) <= 1:
+        else:
             self._resume_reading()
 
     def _is_owing(self) -> bool:
