@@ -11,7 +11,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.streams.feed import ANSWER_TURNS, Feed
 from fairbook.streams.replay_tail import ReplayTail
-from fairbook.streams.source import Channel, Message
+from fairbook.streams.source import Channel, ChannelMessage
 from tests.world.markets import BTC, BTC_USDC, SOL, SOL_USDC, USDC, open_accounts, two_markets
 
 START_NS = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20
@@ -55,13 +55,13 @@ class FeedHarness:
         )  # fmt: skip
         self.feed.attach(self._publish)
         self.received: dict[Channel, list[dict[str, Any]]] = {}
-        self.messages: dict[Channel, list[Message]] = {}
+        self.messages: dict[Channel, list[ChannelMessage]] = {}
 
-    def _publish(self, channel: Channel, message: Message) -> None:
+    def _publish(self, channel: Channel, message: ChannelMessage) -> None:
         assert channel in self.received, f"{channel} is not open"
         self._keep(channel, message)
 
-    def _keep(self, channel: Channel, message: Message) -> None:
+    def _keep(self, channel: Channel, message: ChannelMessage) -> None:
         frame = json.loads(message.payload)
         assert list(frame) == ["stream", "data"]
         assert frame["stream"] == channel.name

@@ -11,7 +11,15 @@ from fairbook.api.errors import ApiError, BadRequest, unauthorized
 from fairbook.ports.accounts import READ, TRADE, Access
 from fairbook.ports.connections import Caller
 from fairbook.streams.hub import Hub, HubClient, HubLimits
-from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, Message, Publish, StreamKind
+from fairbook.streams.source import (
+    KEEP,
+    LATEST,
+    MERGE,
+    Channel,
+    ChannelMessage,
+    Publish,
+    StreamKind,
+)
 from tests.world.stories import runner_of
 
 DEPTH, TRADES, PRICE = Channel("depth"), Channel("trades"), Channel("price")
@@ -65,7 +73,7 @@ class LevelSource:
         self.open_channels.remove(channel)
         self.calls.append(("close", channel))
 
-    def initial_messages(self, channel: Channel) -> Sequence[Message]:
+    def initial_messages(self, channel: Channel) -> Sequence[ChannelMessage]:
         assert channel in self.open_channels
         pending, self.pending = self.pending, []
         for level, value in pending:
@@ -73,7 +81,7 @@ class LevelSource:
         if channel.name in ("depth", "slow"):
             return [self.message(channel.name, update) for update in self.newest]
         if channel == PRICE and self.price:
-            return [Message(b'{"stream":"price","data":%d}' % self.price, LATEST)]
+            return [ChannelMessage(b'{"stream":"price","data":%d}' % self.price, LATEST)]
         return ()
 
     def merge(self, channel: Channel, older: object, newer: object) -> object:
@@ -87,8 +95,8 @@ class LevelSource:
         self.encoded += 1
         return json.dumps({"stream": channel.name, "data": content}).encode()
 
-    def message(self, name: str, update: Update) -> Message:
-        return Message(self.encode(Channel(name), update), MERGE, update)
+    def message(self, name: str, update: Update) -> ChannelMessage:
+        return ChannelMessage(self.encode(Channel(name), update), MERGE, update)
 
     def set(self, level: int, value: int) -> None:
         """Change a level, and publish it."""
@@ -104,17 +112,17 @@ class LevelSource:
         """Publish one more trade."""
         self.trade_id += 1
         text = json.dumps({"stream": "trades", "data": [self.trade_id, filling]})
-        self.publish(TRADES, Message(text.encode(), KEEP))
+        self.publish(TRADES, ChannelMessage(text.encode(), KEEP))
 
     def quote(self, price: int) -> None:
         """Publish another best price."""
         self.price = price
-        self.publish(PRICE, Message(b'{"stream":"price","data":%d}' % price, LATEST))
+        self.publish(PRICE, ChannelMessage(b'{"stream":"price","data":%d}' % price, LATEST))
 
     def order(self, account: int, number: int) -> None:
         """Publish a private message."""
         text = b'{"stream":"account.orders","data":%d}' % number
-        self.publish(Channel("account.orders", account), Message(text, KEEP))
+        self.publish(Channel("account.orders", account), ChannelMessage(text, KEEP))
 
 
 class KeyList:

@@ -20,7 +20,7 @@ from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
 from fairbook.streams.depth_streams import RING_MAX
-from fairbook.streams.source import Channel, Message
+from fairbook.streams.source import Channel, ChannelMessage
 from tests.core import wire
 from tests.core.stream import FIRST, LAST, SplitMix64, Stream, opening
 from tests.core.stream import START_NS as STREAM_START_NS
@@ -66,9 +66,9 @@ class DepthClient:
         self._chance = chance
         self._last_id = 0  # received
         self._received: list[dict[str, Any]] = []
-        self._waiting: list[Message] = []
+        self._waiting: list[ChannelMessage] = []
 
-    def receive(self, message: Message) -> None:
+    def receive(self, message: ChannelMessage) -> None:
         self._waiting.append(message)
         if self._chance.random() < 0.7:
             self.read()
@@ -134,7 +134,7 @@ class Crowd:
         self.joins = 0
         harness.feed._publisher._publish = self.publish
 
-    def publish(self, channel: Channel, message: Message) -> None:
+    def publish(self, channel: Channel, message: ChannelMessage) -> None:
         assert self.clients[channel], "the channel is closed"
         for client in self.clients[channel]:
             client.receive(message)

@@ -8,20 +8,22 @@ import pytest
 
 from fairbook.net.ws_frames import FRAGMENTS_MAX, MessageAssembler, ProtocolError, text_frame
 from fairbook.streams.send_buffer import MESSAGE_BYTES, SendBuffer
-from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, Message
+from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, ChannelMessage
 from tests.streams.hub_harness import DEPTH, PRICE, TRADES, LevelSource, replayed, unframed
 
 
-def depth(source: LevelSource, number: int, changes: dict[int, int]) -> Message:
+def depth(source: LevelSource, number: int, changes: dict[int, int]) -> ChannelMessage:
     return source.message("depth", (number, number, changes))
 
 
-def kept(number: int, filling: str = "") -> Message:
-    return Message(json.dumps({"stream": "trades", "data": [number, filling]}).encode(), KEEP)
+def kept(number: int, filling: str = "") -> ChannelMessage:
+    return ChannelMessage(
+        json.dumps({"stream": "trades", "data": [number, filling]}).encode(), KEEP
+    )
 
 
-def price(number: int) -> Message:
-    return Message(b'{"stream":"price","data":%d}' % number, LATEST)
+def price(number: int) -> ChannelMessage:
+    return ChannelMessage(b'{"stream":"price","data":%d}' % number, LATEST)
 
 
 def taken(buffer: SendBuffer, bytes_least: int = 10**9) -> list[Any]:
@@ -208,4 +210,4 @@ def test_an_unknown_channel_has_nothing_to_forget() -> None:
     buffer = SendBuffer(LevelSource(), 100)
     buffer.drop(Channel("x"))
     assert buffer.bytes == 0
-    assert not buffer.put(DEPTH, Message(b"x" * 200, MERGE))
+    assert not buffer.put(DEPTH, ChannelMessage(b"x" * 200, MERGE))

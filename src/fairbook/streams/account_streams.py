@@ -22,7 +22,7 @@ from fairbook.core import records
 from fairbook.core.records import Fill, OrderRecord, Placed
 from fairbook.ports.queries import StateView
 from fairbook.streams.publisher import Publisher
-from fairbook.streams.source import Channel, Message
+from fairbook.streams.source import Channel, ChannelMessage
 
 TermsOf = Callable[[int], Terms]  # by market id
 ScaleOf = Callable[[int], tuple[str, Scale]]  # symbol and scale of an asset, by id
@@ -76,7 +76,7 @@ class AccountStreams:
 
     def initial_balances(
         self, channel: Channel, view: StateView, time_ns: int
-    ) -> Sequence[Message]:
+    ) -> Sequence[ChannelMessage]:
         """All balances that are not zero."""
         return [
             self._balance(channel, asset, available, locked, time_ns)
@@ -147,17 +147,19 @@ class AccountStreams:
         )  # fmt: skip
         for channel in (every, own):
             if channel is not None:
-                self._publisher.publish(channel, Message(streams.message(channel.name, data)))
+                self._publisher.publish(
+                    channel, ChannelMessage(streams.message(channel.name, data))
+                )
 
     def _balance(
         self, channel: Channel, asset: int, available: int, locked: int, time_ns: int
-    ) -> Message:
+    ) -> ChannelMessage:
         symbol, scale = self._scale_of(asset)
         data = streams.balance(
             symbol, scale, available=available, locked=locked, time_us=time_ns // 1000,
             sent_us=self._publisher.now_us(),
         )  # fmt: skip
-        return Message(streams.message(channel.name, data))
+        return ChannelMessage(streams.message(channel.name, data))
 
 
 def _balances(view: StateView, account: int) -> dict[int, tuple[int, int]]:

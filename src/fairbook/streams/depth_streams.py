@@ -23,7 +23,7 @@ from fairbook.core import records
 from fairbook.core.markets import FIRST_UPDATE_ID
 from fairbook.core.records import LevelChange
 from fairbook.streams.publisher import Publisher
-from fairbook.streams.source import MERGE, Channel, Message
+from fairbook.streams.source import MERGE, Channel, ChannelMessage
 
 RING_MAX: Final = 16  # deltas kept for new receivers
 EMPTY_AT_START: Final = 12  # empty deltas at the start of a ring; public clients wait for 11
@@ -113,7 +113,7 @@ class DeltaRing:
 
     def __init__(self, deltas: Iterable[DepthDelta | FrameChanges]) -> None:
         self._deltas: deque[DepthDelta | FrameChanges] = deque(deltas, RING_MAX)
-        self._messages: list[Message] | None = None
+        self._messages: list[ChannelMessage] | None = None
 
     def add(self, delta: DepthDelta | FrameChanges) -> None:
         self._deltas.append(delta)
@@ -122,11 +122,11 @@ class DeltaRing:
     def deltas(self) -> list[DepthDelta]:
         return [one.delta() if isinstance(one, FrameChanges) else one for one in self._deltas]
 
-    def messages(self, channel: Channel, encode: Encode) -> list[Message]:
+    def messages(self, channel: Channel, encode: Encode) -> list[ChannelMessage]:
         """The deltas as messages. Made once for all receivers before the next delta."""
         if self._messages is None:
             self._messages = [
-                Message(encode(channel, delta), MERGE, delta) for delta in self.deltas()
+                ChannelMessage(encode(channel, delta), MERGE, delta) for delta in self.deltas()
             ]
         return self._messages
 
@@ -159,7 +159,7 @@ class MergedDepthStream:
             self._timer = asyncio.get_running_loop().call_later(self._every_s, self._flush)
         self._waiting.extend(delta)
 
-    def initial_messages(self) -> list[Message]:
+    def initial_messages(self) -> list[ChannelMessage]:
         return self._ring.messages(self._channel, self._encode)
 
     def close(self) -> None:
@@ -172,7 +172,7 @@ class MergedDepthStream:
         try:
             self._ring.add(delta)
             payload = self._encode(self._channel, delta)
-            self._publisher.publish(self._channel, Message(payload, MERGE, delta))
+            self._publisher.publish(self._channel, ChannelMessage(payload, MERGE, delta))
         except Exception as bug:
             self._publisher.fail(bug)
             raise

@@ -49,7 +49,7 @@ from fairbook.streams.depth_streams import DepthDelta
 from fairbook.streams.market_streams import MarketStreams
 from fairbook.streams.publisher import Publisher
 from fairbook.streams.replay_tail import ReplayTail
-from fairbook.streams.source import Channel, Message, Publish, StreamKind
+from fairbook.streams.source import Channel, ChannelMessage, Publish, StreamKind
 
 ANSWER_TURNS: Final = 2  # of the loop, until answers are written: one makes them, one sends them
 _ACCOUNT_EVENTS: Final = frozenset((ACCEPTED, CLOSED, AMENDED, MOVED))
@@ -179,7 +179,7 @@ class Feed:
         if account.is_idle:
             del self._accounts[channel.owner]
 
-    def initial_messages(self, channel: Channel) -> Sequence[Message]:
+    def initial_messages(self, channel: Channel) -> Sequence[ChannelMessage]:
         self._fold()
         name, market = self._parse(channel)
         if not name.is_private:

@@ -37,7 +37,7 @@ from fairbook.streams.session import (
     SessionLimits,
     Subscribe,
 )
-from fairbook.streams.source import LATEST, Channel, Message, Source
+from fairbook.streams.source import LATEST, Channel, ChannelMessage, Source
 from fairbook.streams.subscriptions import OPEN_CHANNEL, SEND_INITIAL, Subscriptions
 
 SLOW: Final = "slow consumer"
@@ -177,7 +177,7 @@ class Hub:
         self._requests = requests
         self._clients: dict[HubClient, None] = {}
         self._subscriptions: Subscriptions[HubClient] = Subscriptions()
-        self._published: dict[Channel, list[Message]] = {}  # in this turn of the loop
+        self._published: dict[Channel, list[ChannelMessage]] = {}  # in this turn of the loop
         self._published_bytes = 0
         self._is_sending = False  # scheduled, or pausing after it
         self._openings: set[asyncio.Task[None]] = set()
@@ -191,7 +191,7 @@ class Hub:
         self._clients[client] = None
         return client
 
-    def publish(self, channel: Channel, message: Message) -> None:
+    def publish(self, channel: Channel, message: ChannelMessage) -> None:
         """Send a message to the receivers of a channel, at the end of this turn of the loop or,
         when there are many, soon after.
         """
@@ -394,7 +394,7 @@ class Hub:
         for channel, messages in published.items():
             self._send(channel, messages)
 
-    def _send(self, channel: Channel, messages: Iterable[Message]) -> None:
+    def _send(self, channel: Channel, messages: Iterable[ChannelMessage]) -> None:
         """Send messages to all active receivers of a channel."""
         if not messages:
             return
@@ -433,5 +433,5 @@ class Hub:
             self.fail(bug)
 
 
-def _frames(messages: Iterable[Message]) -> bytes:
+def _frames(messages: Iterable[ChannelMessage]) -> bytes:
     return b"".join([text_frame(message.payload) for message in messages])

@@ -33,7 +33,7 @@ from fairbook.streams.depth_streams import (
     first_deltas,
 )
 from fairbook.streams.publisher import Publisher
-from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, Message
+from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, ChannelMessage
 
 INTERVAL_NS: Final = NS_PER_SECOND  # between two messages of a ticker, or of a running bar
 NO_TRADES: Final = Totals(0, 0, 0, 0, 0, 0, 0)
@@ -128,7 +128,7 @@ class MarketStreams:
             if self._depth is not None:
                 delta = changes.delta()
                 payload = self.encode(self._depth, delta)
-                self._publisher.publish(self._depth, Message(payload, MERGE, delta))
+                self._publisher.publish(self._depth, ChannelMessage(payload, MERGE, delta))
             for merged in self._merged.values():
                 merged.add(changes.delta())
         if self._has_traded:
@@ -203,7 +203,7 @@ class MarketStreams:
 
     def initial_messages(
         self, name: StreamName, channel: Channel, view: StateView
-    ) -> Sequence[Message]:
+    ) -> Sequence[ChannelMessage]:
         match name.kind:
             case stream_names.DEPTH if name.every_ms:
                 return self._merged[name.every_ms].initial_messages()
@@ -296,8 +296,8 @@ class MarketStreams:
         self._publisher.publish(channel, self._message(channel, data, rule))
 
     @staticmethod
-    def _message(channel: Channel, data: str, rule: int) -> Message:
-        return Message(streams.message(channel.name, data), rule)
+    def _message(channel: Channel, data: str, rule: int) -> ChannelMessage:
+        return ChannelMessage(streams.message(channel.name, data), rule)
 
 
 def _quote(depth: BookDepth) -> _Quote:

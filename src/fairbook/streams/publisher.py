@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from fairbook.streams.source import Channel, Message, Publish
+from fairbook.streams.source import Channel, ChannelMessage, Publish
 
 
 class Publisher:
@@ -27,7 +27,7 @@ class Publisher:
         """The time that a message carries which is made now."""
         return self._now_ns() // 1000
 
-    def publish(self, channel: Channel, message: Message) -> None:
+    def publish(self, channel: Channel, message: ChannelMessage) -> None:
         """Publish on an open channel."""
         assert self._publish is not None, "not attached"
         self._publish(channel, message)

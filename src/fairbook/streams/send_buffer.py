@@ -17,7 +17,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Final
 
-from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, Message, Source
+from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, ChannelMessage, Source
 
 MESSAGE_BYTES: Final = 128  # counted for each message besides its payload: what the objects take
 
@@ -34,11 +34,11 @@ class SendBuffer:
         """`source` merges and encodes."""
         self._source = source
         self._bytes_max = bytes_max
-        self._waiting: dict[Channel, list[Message]] = {}
+        self._waiting: dict[Channel, list[ChannelMessage]] = {}
         self.bytes = 0
         """Of all payloads that wait, with MESSAGE_BYTES for each."""
 
-    def put(self, channel: Channel, message: Message) -> bool:
+    def put(self, channel: Channel, message: ChannelMessage) -> bool:
         """Add a message. False: there is no room, and the client must be closed."""
         self.bytes += _bytes_of(message)
         messages = self._waiting.get(channel)
@@ -55,7 +55,7 @@ class SendBuffer:
 
     def put_reply(self, payload: bytes) -> bool:
         """Add a reply; as `put`."""
-        return self.put(_REPLIES, Message(payload, KEEP))
+        return self.put(_REPLIES, ChannelMessage(payload, KEEP))
 
     def drop(self, channel: Channel) -> None:
         """Remove everything of a channel."""
@@ -91,7 +91,7 @@ class SendBuffer:
     def _merge(self, channel: Channel, *, encode: bool) -> None:
         """Make one message of neighbouring MERGE messages."""
         messages = self._waiting[channel]
-        merged: list[Message] = []
+        merged: list[ChannelMessage] = []
         for rule, run in groupby(messages, key=lambda message: message.rule):
             if rule == MERGE:
                 merged.append(self._merged(channel, list(run), encode))
@@ -100,7 +100,7 @@ class SendBuffer:
         self.bytes += sum(map(_bytes_of, merged)) - sum(map(_bytes_of, messages))
         self._waiting[channel] = merged
 
-    def _merged(self, channel: Channel, run: list[Message], encode: bool) -> Message:
+    def _merged(self, channel: Channel, run: list[ChannelMessage], encode: bool) -> ChannelMessage:
         """The first may hold a lot. The others are merged in pairs, then the pairs, and then with
         it: adding them one by one to a growing one would cost the square of their number.
         """
@@ -119,11 +119,11 @@ class SendBuffer:
         if contents:
             content = merge(channel, content, contents[0])
         if encode:
-            return Message(self._source.encode(channel, content), MERGE, content)
+            return ChannelMessage(self._source.encode(channel, content), MERGE, content)
         return _UnencodedMessage(content, sum(map(_bytes_of, run)) - MESSAGE_BYTES * (len(run) - 1))
 
 
-class _UnencodedMessage(Message):
+class _UnencodedMessage(ChannelMessage):
     """A merged message without a payload yet. `bytes`: the most that it may count."""
 
     __slots__ = ("bytes",)
@@ -133,7 +133,7 @@ class _UnencodedMessage(Message):
         self.bytes = bytes_most
 
 
-def _bytes_of(message: Message) -> int:
+def _bytes_of(message: ChannelMessage) -> int:
     if isinstance(message, _UnencodedMessage):
         return message.bytes
     return len(message.payload) + MESSAGE_BYTES

@@ -32,7 +32,7 @@ class StreamKind(NamedTuple):
     """Nothing is ever published: subscribing succeeds, and no channel is opened."""
 
 
-class Message:
+class ChannelMessage:
     """One message, encoded once for all its receivers."""
 
     __slots__ = ("content", "payload", "rule")
@@ -44,7 +44,7 @@ class Message:
         self.content = content
 
 
-Publish = Callable[[Channel, Message], None]
+Publish = Callable[[Channel, ChannelMessage], None]
 
 
 class Source(Protocol):
@@ -65,7 +65,7 @@ class Source(Protocol):
     def close(self, channel: Channel) -> None:
         """Stop publishing on an open channel."""
 
-    def initial_messages(self, channel: Channel) -> Sequence[Message]:
+    def initial_messages(self, channel: Channel) -> Sequence[ChannelMessage]:
         """What a new receiver of an open channel is sent first. What is published after this call
         follows without a gap.
         """
