@@ -180,7 +180,7 @@ def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
             for _ in range(20):
                 await monitored.do([next(traders) for _ in range(200)])
             await monitored.until_following()
-            assert await monitored.link.round_agreed(within_s=WAIT_S, urgent=True)
+            assert await monitored.link.round_agreed(within_s=WAIT_S)
         assert len({*seen, await monitored.pid()}) == 3
         assert monitored.monitor.checkpoints(1)[0].position == monitored.engine.position
 
@@ -315,7 +315,7 @@ def test_checkpoints_are_what_the_log_gives(tmp_path: Path) -> None:
 def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
     async def story(monitored: MonitoredEngine) -> None:
         await monitored.do(traffic.setup())
-        assert await monitored.link.round_agreed(within_s=WAIT_S, urgent=True)
+        assert await monitored.link.round_agreed(within_s=WAIT_S)
         newest, *others = monitored.monitor.checkpoints(0)
         runner = monitored.engine.runner
         assert newest == (

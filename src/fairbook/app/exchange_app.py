@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -32,8 +33,8 @@ from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.recorder_link import RecorderLink
 from fairbook.followers.replica import ReplicaOptions
-from fairbook.followers.replica_monitor import FAIRBOOK, ReplicaMonitor
-from fairbook.followers.supervisor import Supervisor
+from fairbook.followers.replica_monitor import ReplicaMonitor
+from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.gateway.auth import Authenticator
 from fairbook.gateway.cancel_on_disconnect import end_old_sessions
 from fairbook.gateway.gateway import Gateway, GatewayLimits
@@ -65,43 +66,33 @@ class Followers(NamedTuple):
     history: SqliteHistory | None
 
 
+@dataclass
 class ExchangeApp:
     """A running exchange. It ends with the stack that `build` was given."""
 
-    def __init__(
-        self,
-        settings: UpSettings,
-        stack: AsyncExitStack,
-        engine: Engine,
-        accounts: SqliteAccounts,
-        owners: dict[str, int],
-        followers: Followers,
-        gateway: Gateway,
-        feed: Feed,
-    ) -> None:
-        """Use `build`. owners: account ids of the demo's users, by name."""
-        self.engine = engine
-        self._gateway = gateway
-        self._settings = settings
-        self._stack = stack
-        self._accounts = accounts
-        self._followers = followers
-        self._owners = owners
-        self._feed = feed
-        hub = Hub(feed, authority=gateway.logins, requests=gateway.ws_orders)
-        self._streams = StreamServer(
-            hub,
-            StreamLimits(
-                connections_max=settings.ws_connections,
-                connections_per_address_max=settings.ws_per_address,
-                origins=settings.ws_origins,
-            ),
+    engine: Engine
+    _settings: UpSettings
+    _stack: AsyncExitStack
+    _accounts: SqliteAccounts
+    _demo_accounts: dict[str, int]  # Account ids of the demo's users, by name.
+    _followers: Followers
+    _gateway: Gateway
+    _feed: Feed
+
+    def __post_init__(self) -> None:
+        gateway, settings = self._gateway, self._settings
+        hub = Hub(self._feed, authority=gateway.logins, requests=gateway.ws_orders)
+        limits = StreamLimits(
+            connections_max=settings.ws_connections,
+            connections_per_address_max=settings.ws_per_address,
+            origins=settings.ws_origins,
         )
+        self._streams = StreamServer(hub, limits)
         self._http = HttpServer(gateway)
         self._maker: Supervisor | None = None
         self._has_history = False
         self._failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        self.failures = [engine.failed, feed.failed, hub.failed, self._failed]
+        self.failures = [self.engine.failed, self._feed.failed, hub.failed, self._failed]
         """Each ends, with the reason, when its part failed."""
 
     @classmethod
@@ -132,9 +123,11 @@ class ExchangeApp:
         ended = await end_old_sessions(engine.commands, engine.queries)
         if ended:
             logger.info("ended sessions left from before", extra={"count": ended})
-        owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
+        demo_accounts = await demo.prepare(
+            engine.commands, engine.queries, engine.catalogue, accounts
+        )
         gateway = _gateway(settings, engine, accounts, followers, logged_until_ms)
-        app = cls(settings, stack, engine, accounts, owners, followers, gateway, feed)
+        app = cls(engine, settings, stack, accounts, demo_accounts, followers, gateway, feed)
         await app._start()
         return app
 
@@ -164,7 +157,7 @@ class ExchangeApp:
         credentials_file.write_credentials(
             settings.data_dir / credentials_file.FILE_NAME,
             self._accounts,
-            self._owners,
+            self._demo_accounts,
             http_url=http_url,
             ws_url=ws_url,
         )
@@ -185,12 +178,12 @@ class ExchangeApp:
         credentials_file.write_credentials(
             file,
             self._accounts,
-            self._owners,
+            self._demo_accounts,
             credentials_file.MAKERS,
             http_url=http_url,
             ws_url=ws_url,
         )
-        command = [*FAIRBOOK, "maker", "--credentials", str(file), "--lifeline", "0"]
+        command = fairbook_command("maker", "--credentials", str(file), "--lifeline", "0")
         self._maker = Supervisor("maker", command)
         self._stack.push_async_callback(self._maker.stop)
         self._maker.start()

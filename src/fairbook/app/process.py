@@ -37,7 +37,7 @@ from fairbook.ports.commands import Stopped
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
-# Errors that an operator can mend. Every other exception is a bug.
+# Errors that an operator can fix. Every other exception is a bug.
 REFUSALS: Final = (
     LogLocked,
     LogDamaged,

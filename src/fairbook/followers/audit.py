@@ -103,7 +103,7 @@ class Audit:
             logger.warning("the last snapshot is unchecked: there is no replica")
             return True
         within_s = STARTING_WAIT_S if self._link.state == DOWN else APPROVAL_WAIT_S
-        if await self._link.round_agreed(within_s=within_s, urgent=True):
+        if await self._link.round_agreed(within_s=within_s):
             return True
         if not self._is_state_in_doubt():
             logger.warning(
@@ -139,7 +139,7 @@ class Audit:
                 "this engine's memory is wrong, and stays wrong: restart it (SIGTERM, then"
                 " `fairbook up`), which recovers from a snapshot that was agreed on; then resume"
             )
-        if not await self._link.round_agreed(within_s=RESUME_WAIT_S, urgent=True):
+        if not await self._link.round_agreed(within_s=RESUME_WAIT_S):
             raise ControlRefused(
                 f"engine and replica have not agreed on the whole state (replica:"
                 f" {self._link.state}): see `fairbook status`, and try again"
@@ -226,7 +226,7 @@ class Audit:
             await self._save()
             if verdict["events"] is not None:
                 # The state differed before the events did: compare all of it.
-                await self._link.round_agreed(within_s=ROUND_WAIT_S, urgent=True)
+                await self._link.round_agreed(within_s=ROUND_WAIT_S)
             slices = list(self._slices)
             try:
                 await asyncio.to_thread(self._write_slices, slices)

@@ -8,7 +8,6 @@ Invariant: at most WAITING_MAX requests wait, none longer than REACHED_S.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +15,7 @@ from typing import Any, Final
 from fairbook.engine.runner import Runner
 from fairbook.followers import wire
 from fairbook.followers.link import FollowerLink
-from fairbook.followers.supervisor import Supervisor
+from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.ports.history import HistoryBehind
 
 FLUSH_S: Final = 1.0
@@ -36,9 +35,8 @@ class RecorderLink(FollowerLink):
         super().__init__("recorder", runner, flush_s=FLUSH_S, lagging_s=LAGGING_S)
         self._wanted = 0  # The newest position that a request waits for.
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self.supervisor = Supervisor(
-            "recorder", command or recorder_command(directory), link=self, end_wait_s=END_WAIT_S
-        )
+        command = command or fairbook_command("recorder", str(directory), "--fd")
+        self.supervisor = Supervisor("recorder", command, link=self, end_wait_s=END_WAIT_S)
 
     @property
     def time_ns(self) -> int:
@@ -47,7 +45,7 @@ class RecorderLink(FollowerLink):
 
     @property
     def committed(self) -> int:
-        """Up to where everything is recorded, as far as the recorder has said."""
+        """Up to where everything is recorded, as the recorder has reported."""
         return self.position
 
     def start(self) -> None:
@@ -96,8 +94,3 @@ class RecorderLink(FollowerLink):
         for position, reached in self._waiting:
             if position <= self.position and not reached.done():
                 reached.set_result(None)
-
-
-def recorder_command(directory: Path) -> list[str]:
-    """Starts a recorder; the number of its descriptor is to be appended."""
-    return [sys.executable, "-m", "fairbook", "recorder", str(directory), "--fd"]

@@ -172,17 +172,17 @@ class ReplicaLink(FollowerLink):
         """Forget which slices agreed: a round from here on is of the state from here on."""
         self._round = ComparisonRound(self._serial, self._count)
 
-    async def round_agreed(self, *, within_s: float, urgent: bool = False) -> bool:
+    async def round_agreed(self, *, within_s: float) -> bool:
         """Whether the whole state, as it is from here on, is found equal in that time.
 
-        urgent: do not spread the slices over the usual time. Returns early with False when all
-        slices have been compared and one was not equal.
+        Slices are not spread over the usual time. Returns early with False when all slices have
+        been compared and one was not equal.
         """
         self._begin_round()
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._round_waiters.append(waiter)
-        self._is_urgent = urgent
-        if urgent and self._connection is not None:
+        self._is_urgent = True
+        if self._connection is not None:
             self._schedule_slice(0)
         try:
             return await asyncio.wait_for(waiter, within_s)
@@ -274,9 +274,9 @@ class ReplicaLink(FollowerLink):
                     expected = made.checkpoint.slice_digest
                     self._report(Mismatch(message.position, expected, message.digest, made))
             case wire.EVENTS_DIFFER:
-                told = json.loads(message.text)
-                engine, replica = bytes.fromhex(told["engine"]), bytes.fromhex(told["replica"])
-                self._report(Mismatch(int(told["position"]), engine, replica, None))
+                both = json.loads(message.text)
+                engine, replica = bytes.fromhex(both["engine"]), bytes.fromhex(both["replica"])
+                self._report(Mismatch(int(both["position"]), engine, replica, None))
             case wire.SNAPSHOT_WRITTEN:
                 self.snapshot_position = message.position
             case _:

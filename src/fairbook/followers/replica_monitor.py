@@ -9,10 +9,9 @@ import asyncio
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
@@ -20,12 +19,10 @@ from fairbook.followers.audit import Audit
 from fairbook.followers.audit_files import FIELDS, Verdict, edit_memory, read_verdict, summary
 from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_link import ROUND_S, Mismatch, ReplicaLink
-from fairbook.followers.supervisor import Supervisor
+from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.followers.wire import VERSION
 from fairbook.net.control_socket import ControlHandler, ControlRefused, ControlRequest
 from fairbook.ports.queries import Checkpoint
-
-FAIRBOOK: Final = (sys.executable, "-m", "fairbook")
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +166,7 @@ class ReplicaMonitor:
 
 def replica_command(directory: Path, options: ReplicaOptions) -> list[str]:
     """Starts a replica; the number of its descriptor is to be appended."""
-    command = [*FAIRBOOK, "replica", str(directory)]
+    command = fairbook_command("replica", str(directory))
     command += [f"--snapshot-commands={options.snapshot_commands}"]
     command += [f"--snapshot-s={options.snapshot_s}"]
     if options.allow_faults:
@@ -182,7 +179,7 @@ def run_judge(directory: Path) -> Verdict:
 
     Raises OSError; RuntimeError with its standard error, if it failed.
     """
-    command = [*FAIRBOOK, "judge", str(directory)]
+    command = fairbook_command("judge", str(directory))
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

@@ -16,6 +16,7 @@ import logging
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -29,11 +30,16 @@ SILENT_MAX_S: Final = 120.0
 END_WAIT_S: Final = 5.0
 POLL_S: Final = 0.2  # of a child without a link
 DAMAGED_EXIT_STATUS: Final = os.EX_DATAERR
-"""Of a child that a damaged file has stopped: another start will not mend it."""
+"""Of a child that a damaged file has stopped: another start would not help."""
 DAMAGED_ENDS_MAX: Final = 3  # in a row, until there is a long pause
 DAMAGED_PAUSE_S: Final = 600.0  # the file may have been repaired meanwhile
 
 logger = logging.getLogger(__name__)
+
+
+def fairbook_command(*arguments: str) -> list[str]:
+    """Starts `fairbook` with these arguments, in the same interpreter."""
+    return [sys.executable, "-m", "fairbook", *arguments]
 
 
 class Supervisor:
@@ -53,8 +59,8 @@ class Supervisor:
 
         command: starts a child; with a link the number of its descriptor is appended.
         before_start: called before each start, when no child runs. silent_max_s: how long it may
-        make no progress. end_wait_s: how long it may take to end once it was told to: by the end of
-        its connection, or without a link by SIGTERM.
+        make no progress. end_wait_s: how long it may take to end after its
+        connection has ended, or without a link after SIGTERM.
         """
         self.starts = 0
         self.last_end: str | None = None
