@@ -412,6 +412,7 @@ async def test_private_history_includes_earlier_writes_or_is_504(
 ) -> None:
     """The answer waits for the recorder; only a recorder that stays behind gives 504."""
     history.lag = venue.exchange.position
+    history.patience_s = 0.05
     await client.ask("POST", "/api/v1/order", bid("100"), token=ALICE_TOKEN)
     behind = (504, "TIMEOUT", "History is behind")
     assert (await client.ask("GET", ORDERS, token=ALICE_TOKEN)).error() == behind
@@ -427,16 +428,14 @@ async def test_private_history_includes_earlier_writes_or_is_504(
 async def test_public_history_is_answered_from_what_is_recorded(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory, patience_s: float
 ) -> None:
-    """A recorder that is behind keeps nobody waiting for long; one that has caught up is read to
-    its end.
-    """
+    """Without waiting long for a recorder that is behind."""
     history.patience_s = patience_s
     await trade(client, "100")
     history.lag = venue.exchange.position
     await trade(client, "101")
     assert len(await get(client, "/api/v1/trades?symbol=SOL_USDC")) == 1
     assert (await get(client, "/api/v1/ticker?symbol=SOL_USDC"))["lastPrice"] == "100"
-    assert history.waits == 2  # It gave the recorder a moment, twice.
+    assert history.waits == 2  # for a moment each
     history.lag = None
     assert len(await get(client, "/api/v1/trades?symbol=SOL_USDC")) == 2
 

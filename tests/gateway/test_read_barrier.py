@@ -23,6 +23,7 @@ async def test_an_open_order_is_found_without_the_recorder(
     (recorded,) = await get(client, ORDERS, ALICE_TOKEN)
     history.broken = True
     history.lag = 0
+    history.patience_s = 0.05
     assert await get(client, one, ALICE_TOKEN) == [recorded]
     assert await get(client, f"{one}&clientId=7&symbol=SOL_USDC", ALICE_TOKEN) == [recorded]
     for other in ("&clientId=8", "&offset=1"):
