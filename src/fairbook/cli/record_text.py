@@ -24,6 +24,20 @@ COMMANDS: Final = _named(
     "RULES TICK PLACE CANCEL AMEND CANCEL_ALL END_SESSION OPEN_ACCOUNT CREDIT DEBIT"
     " LIST_ASSET LIST_MARKET SET_ASSET SET_MARKET SET_ACCOUNT SET_EXCHANGE"
 )
+COMMAND_FIELDS: Final = {
+    records.CANCEL: "{market} {account} {order}",
+    records.AMEND: "{market} {account} {order} to {new_quantity} @ {new_price}",
+    records.CANCEL_ALL: "{account} {markets}",
+    records.END_SESSION: "{account} session {session}",
+    records.OPEN_ACCOUNT: "user {user}",
+    records.CREDIT: "{account} {quantity} atoms of {asset}",
+    records.DEBIT: "{account} {quantity} atoms of {asset}",
+    records.LIST_ASSET: "{asset}",
+    records.LIST_MARKET: "{market}",
+    records.SET_ASSET: "{asset}",
+    records.SET_MARKET: "{market}",
+    records.SET_ACCOUNT: "{account}",
+}
 REJECTS: Final = _named(
     "MALFORMED NO_RULES UNKNOWN_ACCOUNT UNKNOWN_MARKET UNKNOWN_ASSET DUPLICATE_CLIENT_ID"
     " UNKNOWN_ORDER ALREADY_LISTED BAD_VALUE ACCOUNT_FROZEN TRADING_PAUSED MARKET_CLOSED"
@@ -80,34 +94,23 @@ def _command(command: bytes, exchange: Exchange) -> str:
         return f"({command.hex()})"
     kind = command[0]
     fields = records.read_placed(command)
-    words = [COMMANDS.get(kind, f"(kind {kind})")]
+    name = COMMANDS.get(kind, f"(kind {kind})")
     if kind == records.PLACE:
-        words += _terms(fields, exchange)
-    elif kind in (records.CANCEL, records.AMEND):
-        words += [_market(fields.market, exchange), f"account {fields.account}"]
-        if fields.flags & records.HAS_CLIENT_ID:
-            words.append(f"client id {fields.client_id}")
-        else:
-            words.append(f"order {fields.order_id}")
-        if kind == records.AMEND:
-            words.append(f"to {fields.quantity or '(kept)'} @ {fields.price or '(kept)'}")
-    elif kind in (records.CREDIT, records.DEBIT):
-        asset = _asset(fields.market, exchange)
-        words.append(f"account {fields.account} {fields.quantity} atoms of {asset}")
-    elif kind == records.CANCEL_ALL:
-        markets = _market(fields.market, exchange) if fields.market else "all markets"
-        words += [f"account {fields.account}", markets]
-    elif kind == records.END_SESSION:
-        words += [f"account {fields.account}", f"session {fields.session}"]
-    elif kind == records.SET_ACCOUNT:
-        words.append(f"account {fields.account}")
-    elif kind == records.OPEN_ACCOUNT:
-        words.append(f"user {fields.order_id}")
-    elif kind in (records.LIST_ASSET, records.SET_ASSET):
-        words.append(_asset(fields.market, exchange))
-    elif kind in (records.LIST_MARKET, records.SET_MARKET):
-        words.append(_market(fields.market, exchange))
-    return " ".join(words)
+        return " ".join([name, *_terms(fields, exchange)])
+    by_client_id = fields.flags & records.HAS_CLIENT_ID
+    text = COMMAND_FIELDS.get(kind, "").format(
+        account=f"account {fields.account}",
+        market=_market(fields.market, exchange),
+        markets=_market(fields.market, exchange) if fields.market else "all markets",
+        asset=_asset(fields.market, exchange),
+        order=f"client id {fields.client_id}" if by_client_id else f"order {fields.order_id}",
+        user=fields.order_id,
+        session=fields.session,
+        quantity=fields.quantity,
+        new_quantity=fields.quantity or "(kept)",
+        new_price=fields.price or "(kept)",
+    )
+    return f"{name} {text}".rstrip()
 
 
 def _terms(order: records.Placed, exchange: Exchange) -> list[str]:

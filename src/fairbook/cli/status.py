@@ -15,8 +15,7 @@ from fairbook.cli.parser import CommandParser
 from fairbook.cli.replay_log import DataError, require_log
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
-from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
-from fairbook.followers.audit_files import VERDICT_NAME, read_verdict, summary
+from fairbook.followers.audit_files import read_verdict, summary
 from fairbook.log.command_log import LogDamaged
 from fairbook.log.file_log import FileLog
 from fairbook.net import control_socket
@@ -129,13 +128,11 @@ def _stopped(directory: Path) -> Status:
         except SnapshotInvalid:
             continue
     verdict = read_verdict(directory)
-    has_verdict = verdict is not None
     return {
-        "engine": {"pid": None, "position": position, "paused": has_verdict},
+        "engine": {"pid": None, "position": position, "paused": verdict is not None},
         "replica": {"state": "down", "snapshot_position": newest},
         "audit": {
             "verdict": verdict,
             "summary": None if verdict is None else summary(verdict),
-            "file": str(directory / AUDIT_NAME / VERDICT_NAME) if has_verdict else None,
         },
     }
