@@ -128,4 +128,4 @@ def test_the_best_price_of_a_side() -> None:
         side.set(best, 0)
         assert side.best() == (5, 50)
         assert len(side) == 2
-        assert side.lots_at(best) == 0
+        assert best not in dict(side.levels())

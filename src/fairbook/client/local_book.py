@@ -56,9 +56,6 @@ class LocalBookSide:
         price = self._sign * self._prices[-1]
         return price, self._lots[price]
 
-    def lots_at(self, price: int) -> int:
-        return self._lots.get(price, 0)
-
     def levels(self) -> list[tuple[int, int]]:
         """All (price, lots), best first."""
         return [(self._sign * key, self._lots[self._sign * key]) for key in reversed(self._prices)]

@@ -29,26 +29,48 @@ def test_unused_time_is_not_saved() -> None:
     assert pacer.reserve(50.0) == pytest.approx(0.1)
 
 
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 def test_silence_alone_is_not_stale() -> None:
-    monitor = FeedMonitor()
-    assert not monitor.is_stale(1_000.0, after_s=4)
+    clock = Clock()
+    monitor = FeedMonitor(clock)
+    clock.now_s = 1_000.0
+    assert not monitor.is_stale(4)
 
 
 def test_an_answered_command_must_change_the_book() -> None:
-    monitor = FeedMonitor()
-    monitor.on_answer(10.0)
-    monitor.on_answer(13.0)
-    assert not monitor.is_stale(14.0, after_s=4)
-    assert monitor.is_stale(14.1, after_s=4), "the second command does not put it off"
-    monitor.on_book(14.2)
-    assert not monitor.is_stale(100.0, after_s=4)
+    clock = Clock()
+    monitor = FeedMonitor(clock)
+    for clock.now_s in (10.0, 13.0):
+        monitor.on_answer()
+    clock.now_s = 14.0
+    assert not monitor.is_stale(4)
+    clock.now_s = 14.1
+    assert monitor.is_stale(4), "the second command does not put it off"
+    clock.now_s = 14.2
+    monitor.on_book(None)
+    clock.now_s = 100.0
+    assert not monitor.is_stale(4)
 
 
 def test_candles_are_due_every_second_after_the_first() -> None:
-    monitor = FeedMonitor()
-    monitor.on_candle(10.0)
-    monitor.on_book(12.0)
-    assert not monitor.is_stale(16.0, after_s=4)
-    assert monitor.is_stale(16.1, after_s=4)
-    monitor.on_candle(16.2)
-    assert not monitor.is_stale(20.0, after_s=4)
+    clock = Clock()
+    monitor = FeedMonitor(clock)
+    clock.now_s = 10.0
+    monitor.on_candle(None)
+    clock.now_s = 12.0
+    monitor.on_book(None)
+    clock.now_s = 16.0
+    assert not monitor.is_stale(4)
+    clock.now_s = 16.1
+    assert monitor.is_stale(4)
+    clock.now_s = 16.2
+    monitor.on_candle(None)
+    clock.now_s = 20.0
+    assert not monitor.is_stale(4)

@@ -16,14 +16,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from fairbook.client.credentials import BearerToken
 from fairbook.client.errors import ClientError, Disconnected, RequestRefused
 from fairbook.client.grid import Grid
-from fairbook.client.local_book import BookFeed, LocalBook
+from fairbook.client.local_book import BookFeed
 from fairbook.client.messages import Balance, BalanceUpdate, NewOrder, OrderState, OrderUpdate
 from fairbook.client.reconnect import Backoff, Reconnecting
 from fairbook.client.rest import RestClient
@@ -71,29 +70,30 @@ class CommandPacer:
 
 
 class FeedMonitor:
-    """Whether the streams of one market are stale, on one connection. Times: the loop's.
+    """Whether the streams of one market are stale, on one connection.
 
     A candle is due every second once there was one, and an answered command of the maker must be
     followed by a change of the book. Silence while nothing is due is not stale.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
         self._has_candles = False
         self._due_s: float | None = None  # since when something is due
 
-    def on_candle(self, now_s: float) -> None:
+    def on_candle(self, _candle: object) -> None:
         self._has_candles = True
-        self._due_s = now_s
+        self._due_s = self._now_s()
 
-    def on_book(self, now_s: float) -> None:
-        self._due_s = now_s if self._has_candles else None
+    def on_book(self, _book: object) -> None:
+        self._due_s = self._now_s() if self._has_candles else None
 
-    def on_answer(self, now_s: float) -> None:
+    def on_answer(self) -> None:
         if self._due_s is None:
-            self._due_s = now_s
+            self._due_s = self._now_s()
 
-    def is_stale(self, now_s: float, *, after_s: float) -> bool:
-        return self._due_s is not None and now_s - self._due_s > after_s
+    def is_stale(self, after_s: float) -> bool:
+        return self._due_s is not None and self._now_s() - self._due_s > after_s
 
 
 class ProblemLog:
@@ -229,7 +229,7 @@ class TradingSession:
         self._taker = taker
         self._makers = makers
         self._feeds: dict[str, BookFeed] = {}
-        self._monitors = {symbol: FeedMonitor() for symbol in makers}
+        self._monitors = {symbol: FeedMonitor(_now_s) for symbol in makers}
         self._problems = ProblemLog()
 
     async def subscribe(self, rest: RestClient) -> None:
@@ -238,12 +238,10 @@ class TradingSession:
         await self._socket.subscribe("account.balanceUpdate", handler=self._on_balance)
         for symbol, market in self._makers.items():
             monitor = self._monitors[symbol]
-            on_book = partial(self._on_book, monitor)
-            feed = BookFeed(self._socket, rest, market.grid, changed=on_book)
+            feed = BookFeed(self._socket, rest, market.grid, changed=monitor.on_book)
             self._feeds[symbol] = feed
             await feed.start()
-            on_candle = partial(self._on_candle, monitor)
-            await self._socket.subscribe(f"kline.1s.{symbol}", handler=on_candle)
+            await self._socket.subscribe(f"kline.1s.{symbol}", handler=monitor.on_candle)
         try:
             async with asyncio.timeout(READY_S):
                 for feed in self._feeds.values():
@@ -265,7 +263,7 @@ class TradingSession:
         while not self._socket.ended.is_set():
             now_s = _now_s()
             for symbol, monitor in self._monitors.items():
-                if monitor.is_stale(now_s, after_s=stale_s):
+                if monitor.is_stale(stale_s):
                     raise StaleFeed(f"nothing received of {symbol} for {stale_s:.1f} s")
                 if self._feeds[symbol].book.is_live:
                     live_s[symbol] = now_s
@@ -317,7 +315,7 @@ class TradingSession:
             if not market.on_refusal(command, refusal, _now_ms()):
                 refusals.append(refusal)
         else:
-            self._monitors[market.grid.symbol].on_answer(_now_s())
+            self._monitors[market.grid.symbol].on_answer()
 
     async def _execute(self, grid: Grid, command: Command) -> OrderState | list[OrderState]:
         match command:
@@ -381,14 +379,6 @@ class TradingSession:
         for market in self._makers.values():
             if market.grid.base == update.asset:
                 market.maker_lots = self._bot.inventory_lots("maker", market.grid, balance)
-
-    @staticmethod
-    def _on_book(monitor: FeedMonitor, book: LocalBook) -> None:
-        monitor.on_book(_now_s())
-
-    @staticmethod
-    def _on_candle(monitor: FeedMonitor, candle: Any) -> None:
-        monitor.on_candle(_now_s())
 
 
 async def _last_price(rest: RestClient, grid: Grid) -> int | None:

@@ -14,8 +14,9 @@ Invariants:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
+from operator import attrgetter
 from typing import NamedTuple
 
 from fairbook.demo.maker.quotes import ASK, BID, Quote
@@ -80,19 +81,12 @@ def replace_all(wanted: Sequence[Quote]) -> list[Command]:
     return [CancelAll(), *_best_first([PlaceOrder(*quote) for quote in wanted])]
 
 
-def _best_first(places: list[PlaceOrder]) -> Iterator[PlaceOrder]:
+def _best_first(places: list[PlaceOrder]) -> list[PlaceOrder]:
     """Alternate the sides, best prices first: so the market soon has two sides."""
-    bids = sorted((each for each in places if each.side == BID), key=_price, reverse=True)
-    asks = sorted((each for each in places if each.side == ASK), key=_price)
-    for bid, ask in zip_longest(bids, asks):
-        if bid is not None:
-            yield bid
-        if ask is not None:
-            yield ask
-
-
-def _price(place: PlaceOrder) -> int:
-    return place.price
+    price = attrgetter("price")
+    bids = sorted((each for each in places if each.side == BID), key=price, reverse=True)
+    asks = sorted((each for each in places if each.side == ASK), key=price)
+    return [each for pair in zip_longest(bids, asks) for each in pair if each is not None]
 
 
 def _bids_overtake(wanted: Sequence[Quote], opened: Sequence[OpenOrder]) -> bool:
