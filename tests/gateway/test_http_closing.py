@@ -43,9 +43,10 @@ def test_a_client_that_closes_its_sending_side_gets_its_answers() -> None:
     [
         (b"garbage\r\n\r\n", None),
         (POST + b"Content-Length: 50\r\n\r\n{", None),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", None),
         (POST + b"Content-Length: 1000000\r\n\r\n{", 413),
     ],
-    ids=["garbage", "incomplete", "too large"],
+    ids=["garbage", "incomplete", "malformed body", "too large"],
 )
 def test_no_answer_is_lost_when_the_client_closes_its_sending_side(
     rest: bytes, status: int | None

@@ -192,7 +192,7 @@ class HttpConnection(asyncio.Protocol):
         """A client may close its sending side before it has all responses."""
         self._is_ending = True
         if self._reading is not None and not self._reading.is_ready:
-            self._requests.pop()  # It will never be complete.
+            self._drop_unfinished()
         return self._is_owing()
 
     def pause_writing(self) -> None:
@@ -426,12 +426,17 @@ class HttpConnection(asyncio.Protocol):
         is_answered = False
         if self._reading is not None:  # Its body is malformed.
             is_answered = self._is_streaming or not self._requests
-            if self._requests:
-                self._requests.pop()
+            self._drop_unfinished()
         if not self._requests:
             if not is_answered:
                 self._write_error(answer)
             self._end()
+
+    def _drop_unfinished(self) -> None:
+        """Forget the request whose body is not complete, and never will be."""
+        self._reading = None
+        if self._requests:
+            self._requests.pop()
 
     def _write_error(self, error: ApiError) -> None:
         reply = error_reply(error)
@@ -444,6 +449,7 @@ class HttpConnection(asyncio.Protocol):
         if self._is_lingering or self.transport.is_closing():
             return
         self._is_ending = self._is_lingering = True
+        self._reading = None
         self._requests.clear()
         self.is_answering = False
         self._server.progress.set()
