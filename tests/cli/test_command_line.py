@@ -116,4 +116,4 @@ def test_a_misspelt_variable_is_named(tmp_path: Path) -> None:
         "up", "--data", str(tmp_path / "file"), FAIRBOOK_HTTP_PROT="0", FAIRBOOK_HOST="no host"
     )
     assert done.returncode == 1
-    assert "FAIRBOOK_HTTP_PROT is no setting; did you mean FAIRBOOK_HTTP_PORT?" in done.stderr
+    assert "FAIRBOOK_HTTP_PROT is not a setting; did you mean FAIRBOOK_HTTP_PORT?" in done.stderr

@@ -34,6 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
     for problem in backup.invalid_snapshots:
         print(f"warning: a snapshot was not copied: {problem}", file=sys.stderr)
     for name in backup.unknown_files:
-        print(f"warning: {name} was not copied: it is no file of an exchange", file=sys.stderr)
+        print(f"warning: {name} was not copied: it is not a file of an exchange", file=sys.stderr)
     print(summary(backup.runner))
     return 0

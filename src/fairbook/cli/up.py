@@ -39,7 +39,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     settings = read_settings(vars(arguments), os.environ)
     for variable, near in misspelt(os.environ):
-        print(f"fairbook up: {variable} is no setting; did you mean {near}?", file=sys.stderr)
+        print(f"fairbook up: {variable} is not a setting; did you mean {near}?", file=sys.stderr)
     from fairbook.app.process import up
 
     return up(settings)
