@@ -1,4 +1,4 @@
-"""What every command log must do, whatever it is made of."""
+"""The contract of every CommandLog."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fairbook.log.memory_log import MemoryLog
 
 
 class FailingDisk(Disk):
-    """A disk whose syncs fail when told to."""
+    """A disk whose syncs fail on demand."""
 
     failing = False
 
@@ -52,7 +52,7 @@ class Memory:
 
 
 class Files:
-    """A log in files, with segments so small that every few entries begin a new one."""
+    """A log in files, with small segments of a few entries."""
 
     segment_bytes = 600
 
@@ -112,7 +112,9 @@ def test_entries_are_dense_chained_and_come_back_as_they_were(house: Memory | Fi
 
 
 def test_the_chain_covers_position_time_and_frame() -> None:
-    """The value is what b2sum says of the 32 + 8 + 8 + 5 bytes (docs/reference/log-format.md)."""
+    """The expected value is from b2sum over the 32 + 8 + 8 + 5 bytes
+    (docs/reference/log-format.md).
+    """
     base = chain_after(GENESIS_CHAIN, 1, 2, b"frame")
     assert base.hex() == "56e89b13ad21bdcdb05bb6a3f03f543568562bba03e144d308998e3762aa9773"
     others = [
@@ -125,7 +127,7 @@ def test_the_chain_covers_position_time_and_frame() -> None:
 
 
 def test_time_never_decreases(house: Memory | Files) -> None:
-    """A clock that was set back stops log time until it has caught up."""
+    """After the clock was set back, log time stands still until the clock has caught up."""
     times = [house.log.append(b"x", at).time_ns for at in (5, 3, 0, 5, 6, TIME_MAX_NS, 7)]
     assert times == [5, 5, 5, 5, 6, TIME_MAX_NS, TIME_MAX_NS]
     assert house.reopen().append(b"x", 0).time_ns == TIME_MAX_NS
@@ -162,7 +164,9 @@ def test_a_reopened_log_goes_on(house: Memory | Files) -> None:
 
 
 def test_a_failed_append_is_the_last(house: Memory | Files) -> None:
-    """What was appended is unknown until the log is opened again; then it goes on without a gap."""
+    """Whether the entry was stored is unknown until the log is opened again; then positions
+    continue without a gap.
+    """
     made = fill(house.log, 7)
     house.fail_next()
     with pytest.raises(LogFailed, match="position 8"):

@@ -1,10 +1,7 @@
-"""The core and the oracle, side by side: the same frames in, and all that comes out compared.
+"""Core and oracle side by side: both get the same frames, and all results are compared.
 
-How it works: `apply` gives a frame to both and compares the events of each command; `compare`
-compares all that can be asked of them. A difference is an AssertionError that shows the last
-commands and both answers.
-
-Not here: the commands (stream.py).
+`apply` compares the events of each command, `compare` the answers to all queries. A difference is
+an AssertionError with the last commands and both answers.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ SLOT_MASK = 2**24 - 1
 
 
 class Lockstep:
-    """Two exchanges that must not differ."""
+    """A core and an oracle that must not differ."""
 
     def __init__(self) -> None:
         self.core = Exchange()
@@ -56,7 +53,7 @@ class Lockstep:
         assert accepted is None or slot not in taken, f"slot {slot} is in use"
 
     def report(self, expected: list[Event], given: list[Event]) -> str:
-        """The last commands, and where the answers to the last one part."""
+        """The last commands, and where the answers to the last one differ."""
         lines = ["the core and the oracle differ; the last commands:"]
         lines += [f"{sequence}: {wire.describe(command)}" for sequence, command in self.recent]
         for at in range(max(len(expected), len(given))):
@@ -120,10 +117,10 @@ class Lockstep:
 
 
 def record_in(order: Order) -> wire.Record:
-    """An open order of the oracle, as a query answers it."""
+    """An open order of the oracle, as a query returns it."""
     return order.record(wire.PARTIALLY_FILLED if order.filled else wire.NEW)
 
 
 def record_of(order: OrderRecord) -> wire.Record:
-    """An order that the core gave as an answer."""
+    """An order that the core returned."""
     return wire.Record._make(getattr(order, field) for field in wire.Record._fields)

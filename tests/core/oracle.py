@@ -1,14 +1,11 @@
-"""A naive exchange: what docs/reference/protocol.md says, written down as plainly as possible.
+"""A naive exchange: docs/reference/protocol.md written as plainly as possible, regardless of speed.
 
-How it works: `apply` takes one command and returns its events. Of everything that is wrong with a
-command the answer is the lowest code, so the checks are collected first, in any order, and changes
-come after them. An order that meets the book is planned first (oracle_walk.py), then the plan is
-carried out; the same plan tells what the order will cost.
+Design: `apply` takes one command and returns its events. The answer to an invalid command is the
+lowest reject code, so all checks are collected first, in any order; changes follow. An order that
+meets the book is planned first (oracle_walk.py) and then executed; the same plan gives its cost.
 
-Always true, because nothing else is possible here: numbers are Python's own and never overflow;
-what is locked is what the open orders reserve (oracle_state.py).
-
-Not here: speed.
+Invariants: numbers are Python's and never overflow; the locked amounts are computed from the open
+orders (oracle_state.py).
 """
 
 from __future__ import annotations
@@ -163,7 +160,7 @@ class Oracle(State):
         return failed
 
     def _entry_failures(self, order: Order, account: Account) -> set[Reject]:
-        """The checks that PLACE and AMEND share; `order` has the terms that are asked for."""
+        """The checks that PLACE and AMEND share; `order` has the requested terms."""
         failed: set[Reject] = set()
         market = order.market.parameters
         is_post_only = bool(order.flags & wire.POST_ONLY)
@@ -203,7 +200,7 @@ class Oracle(State):
     # Matching.
 
     def _match_and_settle(self, c: Command, order: Order) -> list[Event]:
-        """Carry out the plan; then the order is closed or rests."""
+        """Execute the plan; then close the order or let it rest."""
         plan = walk(self, order)
         if order.tif == wire.FOK and plan.end != wire.BY_FILL:
             plan = Plan(end=wire.FILL_OR_KILL)
@@ -224,7 +221,7 @@ class Oracle(State):
         return [*events, self._order_outcome(c, order, status, plan.end)]
 
     def _trade(self, taker: Order, maker: Order, lots: int) -> list[Event]:
-        """Swap the assets at the maker's price; each pays a fee out of what it receives."""
+        """Swap the assets at the maker's price; each side pays a fee out of what it receives."""
         market = taker.market
         market.last_trade_id += 1
         base_atoms = lots * market.lot_atoms
@@ -275,7 +272,7 @@ class Oracle(State):
     # Cancelling and amending.
 
     def _named(self, c: Command) -> Order | None:
-        """The open order that CANCEL or AMEND means, if it is the account's and in the market."""
+        """The open order that CANCEL or AMEND names, if it is the account's and in the market."""
         order_id = c.order_id
         if c.flags & wire.HAS_CLIENT_ID:
             receipt = self.receipts.get((c.account, c.client_id))

@@ -1,8 +1,5 @@
-"""Checks of the naive exchange that need no more than what they are given.
-
-How it works: each function is one sentence of docs/reference/protocol.md ("Rejects", "Rules").
-
-Not here: checks that look at balances, books or remembered client ids (oracle.py).
+"""Stateless checks of the naive exchange; each is one sentence of docs/reference/protocol.md
+("Rejects", "Rules").
 """
 
 from __future__ import annotations
@@ -40,7 +37,7 @@ PARAMETERS: dict[int, dict[int, tuple[int, int, int]]] = {
 
 
 def is_malformed(c: Command) -> bool:
-    """Whether the command alone, without any state, already says that it cannot be meant."""
+    """Whether the command is malformed regardless of the state."""
     if not Kind.RULES <= c.kind <= Kind.SET_EXCHANGE or c.reserved:
         return True
     match c.kind:
@@ -80,7 +77,7 @@ def has_good_name(c: Command) -> bool:
 
 
 def has_bad_quantity(order: Order) -> bool:
-    """Whether the quantity or what follows from it is out of bounds."""
+    """Whether the quantity or a product of it is out of bounds."""
     if order.is_by_quote:
         return not 1 <= order.quantity <= MAX_ATOMS
     market = order.market
@@ -92,7 +89,7 @@ def has_bad_quantity(order: Order) -> bool:
 
 
 def is_beyond_band(order: Order, best: int, price: int) -> bool:
-    """Whether a market order may not go as far as this price."""
+    """Whether this price is outside of the band of a market order."""
     band_ppm = order.market.parameters[BAND]
     return band_ppm > 0 and abs(price - best) > best * band_ppm // MILLION
 
@@ -103,7 +100,7 @@ def status_of_open(order: Order) -> int:
 
 
 def listing_failures(c: Command, listed: list[Asset] | list[Market]) -> set[Reject]:
-    """What assets and markets have in common."""
+    """Checks that assets and markets share."""
     failed: set[Reject] = set()
     if c.market <= len(listed) or name_of(c) in [thing.name for thing in listed]:
         failed.add(Reject.ALREADY_LISTED)

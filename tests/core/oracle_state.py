@@ -1,11 +1,8 @@
-"""What the naive exchange knows: accounts, assets, markets, open orders, remembered client ids.
+"""The state of the naive exchange: accounts, assets, markets, open orders, remembered client ids.
 
-How it works: only what must be known is stored; everything else is computed from it when asked.
-What is locked is the sum over the open orders, a price level is the sum over the orders at it, a
-book is the open orders sorted. Slow, and hard to get wrong: the core keeps all of these in step
-instead, and must agree.
-
-Not here: commands (oracle.py).
+Design: nothing is stored that can be computed. The locked amount is the sum over the open orders, a
+price level the sum over its orders, a book the sorted open orders. The core maintains all of these
+incrementally, and must agree.
 """
 
 from __future__ import annotations
@@ -51,14 +48,12 @@ OPEN, ONLY_POST, ONLY_LIMIT, ONLY_CANCEL, CLOSED = range(5)
 
 
 def at_listing(parameters: dict[int, tuple[int, int, int]]) -> dict[int, int]:
-    """The values that hold until something is set."""
+    """The values before any is set."""
     return {parameter: start for parameter, (_, _, start) in parameters.items()}
 
 
 @dataclass
 class Asset:
-    """Something that can be owned."""
-
     id: int
     name: bytes
     decimals: int
@@ -90,7 +85,7 @@ class Account:
 
 @dataclass(eq=False)
 class Order:
-    """The terms of an order, and what has become of it. `quantity` is quote atoms with BY_QUOTE."""
+    """The terms of an order and its progress. `quantity` is quote atoms with BY_QUOTE."""
 
     id: int
     priority: int
@@ -110,22 +105,22 @@ class Order:
 
     @property
     def is_market(self) -> bool:
-        """Takes any price."""
+        """Whether it takes any price."""
         return bool(self.flags & wire.MARKET)
 
     @property
     def is_by_quote(self) -> bool:
-        """Its quantity is a budget."""
+        """Whether its quantity is in quote atoms."""
         return bool(self.flags & wire.BY_QUOTE)
 
     @property
     def self_trade(self) -> int:
-        """What happens when it meets an order of its own account: two bits of the flags."""
+        """The mode of self-trade prevention: two bits of the flags."""
         return self.flags >> 4 & 3
 
     @property
     def rest(self) -> int:
-        """Lots still to do."""
+        """Lots that are not filled."""
         return self.quantity - self.filled
 
     @property
@@ -135,7 +130,7 @@ class Order:
 
     @property
     def spends(self) -> Asset:
-        """What it gives: quote if it buys, base if it sells."""
+        """The asset that it pays with: quote for a buy, base for a sell."""
         return self.market.quote if self.side == wire.BID else self.market.base
 
     @property
@@ -152,7 +147,7 @@ class Order:
         return price <= self.price if self.side == wire.BID else price >= self.price
 
     def record(self, status: int, reason: int = 0) -> wire.Record:
-        """The whole of it, as events carry it."""
+        """The order as events carry it."""
         return wire.Record(
             self.side, reason, self.market.id, status, self.flags,
             self.account, self.client_id, self.session, self.tif, self.id,
@@ -162,7 +157,7 @@ class Order:
 
 @dataclass
 class Receipt:
-    """What is remembered of a client id: the order's payload and the outcome of its PLACE."""
+    """A remembered client id: the payload of the order and the outcome of its PLACE."""
 
     client_id: int
     payload: tuple[int, ...]
@@ -172,7 +167,7 @@ class Receipt:
 
 
 class State:
-    """Everything the exchange knows, and the questions that can be asked of it."""
+    """The whole state, and queries on it."""
 
     def __init__(self) -> None:
         self.sequence = 0
@@ -211,11 +206,11 @@ class State:
         return self.owned.get((account, asset), 0) - self.locked(account, asset)
 
     def supply(self, asset: int) -> int:
-        """Atoms that came from outside and have not gone back."""
+        """Atoms that were credited from outside and not paid out."""
         return -self.owned.get((EXTERNAL, asset), 0)
 
     def book(self, market: Market, side: int) -> list[Order]:
-        """The open orders of one side, in the order in which they would trade."""
+        """The open orders of one side, in order of priority."""
         sign = -1 if side == wire.BID else 1
         found = [o for o in self.orders.values() if o.market is market and o.side == side]
         return sorted(found, key=lambda order: (sign * order.price, order.priority))
@@ -233,18 +228,18 @@ class State:
         return sorted(own, key=lambda order: order.id)
 
     def pay(self, giver: int, receiver: int, asset: Asset, atoms: int) -> None:
-        """Move money. Whether the giver has it was checked before."""
+        """Move atoms. The caller has checked that they are available."""
         self.owned[giver, asset.id] = self.owned.get((giver, asset.id), 0) - atoms
         self.owned[receiver, asset.id] = self.owned.get((receiver, asset.id), 0) + atoms
 
     def forget_old_receipts(self, time_ns: int) -> None:
-        """What closed ten minutes ago is no longer remembered."""
+        """Forget receipts that were closed ten minutes ago."""
         for account, closed in self.closed_receipts.items():
             while closed and time_ns >= (closed[0].closed_ns or 0) + REMEMBERED_NS:
                 del self.receipts[account, closed.pop(0).client_id]
 
     def close_receipt(self, order: Order, time_ns: int) -> None:
-        """The order is closed: from now on only the last 256 of its account are remembered."""
+        """Mark a receipt as closed; only the last 256 of an account are kept."""
         if not order.flags & wire.HAS_CLIENT_ID:
             return
         receipt = self.receipts[order.account, order.client_id]

@@ -1,9 +1,7 @@
-"""What an order would do to the book, without doing it.
+"""The effect of an order on the book, computed without changing it.
 
-How it works: the makers are passed in the order of the book, best price and oldest first, until the
-order is done, may go no further, or nobody is left. Who carries the plan out need not look again.
-
-Not here: carrying it out (oracle.py).
+The makers are visited in the order of the book, best price and oldest first, until the order is
+done or stopped, or the book is empty. The caller executes the plan without further checks.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from tests.core.oracle_state import Order, State
 
 @dataclass
 class Plan:
-    """The makers in order, each with its lots; None: removed, as it is the taker's own.
+    """The makers in order, each with its lots; None: removed, because it is the taker's own order.
 
     end: the close reason of the order, 0 if its rest goes to the book.
     """
@@ -29,7 +27,7 @@ class Plan:
 
 
 def walk(state: State, order: Order) -> Plan:
-    """What the order would do now, as far as it may."""
+    """What the order would do now."""
     plan = Plan()
     opposite = state.book(order.market, 1 - order.side)
     for maker in opposite:

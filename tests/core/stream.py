@@ -1,11 +1,9 @@
-"""Streams of commands that collide: few accounts, few assets, few prices, and every bound.
+"""Streams of colliding commands: few accounts, few assets, few prices, and every bound.
 
-How it works: a `Stream` makes one frame after the other and asks `pick(n)`, a number in 0..n-1, for
-each choice. hypothesis or a seeded generator of numbers answers, so that one mix serves short
-examples that shrink, the long run against the oracle and the golden log. Order ids to cancel and
-amend are those that the events told of. 0 is always the simplest choice.
-
-Not here: what the commands should do (oracle.py).
+Design: a `Stream` makes frames and calls `pick(n)`, a number in 0..n-1, for each choice. hypothesis
+or a seeded generator provides the numbers, so that one mix serves short examples that shrink, the
+long run against the oracle, and the golden log. Order ids to cancel and amend come from earlier
+events. 0 is always the simplest choice.
 """
 
 from __future__ import annotations
@@ -64,7 +62,7 @@ KINDS = [kind for kind, weight in MIX for _ in range(weight)]
 
 
 class SplitMix64:
-    """Numbers from a seed: the same ones in every version of Python."""
+    """Numbers from a seed, equal in every version of Python."""
 
     def __init__(self, seed: int) -> None:
         self.state = seed
@@ -80,7 +78,7 @@ class SplitMix64:
 
 
 def opening() -> bytes:
-    """The frame that every stream begins with: rules, three assets, three open markets, money."""
+    """The first frame of every stream: rules, three assets, three open markets, funds."""
     commands = [
         records.rules(),
         records.list_asset(asset=1, decimals=3, name="AAA"),
@@ -104,7 +102,7 @@ def opening() -> bytes:
 
 
 class Stream:
-    """Frames, one after the other. Tell it what they led to with `saw`."""
+    """Makes frames. Pass the events of each to `saw`."""
 
     def __init__(self, pick: Callable[[int], int]) -> None:
         self.pick = pick
@@ -133,7 +131,7 @@ class Stream:
         return frame
 
     def step(self) -> int:
-        """The time of the next frame: it may stand still, pass a little, or over ten minutes."""
+        """The time of the next frame: unchanged, a little later, or more than ten minutes later."""
         chance = self.pick(5000)
         if chance == 4999:
             self.time_ns += self.one_of((600 * SECOND, 600 * SECOND - 1, 601 * SECOND))
@@ -142,7 +140,7 @@ class Stream:
         return self.time_ns
 
     def command(self) -> bytes:
-        """48 bytes, mostly sensible."""
+        """48 bytes, mostly valid."""
         if self.repairs and self.pick(8) == 7:
             return self.repairs.pop(self.pick(len(self.repairs)))
         made = self._command(self.one_of(KINDS))

@@ -1,7 +1,7 @@
-"""On every bound and beside it: compiled numbers wrap at 2^63, the oracle's do not.
+"""Values at and next to every bound: compiled numbers wrap at 2^63, those of the oracle do not.
 
-Each command goes to both (lockstep.py), so that a product that wraps anywhere is a difference; the
-asserts here only make sure that the bound was reached from the side that is meant.
+Each command goes to both (lockstep.py), so a product that wraps is a difference. The assertions
+here only check that the bound was reached from the intended side.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BASE, QUOTE = 1, 2
 
 
 class Bounds:
-    """Two markets, two accounts, and short names for what is sent."""
+    """Two markets, two accounts, and short names for commands."""
 
     def __init__(self) -> None:
         self.both = Lockstep()
@@ -44,7 +44,7 @@ class Bounds:
             self.send(records.open_account(account))
 
     def send(self, command: bytes) -> wire.Outcome:
-        """To both; everything is compared and checked after it."""
+        """Apply to both; compare and check everything after it."""
         outcome = self.both.apply(command, 1)[-1]
         self.both.compare()
         self.both.check()
@@ -52,7 +52,7 @@ class Bounds:
         return outcome
 
     def credit(self, account: int, asset: int, atoms: int) -> int:
-        """The reject, or 0."""
+        """The reject code, or 0."""
         return self.send(records.credit(account=account, asset=asset, atoms=atoms)).reason
 
     def place(
@@ -65,7 +65,7 @@ class Bounds:
         flags: int = 0,
         tif: int = 0,
     ) -> wire.Outcome:
-        """Its outcome."""
+        """The outcome."""
         return self.send(
             records.place(
                 account=account,
@@ -113,7 +113,7 @@ class Bounds:
 def test_prices_quantities_and_notionals(
     side: int, price: int, lots: int, market: int, reject: int
 ) -> None:
-    """All that exists, 2^62 atoms of each asset, is just enough for the largest order."""
+    """The whole supply, 2^62 atoms of each asset, is exactly enough for the largest order."""
     bounds = Bounds()
     assert bounds.credit(ANN, BASE, ATOMS) == bounds.credit(ANN, QUOTE, ATOMS) == 0
     assert bounds.place(ANN, side, price, lots, market).reason == reject
@@ -156,7 +156,7 @@ def test_amounts_of_credits_and_debits(atoms: int, reject: int) -> None:
 
 
 def test_the_supply_of_an_asset_never_exceeds_two_to_the_62() -> None:
-    """However it is divided, and again after some went out."""
+    """However it is distributed, and again after a part was paid out."""
     bounds = Bounds()
     assert bounds.credit(ANN, BASE, ATOMS - 1) == 0
     assert bounds.credit(BOB, BASE, ATOMS) == Reject.OVER_CAP
@@ -168,7 +168,7 @@ def test_the_supply_of_an_asset_never_exceeds_two_to_the_62() -> None:
 
 
 def test_a_market_buy_whose_walk_costs_more_than_64_bits_hold() -> None:
-    """Three asks of 2^62 each, then five, where the sum has wrapped to a small number."""
+    """Three asks of 2^62 each, then five, where the sum wraps to a small number."""
     bounds = Bounds()
     bounds.credit(ANN, BASE, ATOMS)
     bounds.credit(BOB, QUOTE, ATOMS)
@@ -254,7 +254,7 @@ def test_fees_of_the_largest_trade(rate_ppm: int) -> None:
 )
 @pytest.mark.parametrize("side", [wire.BID, wire.ASK])
 def test_amended_terms(side: int, price: int, lots: int, reject: int) -> None:
-    """The same bounds, with what the amended order would then be."""
+    """The same bounds, applied to the amended order."""
     bounds = Bounds()
     bounds.credit(ANN, BASE, ATOMS)
     bounds.credit(ANN, QUOTE, ATOMS)

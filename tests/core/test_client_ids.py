@@ -1,4 +1,4 @@
-"""Tables of client ids: searches are short for every way of choosing ids."""
+"""Tables of client ids: searches are short for every distribution of ids."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHOICES = {
 
 
 def longest_run(table: ClientIdTable) -> int:
-    """Words of the index without a gap: a removal may have to walk to the end of a run."""
+    """Words of the index without a gap: a removal may visit a whole run."""
     longest = run = 0
     words = [table.table[at] for at in range(table.index_words)]
     for word in words + words:  # It goes on at the beginning.

@@ -1,6 +1,7 @@
-"""The core against the naive exchange: equal events, balances, orders, depth, at every command.
+"""The core agrees with the naive exchange: equal events, balances, orders and depth at every
+command.
 
-FAIRBOOK_COMMANDS and FAIRBOOK_SEED change the length and the seed of the longest run.
+FAIRBOOK_COMMANDS and FAIRBOOK_SEED set length and seed of the longest run.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FEW = settings(
 @FEW
 @given(st.data())
 def test_short_streams_agree_after_every_command(data: st.DataObject) -> None:
-    """Whatever the commands are, core and oracle say the same, and the invariants hold."""
+    """Core and oracle agree on any commands, and the invariants hold."""
     short_stream(data)
 
 
@@ -43,7 +44,7 @@ def test_many_short_streams_agree(data: st.DataObject) -> None:
 
 
 def test_a_long_stream_agrees() -> None:
-    """20,000 commands of one seed; the report of a difference names the seed and the command."""
+    """20,000 commands of one seed; the report of a difference names seed and command."""
     long_stream(20_000)
 
 

@@ -1,4 +1,4 @@
-"""Who trades with whom, at what price, in which order."""
+"""Matching: who trades with whom, at what price, in which order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from tests.core.play import Play, play
 
 
 def test_a_taker_pays_the_makers_price() -> None:
-    """A crossing order trades at the resting price; what it held above that comes back."""
+    """A crossing order trades at the resting price; the funds that it locked above that are
+    released.
+    """
     play("""
         deposit   seller  1 BTC
         deposit   buyer   150 USDT
@@ -23,7 +25,7 @@ def test_a_taker_pays_the_makers_price() -> None:
 
 
 def test_price_improvement_comes_back_in_the_same_command_while_the_rest_stays_locked() -> None:
-    """The lock falls by what the limit reserved, not by what was paid."""
+    """The locked amount falls by what the limit reserved, not by what was paid."""
     play("""
         deposit   seller  1 BTC
         deposit   buyer   240 USDT
@@ -37,7 +39,7 @@ def test_price_improvement_comes_back_in_the_same_command_while_the_rest_stays_l
 
 
 def test_the_best_price_trades_first_and_at_one_price_the_oldest() -> None:
-    """Price, then time; asks by price, not in the order of their arrival."""
+    """Price, then time."""
     play("""
         deposit   ann     1 BTC
         deposit   bob     2 BTC
@@ -56,7 +58,7 @@ def test_the_best_price_trades_first_and_at_one_price_the_oldest() -> None:
 
 
 def test_bids_are_hit_from_the_highest_down() -> None:
-    """The mirror image of buying."""
+    """The same for sell orders."""
     play("""
         deposit   ann     300 USDT
         deposit   bob     300 USDT
@@ -72,7 +74,7 @@ def test_bids_are_hit_from_the_highest_down() -> None:
 
 
 def test_a_limit_order_never_trades_beyond_its_limit() -> None:
-    """What its limit does not allow stays on the book, and the rest joins the other side."""
+    """Orders beyond its limit stay on the book, and its rest joins the other side."""
     play("""
         deposit   seller  2 BTC
         deposit   buyer   500 USDT
@@ -85,7 +87,7 @@ def test_a_limit_order_never_trades_beyond_its_limit() -> None:
 
 
 def test_ioc_takes_what_there_is_and_expires_the_rest() -> None:
-    """It never rests, and needs what its whole quantity would need."""
+    """It never rests, and needs the funds of its whole quantity."""
     play("""
         deposit   seller  1 BTC
         deposit   buyer   200 USDT
@@ -99,7 +101,7 @@ def test_ioc_takes_what_there_is_and_expires_the_rest() -> None:
 
 
 def test_fok_is_all_or_nothing() -> None:
-    """One lot short: no fill at all. Exactly enough: filled."""
+    """One lot too few: no fill. Exactly enough: filled."""
     play("""
         deposit   seller  2 BTC
         deposit   buyer   500 USDT
@@ -114,7 +116,7 @@ def test_fok_is_all_or_nothing() -> None:
 
 
 def test_post_only_never_takes() -> None:
-    """Equal to the best ask, or above: rejected whole. One tick below: rests."""
+    """At the best ask or above: rejected. One tick below: rests."""
     play("""
         deposit   seller  1 BTC
         deposit   buyer   500 USDT
@@ -130,8 +132,8 @@ def test_post_only_never_takes() -> None:
     """)
 
 
-def test_a_post_only_order_is_stopped_by_ones_own_order_too() -> None:
-    """WOULD_CROSS looks at the best price only; self-trade prevention has no part in it."""
+def test_a_post_only_order_may_not_cross_an_own_order() -> None:
+    """WOULD_CROSS looks at the best price only, whatever the mode of self-trade prevention."""
     play("""
         deposit   ann  1 BTC
         deposit   ann  500 USDT
@@ -149,7 +151,7 @@ def test_a_post_only_order_is_stopped_by_ones_own_order_too() -> None:
     ],
 )
 def test_self_trade_prevention_of_a_limit_order(mode: str, did: str, bids: str, asks: str) -> None:
-    """The taker's mode decides; nobody ever trades with himself, and what was locked comes back."""
+    """The taker's mode decides; an account never trades with itself; locked funds are released."""
     story = play(f"""
         deposit   bob  2 BTC
         deposit   ann  1 BTC
@@ -173,7 +175,7 @@ def test_self_trade_prevention_of_a_limit_order(mode: str, did: str, bids: str, 
     ],
 )
 def test_fok_does_not_count_ones_own_orders(mode: str, did: str) -> None:
-    """With RejectMaker the walk passes over them; else it ends there, and nothing happens."""
+    """With RejectMaker the walk skips them; otherwise it stops there, and nothing is filled."""
     play(f"""
         deposit   bob  2 BTC
         deposit   ann  1 BTC
@@ -199,7 +201,7 @@ def test_fok_does_not_count_ones_own_orders(mode: str, did: str) -> None:
     ],
 )
 def test_self_trade_prevention_of_a_market_order(mode: str, did: str) -> None:
-    """What the order may cost is walked with the same eyes: own orders cost nothing."""
+    """Own orders do not count for the cost of the order."""
     play(f"""
         deposit   bob  2 BTC
         deposit   ann  1 BTC
@@ -211,8 +213,8 @@ def test_self_trade_prevention_of_a_market_order(mode: str, did: str) -> None:
     """)
 
 
-def test_an_own_order_at_the_same_level_behind_others_is_met_in_its_turn() -> None:
-    """The level is reported once, after everything that happened at it."""
+def test_an_own_order_behind_others_at_its_level_is_met_in_order() -> None:
+    """The level is reported once, after all events at it."""
     story = Play()
     story.perform("""
         deposit   bob  2 BTC
@@ -239,7 +241,7 @@ def test_an_own_order_at_the_same_level_behind_others_is_met_in_its_turn() -> No
 
 
 def test_a_market_order_by_quantity_costs_what_the_walk_costs() -> None:
-    """One atom short of it: rejected, and nothing is executed."""
+    """One atom less: rejected, and nothing is executed."""
     play("""
         deposit   seller  2 BTC
         deposit   buyer   200.999999 USDT
@@ -255,7 +257,7 @@ def test_a_market_order_by_quantity_costs_what_the_walk_costs() -> None:
 
 
 def test_a_market_sell_by_quantity_needs_all_of_its_quantity() -> None:
-    """Also what the book would not take."""
+    """Also the part that the book cannot fill."""
     play("""
         deposit   buyer   100 USDT
         deposit   seller  1.999 BTC
@@ -267,7 +269,7 @@ def test_a_market_sell_by_quantity_needs_all_of_its_quantity() -> None:
 
 
 def test_a_market_buy_by_quote_spends_at_most_its_budget() -> None:
-    """It ends when what is left buys no lot; what is left stays with the buyer."""
+    """It ends when the rest of the budget buys no lot; this rest stays with the buyer."""
     play("""
         deposit   seller  2 BTC
         deposit   buyer   150 USDT
@@ -281,7 +283,7 @@ def test_a_market_buy_by_quote_spends_at_most_its_budget() -> None:
 
 
 def test_a_market_sell_by_quote_receives_at_most_its_amount() -> None:
-    """It needs the base of the walk, which is known before anything is changed."""
+    """It needs the base of the walk, which is known before any change."""
     play("""
         deposit   buyer   199 USDT
         deposit   seller  1.504 BTC
@@ -295,7 +297,7 @@ def test_a_market_sell_by_quote_receives_at_most_its_amount() -> None:
 
 
 def test_an_order_by_quote_ends_where_no_lot_fits_though_a_cheaper_level_would() -> None:
-    """A sell: 0.095 is left, a lot is 0.1 here and 0.09 at the next price: no more base needed."""
+    """A sell: 0.095 is left, a lot is 0.1 here and 0.09 at the next price; no base is needed."""
     play("""
         deposit   buyer   1000 USDT
         deposit   seller  1 BTC
@@ -306,8 +308,8 @@ def test_an_order_by_quote_ends_where_no_lot_fits_though_a_cheaper_level_would()
     """)
 
 
-def test_a_market_order_by_quote_that_runs_out_of_book_expires() -> None:
-    """With all that it could get."""
+def test_a_market_order_by_quote_that_empties_the_book_expires() -> None:
+    """It keeps its fills."""
     play("""
         deposit   seller  1 BTC
         deposit   buyer   150 USDT
@@ -337,7 +339,7 @@ def test_the_band_stops_a_market_order_counted_from_the_first_price() -> None:
 
 
 def test_a_band_of_a_million_allows_a_seller_every_price_and_a_buyer_twice_the_first() -> None:
-    """The lowest price a band can name is 0."""
+    """The lower end of this band is 0."""
     play("""
         set       BTC_USDT band 1000000
         deposit   ann  400 USDT

@@ -1,4 +1,4 @@
-"""Deposits, locks, fees, caps, and what happens at the last atom."""
+"""Deposits, locked funds, fees, caps, and exact amounts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.core.play import Play, play
 
 
 def test_funds_exactly_and_one_atom_short() -> None:
-    """A limit buy needs its notional, a sell its base; not an atom more."""
+    """A limit buy needs its notional, a sell its base, exactly."""
     play("""
         deposit   ann  99.999999 USDT
         buy       ann  1 BTC @ 100        -> rejected INSUFFICIENT_FUNDS
@@ -28,7 +28,7 @@ def test_funds_exactly_and_one_atom_short() -> None:
 
 
 def test_cancelling_gives_back_the_asset_that_was_locked() -> None:
-    """A sell its base, a buy its quote, and only what was not filled."""
+    """Base for a sell, quote for a buy, and only for the part that was not filled."""
     play("""
         deposit   ann  200 USDT
         deposit   bob  1 BTC
@@ -69,7 +69,7 @@ def test_a_fee_is_taken_out_of_what_is_received() -> None:
 
 @pytest.mark.parametrize("rate_ppm", [1, 333_333, 999_999])
 def test_ten_thousand_fills_of_one_lot_cost_the_fee_of_one_fill(rate_ppm: int) -> None:
-    """The ceiling is on the order, not on the fill: splitting neither saves nor costs an atom."""
+    """The fee is rounded up per order, not per fill, so splitting changes nothing."""
     fees = []
     for pieces in (1, 10_000):
         story = Play()
@@ -94,7 +94,7 @@ def test_ten_thousand_fills_of_one_lot_cost_the_fee_of_one_fill(rate_ppm: int) -
 
 
 def test_a_fee_is_at_least_one_atom_and_at_most_what_is_received() -> None:
-    """With lots of one atom: the first fill pays it all, the next thousands pay nothing."""
+    """With lots of one atom the first fill pays the whole fee, the next thousands pay nothing."""
     story = Play()
     story.send(
         records.list_market(market=3, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="TINY")
@@ -115,7 +115,7 @@ def test_a_fee_is_at_least_one_atom_and_at_most_what_is_received() -> None:
 
 
 def test_a_change_of_rate_holds_from_the_next_fill() -> None:
-    """acc sums rate times received; the ceiling is taken of the sum."""
+    """The sum of rate times amount is rounded up."""
     play("""
         set       BTC_USDT maker-fee 1000
         deposit   ann  2 BTC
@@ -132,7 +132,7 @@ def test_a_change_of_rate_holds_from_the_next_fill() -> None:
 
 
 def test_an_order_may_change_role_and_keeps_one_sum() -> None:
-    """What it took at first and what it made later are rounded up once, together."""
+    """Fees as taker and as maker are rounded up once, together."""
     story = play("""
         set       BTC_USDT maker-fee 1
         set       BTC_USDT taker-fee 2
@@ -148,7 +148,7 @@ def test_an_order_may_change_role_and_keeps_one_sum() -> None:
 
 
 def test_the_reserve_cap_bounds_the_supply() -> None:
-    """One atom more is OVER_CAP; what went out makes room again; a lower cap takes nothing away."""
+    """One atom more is OVER_CAP; debits make room; a lower cap takes nothing away."""
     story = Play()
     ann = story.account("ann")
     story.send(records.set_asset(asset=1, parameter=records.RESERVE_CAP, value=1000))
@@ -172,7 +172,7 @@ def test_the_reserve_cap_bounds_the_supply() -> None:
 
 
 def test_a_frozen_account_may_cancel_and_receive_but_not_order_or_withdraw() -> None:
-    """What is open stays open, and may be filled."""
+    """Open orders stay, and may be filled."""
     play("""
         deposit   ann  3 BTC
         sell      ann  1 BTC @ 100 as a
@@ -193,7 +193,7 @@ def test_a_frozen_account_may_cancel_and_receive_but_not_order_or_withdraw() -> 
 
 
 def test_the_fee_account_can_be_paid_out() -> None:
-    """CREDIT and DEBIT reach account 1, but never account 0."""
+    """CREDIT and DEBIT work on account 1, but never on account 0."""
     story = Play()
     for account, asset, reject in ((1, 1, 0), (0, 1, 3), (2, 1, 3), (1, 4, 5), (1, 0, 5)):
         for command in (records.credit, records.debit):

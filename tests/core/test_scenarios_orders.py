@@ -1,4 +1,4 @@
-"""The life of an order after it was placed: amended, cancelled, found again by its client id."""
+"""Orders after placing: amended, cancelled, found by their client id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLACES = """
 
 
 def makers(story: Play, quantity: str) -> list[str]:
-    """Who is met by a buyer of this much."""
+    """The makers that a buy of this quantity would meet."""
     account = story.account("buyer")
     lots = int(float(quantity) * 1000)
     events = story.send(
@@ -27,7 +27,7 @@ def makers(story: Play, quantity: str) -> list[str]:
 
 
 def test_a_lower_quantity_at_the_same_price_keeps_the_place() -> None:
-    """And gives back what it no longer locks."""
+    """And releases the difference of the locked funds."""
     story = play(f"""{PLACES}
         amend     ann  first 0.4 BTC @ 100 -> amended, rests
         locked    ann  0.4 BTC
@@ -38,7 +38,7 @@ def test_a_lower_quantity_at_the_same_price_keeps_the_place() -> None:
 
 
 def test_a_higher_or_an_equal_quantity_goes_to_the_end() -> None:
-    """Anything but less is a new place in the queue."""
+    """Only a lower quantity keeps the place in the queue."""
     for quantity in ("1.5", "1"):
         story = play(f"""{PLACES}
             amend     ann  first {quantity} BTC @ 100 -> amended, rests
@@ -49,7 +49,7 @@ def test_a_higher_or_an_equal_quantity_goes_to_the_end() -> None:
 
 
 def test_another_price_goes_to_the_end_even_if_it_comes_back() -> None:
-    """The old place is gone."""
+    """The old place is lost."""
     story = play(f"""{PLACES}
         amend     ann  first 1 BTC @ 101 -> amended, rests
         asks      BTC_USDT 1 @ 100, 1 @ 101
@@ -61,7 +61,7 @@ def test_another_price_goes_to_the_end_even_if_it_comes_back() -> None:
 
 
 def test_an_amended_order_that_crosses_is_matched_like_a_new_one() -> None:
-    """At the makers' prices, with its id, fees and filled lots as they were."""
+    """At the makers' prices; id, fees and filled lots are kept."""
     play("""
         deposit   ann  500 USDT
         deposit   bob  3 BTC
@@ -80,7 +80,7 @@ def test_an_amended_order_that_crosses_is_matched_like_a_new_one() -> None:
 
 
 def test_amending_needs_only_what_the_new_lock_exceeds_the_old_one_by() -> None:
-    """To the atom."""
+    """Exactly."""
     play("""
         deposit   ann  100.999999 USDT
         buy       ann  1 BTC @ 100 as a
@@ -96,7 +96,7 @@ def test_amending_needs_only_what_the_new_lock_exceeds_the_old_one_by() -> None:
 
 
 def test_amending_a_post_only_order_may_not_make_it_a_taker() -> None:
-    """WOULD_CROSS, and the order stands as it was."""
+    """WOULD_CROSS, and the order is unchanged."""
     play("""
         deposit   ann  500 USDT
         deposit   bob  1 BTC
@@ -109,7 +109,7 @@ def test_amending_a_post_only_order_may_not_make_it_a_taker() -> None:
 
 
 def test_an_amended_order_that_meets_its_own_account_obeys_its_own_mode() -> None:
-    """RejectTaker: it is the taker now, and its rest expires."""
+    """RejectTaker: it is the taker, and its rest expires."""
     play("""
         deposit   ann  500 USDT
         deposit   ann  1 BTC
@@ -124,8 +124,8 @@ def test_an_amended_order_that_meets_its_own_account_obeys_its_own_mode() -> Non
     """)
 
 
-def test_other_peoples_orders_do_not_exist() -> None:
-    """One answer for foreign, finished and never known."""
+def test_orders_of_other_accounts_are_unknown() -> None:
+    """One answer for orders of other accounts, closed orders and unknown ids."""
     play("""
         deposit   ann  1 BTC
         sell      ann  1 BTC @ 100 as a
@@ -138,7 +138,7 @@ def test_other_peoples_orders_do_not_exist() -> None:
 
 
 def test_cancel_all_is_one_command_lowest_id_first() -> None:
-    """In one market or in all; others are not touched."""
+    """In one market or in all; other orders are not touched."""
     story = play("""
         deposit   ann  3 BTC
         deposit   ann  1 ETH
@@ -163,7 +163,7 @@ def test_cancel_all_is_one_command_lowest_id_first() -> None:
 
 
 def test_ten_thousand_orders_are_cancelled_in_one_bounded_command() -> None:
-    """O9: one command, one outcome, 10,000 CLOSED with rising ids, and the money is back."""
+    """O9: one command, one outcome, 10,000 CLOSED with rising ids, and the funds are released."""
     story = Play()
     story.perform("deposit ann 10 BTC")
     ann = story.account("ann")
@@ -187,8 +187,8 @@ def test_ten_thousand_orders_are_cancelled_in_one_bounded_command() -> None:
     invariants.check(core)
 
 
-def test_a_session_takes_its_open_orders_with_it() -> None:
-    """Only those of its account, and only those that carry it."""
+def test_the_end_of_a_session_cancels_its_open_orders() -> None:
+    """Only those of its account with this session number."""
     story = play("""
         deposit   ann  4 BTC
         deposit   bob  1 BTC
@@ -209,7 +209,7 @@ def test_a_session_takes_its_open_orders_with_it() -> None:
 
 
 def test_a_repeated_client_id_gives_the_first_result_whatever_has_changed() -> None:
-    """Same payload: the stored outcome. Another payload: DUPLICATE_CLIENT_ID. No second order."""
+    """Same payload: the stored outcome. Other payload: DUPLICATE_CLIENT_ID. Never two orders."""
     story = play("""
         deposit   ann  5 BTC
         deposit   bob  100 USDT
@@ -230,7 +230,7 @@ def test_a_repeated_client_id_gives_the_first_result_whatever_has_changed() -> N
 
 
 def test_client_ids_belong_to_their_account_and_rejects_are_not_remembered() -> None:
-    """Two users may use the same number; a rejected one is free."""
+    """Two users may use the same number; the id of a rejected order is free."""
     play("""
         deposit   ann  1 BTC
         sell      ann  1 BTC @ 100 id 5
@@ -246,7 +246,7 @@ def test_client_ids_belong_to_their_account_and_rejects_are_not_remembered() -> 
 
 
 def test_a_closed_client_id_is_forgotten_ten_minutes_after_it_closed() -> None:
-    """Not a nanosecond earlier; while the order is open, never."""
+    """Not a nanosecond earlier; never while the order is open."""
     play("""
         deposit   ann  5 BTC
         sell      ann  1 BTC @ 100 id 5    -> rests
@@ -262,7 +262,7 @@ def test_a_closed_client_id_is_forgotten_ten_minutes_after_it_closed() -> None:
 
 
 def test_the_last_256_closed_client_ids_of_an_account_are_remembered() -> None:
-    """The 256th younger one to close drops it; other accounts do not count, nor do open orders."""
+    """The 256th later one to close drops it; other accounts and open orders do not count."""
     story = Play()
     story.perform("""
         deposit   ann  5 BTC
@@ -300,7 +300,7 @@ def test_the_last_256_closed_client_ids_of_an_account_are_remembered() -> None:
 
 
 def test_open_orders_of_an_account_are_bounded() -> None:
-    """ORDERS_MAX counts what rests; IOC, market orders and amends are not concerned."""
+    """ORDERS_MAX limits resting orders; IOC, market orders and amends are not affected."""
     play("""
         set       exchange orders-max 2
         deposit   ann  9 BTC
@@ -319,7 +319,7 @@ def test_open_orders_of_an_account_are_bounded() -> None:
 
 
 def test_the_levels_of_a_side_are_bounded() -> None:
-    """A new price is refused; existing levels take more orders, the other side has its own."""
+    """A new price is rejected; existing levels accept orders, the other side has its own limit."""
     play("""
         set       BTC_USDT levels-max 2
         deposit   ann  9 BTC
@@ -338,7 +338,7 @@ def test_the_levels_of_a_side_are_bounded() -> None:
 
 
 def test_ids_are_dense_or_rising_and_derived_from_the_state() -> None:
-    """Order id = sequence << 24 | slot; trades count per market; updates start after 12."""
+    """Order id = sequence << 24 | slot; trade ids count per market; update ids start after 12."""
     story = play("""
         deposit   ann  3 BTC
         deposit   ann  1 ETH

@@ -1,4 +1,4 @@
-"""What is refused, with which code, and that refusing changes nothing."""
+"""Rejects: which code, and that a rejected command changes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.core.wire import Reject
 
 
 def reject_of(story: Play, command: bytes) -> str:
-    """The name of the reject, or nothing. One that is refused changes nothing but the sequence."""
+    """The name of the reject, or nothing. A rejected command changes only the sequence."""
     before = state.dump(story.core)
     outcome = story.send(command)[-1]
     assert isinstance(outcome, wire.Outcome)
@@ -37,7 +37,7 @@ def reject_of(story: Play, command: bytes) -> str:
         ("closed", False, False, False, False, False),
     ],
 )
-def test_what_each_state_of_a_market_lets_through(
+def test_what_each_state_of_a_market_allows(
     market_state: str,
     limit: bool,
     post_only: bool,
@@ -74,7 +74,7 @@ def test_what_each_state_of_a_market_lets_through(
 
 
 def test_a_paused_exchange_only_cancels() -> None:
-    """In every market; money still comes and goes."""
+    """In every market; credits and debits work."""
     story = play("""
         deposit   ann  3 BTC
         sell      ann  1 BTC @ 100 as a
@@ -118,7 +118,7 @@ def test_the_ranges_of_a_market() -> None:
 
 
 def test_the_lowest_code_is_the_answer() -> None:
-    """One order that is wrong in every way, made right step by step: the codes only rise."""
+    """One order that is invalid in every way, corrected step by step: the codes only rise."""
     story = Play()
     story.perform("""
         deposit   ann  1 BTC
@@ -176,7 +176,7 @@ def test_the_lowest_code_is_the_answer() -> None:
     story.finish()
 
 
-def test_nothing_but_ticks_before_the_rules() -> None:
+def test_only_ticks_before_the_rules() -> None:
     """NO_RULES, and MALFORMED before it."""
     both = Lockstep()
     frame = b"".join(
@@ -202,7 +202,7 @@ def damaged(command: bytes, at: int, value: int, width: int = 1) -> bytes:
 
 
 def test_malformed_commands() -> None:
-    """What cannot be meant is refused whatever the state is."""
+    """Malformed commands are rejected in every state."""
     story = Play()
     story.perform("deposit ann 1 BTC\n deposit ann 100 USDT")
     good = records.place(
@@ -239,7 +239,7 @@ def test_malformed_commands() -> None:
 
 
 def test_a_truncated_command_does_not_hide_the_ones_before_it() -> None:
-    """One outcome for each, and one for the rest of the frame."""
+    """One outcome for each complete command, and one for the rest of the frame."""
     both = Lockstep()
     events = both.apply(records.rules() + records.tick() + b"\x03", 1)
     reasons = [event.reason for event in events if isinstance(event, wire.Outcome)]
@@ -264,7 +264,7 @@ def test_fields_that_a_kind_does_not_use_are_ignored() -> None:
 
 
 def test_house_accounts_cannot_trade() -> None:
-    """0 and 1 are nobody in everything but credits and debits."""
+    """Accounts 0 and 1 exist only for credits and debits."""
     story = Play()
     story.perform("deposit ann 1 BTC")
     for account in (0, 1, 3, 2**31, 2**32 - 1):
@@ -280,7 +280,7 @@ def test_house_accounts_cannot_trade() -> None:
 
 
 def test_opening_an_account_again_answers_with_the_same_one() -> None:
-    """Idempotent, and not concerned by ACCOUNTS_MAX."""
+    """Idempotent, also at ACCOUNTS_MAX."""
     story = Play()
     first = story.send(records.open_account(77))
     assert first[:1] == [wire.AccountOpened(2, 77)]
@@ -328,7 +328,7 @@ def test_opening_an_account_again_answers_with_the_same_one() -> None:
     ],
 )
 def test_listing_a_market(change: dict[str, int | str], reject: str) -> None:
-    """O15: ids in order, names of their own, known assets, and a tick size that is a decimal."""
+    """O15: ids in order, unique names, known assets, and a tick size that is a decimal."""
     story = Play()
     terms = {"market": 3, "base": 1, "quote": 3, "lot_atoms": 10, "tick_atoms": 1, "name": "X"}
     terms.update(change)
@@ -359,7 +359,7 @@ def test_listing_an_asset(asset: int, decimals: int, name: str, reject: str) -> 
 
 
 def test_the_tables_of_assets_and_markets_end_at_a_thousand() -> None:
-    """The 1,001st is TABLE_FULL, if nothing else is wrong with it."""
+    """The 1,001st is TABLE_FULL, if it is valid otherwise."""
     both = Lockstep()
     frames = [records.rules()]
     frames += [records.list_asset(asset=i, decimals=0, name=f"A{i}") for i in range(1, 1003)]
@@ -406,14 +406,14 @@ def test_the_tables_of_assets_and_markets_end_at_a_thousand() -> None:
     ],
 )
 def test_the_range_of_each_parameter(command: bytes, reject: str) -> None:
-    """A fee of 100 % and a negative one are refused like any other value out of range."""
+    """A fee of 100 % and a negative fee are out of range."""
     story = Play()
     assert reject_of(story, command) == reject
     story.finish()
 
 
 def test_a_lower_bound_may_not_pass_the_upper_one() -> None:
-    """min <= max at every moment."""
+    """min <= max at all times."""
     story = Play()
     for low, high in ((4, 5), (6, 7)):
         for parameter, value, reject in (

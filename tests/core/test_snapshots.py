@@ -1,4 +1,4 @@
-"""A state that was written and read goes on exactly like the one that was not (invariant 33)."""
+"""A restored state behaves exactly like the one that was saved (invariant 33)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def recorded(seed: int, frames_count: int) -> list[tuple[bytes, int]]:
 
 
 def test_restored_at_any_frame_the_next_commands_give_equal_events() -> None:
-    """At each k, the same bytes for what follows, and the same state in the end."""
+    """At each k, equal bytes of events, and an equal state at the end."""
     frames = recorded(seed=5, frames_count=400)
     whole = Exchange()
     events, images = [], []
@@ -45,7 +45,7 @@ def test_restored_at_any_frame_the_next_commands_give_equal_events() -> None:
     "seed", [11, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (12, 13))]
 )
 def test_a_restored_state_goes_on_for_ten_thousand_commands(seed: int) -> None:
-    """Long enough for client ids to expire, slots to be used again and levels to come and go."""
+    """Long enough for client ids to expire, slots to be reused and levels to come and go."""
     frames = recorded(seed, frames_count=6000)
     whole = Exchange()
     half = len(frames) // 8

@@ -1,10 +1,8 @@
-"""The bytes of docs/reference/protocol.md, read a second time: commands and events as named tuples.
+"""An independent reader of docs/reference/protocol.md: commands and events as named tuples.
 
-How it works: written from the document alone, with `struct`; nothing here is shared with the
-core's own records, so that a wrong offset there cannot hide. Decoding is strict: a field that an
-event does not have must be zero, otherwise two events that look equal could differ in their bytes.
-
-Not here: what they mean (oracle.py); building commands (fairbook.core.records, tested by it).
+It is written from the document with `struct` and shares nothing with the core's records, so that a
+wrong offset there is found. Decoding is strict: unused fields of an event must be zero, otherwise
+two equal-looking events could differ in their bytes.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ _LOT_AND_TICK = Struct("<qq")  # at 16, of LIST_MARKET
 
 
 class Command(NamedTuple):
-    """The 48 bytes, as every kind but the two listings uses them; `raw` for those."""
+    """The 48 bytes of every kind but the two listings; `raw` for those."""
 
     kind: int
     side: int
@@ -80,18 +78,18 @@ class Command(NamedTuple):
 
 
 def split_frame(frame: bytes) -> list[Command | None]:
-    """The commands of a frame; None for what is left and too short to be one."""
+    """The commands of a frame; None for a rest that is too short."""
     pieces = [frame[at : at + COMMAND_BYTES] for at in range(0, len(frame), COMMAND_BYTES)]
     return [read_command(raw) if len(raw) == COMMAND_BYTES else None for raw in pieces]
 
 
 def read_command(raw: bytes) -> Command:
-    """48 bytes, taken apart."""
+    """Decode 48 bytes."""
     return Command._make((*_COMMAND.unpack(raw), raw))
 
 
 def describe(command: Command | None) -> str:
-    """One line for the report of a failure."""
+    """One line for a failure report."""
     if command is None:
         return "(shorter than a command)"
     name = Kind(command.kind).name if 0 < command.kind <= len(Kind) else f"kind {command.kind}"
@@ -100,7 +98,7 @@ def describe(command: Command | None) -> str:
 
 
 class Outcome(NamedTuple):
-    """How a command ended; `reason` is a reject if REJECTED."""
+    """The end of a command; `reason` is a reject code if REJECTED."""
 
     command: int
     status: int
@@ -117,7 +115,7 @@ class Outcome(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """An order was taken; what it did follows."""
+    """An order was accepted; its effects follow."""
 
     side: int
     tif: int
@@ -148,7 +146,7 @@ class Fill(NamedTuple):
 
 
 class Level(NamedTuple):
-    """A price has now this many lots."""
+    """The new quantity at a price."""
 
     side: int
     market: int
@@ -158,7 +156,7 @@ class Level(NamedTuple):
 
 
 class Record(NamedTuple):
-    """The whole of an order: of CLOSED, AMENDED and ORDER."""
+    """All fields of an order: of CLOSED, AMENDED and ORDER."""
 
     side: int
     reason: int
@@ -179,7 +177,7 @@ class Record(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """An order left the book, or never reached it."""
+    """An order left the book, or did not rest."""
 
     order: Record
 
@@ -191,7 +189,7 @@ class Amended(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """Money came from (side 0) or went to (1) EXTERNAL."""
+    """A credit (side 0) or debit (1) from or to EXTERNAL."""
 
     side: int
     asset: int
@@ -201,8 +199,6 @@ class Moved(NamedTuple):
 
 
 class AccountOpened(NamedTuple):
-    """A user has an account."""
-
     account: int
     user_id: int
 
@@ -216,8 +212,6 @@ class AssetListed(NamedTuple):
 
 
 class MarketListed(NamedTuple):
-    """A market exists."""
-
     market: int
     base: int
     quote: int
@@ -227,7 +221,7 @@ class MarketListed(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """Something was set, by a command of kind `command`."""
+    """A parameter was set by a command of kind `command`."""
 
     command: int
     market: int
@@ -290,7 +284,7 @@ def split_events(events: bytes) -> list[Event]:
 
 
 def split_heads(events: bytes) -> list[tuple[int, int, int, int, int]]:
-    """(kind, side, reason, status, flags) of every event: enough to count them, and quick."""
+    """(kind, side, reason, status, flags) of every event: a fast way to count them."""
     found: list[tuple[int, int, int, int, int]] = []
     at = 0
     while at < len(events):

@@ -1,9 +1,9 @@
 """The golden log: a recorded stream of commands that every release must replay to the same bytes.
 
-How it works: `rules-1.xz` is the frames of rules version 1 with their times, compressed;
-`rules-1.json` says what they lead to: digests of all events and of the state, at the end and at
-marks on the way, so that a difference can be placed. A golden log is written once per rules
-version and never again: other digests are another behaviour, and need a new version of the rules.
+`rules-1.xz` has the frames of rules version 1 with their times, compressed; `rules-1.json` has
+digests of all events and of the state, at the end and at marks between, so that a difference can be
+located. A golden log is written once per rules version and never again: other digests are another
+behaviour, which needs a new rules version.
 
     python -m tests.golden.golden replay        the digests, as JSON
     python -m tests.golden.golden write         a log for a new version of the rules
@@ -47,7 +47,7 @@ def read_frames() -> Iterator[tuple[bytes, int]]:
 
 
 def replay(frames: Iterator[tuple[bytes, int]]) -> dict[str, Any]:
-    """What the frames lead to: the digests of events and state at each mark and at the end."""
+    """The digests of events and state at each mark and at the end."""
     exchange = Exchange()
     events = blake2b(digest_size=32)
     marks: list[dict[str, Any]] = []
@@ -67,7 +67,7 @@ def replay(frames: Iterator[tuple[bytes, int]]) -> dict[str, Any]:
 
 
 def make_frames() -> Iterator[tuple[bytes, int]]:
-    """A stream of the tests, under a fixed seed."""
+    """The frames of a Stream with a fixed seed."""
     exchange = Exchange()
     stream = Stream(SplitMix64(SEED).pick)
     before_the_rules = records.tick() + records.open_account(1) + records.tick()[:5]
@@ -83,7 +83,7 @@ def make_frames() -> Iterator[tuple[bytes, int]]:
 
 
 def write() -> None:
-    """Make the log and what it leads to. Refuses to overwrite one."""
+    """Write the log and its digests. Refuses to overwrite an existing one."""
     if LOG.exists():
         raise SystemExit(f"{LOG.name} exists: a golden log is never written again")
     frames = list(make_frames())

@@ -1,4 +1,4 @@
-"""The golden log gives the digests it was recorded with, however the core is run."""
+"""The golden log gives its recorded digests, with the compiled and the interpreted core."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODES = ["interpreted", "compiled"] if COMPILED else ["interpreted"]
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("hash_seed", ["4242", pytest.param("1", marks=pytest.mark.slow)])
 def test_the_golden_log_gives_its_digests(mode: str, hash_seed: str) -> None:
-    """All events and the whole state, at every mark and at the end."""
+    """Of all events and of the whole state, at every mark and at the end."""
     environment = {
         **os.environ,
         "FAIRBOOK_CORE": mode,
@@ -40,7 +40,7 @@ def test_the_golden_log_gives_its_digests(mode: str, hash_seed: str) -> None:
 
 
 def test_the_golden_log_touches_everything() -> None:
-    """Every kind of command, reject, close reason, status and event is in it."""
+    """It has every kind of command, reject, close reason, status and event."""
     exchange = Exchange()
     seen: Counter[tuple[int, int, int, int, int]] = Counter()
     for frame, time_ns in read_frames():

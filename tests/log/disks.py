@@ -1,12 +1,9 @@
-"""Disks for tests: one that is quick, and one that forgets what was not synced.
+"""Disks for tests: one that never syncs, and one that loses what was not synced.
 
-How it works: `ForgetfulDisk` does everything to real files, which are what processes see, and keeps
-beside them what a power cut would leave: the bytes and names that were synced, and those that are
-pending. `images` builds what may be found afterwards: names as after any prefix of the pending
-changes of a directory, and of pending bytes a prefix of any length, or the full length with zeros
-for what did not arrive.
-
-Not here: whether a log is right about any of it (test_power.py).
+Design: `ForgetfulDisk` changes real files, which processes see, and keeps beside them what a power
+cut would leave: the durable bytes and names, and the pending ones. `images` yields the possible
+states after a cut: any prefix of the pending changes of a directory, and of the pending bytes a
+prefix of any length, or the full length with zeros for missing bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +17,7 @@ from fairbook.log.disk import Disk
 
 
 class QuickDisk(Disk):
-    """Does not sync: for tests in which nothing is lost that way."""
+    """Never syncs: for tests without power cuts."""
 
     def sync(self, fd: int) -> None:
         pass
@@ -33,16 +30,14 @@ class QuickDisk(Disk):
 
 
 class Inode:
-    """A file's bytes on the platter, and those on the way: (offset, bytes), in order."""
+    """The durable bytes of a file, and the pending ones: (offset, bytes), in order."""
 
     def __init__(self) -> None:
         self.durable = bytearray()
         self.pending: list[tuple[int, bytes]] = []
 
     def with_pending(self, taken: int, *, sized: bool) -> bytes:
-        """The bytes when `taken` of the pending ones arrived; `sized`: and the size was that of
-        all.
-        """
+        """The bytes after the first `taken` pending ones; sized: with the size after all."""
         octets = bytearray(self.durable)
         for offset, piece in self.pending:
             arrived = piece[: max(taken, 0)]
@@ -58,7 +53,7 @@ class Inode:
         return sum(len(piece) for _, piece in self.pending)
 
     def settle(self) -> None:
-        """All that is pending arrives."""
+        """Make pending bytes durable."""
         self.durable[:] = self.with_pending(self.pending_bytes, sized=True)
         self.pending.clear()
 
@@ -69,8 +64,8 @@ Names = dict[Path, Inode | None]
 
 
 class ForgetfulDisk(Disk):
-    """Counts its changes in `steps`, and calls `after_step` after each. `failing_sync`: the number
-    of the sync that fails.
+    """Counts its changes in `steps`, and calls `after_step` after each. failing_sync: the number of
+    the sync that fails.
     """
 
     def __init__(self, after_step: Callable[[], None] = lambda: None) -> None:
@@ -84,7 +79,7 @@ class ForgetfulDisk(Disk):
         self._open: dict[int, Inode] = {}
 
     def adopt(self, directory: Path) -> None:
-        """Take what is in a directory as durable."""
+        """Take the content of a directory as durable."""
         for path in directory.rglob("*"):
             inode = None
             if path.is_file():
@@ -93,7 +88,7 @@ class ForgetfulDisk(Disk):
             self._durable[path] = self._seen[path] = inode
 
     def images(self, chance: Random, *, every_byte: bool) -> Iterator[Image]:
-        """What a power cut may leave now: all of it, or with `every_byte` unset a sample."""
+        """The possible states after a power cut now; without `every_byte` a sample of them."""
         for names in self._namespaces():
             loose = [inode for inode in names.values() if inode is not None and inode.pending]
             total = sum(inode.pending_bytes for inode in loose)

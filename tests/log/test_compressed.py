@@ -1,5 +1,5 @@
-"""Compressed segments read as the plain ones did, damage to them never gives a wrong entry, and
-nothing is lost while one takes the other's place.
+"""Compressed segments read like plain ones, damage to them is detected, and replacing a segment
+loses nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def fill(log: FileLog, count: int, seed: int) -> list[Entry]:
 
 @pytest.fixture
 def entries(tmp_path: Path) -> list[Entry]:
-    """What is in the log of tmp_path: several segments, all but the last one compressed."""
+    """The entries of the log in tmp_path: several segments, all but the last one compressed."""
     log = opened(tmp_path)
     made = fill(log, 40, seed=1)
     log.close()
@@ -58,7 +58,7 @@ def packed(directory: Path) -> list[Path]:
 
 
 def test_all_segments_but_the_last_are_compressed(tmp_path: Path, entries: list[Entry]) -> None:
-    """And the log reads, verifies and goes on as before."""
+    """The log reads, verifies and appends as before."""
     assert [path.suffix for path in segments(tmp_path)][-2:] == [".z", ".log"]
     assert len(packed(tmp_path)) == len(segments(tmp_path)) - 1
     log = opened(tmp_path)
@@ -77,7 +77,7 @@ def test_all_segments_but_the_last_are_compressed(tmp_path: Path, entries: list[
 
 
 def test_readers_do_not_notice_that_a_segment_is_compressed(tmp_path: Path) -> None:
-    """One that stands in the middle of it, one that follows, one that opened the file before."""
+    """A reader in the middle of it, a follower, and a reader that opened the file before."""
     log = opened(tmp_path)
     made = fill(log, 40, seed=4)
     follower = FileLog(tmp_path, read_only=True, disk=QuickDisk())
@@ -95,7 +95,7 @@ def test_readers_do_not_notice_that_a_segment_is_compressed(tmp_path: Path) -> N
 
 
 def test_one_bit_flipped_in_each_third_byte(tmp_path: Path, entries: list[Entry]) -> None:
-    """The start refuses it, or the reader does when it comes there: never a wrong entry."""
+    """Detected at the start or by a reader: never a wrong entry."""
     path = packed(tmp_path)[1]
     octets = path.read_bytes()
     outcomes = {"refused": 0, "met": 0}
@@ -108,7 +108,7 @@ def test_one_bit_flipped_in_each_third_byte(tmp_path: Path, entries: list[Entry]
 
 
 def damaged_at_start_or_later(directory: Path, path: Path, entries: list[Entry]) -> str:
-    """What an opening and a reading of all say; the damage is in `path`."""
+    """Open and read everything; the error must name `path`."""
     try:
         log = opened(directory)
     except LogDamaged as problem:
@@ -127,7 +127,7 @@ def damaged_at_start_or_later(directory: Path, path: Path, entries: list[Entry])
     return "met"
 
 
-def test_one_cut_or_grown_is_refused(tmp_path: Path, entries: list[Entry]) -> None:
+def test_a_truncated_or_extended_segment_is_refused(tmp_path: Path, entries: list[Entry]) -> None:
     for path in packed(tmp_path)[:2]:
         octets = path.read_bytes()
         pieces = [octets[:size] for size in range(0, len(octets), 7)]
@@ -140,7 +140,9 @@ def test_one_cut_or_grown_is_refused(tmp_path: Path, entries: list[Entry]) -> No
     opened(tmp_path).close()
 
 
-def test_one_missing_swapped_or_renamed_is_refused(tmp_path: Path, entries: list[Entry]) -> None:
+def test_a_missing_swapped_or_renamed_segment_is_refused(
+    tmp_path: Path, entries: list[Entry]
+) -> None:
     for path in packed(tmp_path):
         octets = path.read_bytes()
         path.unlink()
@@ -162,7 +164,9 @@ def test_one_missing_swapped_or_renamed_is_refused(tmp_path: Path, entries: list
         opened(tmp_path)
 
 
-def test_one_of_another_log_or_history_is_refused(tmp_path: Path, entries: list[Entry]) -> None:
+def test_a_segment_of_another_log_or_history_is_refused(
+    tmp_path: Path, entries: list[Entry]
+) -> None:
     stranger = tmp_path / "stranger"
     log = opened(stranger)
     for entry in entries:
@@ -177,8 +181,8 @@ def test_one_of_another_log_or_history_is_refused(tmp_path: Path, entries: list[
         path.write_bytes(octets)
 
 
-def test_the_plain_form_counts_if_both_are_there(tmp_path: Path) -> None:
-    """What stands beside it may be anything; it is made anew."""
+def test_the_plain_segment_wins_if_both_exist(tmp_path: Path) -> None:
+    """The compressed file beside it may have any content and is made again."""
     log = opened(tmp_path)
     made = fill(log, 40, seed=6)
     log.close()
@@ -194,7 +198,7 @@ def test_the_plain_form_counts_if_both_are_there(tmp_path: Path) -> None:
 
 
 def test_the_newest_segments_stay_as_they_are(tmp_path: Path) -> None:
-    """One that has no entry yet says nothing about the one before: its writer may be at work."""
+    """A newest segment without entries does not prove that the one before it is complete."""
     log = opened(tmp_path)
     fill(log, 40, seed=7)
     log.close()
@@ -207,7 +211,7 @@ def test_the_newest_segments_stay_as_they_are(tmp_path: Path) -> None:
     log.close()
 
 
-def test_an_unsound_segment_is_left_alone_and_said(tmp_path: Path) -> None:
+def test_a_damaged_segment_is_kept_and_reported(tmp_path: Path) -> None:
     log = opened(tmp_path)
     fill(log, 40, seed=8)
     path = segments(tmp_path)[1]
@@ -240,7 +244,7 @@ def test_one_block_is_in_memory_at_a_time(tmp_path: Path) -> None:
 
 
 def steps(story: Story) -> Iterator[None]:
-    """A life of a log: entries, compressing, entries, compressing."""
+    """Append, compress, append, compress."""
     log = FileLog(story.data, segment_bytes=SEGMENT_BYTES // 3, disk=story.disk)
     try:
         story.append(log, 12)
@@ -253,7 +257,7 @@ def steps(story: Story) -> Iterator[None]:
 
 
 def test_a_power_cut_at_any_step_of_compressing(tmp_path: Path) -> None:
-    """Every state that may be found opens, has what was acknowledged, and goes on."""
+    """Every possible state opens, has the acknowledged entries, and accepts more."""
     story = Story(tmp_path, seed=21)
     life = steps(story)
     next(life)
@@ -272,7 +276,7 @@ PARTS = 8
     "part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))]
 )
 def test_a_kill_at_any_step_of_compressing(tmp_path: Path, part: int) -> None:
-    """And then a power cut at any later step, while the next start compresses what is left."""
+    """Then a power cut at any later step, while the next start compresses the rest."""
     step = part + 1
     while True:
         directory = tmp_path / str(step)
@@ -308,7 +312,7 @@ def test_a_kill_at_any_step_of_compressing(tmp_path: Path, part: int) -> None:
 
 @pytest.mark.parametrize("failing", range(1, 12))
 def test_a_sync_that_fails_while_compressing(tmp_path: Path, failing: int) -> None:
-    """The plain one stays; the next try makes it anew."""
+    """The plain segment stays; the next attempt compresses it."""
     story = Story(tmp_path, seed=failing)
     log = FileLog(story.data, segment_bytes=SEGMENT_BYTES // 3, disk=story.disk)
     story.append(log, 20)
@@ -328,7 +332,7 @@ def test_a_sync_that_fails_while_compressing(tmp_path: Path, failing: int) -> No
 
 
 def test_the_thread_compresses_beside_a_writer_and_ends(tmp_path: Path) -> None:
-    """On the real disk, while entries come and are read."""
+    """On the real disk, during appends and reads."""
     log = FileLog(tmp_path, segment_bytes=20_000)
     problems: list[str] = []
     beside = SegmentCompressor(tmp_path, look_every_s=0.001, on_problem=problems.append)

@@ -1,10 +1,8 @@
-"""Damage to the files: recovered exactly where the rule allows it, else refused; never a wrong
-entry.
+"""Damage to the files is repaired exactly where the rule allows it, and otherwise refused.
 
-The rule, stated here without the log's own code: only the last record of the last segment may be
-unsound, and then exactly it is dropped. An unsound byte anywhere else in the last segment, in any
-header or in any end record refuses the start. An unsound record of an earlier segment is met when
-it is read: the entries before it come, and then a refusal.
+The rule, independent of the log's code: only the last record of the last segment may be damaged,
+and is dropped. Damage elsewhere in the last segment, in a header or in an end record refuses the
+start. A damaged record of an earlier segment raises when it is read, after the entries before it.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ SEED = 20
 
 
 class Spot(NamedTuple):
-    """A part of a segment. `position`: of the entry in it; 0 for a header, -1 for an end record."""
+    """A part of a segment. position: of its entry; 0 for a header, -1 for an end record."""
 
     start: int
     end: int
@@ -38,7 +36,7 @@ class Spot(NamedTuple):
 
 
 class Healthy(NamedTuple):
-    """A log as it was written."""
+    """An undamaged log."""
 
     files: dict[str, bytes]
     entries: list[Entry]
@@ -49,7 +47,7 @@ class Healthy(NamedTuple):
         return sorted(self.files)
 
     def lay_out(self, directory: Path) -> Path:
-        """Write the files anew; returns where the segments are."""
+        """Write the files; returns the directory of the segments."""
         segments = directory / "log"
         shutil.rmtree(directory, ignore_errors=True)
         segments.mkdir(parents=True)
@@ -59,7 +57,7 @@ class Healthy(NamedTuple):
 
 
 def layout_of(entries: list[Entry]) -> dict[str, list[Spot]]:
-    """Where everything must be, by arithmetic."""
+    """The expected place of every part, by arithmetic."""
     layout: dict[str, list[Spot]] = {}
     spots: list[Spot] = []
     for entry in entries:
@@ -97,7 +95,7 @@ def opened(directory: Path) -> FileLog:
 
 
 def assert_holds(directory: Path, entries: list[Entry], *, dropped: bool) -> None:
-    """It opens with just these entries, says whether it dropped anything, and goes on."""
+    """The log opens with exactly these entries, reports a dropped one, and accepts more."""
     log = opened(directory)
     assert (log.dropped is not None) == dropped
     assert list(log.read(1)) == entries
@@ -111,7 +109,7 @@ def assert_holds(directory: Path, entries: list[Entry], *, dropped: bool) -> Non
 
 
 def assert_refused(directory: Path, *words: str) -> None:
-    """A writer does not open it and changes nothing; the message has all `words`."""
+    """A writer does not open the log and changes nothing; the message has all `words`."""
     before = {path: path.read_bytes() for path in (directory / "log").iterdir()}
     with pytest.raises(LogDamaged) as problem:
         opened(directory)
@@ -137,7 +135,7 @@ def test_the_tail_cut_at_every_byte_of_the_last_two_records(
 
 
 def test_a_cut_that_lost_known_entries_is_refused(healthy: Healthy, tmp_path: Path) -> None:
-    """A cut between two records looks whole: only who knows more, by a snapshot, can tell."""
+    """A cut between two records looks undamaged; only a snapshot shows that entries are missing."""
     name = max(healthy.files)
     last = healthy.layout[name][-1]
     path = healthy.lay_out(tmp_path) / name
@@ -159,7 +157,7 @@ def test_one_bit_flipped_at_a_thousand_places(healthy: Healthy, tmp_path: Path) 
 
 
 def flip_one(healthy: Healthy, directory: Path, name: str, offset: int) -> str:
-    """Flip a bit there, and check that what the rule says comes of it."""
+    """Flip a bit there and check the result against the rule."""
     octets = bytearray(healthy.files[name])
     octets[offset] ^= 1 << (offset * 7 + len(octets)) % 8
     (healthy.lay_out(directory) / name).write_bytes(octets)
@@ -191,7 +189,7 @@ def flip_one(healthy: Healthy, directory: Path, name: str, offset: int) -> str:
 
 
 def test_a_missing_segment(healthy: Healthy, tmp_path: Path) -> None:
-    """Whichever it is; of the last one, the end record before it tells."""
+    """Any segment; the end record before the last one shows that it is missing."""
     for name in healthy.names:
         (healthy.lay_out(tmp_path) / name).unlink()
         assert_refused(tmp_path, f"{name} is missing")
@@ -230,7 +228,7 @@ def test_a_segment_repeated_under_another_name(healthy: Healthy, tmp_path: Path)
 
 
 def test_a_segment_replaced_by_an_older_copy(healthy: Healthy, tmp_path: Path) -> None:
-    """An earlier segment as it was after each of its entries. (The last one: a cut, above.)"""
+    """An earlier segment as it was after each of its entries."""
     for name in healthy.names[:-1]:
         for spot in healthy.layout[name][:-1]:
             path = healthy.lay_out(tmp_path) / name
@@ -239,9 +237,7 @@ def test_a_segment_replaced_by_an_older_copy(healthy: Healthy, tmp_path: Path) -
 
 
 def test_a_segment_of_another_history(healthy: Healthy, tmp_path: Path) -> None:
-    """A copy of the log that went another way: its segment has a right checksum and a wrong chain,
-    or is of another log.
-    """
+    """The same log with other later entries: right checksums, but another chain or log id."""
     name = max(healthy.files)
     first = healthy.layout[name][1].position
     segments = healthy.lay_out(tmp_path)
@@ -274,7 +270,7 @@ def test_a_segment_of_another_history(healthy: Healthy, tmp_path: Path) -> None:
     [bytes(1), bytes(63), bytes(4096), bytes(65536), b"\xff" * 700, Random(4).randbytes(5000)],
     ids=["byte", "header", "page", "pages", "ones", "noise"],
 )
-def test_what_is_no_record_behind_the_last_one_is_dropped(
+def test_garbage_after_the_last_record_is_dropped(
     healthy: Healthy, tmp_path: Path, tail: bytes
 ) -> None:
     name = max(healthy.files)
@@ -284,8 +280,8 @@ def test_what_is_no_record_behind_the_last_one_is_dropped(
     assert path.stat().st_size == len(healthy.files[name]) + RECORD_BYTES + len(b"more")
 
 
-def test_more_than_one_append_can_write_is_not_dropped(healthy: Healthy, tmp_path: Path) -> None:
-    """Whatever that is, it was no crash: so it may have been acknowledged."""
+def test_garbage_longer_than_an_append_is_refused(healthy: Healthy, tmp_path: Path) -> None:
+    """No crash leaves that much, so it may have been acknowledged."""
     name = max(healthy.files)
     path = healthy.lay_out(tmp_path) / name
     most = RECORD_BYTES + FRAME_BYTES_MAX
@@ -307,7 +303,7 @@ def test_more_than_one_append_can_write_is_not_dropped(healthy: Healthy, tmp_pat
     ],
     ids=["twice", "garbage first", "page first", "segment twice", "inserted", "one byte lost"],
 )
-def test_a_record_behind_an_unsound_one_is_refused(
+def test_a_record_after_a_damaged_one_is_refused(
     healthy: Healthy, tmp_path: Path, octets: Callable[[bytes, Spot], bytes], words: str
 ) -> None:
     name = max(healthy.files)
@@ -316,8 +312,8 @@ def test_a_record_behind_an_unsound_one_is_refused(
     assert_refused(tmp_path, f"segment {name}", words)
 
 
-def test_two_unsound_records_at_the_end_are_refused(healthy: Healthy, tmp_path: Path) -> None:
-    """Only one append is ever under way: the other one had been acknowledged."""
+def test_two_damaged_records_at_the_end_are_refused(healthy: Healthy, tmp_path: Path) -> None:
+    """Only one append is pending at a time, so the other record was acknowledged."""
     name = max(healthy.files)
     octets = bytearray(healthy.files[name])
     for spot in healthy.layout[name][-2:]:
@@ -335,9 +331,9 @@ def test_every_earlier_segment_cut_anywhere(healthy: Healthy, tmp_path: Path) ->
             assert_refused(tmp_path, f"segment {name}")
 
 
-def test_entries_taken_out_of_a_record_boundary(healthy: Healthy, tmp_path: Path) -> None:
-    """A whole record removed, doubled or moved within a segment: every checksum is right, the order
-    is not.
+def test_records_removed_repeated_or_moved(healthy: Healthy, tmp_path: Path) -> None:
+    """A whole record removed, repeated or moved within a segment: all checksums are right, the
+    order is wrong.
     """
     name = max(healthy.files)
     octets, spots = healthy.files[name], healthy.layout[name]
@@ -349,7 +345,7 @@ def test_entries_taken_out_of_a_record_boundary(healthy: Healthy, tmp_path: Path
 
 
 def sealed(mark: bytes, entry: Entry) -> bytes:
-    """A record with a right checksum, whatever is in it. Source: docs/reference/log-format.md."""
+    """A record with a right checksum and any content. Source: docs/reference/log-format.md."""
     body = struct.pack("<IQQ", len(entry.frame), entry.position, entry.time_ns)
     body += entry.chain + entry.frame
     crc: int = google_crc32c.value(body)
@@ -357,7 +353,7 @@ def sealed(mark: bytes, entry: Entry) -> bytes:
 
 
 def test_a_forged_last_record_is_refused(healthy: Healthy, tmp_path: Path) -> None:
-    """Its checksum is right: so it is no torn write, and is not dropped."""
+    """Its checksum is right, so it is no torn write."""
     name = max(healthy.files)
     octets, spot = healthy.files[name], healthy.layout[name][-1]
     mark = octets[spot.start : spot.start + 8]
@@ -381,10 +377,10 @@ def test_a_forged_last_record_is_refused(healthy: Healthy, tmp_path: Path) -> No
         assert_refused(tmp_path, f"segment {name}", words)
 
 
-def test_a_segment_exchanged_after_the_start_is_met_when_it_is_read(
+def test_a_segment_replaced_after_the_start_is_refused_when_it_is_read(
     healthy: Healthy, tmp_path: Path
 ) -> None:
-    """A header with a right checksum, and another chain than the segment before it ends with."""
+    """A header with a right checksum, but another chain than the end of the segment before it."""
     path = healthy.lay_out(tmp_path) / healthy.names[1]
     log = opened(tmp_path)
     octets = healthy.files[path.name]
@@ -403,10 +399,8 @@ def test_a_segment_exchanged_after_the_start_is_met_when_it_is_read(
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, HEADER_BYTES - 1])
-def test_a_segment_that_was_being_begun_is_dropped(
-    healthy: Healthy, tmp_path: Path, size: int
-) -> None:
-    """Its header is torn, and the segment before it does not know of it."""
+def test_an_unfinished_new_segment_is_dropped(healthy: Healthy, tmp_path: Path, size: int) -> None:
+    """Its header is torn, and the segment before it has no end record."""
     segments = healthy.lay_out(tmp_path)
     last, previous = healthy.names[-1], healthy.names[-2]
     end = healthy.layout[previous][-1]
@@ -417,11 +411,11 @@ def test_a_segment_that_was_being_begun_is_dropped(
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, HEADER_BYTES - 1])
-def test_a_torn_header_that_was_whole_before_is_refused(
+def test_a_damaged_header_that_was_complete_is_refused(
     healthy: Healthy, tmp_path: Path, size: int
 ) -> None:
-    """The end record before it says so; and a first segment gets its name only when its header is
-    whole.
+    """The end record before it proves that it was complete; a first segment gets its name only with
+    a complete header.
     """
     segments = healthy.lay_out(tmp_path)
     last = healthy.names[-1]
@@ -437,7 +431,7 @@ def test_a_torn_header_that_was_whole_before_is_refused(
 def test_a_new_segment_without_an_end_record_before_it_is_completed(
     healthy: Healthy, tmp_path: Path, kept: int
 ) -> None:
-    """A crash between the two; and none of the entries may be missing for that."""
+    """After a crash between the two writes; all entries must still be there."""
     segments = healthy.lay_out(tmp_path)
     last, previous = healthy.names[-1], healthy.names[-2]
     spots = healthy.layout[previous]
@@ -455,9 +449,7 @@ def test_a_new_segment_without_an_end_record_before_it_is_completed(
 
 
 def test_other_files_in_the_directory(healthy: Healthy, tmp_path: Path) -> None:
-    """Hidden files are left alone, unfinished segments are removed, anything else refuses the
-    start.
-    """
+    """Hidden files are ignored, unfinished segments are removed, other files refuse the start."""
     segments = healthy.lay_out(tmp_path)
     (segments / ".DS_Store").write_bytes(b"x")
     aside = segments / f"{99:020d}.log.new"

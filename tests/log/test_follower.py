@@ -1,5 +1,5 @@
-"""A reader in another process: it takes no lock, changes nothing, and what is not finished is not
-there yet.
+"""A read-only log in another process takes no lock, changes nothing, and ignores unfinished
+records.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from tests.log.disks import QuickDisk
 
 
 class WatchedDisk(QuickDisk):
-    """Shows a follower every state that the writer's files go through, records written byte by byte
-    included.
-    """
+    """Shows a follower every state of the writer's files; records are written byte by byte."""
 
     def __init__(self, data: Path) -> None:
         self.follower = FileLog(data, read_only=True)
@@ -41,7 +39,7 @@ class WatchedDisk(QuickDisk):
 
 
 def test_a_follower_sees_each_entry_once_when_it_is_whole(tmp_path: Path) -> None:
-    """It may be there first; it crosses segments; a second one that starts late sees the same."""
+    """It may start before the log exists; it crosses segments; a late one sees the same."""
     disk = WatchedDisk(tmp_path)
     disk.look()
     assert disk.follower.last == GENESIS
@@ -61,7 +59,7 @@ def test_a_follower_sees_each_entry_once_when_it_is_whole(tmp_path: Path) -> Non
     log.close()
 
 
-def test_a_follower_takes_no_lock_appends_nothing_and_mends_nothing(tmp_path: Path) -> None:
+def test_a_follower_takes_no_lock_appends_nothing_and_repairs_nothing(tmp_path: Path) -> None:
     log = FileLog(tmp_path)
     entry = log.append(b"x", 1)
     log.close()
@@ -89,7 +87,7 @@ def test_a_follower_makes_no_directory(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
-def test_a_follower_refuses_damage_that_waiting_does_not_mend(tmp_path: Path) -> None:
+def test_a_follower_refuses_damage_that_cannot_be_an_unfinished_write(tmp_path: Path) -> None:
     log = FileLog(tmp_path, segment_bytes=400, disk=QuickDisk())
     entries = [log.append(bytes([number]) * 80, number) for number in range(9)]
     follower = FileLog(tmp_path, read_only=True)

@@ -1,8 +1,8 @@
-"""A power cut, a kill or a failing sync at any moment loses nothing that was acknowledged, and
-never keeps the log shut.
+"""A power cut, kill or failing sync at any step loses no acknowledged entry, and the log opens
+again.
 
-The moments l1 to l5 of the log (before the append, written and not synced, torn, synced and not
-told, a new segment whose name is not durable yet) are all steps of the disk here: every step is cut
+The moments l1 to l5 of the log (before the append, written but not synced, torn, synced but not
+acknowledged, a new segment whose name is not durable) are all steps of the disk; each step is cut
 at.
 """
 
@@ -22,11 +22,11 @@ SEGMENT_BYTES = 420  # Three or four entries.
 
 
 class Killed(BaseException):
-    """The process ends here; the system goes on."""
+    """The process ends here; the system continues."""
 
 
 class Story:
-    """One log on a disk that forgets, what was acknowledged, and what is under way."""
+    """One log on a ForgetfulDisk, its acknowledged entries, and the pending one."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         self.root = directory / "disk"
@@ -51,7 +51,7 @@ class Story:
             self.check(image)
 
     def check(self, image: Image) -> None:
-        """The log of an image opens, has what was acknowledged, and goes on from there."""
+        """The log of an image opens, has the acknowledged entries, and accepts more."""
         situation = hash((frozenset(image.items()), len(self.acked), self.under_way))
         if situation in self._checked:
             return
@@ -71,7 +71,7 @@ class Story:
         again.close()
 
     def restore(self, image: Image) -> Path:
-        """Write an image where it can be opened."""
+        """Write an image to a directory."""
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir()
         for path, octets in sorted(image.items()):
@@ -98,8 +98,8 @@ def test_a_power_cut_at_any_step_and_byte(tmp_path: Path) -> None:
     assert story.images > 700
 
 
-def test_an_acknowledged_entry_needs_no_orderly_close(tmp_path: Path) -> None:
-    """And what was not acknowledged may be there or not: both happen."""
+def test_an_acknowledged_entry_survives_without_a_close(tmp_path: Path) -> None:
+    """The pending entry may be lost or kept: both happen."""
     story = Story(tmp_path, seed=12)
     log = opened(story)
     story.append(log, 2)
@@ -119,8 +119,8 @@ def test_an_acknowledged_entry_needs_no_orderly_close(tmp_path: Path) -> None:
 
 
 def killed_at(story: Story, step: int) -> bool:
-    """Run until the disk has made `step` changes, and end there as kill -9 does. Returns whether it
-    came so far.
+    """Run until the disk has made `step` changes, and stop there like kill -9. Returns whether it
+    came that far.
     """
 
     def kill() -> None:
@@ -147,8 +147,8 @@ def killed_at(story: Story, step: int) -> bool:
 def test_a_kill_at_any_step_and_then_a_power_cut_at_any_later_step(
     tmp_path: Path, part: int
 ) -> None:
-    """What a restart has read it may have answered with: from then on it must be durable, though
-    nobody had synced it.
+    """A restart may have answered with what it read, so this must be durable from then on, even if
+    it was not synced before.
     """
     step = part + 1
     while True:
@@ -178,11 +178,11 @@ def test_a_kill_at_any_step_and_then_a_power_cut_at_any_later_step(
         for failing in range(1, 28)
     ],
 )
-def test_a_sync_that_fails_is_not_tried_again_and_a_restart_sorts_it_out(
+def test_after_a_failed_sync_nothing_is_synced_until_a_restart(
     tmp_path: Path, failing: int
 ) -> None:
-    """After the error the system believes its cache is clean, so the restart must write again what
-    it goes on from.
+    """After the error the system considers its cache clean, so the restart must write the tail
+    again.
     """
     story = Story(tmp_path, seed=failing)
     story.disk.failing_sync = failing
@@ -213,8 +213,8 @@ def test_a_sync_that_fails_is_not_tried_again_and_a_restart_sorts_it_out(
     log.close()
 
 
-def test_a_power_cut_in_the_middle_of_mending(tmp_path: Path) -> None:
-    """Whatever a cut left, a second cut while that is being mended loses no more."""
+def test_a_power_cut_during_a_repair(tmp_path: Path) -> None:
+    """A second cut during the repair of the first loses nothing more."""
     story = Story(tmp_path, seed=13)
     left: list[tuple[Image, list[Entry], bytes | None]] = []
 

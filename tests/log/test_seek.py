@@ -1,5 +1,5 @@
-"""`require` finds a position without reading all before it, in plain and compressed segments; what
-it is asked for it still holds against the record's own bytes.
+"""`require` finds a position without reading the whole log, in plain and compressed segments, and
+compares it with the bytes of the record.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SEGMENT_BYTES = 300_000
 
 
 class CountingDisk(QuickDisk):
-    """Knows how much was read."""
+    """Counts the bytes that are read."""
 
     def __init__(self) -> None:
         self.read_bytes = 0
@@ -32,7 +32,9 @@ class CountingDisk(QuickDisk):
 
 @pytest.fixture
 def entries(tmp_path: Path) -> list[Entry]:
-    """Of the log in tmp_path: four segments, the first two compressed. Small and large frames."""
+    """The entries of the log in tmp_path: four segments, the first two compressed. Small and large
+    frames.
+    """
     chance = Random(31)
     log = FileLog(tmp_path, segment_bytes=SEGMENT_BYTES, disk=QuickDisk())
     made: list[Entry] = []
@@ -76,7 +78,7 @@ def test_little_is_read_for_it(tmp_path: Path, entries: list[Entry]) -> None:
 def test_damage_at_the_position_is_met_and_damage_before_it_is_not(
     tmp_path: Path, entries: list[Entry]
 ) -> None:
-    """As at every start: earlier segments are verified when they are read."""
+    """As at every start, earlier segments are verified only when they are read."""
     path = sorted((tmp_path / "log").glob("*.log"))[0]
     octets = path.read_bytes()
     first = int(path.name[:20])

@@ -1,4 +1,4 @@
-"""The one writer: its lock, what it does when the disk fails it, and kill -9 at any moment."""
+"""The writer: its lock, failures of the disk, and kill -9."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.log.disks import QuickDisk
 SOURCE = Path(__file__).parents[2] / "src"
 
 
-def test_a_second_writer_is_refused_and_told_who_holds_the_log(tmp_path: Path) -> None:
+def test_a_second_writer_is_refused_and_the_first_is_named(tmp_path: Path) -> None:
     log = FileLog(tmp_path)
     with pytest.raises(LogLocked, match=f"LOCK is held by process {os.getpid()}: "):
         FileLog(tmp_path)
@@ -30,7 +30,7 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_log(tmp_path: Path) -
     FileLog(tmp_path).close()
 
 
-def test_the_lock_outlives_neither_a_refused_start_nor_its_file(tmp_path: Path) -> None:
+def test_a_log_opens_after_a_refused_start_and_without_its_lock_file(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "stray").write_bytes(b"")
     for _ in range(2):
@@ -65,7 +65,7 @@ def test_a_writer_whose_lock_was_deleted_stops_at_its_next_segment(tmp_path: Pat
 
 
 class TroubledDisk(QuickDisk):
-    """Fails the n-th call of one of its methods (from 1), with an error, or by doing half of it."""
+    """Fails the n-th call of one method (from 1), with an error or after half of the work."""
 
     def __init__(self, method: str, call: int, code: int) -> None:
         self._left = call
@@ -121,10 +121,10 @@ class TroubledDisk(QuickDisk):
         ("status", errno.EIO),
     ],
 )
-def test_whatever_fails_ends_appending_and_loses_nothing(
+def test_any_failure_of_the_disk_ends_appending_and_loses_nothing(
     tmp_path: Path, method: str, code: int
 ) -> None:
-    """At the first call after the start, the second, and so on, until it is met no more."""
+    """At the first call after the start, the second, and so on, until the call is never reached."""
     for call in range(1, 100):
         directory = tmp_path / str(call)
         FileLog(directory, disk=QuickDisk()).close()
@@ -229,7 +229,7 @@ def test_segments_are_bounded_but_for_a_single_record(tmp_path: Path) -> None:
 
 
 def test_a_missing_data_directory_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also a relative one, which stays where it was when the process goes elsewhere."""
+    """Also a relative one, which stays the same after a change of the working directory."""
     monkeypatch.chdir(tmp_path)
     log = FileLog("a/b/c", segment_bytes=150)
     monkeypatch.chdir("/")
@@ -251,7 +251,7 @@ while True:
 
 
 def test_kill_9_loses_no_acknowledged_entry(tmp_path: Path) -> None:
-    """The process writes what was acknowledged into a pipe, as an answer to a client would be."""
+    """The process writes acknowledged entries to a pipe, like answers to a client."""
     chance = Random(9)
     told = 0
     for _ in range(6):
