@@ -43,7 +43,7 @@ def run(story: Awaitable[None]) -> None:
 
 
 def genesis_replay(directory: Path) -> Runner:
-    """The state by the log alone."""
+    """The state that the log alone gives."""
     log = FileLog(directory, read_only=True)
     runner = Runner(Exchange())
     traffic.run_all(runner, list(log.read(1)))
@@ -104,7 +104,7 @@ def test_a_snapshot_on_request_while_orders_go_on(tmp_path: Path) -> None:
 
 
 async def assert_recovers(directory: Path) -> None:
-    """A start from what is there gives the state of a replay from the first entry."""
+    """A start from the files gives the state of a replay from the first entry."""
     genesis = genesis_replay(directory)
     engine = await started(directory)
     runner = engine.runner
@@ -130,7 +130,7 @@ def test_a_second_engine_on_the_same_directory_is_refused(tmp_path: Path) -> Non
     run(story())
 
 
-def test_a_refused_start_lets_go_of_the_log(tmp_path: Path) -> None:
+def test_a_refused_start_releases_the_log(tmp_path: Path) -> None:
     async def story() -> None:
         engine = await started(tmp_path)
         await engine.commands.submit(records.rules())
@@ -221,7 +221,7 @@ def test_after_a_bug_there_is_no_snapshot_and_no_answer(tmp_path: Path) -> None:
 
 
 async def _crash(engine: Engine, log: FileLog) -> None:
-    """End the engine as a kill would: no drain, no snapshot."""
+    """End the engine as kill -9 does: no drain, no snapshot."""
     engine.commands._fail(SystemError("killed"))
     await engine.commands.stop()
     log.close()
@@ -229,7 +229,7 @@ async def _crash(engine: Engine, log: FileLog) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_happens_the_state_is_that_of_the_log(tmp_path: Path, seed: int) -> None:
-    """A campaign of random commands, snapshots, stops, kills, cut tails and spoilt snapshots.
+    """A campaign of random commands, snapshots, stops, kills, cut tails and damaged snapshots.
 
     After each start: every acknowledged command is in the log at its position, with the same
     events, and the state is that of a replay from the first entry.
@@ -277,7 +277,7 @@ def test_whatever_happens_the_state_is_that_of_the_log(tmp_path: Path, seed: int
 
 
 def assert_logged(acknowledged: list[tuple[bytes, Answer]], directory: Path) -> None:
-    """Each is there exactly once, at the position, the time and with the events it was told."""
+    """Each is logged exactly once, with the position, time and events of its answer."""
     by_sequence: dict[int, tuple[bytes, Answer]] = {}
     runner = Runner(Exchange())
     for entry in FileLog(directory, read_only=True).read(1):
@@ -295,7 +295,7 @@ def assert_logged(acknowledged: list[tuple[bytes, Answer]], directory: Path) -> 
 
 
 def spoil(directory: Path, chance: random.Random) -> None:
-    """What a crash, or bad luck with one snapshot, may leave."""
+    """Leave files as after a crash or damage to one snapshot."""
     folder = directory / "snapshots"
     if chance.random() < 0.5:
         (folder / f"{10**9:020d}.snapshot.1.new").write_bytes(b"half")

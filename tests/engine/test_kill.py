@@ -1,4 +1,4 @@
-"""kill -9 of a real process: what it said was done is there, and the state is that of the log."""
+"""kill -9 of a real process: acknowledged commands are logged, and the state is that of the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEED = 20240817
 
 
 def killed_after(directory: Path, answers: int, seed: int) -> dict[int, int]:
-    """Run the engine until it has printed so many answers, kill it; {sequence: position} of all."""
+    """Run the engine until it has printed so many answers, kill it; {sequence: position}."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.engine.killed_engine", str(directory), str(seed)],
@@ -36,7 +36,7 @@ def killed_after(directory: Path, answers: int, seed: int) -> dict[int, int]:
         process.send_signal(signal.SIGKILL)
         lines += process.stdout.readlines()
         assert process.wait() == -signal.SIGKILL
-    # The last line may be cut: it was on its way out of the process.
+    # The last line may be cut off.
     told = [line.split() for line in lines if line.endswith(b"\n")]
     assert len(told) >= answers
     return {int(sequence): int(position) for sequence, position in told}

@@ -1,4 +1,4 @@
-"""What the engine in this process says when asked."""
+"""Queries and Catalogue of the engine in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.world import traffic
 
 
 class Story:
-    """A runner that applies one frame after the other, and the queries that follow it."""
+    """A runner that applies one frame after the other, and its queries."""
 
     def __init__(self) -> None:
         self.log = MemoryLog()
@@ -31,7 +31,7 @@ class Story:
         return events
 
 
-def test_the_view_is_the_exchange_as_it_is() -> None:
+def test_the_view_shows_the_current_state() -> None:
     story = Story()
     story.apply(*traffic.setup())
     events = story.apply(

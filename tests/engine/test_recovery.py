@@ -1,4 +1,4 @@
-"""From disk to a running state: always the state that a replay from the first entry gives."""
+"""Recovery: always the state that a replay from the first entry gives."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_an_unsound_snapshot_is_passed_over_and_reported(
     assert newest.exists()
 
 
-def test_with_all_snapshots_bad_everything_is_replayed_and_said(
+def test_with_all_snapshots_bad_everything_is_replayed_and_reported(
     tmp_path: Path, log: MemoryLog
 ) -> None:
     for path in store(tmp_path, log, 10, 20, 30):
@@ -124,7 +124,7 @@ def test_with_all_snapshots_bad_everything_is_replayed_and_said(
 def test_a_whole_snapshot_of_an_unreadable_state_is_passed_over(
     tmp_path: Path, log: MemoryLog
 ) -> None:
-    """As after going back to an older release, which does not know the format of the state."""
+    """As after a downgrade to a release that does not know the format of the state."""
     store(tmp_path, log, 10)
     later = taken(replay(log, 20))
     body = (99).to_bytes(8, "little") + later.body[8:]
@@ -149,7 +149,7 @@ def test_a_log_shorter_than_a_snapshot_is_refused(tmp_path: Path, log: MemoryLog
 
 
 def test_a_log_with_another_history_is_refused(tmp_path: Path, log: MemoryLog) -> None:
-    """Also if only an older snapshot knows."""
+    """Also if only an older snapshot contradicts it."""
     other = traffic.logged(traffic.frames(seed=22, count=FRAMES - 1))
     store(tmp_path, log, 10)
     store(tmp_path, other, 20)
@@ -160,7 +160,7 @@ def test_a_log_with_another_history_is_refused(tmp_path: Path, log: MemoryLog) -
 
 
 def test_every_state_that_a_crash_while_writing_leaves(tmp_path: Path, log: MemoryLog) -> None:
-    """s1 to s6: aside made, half written, whole, renamed, and older ones removed or not."""
+    """New file made, half written, whole, renamed; older snapshots removed or not."""
     store(tmp_path, log, 10, 20, 30)
     folder = tmp_path / "snapshots"
     before = traffic.contents(folder)
@@ -186,7 +186,7 @@ def test_every_state_that_a_crash_while_writing_leaves(tmp_path: Path, log: Memo
 
 
 def test_a_tail_that_a_snapshot_knows_is_not_cut_off(tmp_path: Path, log: MemoryLog) -> None:
-    """A spoilt last record looks like a torn one. If it was durable, it stays for a person."""
+    """A damaged last record looks like a torn one. If it was durable, the log is refused."""
     files = FileLog(tmp_path)
     for entry in log.entries:
         files.append(entry.frame, entry.time_ns)

@@ -1,4 +1,4 @@
-"""One step of the state machine: applied once, in order, whole or never again."""
+"""The runner applies entries once, in order, and whole."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_time_that_goes_back_is_refused() -> None:
 
 
 def test_an_exception_on_the_way_breaks_the_runner() -> None:
-    """The state machine or a subscriber: a frame that is not done whole is the last one."""
+    """In the state machine or a subscriber: a frame that is not applied whole is the last one."""
     entries = traffic.logged(traffic.frames(seed=6, count=3)).entries
 
     def fail_at_two(position: int, *_: object) -> None:

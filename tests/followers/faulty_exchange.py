@@ -1,4 +1,4 @@
-"""An exchange whose engine and replica can be watched, harmed and killed by a test."""
+"""An exchange whose engine and replica a test can watch, corrupt and kill."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORDER = {
 
 
 class FaultyExchange(ExchangeProcess):
-    """`fairbook up --allow-faults`, with its control door."""
+    """`fairbook up --allow-faults`, with its control socket."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(folder, "--allow-faults", environment=environment)
@@ -33,7 +33,7 @@ class FaultyExchange(ExchangeProcess):
         return control.ask(self.folder, "status")
 
     def until(self, holds: Callable[[dict[str, Any]], bool], within_s: float = WAIT_S) -> Any:
-        """The first status for which that holds."""
+        """Wait for a status for which `holds` is true."""
 
         def found() -> dict[str, Any] | None:
             return status if holds(status := self.status()) else None
@@ -41,7 +41,7 @@ class FaultyExchange(ExchangeProcess):
         return wait_until(found, lambda: (self.status(), self.stderr()[-3000:]), within_s=within_s)
 
     def until_agreed(self) -> dict[str, Any]:
-        """A replica follows, and a round over the whole state ends well after this call."""
+        """Wait until the replica follows and a round that began after this call has agreed."""
         rounds = self.status()["replica"]["rounds_agreed"]
 
         def agreed(status: dict[str, Any]) -> bool:
@@ -57,7 +57,7 @@ class FaultyExchange(ExchangeProcess):
         control.ask(self.folder, "edit", process=process, **place)
 
     def verdict(self, within_s: float) -> dict[str, Any]:
-        """What comes of it."""
+        """Wait until a difference is judged."""
         status = self.until(
             lambda status: (status["audit"]["verdict"] or {}).get("status") == "judged", within_s
         )
@@ -68,7 +68,7 @@ class FaultyExchange(ExchangeProcess):
         control.ask(self.folder, "resume", position=verdict["position"])
 
     def signal_replica(self, number: signal.Signals) -> int:
-        """Returns the process that it was sent to."""
+        """Send a signal to the replica; returns its process id."""
         status = self.until(lambda status: status["replica"]["pid"] is not None)
         pid: int = status["replica"]["pid"]
         os.kill(pid, number)
@@ -116,7 +116,7 @@ class BackgroundLoad:
 
 
 class StoppableTrader(Trader):
-    """A trader that stops when it is told to."""
+    """A trader that stops when `is_stopped` is set."""
 
     is_stopped = False
 

@@ -1,4 +1,4 @@
-"""A log to be recorded, and a recorder's process without an engine: the test tells it how far."""
+"""A log to record, and a recorder's process to which the test announces positions."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ START_NS = 1_704_067_100 * 10**9
 
 
 def command(directory: Path, **options: int) -> list[str]:
-    """How a recorder is started; the number of its descriptor is to be appended."""
+    """Starts a recorder; the number of its descriptor is to be appended."""
     said = " ".join(f"{name}={value}" for name, value in options.items())
     return [sys.executable, "-c", RUN, str(directory), said]
 
 
 def write_log(directory: Path, *, seed: int, frames: int) -> NaiveHistory:
-    """A log of random frames, and what its history is."""
+    """Write a log of random frames; returns its history."""
     naive, exchange = NaiveHistory(), Exchange()
     stream = Stream(SplitMix64(seed).pick)
     log = FileLog(directory, segment_bytes=256 * 1024)
@@ -66,19 +66,19 @@ class RecorderChild:
         )
         theirs.close()
 
-    def tell(self, position: int) -> None:
-        """The log is durable up to there."""
+    def announce(self, position: int) -> None:
+        """The log is durable up to `position`."""
         self._ours.sendall(follower_wire.pack(follower_wire.APPLIED, position))
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         """Wait for a report or a note. Raises ConnectionError once the recorder is gone."""
-        heard = False
-        while not heard:
+        received = False
+        while not received:
             octets = self._ours.recv(64 * 1024)
             if not octets:
                 raise ConnectionError
             for message in self._parser.feed(octets):
-                heard = heard or message.kind != follower_wire.HELLO
+                received = received or message.kind != follower_wire.HELLO
                 if message.kind == follower_wire.NOTE:
                     self.notes.append(message.text)
                 elif message.kind == follower_wire.PROGRESS:
@@ -86,11 +86,11 @@ class RecorderChild:
                     self.committed = message.position
 
     def until(self, position: int) -> None:
-        """Wait until it has recorded everything up to there."""
+        """Wait until everything up to `position` is recorded."""
         deadline = time.monotonic() + WAIT_S
         while self.committed < position:
             assert time.monotonic() < deadline, (self.committed, self.notes)
-            self.hear()
+            self.receive()
 
     def kill(self) -> None:
         """kill -9, and wait for the end."""
@@ -98,7 +98,7 @@ class RecorderChild:
         self._close()
 
     def end(self) -> int:
-        """Close the connection, and wait for what it makes of that. Returns its exit status."""
+        """Close the connection, and wait for the end. Returns the exit status."""
         with suppress(OSError):  # It may have ended by itself.
             self._ours.shutdown(socket.SHUT_WR)
         self._close()

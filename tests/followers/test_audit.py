@@ -1,4 +1,4 @@
-"""After a difference: who is wrong, trading paused and opened, versions that prove nothing."""
+"""After a difference: the judge, paused and resumed trading, other versions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def one_atom(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("who", [ENGINE, REPLICA])
 def test_the_judge_names_process_account_and_asset(tmp_path: Path, who: str) -> None:
-    """From the snapshot on, not from the first entry."""
+    """It replays from the snapshot, not from the first entry."""
     runner = filled_log(tmp_path)
     accuse(tmp_path, runner, {who: one_atom})
     verdict = judge(tmp_path)
@@ -112,7 +112,7 @@ def test_the_judge_names_process_account_and_asset(tmp_path: Path, who: str) -> 
 
 
 def test_both_may_be_wrong_or_neither(tmp_path: Path) -> None:
-    """Two different faults; and a digest that only was told wrongly."""
+    """Two different faults; and a wrong digest of a right state."""
     runner = filled_log(tmp_path)
 
     def two_atoms(exchange: Exchange) -> None:
@@ -154,7 +154,7 @@ def test_without_a_difference_there_is_nothing_to_judge(tmp_path: Path) -> None:
 
 
 class Stage:
-    """An engine, its lead and its audit, and a replica played by the test over a real socket."""
+    """An engine, its link and its audit, and a replica played by the test over a real socket."""
 
     def __init__(self, directory: Path, engine: Engine) -> None:
         self.directory = directory
@@ -194,7 +194,7 @@ class Stage:
         self.replica.send(done)
 
     async def deny_a_slice(self) -> None:
-        """Say that the next slice is another one here."""
+        """Report that the next slice differs."""
         loop = asyncio.get_running_loop()
         while True:
             for message in self.messages.feed(await loop.sock_recv(self.replica, 65536)):
@@ -230,7 +230,7 @@ def staged(directory: Path, story: Callable[[Stage], Coroutine[Any, Any, None]])
 
 
 def test_a_replica_of_another_version_is_no_evidence(tmp_path: Path) -> None:
-    """Its disagreement is reported with both versions; trading goes on, without it."""
+    """The difference is reported with both versions; trading goes on without a replica."""
 
     async def story(stage: Stage) -> None:
         stage.hello(version="0.0.1 other")
@@ -248,7 +248,7 @@ def test_a_replica_of_another_version_is_no_evidence(tmp_path: Path) -> None:
 
 
 def test_a_wrong_replica_is_replaced_and_trading_waits_for_a_person(tmp_path: Path) -> None:
-    """Over a restart, too; and only the named verdict opens it, when both have agreed."""
+    """Over a restart, too. Only the named verdict opens trading, when both have agreed."""
 
     async def story(stage: Stage) -> None:
         stage.hello()
@@ -293,15 +293,15 @@ def test_a_difference_that_was_not_judged_is_judged_at_the_next_start(tmp_path: 
         assert stage.engine.runner.exchange.paused
         await until(lambda: stage.judged == 1)
         await until(lambda: (stage.audit.verdict or {}).get("wrong") == ENGINE)
-        # Another process was wrong: this one may be believed again.
-        stage.audit._has_replica = False  # Nobody is there to be asked.
+        # An earlier process was wrong: this one may write snapshots again.
+        stage.audit._has_replica = False  # There is no replica to ask.
         assert await stage.audit.approves_snapshot()
 
     staged(tmp_path, story)
 
 
-def test_a_second_difference_is_told_and_leaves_no_snapshot(tmp_path: Path) -> None:
-    """A wrong replica was replaced, nobody has acknowledged it, and the next one differs too."""
+def test_a_second_difference_is_reported_and_leaves_no_snapshot(tmp_path: Path) -> None:
+    """A wrong replica was replaced; before that is acknowledged, the next one differs too."""
 
     async def story(stage: Stage) -> None:
         stage.hello()
@@ -323,15 +323,15 @@ def test_a_second_difference_is_told_and_leaves_no_snapshot(tmp_path: Path) -> N
     staged(tmp_path, story)
 
 
-def test_without_the_replica_s_word_there_is_no_snapshot(
+def test_without_the_replica_s_agreement_there_is_no_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else whoever ends the replica, and then changes the engine's memory, would be believed."""
+    """Otherwise a changed memory could become a snapshot by ending the replica."""
     monkeypatch.setattr(audit, "STARTING_WAIT_S", 0.05)
     monkeypatch.setattr(audit, "APPROVAL_WAIT_S", 0.05)
 
     async def story(stage: Stage) -> None:
-        assert not await stage.audit.approves_snapshot(), "it has not said a word"
+        assert not await stage.audit.approves_snapshot(), "it has not sent a message"
         stage.hello()
         stage.done()
         await until(lambda: stage.link.state != DOWN)
@@ -344,7 +344,7 @@ def test_without_the_replica_s_word_there_is_no_snapshot(
 
 
 def test_an_exchange_that_was_paused_before_stays_so(tmp_path: Path) -> None:
-    """What a person has paused is not for the audit to open."""
+    """The audit does not open what an operator has paused."""
 
     async def story(stage: Stage) -> None:
         pause = records.set_exchange(parameter=records.STATE, value=records.EXCHANGE_CANCEL_ONLY)
@@ -365,7 +365,7 @@ def test_an_exchange_that_was_paused_before_stays_so(tmp_path: Path) -> None:
 
 
 async def agree_with_all(stage: Stage) -> None:
-    """The replica of a test that says yes to everything."""
+    """Agree with every frame and slice."""
     stage.hello()
     stage.done()
     loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ from tests.world.waiting import wait_until
 
 
 def test_checkpoints_over_http(tmp_path: Path) -> None:
-    """From a position on, newest first; the first is that of now, without a slice."""
+    """From a position on, newest first; the first is the current one, without a slice."""
     venue = FaultyExchange(tmp_path)
     with venue:
         rest = RestClient(venue.http_port)
@@ -36,7 +36,7 @@ def test_checkpoints_over_http(tmp_path: Path) -> None:
 
 
 def test_an_exchange_without_a_replica(tmp_path: Path) -> None:
-    """It trades, says so, and writes its snapshot at the stop."""
+    """It trades, logs a warning, and writes its snapshot at the stop."""
     with ExchangeProcess(tmp_path, "--no-replica") as venue:
         status = control.ask(tmp_path, "status")
         assert status["replica"]["state"] == "not wanted" and status["replica"]["pid"] is None
@@ -52,7 +52,7 @@ def test_an_exchange_without_a_replica(tmp_path: Path) -> None:
 
 
 def test_edits_need_to_be_allowed(tmp_path: Path) -> None:
-    """Without --allow-faults nobody changes a memory, not even the owner."""
+    """Without --allow-faults there is no such command."""
     with ExchangeProcess(tmp_path):
         try:
             control.ask(

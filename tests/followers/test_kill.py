@@ -25,7 +25,7 @@ HOW = ("replica", "engine", "both", "replica last")
 
 
 class Pair(FaultyExchange):
-    """Its `kill` ends one, the other, or both, as `how` says; the engine at last in any case."""
+    """`kill` ends engine, replica or both, as `how` says; the engine last in any case."""
 
     how = "engine"
     replicas_killed = 0
@@ -39,7 +39,7 @@ class Pair(FaultyExchange):
         try:
             replica = control.ask(self.folder, "status")["replica"]
         except (control.NotRunning, OSError):
-            return  # The engine was killed before it had begun to listen.
+            return  # The engine was killed before its socket was open.
         if replica["pid"] is None:
             return
         if self.how == "replica last":
@@ -47,7 +47,7 @@ class Pair(FaultyExchange):
         try:
             os.kill(replica["pid"], signal.SIGKILL)
         except ProcessLookupError:
-            return  # It was quicker: its engine is gone.
+            return  # It has ended by itself: its engine is gone.
         self.replicas_killed += 1
         if self.how == "replica":
             self._see_another(replica["pid"])
@@ -78,7 +78,7 @@ class PairCampaign(Campaign):
     def _run_round(self) -> None:
         self.pair.how = self.what.choice(HOW)
         super()._run_round()
-        # The engine runs again, and what it recovered to is what its replica recovers to.
+        # The engine runs again, and its replica recovers to the same state.
         self.pair.until_agreed()
         assert self.pair.status()["audit"]["verdict"] is None
 
@@ -89,7 +89,7 @@ def play(folder: Path, rounds: int) -> None:
     campaign.run(rounds)
     print(campaign.counted, campaign.pair.replicas_killed, f"{time.monotonic() - began_s:.0f} s")
     assert campaign.counted["orders"] > rounds * 10, "there was hardly any load"
-    # Every snapshot that is there is sound, and of the log's own history.
+    # Every snapshot is sound, and of the log's history.
     assert main(["verify", str(folder)]) == 0
 
 

@@ -1,4 +1,4 @@
-"""One atom more on one balance in one memory: found, named, and nothing is lost by it.
+"""One atom more on one balance in one memory is found and named, and nothing is lost.
 
 FAIRBOOK_AUDIT_ROUNDS and FAIRBOOK_SEED change how many and which.
 """
@@ -22,7 +22,7 @@ from tests.followers.faulty_exchange import BackgroundLoad, FaultyExchange
 SEED = int(os.environ.get("FAIRBOOK_SEED", "1"))
 ROUNDS = int(os.environ.get("FAIRBOOK_AUDIT_ROUNDS", "100"))
 FOUND_WITHIN_S = 5.0
-ACCOUNTS = range(5)  # EXTERNAL, FEE, demo1, demo2, and who placed the first orders
+ACCOUNTS = range(5)  # EXTERNAL, FEE, demo1, demo2, and the account of the first orders
 ASSETS = range(1, 5)
 
 
@@ -35,7 +35,7 @@ def venue(tmp_path: Path) -> Iterator[FaultyExchange]:
 
 
 def harm_and_find(venue: FaultyExchange, process: str, chance: random.Random) -> tuple[Any, float]:
-    """Returns the verdict, and how long it took from the harm to the verdict in seconds."""
+    """Corrupt a balance. Returns the verdict, and after how many seconds it came."""
     account, asset = chance.choice(ACCOUNTS), chance.choice(ASSETS)
     field = chance.choice(("available", "locked"))
     began_s = time.monotonic()
@@ -57,7 +57,7 @@ def harm_and_find(venue: FaultyExchange, process: str, chance: random.Random) ->
 
 
 def go_on(venue: FaultyExchange, verdict: dict[str, Any], process: str, *, by_kill: bool) -> None:
-    """What an operator does then. A wrong engine is not believed for one more snapshot."""
+    """Do what an operator does then. A wrong engine writes no more snapshots."""
     assert venue.place() == 503
     if process == "engine":
         with pytest.raises(control.ControlRefused, match="restart it"):

@@ -1,4 +1,4 @@
-"""The recorder's process: whatever befalls it or its files, the record becomes that of the log."""
+"""The recorder's process: whatever happens to it or its files, history becomes that of the log."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ FRAMES = 320
 
 
 def positions(directory: Path) -> list[int]:
-    """Of the recorder's own snapshots, newest first."""
+    """Positions of the recorder's own snapshots, newest first."""
     return [int(path.stem) for path in Snapshots(directory / DIRECTORY).paths()]
 
 
 def record(directory: Path, position: int, **options: int) -> RecorderChild:
-    """Have a recorder record up to there and end."""
+    """Record up to `position` in a process of its own."""
     recorder = RecorderChild(directory, **options)
-    recorder.tell(position)
+    recorder.announce(position)
     recorder.until(position)
     assert recorder.end() == 0, recorder.stderr
     assert recorder.stderr == ""
@@ -42,7 +42,7 @@ def record(directory: Path, position: int, **options: int) -> RecorderChild:
 
 
 def test_an_empty_store_is_recorded_from_the_beginning(tmp_path: Path) -> None:
-    """Told of everything at once, or little by little: up to what was told, and no further."""
+    """Announced at once or in steps: recorded up to the announced position, and no further."""
     naive = write_log(tmp_path, seed=1, frames=FRAMES)
     recorder = record(tmp_path, FRAMES)
     assert recorder.notes == []
@@ -51,7 +51,7 @@ def test_an_empty_store_is_recorded_from_the_beginning(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).unlink()
     recorder = RecorderChild(tmp_path)
     for position in (0, 1, 2, 40, 40, 200):
-        recorder.tell(position)
+        recorder.announce(position)
         recorder.until(position)
         with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
             assert database.execute("SELECT position FROM place").fetchone() == (position,)
@@ -69,12 +69,12 @@ def killed_again_and_again(directory: Path, *, seed: int, frames: int, kills: in
     for round in range(kills):
         recorder = RecorderChild(directory, **options)
         goal = frames * (round + 1) // kills
-        recorder.tell(goal)
-        recorder.hear()
-        assert recorder.committed >= least  # What was said to be recorded is.
+        recorder.announce(goal)
+        recorder.receive()
+        assert recorder.committed >= least  # What was reported as recorded is recorded.
         reports = recorder.reports + chance.randrange(max(2, 40 // kills + 12))
         while recorder.reports < reports and recorder.committed < goal:
-            recorder.hear()
+            recorder.receive()
         time.sleep(chance.random() * 0.004)
         least = recorder.committed
         recorder.kill()
@@ -84,7 +84,7 @@ def killed_again_and_again(directory: Path, *, seed: int, frames: int, kills: in
 
 
 def test_killed_in_the_middle_of_writing(tmp_path: Path) -> None:
-    """None missing, none twice."""
+    """No row is missing, and none stands twice."""
     killed_again_and_again(tmp_path, seed=2, frames=FRAMES, kills=6)
 
 
@@ -94,7 +94,7 @@ def test_killed_in_the_middle_of_writing_50_times(tmp_path: Path) -> None:
 
 
 def test_a_start_is_near_the_end_of_the_store(tmp_path: Path) -> None:
-    """By its own snapshots, of which three are kept; and one at the end, if much has happened."""
+    """From its own snapshots, of which three are kept; one is written at the end."""
     naive = write_log(tmp_path, seed=4, frames=FRAMES)
     recorder = record(tmp_path, 250, snapshot_commands=500, transaction_commands=100)
     assert len(positions(tmp_path)) == 3
@@ -104,7 +104,7 @@ def test_a_start_is_near_the_end_of_the_store(tmp_path: Path) -> None:
         path.unlink()
     first = positions(tmp_path)[0]
     recorder = RecorderChild(tmp_path, snapshot_commands=500)
-    recorder.tell(FRAMES)
+    recorder.announce(FRAMES)
     recorder.until(FRAMES)
     assert recorder.end() == 0
     assert positions(tmp_path)[-1] == first
@@ -112,7 +112,7 @@ def test_a_start_is_near_the_end_of_the_store(tmp_path: Path) -> None:
 
 
 def snapshot_at(directory: Path, position: int) -> Snapshot:
-    """Of the log's state there."""
+    """A snapshot of the log's state at `position`."""
     runner = Runner(Exchange())
     log = FileLog(directory, read_only=True)
     for entry in log.read(1):
@@ -123,10 +123,10 @@ def snapshot_at(directory: Path, position: int) -> Snapshot:
 
 
 def test_snapshots_that_cannot_be_used_are_passed_over(tmp_path: Path) -> None:
-    """Ahead of the store, or damaged; the engine's are used too."""
+    """Ahead of the store, or damaged; the engine's snapshots are used too."""
     naive = write_log(tmp_path, seed=5, frames=FRAMES)
     record(tmp_path, 200)
-    assert positions(tmp_path) == []  # Too little has happened.
+    assert positions(tmp_path) == []  # Too few commands.
     own = Snapshots(tmp_path / DIRECTORY)
     own.write(snapshot_at(tmp_path, 100))
     own.write(snapshot_at(tmp_path, 150)).write_bytes(b"damaged")
@@ -188,7 +188,7 @@ def without_a_table(path: Path) -> None:
 
 
 def with_a_later_trade(path: Path) -> None:
-    """Somebody has added a row: the recorder comes to it sooner or later."""
+    """A row was added by hand, with an id that the recorder reaches later."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         (newest,) = database.execute("SELECT max(trade_id) FROM trades WHERE market = 1").fetchone()
         database.execute(
@@ -200,7 +200,7 @@ def with_a_later_trade(path: Path) -> None:
     "harm", [other_schema, no_database, damaged_inside, without_a_table, with_a_later_trade]
 )
 def test_a_store_that_is_not_sound(tmp_path: Path, harm: object) -> None:
-    """Put aside and recorded again, and it is said why."""
+    """Put aside and recorded again; a note gives the reason."""
     assert callable(harm)
     naive = write_log(tmp_path, seed=9, frames=150)
     record(tmp_path, 60)
@@ -210,17 +210,17 @@ def test_a_store_that_is_not_sound(tmp_path: Path, harm: object) -> None:
     require_equal(tmp_path, naive)
 
 
-def test_a_store_that_somebody_has_locked(tmp_path: Path) -> None:
-    """It is tried again, and said; later everything is there."""
+def test_a_locked_store_is_retried(tmp_path: Path) -> None:
+    """A note reports it; later everything is recorded."""
     naive = write_log(tmp_path, seed=10, frames=100)
     store = SqliteStore(tmp_path / FILE_NAME)
     recorder = RecorderChild(tmp_path)
-    recorder.tell(0)
+    recorder.announce(0)
     recorder.until(0)
     store._database.execute("BEGIN IMMEDIATE")
-    recorder.tell(100)
+    recorder.announce(100)
     while not recorder.notes:
-        recorder.hear()
+        recorder.receive()
     assert "trying again: database is locked" in recorder.notes[0]
     assert recorder.committed == 0
     store._database.execute("ROLLBACK")
@@ -230,21 +230,21 @@ def test_a_store_that_somebody_has_locked(tmp_path: Path) -> None:
     require_equal(tmp_path, naive)
 
 
-def test_one_that_was_left_over_from_another_engine(tmp_path: Path) -> None:
-    """Two recorders of one store: one of them ends, and nothing is put aside for that."""
+def test_a_recorder_left_over_from_another_engine(tmp_path: Path) -> None:
+    """Of two recorders of one store one ends, and the store is not put aside."""
     naive = write_log(tmp_path, seed=14, frames=300)
     two = [RecorderChild(tmp_path), RecorderChild(tmp_path)]
     for recorder in two:
-        recorder.tell(100)
+        recorder.announce(100)
         recorder.until(100)
-    two[0].tell(200)
+    two[0].announce(200)
     two[0].until(200)
-    two[1].tell(250)
+    two[1].announce(250)
     with pytest.raises(ConnectionError):
         two[1].until(250)
     assert two[1].notes[-1] == "cannot continue: StoreTaken: another recorder writes to it"
     assert two[1].end() == 1
-    two[0].tell(300)
+    two[0].announce(300)
     two[0].until(300)
     assert two[0].end() == 0
     assert not (tmp_path / "history.db.aside").exists()
@@ -252,25 +252,25 @@ def test_one_that_was_left_over_from_another_engine(tmp_path: Path) -> None:
 
 
 def test_a_log_that_ends_too_soon(tmp_path: Path) -> None:
-    """What the engine calls durable is not there: the recorder ends, and says why."""
+    """An announced entry is missing: the recorder ends, and a note gives the reason."""
     write_log(tmp_path, seed=11, frames=20)
     recorder = RecorderChild(tmp_path)
-    recorder.tell(21)
+    recorder.announce(21)
     with pytest.raises(ConnectionError):
         while True:
-            recorder.hear()
+            recorder.receive()
     assert "position 21" in recorder.notes[-1]
     assert recorder.end() == 1
-    # What there was is whole.
+    # The transaction was not committed in part.
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         assert database.execute("SELECT position FROM place").fetchone() == (0,)
 
 
 def test_it_ends_with_the_engine_while_it_is_busy(tmp_path: Path) -> None:
-    """What it is told last is recorded, as far as there is time; the next one does the rest."""
+    """Announced entries are recorded as far as time allows; the next recorder does the rest."""
     naive = write_log(tmp_path, seed=12, frames=FRAMES)
     recorder = RecorderChild(tmp_path)
-    recorder.tell(FRAMES)
+    recorder.announce(FRAMES)
     assert recorder.end() == 0
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         (position,) = database.execute("SELECT position FROM place").fetchone()
@@ -280,15 +280,15 @@ def test_it_ends_with_the_engine_while_it_is_busy(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / DIRECTORY) == ["snapshots"]
 
 
-def test_a_recorder_that_stood_still_goes_on(tmp_path: Path) -> None:
+def test_a_halted_recorder_continues(tmp_path: Path) -> None:
     naive: NaiveHistory = write_log(tmp_path, seed=13, frames=FRAMES)
     recorder = RecorderChild(tmp_path, transaction_commands=100)
-    recorder.tell(10)
+    recorder.announce(10)
     recorder.until(10)
     os.kill(recorder.process.pid, signal.SIGSTOP)
     for position in range(11, FRAMES + 1):
         if position < 50 or position == FRAMES:
-            recorder.tell(position)
+            recorder.announce(position)
     os.kill(recorder.process.pid, signal.SIGCONT)
     recorder.until(FRAMES)
     assert recorder.end() == 0

@@ -1,6 +1,4 @@
-"""The recorder beside a running engine: it follows, is waited for, killed, stopped, caught up with;
-the engine never waits for it.
-"""
+"""The recorder beside a running engine: read your writes, kills, halts; the engine never waits."""
 
 from __future__ import annotations
 
@@ -45,7 +43,7 @@ class RecordedEngine:
         await until(lambda: self.link.committed == self.engine.position)
 
     async def pid(self) -> int:
-        """Of a recorder that has begun."""
+        """Wait for a running recorder; its process id."""
         await until(lambda: self.link.status()["state"] != DOWN)
         pid: int = self.link.status()["pid"]
         return pid
@@ -54,7 +52,7 @@ class RecordedEngine:
 def run(
     directory: Path, story: Callable[[RecordedEngine], Awaitable[None]], **options: int
 ) -> None:
-    """Start both, tell the story, stop both: then everything is recorded."""
+    """Start engine and recorder, run the story, stop both: then everything is recorded."""
 
     async def main() -> None:
         engine = await Engine.start(FileLog(directory), Snapshots(directory))
@@ -104,8 +102,8 @@ def test_what_was_answered_is_recorded_when_it_is_waited_for(
     require_equal(tmp_path, of_log(tmp_path))
 
 
-def test_waiting_for_what_is_to_come(tmp_path: Path) -> None:
-    """A position that the engine has not reached yet."""
+def test_waiting_for_a_position_that_is_to_come(tmp_path: Path) -> None:
+    """The engine has not reached it yet."""
 
     async def story(recorded: RecordedEngine) -> None:
         await recorded.pid()
@@ -129,7 +127,7 @@ def killed_under_load(directory: Path, kills: int, seed: int) -> None:
             committed = recorded.link.committed
             while recorded.link.committed == committed:
                 await recorded.do([next(traders) for _ in range(150)])
-            # As kill -9; the next one starts after a short pause, however often this happens.
+            # As kill -9; the next recorder starts after a short pause, however often this happens.
             recorded.link.supervisor.kill("the test kills it")
             while recorded.link.status()["starts"] == starts:
                 await recorded.do([next(traders) for _ in range(20)])
@@ -152,10 +150,8 @@ def test_killed_under_load_50_times(tmp_path: Path) -> None:
     killed_under_load(tmp_path, kills=50, seed=2)
 
 
-def test_a_recorder_that_stands_still_stops_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What waits for it is bounded, in number and in time; it catches up when it goes on."""
+def test_a_halted_recorder_delays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting requests are bounded, in number and in time; it catches up when it continues."""
     monkeypatch.setattr(recorder_link, "REACHED_S", 0.2)
     monkeypatch.setattr(recorder_link, "FLUSH_S", 0.001)
     monkeypatch.setattr(recorder_link, "WAITING_MAX", 3)
@@ -218,7 +214,7 @@ def test_off_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_nothing_is_left_waiting_when_the_engine_stops(tmp_path: Path) -> None:
-    """What was taken last is recorded before the recorder ends."""
+    """The last commands are recorded before the recorder ends."""
 
     async def story(recorded: RecordedEngine) -> None:
         await recorded.pid()

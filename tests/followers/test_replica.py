@@ -1,4 +1,4 @@
-"""The replica beside a running engine: it agrees, falls behind, catches up, comes and goes."""
+"""The replica beside a running engine: agreement, faults, kills, halts, damage of the log."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run(
     story: Callable[[MonitoredEngine], Awaitable[None]],
     options: ReplicaOptions = FREQUENT,
 ) -> None:
-    """Start both, tell the story, stop both."""
+    """Start engine and replica, run the story, stop both."""
 
     async def main() -> None:
         snapshots = Snapshots(directory)
@@ -115,7 +115,7 @@ def no_false_alarm(directory: Path, commands: int) -> None:
         assert monitored.engine.runner.exchange.sequence >= commands
 
     run(directory, story)
-    # Every snapshot that was kept is what the log gives.
+    # Every snapshot is the state that the log gives.
     assert main(["verify", str(directory)]) == 0
     assert 2 <= len(Snapshots(directory).paths()) <= 3
 
@@ -129,10 +129,8 @@ def test_no_false_alarm_in_a_million_commands(tmp_path: Path) -> None:
     no_false_alarm(tmp_path, 1_000_000)
 
 
-def test_a_replica_that_stands_still_stops_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is kept for it is bounded; when it goes on, it catches up with all it has missed."""
+def test_a_halted_replica_delays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its buffer is bounded; when it continues, it catches up with all that it has missed."""
     monkeypatch.setattr(follower_link, "BUFFER_BYTES_MAX", 4096)
 
     async def story(monitored: MonitoredEngine) -> None:
@@ -190,7 +188,7 @@ def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
 def test_a_damaged_log_stops_the_replica_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not started on and on; the status says so."""
+    """It is not started again and again; the status shows it."""
     monkeypatch.setattr(supervisor_module, "PAUSE_S", 0.01)
     monkeypatch.setattr(supervisor_module, "DAMAGED_ENDS_MAX", 1)
     monkeypatch.setattr(audit_module, "STARTING_WAIT_S", 0.01)
@@ -216,7 +214,7 @@ def test_a_damaged_log_stops_the_replica_and_nothing_else(
 
 
 def test_the_replica_ends_with_the_engine(tmp_path: Path) -> None:
-    """Also one that is stopped in the middle of something: nobody is left behind."""
+    """No process is left behind."""
     pids: list[int] = []
 
     async def story(monitored: MonitoredEngine) -> None:
@@ -228,7 +226,7 @@ def test_the_replica_ends_with_the_engine(tmp_path: Path) -> None:
 
 
 def test_events_that_differ_are_found_before_the_state_is(tmp_path: Path) -> None:
-    """A balance was changed and used at once: the frame shows it, the slice then names it."""
+    """A changed balance is used at once: the frame differs, the slice names the account."""
 
     async def story(monitored: MonitoredEngine) -> None:
         await monitored.do(traffic.setup())

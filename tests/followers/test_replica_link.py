@@ -1,4 +1,4 @@
-"""The engine's half: what it keeps for a replica is bounded, and what agrees is counted rightly."""
+"""The engine's end of a replica: bounded buffers, and rounds that count the right slices."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.world.waiting import until
 
 
 class Pair:
-    """A lead, and the other end of its socket in the hands of the test."""
+    """A link, and the other end of its socket, which the test uses."""
 
     def __init__(self) -> None:
         self.runner = Runner(Exchange())
@@ -35,21 +35,21 @@ class Pair:
         self.theirs.setblocking(False)
         self.ended = self.link.connect(ours)
         self.messages = wire.MessageParser()
-        self.all_heard: list[wire.Message] = []
+        self.all_received: list[wire.Message] = []
 
     def apply(self, entries: list[Entry]) -> None:
         traffic.run_all(self.runner, entries)
 
-    def say(self, *messages: bytes) -> None:
+    def send(self, *messages: bytes) -> None:
         self.theirs.send(b"".join(messages))
 
-    def heard(self) -> list[wire.Message]:
+    def received(self) -> list[wire.Message]:
         """Everything so far."""
         try:
-            self.all_heard += self.messages.feed(self.theirs.recv(1 << 20))
+            self.all_received += self.messages.feed(self.theirs.recv(1 << 20))
         except BlockingIOError:
             pass
-        return self.all_heard
+        return self.all_received
 
 
 def told(story: Callable[[Pair], Coroutine[Any, Any, None]]) -> None:
@@ -64,16 +64,16 @@ def told(story: Callable[[Pair], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(main())
 
 
-def test_each_frame_is_told_with_its_running_hash() -> None:
+def test_each_frame_is_announced_with_its_running_hash() -> None:
     async def story(pair: Pair) -> None:
         expected = [(0, bytes(32))]
         for entry in traffic.logged(traffic.frames(seed=1, count=10)).entries:
             pair.apply([entry])
             expected.append((entry.position, pair.runner.event_hash))
-        await until(lambda: len(pair.heard()) >= 12)
-        heard = pair.heard()
-        assert heard[0].kind == wire.HELLO
-        frames = [(each.position, each.digest) for each in heard if each.kind == wire.APPLIED]
+        await until(lambda: len(pair.received()) >= 12)
+        received = pair.received()
+        assert received[0].kind == wire.HELLO
+        frames = [(each.position, each.digest) for each in received if each.kind == wire.APPLIED]
         assert frames == expected
 
     told(story)
@@ -81,20 +81,20 @@ def test_each_frame_is_told_with_its_running_hash() -> None:
 
 def test_without_answers_no_more_slices_are_made() -> None:
     async def story(pair: Pair) -> None:
-        pair.say(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
+        pair.send(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
         for _ in range(100):
             await asyncio.sleep(0.005)
-        assert len([each for each in pair.heard() if each.kind == wire.SLICE]) == OUTSTANDING_MAX
+        assert len([each for each in pair.received() if each.kind == wire.SLICE]) == OUTSTANDING_MAX
         assert pair.link.rounds == 0
 
     told(story)
 
 
 def test_what_a_silent_replica_leaves_unread_is_bounded() -> None:
-    """And the newest position tells it everything, once it reads again."""
+    """The newest position stands for all that was dropped, once the replica reads again."""
 
     async def story(pair: Pair) -> None:
-        pair.say(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
+        pair.send(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
         await until(lambda: pair.link.state == FOLLOWING)
         log = traffic.logged(traffic.frames(seed=1, count=12_000, commands_max=1))
         for at in range(0, len(log.entries), 100):
@@ -103,23 +103,23 @@ def test_what_a_silent_replica_leaves_unread_is_bounded() -> None:
             assert pair.link.waiting_bytes <= BUFFER_BYTES_MAX + 200 * wire.BLOCK
         assert pair.link.state == CATCHING_UP
         last = pair.runner.position
-        await until(lambda: pair.heard()[-1].position == last)
-        frames = [each for each in pair.heard() if each.kind == wire.APPLIED]
+        await until(lambda: pair.received()[-1].position == last)
+        frames = [each for each in pair.received() if each.kind == wire.APPLIED]
         assert len(frames) < last
         assert [each.position for each in frames] == sorted(each.position for each in frames)
         assert frames[-1].digest == pair.runner.event_hash
-        pair.say(wire.pack(wire.PROGRESS, last, 0))
+        pair.send(wire.pack(wire.PROGRESS, last, 0))
         await until(lambda: pair.link.state == FOLLOWING)
 
     told(story)
 
 
-def test_a_round_counts_what_came_after_it_began() -> None:
-    """Each slice once, of the right number of slices; one that is not equal spoils it."""
+def test_a_round_counts_slices_made_after_it_began() -> None:
+    """Each slice once; one that is not equal fails the round."""
 
     async def story(pair: Pair) -> None:
-        pair.say(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
-        await until(lambda: len(pair.heard()) > 10)
+        pair.send(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))
+        await until(lambda: len(pair.received()) > 10)
         made = list(pair.link._outstanding.values())
         count = made[0].checkpoint.slice_count
         short = ComparisonRound(made[0].serial, count)
@@ -136,7 +136,7 @@ def test_a_round_counts_what_came_after_it_began() -> None:
 
 def test_the_end_of_the_connection_is_the_end_of_the_replica() -> None:
     async def story(pair: Pair) -> None:
-        pair.say(wire.pack_hello("replica"))
+        pair.send(wire.pack_hello("replica"))
         await until(lambda: pair.link.state == CATCHING_UP)
         pair.theirs.close()
         assert await pair.ended  # With a reason; which one differs between systems.
@@ -147,16 +147,16 @@ def test_the_end_of_the_connection_is_the_end_of_the_replica() -> None:
     told(story)
 
 
-def test_nonsense_ends_the_connection_and_nothing_else() -> None:
+def test_a_malformed_message_ends_the_connection_and_nothing_else() -> None:
     async def story(pair: Pair) -> None:
-        pair.say(wire.pack(99, 0))
+        pair.send(wire.pack(99, 0))
         assert "cannot read" in await pair.ended
         pair.apply(traffic.logged(traffic.frames(seed=1, count=3)).entries)
 
     told(story)
 
 
-async def test_a_replica_that_cannot_run_is_tried_again_and_again() -> None:
+async def test_a_replica_that_cannot_run_is_started_again_and_again() -> None:
     """With growing pauses, and without an end."""
     runner = Runner(Exchange())
     link = ReplicaLink(runner, on_mismatch=lambda _: None)
@@ -176,7 +176,7 @@ async def test_a_replica_that_cannot_run_is_tried_again_and_again() -> None:
     await missing.stop()
 
 
-async def test_a_replica_that_says_nothing_is_ended() -> None:
+async def test_a_silent_replica_is_killed() -> None:
     runner = Runner(Exchange())
     link = ReplicaLink(runner, on_mismatch=lambda _: None)
     silent = [sys.executable, "-c", "import time; time.sleep(600)"]

@@ -1,4 +1,4 @@
-"""Slices cover the state: no number can change without the slice that holds it showing it."""
+"""Slices cover the state: every number changes the slice that holds it, and no other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def digests(exchange: Exchange, count: int = COUNT) -> list[bytes]:
 
 
 def holder(place: int, size: int, count: int = COUNT) -> int:
-    """Which slice has a place of a table of that size."""
+    """The slice that holds an entry of a table of that size."""
     return next(i for i in range(count) if size * i // count <= place < size * (i + 1) // count)
 
 
@@ -100,7 +100,7 @@ MARKET = [
 
 
 def numbers(exchange: Exchange) -> Iterator[Number]:
-    """Every number there is."""
+    """Every number of the state."""
     registry, slots = exchange.tables, exchange.matcher.slots
     for attribute in ("sequence", "time_ns"):
         yield Number("exchange", exchange, attribute, {0})
@@ -159,14 +159,14 @@ def numbers(exchange: Exchange) -> Iterator[Number]:
 
 
 def words_of(client_ids: ClientIdTable, entry: int, where: set[int]) -> Iterator[Number]:
-    """What is remembered in one entry."""
+    """The numbers of one entry."""
     for which in range(ENTRY_WORDS):
         word = Word(client_ids.table, client_ids.entries_at + entry * ENTRY_WORDS + which)
         yield Number(f"word {which} of an entry", word, "value", where)
 
 
 def test_each_number_changes_the_slice_that_holds_it() -> None:
-    """That one and no other, and back again."""
+    """Only that slice, and its digest returns with the number."""
     exchange = played(seed=3, frames_count=500)
     before, dumped = digests(exchange), state.dump(exchange)
     seen = 0
@@ -184,8 +184,8 @@ def test_each_number_changes_the_slice_that_holds_it() -> None:
     assert seen > 1000
 
 
-def test_places_in_line_are_covered() -> None:
-    """Who is next at a price, whose turn it is to be forgotten, which slot is taken next."""
+def test_queue_positions_are_covered() -> None:
+    """The next order at a price, the next receipt to be dropped, the next free slot."""
     exchange = played(seed=3, frames_count=500)
     before = digests(exchange)
     free = exchange.matcher.slots.free
@@ -210,8 +210,8 @@ def test_places_in_line_are_covered() -> None:
     assert digests(exchange) == before
 
 
-def test_no_attribute_of_the_state_is_unknown_here() -> None:
-    """A new one has to be put into the slices, or named here as something that follows."""
+def test_every_attribute_of_the_state_is_known_here() -> None:
+    """A new one is put into the slices, or listed here as derived."""
     exchange = played(seed=3, frames_count=300)
     order = next(each for each in exchange.matcher.slots.orders if each is not None)
     account = next(each for each in exchange.tables.accounts if each.client_ids is not None)
@@ -266,7 +266,7 @@ def test_a_restored_state_has_the_same_slices(count: int) -> None:
 
 
 def test_the_difference_is_named() -> None:
-    """Balances first, whatever else differs; and in words."""
+    """Balances first, whatever else differs."""
     exchange = played(seed=3, frames_count=400)
     before = slices.slice_bytes(exchange, 0, 1)
     order = next(each for each in exchange.matcher.slots.orders if each is not None)
@@ -283,7 +283,7 @@ def test_the_difference_is_named() -> None:
     assert [each.account for each in found if each.kind == "order"] == [order.account]
 
 
-def test_a_record_that_one_of_them_lacks_is_named() -> None:
+def test_a_missing_record_is_named() -> None:
     exchange = played(seed=3, frames_count=400)
     exchange.tables.accounts_max = 1000
     before = slices.slice_bytes(exchange, 0, 1)
@@ -296,7 +296,7 @@ def test_a_record_that_one_of_them_lacks_is_named() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 8, 16, 24, 200])
-def test_what_is_no_slice_is_refused(cut: int) -> None:
+def test_a_malformed_slice_is_refused(cut: int) -> None:
     octets = slices.slice_bytes(played(seed=3, frames_count=50), 0, 1)
     with pytest.raises(ValueError, match=r"section|record|words"):
         slices.parse(octets[:-cut])

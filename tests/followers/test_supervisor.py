@@ -1,4 +1,4 @@
-"""A child without a connection: it is started again when it ends, and ended by a signal."""
+"""The supervisor of a child without a connection: starts, restarts, signals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_a_child_that_ends_is_started_again(tmp_path: Path) -> None:
         os.kill(first, 0)
 
 
-async def test_a_child_that_a_damaged_file_stops_is_not_started_on_and_on() -> None:
+async def test_a_child_that_a_damaged_file_stops_is_not_started_again_and_again() -> None:
     supervisor = Supervisor(
         "child", [sys.executable, "-c", f"raise SystemExit({DAMAGED_EXIT_STATUS})"]
     )
@@ -54,7 +54,7 @@ async def test_a_child_that_a_damaged_file_stops_is_not_started_on_and_on() -> N
     await supervisor.stop()
 
 
-async def test_a_child_is_told_to_end_by_a_signal(tmp_path: Path) -> None:
+async def test_a_child_is_stopped_by_sigterm(tmp_path: Path) -> None:
     file = tmp_path / "said"
     supervisor = Supervisor("child", [sys.executable, "-c", NOTE_SIGTERM, str(file)])
     supervisor.start()
@@ -64,7 +64,7 @@ async def test_a_child_is_told_to_end_by_a_signal(tmp_path: Path) -> None:
     assert supervisor.starts == 1
 
 
-async def test_a_child_that_does_not_listen_is_killed() -> None:
+async def test_a_child_that_ignores_sigterm_is_killed() -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     supervisor = Supervisor("child", [sys.executable, "-c", deaf], end_wait_s=0.5)
     supervisor.start()
@@ -74,8 +74,8 @@ async def test_a_child_that_does_not_listen_is_killed() -> None:
     assert supervisor.pid is None
 
 
-async def test_a_stop_in_the_middle_of_a_start_leaves_nobody_behind() -> None:
-    """The process that is being started then is ended too."""
+async def test_a_stop_during_a_start_leaves_no_process() -> None:
+    """The process that is being started is ended too."""
     for turns in range(4):
         supervisor = Supervisor("child", [sys.executable, "-c", READ_ON])
         supervisor.start()
@@ -86,7 +86,7 @@ async def test_a_stop_in_the_middle_of_a_start_leaves_nobody_behind() -> None:
 
 
 def test_a_child_can_see_that_its_parent_has_gone(tmp_path: Path) -> None:
-    """Its standard input ends with the parent, also when that was killed."""
+    """Its standard input ends with the parent, also when the parent was killed."""
     parent = f"""
 import asyncio, os, signal, sys
 from fairbook.followers.supervisor import Supervisor
@@ -116,5 +116,5 @@ def _is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    status = Path(f"/proc/{pid}/stat")  # One that nobody waits for stays, as a zombie.
+    status = Path(f"/proc/{pid}/stat")  # A process that is not waited for stays, as a zombie.
     return not (status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] == "Z")

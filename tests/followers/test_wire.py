@@ -1,4 +1,4 @@
-"""Messages between engine and replica: whole, in order, however the socket cuts them."""
+"""Messages between engine and follower: whole and in order, in pieces of any size."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_messages_come_out_as_they_went_in() -> None:
         assert found == whole
 
 
-def test_another_language_is_noticed() -> None:
+def test_an_unknown_protocol_is_refused() -> None:
     strange = bytearray(wire.pack_hello("engine-1"))
     strange[8] ^= 1
     with pytest.raises(wire.WireError):
