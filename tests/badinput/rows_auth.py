@@ -15,7 +15,7 @@ from tests.badinput.rows import (
     signed,
 )
 
-NOBODY = (401, "UNAUTHORIZED", "Unauthorized")
+UNKNOWN_CREDENTIALS = (401, "UNAUTHORIZED", "Unauthorized")
 NO_SIGNATURE = (401, "INVALID_SIGNATURE", "Invalid signature")
 EXPIRED = (400, BAD_REQUEST, "Request has expired")
 FORBIDDEN = (403, "FORBIDDEN", "Permission denied")
@@ -74,9 +74,9 @@ KEY_FORMS = {
 }  # fmt: skip
 
 AUTH = [
-    Row("A1", "no credentials", order(who=""), *NOBODY),
+    Row("A1", "no credentials", order(who=""), *UNKNOWN_CREDENTIALS),
     *(
-        Row("A1", f"without {name}", send, *NOBODY)
+        Row("A1", f"without {name}", send, *UNKNOWN_CREDENTIALS)
         for name, send in (
             ("key", signed_order(X_API_Key="")),
             ("signature", signed_order(X_Signature="")),
@@ -84,10 +84,10 @@ AUTH = [
         )
     ),
     *(
-        Row("A1", f"key {name}", signed_order(X_API_Key=text), *NOBODY)
+        Row("A1", f"key {name}", signed_order(X_API_Key=text), *UNKNOWN_CREDENTIALS)
         for name, text in KEY_FORMS.items()
     ),
-    Row("A1", "unknown key", signed_order(key="unknown"), *NOBODY),
+    Row("A1", "unknown key", signed_order(key="unknown"), *UNKNOWN_CREDENTIALS),
     *(
         Row("A1", f"signature {name}", signed_order(X_Signature=text), *NO_SIGNATURE)
         for name, text in {
@@ -101,7 +101,7 @@ AUTH = [
         signed("POST", "/api/v1/order", "orderCancel", FIELDS), *NO_SIGNATURE),
     Row("A2", "of another window", signed_order(X_Window="5001"), *NO_SIGNATURE),
     Row("A2", "of another key", signed_order(
-        key="other", X_API_Key=b64encode(bytes(32)).decode()), *NOBODY),
+        key="other", X_API_Key=b64encode(bytes(32)).decode()), *UNKNOWN_CREDENTIALS),
     Row("A2", "of the reader's key on a cancel of all",
         signed("DELETE", "/api/v1/orders", "orderExecute", {"symbol": "SOL_USDC"}, key="reader"),
         *NO_SIGNATURE),
@@ -143,12 +143,12 @@ AUTH = [
     Row("A10", "frozen account", order(who="frozen"), 403, "FORBIDDEN", "Account is frozen",
         logged=True),
     *(
-        Row("A11", f"{who} token", order(who=who), *NOBODY)
+        Row("A11", f"{who} token", order(who=who), *UNKNOWN_CREDENTIALS)
         for who in ("expired", "revoked", "unknown")
     ),
-    Row("A11", "revoked key", signed_order(key="revoked"), *NOBODY),
+    Row("A11", "revoked key", signed_order(key="revoked"), *UNKNOWN_CREDENTIALS),
     *(
-        Row("A12", f"Authorization {text[:24]!r}", bearer(text), *NOBODY)
+        Row("A12", f"Authorization {text[:24]!r}", bearer(text), *UNKNOWN_CREDENTIALS)
         for text in (
             "Bearer", "Bearer x", "Basic eDp5", "Bearer ' OR 1=1 --", "Bearer \xff", "bearer",
             "Bearer " + "A" * 8000, "Digest username=x", "Token x", "Bearer null",
@@ -171,6 +171,6 @@ AUTH = [
             ("DELETE", "/admin/v1/markets/SOL_USDC", ""), ("GET", "/api/v1/../../admin/v1/x", ""),
         )
     ),
-    Row("A17", "alg none", bearer(f"Bearer {JWT_NONE}"), *NOBODY),
-    Row("A17", "made-up kid", bearer(f"Bearer {JWT_KID}"), *NOBODY),
+    Row("A17", "alg none", bearer(f"Bearer {JWT_NONE}"), *UNKNOWN_CREDENTIALS),
+    Row("A17", "made-up kid", bearer(f"Bearer {JWT_KID}"), *UNKNOWN_CREDENTIALS),
 ]  # fmt: skip

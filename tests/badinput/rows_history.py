@@ -17,9 +17,9 @@ BAD_QUANTITY = (400, BAD_REQUEST, "Invalid quantity")
 FORBIDDEN = (403, "FORBIDDEN", "Permission denied")
 WITHDRAWALS, FAUCET = "/wapi/v1/capital/withdrawals", "/api/v1/faucet"
 NO_TEXTS: tuple[object, ...] = (..., None, ["x"], {"a": "x"}, True)
-WISH = {"symbol": "SOL", "quantity": "0.5", "address": "there", "blockchain": "Solana"}
+WITHDRAWAL = {"symbol": "SOL", "quantity": "0.5", "address": "there", "blockchain": "Solana"}
 
-# Where lists are asked for, and who asks.
+# Paths of lists, and the accounts that request them.
 LISTS = {
     "/api/v1/trades?symbol=SOL_USDC": "",
     "/api/v1/trades/history?symbol=SOL_USDC": "",
@@ -132,9 +132,9 @@ def _names() -> list[Row]:
     return rows
 
 
-def wish(path: str = WITHDRAWALS, *, who: str = "rich", **changes: object) -> Bytes:
+def withdrawal(path: str = WITHDRAWALS, *, who: str = "rich", **changes: object) -> Bytes:
     """A withdrawal or faucet request; `...` leaves a field out."""
-    fields = {name: value for name, value in {**WISH, **changes}.items() if value is not ...}
+    fields = {name: value for name, value in {**WITHDRAWAL, **changes}.items() if value is not ...}
     return request("POST", path, json.dumps(fields), who=who)
 
 
@@ -143,30 +143,36 @@ def _money() -> list[Row]:
     for path in (WITHDRAWALS, FAUCET):
         for row_id, texts in NO_DECIMALS.items():
             for text in texts:
-                body = json.dumps(WISH).replace('"0.5"', text)
+                body = json.dumps(WITHDRAWAL).replace('"0.5"', text)
                 send = request("POST", path, body)
                 rows.append(Row(row_id, f"{path} {text}", send, *BAD_QUANTITY))
         for name, text in LONG.items():
             rows.append(
-                Row("N7", f"{path} {name}", wish(path, quantity=text), *BAD_QUANTITY, times=50,
-                    cpu_ms=1.0)
+                Row("N7", f"{path} {name}", withdrawal(path, quantity=text), *BAD_QUANTITY,
+                    times=50, cpu_ms=1.0)
             )  # fmt: skip
         long = (400, BAD_REQUEST, "Quantity decimal too long")
-        rows.append(Row("N9", f"{path} below an atom", wish(path, quantity="0.0000000001"), *long))
+        rows.append(
+            Row("N9", f"{path} below an atom", withdrawal(path, quantity="0.0000000001"), *long)
+        )
         out = (400, "INVALID_QUANTITY", "Quantity is out of range")
         for text in ("0", "0.000", "9" * 18):
-            rows.append(Row("N13", f"{path} {text}", wish(path, quantity=text), *out))
+            rows.append(Row("N13", f"{path} {text}", withdrawal(path, quantity=text), *out))
         for name in ("sol", "SOL_USDC", "SOL\0", "' OR 1=1", "A" * 5000):
-            rows.append(Row("C1", f"{path} {name[:20]!r}", wish(path, symbol=name), *NO_ASSET))
-        rows.append(Row("C1", f"{path} 1", wish(path, symbol=1), *NO_ASSET))
+            rows.append(
+                Row("C1", f"{path} {name[:20]!r}", withdrawal(path, symbol=name), *NO_ASSET)
+            )
+        rows.append(Row("C1", f"{path} 1", withdrawal(path, symbol=1), *NO_ASSET))
         for value in NO_TEXTS:
             told = (400, BAD_REQUEST, "symbol")
-            rows.append(Row("C1", f"{path} {value!r}", wish(path, symbol=value), *told))
-        rows.append(Row("A9", f"{path} reader", wish(path, who="reader"), *FORBIDDEN))
+            rows.append(Row("C1", f"{path} {value!r}", withdrawal(path, symbol=value), *told))
+        rows.append(Row("A9", f"{path} reader", withdrawal(path, who="reader"), *FORBIDDEN))
     more = (400, "INVALID_QUANTITY", "Faucet limit: ")
-    rows.append(Row("N13", "more than the faucet's cap", wish(FAUCET, quantity="9" * 9), *more))
-    rows.append(Row("A9", "withdrawal by a trader", wish(who="trader"), *FORBIDDEN))
-    fields = {name: str(value) for name, value in WISH.items()}
+    rows.append(
+        Row("N13", "more than the faucet's cap", withdrawal(FAUCET, quantity="9" * 9), *more)
+    )
+    rows.append(Row("A9", "withdrawal by a trader", withdrawal(who="trader"), *FORBIDDEN))
+    fields = {name: str(value) for name, value in WITHDRAWAL.items()}
     send = signed("POST", WITHDRAWALS, "withdraw", fields, key="trader")
     rows.append(Row("A9", "withdrawal signed by a trader", send, *FORBIDDEN))
     send = signed("POST", WITHDRAWALS, "orderExecute", fields)
@@ -174,10 +180,10 @@ def _money() -> list[Row]:
         Row("A4", "withdrawal as an order", send, 401, "INVALID_SIGNATURE", "Invalid signature")
     )
     rows.append(
-        Row("N13", "withdrawal beyond the balance", wish(quantity="900000"), 400,
+        Row("N13", "withdrawal beyond the balance", withdrawal(quantity="900000"), 400,
             "INSUFFICIENT_FUNDS", "Insufficient funds", logged=True, times=5)
     )  # fmt: skip
-    frozen = wish(who="frozen", symbol="USDC")
+    frozen = withdrawal(who="frozen", symbol="USDC")
     told = (403, "FORBIDDEN", "Account is frozen")
     rows.append(Row("C3", "withdrawal of a frozen account", frozen, *told, logged=True, times=5))
     return rows
@@ -188,13 +194,13 @@ def _places() -> list[Row]:
     rows = []
     for value in (*NO_TEXTS, "", "x" * 257, "x\ny", "x\0", "\u202ex", "\x1b[2J"):
         told = (400, BAD_REQUEST, "Missing or malformed field: address")
-        rows.append(Row("C2", f"address {str(value)[:24]!r}", wish(address=value), *told))
+        rows.append(Row("C2", f"address {str(value)[:24]!r}", withdrawal(address=value), *told))
     for value in (*NO_TEXTS, "", "solana", "Ethereum", 1):
         told = (400, BAD_REQUEST, "blockchain")
-        rows.append(Row("C2", f"blockchain {value!r}", wish(blockchain=value), *told))
+        rows.append(Row("C2", f"blockchain {value!r}", withdrawal(blockchain=value), *told))
     for value in ("x" * 101, *NO_TEXTS[2:]):
         told = (400, BAD_REQUEST, "Invalid clientId")
-        rows.append(Row("C2", f"client id {str(value)[:24]!r}", wish(clientId=value), *told))
+        rows.append(Row("C2", f"client id {str(value)[:24]!r}", withdrawal(clientId=value), *told))
     return rows
 
 

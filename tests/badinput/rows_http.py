@@ -83,7 +83,7 @@ BODIES = [
         closes=True),
     Row("H3", "side twice", post(ORDER[:-1] + ',"side":"Ask"}'), *TWICE),
     Row("H3", "price twice, once escaped", post(ORDER[:-1] + ',"\\u0070rice":"1"}'), *TWICE),
-    Row("H3", "twice in a part nobody reads", post(ORDER[:-1] + ',"x":{"a":1,"a":2}}'), *TWICE),
+    Row("H3", "twice in an unused part", post(ORDER[:-1] + ',"x":{"a":1,"a":2}}'), *TWICE),
     Row("H3", "twice in a query",
         request("GET", "/api/v1/depth?symbol=SOL_USDC&symbol=ETH_USDC", who=""), *TWICE),
     Row("H3", "in the query and in the body",

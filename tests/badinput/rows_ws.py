@@ -46,13 +46,13 @@ class Answer(NamedTuple):
     message: str  # a part of it
 
 
-class Told(NamedTuple):
+class Accepted(NamedTuple):
     """Odd but accepted: this text comes back, and the connection stays open."""
 
     text: object
 
 
-Outcome = Refused | Closed | Error | Answer | Told
+Outcome = Refused | Closed | Error | Answer | Accepted
 Bytes = Callable[[Known], bytes]
 
 
@@ -148,7 +148,7 @@ HANDSHAKES = [WsRow("W2", name, send, outcome) for name, send, outcome in HEADS]
 PROTOCOL, UNSUPPORTED, NOT_TEXT, POLICY, TOO_BIG = map(Closed, (1002, 1003, 1007, 1008, 1009))
 GOODBYE = Closed(1000)
 HELLO = b'{"id":1,"method":"SUBSCRIBE","params":[]}'
-TAKEN = Told({"id": 1, "result": None})
+ACCEPTED = Accepted({"id": 1, "result": None})
 BOMB = zlib.compress(b" " * 10**6)
 
 
@@ -223,9 +223,9 @@ CONTROLS: list[tuple[str, bytes, Outcome]] = [
      + says(id=1, method="order.cancelAll", params={"symbol": "SOL_USDC"}), GOODBYE),
 ]  # fmt: skip
 SIZES = [
-    ("64 fragments", frame(HELLO, TEXT) + frame(b"", 0) * 62 + frame(b"", FIN), TAKEN),
-    ("4,096 bytes", frame(HELLO + b" " * (4096 - len(HELLO))), TAKEN),
-    ("a pong nobody asked for", frame(b"x", FIN | PONG) + frame(HELLO), TAKEN),
+    ("64 fragments", frame(HELLO, TEXT) + frame(b"", 0) * 62 + frame(b"", FIN), ACCEPTED),
+    ("4,096 bytes", frame(HELLO + b" " * (4096 - len(HELLO))), ACCEPTED),
+    ("an unsolicited pong", frame(b"x", FIN | PONG) + frame(HELLO), ACCEPTED),
 ]
 FRAMES = [
     *(WsRow("W1", *row, times=3 if len(row[1]) > 500_000 else 5) for row in (*MESSAGES, *SIZES)),
@@ -282,7 +282,7 @@ JSON: list[tuple[str, str, Outcome]] = [
       for text in ("{}", "[]", "[1]", '{"id":1}')),
     ("deep id", HELLO.decode().replace('"id":1', '"id":' + "[" * 900 + "]" * 900), NO_ID),
     *((f"id {text[:24]}", HELLO.decode().replace('"id":1', f'"id":{text}'),
-       Told({"id": json.loads(text), "result": None}))
+       Accepted({"id": json.loads(text), "result": None}))
       for text in ("1.5", '"x"', "-1", "true", "false", "1e5", "9" * 4000,
                    '"' + "x" * 4000 + '"', '"\\u0000"', '"\\ud83d\\ude00"', '""')),
 ]  # fmt: skip
@@ -330,17 +330,17 @@ STREAMS = [
           _invalid("account.orderUpdate.DOGE_USDC"), who="rich"),
     WsRow("W3", "201 streams", subscribing(*(f"stockPrice.{i}" for i in range(201))),
           Error(4029, "At most 200 subscriptions", 1)),
-    WsRow("W7", "what nobody subscribed",
+    WsRow("W7", "names without a subscription",
           says(id=1, method="UNSUBSCRIBE", params=["depth.SOL_USDC", "account.orderUpdate"]),
-          TAKEN),
+          ACCEPTED),
     WsRow("W7", "what cannot be subscribed",
-          says(id=1, method="UNSUBSCRIBE", params=["x\n", "", "depth@*", "\0"]), TAKEN),
-    WsRow("W7", "the same 150 times in a frame", subscribing(*["liquidation"] * 150), TAKEN),
+          says(id=1, method="UNSUBSCRIBE", params=["x\n", "", "depth@*", "\0"]), ACCEPTED),
+    WsRow("W7", "the same 150 times in a frame", subscribing(*["liquidation"] * 150), ACCEPTED),
 ]  # fmt: skip
 
 EXPIRED = Error(4003, "Request has expired", 1)
 NO_SIGNATURE = Error(4002, "Invalid signature", 1)
-NOBODY = Error(4002, "Unauthorized", 1)
+NOT_LOGGED_IN = Error(4002, "Unauthorized", 1)
 NEEDS_ONE = Error(4002, "Private streams need a signature or LOGIN", 1)
 NEEDS_TOKEN = Error(4000, "LOGIN needs a token or a signature", 1)
 
@@ -402,19 +402,19 @@ def _signatures() -> list[WsRow]:
     rows = []
     for name, place in _PLACES.items():
         sent: list[tuple[str, Bytes, Outcome]] = [
-            ("unknown key", signed(key="unknown", **place), NOBODY),
-            ("revoked key", signed(key="revoked", **place), NOBODY),
-            *((f"key {form}", signed(key_=text, **place), NOBODY)
+            ("unknown key", signed(key="unknown", **place), NOT_LOGGED_IN),
+            ("revoked key", signed(key="revoked", **place), NOT_LOGGED_IN),
+            *((f"key {form}", signed(key_=text, **place), NOT_LOGGED_IN)
               for form, text in _KEYS.items()),
             *((f"signature {form}", signed(signature=text, **place),
-               NOBODY if type(text) not in (str, int) else NO_SIGNATURE)
+               NOT_LOGGED_IN if type(text) not in (str, int) else NO_SIGNATURE)
               for form, text in {
                   "of 63 bytes": b64encode(bytes(63)).decode(), "zeros":
                   b64encode(bytes(64)).decode(), "no base64": "!!!!", "empty": "", "of 3 KB":
                   "A" * 3000, "hexadecimal": "0" * 128, "number": 1, "null": None, "object": {},
               }.items()),
             ("the key of another", signed(
-                key="other", key_=b64encode(bytes(range(32))).decode(), **place), NOBODY),
+                key="other", key_=b64encode(bytes(range(32))).decode(), **place), NOT_LOGGED_IN),
             ("over another instruction", signed(over="orderExecute", **place), NO_SIGNATURE),
             ("over the other's instruction", signed(
                 over="login" if name == "SUBSCRIBE" else "subscribe", **place), NO_SIGNATURE),
@@ -428,7 +428,7 @@ def _signatures() -> list[WsRow]:
                signed(timestamp=at, **place), EXPIRED)
               for at in ("1795316350287000", "1795316350", "0", "-1", "x", "", "9" * 2000, "NaN",
                          "\u0661", 1.5, 1795316350287000)),
-            *((f"timestamp {at!r}", signed(timestamp=at, **place), NOBODY)
+            *((f"timestamp {at!r}", signed(timestamp=at, **place), NOT_LOGGED_IN)
               for at in _values(None, True, [], {})),
         ]  # fmt: skip
         rows += [
@@ -446,15 +446,15 @@ AUTH = [
     *(WsRow("W8", f"signature {str(form)[:10]} {len(str(form))}", _private(form), NO_SIGNATURE)
       for form in _values("", "x", True, 1, {}, [], [[]], ["a"], ["a"] * 3, ["a"] * 5,
                           ["a"] * 500)),
-    WsRow("W8", "signature of four lists", _private([[], [], [], []]), NOBODY),
+    WsRow("W8", "signature of four lists", _private([[], [], [], []]), NOT_LOGGED_IN),
     WsRow("W8", "trader's key may not read", signed(key="trader"),
           Error(4002, "Not permitted to read", 1)),
     WsRow("W8", "trader's token may not read", subscribing("account.orderUpdate"),
           Error(4002, "Not permitted to read", 1), who="trader"),
-    *(WsRow("W8", f"LOGIN of a token {who}", _login_of(who), NOBODY)
+    *(WsRow("W8", f"LOGIN of a token {who}", _login_of(who), NOT_LOGGED_IN)
       for who in ("expired", "revoked", "unknown")),
     *(WsRow("W8", f"LOGIN, token {str(token)[:10]!r} {len(str(token))}", _login(token=token),
-            NOBODY)
+            NOT_LOGGED_IN)
       for token in ("", "x", "A" * 43, "A" * 3900, "\xe9" * 43, "Bearer x", "' OR 1=1 --", 1, 1.5,
                     "\0" * 43)),
     *(WsRow("W8", f"LOGIN, token {token!r}", _login(token=token), NEEDS_TOKEN)
@@ -468,8 +468,8 @@ AUTH = [
       for form in _values("x", [], ["a"] * 3, {}, True)),
     WsRow("W8", "LOGIN as another account", _login_of("other"),
           Error(4000, "Already logged in as another account", 1), who="rich"),
-    WsRow("W8", "LOGIN twice", _login_of("rich"), TAKEN, who="rich"),
-    WsRow("W8", "LOGIN as the same by another token", _login_of("reader"), TAKEN, who="rich"),
+    WsRow("W8", "LOGIN twice", _login_of("rich"), ACCEPTED, who="rich"),
+    WsRow("W8", "LOGIN as the same by another token", _login_of("reader"), ACCEPTED, who="rich"),
 ]  # fmt: skip
 
 WS = [*HANDSHAKES, *FRAMES, *TEXTS, *STREAMS, *AUTH]

@@ -35,7 +35,7 @@ WHOLE = {
 }
 WHOSE = ("rich", "reader", "trader", "frozen")
 NO_OBJECT = Answer(400, "INVALID_CLIENT_REQUEST", "params must be a JSON object")
-NOBODY = Answer(401, "UNAUTHORIZED", "Unauthorized")
+NOT_LOGGED_IN = Answer(401, "UNAUTHORIZED", "Unauthorized")
 FORBIDDEN = Answer(403, "FORBIDDEN", "Permission denied")
 _NAMES = (*WHOSE, "other", "expired", "revoked", "unknown", "exact", "short")
 NOBODY_IS_KNOWN = Known(
@@ -140,7 +140,7 @@ def _wrong_ids() -> list[WsRow]:
 
 WS_ORDERS = [
     *_of_http(),
-    *(WsRow("W10", f"{method} before LOGIN", _asks(method, params), NOBODY)
+    *(WsRow("W10", f"{method} before LOGIN", _asks(method, params), NOT_LOGGED_IN)
       for method, params in REQUESTS.items()),
     *(WsRow("W10", f"{method}, params {params!r}", _asks(method, params), NO_OBJECT, who="rich")
       for method in REQUESTS

@@ -32,7 +32,7 @@ BTC_USDC, ETH_USDC = 2, 3
 ORDERS_MAX = 300
 EXACT_ATOMS = 14_000_000  # 0.1 SOL at 140 USDC
 EXPIRES_NS = 1_000_000_000
-FLEETING_NS = 8_000_000_000  # of a token that ends while somebody listens by its leave
+FLEETING_NS = 8_000_000_000  # of a token that expires while its connection is subscribed
 SEQUENCE_AND_TIME = slice(16, 32)  # the third and fourth word of a state
 
 
@@ -73,7 +73,7 @@ class Target:
         self.watched: list[SocketClient] = []
         self.watches: dict[str, BackgroundWait] = {}
         self.fleeting_until_s = 0.0
-        self.sockets: list[SocketClient] = []  # to be closed by whoever opens many
+        self.sockets: list[SocketClient] = []  # closed by the test that opened them
 
     def open(self) -> None:
         """Start, restrict, start again."""
@@ -92,7 +92,7 @@ class Target:
         self._decree()
         self.venue.start()
         self._watch()
-        time.sleep(1.1)  # What is signed before that cannot be told from a replay.
+        time.sleep(1.1)  # Earlier signatures count as possible replays.
         ladder = self.replayed.exchange.open_orders(4, 1)[0]
         assert ladder.account not in (self.accounts["rich"], self.accounts["other"])
         self.known.order_ids["foreign"] = ladder.order_id

@@ -274,7 +274,7 @@ def test_o13_one_request_too_many(tmp_path: Path) -> None:
         assert (refused.status, refused.body["code"]) == (429, "TOO_MANY_REQUESTS")
         assert 1 <= int(refused.headers["retry-after"]) <= 10
         other = RestClient(venue.http_port, venue.demo("demo2")["token"])
-        other.expect(200, "POST", "/api/v1/order", order)  # Nobody pays for another.
+        other.expect(200, "POST", "/api/v1/order", order)  # Limits are per account.
         for connection in (rest, other):
             connection.close()
 

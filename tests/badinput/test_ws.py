@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.badinput.rows_ws import WS, Answer, Closed, Error, Refused, Told, WsRow
+from tests.badinput.rows_ws import WS, Accepted, Answer, Closed, Error, Refused, WsRow
 from tests.badinput.rows_ws_orders import WS_ORDERS
 from tests.badinput.summary import WS_COSTS
 from tests.badinput.target import Target
@@ -94,13 +94,13 @@ def require_closed(outcome: Closed, socket: SocketClient, data: bytes) -> None:
 
 
 def require_answered(
-    outcome: Error | Answer | Told, socket: SocketClient, inputs: list[bytes]
+    outcome: Error | Answer | Accepted, socket: SocketClient, inputs: list[bytes]
 ) -> None:
     """An answer each time, and one to the next frame too."""
     socket.send(b"".join(inputs))
     for _ in inputs:
         found = socket.text()
-        if isinstance(outcome, Told):
+        if isinstance(outcome, Accepted):
             assert found == outcome.text
         elif isinstance(outcome, Error):
             assert list(found) == ["id", "error"], found

@@ -125,7 +125,7 @@ def play(folder: Path, rounds: int) -> None:
     with saver.venue:
         for number in range(rounds):
             saver.round(number)
-    print(f"{len(saver.asked)} withdrawals, {saver.given} gifts told")
+    print(f"{len(saver.asked)} withdrawals, {saver.given} faucet credits acknowledged")
     assert len(saver.asked) > rounds * THREADS
 
 

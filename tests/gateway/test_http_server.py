@@ -12,7 +12,7 @@ from fairbook.gateway.http_connection import ServerLimits
 from fairbook.gateway.request import Endpoint, Reply, Request, always
 from tests.world.http_client import HttpClient, bid, request_bytes
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN
-from tests.world.running_exchange import NO_LIMITS, RunningExchange, play
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, with_exchange
 from tests.world.waiting import until
 
 HEAD = b"Host: x\r\nAuthorization: Bearer alice-token\r\nContent-Type: application/json\r\n"
@@ -49,64 +49,62 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=list(BROKEN))
-def test_malformed_http_is_answered_with_400_and_closed(data: bytes) -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        await client.send(data)
-        reply = await client.reply()
-        assert reply.error() == MALFORMED
-        assert reply.headers["connection"] == "close"
-        assert await client.is_closed()
-        assert venue.exchange.open_orders(ALICE) == []
-        other = await venue.connect()
-        assert (await other.ask("GET", "/api/v1/ping")).status == 200
+@with_exchange()
+async def test_malformed_http_is_answered_with_400_and_closed(
+    venue: RunningExchange, client: HttpClient, data: bytes
+) -> None:
+    await client.send(data)
+    reply = await client.reply()
+    assert reply.error() == MALFORMED
+    assert reply.headers["connection"] == "close"
+    assert await client.is_closed()
+    assert venue.exchange.open_orders(ALICE) == []
+    other = await venue.connect()
+    assert (await other.ask("GET", "/api/v1/ping")).status == 200
 
-    play(story)
 
-
-def test_an_order_is_answered_before_the_garbage_after_it_ends_the_connection() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        venue.exchange.held = []
-        await client.send(request_bytes("POST", "/api/v1/order", bid()) + b"\x00garbage\r\n\r\n")
-        await venue.exchange.submitted.wait()
-        venue.exchange.release()
-        assert (await client.reply()).json()["status"] == "New"
-        assert await client.is_closed()
-
-    play(story)
+@with_exchange()
+async def test_an_order_is_answered_before_the_garbage_after_it_ends_the_connection(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    venue.exchange.held = []
+    await client.send(request_bytes("POST", "/api/v1/order", bid()) + b"\x00garbage\r\n\r\n")
+    await venue.exchange.submitted.wait()
+    venue.exchange.release()
+    assert (await client.reply()).json()["status"] == "New"
+    assert await client.is_closed()
 
 
 @pytest.mark.parametrize("url", [b"http://x", b"http://x:99999/", b"http://[::1", b"x:443"])
-def test_an_order_is_answered_before_a_bad_url_after_it_ends_the_connection(url: bytes) -> None:
+@with_exchange()
+async def test_an_order_is_answered_before_a_bad_url_after_it_ends_the_connection(
+    venue: RunningExchange, client: HttpClient, url: bytes
+) -> None:
     """A bad URL is detected when the head is complete, later than other garbage."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        venue.exchange.held = []
-        order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
-        bad = (b"CONNECT " if url == b"x:443" else b"GET ") + url + b" HTTP/1.1\r\nHost: x\r\n\r\n"
-        await client.send(order * 2 + bad)
-        await venue.exchange.submitted.wait()
-        venue.exchange.release()
-        for _ in range(2):
-            assert (await client.reply()).json()["status"] == "New"
-        assert await client.reader.read() == b""
-
-    play(story)
-
-
-def test_a_malformed_second_request_is_dropped_and_the_first_answered() -> None:
-    """The body of the second is malformed while the first is being answered."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        venue.exchange.held = []
-        broken = POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
-        await client.send(request_bytes("POST", "/api/v1/order", bid()) + broken)
-        await venue.exchange.submitted.wait()
-        venue.exchange.release()
+    venue.exchange.held = []
+    order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
+    bad = (b"CONNECT " if url == b"x:443" else b"GET ") + url + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    await client.send(order * 2 + bad)
+    await venue.exchange.submitted.wait()
+    venue.exchange.release()
+    for _ in range(2):
         assert (await client.reply()).json()["status"] == "New"
-        assert await client.is_closed()
-        assert len(venue.exchange.open_orders(ALICE)) == 1
+    assert await client.reader.read() == b""
 
-    play(story)
+
+@with_exchange()
+async def test_a_malformed_second_request_is_dropped_and_the_first_answered(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """The body of the second is malformed while the first is being answered."""
+    venue.exchange.held = []
+    broken = POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+    await client.send(request_bytes("POST", "/api/v1/order", bid()) + broken)
+    await venue.exchange.submitted.wait()
+    venue.exchange.release()
+    assert (await client.reply()).json()["status"] == "New"
+    assert await client.is_closed()
+    assert len(venue.exchange.open_orders(ALICE)) == 1
 
 
 def test_bodies_are_bounded() -> None:
@@ -164,25 +162,24 @@ def test_a_refused_body_is_read_to_its_end(path: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", [b"/api/v1/order", b"//api/v1/order", b"/nowhere"])
-def test_a_trailer_is_bounded(path: bytes) -> None:
+@with_exchange()
+async def test_a_trailer_is_bounded(
+    venue: RunningExchange, client: HttpClient, path: bytes
+) -> None:
     """A client that sends an endless trailer is disconnected, whatever it asks for."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-        await client.send(head + b"0\r\nX: ")
-        sent = 0
-        try:
-            while sent < 8 << 20 and not client.writer.is_closing():
-                await client.send(b"x" * 65536)
-                sent += 65536
-        except ConnectionError:
-            pass
-        assert await asyncio.wait_for(client.is_closed(), 5)
-        assert venue.exchange.open_orders(ALICE) == []
-        other = await venue.connect()
-        assert (await other.ask("GET", "/api/v1/ping")).status == 200
-
-    play(story)
+    head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    await client.send(head + b"0\r\nX: ")
+    sent = 0
+    try:
+        while sent < 8 << 20 and not client.writer.is_closing():
+            await client.send(b"x" * 65536)
+            sent += 65536
+    except ConnectionError:
+        pass
+    assert await asyncio.wait_for(client.is_closed(), 5)
+    assert venue.exchange.open_orders(ALICE) == []
+    other = await venue.connect()
+    assert (await other.ask("GET", "/api/v1/ping")).status == 200
 
 
 def test_chunked_bodies_and_expect_continue() -> None:
@@ -202,39 +199,35 @@ def test_chunked_bodies_and_expect_continue() -> None:
     play(story)
 
 
-def test_content_types_and_encodings() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        accepted = (
-            "application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8",
-            'application/json; charset="utf-8"',
-        )  # fmt: skip
-        for kind in accepted:
-            reply = await client.ask(
-                "POST", "/api/v1/order", ORDER, token=ALICE_TOKEN, headers={"Content-Type": kind}
-            )
-            assert reply.status == 200
-        refused: list[tuple[bytes, dict[str, str]]] = [
-            (ORDER, {"Content-Type": "text/plain"}),
-            (ORDER, {"Content-Type": "application/x-www-form-urlencoded"}),
-            (ORDER, {"Content-Type": "application/json; charset=utf-16"}),
-            (ORDER, {"Content-Type": "multipart/form-data; boundary=x"}),
-            (gzip.compress(ORDER), {"Content-Encoding": "gzip"}),
-            (gzip.compress(b" " * 10**7), {"Content-Encoding": "gzip"}),
-        ]
-        for body, headers in refused:
-            client = await venue.connect()
-            reply = await client.ask(
-                "POST", "/api/v1/order", body, token=ALICE_TOKEN, headers=headers
-            )
-            assert reply.error()[:2] == (415, "INVALID_CLIENT_REQUEST")
-            assert await client.is_closed()
+@with_exchange()
+async def test_content_types_and_encodings(venue: RunningExchange, client: HttpClient) -> None:
+    accepted = (
+        "application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8",
+        'application/json; charset="utf-8"',
+    )  # fmt: skip
+    for kind in accepted:
+        reply = await client.ask(
+            "POST", "/api/v1/order", ORDER, token=ALICE_TOKEN, headers={"Content-Type": kind}
+        )
+        assert reply.status == 200
+    refused: list[tuple[bytes, dict[str, str]]] = [
+        (ORDER, {"Content-Type": "text/plain"}),
+        (ORDER, {"Content-Type": "application/x-www-form-urlencoded"}),
+        (ORDER, {"Content-Type": "application/json; charset=utf-16"}),
+        (ORDER, {"Content-Type": "multipart/form-data; boundary=x"}),
+        (gzip.compress(ORDER), {"Content-Encoding": "gzip"}),
+        (gzip.compress(b" " * 10**7), {"Content-Encoding": "gzip"}),
+    ]
+    for body, headers in refused:
         client = await venue.connect()
-        for body in (b"", b"\xef\xbb\xbf" + ORDER, ORDER.decode().encode("utf-16")):
-            reply = await client.ask("POST", "/api/v1/order", body, token=ALICE_TOKEN)
-            assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
-        assert len(venue.exchange.open_orders(ALICE)) == len(accepted)
-
-    play(story)
+        reply = await client.ask("POST", "/api/v1/order", body, token=ALICE_TOKEN, headers=headers)
+        assert reply.error()[:2] == (415, "INVALID_CLIENT_REQUEST")
+        assert await client.is_closed()
+    client = await venue.connect()
+    for body in (b"", b"\xef\xbb\xbf" + ORDER, ORDER.decode().encode("utf-16")):
+        reply = await client.ask("POST", "/api/v1/order", body, token=ALICE_TOKEN)
+        assert reply.error()[:2] == (400, "INVALID_CLIENT_REQUEST")
+    assert len(venue.exchange.open_orders(ALICE)) == len(accepted)
 
 
 @pytest.mark.parametrize(
@@ -263,36 +256,32 @@ def test_content_types_and_encodings() -> None:
         ("GET", "http://other.example/api/v1/ping", 200),
     ],
 )
-def test_paths(method: str, path: str, status: int) -> None:
+@with_exchange()
+async def test_paths(
+    venue: RunningExchange, client: HttpClient, method: str, path: str, status: int
+) -> None:
     """Paths match byte for byte, except doubled slashes; no path reaches an admin route."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        await client.send(request_bytes(method, path, headers={"X-HTTP-Method-Override": "DELETE"}))
-        if method == "HEAD":
-            head = await client.reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 404 ")
-            return
-        reply = await client.reply()
-        assert reply.status == status, reply.body
-        if status == 404:
-            assert reply.error() == (404, "RESOURCE_NOT_FOUND", "Not Found")
-        elif status == 405:
-            assert reply.error() == (405, "INVALID_CLIENT_REQUEST", "Method Not Allowed")
-            assert method not in reply.headers["allow"].upper().split(", ")
-
-    play(story)
+    await client.send(request_bytes(method, path, headers={"X-HTTP-Method-Override": "DELETE"}))
+    if method == "HEAD":
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 404 ")
+        return
+    reply = await client.reply()
+    assert reply.status == status, reply.body
+    if status == 404:
+        assert reply.error() == (404, "RESOURCE_NOT_FOUND", "Not Found")
+    elif status == 405:
+        assert reply.error() == (405, "INVALID_CLIENT_REQUEST", "Method Not Allowed")
+        assert method not in reply.headers["allow"].upper().split(", ")
 
 
-def test_answers_are_not_delayed_by_nagle() -> None:
+@with_exchange()
+async def test_answers_are_not_delayed_by_nagle(venue: RunningExchange, client: HttpClient) -> None:
     """TCP_NODELAY is set."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        await client.ask("GET", "/api/v1/ping")
-        (connection,) = venue.server.state.connections
-        sock = connection.transport.get_extra_info("socket")
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-    play(story)
+    await client.ask("GET", "/api/v1/ping")
+    (connection,) = venue.server.state.connections
+    sock = connection.transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def numbered_pieces(sent: list[int]) -> AsyncIterator[bytes]:
@@ -341,36 +330,33 @@ def test_a_long_answer_is_sent_in_pieces() -> None:
     play(story)
 
 
-def test_a_long_answer_ends_when_its_client_leaves() -> None:
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        sent: list[int] = []
-        venue.gateway._endpoints[b"GET", b"/long"] = Endpoint(
-            lambda _request: Reply(b"", pieces=numbered_pieces(sent))
-        )
-        leaving = await venue.connect(receive_bytes=4096)
-        await leaving.send(request_bytes("GET", "/long"))
-        await leaving.reader.readuntil(b"\r\n\r\n")
-        leaving.writer.transport.abort()
-        await until(lambda: not venue.server.state.tasks)
-        assert len(sent) < 200
-        assert (await client.ask("GET", "/api/v1/ping")).status == 200
+@with_exchange()
+async def test_a_long_answer_ends_when_its_client_leaves(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    sent: list[int] = []
+    venue.gateway._endpoints[b"GET", b"/long"] = Endpoint(
+        lambda _request: Reply(b"", pieces=numbered_pieces(sent))
+    )
+    leaving = await venue.connect(receive_bytes=4096)
+    await leaving.send(request_bytes("GET", "/long"))
+    await leaving.reader.readuntil(b"\r\n\r\n")
+    leaving.writer.transport.abort()
+    await until(lambda: not venue.server.state.tasks)
+    assert len(sent) < 200
+    assert (await client.ask("GET", "/api/v1/ping")).status == 200
 
-    play(story)
 
-
-def test_pipelined_requests_are_bounded() -> None:
+@with_exchange()
+async def test_pipelined_requests_are_bounded(venue: RunningExchange, client: HttpClient) -> None:
     """Accepted requests are answered in order; then the connection ends."""
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        await client.send(
-            b"".join(request_bytes("POST", "/api/v1/order", bid("x", str(i))) for i in range(2000))
-        )
-        answers = (await client.reader.read(1 << 22)).split(b"HTTP/1.1 400 ")
-        while more := await client.reader.read(1 << 22):
-            answers += more.split(b"HTTP/1.1 400 ")[1:]
-        assert 200 < len(answers) < 2000
-
-    play(story)
+    await client.send(
+        b"".join(request_bytes("POST", "/api/v1/order", bid("x", str(i))) for i in range(2000))
+    )
+    answers = (await client.reader.read(1 << 22)).split(b"HTTP/1.1 400 ")
+    while more := await client.reader.read(1 << 22):
+        answers += more.split(b"HTTP/1.1 400 ")[1:]
+    assert 200 < len(answers) < 2000
 
 
 def test_connections_are_bounded() -> None:

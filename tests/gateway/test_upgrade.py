@@ -7,7 +7,7 @@ import pytest
 from fairbook.gateway.request import Request
 from tests.world.http_client import HttpClient, bid, request_bytes
 from tests.world.memory_accounts import ALICE
-from tests.world.running_exchange import RunningExchange, play
+from tests.world.running_exchange import RunningExchange, play, with_exchange
 
 ORDER = b'{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"90","quantity":"0.1"}'
 H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
@@ -18,37 +18,36 @@ WEBSOCKET = {"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-W
 @pytest.mark.parametrize(
     "path", ["/api/v1/order", "//api/v1/order"], ids=["plain path", "doubled slash"]
 )
-def test_an_upgrade_header_is_ignored(path: str, header: dict[str, str]) -> None:
+@with_exchange()
+async def test_an_upgrade_header_is_ignored(
+    venue: RunningExchange, client: HttpClient, path: str, header: dict[str, str]
+) -> None:
     """The request is answered as if it had none: it keeps its body, in whatever pieces that
     arrives, and requests pipelined after it are answered too.
     """
-
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        order = request_bytes("POST", path, bid("90", "0.1"), headers=header)
-        split = order.index(b"\r\n\r\n") + 4
-        for pieces in (
-            [order],
-            [order[:split], order[split:]],
-            [order[: split - 2], order[split - 2 : split + 5], order[split + 5 :]],
-            [order[i : i + 1] for i in range(len(order))],
-            [order + order, order + order[:-1], order[-1:] + order],
-        ):
-            for piece in pieces:
-                await client.send(piece)
-                await asyncio.sleep(0)
-            for _ in range(b"".join(pieces).count(b"POST")):
-                assert (await client.reply()).json()["status"] == "New"
-        await client.send(
-            request_bytes("GET", "/api/v1/ping", headers=header)
-            + request_bytes("POST", path, b"", headers={**header, "Content-Length": "0"})
-            + request_bytes("GET", "/api/v1/ping")
-        )
-        assert (await client.reply()).body == b"pong"
-        assert (await client.reply()).error()[2] == "Body is not valid JSON"
-        assert (await client.reply()).body == b"pong"
-        assert len(venue.exchange.open_orders(ALICE)) == 9
-
-    play(story)
+    order = request_bytes("POST", path, bid("90", "0.1"), headers=header)
+    split = order.index(b"\r\n\r\n") + 4
+    for pieces in (
+        [order],
+        [order[:split], order[split:]],
+        [order[: split - 2], order[split - 2 : split + 5], order[split + 5 :]],
+        [order[i : i + 1] for i in range(len(order))],
+        [order + order, order + order[:-1], order[-1:] + order],
+    ):
+        for piece in pieces:
+            await client.send(piece)
+            await asyncio.sleep(0)
+        for _ in range(b"".join(pieces).count(b"POST")):
+            assert (await client.reply()).json()["status"] == "New"
+    await client.send(
+        request_bytes("GET", "/api/v1/ping", headers=header)
+        + request_bytes("POST", path, b"", headers={**header, "Content-Length": "0"})
+        + request_bytes("GET", "/api/v1/ping")
+    )
+    assert (await client.reply()).body == b"pong"
+    assert (await client.reply()).error()[2] == "Body is not valid JSON"
+    assert (await client.reply()).body == b"pong"
+    assert len(venue.exchange.open_orders(ALICE)) == 9
 
 
 def test_an_upgrade_header_changes_no_limit() -> None:
@@ -101,33 +100,32 @@ class Echo(asyncio.Protocol):
         self.is_lost.set()
 
 
-def test_a_granted_upgrade_hands_over_the_transport() -> None:
+@with_exchange()
+async def test_a_granted_upgrade_hands_over_the_transport(
+    venue: RunningExchange, client: HttpClient
+) -> None:
     """With the bytes after the head. The HTTP server then no longer counts the connection."""
+    granted: list[Echo] = []
 
-    async def story(venue: RunningExchange, client: HttpClient) -> None:
-        granted: list[Echo] = []
+    def upgrade(request: Request, transport: asyncio.Transport, received: bytes) -> bool:
+        if request.path != b"/ws" or request.headers[b"upgrade"] != b"websocket":
+            return False
+        granted.append(Echo(transport, received))
+        return True
 
-        def upgrade(request: Request, transport: asyncio.Transport, received: bytes) -> bool:
-            if request.path != b"/ws" or request.headers[b"upgrade"] != b"websocket":
-                return False
-            granted.append(Echo(transport, received))
-            return True
-
-        state = venue.server.state
-        state.upgrade = upgrade
-        assert (await client.ask("GET", "/api/v1/ping", headers=WEBSOCKET)).body == b"pong"
-        assert not granted
-        order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
-        header = request_bytes("GET", "/ws", headers=WEBSOCKET)
-        await client.send(order + header)  # Not while a response is missing.
-        assert (await client.reply()).json()["status"] == "New"
-        assert (await client.reply()).error()[0] == 404
-        await client.send(header + b"first")
-        assert await client.reader.readexactly(10) == b"echo:first"
-        await client.send(b"\x00GET / HTTP/1.1\r\n\r\n")
-        assert await client.reader.readexactly(19) == b"\x00GET / HTTP/1.1\r\n\r\n"
-        assert not state.connections and not state.admitted.open_of
-        client.writer.close()
-        await granted[0].is_lost.wait()
-
-    play(story)
+    state = venue.server.state
+    state.upgrade = upgrade
+    assert (await client.ask("GET", "/api/v1/ping", headers=WEBSOCKET)).body == b"pong"
+    assert not granted
+    order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
+    header = request_bytes("GET", "/ws", headers=WEBSOCKET)
+    await client.send(order + header)  # Not while a response is missing.
+    assert (await client.reply()).json()["status"] == "New"
+    assert (await client.reply()).error()[0] == 404
+    await client.send(header + b"first")
+    assert await client.reader.readexactly(10) == b"echo:first"
+    await client.send(b"\x00GET / HTTP/1.1\r\n\r\n")
+    assert await client.reader.readexactly(19) == b"\x00GET / HTTP/1.1\r\n\r\n"
+    assert not state.connections and not state.admitted.open_of
+    client.writer.close()
+    await granted[0].is_lost.wait()

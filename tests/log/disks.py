@@ -173,7 +173,7 @@ class ForgetfulDisk(Disk):
     def _sync(self, inode: Inode) -> None:
         self.syncs += 1
         if self.syncs == self.failing_sync:
-            # As Linux does it: the error is told once, and the pages count as clean from then on.
+            # Like Linux: the error is reported once, and the pages count as clean afterwards.
             inode.pending.clear()
             raise OSError(5, "Input/output error")
         inode.settle()

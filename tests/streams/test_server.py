@@ -12,7 +12,7 @@ import pytest
 from fairbook.streams.hub import HubLimits
 from fairbook.streams.server import StreamLimits
 from tests.streams.hub_harness import NEWEST, replayed
-from tests.streams.server_harness import StreamServerHarness, head, play
+from tests.streams.server_harness import StreamServerHarness, head, play, with_stream_server
 from tests.world.waiting import until
 from tests.world.ws_frames import BINARY, CLOSE, FIN, PING, PONG, TEXT, frame
 
@@ -58,121 +58,111 @@ def test_a_protocol_error_closes_the_connection_with_its_code(name: str) -> None
     play(story)
 
 
-def test_garbage_does_not_affect_other_clients() -> None:
+@with_stream_server(StreamLimits(connections_per_address_max=1000))
+async def test_garbage_does_not_affect_other_clients(harness: StreamServerHarness) -> None:
     """Random bytes, and sound frames with some bytes changed, from 300 connections."""
-
-    async def story(harness: StreamServerHarness) -> None:
-        chance = random.Random(7)
-        other = await harness.connect()
-        other.say(method="SUBSCRIBE", params=["depth"])
-        await until(lambda: len(harness.source.open_channels) == 1)
-        sound = b"".join(
-            (
-                frame(b'{"id":1,"method":"SUBSCRIBE","params":["depth","trades"]}'),
-                frame(b'{"id":2,"method":"UNSUBSCRIBE"', TEXT),
-                frame(b',"params":["depth"]}', FIN),
-                frame(b"", FIN | PING),
-                frame(b"x" * 200, FIN | PONG),
-            )
+    chance = random.Random(7)
+    other = await harness.connect()
+    other.say(method="SUBSCRIBE", params=["depth"])
+    await until(lambda: len(harness.source.open_channels) == 1)
+    sound = b"".join(
+        (
+            frame(b'{"id":1,"method":"SUBSCRIBE","params":["depth","trades"]}'),
+            frame(b'{"id":2,"method":"UNSUBSCRIBE"', TEXT),
+            frame(b',"params":["depth"]}', FIN),
+            frame(b"", FIN | PING),
+            frame(b"x" * 200, FIN | PONG),
         )
-        for _ in range(300):
-            client = await harness.connect()
-            sent = bytearray(sound * 2)
-            for _ in range(chance.randrange(1, 12)):
-                sent[chance.randrange(len(sent))] = chance.randrange(256)
-            if chance.random() < 0.3:
-                sent = bytearray(chance.randbytes(chance.randrange(3000)))
-            client.writer.write(bytes(sent))
-            await asyncio.sleep(0)
-            client.writer.close()
-        await until(lambda: len(harness.server.connections) == 1)
-        harness.source.set(1, 1)
-        updates = [(await other.json())["data"] for _ in range(NEWEST + 1)]
-        assert replayed(updates) == (1, {1: 1})
-        assert harness.hub.status()["connections"] == 1
+    )
+    for _ in range(300):
+        client = await harness.connect()
+        sent = bytearray(sound * 2)
+        for _ in range(chance.randrange(1, 12)):
+            sent[chance.randrange(len(sent))] = chance.randrange(256)
+        if chance.random() < 0.3:
+            sent = bytearray(chance.randbytes(chance.randrange(3000)))
+        client.writer.write(bytes(sent))
+        await asyncio.sleep(0)
+        client.writer.close()
+    await until(lambda: len(harness.server.connections) == 1)
+    harness.source.set(1, 1)
+    updates = [(await other.json())["data"] for _ in range(NEWEST + 1)]
+    assert replayed(updates) == (1, {1: 1})
+    assert harness.hub.status()["connections"] == 1
 
-    play(story, StreamLimits(connections_per_address_max=1000))
 
-
-def test_a_client_that_keeps_sending_after_a_close_is_ignored_and_disconnected() -> None:
+@with_stream_server()
+async def test_a_client_that_keeps_sending_after_a_close_is_ignored_and_disconnected(
+    harness: StreamServerHarness,
+) -> None:
     """It can still read the Close, and is disconnected at its deadline."""
-
-    async def story(harness: StreamServerHarness) -> None:
-        client = await harness.connect()
-        client.writer.write(frame(b"x", FIN | BINARY) + frame(b"x" * 100) * 20_000)
-        assert await client.closed() == (1003, "text only")
-        assert await client.reader.read() == b""
-        client.writer.write(frame(b"x" * 100) * 20_000)
-        assert len(harness.server.connections) == 1
-        harness.pass_time(StreamLimits().linger_s + 1)
-        await until(lambda: not harness.server.connections)
-
-    play(story)
+    client = await harness.connect()
+    client.writer.write(frame(b"x", FIN | BINARY) + frame(b"x" * 100) * 20_000)
+    assert await client.closed() == (1003, "text only")
+    assert await client.reader.read() == b""
+    client.writer.write(frame(b"x" * 100) * 20_000)
+    assert len(harness.server.connections) == 1
+    harness.pass_time(StreamLimits().linger_s + 1)
+    await until(lambda: not harness.server.connections)
 
 
-def test_messages_of_the_largest_size_and_in_fragments_are_taken() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        client = await harness.connect()
-        text = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}).encode()
-        client.writer.write(frame(text + b" " * (4096 - len(text))))
-        assert await client.json() == {"id": 1, "result": None}
-        pieces = [text[at : at + 9] for at in range(0, len(text), 9)]
-        client.writer.write(frame(pieces[0], TEXT))
-        for piece in pieces[1:]:
-            client.writer.write(frame(piece, 0) + frame(b"between", FIN | PING))
-        client.writer.write(frame(b"", FIN))
-        for _ in pieces[1:]:
-            assert await client.frame() == (PONG, b"between")
-        assert await client.json() == {"id": 1, "result": None}
-
-    play(story)
-
-
-def test_a_client_that_answers_no_ping_is_closed() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        client = await harness.connect()
-        harness.pass_time(59)
-        harness.pass_time(61)
-        assert await client.frame() == (PING, b"")
-        client.writer.write(frame(b"", FIN | PONG))
-        client.say(id=1, method="SUBSCRIBE", params=[])
-        await client.json()
-        harness.pass_time(119)
-        harness.pass_time(121)
-        assert await client.closed() == (1001, "no pong")
-        harness.pass_time(StreamLimits().linger_s + 1)
-        await until(lambda: not harness.server.connections)
-
-    play(story)
+@with_stream_server()
+async def test_messages_of_the_largest_size_and_in_fragments_are_taken(
+    harness: StreamServerHarness,
+) -> None:
+    client = await harness.connect()
+    text = json.dumps({"id": 1, "method": "SUBSCRIBE", "params": []}).encode()
+    client.writer.write(frame(text + b" " * (4096 - len(text))))
+    assert await client.json() == {"id": 1, "result": None}
+    pieces = [text[at : at + 9] for at in range(0, len(text), 9)]
+    client.writer.write(frame(pieces[0], TEXT))
+    for piece in pieces[1:]:
+        client.writer.write(frame(piece, 0) + frame(b"between", FIN | PING))
+    client.writer.write(frame(b"", FIN))
+    for _ in pieces[1:]:
+        assert await client.frame() == (PONG, b"between")
+    assert await client.json() == {"id": 1, "result": None}
 
 
-def test_streams_reach_their_subscribers() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        clients = [await harness.connect() for _ in range(5)]
-        for client in clients:
-            client.say(method="SUBSCRIBE", params=["depth"])
-        await until(lambda: len(harness.source.open_channels) == 1)
-        for number in range(1, 101):
-            harness.source.set(number % 9, number)
-            if number % 10 == 0:
-                await asyncio.sleep(0)
-        for client in clients:
-            updates = [(await client.json())["data"] for _ in range(NEWEST + 100)]
-            assert replayed(updates) == (100, harness.source.levels)
+@with_stream_server()
+async def test_a_client_that_answers_no_ping_is_closed(harness: StreamServerHarness) -> None:
+    client = await harness.connect()
+    harness.pass_time(59)
+    harness.pass_time(61)
+    assert await client.frame() == (PING, b"")
+    client.writer.write(frame(b"", FIN | PONG))
+    client.say(id=1, method="SUBSCRIBE", params=[])
+    await client.json()
+    harness.pass_time(119)
+    harness.pass_time(121)
+    assert await client.closed() == (1001, "no pong")
+    harness.pass_time(StreamLimits().linger_s + 1)
+    await until(lambda: not harness.server.connections)
 
-    play(story)
 
-
-def test_a_lost_connection_is_removed() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        client = await harness.connect()
+@with_stream_server()
+async def test_streams_reach_their_subscribers(harness: StreamServerHarness) -> None:
+    clients = [await harness.connect() for _ in range(5)]
+    for client in clients:
         client.say(method="SUBSCRIBE", params=["depth"])
-        await until(lambda: len(harness.source.open_channels) == 1)
-        client.writer.transport.abort()
-        await until(lambda: harness.hub.status()["connections"] == 0)
-        assert harness.source.open_channels == set()
+    await until(lambda: len(harness.source.open_channels) == 1)
+    for number in range(1, 101):
+        harness.source.set(number % 9, number)
+        if number % 10 == 0:
+            await asyncio.sleep(0)
+    for client in clients:
+        updates = [(await client.json())["data"] for _ in range(NEWEST + 100)]
+        assert replayed(updates) == (100, harness.source.levels)
 
-    play(story)
+
+@with_stream_server()
+async def test_a_lost_connection_is_removed(harness: StreamServerHarness) -> None:
+    client = await harness.connect()
+    client.say(method="SUBSCRIBE", params=["depth"])
+    await until(lambda: len(harness.source.open_channels) == 1)
+    client.writer.transport.abort()
+    await until(lambda: harness.hub.status()["connections"] == 0)
+    assert harness.source.open_channels == set()
 
 
 def test_an_ended_connection_is_freed_without_the_collector() -> None:
@@ -229,51 +219,47 @@ def test_a_client_that_stops_reading_is_closed_without_affecting_others() -> Non
     play(story, hub_limits=HubLimits(waiting_bytes_max=waiting_bytes))
 
 
-def test_a_client_that_pauses_catches_up() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        client = await harness.connect()
-        client.say(method="SUBSCRIBE", params=["depth", "price"])
-        await until(lambda: harness.hub.status()["subscriptions"] == 2)
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        number = 0
-        while harness.hub.status()["bufferedBytes"] < 100_000:
-            for _ in range(500):
-                number += 1
-                harness.source.set(number % 50, number)
-                harness.source.quote(number)
-            await asyncio.sleep(0)
-        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
-        updates: list[Any] = []
-        price = 0
-        while price < number or updates[-1][1] < number:
-            text = await client.json()
-            if text["stream"] == "depth":
-                updates.append(text["data"])
-            else:
-                price = text["data"]
-        assert replayed(updates) == (number, harness.source.levels)
-        assert len(updates) < number + NEWEST, "some were merged"
-        assert harness.hub.status()["slowClosed"] == 0
-
-    play(story)
+@with_stream_server()
+async def test_a_client_that_pauses_catches_up(harness: StreamServerHarness) -> None:
+    client = await harness.connect()
+    client.say(method="SUBSCRIBE", params=["depth", "price"])
+    await until(lambda: harness.hub.status()["subscriptions"] == 2)
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    number = 0
+    while harness.hub.status()["bufferedBytes"] < 100_000:
+        for _ in range(500):
+            number += 1
+            harness.source.set(number % 50, number)
+            harness.source.quote(number)
+        await asyncio.sleep(0)
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    updates: list[Any] = []
+    price = 0
+    while price < number or updates[-1][1] < number:
+        text = await client.json()
+        if text["stream"] == "depth":
+            updates.append(text["data"])
+        else:
+            price = text["data"]
+    assert replayed(updates) == (number, harness.source.levels)
+    assert len(updates) < number + NEWEST, "some were merged"
+    assert harness.hub.status()["slowClosed"] == 0
 
 
-def test_a_stop_closes_all_connections_with_a_reason() -> None:
-    async def story(harness: StreamServerHarness) -> None:
-        closing, silent = await harness.connect(), await harness.connect()
-        early = await harness.dial()
-        closing.say(method="SUBSCRIBE", params=["depth"])
-        await until(lambda: len(harness.server.connections) == 3)
-        await until(lambda: len(harness.source.open_channels) == 1)
-        stopping = asyncio.ensure_future(harness.server.stop(1.0))
-        code, reason = await closing.closed()
-        assert code == 1001 and reason.startswith("going away, reconnect in ")
-        closing.writer.write(frame(b"\x03\xe9", FIN | CLOSE))
-        assert await early.refusal(head()) == (503, "MAINTENANCE")
-        await stopping
-        assert not harness.server.connections
-        assert (await silent.closed())[0] == 1001
-        with pytest.raises(OSError):
-            await harness.dial()
-
-    play(story, StreamLimits(linger_s=0.3))
+@with_stream_server(StreamLimits(linger_s=0.3))
+async def test_a_stop_closes_all_connections_with_a_reason(harness: StreamServerHarness) -> None:
+    closing, silent = await harness.connect(), await harness.connect()
+    early = await harness.dial()
+    closing.say(method="SUBSCRIBE", params=["depth"])
+    await until(lambda: len(harness.server.connections) == 3)
+    await until(lambda: len(harness.source.open_channels) == 1)
+    stopping = asyncio.ensure_future(harness.server.stop(1.0))
+    code, reason = await closing.closed()
+    assert code == 1001 and reason.startswith("going away, reconnect in ")
+    closing.writer.write(frame(b"\x03\xe9", FIN | CLOSE))
+    assert await early.refusal(head()) == (503, "MAINTENANCE")
+    await stopping
+    assert not harness.server.connections
+    assert (await silent.closed())[0] == 1001
+    with pytest.raises(OSError):
+        await harness.dial()

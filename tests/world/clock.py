@@ -6,7 +6,7 @@ import time
 
 
 class ManualClock:
-    """Wall time in nanoseconds that passes only when told."""
+    """Wall time in nanoseconds that only `advance` changes."""
 
     def __init__(self, now_ns: int = 0) -> None:
         self.now_ns = now_ns

@@ -27,7 +27,7 @@ class Reply(NamedTuple):
 
 
 class RestClient:
-    """One connection of one account (or of nobody, with an empty token)."""
+    """One connection of one account (of none, with an empty token)."""
 
     def __init__(self, port: int, token: str = "", *, timeout_s: float = 15.0) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)

@@ -32,7 +32,7 @@ def setup() -> list[bytes]:
 
 
 def buy(account: int = 2, *, price: int = 90, quantity: int = 1, client_id: int = 0) -> bytes:
-    """A limit order that rests, unless somebody sells at 90."""
+    """A limit order that rests, unless an order sells at 90."""
     return records.place(
         account=account,
         market=MARKET,

@@ -24,7 +24,7 @@ from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan
 from tests.world.clock import FastClock
 from tests.world.direct_exchange import DirectExchange, demo_exchange
 from tests.world.memory_accounts import ALICE_TOKEN, BOB_TOKEN
-from tests.world.running_exchange import HOST, RunningExchange, play_live
+from tests.world.running_exchange import HOST, RunningExchange, play_live, with_live_exchange
 from tests.world.waiting import until
 
 MAKER, TAKER = 2, 3
@@ -103,24 +103,21 @@ def test_all_markets_are_made() -> None:
     play_fast(story)
 
 
-def test_earlier_orders_are_replaced() -> None:
+@with_live_exchange(demo_exchange)
+async def test_earlier_orders_are_replaced(venue: RunningExchange) -> None:
     """Orders that were not placed on the connection (a ladder of the first start) are cancelled."""
-
-    async def story(venue: RunningExchange) -> None:
-        async with RestClient(venue.http_url, BearerToken(ALICE_TOKEN)) as rest:
-            for step in range(10):
-                for side, price in (("Bid", 130 - step), ("Ask", 150 + step)):
-                    await rest.place(
-                        NewOrder(symbol="SOL_USDC", side=side, price=str(price), quantity="1")
-                    )
-        ladder = {order.order_id for order in venue.exchange.core.open_orders(MAKER, 0)}
-        async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=2, plans=QUICK)):
-            await until(lambda: trades(venue.exchange, 1) > 0)
-            now = venue.exchange.core.open_orders(MAKER, 0)
-            assert not ladder & {order.order_id for order in now}
-            assert all(order.session for order in now)
-
-    play_live(story, demo_exchange)
+    async with RestClient(venue.http_url, BearerToken(ALICE_TOKEN)) as rest:
+        for step in range(10):
+            for side, price in (("Bid", 130 - step), ("Ask", 150 + step)):
+                await rest.place(
+                    NewOrder(symbol="SOL_USDC", side=side, price=str(price), quantity="1")
+                )
+    ladder = {order.order_id for order in venue.exchange.core.open_orders(MAKER, 0)}
+    async with running(Bot(venue.http_url, venue.ws_url, TOKENS, seed=2, plans=QUICK)):
+        await until(lambda: trades(venue.exchange, 1) > 0)
+        now = venue.exchange.core.open_orders(MAKER, 0)
+        assert not ladder & {order.order_id for order in now}
+        assert all(order.session for order in now)
 
 
 def test_it_reconnects() -> None:
@@ -242,13 +239,11 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
     play_fast(story)
 
 
-def test_refused_credentials_end_it() -> None:
-    async def story(venue: RunningExchange) -> None:
-        bot = Bot(venue.http_url, venue.ws_url, {"maker": "no", "taker": "no"}, seed=1)
-        with pytest.raises(CredentialsRefused):
-            await bot.run()
-
-    play_live(story, demo_exchange)
+@with_live_exchange(demo_exchange)
+async def test_refused_credentials_end_it(venue: RunningExchange) -> None:
+    bot = Bot(venue.http_url, venue.ws_url, {"maker": "no", "taker": "no"}, seed=1)
+    with pytest.raises(CredentialsRefused):
+        await bot.run()
 
 
 def test_a_rate_above_the_limit_is_refused() -> None:
@@ -275,43 +270,39 @@ def start_process(venue: RunningExchange, *tokens: str) -> subprocess.Popen[byte
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "the end of its pipe"])
-def test_the_process_ends_when_it_is_stopped(how: str) -> None:
+@with_live_exchange(demo_exchange)
+async def test_the_process_ends_when_it_is_stopped(venue: RunningExchange, how: str) -> None:
     """With status 0, at once, and its orders are cancelled."""
-
-    async def story(venue: RunningExchange) -> None:
-        process = start_process(venue, ALICE_TOKEN, BOB_TOKEN)
-        try:
-            assert process.stdin is not None
-            await until(lambda: trades(venue.exchange, 1) > 0, within_s=20)
-            if how == "the end of its pipe":
-                process.stdin.close()
-            else:
-                process.send_signal(getattr(signal, how))
-            status = await asyncio.to_thread(process.wait, 5)
-            assert status == 0
-            await until(lambda: own(venue.exchange) == 0)
-        finally:
-            process.kill()
-            process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
-
-    play_live(story, demo_exchange)
+    process = start_process(venue, ALICE_TOKEN, BOB_TOKEN)
+    try:
+        assert process.stdin is not None
+        await until(lambda: trades(venue.exchange, 1) > 0, within_s=20)
+        if how == "the end of its pipe":
+            process.stdin.close()
+        else:
+            process.send_signal(getattr(signal, how))
+        status = await asyncio.to_thread(process.wait, 5)
+        assert status == 0
+        await until(lambda: own(venue.exchange) == 0)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 @pytest.mark.parametrize("tokens", [("no", BOB_TOKEN), (ALICE_TOKEN, "no")])
-def test_the_process_ends_when_a_token_is_refused(tokens: tuple[str, str]) -> None:
+@with_live_exchange(demo_exchange)
+async def test_the_process_ends_when_a_token_is_refused(
+    venue: RunningExchange, tokens: tuple[str, str]
+) -> None:
     """An unknown token of either account: status 1, and nothing is left in the book."""
-
-    async def story(venue: RunningExchange) -> None:
-        process = start_process(venue, *tokens)
-        try:
-            assert await asyncio.to_thread(process.wait, 20) == 1
-            await until(lambda: own(venue.exchange) == 0)
-        finally:
-            process.kill()
-            process.wait()
-            assert process.stdin is not None
-            process.stdin.close()
-
-    play_live(story, demo_exchange)
+    process = start_process(venue, *tokens)
+    try:
+        assert await asyncio.to_thread(process.wait, 20) == 1
+        await until(lambda: own(venue.exchange) == 0)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
