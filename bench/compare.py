@@ -12,6 +12,7 @@ from statistics import median
 from typing import Final
 
 from bench import core, fanout
+from bench.core_worker import COMPILED
 from bench.mix import SOCKET, TOKEN
 from bench.readers import Readers
 from bench.runs import SEED, Option, Run, rounds, seconds, spread, table
@@ -26,9 +27,9 @@ LOAD_CASES: Final = {
     "ws-orders-8": (SOCKET, 8),
 }
 CORE_CASES: Final = {
-    "core-w1": core.Case(core.COMPILED, "w1", 256, core.NO_IDS),
-    "core-w1-ids": core.Case(core.COMPILED, "w1", 256, core.NEW_IDS),
-    "core-wx": core.Case(core.COMPILED, "wx", 256, core.NO_IDS),
+    "core-w1": core.Case(COMPILED, "w1", 256, core.NO_IDS),
+    "core-w1-ids": core.Case(COMPILED, "w1", 256, core.NEW_IDS),
+    "core-wx": core.Case(COMPILED, "wx", 256, core.NO_IDS),
 }
 CASES: Final = (*LOAD_CASES, "fanout", *CORE_CASES)
 OPTIONS: Final = {

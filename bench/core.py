@@ -1,30 +1,26 @@
 """`./dev bench core`: the core against a bare one, in one run.
 
-Design: both cores get the same flow (core_flow.py), each in a process of its own, and take turns on
-one processor, a slice of the flow at a time, so that what disturbs the machine disturbs both.
-Processes keep compiled and interpreted cores, which have the same names, and their heaps apart. A
-ratio is taken over all slices of a round. The bare core is a single file `core_mypyc.py`, given
-with `--against`; it is compiled with mypyc into a temporary folder. Only `apply` is timed, in CPU
-time of the process; nothing is durable here, and there is no JSON and no network.
+Design: both cores get the same flow (core_flow.py), each in a process of its own (core_worker.py),
+and take turns on one processor, a slice of the flow at a time, so that what disturbs the machine
+disturbs both. A ratio is taken over all slices of a round. The bare core is a single file
+`core_mypyc.py`, given with `--against`; it is compiled with mypyc into a temporary folder. Nothing
+is durable here, and there is no JSON and no network.
 """
 
-import gc
-import importlib
-import json
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
 from bench.core_flow import BARE, MIXES, STEP_NS, generate, resting
+from bench.core_worker import COMPILED, INTERPRETED, Task
 from bench.history import USERS
-from bench.processes import Helper, resident_bytes, say
+from bench.processes import Helper
 from bench.runs import SEED, Option, Run, rounds, spread, table
 from fairbook.core import records
 
@@ -36,7 +32,6 @@ OPTIONS: Final = {
     "seed": SEED,
     "compiled_only": Option(False, True, "do not measure the interpreted core"),
 }
-COMPILED, INTERPRETED = "compiled", "interpreted"
 # No client ids; each order a new one; the same, and each account remembers as many as it may.
 NO_IDS, NEW_IDS, FULL_IDS = "no", "new", "full table"
 REMEMBERED: Final = 256  # closed orders of each account; docs/reference/protocol.md
@@ -73,18 +68,6 @@ class Dialect(NamedTuple):
     bare_folder: str = ""
 
 
-class Task(NamedTuple):
-    """What a process does. setup, steps: files of commands. With one slice, its memory is measured
-    as well.
-    """
-
-    setup: str
-    steps: str
-    batch: int
-    slices: int
-    bare_folder: str
-
-
 class Flows:
     """The flows, in files for the processes."""
 
@@ -113,9 +96,19 @@ class Flows:
             commands = resting(orders, bare=bool(dialect.bare_folder))
             Path(place + steps).write_bytes(commands)
         slices = 1 if orders else SLICES
+        task = Task(
+            setup=place + setup,
+            steps=place + steps,
+            batch=case.batch,
+            slices=slices,
+            command_bytes=BARE.size if dialect.bare_folder else records.COMMAND_BYTES,
+            step_ns=STEP_NS,
+            users=USERS,
+            bare_folder=dialect.bare_folder,
+        )
         helper = Helper(
-            "bench.core",
-            Task(place + setup, place + steps, case.batch, slices, dialect.bare_folder),
+            "bench.core_worker",
+            task,
             processor=max(os.sched_getaffinity(0)) if sys.platform == "linux" else None,
             checkout=dialect.checkout,
             environment={
@@ -203,52 +196,3 @@ def compile_bare(source: Path, folder: Path) -> Path:
     if done.returncode:
         raise SystemExit(f"mypyc could not compile {source}:\n{done.stdout}{done.stderr}")
     return build
-
-
-def open_core(task: Task) -> tuple[Callable[[bytes, int], object], int, str]:
-    """`apply(frame, time_ns)` of an empty core, the bytes of its commands, and its form."""
-    if task.bare_folder:
-        sys.path.insert(0, task.bare_folder)
-    module = importlib.import_module("core_mypyc" if task.bare_folder else "fairbook.core.exchange")
-    form = INTERPRETED if str(module.__file__).endswith(".py") else COMPILED
-    if not task.bare_folder:
-        return module.Exchange().apply, records.COMMAND_BYTES, form
-    apply = module.Engine(USERS, 1).apply_batch
-    return lambda frame, _time_ns: apply(frame), BARE.size, form
-
-
-def serve(task: Task) -> None:
-    """The process: set up, then run a slice for every line of standard input. Each is answered with
-    its CPU seconds, its commands, and by how much memory has grown.
-    """
-    apply, size, form = open_core(task)
-    time_ns = 0
-    for frame in frames_of(task.setup, SETUP_BATCH * size):
-        time_ns += SETUP_BATCH * STEP_NS
-        apply(frame, time_ns)
-    frames = frames_of(task.steps, task.batch * size)
-    gc.collect()
-    say(form)
-    before = resident_bytes()
-    for number in range(task.slices):
-        sys.stdin.readline()
-        begin, end = (len(frames) * part // task.slices for part in (number, number + 1))
-        begun = time.process_time()
-        for frame in frames[begin:end]:
-            time_ns += task.batch * STEP_NS
-            apply(frame, time_ns)
-        seconds = time.process_time() - begun
-        if task.slices == 1:
-            gc.collect()
-        commands = sum(map(len, frames[begin:end])) // size
-        say((seconds, commands, resident_bytes() - before))
-
-
-def frames_of(path: str, frame_bytes: int) -> list[bytes]:
-    """A file of commands, cut into frames."""
-    commands = Path(path).read_bytes()
-    return [commands[at : at + frame_bytes] for at in range(0, len(commands), frame_bytes)]
-
-
-if __name__ == "__main__":
-    serve(Task(*json.loads(sys.argv[1])))

@@ -21,7 +21,7 @@ PING: Final = "ping"
 SOCKET_LANES: Final = 32
 SETTLE_SHARE: Final = 0.3  # of a slice, before and after it: followers lag a little behind.
 ROOM: Final = 1.6  # so many more steps than the rate seen before would need
-STEPS_MIN: Final = 50
+STEPS_MIN: Final = 20
 FIRST_RATES: Final = {PING: 40_000, TOKEN: 20_000, SIGNED: 8_000, SOCKET: 25_000}
 HEADINGS: Final = (
     "requests/s", "p50 ms", "p99", "p99.9", "max", "server CPU us", "replica CPU us",
