@@ -158,9 +158,9 @@ async def without_history(seed: int) -> None:
     )
     for received_old, _ in received.values():
         received_old.clear()
-    for _ in range(1_500):  # More than a day.
+    for _ in range(1_000):  # More than a day.
         commands = trade() if chance.random() < 0.5 else [records.tick()]
-        events = await old.run(*commands, seconds=chance.choice((0.1, 1, 1, 20, 400)))
+        events = await old.run(*commands, seconds=chance.choice((0.1, 1, 1, 20, 600)))
         new.feed.on_frame(0, old.time_ns, b"", events)
         await folded()
     for name, (received_old, received_new) in received.items():

@@ -340,7 +340,7 @@ async def own(seed: int, frames: int) -> None:
 
 def test_private_streams_keep_the_state_of_rest() -> None:
     """Open orders and balances of REST, and messages alone, give those of later positions."""
-    run(own(1, 4_000))
+    run(own(1, 3_000))
 
 
 @pytest.mark.slow
