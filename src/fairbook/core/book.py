@@ -17,7 +17,7 @@ from typing import Final, final
 from mypy_extensions import i64, mypyc_attr
 
 from fairbook.core.markets import Market
-from fairbook.core.records import BID
+from fairbook.core.records import BID, LOW
 
 SLOT_BITS: Final = 24
 SLOT_MASK: Final = (1 << SLOT_BITS) - 1
@@ -34,8 +34,7 @@ class Order:
         book: Book,
         *,
         order_id: i64,
-        account: i64,
-        client_id: i64,
+        owner: i64,
         session: i64,
         side: i64,
         tif: i64,
@@ -47,8 +46,8 @@ class Order:
     ) -> None:
         self.book = book
         self.id = order_id
-        self.account = account
-        self.client_id = client_id
+        self.owner = owner  # account and client id, as in Command
+        self.account = owner & LOW
         self.session = session
         self.side = side
         self.tif = tif
@@ -67,6 +66,9 @@ class Order:
         self.next: Order | None = None
         self.account_prev: Order | None = None  # among the open orders of its account
         self.account_next: Order | None = None
+
+    def client_id(self) -> i64:
+        return self.owner >> 32 & LOW
 
     def fee_paid(self) -> i64:
         """The fee so far: rounded up to whole atoms once, for the order and not for each fill."""

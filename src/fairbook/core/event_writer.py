@@ -14,53 +14,48 @@ from fairbook.core.markets import Asset, Market
 from fairbook.core.records import Command
 
 
-def pair(low: i64, high: i64) -> i64:
-    """One word of two unsigned 32-bit numbers. The same in 64-bit and in unbounded arithmetic."""
-    if high > 0x7FFFFFFF:
-        high -= 0x100000000
-    return low | high << 32
-
-
 def put_outcome(
     out: BytesWriter,
+    command: Command,
     *,
-    command: i64,
     status: i64,
-    reason: i64,
-    market: i64,
-    flags: i64,
-    account: i64,
-    client_id: i64,
-    sequence: i64,
-    order_id: i64,
-    filled: i64,
-    quote: i64,
-    created_ns: i64,
+    reason: i64 = 0,
+    flags: i64 = 0,
+    order_id: i64 = 0,
+    filled: i64 = 0,
+    quote: i64 = 0,
+    created_ns: i64 = 0,
 ) -> None:
     """The end of a command's events."""
-    write_i64_le(
-        out,
-        records.OUTCOME
-        | command << 8
-        | reason << 16
-        | 7 << 24
-        | market << 32
-        | status << 48
-        | flags << 56,
-    )
-    write_i64_le(out, pair(account, client_id))
-    write_i64_le(out, sequence)
+    head = records.OUTCOME | command.kind << 8 | reason << 16 | 7 << 24
+    write_i64_le(out, head | command.market << 32 | status << 48 | flags << 56)
+    write_i64_le(out, command.owner)
+    write_i64_le(out, command.sequence)
     write_i64_le(out, order_id)
     write_i64_le(out, filled)
     write_i64_le(out, quote)
     write_i64_le(out, created_ns)
 
 
+def put_order_outcome(
+    out: BytesWriter, command: Command, order: Order, status: i64, reason: i64
+) -> None:
+    """The end of the events of a command that was executed on one order."""
+    head = records.OUTCOME | command.kind << 8 | reason << 16 | 7 << 24
+    write_i64_le(out, head | order.book.market.id << 32 | status << 48)
+    write_i64_le(out, command.owner)
+    write_i64_le(out, command.sequence)
+    write_i64_le(out, order.id)
+    write_i64_le(out, order.filled)
+    write_i64_le(out, order.quote)
+    write_i64_le(out, order.created_ns)
+
+
 def put_accepted(out: BytesWriter, order: Order, quantity: i64) -> None:
     """An order was accepted; what it did follows. `quantity` as in the command."""
     head = records.ACCEPTED | order.side << 8 | order.tif << 16 | 6 << 24
     write_i64_le(out, head | order.book.market.id << 32 | order.flags << 56)
-    write_i64_le(out, pair(order.account, order.client_id))
+    write_i64_le(out, order.owner)
     write_i64_le(out, order.session)
     write_i64_le(out, order.id)
     write_i64_le(out, order.price)
@@ -79,7 +74,7 @@ def put_fill(
 ) -> None:
     """A taker met a maker, at the maker's price."""
     write_i64_le(out, records.FILL | taker.side << 8 | 9 << 24 | taker.book.market.id << 32)
-    write_i64_le(out, pair(taker.account, maker.account))
+    write_i64_le(out, taker.account | maker.account << 32)
     write_i64_le(out, trade_id)
     write_i64_le(out, taker.id)
     write_i64_le(out, maker.id)
@@ -89,8 +84,9 @@ def put_fill(
     write_i64_le(out, maker_fee)
 
 
-def put_level(out: BytesWriter, market: Market, *, side: i64, price: i64, lots: i64) -> None:
-    """A price level has `lots` now; 0: it is gone. It is the market's update `update_id`."""
+def put_level(out: BytesWriter, market: Market, side: i64, *, price: i64, lots: i64) -> None:
+    """A price level has `lots` now; 0: it is gone. This is the next update of the market."""
+    market.update_id += 1
     write_i64_le(out, records.LEVEL | side << 8 | 4 << 24 | market.id << 32)
     write_i64_le(out, market.update_id)
     write_i64_le(out, price)
@@ -103,8 +99,8 @@ def put_order(
     """An order record: `kind` is CLOSED, AMENDED or ORDER."""
     head = kind | order.side << 8 | reason << 16 | 10 << 24
     write_i64_le(out, head | order.book.market.id << 32 | status << 48 | order.flags << 56)
-    write_i64_le(out, pair(order.account, order.client_id))
-    write_i64_le(out, pair(order.session, order.tif))
+    write_i64_le(out, order.owner)
+    write_i64_le(out, order.session | order.tif << 32)
     write_i64_le(out, order.id)
     write_i64_le(out, order.price)
     write_i64_le(out, quantity)
@@ -147,7 +143,7 @@ def put_asset(out: BytesWriter, asset: Asset) -> None:
 def put_market(out: BytesWriter, market: Market) -> None:
     """A market was listed."""
     write_i64_le(out, records.MARKET | 6 << 24 | market.id << 32)
-    write_i64_le(out, pair(market.base, market.quote))
+    write_i64_le(out, market.base | market.quote << 32)
     write_i64_le(out, market.lot_atoms)
     write_i64_le(out, market.tick_atoms)
     put_name(out, market.name)

@@ -20,9 +20,10 @@ from mypy_extensions import i64
 from fairbook.core import records
 from fairbook.core.admin_commands import apply_admin
 from fairbook.core.book import BookSide, Order
+from fairbook.core.event_writer import put_outcome
 from fairbook.core.markets import Asset, Market
 from fairbook.core.matching import Matcher, put_open_order
-from fairbook.core.order_commands import OrderCommands, put_done, put_reject
+from fairbook.core.order_commands import OrderCommands, put_reject
 from fairbook.core.records import Command, OrderRecord, order_records
 from fairbook.core.tables import Tables
 
@@ -88,9 +89,8 @@ class Exchange:
             put_reject(out, command, reject)
             return
         if command.kind == records.OPEN_ACCOUNT:
-            command.account = self.tables.account_of_user[command.order_id]
-            command.client_id = 0
-        put_done(out, command, closed=0)
+            command.owner = self.tables.account_of_user[command.order_id]
+        put_outcome(out, command, status=records.DONE)
 
     # Queries. They change nothing.
 

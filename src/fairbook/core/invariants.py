@@ -8,7 +8,7 @@ from fairbook.core.book import SLOT_MASK, BookSide, Order
 from fairbook.core.client_ids import CLOSED_MAX, NO_ENTRY, ORDER_ID
 from fairbook.core.exchange import Exchange
 from fairbook.core.ledger import EXTERNAL
-from fairbook.core.records import BID
+from fairbook.core.records import BID, LOW
 from fairbook.core.units import MAX_ATOMS, MAX_UNITS
 
 
@@ -111,7 +111,9 @@ def _check_indexes(exchange: Exchange) -> None:
         own = account.first
         while own is not None:
             count += 1
-            assert own.account == number, f"20: order {own.id} is with account {number}"
+            assert own.account == own.owner & LOW == number, (
+                f"20: order {own.id} is with account {number}"
+            )
             assert own.id > last_id, f"20: account {number} lists orders out of order"
             last_id = own.id
             own = own.account_next
@@ -146,7 +148,7 @@ def _check_client_ids(exchange: Exchange) -> None:
         if order is not None and order.client_id_entry != NO_ENTRY:
             open_kept += 1
             table = exchange.tables.accounts[order.account].client_id_table()
-            found = table.find(order.client_id)
+            found = table.find(order.client_id())
             assert found == order.client_id_entry, f"26: order {order.id} has no client id entry"
             assert table.word(found, ORDER_ID) == order.id, (
                 f"26: order {order.id} has the entry of another order"

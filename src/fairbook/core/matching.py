@@ -22,7 +22,6 @@ from fairbook.core import records
 from fairbook.core.book import Book, BookSide, Level, Order, OrderSlots
 from fairbook.core.client_ids import NO_ENTRY
 from fairbook.core.event_writer import put_fill, put_level, put_order
-from fairbook.core.markets import Market
 from fairbook.core.tables import Tables
 from fairbook.core.units import MAX_ATOMS, MILLION, ppm_floor
 
@@ -152,7 +151,10 @@ class Matcher:
         Sets `status` and `reason`.
         """
         book = order.book
-        opposite = book.asks if order.side == records.BID else book.bids
+        if order.side == records.BID:
+            own_side, opposite = book.bids, book.asks
+        else:
+            own_side, opposite = book.asks, book.bids
         stop: i64 = MET_LIMIT
         if opposite.crosses(key_min):
             if order.tif == records.FOK and not self._fills_whole(order, key_min):
@@ -167,9 +169,9 @@ class Matcher:
         elif stop == MET_ITSELF:
             self._expire(order, records.SELF_TRADE, out)
         elif order.tif == records.GTC:
-            lots = book.side(order.side).add(order)
+            lots = own_side.add(order)
             self._lock(order, order.remaining)
-            self._put_level(book.market, order.side, order.price, lots, out)
+            put_level(out, book.market, order.side, price=order.price, lots=lots)
             self._set_open(order)
         else:
             reason: i64 = records.IMMEDIATE_OR_CANCEL
@@ -217,7 +219,7 @@ class Matcher:
             before = level.lots
             stop = self._take(taker, level, out)
             if level.lots != before:
-                self._put_level(market, 1 - taker.side, level.price, level.lots, out)
+                put_level(out, market, 1 - taker.side, price=level.price, lots=level.lots)
             if level.head is None:
                 del opposite.levels[keys.pop()]
         return stop
@@ -320,7 +322,7 @@ class Matcher:
         account.remove(order)
         if order.client_id_entry != NO_ENTRY:
             table = account.client_id_table()
-            table.close(order.client_id_entry, order.client_id, self.time_ns)
+            table.close(order.client_id_entry, order.client_id(), self.time_ns)
         self.status = status
         self.reason = reason
         put_order(out, order, kind=records.CLOSED, status=status, reason=reason, quantity=quantity)
@@ -333,7 +335,7 @@ class Matcher:
         lots = order.book.side(order.side).remove(order)
         self.unlock(order)
         self.close(order, records.CANCELLED, reason, order.filled + order.remaining, out)
-        self._put_level(order.book.market, order.side, order.price, lots, out)
+        put_level(out, order.book.market, order.side, price=order.price, lots=lots)
 
     def reduce(self, order: Order, remaining: i64, out: BytesWriter) -> None:
         """Lower the quantity of an open order; it keeps its place. Sets `status` and `reason`."""
@@ -344,7 +346,7 @@ class Matcher:
         assert level is not None
         level.lots -= less
         put_open_order(out, order, records.AMENDED)
-        self._put_level(order.book.market, order.side, order.price, level.lots, out)
+        put_level(out, order.book.market, order.side, price=order.price, lots=level.lots)
         self._set_open(order)
 
     def replace(
@@ -358,18 +360,12 @@ class Matcher:
         order.remaining = remaining
         order.priority = priority
         put_open_order(out, order, records.AMENDED)
-        self._put_level(order.book.market, order.side, old_price, lots, out)
+        put_level(out, order.book.market, order.side, price=old_price, lots=lots)
         self.run(order, lowest_key(order.side, price), NO_BUDGET, out)
 
     def _set_open(self, order: Order) -> None:
         self.status = open_status(order)
         self.reason = 0
-
-    def _put_level(
-        self, market: Market, side: i64, price: i64, lots: i64, out: BytesWriter
-    ) -> None:
-        market.update_id += 1
-        put_level(out, market, side=side, price=price, lots=lots)
 
 
 def put_open_order(out: BytesWriter, order: Order, kind: i64) -> None:

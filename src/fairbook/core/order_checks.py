@@ -139,10 +139,10 @@ class OrderChecks:
             market, flags=order.flags, price=price, lots=quantity
         ):
             return records.BAD_QUANTITY
-        own_side = book.side(order.side)
-        is_full = len(own_side.keys) >= market.levels_max
-        if is_full and price != order.price and not own_side.has(price):
-            return records.BOOK_FULL
+        if price != order.price:
+            own_side = book.side(order.side)
+            if len(own_side.keys) >= market.levels_max and not own_side.has(price):
+                return records.BOOK_FULL
         remaining = quantity - order.filled
         if order.side == records.BID:
             more = (price * remaining - order.price * order.remaining) * market.tick_atoms
@@ -152,7 +152,7 @@ class OrderChecks:
             asset = market.base
         if more > self.tables.ledger.cell(order.account, asset).available:
             return records.INSUFFICIENT_FUNDS
-        opposite = book.side(1 - order.side)
-        if order.flags & records.POST_ONLY != 0 and opposite.crosses(lowest_key(order.side, price)):
+        key_min = lowest_key(order.side, price)
+        if order.flags & records.POST_ONLY != 0 and book.side(1 - order.side).crosses(key_min):
             return records.WOULD_CROSS
         return 0

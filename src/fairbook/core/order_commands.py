@@ -21,7 +21,7 @@ from fairbook.core.client_ids import (
     QUOTE,
     ClientIdTable,
 )
-from fairbook.core.event_writer import put_accepted, put_outcome
+from fairbook.core.event_writer import put_accepted, put_order_outcome, put_outcome
 from fairbook.core.matching import NO_BUDGET, Matcher, lowest_key, market_key
 from fairbook.core.order_checks import EVERY_LOT, OrderChecks, is_malformed_place
 from fairbook.core.records import Command
@@ -34,40 +34,7 @@ def put_reject(out: BytesWriter, command: Command, reason: i64) -> None:
     order_id: i64 = 0
     if command.kind == records.CANCEL or command.kind == records.AMEND:
         order_id = command.order_id
-    put_outcome(
-        out,
-        command=command.kind,
-        status=records.REJECTED,
-        reason=reason,
-        market=command.market,
-        flags=0,
-        account=command.account,
-        client_id=command.client_id,
-        sequence=command.sequence,
-        order_id=order_id,
-        filled=0,
-        quote=0,
-        created_ns=0,
-    )
-
-
-def put_done(out: BytesWriter, command: Command, *, closed: i64) -> None:
-    """The outcome of a command that is not about one order. `closed`: how many orders it closed."""
-    put_outcome(
-        out,
-        command=command.kind,
-        status=records.DONE,
-        reason=0,
-        market=command.market,
-        flags=0,
-        account=command.account,
-        client_id=command.client_id,
-        sequence=command.sequence,
-        order_id=0,
-        filled=closed,
-        quote=0,
-        created_ns=0,
-    )
+    put_outcome(out, command, status=records.REJECTED, reason=reason, order_id=order_id)
 
 
 @final
@@ -145,14 +112,10 @@ class OrderCommands:
         outcome = client_ids.word(entry, OUTCOME)
         put_outcome(
             out,
-            command=records.PLACE,
+            command,
             status=outcome & 255,
             reason=outcome >> 8,
-            market=command.market,
             flags=records.REPEATED,
-            account=command.account,
-            client_id=command.client_id,
-            sequence=command.sequence,
             order_id=client_ids.word(entry, ORDER_ID),
             filled=client_ids.word(entry, FILLED),
             quote=client_ids.word(entry, QUOTE),
@@ -166,8 +129,7 @@ class OrderCommands:
         order = Order(
             book,
             order_id=command.sequence << SLOT_BITS | slots.take(),
-            account=command.account,
-            client_id=command.client_id,
+            owner=command.owner,
             session=command.session,
             side=command.side,
             tif=command.tif,
@@ -187,21 +149,7 @@ class OrderCommands:
         return order
 
     def _put_order_outcome(self, command: Command, order: Order, out: BytesWriter) -> None:
-        put_outcome(
-            out,
-            command=command.kind,
-            status=self.matcher.status,
-            reason=self.matcher.reason,
-            market=order.book.market.id,
-            flags=0,
-            account=command.account,
-            client_id=command.client_id,
-            sequence=command.sequence,
-            order_id=order.id,
-            filled=order.filled,
-            quote=order.quote,
-            created_ns=order.created_ns,
-        )
+        put_order_outcome(out, command, order, self.matcher.status, self.matcher.reason)
 
     def cancel(self, command: Command, out: BytesWriter) -> None:
         order = self._named_order(command, out)
@@ -300,4 +248,4 @@ class OrderCommands:
                 self.matcher.cancel(order, reason, out)
                 closed += 1
             order = following
-        put_done(out, command, closed=closed)
+        put_outcome(out, command, status=records.DONE, filled=closed)

@@ -278,6 +278,7 @@ class Command:
         self.tif: i64 = 0
         self.flags: i64 = 0
         self.market: i64 = 0  # or asset
+        self.owner: i64 = 0  # one word, account | client id << 32; may be negative
         self.account: i64 = 0
         self.client_id: i64 = 0
         self.session: i64 = 0
@@ -290,16 +291,15 @@ class Command:
     def read(self, frame: bytes, at: i64, sequence: i64) -> None:
         """Take the command that begins at `at`."""
         self.sequence = sequence
-        head = read_i64_le(frame, at)
-        self.head = head
+        head = self.head = read_i64_le(frame, at)
         self.kind = head & 255
         self.side = head >> 8 & 255
         self.tif = head >> 16 & 255
         self.flags = head >> 24 & 255
         self.market = head >> 32 & 0xFFFF
-        word = read_i64_le(frame, at + _ACCOUNT_AT)
-        self.account = word & LOW
-        self.client_id = word >> 32 & LOW
+        owner = self.owner = read_i64_le(frame, at + _ACCOUNT_AT)
+        self.account = owner & LOW
+        self.client_id = owner >> 32 & LOW
         word = read_i64_le(frame, at + _SESSION_AT)
         self.session = word & LOW
         self.parameter = word >> 32 & LOW
@@ -326,7 +326,7 @@ class Listing:
 
 
 def owner_at(frame: bytes, at: i64) -> i64:
-    """Account | client id << 32, of the command that begins at `at`. May be negative."""
+    """`owner` of the command that begins at `at`."""
     return read_i64_le(frame, at + _ACCOUNT_AT)
 
 

@@ -59,7 +59,7 @@ FIELDS: Final = {
         f"account {state.ACCOUNT_FIELDS} open_orders first_order last_order client_ids"
         " closed_client_ids"
     ).split(),
-    ORDER: f"{state.ORDER_FIELDS} lots_at_price next_at_price".split(),
+    ORDER: f"{state.ORDER_FIELDS} account lots_at_price next_at_price".split(),
     OPEN_CLIENT_ID: f"order {state.CLIENT_ID_FIELDS}".split(),
     CLOSED_CLIENT_ID: state.CLOSED_CLIENT_ID_FIELDS.split(),
     FREE_SLOT: ["place", "slot"],
@@ -188,6 +188,7 @@ def _put_orders(out: BytesWriter, exchange: Exchange, index: i64, count: i64) ->
         if order is not None:
             level, after = order.level, order.next
             state.put_order(out, order)
+            write_i64_le(out, order.account)
             write_i64_le(out, 0 if level is None else level.lots)
             write_i64_le(out, 0 if after is None else after.id)
     write_i64_le(out, END)

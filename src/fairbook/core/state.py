@@ -22,7 +22,7 @@ from mypy_extensions import i64
 
 from fairbook.core.book import Order
 from fairbook.core.client_ids import ENTRY_WORDS, NO_ENTRY, OUTCOME, ClientIdTable
-from fairbook.core.event_writer import pair, put_name
+from fairbook.core.event_writer import put_name
 from fairbook.core.exchange import Exchange
 from fairbook.core.ledger import FIRST_USER, Cell
 from fairbook.core.markets import Asset, Market
@@ -44,7 +44,7 @@ MARKET_FIELDS: Final = (
 _MARKET_NUMBERS: Final = MARKET_FIELDS.split()[2:]
 ACCOUNT_FIELDS: Final = "user_id frozen"
 ORDER_FIELDS: Final = (
-    "id market account_client_id session_tif side flags price remaining filled quote fee_atoms"
+    "id market owner session_tif side flags price remaining filled quote fee_atoms"
     " fee_millionths created_ns priority"
 )
 CLIENT_ID_FIELDS: Final = "payload price quantity order_id outcome filled quote created_ns"
@@ -147,8 +147,8 @@ def read_cell(words: Words, cell: Cell) -> None:
 def put_order(out: BytesWriter, order: Order) -> None:
     write_i64_le(out, order.id)
     write_i64_le(out, order.book.market.id)
-    write_i64_le(out, pair(order.account, order.client_id))
-    write_i64_le(out, pair(order.session, order.tif))
+    write_i64_le(out, order.owner)
+    write_i64_le(out, order.session | order.tif << 32)
     write_i64_le(out, order.side)
     write_i64_le(out, order.flags)
     write_i64_le(out, order.price)
@@ -171,8 +171,7 @@ def read_order(words: Words, tables: Tables) -> Order:
     order = Order(
         book,
         order_id=order_id,
-        account=owner & LOW,
-        client_id=owner >> 32 & LOW,
+        owner=owner,
         session=session_tif & LOW,
         side=side,
         tif=session_tif >> 32,
@@ -304,7 +303,7 @@ def _load_orders(words: Words, exchange: Exchange) -> None:
         order = read_order(words, tables)
         if words.next() == 1:
             table = tables.accounts[order.account].client_id_table()
-            order.client_id_entry = read_client_id(words, table, order.client_id)
+            order.client_id_entry = read_client_id(words, table, order.client_id())
         slots.put(order)
         order.book.side(order.side).add(order)
         by_id[order.id] = order
