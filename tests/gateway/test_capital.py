@@ -37,7 +37,7 @@ def bank(tmp_path: Path) -> Bank:
     return Bank(tmp_path)
 
 
-def wish(quantity: Any = "10", **more: Any) -> dict[str, Any]:
+def withdrawal_body(quantity: Any = "10", **more: Any) -> dict[str, Any]:
     """The body of a withdrawal; `...` removes a field."""
     body = {
         "symbol": "SOL", "quantity": quantity, "address": "7Np41oeYqPefeNQEHSv1UDhYrehxin3",
@@ -47,7 +47,9 @@ def wish(quantity: Any = "10", **more: Any) -> dict[str, Any]:
 
 
 async def withdraw(client: HttpClient, body: Any = None, token: str = ALICE_TOKEN) -> HttpReply:
-    return await client.ask("POST", WITHDRAWALS, wish() if body is None else body, token=token)
+    return await client.ask(
+        "POST", WITHDRAWALS, withdrawal_body() if body is None else body, token=token
+    )
 
 
 def test_deposits(bank: Bank) -> None:
@@ -115,7 +117,9 @@ def test_a_withdrawal(bank: Bank) -> None:
             "isInternal": False, "subaccountId": None, "triggerAt": None,
         }  # fmt: skip
         assert bank.sol() == THOUSAND - 10 * 10**9
-        second = (await withdraw(client, wish("2.5", clientId="mine", address="a:b/c+d e"))).json()
+        second = (
+            await withdraw(client, withdrawal_body("2.5", clientId="mine", address="a:b/c+d e"))
+        ).json()
         assert (second["clientId"], second["toAddress"]) == ("mine", "a:b/c+d e")
         both = [second, made]
         at_ms = bank.exchange.time_ns // MS
@@ -139,15 +143,15 @@ def test_a_repeated_client_id_is_the_same_withdrawal(bank: Bank) -> None:
     first: dict[str, Any] = {}
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
-        body = wish(clientId="rent")
+        body = withdrawal_body(clientId="rent")
         made = (await withdraw(client, body)).json()
         first.update(made)
         for _ in range(3):
             assert (await withdraw(client, body)).json() == made
         for other in (
-            wish("11", clientId="rent"),
-            wish(clientId="rent", address="elsewhere"),
-            wish(clientId="rent", symbol="USDC"),
+            withdrawal_body("11", clientId="rent"),
+            withdrawal_body(clientId="rent", address="elsewhere"),
+            withdrawal_body(clientId="rent", symbol="USDC"),
         ):
             assert (await withdraw(client, other)).error() == (
                 400, "INVALID_CLIENT_REQUEST", "clientId was used for another withdrawal",
@@ -155,7 +159,7 @@ def test_a_repeated_client_id_is_the_same_withdrawal(bank: Bank) -> None:
         assert (await withdraw(client, body, BOB_TOKEN)).json()["id"] != made["id"]
 
     async def again(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
-        assert (await withdraw(client, wish(clientId="rent"))).json() == first
+        assert (await withdraw(client, withdrawal_body(clientId="rent"))).json() == first
         assert await listed(client, WITHDRAWALS) == [first]
 
     bank.run(story)
@@ -178,13 +182,13 @@ def test_a_signed_withdrawal_is_never_two(bank: Bank) -> None:
             text = f"address={address}&blockchain=Solana&clientId={name}&{rest}"
             headers = signed("withdraw", text)
             for client_id in (*ids, *ids):
-                body = wish(address=address, clientId=client_id)
+                body = withdrawal_body(address=address, clientId=client_id)
                 await client.ask("POST", WITHDRAWALS, body, headers=headers)
             assert bank.sol() == before - 10 * 10**9, (name, ids)
         # Unambiguous client ids may be repeated.
         text = f"address=to&blockchain=Solana&clientId=memo-7_a.b~&{rest}"
         headers = signed("withdraw", text)
-        body = wish(address="to", clientId="memo-7_a.b~")
+        body = withdrawal_body(address="to", clientId="memo-7_a.b~")
         first, second = [
             await client.ask("POST", WITHDRAWALS, body, headers=headers) for _ in range(2)
         ]
@@ -197,7 +201,7 @@ def test_a_crash_between_store_and_debit(bank: Bank) -> None:
     """No money moves and nothing is shown; a repeated request debits once."""
     terms = {
         "account": ALICE, "asset": SOL, "atoms": 10 * 10**9,
-        "address": wish()["address"], "blockchain": "Solana",
+        "address": withdrawal_body()["address"], "blockchain": "Solana",
     }  # fmt: skip
     with closing(SqliteAccounts(bank.path)) as store:
         store.transfers.add_withdrawal(client_id="rent", **terms)
@@ -207,8 +211,8 @@ def test_a_crash_between_store_and_debit(bank: Bank) -> None:
         assert await listed(client, WITHDRAWALS) == []
         assert await listed(client, f"{WITHDRAWALS}?clientId=rent") == []
         assert bank.sol() == THOUSAND
-        made = (await withdraw(client, wish(clientId="rent"))).json()
-        assert (await withdraw(client, wish(clientId="rent"))).json() == made
+        made = (await withdraw(client, withdrawal_body(clientId="rent"))).json()
+        assert (await withdraw(client, withdrawal_body(clientId="rent"))).json() == made
         assert made["id"] == 1
         assert await listed(client, WITHDRAWALS) == [made]
 
@@ -221,7 +225,7 @@ def test_a_crash_between_debit_and_answer(bank: Bank) -> None:
     with closing(SqliteAccounts(bank.path)) as store:
         row, is_repeated = store.transfers.add_withdrawal(
             account=ALICE, client_id="rent", asset=SOL, atoms=10 * 10**9,
-            address=wish()["address"], blockchain="Solana",
+            address=withdrawal_body()["address"], blockchain="Solana",
         )  # fmt: skip
     assert not is_repeated
     bank.exchange.do(
@@ -230,7 +234,7 @@ def test_a_crash_between_debit_and_answer(bank: Bank) -> None:
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         (shown,) = await listed(client, WITHDRAWALS)
-        assert (await withdraw(client, wish(clientId="rent"))).json() == shown
+        assert (await withdraw(client, withdrawal_body(clientId="rent"))).json() == shown
 
     bank.run(story)
     assert bank.sol() == THOUSAND - 10 * 10**9
@@ -242,7 +246,10 @@ def test_concurrent_requests_with_one_client_id(bank: Bank) -> None:
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         clients = [await venue.connect() for _ in range(20)]
         bank.exchange.held = []
-        asked = [asyncio.ensure_future(withdraw(each, wish(clientId="rent"))) for each in clients]
+        asked = [
+            asyncio.ensure_future(withdraw(each, withdrawal_body(clientId="rent")))
+            for each in clients
+        ]
         await bank.exchange.submitted.wait()
         await asyncio.sleep(0.05)
         assert len(bank.exchange.held) == 1
@@ -274,7 +281,7 @@ def test_a_request_that_finds_a_row_waits_for_the_one_that_stored_it(bank: Bank)
         async def story(venue: RunningExchange, client: HttpClient) -> None:
             clients = [await venue.connect() for _ in range(4)]
             replies = await asyncio.gather(
-                *[withdraw(each, wish(clientId="rent")) for each in clients]
+                *[withdraw(each, withdrawal_body(clientId="rent")) for each in clients]
             )
             assert len({reply.body for reply in replies}) == 1
 
@@ -287,9 +294,9 @@ def test_a_request_after_504_is_the_same_withdrawal(bank: Bank) -> None:
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         bank.exchange.held = []
-        lost = await withdraw(client, wish(clientId="rent"))
+        lost = await withdraw(client, withdrawal_body(clientId="rent"))
         assert lost.error()[:2] == (504, "TIMEOUT")
-        again = asyncio.ensure_future(withdraw(client, wish(clientId="rent")))
+        again = asyncio.ensure_future(withdraw(client, withdrawal_body(clientId="rent")))
         await asyncio.sleep(0.05)
         bank.exchange.release()
         made = (await again).json()
@@ -304,11 +311,11 @@ def test_repeated_withdrawals_wait_for_the_recorder(bank: Bank) -> None:
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         bank.history.lag = bank.exchange.position
-        made = (await withdraw(client, wish(clientId="rent"))).json()
+        made = (await withdraw(client, withdrawal_body(clientId="rent"))).json()
         behind = (504, "TIMEOUT", "History is behind")
-        assert (await withdraw(client, wish(clientId="rent"))).error() == behind
+        assert (await withdraw(client, withdrawal_body(clientId="rent"))).error() == behind
         bank.history.lag = None
-        assert (await withdraw(client, wish(clientId="rent"))).json() == made
+        assert (await withdraw(client, withdrawal_body(clientId="rent"))).json() == made
 
     bank.run(story)
     assert bank.sol() == THOUSAND - 10 * 10**9
@@ -318,20 +325,23 @@ def test_a_refused_withdrawal_leaves_nothing(bank: Bank) -> None:
     """Its row is removed, so that its client id is free again."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
-        poor = await withdraw(client, wish("1000.000000001", clientId="rent"))
+        poor = await withdraw(client, withdrawal_body("1000.000000001", clientId="rent"))
         assert poor.error()[:2] == (400, "INSUFFICIENT_FUNDS")
         bank.exchange.busy = True
-        busy = await withdraw(client, wish("1", clientId="rent"))
+        busy = await withdraw(client, withdrawal_body("1", clientId="rent"))
         assert busy.error()[:2] == (503, "TRADING_PAUSED")
         bank.exchange.busy = False
         assert transfers.find_withdrawal(ALICE, client_id="rent") is None
         bank.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=1))
-        assert (await withdraw(client, wish(clientId="rent"))).error()[:2] == (403, "FORBIDDEN")
+        assert (await withdraw(client, withdrawal_body(clientId="rent"))).error()[:2] == (
+            403,
+            "FORBIDDEN",
+        )
         bank.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=0))
-        assert (await withdraw(client, wish("1", clientId="rent"))).status == 200
+        assert (await withdraw(client, withdrawal_body("1", clientId="rent"))).status == 200
         locked = await client.ask("POST", "/api/v1/order", bid("1", "1000"), token=ALICE_TOKEN)
         assert locked.status == 200
-        poor = await withdraw(client, wish("0.000001", symbol="USDC"))
+        poor = await withdraw(client, withdrawal_body("0.000001", symbol="USDC"))
         assert poor.error()[:2] == (400, "INSUFFICIENT_FUNDS")
 
     bank.run(story)
@@ -341,25 +351,25 @@ def test_a_refused_withdrawal_leaves_nothing(bank: Bank) -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (wish("0"), "INVALID_QUANTITY"),
-        (wish("0.0000000001"), "INVALID_CLIENT_REQUEST"),
-        (wish("-1"), "INVALID_CLIENT_REQUEST"),
-        (wish(...), "INVALID_CLIENT_REQUEST"),
-        (wish("9" * 18), "INVALID_QUANTITY"),
-        (wish(symbol="sol"), "INVALID_ASSET"),
-        (wish(symbol="SOL_USDC"), "INVALID_ASSET"),
-        (wish(symbol=...), "INVALID_CLIENT_REQUEST"),
-        (wish(address=...), "INVALID_CLIENT_REQUEST"),
-        (wish(address=""), "INVALID_CLIENT_REQUEST"),
-        (wish(address=["x"]), "INVALID_CLIENT_REQUEST"),
-        (wish(address="x" * 257), "INVALID_CLIENT_REQUEST"),
-        (wish(address="x\ny"), "INVALID_CLIENT_REQUEST"),
-        (wish(blockchain="Ethereum"), "INVALID_CLIENT_REQUEST"),
-        (wish(blockchain=...), "INVALID_CLIENT_REQUEST"),
-        (wish(clientId="x" * 101), "INVALID_CLIENT_REQUEST"),
-        (wish(clientId=["x"]), "INVALID_CLIENT_REQUEST"),
-        (wish(clientId=True), "INVALID_CLIENT_REQUEST"),
-        ([wish()], "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body("0"), "INVALID_QUANTITY"),
+        (withdrawal_body("0.0000000001"), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body("-1"), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(...), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body("9" * 18), "INVALID_QUANTITY"),
+        (withdrawal_body(symbol="sol"), "INVALID_ASSET"),
+        (withdrawal_body(symbol="SOL_USDC"), "INVALID_ASSET"),
+        (withdrawal_body(symbol=...), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(address=...), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(address=""), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(address=["x"]), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(address="x" * 257), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(address="x\ny"), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(blockchain="Ethereum"), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(blockchain=...), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(clientId="x" * 101), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(clientId=["x"]), "INVALID_CLIENT_REQUEST"),
+        (withdrawal_body(clientId=True), "INVALID_CLIENT_REQUEST"),
+        ([withdrawal_body()], "INVALID_CLIENT_REQUEST"),
     ],
 )
 def test_a_bad_withdrawal(bank: Bank, body: Any, code: str) -> None:
@@ -377,10 +387,12 @@ def test_who_may_withdraw(bank: Bank) -> None:
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         assert (await withdraw(client, token=READER_TOKEN)).error()[:2] == (403, "FORBIDDEN")
-        assert (await client.ask("POST", WITHDRAWALS, wish())).error()[1] == "UNAUTHORIZED"
+        assert (await client.ask("POST", WITHDRAWALS, withdrawal_body())).error()[
+            1
+        ] == "UNAUTHORIZED"
         text = "address=x&blockchain=Solana&quantity=1&symbol=SOL"
         once = signed("withdraw", text)
-        body = wish("1", address="x")
+        body = withdrawal_body("1", address="x")
         for expected in ((200, None), (400, "Request already seen")):
             reply = await client.ask("POST", WITHDRAWALS, body, headers=once)
             assert (reply.status, reply.json().get("message")) == expected
