@@ -36,7 +36,9 @@ BUILDS_KEPT = 4
 
 RUN_LISTS = ("requirements.txt", "requirements-build.txt")
 TEST_LISTS = (*RUN_LISTS, "requirements-dev.txt")
-PROCESS_TESTS = [f"tests/{name}" for name in ("bench", "cli", "clients", "crash", "followers")]
+PROCESS_TESTS = [
+    f"tests/{name}" for name in ("bench", "cli", "clients", "crash", "e2e", "followers")
+]
 LONG_TESTS = [
     f"tests/{name}" for name in ("badinput", "candles", "core", "demo", "golden", "history", "log")
 ]

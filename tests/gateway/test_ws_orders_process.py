@@ -14,6 +14,7 @@ from fairbook.core import records
 from fairbook.log.file_log import FileLog
 from tests.world.exchange_process import ExchangeProcess
 
+ALONE = ("--no-replica", "--no-recorder")
 ORDER = {"symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "quantity": "0.01"}
 
 
@@ -34,7 +35,7 @@ async def place_over_socket(venue: ExchangeProcess, end: Any) -> None:
             await socket.send_str(json.dumps({"id": number, "method": method, "params": params}))
         answers = [json.loads(await socket.receive_str()) for _ in frames]
         assert not any("error" in answer for answer in answers), answers
-        end()
+        await asyncio.gather(asyncio.to_thread(end), socket.receive())
 
 
 def own_orders(venue: ExchangeProcess) -> list[int]:
@@ -66,7 +67,7 @@ def test_orders_are_cancelled_when_the_process_ends(tmp_path: Path, ending: str)
     """After a kill the next process cancels them, before it listens; at a stop this one does. Each
     session ends once.
     """
-    venue = ExchangeProcess(tmp_path)
+    venue = ExchangeProcess(tmp_path, *ALONE)
     with venue:
         asyncio.run(place_over_socket(venue, venue.kill if ending == "kill" else venue.stop))
         venue.start()
@@ -111,7 +112,7 @@ async def keep_ordering(venue: ExchangeProcess) -> set[int]:
 
 def test_a_stop_answers_the_orders_in_flight(tmp_path: Path) -> None:
     """Every logged order is answered."""
-    venue = ExchangeProcess(tmp_path)
+    venue = ExchangeProcess(tmp_path, *ALONE)
     with venue:
         taken = asyncio.run(keep_ordering(venue))
         assert venue.wait() == 0
@@ -140,7 +141,7 @@ async def messages_after_an_order(venue: ExchangeProcess) -> list[Any]:
 
 def test_an_answer_comes_before_its_stream_updates(tmp_path: Path) -> None:
     """Streams are folded and sent after the answers."""
-    with ExchangeProcess(tmp_path) as venue:
+    with ExchangeProcess(tmp_path, *ALONE) as venue:
         answer, *streams = asyncio.run(messages_after_an_order(venue))
         assert answer == 2
         assert sorted(streams) == ["account.orderUpdate", "depth.SOL_USDC"]

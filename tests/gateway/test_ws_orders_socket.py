@@ -1,5 +1,6 @@
 """Orders over the real WebSocket port: LOGIN, orders in flight, closing connections."""
 
+import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -117,7 +118,7 @@ async def test_orders_are_cancelled_with_their_connection(
             assert transport is not None
             transport.abort()
         else:
-            await venue.streams.stop(0.0)
+            await asyncio.gather(venue.streams.stop(0.0), socket.receive(), bob.receive())
         await until(lambda: len(commands) > 0)
         left = [str(order.order_id) for order in exchange.open_orders(ALICE)]
         assert left == [kept["result"]["id"]]
