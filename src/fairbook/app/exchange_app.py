@@ -26,8 +26,8 @@ from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.app.settings import UpSettings
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.demo import credentials_file
 from fairbook.demo import first_state as demo
+from fairbook.demo.credentials_file import FILE_NAME, MAKER_FILE_NAME, MAKERS, write_credentials
 from fairbook.demo.generated_day import generate
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
@@ -123,9 +123,7 @@ class ExchangeApp:
         ended = await end_old_sessions(engine.commands, engine.queries)
         if ended:
             logger.info("ended sessions left from before", extra={"count": ended})
-        demo_accounts = await demo.prepare(
-            engine.commands, engine.queries, engine.catalogue, accounts
-        )
+        demo_accounts = await demo.prepare(engine.commands, engine.queries, catalogue, accounts)
         gateway = _gateway(settings, engine, accounts, followers, logged_until_ms)
         app = cls(engine, settings, stack, accounts, demo_accounts, followers, gateway, feed)
         await app._start()
@@ -152,18 +150,15 @@ class ExchangeApp:
         stack.push_async_callback(self._streams.stop, settings.drain_max_s)
         ws_port = await self._streams.start(settings.host, settings.ws_port)
         stack.push_async_callback(self._drain)
-        http_url = _url("http", settings.host, http_port)
-        ws_url = _url("ws", settings.host, ws_port)
-        credentials_file.write_credentials(
-            settings.data_dir / credentials_file.FILE_NAME,
-            self._accounts,
-            self._demo_accounts,
-            http_url=http_url,
-            ws_url=ws_url,
-        )
+        urls = {
+            "http_url": _url("http", settings.host, http_port),
+            "ws_url": _url("ws", settings.host, ws_port),
+        }
+        file = settings.data_dir / FILE_NAME
+        write_credentials(file, self._accounts, self._demo_accounts, **urls)
         if settings.with_maker:
-            self._start_maker(http_url, ws_url)
-        return http_url
+            self._start_maker(urls)
+        return urls["http_url"]
 
     async def _drain(self) -> None:
         """Refuse new requests, and answer pending ones before their connections are closed."""
@@ -172,17 +167,10 @@ class ExchangeApp:
             async with asyncio.timeout(self._settings.drain_max_s):
                 await self.engine.commands.settled()
 
-    def _start_maker(self, http_url: str, ws_url: str) -> None:
+    def _start_maker(self, urls: dict[str, str]) -> None:
         """The maker is an ordinary API client; only its process is run from here."""
-        file = self._settings.data_dir / credentials_file.MAKER_FILE_NAME
-        credentials_file.write_credentials(
-            file,
-            self._accounts,
-            self._demo_accounts,
-            credentials_file.MAKERS,
-            http_url=http_url,
-            ws_url=ws_url,
-        )
+        file = self._settings.data_dir / MAKER_FILE_NAME
+        write_credentials(file, self._accounts, self._demo_accounts, MAKERS, **urls)
         command = fairbook_command("maker", "--credentials", str(file), "--lifeline", "0")
         self._maker = Supervisor("maker", command)
         self._stack.push_async_callback(self._maker.stop)

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 class FollowerLink:
     """One per engine and kind of follower. All methods are for the loop's thread.
 
-    A subclass extends `_applied` and `_handle`.
+    A subclass extends `_on_frame` and `_handle`.
     """
 
     def __init__(self, name: str, runner: Runner, *, flush_s: float, lagging_s: float) -> None:
@@ -63,7 +63,7 @@ class FollowerLink:
         self._flush_timer: asyncio.TimerHandle | None = None
         self._caught_up_at: int | None = 0  # None: it has caught up.
         self._marks: deque[tuple[int, float]] = deque()  # (unconfirmed position, when announced)
-        runner.subscribe(self._applied)
+        runner.subscribe(self._on_frame)
 
     def connect(self, connection: socket.socket) -> asyncio.Future[str]:
         """Take over the connection to a new follower; the future ends, with the reason, when the
@@ -132,7 +132,7 @@ class FollowerLink:
 
     # Out.
 
-    def _applied(self, _position: int, _time_ns: int, _frame: bytes, _events: bytes) -> None:
+    def _on_frame(self, _position: int, _time_ns: int, _frame: bytes, _events: bytes) -> None:
         """A frame was applied, and so is durable. On the path of every order."""
         if self._flush_timer is None:
             self._flush_timer = self._loop.call_later(self._flush_s, self._flush)

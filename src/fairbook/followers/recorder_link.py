@@ -83,11 +83,11 @@ class RecorderLink(FollowerLink):
     def status(self) -> dict[str, Any]:
         return super().status() | self.supervisor.status()
 
-    def _applied(self, position: int, time_ns: int, frame: bytes, events: bytes) -> None:
+    def _on_frame(self, position: int, time_ns: int, frame: bytes, events: bytes) -> None:
         if self._announced < self._wanted:
             self._flush()
         else:
-            super()._applied(position, time_ns, frame, events)
+            super()._on_frame(position, time_ns, frame, events)
 
     def _handle(self, message: wire.Message) -> None:
         super()._handle(message)

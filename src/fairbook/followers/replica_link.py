@@ -250,10 +250,10 @@ class ReplicaLink(FollowerLink):
 
     # Messages.
 
-    def _applied(self, position: int, time_ns: int, frame: bytes, events: bytes) -> None:
+    def _on_frame(self, position: int, time_ns: int, frame: bytes, events: bytes) -> None:
         if self._connection is not None:
             self._announce()
-            super()._applied(position, time_ns, frame, events)
+            super()._on_frame(position, time_ns, frame, events)
 
     def _drop_backlog(self) -> list[wire.Message]:
         dropped = super()._drop_backlog()
