@@ -194,12 +194,12 @@ class TimedRunner(Runner):
         self.times: list[FrameTimes] = []
         self._log = log
 
-    def apply(self, entry: Entry) -> bytes | None:
+    def apply_appended(self, entry: Entry) -> bytes:
         waiting = self._log.waiting
         durable, waited_durable = self._log.durable
         waited_began = waiting.ns()
         began = time.perf_counter_ns()
-        events = super().apply(entry)
+        events = super().apply_appended(entry)
         ended = time.perf_counter_ns()
         times = durable, began, ended, waited_durable, waited_began, waiting.ns()
         self.times.append(FrameTimes(*times))

@@ -20,9 +20,8 @@ from typing import Final, NamedTuple
 from bench.history import STEP_NS, History, frames
 from bench.processes import Server, resident_bytes
 from bench.runs import Option, Run, rounds, spread, table
-from fairbook.core import state
 from fairbook.engine.recovery import recover
-from fairbook.engine.snapshots import Snapshot, Snapshots
+from fairbook.engine.snapshots import Snapshots
 from fairbook.log.compressor import SegmentCompressor
 from fairbook.log.disk import Disk
 from fairbook.log.file_log import SEGMENT_BYTES, FileLog
@@ -82,11 +81,7 @@ class Writer:
         self.commands += count
 
     def snapshot(self) -> None:
-        runner = self.runner
-        position, time_ns = runner.position, runner.exchange.time_ns
-        body = state.dump(runner.exchange)
-        snapshot = Snapshot(position, time_ns, runner.chain, runner.event_hash, body)
-        self._snapshots.write(snapshot)
+        self._snapshots.write(self.runner.snapshot())
 
     def compress(self) -> None:
         """Compress all segments but the last."""
