@@ -1,4 +1,4 @@
-"""Stories of orders: one line, one command, and what it must lead to.
+"""Stories of orders: one line, one command, and its effects.
 
     deposit    ann  150 USDT
     buy        ann  1 BTC @ 120 as a       -> rests
@@ -6,17 +6,17 @@
     sell       bob  1 BTC at market        -> fills 1 @ 110
     balance    ann  1 BTC, 40 USDT
 
-How it works: a name is a user, whose account is opened when it first appears. What follows `->` is
-all that the command did, in order (`summary`); a line without it must not be rejected. Each line
-goes to the core and to the oracle (lockstep.py), then the invariants are checked, and at the end
-that the state survives being written and read, and that the same frames give the same digest again.
+A name is a user, whose account is opened when it first appears. After `->` stand all effects of the
+command, in order (`summary`); a line without it must not be rejected. Each line goes to the core
+and to the oracle (lockstep.py), then the invariants are checked; at the end, that the state
+survives being written and read, and that the same frames give the same digest again.
 
 Orders: `buy|sell USER QUANTITY ASSET @ PRICE|at market WORDS`, or `buy|sell USER for AMOUNT ASSET`
-(a market order by quote). Words: ioc, fok, post-only, reject-maker, reject-both, as LABEL,
-id CLIENT_ID, session NUMBER. The rest of the vocabulary is in `Play.VERBS`.
+(a market order by quote). Words: ioc, fok, post-only, reject-maker, reject-both, as LABEL, id
+CLIENT_ID, session NUMBER. The rest of the vocabulary is in `Play.VERBS`.
 
-The markets: BTC_USDT and ETH_USDT, lots of 0.001, ticks of 0.1; assets: BTC and ETH with 8
-decimals, USDT with 6. Without fees unless they are set.
+Markets: BTC_USDT and ETH_USDT, lots of 0.001, ticks of 0.1. Assets: BTC and ETH with 8 decimals,
+USDT with 6. There are no fees unless they are set.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ REASONS = {
 
 
 def play(script: str) -> Play:
-    """Perform the script, and check the whole of it."""
+    """Run the script with all checks."""
     story = Play()
     story.perform(script)
     story.finish()
@@ -66,7 +66,7 @@ def play(script: str) -> Play:
 
 
 class Play:
-    """An exchange with its users and the orders that have labels."""
+    """An exchange with its users and labelled orders."""
 
     def __init__(self) -> None:
         self.both = Lockstep()
@@ -87,11 +87,11 @@ class Play:
 
     @property
     def core(self) -> Exchange:
-        """The exchange of the story, for questions that have no word."""
+        """The exchange of the story, for queries without a verb."""
         return self.both.core
 
     def send(self, frame: bytes) -> list[wire.Event]:
-        """One frame to the core and to the oracle; the invariants hold after it."""
+        """Apply one frame to core and oracle, and check the invariants."""
         self.frames.append((frame, self.time_ns))
         events = self.both.apply(frame, self.time_ns)
         self.both.compare()
@@ -99,7 +99,6 @@ class Play:
         return events
 
     def perform(self, script: str) -> None:
-        """Line by line."""
         for line in script.splitlines():
             order, _, expected = line.partition("->")
             words = order.split()
@@ -118,7 +117,7 @@ class Play:
                 assert not did.startswith("rejected"), f"{line.strip()!r} was {did}"
 
     def finish(self) -> None:
-        """What is written can be read, and the same frames lead to the same state."""
+        """The state survives being written and read, and a replay gives the same state."""
         image = state.dump(self.core)
         assert state.dump(state.load(image)) == image
         again = Exchange()
@@ -127,7 +126,7 @@ class Play:
         assert state.digest(again) == state.digest(self.core)
 
     def summary(self, events: list[wire.Event]) -> str:
-        """What a command did, in the words of the scripts."""
+        """The effects of a command, in the words of the scripts."""
         outcome = events[-1]
         assert isinstance(outcome, wire.Outcome)
         did = ["amended" for event in events if isinstance(event, wire.Amended)]
@@ -297,12 +296,12 @@ class Play:
 
 
 def lots(text: str) -> int:
-    """A quantity as the scripts write it, in lots; 0 stands for 0."""
+    """A quantity of a script, in lots."""
     return int(Decimal(text) * LOTS_IN_ONE)
 
 
 def ticks(text: str) -> int:
-    """A price as the scripts write it, in ticks."""
+    """A price of a script, in ticks."""
     return int(Decimal(text) * TICKS_IN_ONE)
 
 
@@ -312,10 +311,10 @@ def atoms(text: str, asset: str) -> int:
 
 
 def lots_text(quantity: int) -> str:
-    """Lots, as the scripts write them."""
+    """Lots, as scripts write them."""
     return f"{Decimal(quantity) / LOTS_IN_ONE:f}"
 
 
 def price_text(price: int) -> str:
-    """Ticks, as the scripts write them."""
+    """Ticks, as scripts write them."""
     return f"{Decimal(price) / TICKS_IN_ONE:f}"

@@ -1,4 +1,4 @@
-"""A real exchange with a feed beside it, and what its subscribers receive."""
+"""A feed over a real core, and the messages that its subscribers receive."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A reference model of history: computed from the events alone, without the recorder's code.
+"""A reference model of history, computed from the events alone, without the recorder's code.
 
-How it works: events are read by the tests' own reader (tests/core/wire.py). An order is followed
-from its ACCEPTED on, fill by fill; candles and ticker go through all trades each time.
+Events are read by the tests' own reader (tests/core/wire.py). An order is followed from its
+ACCEPTED on, fill by fill; candles and ticker visit all trades each time.
 """
 
 from __future__ import annotations

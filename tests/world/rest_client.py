@@ -1,10 +1,7 @@
-"""A plain caller of the exchange's HTTP interface: one keep-alive connection, a bearer token.
+"""A blocking HTTP client: one keep-alive connection with a bearer token.
 
-How it works: standard library only, and none of our own code, so that what it says about the
-exchange does not depend on what the exchange thinks of itself.
-
-Always true: a call returns the status and the decoded body, whatever the status is; `Unknown` means
-that the connection ended before the answer was read, so that the command may have been done.
+It uses only the standard library and no code of Fairbook, as an independent reader of the answers.
+A call returns status and decoded body, whatever the status.
 """
 
 from __future__ import annotations
@@ -15,11 +12,11 @@ from typing import Any, NamedTuple
 
 
 class OutcomeUnknown(Exception):
-    """No answer: what was asked may or may not have happened."""
+    """The connection ended without an answer; the command may have been executed."""
 
 
 class Reply(NamedTuple):
-    """`body` is decoded JSON, or text where it is none."""
+    """body: decoded JSON, or text."""
 
     status: int
     body: Any
@@ -27,7 +24,7 @@ class Reply(NamedTuple):
 
 
 class RestClient:
-    """One connection of one account (of none, with an empty token)."""
+    """One connection of one account; an empty token sends none."""
 
     def __init__(self, port: int, token: str = "", *, timeout_s: float = 15.0) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)

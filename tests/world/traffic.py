@@ -1,4 +1,4 @@
-"""A small exchange for the engine's tests: how it is set up, and commands that keep it busy."""
+"""Setup of a small exchange, and random commands that keep it busy."""
 
 from __future__ import annotations
 
