@@ -1,10 +1,9 @@
-"""Build the package: plain Python, and core/ compiled by mypyc where possible.
+"""Build the package: plain Python, and core/ compiled by mypyc where a C compiler is found.
 
 FAIRBOOK_BUILD=interpreted: do not compile. FAIRBOOK_BUILD=compiled: fail if it cannot be compiled.
-Not set: compile if there is a C compiler, and install the package in any case.
 
-The compiled modules are in fairbook/core/_compiled/KEY; fairbook/core/__init__.py defines KEY and
-when they are used. They are one library, so that calls between them are C calls.
+The compiled modules go to fairbook/core/_compiled/KEY (see fairbook/core/__init__.py), as one
+library, so that calls between them are C calls.
 """
 
 import os

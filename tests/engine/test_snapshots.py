@@ -1,4 +1,4 @@
-"""Snapshot files: whole or not used, three kept, and nothing that a crash leaves does harm."""
+"""Snapshot files: complete or not used, three kept, and leftovers of a crash are harmless."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def test_three_are_kept(tmp_path: Path) -> None:
     assert len(snapshots.paths()) == KEPT
 
 
-def test_an_unsound_one_does_not_push_a_sound_one_out(tmp_path: Path) -> None:
-    """It stays where it is, but is not one of the three; nor does one from the future count."""
+def test_an_invalid_snapshot_does_not_replace_a_valid_one(tmp_path: Path) -> None:
+    """It stays, but is not one of the three; one of a later position is not either."""
     snapshots = Snapshots(tmp_path)
     for position in (1, 2, 3):
         snapshots.write(numbered(position))
@@ -81,7 +81,7 @@ def test_an_unsound_one_does_not_push_a_sound_one_out(tmp_path: Path) -> None:
         snapshots.write(numbered(position))
     left = [int(path.stem) for path in snapshots.paths()]
     assert left == [10**15, 5, 4, 3, 2]
-    snapshots.write(numbered(3))  # Written anew, it is sound.
+    snapshots.write(numbered(3))  # Written again, it is valid.
     assert snapshots.read(bad).position == 3
 
 
@@ -150,7 +150,7 @@ def test_every_cut_shows(tmp_path: Path) -> None:
         snapshots.read(path)
 
 
-def test_one_under_the_name_of_another_position_is_not_used(tmp_path: Path) -> None:
+def test_a_snapshot_under_the_name_of_another_position_is_not_used(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     path = snapshots.write(numbered(4))
     renamed = path.rename(path.with_name(f"{5:020d}.snapshot"))
@@ -158,7 +158,7 @@ def test_one_under_the_name_of_another_position_is_not_used(tmp_path: Path) -> N
         snapshots.read(renamed)
 
 
-def test_one_that_cannot_be_opened_is_unsound(tmp_path: Path) -> None:
+def test_a_snapshot_that_cannot_be_opened_is_invalid(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     directory = tmp_path / "snapshots" / f"{5:020d}.snapshot"
     directory.mkdir()
@@ -176,7 +176,7 @@ def test_one_that_cannot_be_opened_is_unsound(tmp_path: Path) -> None:
     ],
     ids=["cut", "format", "longer", "empty"],
 )
-def test_a_state_that_cannot_be_restored_is_unsound(spoil: Callable[[Snapshot], bytes]) -> None:
+def test_a_state_that_cannot_be_restored_is_invalid(spoil: Callable[[Snapshot], bytes]) -> None:
     """Whatever its checksum says: for example one of a later release."""
     good = taken(after(10))
     spoilt = Snapshot(

@@ -92,5 +92,5 @@ def test_compiled_can_be_demanded(copy: Copy) -> None:
     assert "the core has not been compiled" in copy.run(core="compiled").stderr
     copy.build()
     copy.edit("second")
-    assert "of other sources" in copy.run(core="compiled").stderr
+    assert "from other sources" in copy.run(core="compiled").stderr
     assert "not 'fast'" in copy.run(core="fast").stderr

@@ -1,14 +1,12 @@
 """The exchange as one deterministic function (docs/reference/protocol.md), compiled or interpreted.
 
-How it works: setup.py lets mypyc compile the modules of this package into `_compiled/KEY`, where
-KEY is a hash of their sources and of the interpreter's binary interface. If the folder for the
-sources as they are now is complete, it is put first in the path of this package, and imports find
-the compiled modules in it; otherwise they find the sources.
+setup.py compiles the modules of this package with mypyc into `_compiled/KEY`. KEY is a hash of the
+sources and of the interpreter's binary interface, so a compiled core never shadows edited sources.
+If the folder of the present sources is complete, it is put first in the path of this package, and
+imports find the compiled modules; otherwise they find the sources.
 
-FAIRBOOK_CORE=interpreted: never take the compiled modules.
-FAIRBOOK_CORE=compiled: refuse to be imported without them.
-
-Always true: a compiled core never shadows edited source, because another source is another KEY.
+FAIRBOOK_CORE=interpreted: never use the compiled modules.
+FAIRBOOK_CORE=compiled: raise ImportError without them.
 """
 
 import os
@@ -18,17 +16,17 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
-# The last file of a build to be written; a folder without it is a build that did not end.
+# Written last: a folder without it is an unfinished build.
 MANIFEST = "manifest"
 
 
 def sources() -> list[Path]:
-    """The modules that are compiled: all of this package but this one."""
+    """The modules that are compiled."""
     return sorted(path for path in _HERE.glob("*.py") if path.name != "__init__.py")
 
 
 def key() -> str:
-    """What a compiled core must have been made from to stand for the sources as they are now."""
+    """The key of the present sources."""
     digest = blake2b(EXTENSION_SUFFIXES[0].encode(), digest_size=12)
     for path in sources():
         source = path.read_bytes()
@@ -38,16 +36,16 @@ def key() -> str:
 
 
 def _missing(folder: Path) -> str:
-    """Why `folder` cannot be used, or nothing if it can."""
+    """Why `folder` cannot be used, or empty."""
     if (folder / MANIFEST).is_file():
         return ""
     if any(folder.parent.glob(f"*/{MANIFEST}")):
-        return "the compiled core is of other sources or of another Python"
+        return "the compiled core was built from other sources or for another Python"
     return "the core has not been compiled"
 
 
 def _choose() -> str:
-    """Put the compiled modules first if they are wanted and there; else say why not."""
+    """Put the compiled modules first, or return why not."""
     wanted = os.environ.get("FAIRBOOK_CORE", "")
     if wanted not in ("", "compiled", "interpreted"):
         raise ImportError(f"FAIRBOOK_CORE is compiled, interpreted or not set, not {wanted!r}")

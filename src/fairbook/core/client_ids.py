@@ -1,6 +1,6 @@
 """Client ids: the outcome of an order, kept for a client that sends the order again.
 
-Design: each account has one table of whole words, in three parts. An index with open addressing
+Design: each account has one table of 64-bit words, in three parts. An index with open addressing
 finds the entry of a client id; a ring holds the closed ones in closing order, 256 at most, for ten
 minutes of log time; entries hold payload and outcome. An order then loads few cache lines that are
 not in a cache: one of the index to find nothing, its entry, and one of the index for the entry that

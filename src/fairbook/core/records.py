@@ -410,7 +410,7 @@ class LevelChange:
 @final
 @mypyc_attr(acyclic=True)
 class OrderRecord:
-    """The whole of an order: CLOSED, AMENDED, or ORDER (an answer to a query)."""
+    """All terms of an order: CLOSED, AMENDED, or ORDER (an answer to a query)."""
 
     def __init__(self, data: bytes, at: i64) -> None:
         word = read_i64_le(data, at)

@@ -1,7 +1,7 @@
 """The state in slices: each small enough to hash without a pause, all of them the whole state.
 
 Design: slice `index` of `count` holds the same share of every table: assets, markets, accounts with
-their balances and closed client ids, open orders with theirs, free slots; slice 0 also what stands
+their balances and closed client ids, open orders with theirs, free slots; slice 0 also what is
 in no table. A slice is a row of sections. A section is its kind, the number of words in each of its
 records, the records, and END. The first word of a record is its key; the fields that state.py
 describes follow, and then fields that are derived from the state and kept for speed.

@@ -9,7 +9,7 @@ another process.
 Invariants:
 - an entry is returned by `append` after its record is synced, in a file that still has its name and
   only what this log wrote;
-- after a failed append no other is tried: only the next opening can tell what a failed sync left on
+- after a failed append no other is tried: only the next opening shows what a failed sync left on
   disk;
 - a record goes into a segment only when the one before has its end record: so a missing last
   segment is noticed.
