@@ -79,10 +79,10 @@ def _compared(
     for dispute in _disputes(verdict):
         _replay(runner, entries, dispute["position"])
         expected = _expected(runner, dispute)
-        for who in (ENGINE, REPLICA):
-            if expected != dispute[who]:
-                wrong[who] = None
-                found += _found(directory, runner, dispute, who)
+        for process in (ENGINE, REPLICA):
+            if expected != dispute[process]:
+                wrong[process] = None
+                found += _found(directory, runner, dispute, process)
     return list(wrong), found
 
 
@@ -110,21 +110,23 @@ def _expected(runner: Runner, dispute: dict[str, Any]) -> str:
 
 
 def _found(
-    directory: Path, runner: Runner, dispute: dict[str, Any], who: str
+    directory: Path, runner: Runner, dispute: dict[str, Any], process: str
 ) -> Iterator[dict[str, Any]]:
-    """What is wrong in the slice of `who`; nothing if it was not written."""
+    """What is wrong in the slice of `process`; nothing if it was not written."""
     index, count = dispute.get("index", 0), dispute["count"]
-    path = slice_path(directory, dispute["position"], index, count, who)
+    path = slice_path(directory, dispute["position"], index, count, process)
     if not count or not path.exists():
         return
     expected = slice_bytes(runner.exchange, index, count)
     try:
         found = differences(expected, path.read_bytes(), SHOWN_MAX)
     except ValueError as error:
-        yield {"process": who, "what": f"its slice cannot be read: {error}"}
+        yield {"process": process, "what": f"its slice cannot be read: {error}"}
         return
     for each in found:
-        yield {"process": who, "position": dispute["position"]} | describe(runner.exchange, each)
+        yield {"process": process, "position": dispute["position"]} | describe(
+            runner.exchange, each
+        )
 
 
 def describe(exchange: Exchange, difference: Difference) -> dict[str, Any]:
