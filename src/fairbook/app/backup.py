@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -28,8 +27,7 @@ from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import copy_accounts
 from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
-from fairbook.demo.credentials_file import FILE_NAME as DEMO_NAME
-from fairbook.demo.credentials_file import MAKER_FILE_NAME as MAKER_NAME
+from fairbook.demo import credentials_file
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
@@ -54,10 +52,11 @@ TRIES: Final = 10
 _POLL_S: Final = 0.02
 _COPY_BYTES: Final = 1 << 20
 
-_SECRETS: Final = (DEMO_NAME, MAKER_NAME)
+_SECRETS: Final = (credentials_file.FILE_NAME, credentials_file.MAKER_FILE_NAME)
 _COPIED: Final = (LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, *_SECRETS)
 _RECORDED: Final = (HISTORY_NAME, f"{HISTORY_NAME}.aside", RECORDER_NAME)
 _OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME)
+_OF_SQLITE: Final = ("-wal", "-shm")
 
 
 class BackupError(Exception):
@@ -98,7 +97,7 @@ def back_up(directory: Path, to: Path, *, full: bool) -> Backup:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     Disk().sync_directory(to.parent)
-    return Backup(runner, list(_unknown_files(directory)), problems)
+    return Backup(runner, _unknown_files(directory), problems)
 
 
 def _check_paths(directory: Path, to: Path, unfinished: Path) -> None:
@@ -124,12 +123,10 @@ def _sync(directory: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _unknown_files(directory: Path) -> Iterator[str]:
+def _unknown_files(directory: Path) -> list[str]:
     """Names that are no part of an exchange, but for hidden files and those of SQLite."""
-    for name in sorted(os.listdir(directory)):
-        is_known = name in (*_COPIED, *_RECORDED, *_OF_A_PROCESS)
-        if not (is_known or name.startswith(".") or name.endswith(("-wal", "-shm"))):
-            yield name
+    names = sorted({*os.listdir(directory)} - {*_COPIED, *_RECORDED, *_OF_A_PROCESS})
+    return [name for name in names if not name.startswith(".") and not name.endswith(_OF_SQLITE)]
 
 
 def copy_log_and_snapshots(
@@ -156,12 +153,11 @@ def _copy_snapshots(directory: Path, to: Path) -> tuple[int, list[str]]:
         for path in reversed(snapshots.paths()):
             try:
                 snapshot = snapshots.read(path)
+                copies.write(snapshot)
+                newest = snapshot.position
             except SnapshotInvalid as problem:
                 if path.exists():  # Else a newer one has just replaced it.
                     problems.append(str(problem))
-                continue
-            copies.write(snapshot)
-            newest = snapshot.position
     return newest, problems
 
 

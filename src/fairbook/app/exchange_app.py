@@ -18,7 +18,6 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from fairbook import core
@@ -59,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 
 class Followers(NamedTuple):
-    """The processes that follow the engine, and the history that one of them records."""
+    """The links to the processes that follow the engine, and the history that one records."""
 
     replica: ReplicaMonitor
     recorder: RecorderLink | None
@@ -110,7 +109,7 @@ class ExchangeApp:
         view, catalogue = await engine.queries.at(0), engine.catalogue
         feed = Feed(view=view, catalogue=catalogue, replay_tail=replay_tail)
         engine.runner.subscribe(feed.on_frame)
-        _log_start(directory, log, engine)
+        _log_start(settings, log, engine)
         accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
         stack.callback(accounts.close)
         followers = _followers(settings, stack, engine, snapshots)
@@ -120,26 +119,22 @@ class ExchangeApp:
         )
         compressor.start()
         stack.push_async_callback(asyncio.to_thread, compressor.stop)
-        ended = await end_old_sessions(engine.commands, engine.queries)
-        if ended:
+        if ended := await end_old_sessions(engine.commands, engine.queries):
             logger.info("ended sessions left from before", extra={"count": ended})
         demo_accounts = await demo.prepare(engine.commands, engine.queries, catalogue, accounts)
-        gateway = _gateway(settings, engine, accounts, followers, logged_until_ms)
+        # Commands of an earlier process are in the log.
+        authenticator = Authenticator(accounts, taken_until_ms=logged_until_ms)
+        gateway = _gateway(settings, engine, accounts, authenticator, followers)
         app = cls(engine, settings, stack, accounts, demo_accounts, followers, gateway, feed)
-        await app._start()
-        return app
-
-    async def _start(self) -> None:
-        """Start what needs no port."""
-        stack, followers = self._stack, self._followers
-        stack.callback(self._feed.stop)
+        stack.callback(feed.stop)
         if followers.recorder is not None:
             followers.recorder.start()
         await followers.replica.start()
-        handlers = {**followers.replica.handlers(), "status": self._status}
-        control = ControlServer(self._settings.data_dir, handlers)
+        handlers = {**followers.replica.handlers(), "status": app._status}
+        control = ControlServer(directory, handlers)
         stack.push_async_callback(control.stop)
         await control.start()
+        return app
 
     async def listen(self) -> str:
         """Open the ports, write `demo.json`, start the maker; return the HTTP address."""
@@ -237,8 +232,8 @@ def _gateway(
     settings: UpSettings,
     engine: Engine,
     accounts: SqliteAccounts,
+    authenticator: Authenticator,
     followers: Followers,
-    logged_until_ms: int,
 ) -> Gateway:
     return Gateway(
         commands=engine.commands,
@@ -252,8 +247,7 @@ def _gateway(
             address_burst=settings.address_burst,
             deadline_s=settings.deadline_s,
         ),
-        # Commands of an earlier process are in the log.
-        authenticator=Authenticator(accounts, taken_until_ms=logged_until_ms),
+        authenticator=authenticator,
         checkpoints=followers.replica,
         history=followers.history,
         transfers=accounts.transfers,
@@ -264,11 +258,9 @@ def _gateway(
 def _generate(log: FileLog) -> None:
     """Generate a day of trades for a new demo; nothing if the log has entries."""
     began_s = time.monotonic()
-    count = generate(log, now_ns=time.time_ns(), seed=GENERATED_SEED)
-    if count:
+    if count := generate(log, now_ns=time.time_ns(), seed=GENERATED_SEED):
         took_s = round(time.monotonic() - began_s, 1)
-        fields = {"commands": count, "seconds": took_s}
-        logger.info("generated a day of trades", extra=fields)
+        logger.info("generated a day of trades", extra={"commands": count, "seconds": took_s})
 
 
 def _url(scheme: str, host: str, port: int) -> str:
@@ -277,25 +269,25 @@ def _url(scheme: str, host: str, port: int) -> str:
     return f"{scheme}://[{reached}]:{port}" if ":" in reached else f"{scheme}://{reached}:{port}"
 
 
-def _log_start(directory: Path, log: FileLog, engine: Engine) -> None:
+def _log_start(settings: UpSettings, log: FileLog, engine: Engine) -> None:
     """Log how the state was recovered."""
+    recovery = engine.recovery
     if core.COMPILED:
         logger.info("the core is compiled")
     else:
         logger.warning("the core is interpreted: %s", core.WHY_INTERPRETED)
     if log.dropped is not None:
         logger.warning("dropped the torn tail of the log: %s", log.dropped)
-    for problem in engine.recovery.problems:
+    for problem in recovery.problems:
         logger.warning("recovery: %s", problem)
     ahead_s = (log.last.time_ns - time.time_ns()) // NS_PER_SECOND
     if ahead_s > 0:
         # Until then candles stand still, and signed requests without a client id are too early.
         logger.warning("the clock is %d s behind the log, whose time waits for it", ahead_s)
-    recovery = engine.recovery
     logger.info(
         "recovered",
         extra={
-            "directory": str(directory.resolve()),
+            "directory": str(settings.data_dir.resolve()),
             "snapshot": recovery.snapshot_position,
             "replayed": recovery.replayed,
             "position": recovery.position,

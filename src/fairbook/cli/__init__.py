@@ -63,7 +63,7 @@ def _run(argv: list[str]) -> int:
         print(_help())
         return 0
     if name == "--version":
-        print(_version())
+        print(f"fairbook {version('fairbook')} (core {_require_core()})")
         return 0
     summary = (COMMANDS | INTERNAL).get(name)
     if summary is None:
@@ -72,9 +72,8 @@ def _run(argv: list[str]) -> int:
         raise UsageError(f"fairbook: unknown command {name!r}; {hint}")
     _require_core()
     command = import_module(f"fairbook.cli.{name}")
-    parser = CommandParser(
-        prog=f"fairbook {name}", description=f"{summary[0].upper()}{summary[1:]}."
-    )
+    description = f"{summary[0].upper()}{summary[1:]}."
+    parser = CommandParser(prog=f"fairbook {name}", description=description)
     command.add_arguments(parser)
     arguments = parser.parse_args(rest)
     try:
@@ -100,11 +99,6 @@ def _help() -> str:
         f"commands:\n{commands}\n\n"
         "`fairbook COMMAND --help` shows the options of a command."
     )
-
-
-def _version() -> str:
-    core = _require_core()
-    return f"fairbook {version('fairbook')} (core {core})"
 
 
 def _require_core() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -34,16 +35,13 @@ def replay_log(
     The lock of the log is not taken, and nothing is changed. Raises what REPLAY_ERRORS names.
     """
     require_log(directory)
-    log = FileLog(directory, read_only=True)
-    try:
+    with closing(FileLog(directory, read_only=True)) as log:
         for entry in log.read(1):
             if to is not None and entry.position > to:
                 break
             events = runner.apply(entry)
             assert events is not None, "the log gives each position once"
             yield entry, events
-    finally:
-        log.close()
 
 
 def summary(runner: Runner) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,8 +63,8 @@ def lines(status: Status) -> Iterator[tuple[str, str]]:
 def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
     engine, replica = status["engine"], status["replica"]
     paused = "; trading is paused, only cancels are accepted" if engine["paused"] else ""
-    pending = f"position {engine['position']}, {_counted(engine['pending'], 'command')} pending"
-    yield "engine", f"running: {pending} (process {engine['pid']}){paused}"
+    at = f"position {engine['position']}, {_counted(engine['pending'], 'command')} pending"
+    yield "engine", f"running: {at} (process {engine['pid']}){paused}"
     if engine["clock_jump_ns"]:
         ahead_s = engine["clock_jump_ns"] // NS_PER_SECOND
         yield "clock", f"{ahead_s} s ahead of log time; if right: `fairbook admin confirm-clock`"
@@ -84,41 +85,33 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         if not streams["has_history"]:
             yield "", "tickers and candles contain only trades since the start"
     if maker := status.get("maker"):
-        yield "maker", f"running ({_process(maker)})"
-        yield from _end_lines(maker)
+        yield from _process_lines("maker", "running", maker)
 
 
 def _follower_lines(name: str, follower: Status) -> Iterator[tuple[str, str]]:
     behind = f"{_counted(follower['lag_frames'], 'frame')} ({follower['lag_ms']} ms) behind"
     at = f"position {follower['position']}, {behind}"
-    yield name, f"{follower['state']}: {at} ({_process(follower)})"
-    yield from _end_lines(follower)
+    yield from _process_lines(name, f"{follower['state']}: {at}", follower)
     if follower["last_note"]:
         yield "", f"last message: {follower['last_note']}"
 
 
-def _process(child: Status) -> str:
-    starts = _counted(child["starts"], "start")
-    return starts if child["pid"] is None else f"process {child['pid']}, {starts}"
+def _process_lines(name: str, state: str, child: Status) -> Iterator[tuple[str, str]]:
+    process = "" if child["pid"] is None else f"process {child['pid']}, "
+    yield name, f"{state} ({process}{_counted(child['starts'], 'start')})"
+    if child["last_end"]:
+        yield "", f"last end: {child['last_end']}"
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _end_lines(child: Status) -> Iterator[tuple[str, str]]:
-    if child["last_end"]:
-        yield "", f"last end: {child['last_end']}"
-
-
 def _stopped(directory: Path) -> Status:
     """As much of the status as the files tell."""
     require_log(directory)
-    log = FileLog(directory, read_only=True)
-    try:
+    with closing(FileLog(directory, read_only=True)) as log:
         position = log.last.position
-    finally:
-        log.close()
     snapshots = Snapshots(directory)
     newest = 0
     for path in snapshots.paths():
@@ -131,8 +124,5 @@ def _stopped(directory: Path) -> Status:
     return {
         "engine": {"pid": None, "position": position, "paused": verdict is not None},
         "replica": {"state": "down", "snapshot_position": newest},
-        "audit": {
-            "verdict": verdict,
-            "summary": None if verdict is None else summary(verdict),
-        },
+        "audit": {"verdict": verdict, "summary": verdict and summary(verdict)},
     }

@@ -29,10 +29,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print position, digest and chain, and how far the history goes.
-
-    Raises what ERRORS names.
-    """
+    """Print position, digest and chain, and how far the history goes."""
     directory: Path = arguments.directory
     require_log(directory)
     snapshots, problems = _snapshots(directory)
@@ -42,8 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         for entry, events in replay_log(directory, runner):
             if history is not None:
                 history.take(entry, events, runner)
-            snapshot = snapshots.pop(entry.position, None)
-            if snapshot is not None:
+            if snapshot := snapshots.pop(entry.position, None):
                 _compare_snapshot(runner, snapshot)
         if snapshots:
             raise DataError(
@@ -99,8 +95,7 @@ def _compare_history(runner: Runner, history: HistoryComparison) -> None:
             f" the log ends at position {runner.position}"
         )
     count = 0
-    for difference in history.differences():
-        count += 1
+    for count, difference in enumerate(history.differences(), start=1):
         if count <= SHOWN_MAX:
             print(f"history.db: {difference}", file=sys.stderr)
     if count:
