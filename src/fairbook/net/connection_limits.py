@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum, auto
 
 
@@ -19,8 +20,7 @@ class ConnectionLimits:
         self._connections_max = connections_max
         self._per_address_max = per_address_max
         self.open = 0
-        self.open_of: dict[str, int] = {}
-        """Open connections by address key; no entry is 0."""
+        self.open_of: Counter[str] = Counter()  # open connections by address key; no entry is 0
 
     def admit(self, address: str) -> ExceededLimit | None:
         """Count a new connection, unless it would exceed a limit, which is then returned.
@@ -30,17 +30,14 @@ class ConnectionLimits:
         """
         if self.open >= self._connections_max:
             return ExceededLimit.SERVER
-        if self.open_of.get(address, 0) >= self._per_address_max:
+        if self.open_of[address] >= self._per_address_max:
             return ExceededLimit.ADDRESS
         self.open += 1
-        self.open_of[address] = self.open_of.get(address, 0) + 1
+        self.open_of[address] += 1
         return None
 
     def release(self, address: str) -> None:
-        """An admitted connection has ended."""
         self.open -= 1
-        left = self.open_of[address] - 1
-        if left:
-            self.open_of[address] = left
-        else:
+        self.open_of[address] -= 1
+        if not self.open_of[address]:
             del self.open_of[address]

@@ -17,8 +17,7 @@ class TokenBucket:
         """interval_ns: the time in which one token comes back, up to `burst` tokens."""
         self._interval_ns = interval_ns
         self._burst_ns = interval_ns * burst
-        self.full_at_ns = 0
-        """If this time has passed, the bucket is full, like a new one."""
+        self.full_at_ns = 0  # if this time has passed, the bucket is full, like a new one
 
     def take(self, now_ns: int, tokens: int = 1) -> int:
         """Take tokens and return 0, or take none and return the nanoseconds to wait for them. More

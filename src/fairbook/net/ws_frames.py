@@ -61,7 +61,7 @@ def close_answer(payload: bytes) -> int:
 
 
 def check_utf8(payload: bytes) -> None:
-    """Raises ProtocolError unless the payload is UTF-8."""
+    """Raise ProtocolError unless the payload is UTF-8."""
     try:
         payload.decode()
     except UnicodeError:

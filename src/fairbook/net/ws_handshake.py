@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ ANY_ORIGIN: Final = "*"
 
 _HEADERS_MAX: Final = 100
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
-_VERSION: Final = b"13"
+_MALFORMED: Final = "Malformed HTTP request"
 
 
 class HandshakeError(Exception):
@@ -47,16 +48,17 @@ def check_head(head: bytes, origins: Collection[str]) -> bytes:
     except HttpParserUpgrade:
         wants_upgrade = True
     except HttpParserError:
-        raise _malformed() from None
+        raise HandshakeError(400, _MALFORMED) from None
     if len(found.lines) > _HEADERS_MAX or parser.get_http_version() != "1.1":
-        raise _malformed()
-    if _path(found.url) not in PATHS:
+        raise HandshakeError(400, _MALFORMED)
+    # Runs of slashes count as one, as base URLs may end with one.
+    if re.sub(b"/+", b"/", found.url.partition(b"?")[0]) not in PATHS:
         raise HandshakeError(404, "Not Found")
     upgrades = b",".join(found.values(b"upgrade")).lower().split(b",")
     is_websocket = b"websocket" in [word.strip() for word in upgrades]
     if parser.get_method() != b"GET" or not wants_upgrade or not is_websocket:
         raise HandshakeError(426, "This is a WebSocket address")
-    if found.values(b"sec-websocket-version") != [_VERSION]:
+    if found.values(b"sec-websocket-version") != [b"13"]:
         raise HandshakeError(426, "WebSocket version 13 is required")
     if found.values(b"transfer-encoding") or found.values(b"content-length") not in ([], [b"0"]):
         raise HandshakeError(400, "An upgrade has no body")
@@ -83,14 +85,6 @@ class _Head:
     def values(self, name: bytes) -> list[bytes]:
         """The values of all lines with this lower-case name."""
         return [value for found, value in self.lines if found == name]
-
-
-def _path(url: bytes) -> bytes:
-    """The path without the query; runs of slashes count as one, as base URLs may end with one."""
-    path = url.partition(b"?")[0]
-    while b"//" in path:
-        path = path.replace(b"//", b"/")
-    return path
 
 
 def _key(head: _Head) -> bytes:
@@ -121,7 +115,3 @@ def _host_name(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
-
-
-def _malformed() -> HandshakeError:
-    return HandshakeError(400, "Malformed HTTP request")

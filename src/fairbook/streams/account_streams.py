@@ -26,7 +26,6 @@ from fairbook.streams.source import Channel, ChannelMessage
 
 TermsOf = Callable[[int], Terms]  # by market id
 ScaleOf = Callable[[int], tuple[str, Scale]]  # symbol and scale of an asset, by id
-_NO_CHANNEL = Channel("")
 
 
 class AccountStreams:
@@ -36,20 +35,19 @@ class AccountStreams:
         self, account: int, *, terms_of: TermsOf, scale_of: ScaleOf, publisher: Publisher
     ) -> None:
         self.account = account
-        self.has_balances = False
         self._terms_of = terms_of
         self._scale_of = scale_of
         self._publisher = publisher
         self._orders: dict[int, StreamedOrder] = {}
         self._order_channels: dict[int, Channel] = {}
         """Open channels of orders, by market; 0: of all markets."""
-        self._balance_channel = _NO_CHANNEL
+        self._balance_channel: Channel | None = None
         self._balances_sent: dict[int, tuple[int, int]] = {}
 
     @property
     def is_idle(self) -> bool:
         """Whether no channel is open."""
-        return not self._order_channels and not self.has_balances
+        return not self._order_channels and self._balance_channel is None
 
     # Channels.
 
@@ -67,11 +65,11 @@ class AccountStreams:
             self._orders = {}
 
     def open_balances(self, channel: Channel, view: StateView) -> None:
-        self._balance_channel, self.has_balances = channel, True
+        self._balance_channel = channel
         self._balances_sent = _balances(view, self.account)
 
     def close_balances(self) -> None:
-        self.has_balances = False
+        self._balance_channel = None
         self._balances_sent = {}
 
     def initial_balances(
@@ -124,13 +122,13 @@ class AccountStreams:
 
     def publish_balances(self, view: StateView, time_ns: int) -> None:
         """Publish the balances that have changed since the last call."""
-        if not self.has_balances:
+        if self._balance_channel is None:
             return
         now = _balances(view, self.account)
         before, self._balances_sent = self._balances_sent, now
         for asset, (available, locked) in now.items():
-            if before.get(asset, (0, 0)) != (available, locked) and self.has_balances:
-                channel = self._balance_channel
+            channel = self._balance_channel
+            if before.get(asset, (0, 0)) != (available, locked) and channel is not None:
                 message = self._balance(channel, asset, available, locked, time_ns)
                 self._publisher.publish(channel, message)
 
@@ -147,9 +145,8 @@ class AccountStreams:
         )  # fmt: skip
         for channel in (every, own):
             if channel is not None:
-                self._publisher.publish(
-                    channel, ChannelMessage(streams.message(channel.name, data))
-                )
+                message = ChannelMessage(streams.message(channel.name, data))
+                self._publisher.publish(channel, message)
 
     def _balance(
         self, channel: Channel, asset: int, available: int, locked: int, time_ns: int

@@ -39,14 +39,11 @@ class DepthDelta:
         assert last_id >= first_id - 1
         self.first_id = first_id
         self.last_id = last_id
-        self.time_ns = time_ns
-        """Of the newest change."""
-        self.bids: dict[int, int] = {}
-        """Price in ticks to lots, 0 if the level is gone; in no order."""
+        self.time_ns = time_ns  # of the newest change
+        self.bids: dict[int, int] = {}  # price in ticks to lots; 0: the level is gone; in no order
         self.asks: dict[int, int] = {}
 
     def set(self, side: int, price: int, lots: int, update_id: int, time_ns: int) -> None:
-        """Add the next change."""
         assert update_id == self.last_id + 1, f"update {update_id} after {self.last_id}"
         self.last_id = update_id
         self.time_ns = time_ns
@@ -123,7 +120,7 @@ class DeltaRing:
         return [one.delta() if isinstance(one, FrameChanges) else one for one in self._deltas]
 
     def messages(self, channel: Channel, encode: Encode) -> list[ChannelMessage]:
-        """The deltas as messages. Made once for all receivers before the next delta."""
+        """The deltas as messages, encoded once for all receivers until the next delta."""
         if self._messages is None:
             self._messages = [
                 ChannelMessage(encode(channel, delta), MERGE, delta) for delta in self.deltas()

@@ -26,21 +26,7 @@ from fairbook.candles.bars import INTERVALS, bucket_start
 from fairbook.candles.ticker import WINDOW_S
 from fairbook.core import records
 from fairbook.core.markets import FIRST_UPDATE_ID
-from fairbook.core.records import (
-    ACCEPTED,
-    AMENDED,
-    CLOSED,
-    FILL,
-    LEVEL,
-    MOVED,
-    Change,
-    Fill,
-    LevelChange,
-    OrderRecord,
-    kind_at,
-    next_at,
-    read_accepted,
-)
+from fairbook.core.records import FILL, LEVEL, Fill, LevelChange, OrderRecord, kind_at, next_at
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.history import TradeBars
 from fairbook.ports.queries import Catalogue, StateView
@@ -52,7 +38,9 @@ from fairbook.streams.replay_tail import ReplayTail
 from fairbook.streams.source import Channel, ChannelMessage, Publish, StreamKind
 
 ANSWER_TURNS: Final = 2  # of the loop, until answers are written: one makes them, one sends them
-_ACCOUNT_EVENTS: Final = frozenset((ACCEPTED, CLOSED, AMENDED, MOVED))
+_ACCOUNT_EVENTS: Final = frozenset(
+    (records.ACCEPTED, records.CLOSED, records.AMENDED, records.MOVED)
+)
 
 
 class Feed:
@@ -201,7 +189,6 @@ class Feed:
     # Folding.
 
     def _fold_after(self, turns: int) -> None:
-        """Fold after so many turns of the loop."""
         loop = asyncio.get_running_loop()
         if turns:
             self._scheduled = loop.call_soon(self._fold_after, turns - 1)
@@ -237,9 +224,11 @@ class Feed:
 
     def _fold_frame(self, time_ns: int, events: bytes) -> None:
         """One pass over the events of one frame."""
-        if time_ns >= self._second_end_ns:
-            self._begin_second(time_ns)
         self._time_ns = time_ns
+        if time_ns >= self._second_end_ns:
+            self._second_end_ns = (time_ns // NS_PER_SECOND + 1) * NS_PER_SECOND
+            for market in list(self._markets.values()):
+                market.advance(time_ns)
         changed: dict[int, MarketStreams] = {}
         accounts = self._accounts
         at = 0
@@ -262,47 +251,37 @@ class Feed:
             at = next_at(events, at)
         for streams in changed.values():
             streams.end_frame(time_ns)
-            if streams.has_book_ticker:
+            if streams.book_ticker is not None:
                 self._quote_changes[streams.terms.id] = streams
 
     def _fold_fill(self, fill: Fill, events: bytes, at: int, time_ns: int) -> None:
         """Pass a fill to the accounts of its two orders."""
-        account = self._accounts.get(fill.taker_account)
-        if account is not None:
-            is_last = _is_filled_by(events, at, fill.taker_order_id)
-            account.on_fill(fill, is_maker=False, is_last=is_last, time_ns=time_ns)
-            self._balance_changes[account.account] = account
-        account = self._accounts.get(fill.maker_account)
-        if account is not None:
-            is_last = _is_filled_by(events, at, fill.maker_order_id)
-            account.on_fill(fill, is_maker=True, is_last=is_last, time_ns=time_ns)
-            self._balance_changes[account.account] = account
+        for is_maker in (False, True):
+            account = self._accounts.get(fill.maker_account if is_maker else fill.taker_account)
+            if account is not None:
+                order_id = fill.maker_order_id if is_maker else fill.taker_order_id
+                is_last = _is_filled_by(events, at, order_id)
+                account.on_fill(fill, is_maker=is_maker, is_last=is_last, time_ns=time_ns)
+                self._balance_changes[account.account] = account
 
     def _fold_account_event(self, kind: int, events: bytes, at: int, time_ns: int) -> None:
         """Pass an event to its account, if that has open channels."""
-        if kind == ACCEPTED:
-            placed = read_accepted(events, at)
+        if kind == records.ACCEPTED:
+            placed = records.read_accepted(events, at)
             account = self._accounts.get(placed.account)
             if account is not None:
                 account.on_accepted(placed, time_ns)
-        elif kind == MOVED:
-            account = self._accounts.get(Change(events, at).words[0])
+        elif kind == records.MOVED:
+            account = self._accounts.get(records.Change(events, at).words[0])
         else:
             record = OrderRecord(events, at)
             account = self._accounts.get(record.account)
-            if account is not None and kind == CLOSED:
+            if account is not None and kind == records.CLOSED:
                 account.on_closed(record, time_ns)
             elif account is not None:
                 account.on_amended(record, time_ns)
         if account is not None:
             self._balance_changes[account.account] = account
-
-    def _begin_second(self, time_ns: int) -> None:
-        """Log time has come to another second."""
-        self._time_ns = time_ns
-        self._second_end_ns = (time_ns // NS_PER_SECOND + 1) * NS_PER_SECOND
-        for streams in list(self._markets.values()):
-            streams.advance(time_ns)
 
     # Names, markets and assets.
 
@@ -338,7 +317,6 @@ class Feed:
         )
 
     def _asset_scale(self, asset_id: int) -> tuple[str, Scale]:
-        """Symbol and scale of an asset."""
         found = self._asset_scales.get(asset_id)
         if found is None:
             asset = self._catalogue.asset(asset_id)
@@ -354,7 +332,7 @@ def _is_filled_by(events: bytes, at: int, order_id: int) -> bool:
     while True:
         at = next_at(events, at)
         kind = kind_at(events, at)
-        if kind == CLOSED:
+        if kind == records.CLOSED:
             record = OrderRecord(events, at)
             if record.order_id == order_id:
                 return record.status == records.FILLED

@@ -96,7 +96,6 @@ class HubClient:
 
     @property
     def access(self) -> Access | None:
-        """The account and permissions of its LOGIN."""
         return self.session.access
 
     def reply(self, payload: bytes) -> None:
@@ -137,7 +136,7 @@ class HubClient:
     def resume_writing(self) -> None:
         self.is_slow = False
         if not self.is_ended:
-            self._hub.catch_up(self)
+            self._hub.guarded(self._hub.catch_up, self)
 
     def connection_lost(self) -> None:
         self._hub.remove(self)
@@ -185,7 +184,6 @@ class Hub:
         source.attach(self.publish)
 
     def connect(self, transport: FrameTransport, address: str) -> HubClient:
-        """Add a new connection."""
         session = Session(self.source.find, self._authority, self.limits.session, address)
         client = HubClient(self, transport, address, session)
         self._clients[client] = None
@@ -213,13 +211,13 @@ class Hub:
         """Called about once a second: close clients that are slow for too long, or whose key or
         token is no longer valid.
         """
-        self._guarded(self._sweep)
+        self.guarded(self._sweep)
 
     async def stop(self, drain_s: float) -> None:
         """Close all connections, many of them spread over `drain_s`, each with the time after which
         to reconnect.
         """
-        self._guarded(self._flush)
+        self.guarded(self._flush)
         clients = list(self._clients)
         spread_s = 2 * _RECONNECT_LEAST_S + len(clients) // _RECONNECTS_PER_S
         pause_s = min(drain_s, len(clients) / _CLOSES_PER_S) / (len(clients) or 1)
@@ -235,7 +233,6 @@ class Hub:
             opening.cancel()
 
     def status(self) -> dict[str, int]:
-        """Figures for people."""
         clients = list(self._clients)
         return {
             "connections": len(clients),
@@ -247,14 +244,12 @@ class Hub:
         }
 
     def fail(self, bug: Exception) -> None:
-        """Report a bug, for which the process must exit."""
         if not self.failed.done():
             self.failed.set_result(bug)
 
     # What a client calls.
 
     def receive(self, client: HubClient, payload: bytes) -> None:
-        """Handle a message of the client."""
         now_ns = self.now_ns()
         try:
             for action in client.session.receive(payload, now_ns):
@@ -265,27 +260,22 @@ class Hub:
         except Exception as bug:  # noqa: BLE001
             self.fail(bug)
 
-    def catch_up(self, client: HubClient) -> None:
-        """Send what has waited while the client was slow."""
-        self._guarded(self._catch_up, client)
-
     def remove(self, client: HubClient) -> None:
         """The connection has ended. Does nothing the second time."""
         if client.is_ended:
             return
         client.is_ended = True
         del self._clients[client]
-        self._guarded(self._unsubscribe_all, client)
+        self.guarded(self._unsubscribe_all, client)
 
     def close_slow(self, client: HubClient) -> None:
-        """Close a client that does not keep up."""
         if not client.is_ended:
             self._slow_closed += 1
             client.close(TRY_LATER, SLOW)
 
     def call_soon(self, work: Callable[[], None]) -> None:
         """Call it at the end of this turn of the loop."""
-        asyncio.get_running_loop().call_soon(self._guarded, work)
+        asyncio.get_running_loop().call_soon(self.guarded, work)
 
     # Actions of sessions.
 
@@ -308,7 +298,9 @@ class Hub:
         if step == SEND_INITIAL:
             self._send_initial(client, channel)
         elif step == OPEN_CHANNEL:
-            self._begin_opening(channel)
+            opening = asyncio.get_running_loop().create_task(self._open(channel))
+            self._openings.add(opening)
+            opening.add_done_callback(self._openings.discard)
 
     def _unsubscribe(self, client: HubClient, channel: Channel) -> None:
         client.needs_initial.pop(channel, None)
@@ -322,11 +314,6 @@ class Hub:
         client.buffer = SendBuffer(self.source, 0)
         if client.has_called and self._requests is not None:
             self._requests.ended(client)
-
-    def _begin_opening(self, channel: Channel) -> None:
-        opening = asyncio.get_running_loop().create_task(self._open(channel))
-        self._openings.add(opening)
-        opening.add_done_callback(self._openings.discard)
 
     async def _open(self, channel: Channel) -> None:
         try:
@@ -370,7 +357,7 @@ class Hub:
         started_ns = self.now_ns()
         self._flush()
         # Transports write at the end of the turn.
-        asyncio.get_running_loop().call_soon(self._guarded, self._pause, started_ns)
+        asyncio.get_running_loop().call_soon(self.guarded, self._pause, started_ns)
 
     def _pause(self, started_ns: int) -> None:
         """Leave the loop to other work for as long as sending took."""
@@ -379,7 +366,7 @@ class Hub:
             self._resume()
         else:
             loop = asyncio.get_running_loop()
-            loop.call_later(took_ns / NS_PER_SECOND, self._guarded, self._resume)
+            loop.call_later(took_ns / NS_PER_SECOND, self.guarded, self._resume)
 
     def _resume(self) -> None:
         if self._published:
@@ -408,7 +395,8 @@ class Hub:
         for client in overfull:
             self.close_slow(client)
 
-    def _catch_up(self, client: HubClient) -> None:
+    def catch_up(self, client: HubClient) -> None:
+        """Send what has waited while the client was slow."""
         while not client.is_slow and client.buffer.bytes:
             client.write(b"".join(map(text_frame, client.buffer.take(_TAKE_BYTES))))
         while not client.is_slow and client.needs_initial:
@@ -425,7 +413,7 @@ class Hub:
             elif not client.session.has_live_credentials():
                 client.close(POLICY, "key or token has ended")
 
-    def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
+    def guarded(self, work: Callable[..., None], *arguments: Any) -> None:
         """Report a bug as `failed`; in a callback of the loop it would only be logged."""
         try:
             work(*arguments)

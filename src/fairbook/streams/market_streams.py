@@ -75,7 +75,7 @@ class MarketStreams:
         """Trades up to this one are missing in ticker and candles; 0: none are."""
         self.ticker = RollingTicker()
         self.candles = Candles()
-        self.has_book_ticker = False
+        self.book_ticker: Channel | None = None  # the open channel of best prices
         self._publisher = publisher
         known_from = replayed[0].changes[0].update_id if replayed else update_id + 1
         begin_ns = replayed[0].time_ns if replayed else time_ns
@@ -85,7 +85,6 @@ class MarketStreams:
         self._has_traded = False  # in this frame
         self._depth: Channel | None = None
         self._merged: dict[int, MergedDepthStream] = {}
-        self._book_ticker = Channel("")
         self._quote: _Quote = (None, None)
         self._trade: Channel | None = None
         self._ticker: Channel | None = None
@@ -152,13 +151,13 @@ class MarketStreams:
 
     def publish_quote(self, view: StateView) -> None:
         """Publish the best prices, if they have changed."""
-        if not self.has_book_ticker:
+        if self.book_ticker is None:
             return
         depth = view.depth(self.terms.id, 1)
         quote = _quote(depth)
         if quote != self._quote:
             self._quote = quote
-            self._send(self._book_ticker, self._book_ticker_data(depth), LATEST)
+            self._send(self.book_ticker, self._book_ticker_data(depth), LATEST)
 
     # Channels.
 
@@ -173,7 +172,7 @@ class MarketStreams:
             case stream_names.DEPTH:
                 self._depth = channel
             case stream_names.BOOK_TICKER:
-                self._book_ticker, self.has_book_ticker = channel, True
+                self.book_ticker = channel
                 self._quote = _quote(view.depth(self.terms.id, 1))
             case stream_names.TRADE:
                 self._trade = channel
@@ -187,13 +186,12 @@ class MarketStreams:
         """Does nothing if it is not open."""
         match name.kind:
             case stream_names.DEPTH if name.every_ms:
-                merged = self._merged.pop(name.every_ms, None)
-                if merged is not None:
+                if merged := self._merged.pop(name.every_ms, None):
                     merged.close()
             case stream_names.DEPTH:
                 self._depth = None
             case stream_names.BOOK_TICKER:
-                self.has_book_ticker = False
+                self.book_ticker = None
             case stream_names.TRADE:
                 self._trade = None
             case stream_names.TICKER:
@@ -272,11 +270,7 @@ class MarketStreams:
                     self._send(kline.channel, data, LATEST)
 
     def _ticker_data(self, totals: Totals) -> str:
-        return streams.ticker(
-            self.terms, first=totals.first, last=totals.last, high=totals.high, low=totals.low,
-            lots=totals.lots, quote=totals.quote, trades=totals.trades,
-            sent_us=self._publisher.now_us(),
-        )  # fmt: skip
+        return streams.ticker(self.terms, **totals._asdict(), sent_us=self._publisher.now_us())
 
     def _kline_data(self, interval: str, bar: Bar, *, is_final: bool) -> str:
         return streams.kline(

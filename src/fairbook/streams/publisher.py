@@ -9,7 +9,7 @@ from fairbook.streams.source import Channel, ChannelMessage, Publish
 
 
 class Publisher:
-    """Shared by the feed and its streams. Requires a running loop."""
+    """Requires a running loop."""
 
     __slots__ = ("_now_ns", "_publish", "failed")
 

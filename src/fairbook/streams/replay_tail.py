@@ -20,8 +20,7 @@ class ReplayTail:
     """Keeps the newest events while the log is replayed, in bounded memory."""
 
     def __init__(self, bytes_max: int = BYTES_MAX) -> None:
-        self.frames: deque[tuple[int, bytes]] = deque()
-        """(time_ns, events), oldest first."""
+        self.frames: deque[tuple[int, bytes]] = deque()  # (time_ns, events), oldest first
         self._bytes_max = bytes_max
         self._bytes = 0
 

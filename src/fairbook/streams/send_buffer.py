@@ -35,8 +35,7 @@ class SendBuffer:
         self._source = source
         self._bytes_max = bytes_max
         self._waiting: dict[Channel, list[ChannelMessage]] = {}
-        self.bytes = 0
-        """Of all payloads that wait, with MESSAGE_BYTES for each."""
+        self.bytes = 0  # of all payloads that wait, with MESSAGE_BYTES for each
 
     def put(self, channel: Channel, message: ChannelMessage) -> bool:
         """Add a message. False: there is no room, and the client must be closed."""

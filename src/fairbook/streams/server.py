@@ -32,6 +32,7 @@ _SWEEP_S: Final = 1.0
 _REFUSED_MAX: Final = 64  # refused connections that are sent a response; more are aborted
 _KERNEL_READ_BYTES: Final = 64 * 1024
 _KERNEL_WRITE_BYTES: Final = 256 * 1024  # more would only hold outdated data for slow readers
+_HANDSHAKE_CODES: Final = {403: "FORBIDDEN", 404: not_found().code}  # else INVALID_CLIENT_REQUEST
 
 
 class StreamLimits(NamedTuple):
@@ -98,7 +99,6 @@ class StreamServer:
         await asyncio.sleep(0)  # for the transports to call connection_lost
 
     def status(self) -> dict[str, int]:
-        """Figures for people: those of the hub, and the number of refused connections."""
         return self.hub.status() | {"refused": self._refused}
 
     def admit(self, connection: StreamConnection) -> ApiError | None:
@@ -119,7 +119,6 @@ class StreamServer:
         return error
 
     def release(self, connection: StreamConnection) -> None:
-        """A connection has ended."""
         del self.connections[connection]
         if connection.is_admitted:
             self.admitted.release(connection.address_key)
@@ -174,7 +173,8 @@ class StreamConnection(asyncio.BufferedProtocol):
             elif self._size == HEAD_BYTES_MAX:
                 raise BadRequest("Request is too large")
         except HandshakeError as error:
-            self._refuse(_api_error(error))
+            code = _HANDSHAKE_CODES.get(error.status, INVALID_CLIENT_REQUEST)
+            self._refuse(ApiError(error.status, code, error.message))
         except ApiError as error:
             self._refuse(error)
 
@@ -192,7 +192,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         elif websocket is None:
             pass  # Its handshake has time until `_abort_at`.
         elif websocket.is_closing():
-            self._closing(now)  # picows has sent a Close, or the client has.
+            self._closing()  # picows has sent a Close, or the client has.
         elif now - websocket.pong_at >= limits.pong_s:
             websocket.client.close(GOING_AWAY, "no pong")
         elif now - websocket.pinged_at >= limits.ping_s:
@@ -201,10 +201,9 @@ class StreamConnection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         self._transport.abort()
 
-    def _closing(self, now: float | None = None) -> None:
+    def _closing(self) -> None:
         """The last bytes are sent: what was sent may still arrive."""
-        now = self._loop.time() if now is None else now
-        self._abort_at = min(self._abort_at, now + self._server.limits.linger_s)
+        self._abort_at = min(self._abort_at, self._loop.time() + self._server.limits.linger_s)
 
     def _ended(self) -> None:
         self.websocket = None
@@ -238,14 +237,6 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._transport.write(_response(error))
         self._transport.write_eof()
         self._closing()
-
-
-def _api_error(error: HandshakeError) -> ApiError:
-    if error.status == HTTPStatus.NOT_FOUND:
-        return not_found()
-    is_forbidden = error.status == HTTPStatus.FORBIDDEN
-    code = "FORBIDDEN" if is_forbidden else INVALID_CLIENT_REQUEST
-    return ApiError(error.status, code, error.message)
 
 
 def _response(error: ApiError) -> bytes:

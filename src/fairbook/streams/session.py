@@ -79,8 +79,7 @@ Action = SendReply | Subscribe | Unsubscribe | SendLatest | CallMethod
 
 
 class _Subscription(NamedTuple):
-    channel: Channel | None
-    """None: nothing is ever published there."""
+    channel: Channel | None  # none: nothing is ever published there
     access: Access | None
     """Of the signature in the frame; None for public streams and those that the login permits."""
 
@@ -112,8 +111,7 @@ class Session:
         address: str = "",
     ) -> None:
         """find: as Source.find. Without an authority neither logins nor private streams exist."""
-        self.access: Access | None = None
-        """Of the login."""
+        self.access: Access | None = None  # of the login
         self._find = find
         self._authority = authority
         self._limits = limits
@@ -145,10 +143,11 @@ class Session:
                 return self._unsubscribe(fields, request_id)
             self._login(fields)
             return _done(request_id)
-        except _FrameError as error:
+        except (ApiError, _FrameError) as error:
             if not is_counted:
                 self.count_control_frame(now_ns)
-            return [_error(request_id, error.code, error.message)]
+            code = error.code if isinstance(error, _FrameError) else _credential_code(error)
+            return [_error(request_id, code, error.message)]
 
     def refuse_method(self, request_id: bytes, now_ns: int) -> SendReply:
         """The answer to a CallMethod of an unknown method. Raises ProtocolError."""
@@ -179,10 +178,16 @@ class Session:
         names = _names(fields)
         found = {name: stream for name in names if (stream := self._find(name)) is not None}
         owner = 0
-        access = None
+        signed = None
         if any(stream.is_private for stream in found.values()):
-            access = self._read_permission(fields)
-            owner = (access or self._logged_in()).account
+            if fields.get("signature") is not None:
+                signed = self._by_signature(fields, "subscribe")
+            access = signed or self.access
+            if access is None:
+                _refuse(INVALID_SIGNATURE, "Private streams need a signature or LOGIN")
+            if not access.permissions & READ:
+                _refuse(INVALID_SIGNATURE, "Not permitted to read")
+            owner = access.account
         new = sum(name not in self._subscribed for name in found)
         if new and len(self._subscribed) + new > self._limits.streams_max:
             _refuse(TOO_MANY, f"At most {self._limits.streams_max} subscriptions")
@@ -194,7 +199,7 @@ class Session:
             if not stream.is_silent:
                 channel = Channel(name, owner if stream.is_private else 0)
             before = self._subscribed.get(name)
-            self._subscribed[name] = _Subscription(channel, access if stream.is_private else None)
+            self._subscribed[name] = _Subscription(channel, signed if stream.is_private else None)
             if before is not None and before.channel == channel:
                 if channel is not None:
                     actions.append(SendLatest(channel))
@@ -218,22 +223,6 @@ class Session:
                 actions.append(Unsubscribe(entry.channel))
         return actions + _done(request_id)
 
-    def _read_permission(self, fields: Fields) -> Access | None:
-        """The access of the frame's signature, or None if it has none and the login permits it."""
-        if fields.get("signature") is None:
-            access = self._logged_in()
-            signed = None
-        else:
-            access = signed = self._by_signature(fields, "subscribe")
-        if not access.permissions & READ:
-            _refuse(INVALID_SIGNATURE, "Not permitted to read")
-        return signed
-
-    def _logged_in(self) -> Access:
-        if self.access is None:
-            _refuse(INVALID_SIGNATURE, "Private streams need a signature or LOGIN")
-        return self.access
-
     def _login(self, fields: Fields) -> None:
         if fields.get("signature") is not None:
             access = self._by_signature(fields, "login")
@@ -241,25 +230,19 @@ class Session:
             access = self._by_token(fields)
         if self.access is not None and self.access.account != access.account:
             _refuse(BAD_FRAME, "Already logged in as another account")
-        if not access.permissions & READ and self._reads_by_login():
-            _refuse(INVALID_SIGNATURE, "Not permitted to read what is subscribed")
-        self.access = access
-
-    def _reads_by_login(self) -> bool:
-        """Whether a private stream is subscribed that the login permits."""
-        return any(
+        reads_by_login = any(
             entry.access is None and entry.channel is not None and entry.channel.owner
             for entry in self._subscribed.values()
         )
+        if reads_by_login and not access.permissions & READ:
+            _refuse(INVALID_SIGNATURE, "Not permitted to read what is subscribed")
+        self.access = access
 
     def _by_signature(self, fields: Fields, instruction: str) -> Access:
         parts = fields["signature"]
         if type(parts) is not list or len(parts) != 4 or self._authority is None:
             _refuse(INVALID_SIGNATURE, "Invalid signature")
-        try:
-            return self._authority.by_signature(parts, instruction, address=self._address)
-        except ApiError as error:
-            raise _credential_error(error) from None
+        return self._authority.by_signature(parts, instruction, address=self._address)
 
     def _by_token(self, fields: Fields) -> Access:
         params = fields.get("params")
@@ -268,10 +251,7 @@ class Session:
             _refuse(BAD_FRAME, "LOGIN needs a token or a signature")
         if self._authority is None:
             _refuse(INVALID_SIGNATURE, "Unauthorized")
-        try:
-            return self._authority.by_token(token, address=self._address)
-        except ApiError as error:
-            raise _credential_error(error) from None
+        return self._authority.by_token(token, address=self._address)
 
 
 def _fields(payload: bytes) -> Fields:
@@ -300,11 +280,11 @@ def _names(fields: Fields) -> Collection[str]:
     return dict.fromkeys(names)
 
 
-def _credential_error(error: ApiError) -> _FrameError:
-    """The error of this protocol for one of HTTP."""
+def _credential_code(error: ApiError) -> int:
+    """The code of an error of the authority."""
     if "expired" in error.message:
-        return _FrameError(EXPIRED, error.message)
-    return _FrameError(TOO_MANY if error.status == 429 else INVALID_SIGNATURE, error.message)
+        return EXPIRED
+    return TOO_MANY if error.status == 429 else INVALID_SIGNATURE
 
 
 def _refuse(code: int, message: str) -> NoReturn:

@@ -22,13 +22,8 @@ from typing import Any, Final
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
-from fairbook.net.ws_frames import (
-    PROTOCOL_ERROR,
-    UNSUPPORTED,
-    MessageAssembler,
-    ProtocolError,
-    close_answer,
-)
+from fairbook.net import ws_frames
+from fairbook.net.ws_frames import MessageAssembler, ProtocolError
 from fairbook.streams.hub import Hub, HubClient
 
 _IGNORED_MAX: Final = 1024  # frames after our Close, before they are not even parsed
@@ -107,7 +102,7 @@ class WebSocket(WSListener):
             return
         try:
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
-                raise ProtocolError(PROTOCOL_ERROR, "no extension was agreed on")
+                raise ProtocolError(ws_frames.PROTOCOL_ERROR, "no extension was agreed on")
             if kind in (_TEXT, _CONTINUATION):
                 payload = self._assembler.add(
                     frame.get_payload_as_bytes(), is_first=kind == _TEXT, is_last=frame.fin
@@ -122,7 +117,7 @@ class WebSocket(WSListener):
                 if not self.client.is_slow:
                     transport.send_pong(frame.get_payload_as_bytes())
             else:
-                raise ProtocolError(UNSUPPORTED, "text only")
+                raise ProtocolError(ws_frames.UNSUPPORTED, "text only")
         except ProtocolError as error:
             self.client.close(error.close_code, error.reason)
 
@@ -162,7 +157,7 @@ class WebSocket(WSListener):
     def _answer_close(self, frame: WSFrame) -> None:
         """The client closes, or answers our Close."""
         try:
-            self.client.close(close_answer(frame.get_payload_as_bytes()), "")
+            self.client.close(ws_frames.close_answer(frame.get_payload_as_bytes()), "")
         except ProtocolError as error:
             self.client.close(error.close_code, error.reason)
         self._transport.disconnect()
@@ -227,7 +222,6 @@ class _PicowsLogger:
 
 
 def _feed(protocol: Any, received: bytes) -> None:
-    """Pass bytes to a protocol as its transport would."""
     while received:
         room = protocol.get_buffer(-1)
         size = min(len(room), len(received))
