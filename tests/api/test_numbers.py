@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairbook.api.errors import BadRequest
-from fairbook.api.numbers import CACHED_MAX, UNITS_OUT, Scale, Terms
+from fairbook.api.numbers import CACHED_MAX, UNITS_OUT, MarketScales, Scale
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 
@@ -106,7 +106,7 @@ def test_the_cache_is_bounded_and_correct() -> None:
     assert "0.001" not in scale._units
 
 
-def test_terms_of_a_market() -> None:
+def test_scales_of_a_market() -> None:
     """Tick 0.05 and step 0.25: an error names the field that is no multiple."""
     exchange = Exchange()
     for command in (
@@ -119,15 +119,15 @@ def test_terms_of_a_market() -> None:
     ):
         outcome = records.read_outcome(exchange.apply(command, 1))
         assert outcome.status != records.REJECTED, outcome.reason
-    terms = Terms(exchange.markets[1], base=exchange.assets[1], quote=exchange.assets[2])
-    assert (terms.price.text(1), terms.quantity.text(1)) == ("0.05", "0.25")
-    assert terms.price.units("100.10") == 2002
-    assert terms.quantity.units("1.75") == 7
-    assert terms.quote.units("1.5") == 1_500_000
+    scales = MarketScales(exchange.markets[1], base=exchange.assets[1], quote=exchange.assets[2])
+    assert (scales.price.text(1), scales.quantity.text(1)) == ("0.05", "0.25")
+    assert scales.price.units("100.10") == 2002
+    assert scales.quantity.units("1.75") == 7
+    assert scales.quote.units("1.5") == 1_500_000
     for scale, text, message in (
-        (terms.price, "100.01", "Price decimal too long"),
-        (terms.quantity, "1.1", "Quantity decimal too long"),
-        (terms.quote, "0.0000001", "Quantity decimal too long"),
+        (scales.price, "100.01", "Price decimal too long"),
+        (scales.quantity, "1.1", "Quantity decimal too long"),
+        (scales.quote, "0.0000001", "Quantity decimal too long"),
     ):
         with pytest.raises(BadRequest, match=f"^{message}$"):
             scale.units(text)

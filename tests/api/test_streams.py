@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fairbook.api import streams
-from fairbook.api.numbers import Terms, asset_scale
+from fairbook.api.numbers import MarketScales, asset_scale
 from fairbook.api.streams import StreamedOrder
+from fairbook.candles.bars import Bar
+from fairbook.candles.ticker import Totals
 from fairbook.core import records
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import read_placed
+from fairbook.ports.queries import BookDepth
 
 SOL = Asset(1, "SOL", 9)
 USDC = Asset(2, "USDC", 6)
 # One lot is 0.001 SOL, one tick 0.01 USDC.
-TERMS = Terms(
+SCALES = MarketScales(
     Market(1, "SOL_USDC", base=SOL, quote=USDC, lot_atoms=10**6, tick_atoms=10, created_ns=0),
     base=SOL,
     quote=USDC,
 )
-NOW = {"time_us": 1694687965940999, "sent_us": 1694687965941000}
+NOW: dict[str, Any] = {"time_us": 1694687965940999, "sent_us": 1694687965941000}
 
 # The public contract, section 5.
 DEPTH = """{"e":"depth","E":1694687965941000,"s":"SOL_USDC","a":[["18.70","0.000"]],
@@ -76,28 +80,46 @@ def placed(**more: int) -> bytes:
     return records.place(**{**terms, **more})
 
 
+def a_fill(**values: int) -> Any:
+    """An object with fields of records.Fill."""
+    return SimpleNamespace(**values)
+
+
+def update(made: StreamedOrder, event: str, status: int, reason: int = 0) -> Any:
+    return json.loads(
+        streams.order_update(made, SCALES, event=event, status=status, reason=reason, **NOW)
+    )
+
+
+def accepted_update(made: StreamedOrder) -> Any:
+    return update(made, streams.ORDER_ACCEPTED, records.NEW)
+
+
 def test_the_documented_examples() -> None:
     """Same fields in the same order, and the same values."""
     text = streams.depth(
-        TERMS, bids={1867: 832}, asks={1870: 0}, first_id=94978271, last_id=94978271, **NOW
+        SCALES, bids={1867: 832}, asks={1870: 0}, first_id=94978271, last_id=94978271, **NOW
     )
     assert fields(text) == documented(DEPTH)
-    text = streams.book_ticker(TERMS, bid=(1867, 2000), ask=(1870, 1000), update_id=1015, **NOW)
+    book = BookDepth(1015, 1694687965940999_000, bids=[(1867, 2000)], asks=[(1870, 1000)])
+    text = streams.book_ticker(SCALES, book, sent_us=NOW["sent_us"])
     assert fields(text) == documented(BOOK_TICKER)
-    text = streams.trade(
-        TERMS, trade_id=12345, price=1868, lots=122, taker_side=records.ASK, taker_order_id=16,
-        maker_order_id=17, **NOW,
+    fill = a_fill(
+        trade_id=12345, price=1868, lots=122, side=records.ASK, taker_order_id=16,
+        maker_order_id=17,
     )  # fmt: skip
-    assert fields(text) == documented(TRADE)
-    text = streams.ticker(
-        TERMS, first=1875, last=1924, high=1980, low=1850, lots=32123_000, quote=928190_000_000,
-        trades=93828, sent_us=NOW["sent_us"],
+    assert fields(streams.trade(SCALES, fill, **NOW)) == documented(TRADE)
+    totals = Totals(
+        first=1875, last=1924, high=1980, low=1850, lots=32123_000, quote=928190_000_000,
+        trades=93828,
     )  # fmt: skip
+    text = streams.ticker(SCALES, totals, sent_us=NOW["sent_us"])
     assert fields(text) == documented(TICKER)
-    text = streams.kline(
-        TERMS, start_s=1726056000, end_s=1726056060, first=1875, last=1925, high=1980, low=1850,
-        lots=32123_000, trades=93828, is_final=False, sent_us=NOW["sent_us"],
+    bar = Bar(
+        1726056000, open=1875, close=1925, high=1980, low=1850, lots=32123_000, quote=1,
+        trades=93828, first_id=1, last_id=93828,
     )  # fmt: skip
+    text = streams.kline(SCALES, bar, end_s=1726056060, is_final=False, sent_us=NOW["sent_us"])
     assert fields(text) == documented(KLINE)
     text = streams.balance(
         "USDC", asset_scale(USDC), available=1000_000_000, locked=10_000_000, **NOW
@@ -108,14 +130,16 @@ def test_the_documented_examples() -> None:
 def test_the_documented_fill() -> None:
     """Except for the fee: a buyer pays it in the base asset."""
     command = placed(flags=records.HAS_CLIENT_ID, client_id=123)
-    text = streams.order_fill(
-        order(command, filled=100, quote=14_150_000), TERMS, status=records.PARTIALLY_FILLED,
-        trade_id=2888471, price=14150, lots=100, fee=14_200_000, is_maker=False, **NOW,
+    text = streams.order_update(
+        order(command, filled=100, quote=14_150_000), SCALES, event="orderFill",
+        status=records.PARTIALLY_FILLED, is_maker=False, **NOW,
+        fill=a_fill(trade_id=2888471, price=14150, lots=100, taker_fee=14_200_000, maker_fee=1),
     )  # fmt: skip
     assert fields(text) == documented(ORDER_FILL, N="SOL")
-    text = streams.order_fill(
-        order(placed(side=records.ASK), filled=1000, quote=141_500_000), TERMS,
-        status=records.FILLED, trade_id=1, price=14150, lots=900, fee=14_200, is_maker=True, **NOW,
+    text = streams.order_update(
+        order(placed(side=records.ASK), filled=1000, quote=141_500_000), SCALES,
+        event="orderFill", status=records.FILLED, is_maker=True, **NOW,
+        fill=a_fill(trade_id=1, price=14150, lots=900, maker_fee=14_200, taker_fee=1),
     )  # fmt: skip
     assert fields(text) == [
         item
@@ -130,23 +154,20 @@ def test_messages_of_orders_have_only_their_fields() -> None:
     """t l L m n N with fills only, R when an order expired, c if there is one, p with a price."""
     always = set("eEsSofqXizZVTOry")
     made = order(placed())
-    text = streams.order_accepted(made, TERMS, **NOW)
-    accepted = json.loads(text)
+    accepted = accepted_update(made)
     assert set(accepted) == always | {"Q", "p"}
     assert (accepted["e"], accepted["X"], accepted["z"], accepted["Z"]) == (
         "orderAccepted", "New", "0", "0",
     )  # fmt: skip
-    modified = json.loads(streams.order_modified(made, TERMS, status=records.NEW, **NOW))
+    modified = update(made, streams.ORDER_MODIFIED, records.NEW)
     assert set(modified) == set(accepted) and modified["e"] == "orderModified"
-    cancelled = json.loads(
-        streams.order_closed(
-            made, TERMS, status=records.CANCELLED, reason=records.BY_REQUEST, **NOW
-        )
+    cancelled = update(
+        made, streams.ORDER_CLOSED[records.CANCELLED], records.CANCELLED, records.BY_REQUEST
     )
     assert set(cancelled) == set(accepted)
     assert (cancelled["e"], cancelled["X"]) == ("orderCancelled", "Cancelled")
     with_id = order(placed(flags=records.HAS_CLIENT_ID, client_id=0))
-    assert json.loads(streams.order_accepted(with_id, TERMS, **NOW))["c"] == 0
+    assert accepted_update(with_id)["c"] == 0
 
 
 @pytest.mark.parametrize(
@@ -161,9 +182,7 @@ def test_messages_of_orders_have_only_their_fields() -> None:
 )
 def test_the_reason_of_expiry(reason: int, text: str) -> None:
     made = order(placed(tif=records.IOC))
-    expired = json.loads(
-        streams.order_closed(made, TERMS, status=records.EXPIRED, reason=reason, **NOW)
-    )
+    expired = update(made, streams.ORDER_CLOSED[records.EXPIRED], records.EXPIRED, reason)
     assert (expired["e"], expired["X"], expired["R"], expired["f"]) == (
         "orderExpired", "Expired", text, "IOC",
     )  # fmt: skip
@@ -172,30 +191,28 @@ def test_the_reason_of_expiry(reason: int, text: str) -> None:
 def test_terms_of_orders() -> None:
     """Times in force, self-trade prevention, post-only; market orders have no price."""
     flags = records.POST_ONLY | records.REJECT_BOTH << records.STP_SHIFT
-    accepted = json.loads(streams.order_accepted(order(placed(flags=flags)), TERMS, **NOW))
+    accepted = accepted_update(order(placed(flags=flags)))
     assert (accepted["o"], accepted["f"], accepted["V"], accepted["y"]) == (
         "LIMIT", "GTC", "RejectBoth", True,
     )  # fmt: skip
     command = placed(flags=records.MARKET_ORDER, price=0, tif=records.IOC)
-    accepted = json.loads(streams.order_accepted(order(command), TERMS, **NOW))
+    accepted = accepted_update(order(command))
     assert "p" not in accepted and "Q" not in accepted
     assert (accepted["o"], accepted["f"], accepted["q"]) == ("MARKET", "IOC", "1")
     command = placed(
         flags=records.MARKET_ORDER | records.BY_QUOTE, price=0, tif=records.IOC, quantity=10**7
     )
-    accepted = json.loads(streams.order_accepted(order(command, filled=5), TERMS, **NOW))
+    accepted = accepted_update(order(command, filled=5))
     assert (accepted["q"], accepted["Q"], accepted["z"]) == ("0.005", "10", "0.005")
 
 
 def test_an_empty_side_and_a_new_market_are_zeros() -> None:
-    text = streams.book_ticker(TERMS, bid=None, ask=(1870, 1000), update_id=12, **NOW)
-    quote = json.loads(text)
+    book = BookDepth(12, 1, bids=[], asks=[(1870, 1000)])
+    quote = json.loads(streams.book_ticker(SCALES, book, sent_us=1))
     assert (quote["b"], quote["B"], quote["a"], quote["A"]) == ("0", "0", "18.7", "1")
-    text = streams.ticker(
-        TERMS, first=0, last=0, high=0, low=0, lots=0, quote=0, trades=0, sent_us=1
-    )
+    text = streams.ticker(SCALES, Totals(0, 0, 0, 0, 0, 0, 0), sent_us=1)
     assert {json.loads(text)[key] for key in "ochlvV"} == {"0"}
-    text = streams.depth(TERMS, bids={}, asks={}, first_id=1, last_id=1, **NOW)
+    text = streams.depth(SCALES, bids={}, asks={}, first_id=1, last_id=1, **NOW)
     assert (json.loads(text)["a"], json.loads(text)["b"]) == ([], [])
 
 

@@ -90,8 +90,8 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
     feed = harness.feed = Feed(view=view, catalogue=EngineCatalogue(harness.exchange))
     limits = HubLimits(waiting_bytes_max=32 * 1024)
     hub = Hub(feed, limits=limits, now_ns=lambda: int(loop.now_s * 10**9))
-    terms = feed._markets[MARKET].terms
-    now, levels = book(harness, terms)
+    scales = feed._markets[MARKET].scales
+    now, levels = book(harness, scales)
     books = {now: levels}
     readers: list[Reader] = []
     happened: Counter[str] = Counter()
@@ -99,7 +99,7 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
         if chance.random() < 0.1:
             readers.append(Reader(hub, chance))
         harness.apply(traders(chance), seconds=0.01)
-        now, levels = book(harness, terms)
+        now, levels = book(harness, scales)
         books[now] = levels
         if chance.random() < 0.8:
             await folded()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.api.numbers import Terms
+from fairbook.api.numbers import MarketScales
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
@@ -44,11 +44,11 @@ def run(play: Coroutine[Any, Any, None]) -> None:
         runner.run(play)
 
 
-def book(harness: FeedHarness, terms: Terms) -> tuple[int, Book]:
+def book(harness: FeedHarness, scales: MarketScales) -> tuple[int, Book]:
     """The core's, as (update id, levels)."""
     depth = harness.view.depth(MARKET, 100_000)
     levels = {
-        (side, terms.price.text(price)): terms.quantity.text(lots)
+        (side, scales.price.text(price)): scales.quantity.text(lots)
         for side, half in (("b", depth.bids), ("a", depth.asks))
         for price, lots in half
     }
@@ -185,17 +185,17 @@ async def follow(seed: int, updates: int) -> None:
     chance = random.Random(seed)
     harness = FeedHarness()
     crowd = Crowd(harness, chance)
-    terms = harness.feed._markets[MARKET].terms
+    scales = harness.feed._markets[MARKET].scales
     books: dict[int, Book] = {}
     loop = asyncio.get_running_loop()
     assert isinstance(loop, TestLoop)
-    now, levels = book(harness, terms)
+    now, levels = book(harness, scales)
     compared = 0
     while now < updates:
         # Several frames may be applied before the feed folds them, or a client joins.
         for _ in range(chance.choice((1, 1, 1, 3))):
             harness.apply(traders(chance), seconds=0.001)
-            now, levels = book(harness, terms)
+            now, levels = book(harness, scales)
             books[now] = levels
             if chance.random() < 0.02:
                 await crowd.come()
@@ -262,15 +262,15 @@ class Owner:
         }
 
     def shown(self, record: OrderRecord) -> dict[str, Any]:
-        terms = self.harness.feed._terms_of(record.market)
+        scales = self.harness.feed._listings.scales_of(record.market)
         return {
-            "s": terms.symbol,
+            "s": scales.symbol,
             "S": "Ask" if record.side else "Bid",
             "c": record.client_id if record.flags & records.HAS_CLIENT_ID else None,
-            "p": terms.price.text(record.price),
-            "q": terms.quantity.text(record.quantity),
-            "z": terms.quantity.text(record.filled),
-            "Z": terms.quote.text(record.quote),
+            "p": scales.price.text(record.price),
+            "q": scales.quantity.text(record.quantity),
+            "z": scales.quantity.text(record.filled),
+            "Z": scales.quote.text(record.quote),
             "X": "PartiallyFilled" if record.filled else "New",
         }
 
@@ -285,7 +285,7 @@ class Owner:
         self.moves.clear()
         there = {}
         for asset, available, locked in self.harness.view.balances(self.account):
-            symbol, scale = self.harness.feed._asset_scale(asset)
+            symbol, scale = self.harness.feed._listings.asset_scale(asset)
             there[symbol] = scale.text(available), scale.text(locked)
         for symbol, amounts in there.items():
             assert self.balances.get(symbol, ("0", "0")) == amounts

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from fairbook.api.numbers import Scale
 from fairbook.api.times import utc_text
+from fairbook.ports.accounts import Withdrawal
+from fairbook.ports.history import TransferRow
 
 _BASIS_POINTS: Final = Scale("Fee", step=1, decimals=2)  # of ppm
 _NO_CHAIN_OR_BANK: Final = dict.fromkeys(
@@ -47,7 +49,6 @@ def order_limit_object(symbol: str, *, side: str, quantity: str, price: str | No
 
 
 def withdrawal_limit_object(symbol: str, quantity: str) -> dict[str, str]:
-    """The largest withdrawal."""
     return {"symbol": symbol, "maxWithdrawalQuantity": quantity}
 
 
@@ -57,41 +58,39 @@ def borrow_limit_object(symbol: str) -> dict[str, str]:
 
 
 def faucet_object(symbol: str, *, quantity: str, left: str) -> dict[str, str]:
-    """What the faucet has credited, and may still credit."""
+    """left: what it may still credit."""
     return {"symbol": symbol, "quantity": quantity, "left": left}
 
 
-def deposit_object(symbol: str, *, deposit_id: int, quantity: str, time_ns: int) -> dict[str, Any]:
-    """A credit."""
+def deposit_object(symbol: str, scale: Scale, credit: TransferRow) -> dict[str, Any]:
     return {
-        "id": deposit_id,
+        "id": credit.transfer_id,
         "symbol": symbol,
-        "quantity": quantity,
+        "quantity": scale.text(credit.atoms),
         "status": "confirmed",
         "source": "administrator",
-        "createdAt": utc_text(time_ns, decimals=3),
+        "createdAt": utc_text(credit.time_ns, decimals=3),
         **_NO_CHAIN_OR_BANK,
     }
 
 
 def withdrawal_object(
-    symbol: str, *, withdrawal_id: int, quantity: str, blockchain: str, address: str,
-    client_id: str | None, time_ns: int, is_internal: bool = False,
-) -> dict[str, Any]:  # fmt: skip
-    """A debit. is_internal: made by an operator, not requested by the account."""
+    symbol: str, scale: Scale, withdrawal: Withdrawal, *, time_ns: int
+) -> dict[str, Any]:
+    """A withdrawal that was debited at `time_ns`. A negative id: by an operator, not requested."""
     return {
-        "id": withdrawal_id,
+        "id": withdrawal.withdrawal_id,
         "symbol": symbol,
-        "quantity": quantity,
+        "quantity": scale.text(withdrawal.atoms),
         "fee": "0",
         "status": "confirmed",
-        "blockchain": blockchain,
-        "toAddress": address,
+        "blockchain": withdrawal.blockchain,
+        "toAddress": withdrawal.address,
         "transactionHash": None,
-        "clientId": client_id,
+        "clientId": withdrawal.client_id,
         "identifier": None,
         "createdAt": utc_text(time_ns, decimals=3),
-        "isInternal": is_internal,
+        "isInternal": withdrawal.withdrawal_id < 0,
         "subaccountId": None,
         "triggerAt": None,
     }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from fairbook.api.numbers import Scale, Terms
+from fairbook.api.numbers import MarketScales, Scale
 from fairbook.api.times import utc_second, utc_text
+from fairbook.candles.bars import Bar
+from fairbook.candles.ticker import Totals
 from fairbook.core.markets import Asset
 from fairbook.core.records import ASK
 from fairbook.core.units import MAX_UNITS, MILLION
+from fairbook.ports.history import TradeRow
+from fairbook.ports.queries import BookDepth
 
 _STATE_TEXT: Final = ("Open", "PostOnly", "LimitOnly", "CancelOnly", "Closed")
 _FRACTION: Final = Scale("Fraction", step=1, decimals=6)
@@ -47,28 +50,28 @@ def asset_names(asset: Asset) -> AssetNames:
     return _KNOWN.get(asset.name, AssetNames(asset.name, None, "Solana"))
 
 
-def market_object(terms: Terms) -> dict[str, Any]:
+def market_object(scales: MarketScales) -> dict[str, Any]:
     """A market; a limit that it does not set is null."""
-    market = terms.market
+    market = scales.market
     return {
-        "symbol": terms.symbol,
-        "baseSymbol": terms.base_symbol,
-        "quoteSymbol": terms.quote_symbol,
+        "symbol": scales.symbol,
+        "baseSymbol": scales.base_symbol,
+        "quoteSymbol": scales.quote_symbol,
         "marketType": "SPOT",
         "orderBookState": _STATE_TEXT[market.state],
         "visible": True,
         "createdAt": utc_text(market.created_ns),
         "filters": {
             "price": {
-                "minPrice": terms.price.text(market.price_min),
-                "maxPrice": _limit(terms.price, market.price_max),
-                "tickSize": terms.price.text(1),
+                "minPrice": scales.price.text(market.price_min),
+                "maxPrice": _limit(scales.price, market.price_max),
+                "tickSize": scales.price.text(1),
                 **_NO_MULTIPLIERS,
             },
             "quantity": {
-                "minQuantity": terms.quantity.text(market.quantity_min),
-                "maxQuantity": _limit(terms.quantity, market.quantity_max),
-                "stepSize": terms.quantity.text(1),
+                "minQuantity": scales.quantity.text(market.quantity_min),
+                "maxQuantity": _limit(scales.quantity, market.quantity_max),
+                "stepSize": scales.quantity.text(1),
             },
         },
         **_NO_FUTURES,
@@ -103,62 +106,50 @@ def asset_object(asset: Asset) -> dict[str, Any]:
     }
 
 
-def depth_object(
-    terms: Terms, *, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]],
-    update_id: int, time_ns: int,
-) -> dict[str, Any]:  # fmt: skip
-    """A book of (ticks, lots), best first; both sides are shown by rising price."""
-    price, quantity = terms.price.text, terms.quantity.text
+def depth_object(scales: MarketScales, book: BookDepth) -> dict[str, Any]:
+    """Both sides are shown by rising price."""
+    price, quantity = scales.price.text, scales.quantity.text
     return {
-        "asks": [(price(ticks), quantity(lots)) for ticks, lots in asks],
-        "bids": [(price(ticks), quantity(lots)) for ticks, lots in reversed(bids)],
-        "lastUpdateId": str(update_id),
-        "timestamp": time_ns // 1000,
+        "asks": [(price(ticks), quantity(lots)) for ticks, lots in book.asks],
+        "bids": [(price(ticks), quantity(lots)) for ticks, lots in reversed(book.bids)],
+        "lastUpdateId": str(book.update_id),
+        "timestamp": book.time_ns // 1000,
     }
 
 
-def trade_text(
-    terms: Terms, *, trade_id: int, price: int, lots: int, quote: int, taker_side: int,
-    time_ns: int,
-) -> str:  # fmt: skip
-    """One trade."""
+def trade_text(scales: MarketScales, trade: TradeRow) -> str:
     return (
-        f'{{"id":{trade_id},"price":"{terms.price.text(price)}",'
-        f'"quantity":"{terms.quantity.text(lots)}",'
-        f'"quoteQuantity":"{terms.quote.text(quote)}","timestamp":{time_ns // MILLION},'
-        f'"isBuyerMaker":{"true" if taker_side == ASK else "false"}}}'
+        f'{{"id":{trade.trade_id},"price":"{scales.price.text(trade.price)}",'
+        f'"quantity":"{scales.quantity.text(trade.lots)}",'
+        f'"quoteQuantity":"{scales.quote.text(trade.quote)}",'
+        f'"timestamp":{trade.time_ns // MILLION},'
+        f'"isBuyerMaker":{"true" if trade.taker_side == ASK else "false"}}}'
     )
 
 
-def kline_text(
-    terms: Terms, *, start_s: int, end_s: int, open: int, high: int, low: int, close: int,
-    lots: int, quote: int, trades: int,
-) -> str:  # fmt: skip
-    """One candle, from `start_s` up to and without `end_s`."""
-    price = terms.price.text
+def kline_text(scales: MarketScales, bar: Bar, *, end_s: int) -> str:
+    """One candle, up to and without `end_s`."""
+    price = scales.price.text
     return (
-        f'{{"start":"{utc_second(start_s, " ")}","end":"{utc_second(end_s, " ")}",'
-        f'"open":"{price(open)}","high":"{price(high)}","low":"{price(low)}",'
-        f'"close":"{price(close)}","volume":"{terms.quantity.text(lots)}",'
-        f'"quoteVolume":"{terms.quote.text(quote)}","trades":"{trades}"}}'
+        f'{{"start":"{utc_second(bar.start_s, " ")}","end":"{utc_second(end_s, " ")}",'
+        f'"open":"{price(bar.open)}","high":"{price(bar.high)}","low":"{price(bar.low)}",'
+        f'"close":"{price(bar.close)}","volume":"{scales.quantity.text(bar.lots)}",'
+        f'"quoteVolume":"{scales.quote.text(bar.quote)}","trades":"{bar.trades}"}}'
     )
 
 
-def ticker_text(
-    terms: Terms, *, first: int, last: int, high: int, low: int, lots: int, quote: int,
-    trades: int,
-) -> str:  # fmt: skip
+def ticker_text(scales: MarketScales, totals: Totals) -> str:
     """The last 24 hours. Before the first trade everything is 0."""
-    price = terms.price.text
-    change = last - first
+    price, first = scales.price.text, totals.first
+    change = totals.last - first
     size = abs(change)
     ppm = (size * MILLION * 2 + first) // (2 * first) if size else 0
     sign = "-" if change < 0 else ""
     return (
-        f'{{"symbol":"{terms.symbol}","firstPrice":"{price(first)}",'
-        f'"lastPrice":"{price(last)}","priceChange":"{sign if size else ""}{price(size)}",'
+        f'{{"symbol":"{scales.symbol}","firstPrice":"{price(first)}",'
+        f'"lastPrice":"{price(totals.last)}","priceChange":"{sign if size else ""}{price(size)}",'
         f'"priceChangePercent":"{sign if ppm else ""}{_FRACTION.text(ppm)}",'
-        f'"high":"{price(high)}","low":"{price(low)}",'
-        f'"volume":"{terms.quantity.text(lots)}",'
-        f'"quoteVolume":"{terms.quote.text(quote)}","trades":"{trades}"}}'
+        f'"high":"{price(totals.high)}","low":"{price(totals.low)}",'
+        f'"volume":"{scales.quantity.text(totals.lots)}",'
+        f'"quoteVolume":"{scales.quote.text(totals.quote)}","trades":"{totals.trades}"}}'
     )

@@ -16,6 +16,7 @@ from typing import Final
 
 from fairbook.api.errors import BadRequest
 from fairbook.core.markets import Asset, Market
+from fairbook.core.records import BID
 from fairbook.core.units import MAX_ATOMS
 
 DIGITS_MAX: Final = 18
@@ -109,7 +110,7 @@ class Scale:
         return f"{digits[:-decimals]}.{fraction}" if fraction else digits[:-decimals]
 
 
-class Terms:
+class MarketScales:
     """A market's symbols, and the scales of its prices, quantities and amounts."""
 
     __slots__ = (
@@ -127,6 +128,12 @@ class Terms:
         self.quantity = Scale("Quantity", step=market.lot_atoms, decimals=base.decimals)
         self.base = asset_scale(base)
         self.quote = asset_scale(quote)
+
+    def received(self, side: int) -> tuple[Scale, str]:
+        """Scale and symbol of the asset that an order of this side receives and pays fees in."""
+        if side == BID:
+            return self.base, self.base_symbol
+        return self.quote, self.quote_symbol
 
 
 def asset_scale(asset: Asset) -> Scale:

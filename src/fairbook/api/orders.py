@@ -7,10 +7,10 @@ core. The order object is concatenated by hand, because every order needs one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from fairbook.api.errors import CLOSE_REASONS, BadRequest, not_implemented, rejected
-from fairbook.api.numbers import Scale, Terms
+from fairbook.api.numbers import MarketScales, Scale
 from fairbook.api.requests import (
     Fields,
     choice,
@@ -24,8 +24,9 @@ from fairbook.api.times import utc_text
 from fairbook.core import records
 from fairbook.core.records import OrderRecord, Outcome, order_records, read_outcome
 from fairbook.core.units import MILLION
+from fairbook.ports.history import FillRow, OrderRow
 
-TermsOf = Callable[[str], Terms]  # by exact symbol; raises INVALID_MARKET
+ScalesOf = Callable[[str], MarketScales]  # by exact symbol; raises INVALID_MARKET
 
 SIDES: Final = {"Bid": records.BID, "Ask": records.ASK}
 _KINDS: Final = {"Limit": 0, "Market": records.MARKET_ORDER}
@@ -56,48 +57,14 @@ _REST: Final = (
 )
 
 
-class OrderFields(Protocol):
-    """What a client has asked for. Fields as in records.OrderRecord."""
-
-    @property
-    def flags(self) -> int: ...
-    @property
-    def side(self) -> int: ...
-    @property
-    def tif(self) -> int: ...
-    @property
-    def client_id(self) -> int: ...
-    @property
-    def price(self) -> int: ...
-    @property
-    def quantity(self) -> int: ...
-
-
-class HistoryOrder(OrderFields, Protocol):
-    """An order of the history, open or closed."""
-
-    @property
-    def order_id(self) -> int: ...
-    @property
-    def filled(self) -> int: ...
-    @property
-    def quote(self) -> int: ...
-    @property
-    def status(self) -> int: ...
-    @property
-    def reason(self) -> int: ...
-    @property
-    def created_ns(self) -> int: ...
-
-
 class OrderCommand:
     """A valid request to change orders: the command to log, and the answer to its outcome."""
 
-    __slots__ = ("command", "terms")
+    __slots__ = ("command", "scales")
 
-    def __init__(self, command: bytes, terms: Terms) -> None:
+    def __init__(self, command: bytes, scales: MarketScales) -> None:
         self.command = command
-        self.terms = terms
+        self.scales = scales
 
     def result(self, events: bytes) -> str:
         """The JSON of the answer. Raises ApiError if the core rejected the command.
@@ -113,14 +80,14 @@ class PlaceCommand(OrderCommand):
     __slots__ = ("client_id", "flags", "price", "quantity", "side", "tif")
 
     def __init__(
-        self, terms: Terms, *, account: int, side: int, tif: int, flags: int, client_id: int,
-        price: int, quantity: int, session: int = 0,
+        self, scales: MarketScales, *, account: int, side: int, tif: int, flags: int,
+        client_id: int, price: int, quantity: int, session: int = 0,
     ) -> None:  # fmt: skip
         self.command = records.place(
-            account=account, market=terms.id, side=side, tif=tif, flags=flags, client_id=client_id,
+            account=account, market=scales.id, side=side, tif=tif, flags=flags, client_id=client_id,
             session=session, price=price, quantity=quantity,
         )  # fmt: skip
-        self.terms = terms
+        self.scales = scales
         self.side = side
         self.tif = tif
         self.flags = flags
@@ -132,10 +99,7 @@ class PlaceCommand(OrderCommand):
         outcome = read_outcome(events)
         if outcome.status == records.REJECTED:
             raise rejected(outcome.reason, client_id=self.client_id)
-        return _order_text(
-            self.terms, self, order_id=outcome.order_id, filled=outcome.filled,
-            quote=outcome.quote, status=outcome.status, created=outcome.created_ns // MILLION,
-        )  # fmt: skip
+        return _order_text(self.scales, self, outcome, created=outcome.created_ns // MILLION)
 
 
 class CancelCommand(OrderCommand):
@@ -145,7 +109,7 @@ class CancelCommand(OrderCommand):
 
     def result(self, events: bytes) -> str:
         _accepted(events)
-        return record_text(order_records(events)[0], self.terms)
+        return record_text(order_records(events)[0], self.scales)
 
 
 class AmendCommand(OrderCommand):
@@ -156,7 +120,7 @@ class AmendCommand(OrderCommand):
     def result(self, events: bytes) -> str:
         outcome = _accepted(events)
         own = [order for order in order_records(events) if order.order_id == outcome.order_id]
-        return record_text(own[-1], self.terms, outcome)
+        return record_text(own[-1], self.scales, outcome)
 
 
 class CancelAllCommand(OrderCommand):
@@ -166,7 +130,7 @@ class CancelAllCommand(OrderCommand):
 
     def result(self, events: bytes) -> str:
         _accepted(events)
-        return f"[{','.join(record_text(order, self.terms) for order in order_records(events))}]"
+        return f"[{','.join(record_text(order, self.scales) for order in order_records(events))}]"
 
 
 def _accepted(events: bytes) -> Outcome:
@@ -177,14 +141,14 @@ def _accepted(events: bytes) -> Outcome:
 
 
 def place_command(
-    fields: Fields, *, account: int, terms_of: TermsOf, session: int = 0
+    fields: Fields, *, account: int, scales_of: ScalesOf, session: int = 0
 ) -> PlaceCommand:
     """The command of a request to place an order.
 
     session: the order is cancelled when this session ends; 0: with no session. Raises BadRequest,
     INVALID_MARKET, or NOT_IMPLEMENTED for conditional orders.
     """
-    terms = terms_of(symbol_field(fields))
+    scales = scales_of(symbol_field(fields))
     side = choice(fields, "side", SIDES)
     is_market = choice(fields, "orderType", _KINDS)
     if is_market:
@@ -206,7 +170,7 @@ def place_command(
     if is_market:
         if post_only:
             raise BadRequest("postOnly is for limit orders")
-        by_quote, quantity = _market_amount(fields, terms)
+        by_quote, quantity = _market_amount(fields, scales)
         flags |= by_quote
     else:
         if post_only:
@@ -215,15 +179,15 @@ def place_command(
             flags |= records.POST_ONLY
         if not is_absent(fields, "quoteQuantity"):
             raise BadRequest("quoteQuantity is for market orders")
-        price = terms.price.units(fields.get("price"))
-        quantity = terms.quantity.units(fields.get("quantity"))
+        price = scales.price.units(fields.get("price"))
+        quantity = scales.quantity.units(fields.get("quantity"))
     return PlaceCommand(
-        terms, account=account, side=side, tif=tif, flags=flags, client_id=client_id,
+        scales, account=account, side=side, tif=tif, flags=flags, client_id=client_id,
         price=price, quantity=quantity, session=session,
     )  # fmt: skip
 
 
-def _market_amount(fields: Fields, terms: Terms) -> tuple[int, int]:
+def _market_amount(fields: Fields, scales: MarketScales) -> tuple[int, int]:
     """(BY_QUOTE or 0, lots or quote atoms) of a market order."""
     if not is_absent(fields, "price"):
         raise BadRequest("Market orders have no price")
@@ -235,8 +199,8 @@ def _market_amount(fields: Fields, terms: Terms) -> tuple[int, int]:
             else "Market orders must specify a quantity or quoteQuantity"
         )
     if has_quantity:
-        return 0, terms.quantity.units(fields["quantity"])
-    return records.BY_QUOTE, terms.quote.units(fields["quoteQuantity"])
+        return 0, scales.quantity.units(fields["quantity"])
+    return records.BY_QUOTE, scales.quote.units(fields["quoteQuantity"])
 
 
 def named_order(fields: Fields) -> tuple[int, int | None]:
@@ -250,44 +214,44 @@ def named_order(fields: Fields) -> tuple[int, int | None]:
     return order_id or 0, client_id
 
 
-def cancel_command(fields: Fields, *, account: int, terms_of: TermsOf) -> CancelCommand:
+def cancel_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> CancelCommand:
     """The command of a request to cancel one order. Raises BadRequest or INVALID_MARKET."""
-    terms = terms_of(symbol_field(fields))
+    scales = scales_of(symbol_field(fields))
     order_id, client_id = named_order(fields)
     if client_id is None:
-        command = records.cancel(account=account, market=terms.id, order_id=order_id)
+        command = records.cancel(account=account, market=scales.id, order_id=order_id)
     else:
         command = records.cancel(
-            account=account, market=terms.id, flags=records.HAS_CLIENT_ID, client_id=client_id
+            account=account, market=scales.id, flags=records.HAS_CLIENT_ID, client_id=client_id
         )
-    return CancelCommand(command, terms)
+    return CancelCommand(command, scales)
 
 
-def amend_command(fields: Fields, *, account: int, terms_of: TermsOf) -> AmendCommand:
+def amend_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> AmendCommand:
     """The command of a request to amend an order. A term that is absent stays as it is."""
-    terms = terms_of(symbol_field(fields))
+    scales = scales_of(symbol_field(fields))
     order_id, client_id = named_order(fields)
-    price = _new_term(fields, "price", terms.price, records.BAD_PRICE)
-    quantity = _new_term(fields, "quantity", terms.quantity, records.BAD_QUANTITY)
+    price = _new_term(fields, "price", scales.price, records.BAD_PRICE)
+    quantity = _new_term(fields, "quantity", scales.quantity, records.BAD_QUANTITY)
     if not price and not quantity:
         raise BadRequest("Must specify a new price or quantity")
     command = records.amend(
-        account=account, market=terms.id, order_id=order_id, price=price, quantity=quantity,
+        account=account, market=scales.id, order_id=order_id, price=price, quantity=quantity,
         flags=0 if client_id is None else records.HAS_CLIENT_ID, client_id=client_id or 0,
     )  # fmt: skip
-    return AmendCommand(command, terms)
+    return AmendCommand(command, scales)
 
 
 def cancel_all_command(
-    fields: Fields, *, account: int, terms_of: TermsOf
+    fields: Fields, *, account: int, scales_of: ScalesOf
 ) -> CancelAllCommand | None:
     """The command of a request to cancel all orders of a market. None: it asks for conditional
     orders only, which do not exist.
     """
-    terms = terms_of(symbol_field(fields))
+    scales = scales_of(symbol_field(fields))
     if choice(fields, "orderType", _CANCEL_ALL_KINDS, 0):
         return None
-    return CancelAllCommand(records.cancel_all(account=account, market=terms.id), terms)
+    return CancelAllCommand(records.cancel_all(account=account, market=scales.id), scales)
 
 
 def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
@@ -299,79 +263,70 @@ def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
     return units
 
 
-def record_text(order: OrderRecord, terms: Terms, outcome: Outcome | None = None) -> str:
+def record_text(order: OrderRecord, scales: MarketScales, outcome: Outcome | None = None) -> str:
     """The order object of an open order, or of one as it was closed; after AMEND with its outcome,
     which is newer than the record.
     """
     state = order if outcome is None else outcome
-    return _order_text(
-        terms, order, order_id=order.order_id, filled=state.filled, quote=state.quote,
-        status=state.status, created=order.created_ns // MILLION,
-    )  # fmt: skip
+    return _order_text(scales, order, state, created=order.created_ns // MILLION)
 
 
-def history_text(order: HistoryOrder, terms: Terms) -> str:
+def history_text(order: OrderRow | OrderRecord, scales: MarketScales) -> str:
     """The order object of the history: with the reason of expiry, and the time as text."""
     expiry = CLOSE_REASONS[order.reason]
     rest = f'"expiryReason":"{expiry}",' if expiry else '"expiryReason":null,'
     if not order.flags & records.MARKET_ORDER:
         rest += '"quoteQuantity":null,'
     return _order_text(
-        terms, order, order_id=order.order_id, filled=order.filled, quote=order.quote,
-        status=order.status, created=f'"{utc_text(order.created_ns, decimals=3)}"',
+        scales, order, order, created=f'"{utc_text(order.created_ns, decimals=3)}"',
         rest=f'{rest}"systemOrderType":null,{_REST}',
     )  # fmt: skip
 
 
 def _order_text(
-    terms: Terms, order: OrderFields, *, order_id: int, filled: int, quote: int, status: int,
-    created: int | str, rest: str = _REST,
+    scales: MarketScales, order: PlaceCommand | OrderRow | OrderRecord,
+    state: Outcome | OrderRow | OrderRecord, *, created: int | str, rest: str = _REST,
 ) -> str:  # fmt: skip
     """created: as JSON: milliseconds, or a text with its quotes."""
-    flags, quantity = order.flags, terms.quantity.text
+    flags, quantity = order.flags, scales.quantity.text
     client = order.client_id if flags & records.HAS_CLIENT_ID else "null"
-    executed = quantity(filled)
+    executed = quantity(state.filled)
     if not flags & records.MARKET_ORDER:
         kind = "Limit"
         post_only = "true" if flags & records.POST_ONLY else "false"
         amounts = (
-            f'"price":"{terms.price.text(order.price)}","quantity":"{quantity(order.quantity)}",'
+            f'"price":"{scales.price.text(order.price)}","quantity":"{quantity(order.quantity)}",'
             f'"postOnly":{post_only}'
         )
     else:
         kind = "Market"
         if flags & records.BY_QUOTE:
-            by_quote = terms.quote.text(order.quantity)
+            by_quote = scales.quote.text(order.quantity)
             amounts = f'"quantity":"{executed}","quoteQuantity":"{by_quote}"'
         else:
             amounts = f'"quantity":"{quantity(order.quantity)}","quoteQuantity":null'
     return (
-        f'{{"orderType":"{kind}","id":"{order_id}","clientId":{client},"symbol":"{terms.symbol}",'
-        f'"side":"{SIDE_TEXT[order.side]}",{amounts},"executedQuantity":"{executed}",'
-        f'"executedQuoteQuantity":"{terms.quote.text(quote) if quote else "0"}",'
+        f'{{"orderType":"{kind}","id":"{state.order_id}","clientId":{client},'
+        f'"symbol":"{scales.symbol}","side":"{SIDE_TEXT[order.side]}",{amounts},'
+        f'"executedQuantity":"{executed}",'
+        f'"executedQuoteQuantity":"{scales.quote.text(state.quote) if state.quote else "0"}",'
         f'"timeInForce":"{TIME_IN_FORCE_TEXT[order.tif]}",'
         f'"selfTradePrevention":"{self_trade_text(flags)}",'
-        f'"status":"{STATUS_TEXT[status]}","createdAt":{created},{rest}'
+        f'"status":"{STATUS_TEXT[state.status]}","createdAt":{created},{rest}'
     )
 
 
-def fill_text(
-    terms: Terms, *, trade_id: int, order_id: int, client_id: int | None, side: int, price: int,
-    lots: int, fee: int, is_maker: bool, time_ns: int,
-) -> str:  # fmt: skip
-    """One side of a trade. fee: atoms of what it received."""
-    if side == records.BID:
-        received, symbol = terms.base, terms.base_symbol
-    else:
-        received, symbol = terms.quote, terms.quote_symbol
-    client = "null" if client_id is None else f'"{client_id}"'
+def fill_text(fill: FillRow, scales: MarketScales) -> str:
+    """One side of a trade."""
+    fee_scale, fee_symbol = scales.received(fill.side)
+    client = "null" if fill.client_id is None else f'"{fill.client_id}"'
     return (
-        f'{{"tradeId":{trade_id},"orderId":"{order_id}","clientId":{client},'
-        f'"symbol":"{terms.symbol}","side":"{SIDE_TEXT[side]}",'
-        f'"price":"{terms.price.text(price)}","quantity":"{terms.quantity.text(lots)}",'
-        f'"fee":"{received.text(fee)}","feeSymbol":"{symbol}",'
-        f'"isMaker":{"true" if is_maker else "false"},"systemOrderType":null,'
-        f'"timestamp":"{utc_text(time_ns, decimals=3)}"}}'
+        f'{{"tradeId":{fill.trade_id},"orderId":"{fill.order_id}","clientId":{client},'
+        f'"symbol":"{scales.symbol}","side":"{SIDE_TEXT[fill.side]}",'
+        f'"price":"{scales.price.text(fill.price)}","quantity":"{scales.quantity.text(fill.lots)}",'
+        f'"fee":"{fee_scale.text(fill.fee)}","feeSymbol":"{fee_symbol}",'
+        f'"isMaker":{"true" if fill.is_maker else "false"},"systemOrderType":null,'
+        f'"timestamp":"{utc_text(fill.time_ns, decimals=3)}"}}'
     )
 
 

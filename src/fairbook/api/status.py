@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fairbook.ports.queries import Checkpoint
+
 
 def status_object(*, is_paused: bool) -> dict[str, str | None]:
     """Maintenance while only cancels are taken."""
@@ -12,18 +14,17 @@ def status_object(*, is_paused: bool) -> dict[str, str | None]:
     return {"status": "Ok", "message": None}
 
 
-def checkpoint_object(
-    *, position: int, chain: bytes, event_hash: bytes, slice_index: int, slice_count: int,
-    slice_digest: bytes, engines: list[str],
-) -> dict[str, Any]:  # fmt: skip
-    """Positions are text, because they may exceed 2^53; digests are hexadecimal. `slice_count` 0: a
-    checkpoint without a slice.
-    """
-    part = {"index": slice_index, "count": slice_count, "digest": slice_digest.hex()}
+def checkpoint_object(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Positions are text, because they may exceed 2^53; digests are hexadecimal."""
+    part = {
+        "index": checkpoint.slice_index,
+        "count": checkpoint.slice_count,
+        "digest": checkpoint.slice_digest.hex(),
+    }
     return {
-        "position": str(position),
-        "chain": chain.hex(),
-        "eventHash": event_hash.hex(),
-        "slice": part if slice_count else None,
-        "engines": engines,
+        "position": str(checkpoint.position),
+        "chain": checkpoint.chain.hex(),
+        "eventHash": checkpoint.event_hash.hex(),
+        "slice": part if checkpoint.slice_count else None,
+        "engines": checkpoint.engines,
     }

@@ -11,11 +11,20 @@ from collections.abc import Mapping
 from typing import Final
 
 from fairbook.api.errors import CLOSE_REASONS
-from fairbook.api.numbers import Scale, Terms
+from fairbook.api.numbers import MarketScales, Scale
 from fairbook.api.orders import SIDE_TEXT, STATUS_TEXT, TIME_IN_FORCE_TEXT, self_trade_text
 from fairbook.api.times import utc_second
+from fairbook.candles.bars import Bar
+from fairbook.candles.ticker import Totals
 from fairbook.core import records
-from fairbook.core.records import OrderRecord, Placed
+from fairbook.core.records import Fill, OrderRecord, Placed
+from fairbook.ports.queries import BookDepth
+
+# What has happened to an order.
+ORDER_ACCEPTED: Final = "orderAccepted"
+ORDER_MODIFIED: Final = "orderModified"
+ORDER_FILL: Final = "orderFill"
+ORDER_CLOSED: Final = {records.CANCELLED: "orderCancelled", records.EXPIRED: "orderExpired"}
 
 _BOOL_TEXT: Final = ("false", "true")
 
@@ -26,78 +35,66 @@ def message(name: str, content: str) -> bytes:
 
 
 def depth(
-    terms: Terms, *, bids: Mapping[int, int], asks: Mapping[int, int], first_id: int,
+    scales: MarketScales, *, bids: Mapping[int, int], asks: Mapping[int, int], first_id: int,
     last_id: int, time_us: int, sent_us: int,
 ) -> str:  # fmt: skip
     """Levels that changed, as price -> lots; 0 lots: the level is gone."""
     return (
-        f'{{"e":"depth","E":{sent_us},"s":"{terms.symbol}","a":[{_levels(terms, asks)}],'
-        f'"b":[{_levels(terms, bids)}],"U":{first_id},"u":{last_id},"T":{time_us}}}'
+        f'{{"e":"depth","E":{sent_us},"s":"{scales.symbol}","a":[{_levels(scales, asks)}],'
+        f'"b":[{_levels(scales, bids)}],"U":{first_id},"u":{last_id},"T":{time_us}}}'
     )
 
 
-def _levels(terms: Terms, levels: Mapping[int, int]) -> str:
+def _levels(scales: MarketScales, levels: Mapping[int, int]) -> str:
     if not levels:
         return ""
-    price, quantity = terms.price.text, terms.quantity.text
+    price, quantity = scales.price.text, scales.quantity.text
     return ",".join([f'["{price(at)}","{quantity(lots)}"]' for at, lots in levels.items()])
 
 
-def book_ticker(
-    terms: Terms, *, bid: tuple[int, int] | None, ask: tuple[int, int] | None, update_id: int,
-    time_us: int, sent_us: int,
-) -> str:  # fmt: skip
-    """The best (price, lots) of each side; None if it is empty."""
-    ask_price, ask_lots = ask if ask is not None else (0, 0)
-    bid_price, bid_lots = bid if bid is not None else (0, 0)
+def book_ticker(scales: MarketScales, book: BookDepth, *, sent_us: int) -> str:
+    """The best price of each side; 0 if it is empty."""
+    bid_price, bid_lots = book.bids[0] if book.bids else (0, 0)
+    ask_price, ask_lots = book.asks[0] if book.asks else (0, 0)
     return (
-        f'{{"e":"bookTicker","E":{sent_us},"s":"{terms.symbol}",'
-        f'"a":"{terms.price.text(ask_price)}","A":"{terms.quantity.text(ask_lots)}",'
-        f'"b":"{terms.price.text(bid_price)}","B":"{terms.quantity.text(bid_lots)}",'
-        f'"u":{update_id},"T":{time_us}}}'
+        f'{{"e":"bookTicker","E":{sent_us},"s":"{scales.symbol}",'
+        f'"a":"{scales.price.text(ask_price)}","A":"{scales.quantity.text(ask_lots)}",'
+        f'"b":"{scales.price.text(bid_price)}","B":"{scales.quantity.text(bid_lots)}",'
+        f'"u":{book.update_id},"T":{book.time_ns // 1000}}}'
     )
 
 
-def trade(
-    terms: Terms, *, trade_id: int, price: int, lots: int, taker_side: int, taker_order_id: int,
-    maker_order_id: int, time_us: int, sent_us: int,
-) -> str:  # fmt: skip
-    """One trade."""
-    if taker_side == records.BID:
-        buyer, seller, buyer_is_maker = taker_order_id, maker_order_id, "false"
+def trade(scales: MarketScales, fill: Fill, *, time_us: int, sent_us: int) -> str:
+    if fill.side == records.BID:
+        buyer, seller, buyer_is_maker = fill.taker_order_id, fill.maker_order_id, "false"
     else:
-        buyer, seller, buyer_is_maker = maker_order_id, taker_order_id, "true"
+        buyer, seller, buyer_is_maker = fill.maker_order_id, fill.taker_order_id, "true"
     return (
-        f'{{"e":"trade","E":{sent_us},"s":"{terms.symbol}","p":"{terms.price.text(price)}",'
-        f'"q":"{terms.quantity.text(lots)}","b":"{buyer}","a":"{seller}","t":{trade_id},'
-        f'"T":{time_us},"m":{buyer_is_maker}}}'
+        f'{{"e":"trade","E":{sent_us},"s":"{scales.symbol}","p":"{scales.price.text(fill.price)}",'
+        f'"q":"{scales.quantity.text(fill.lots)}","b":"{buyer}","a":"{seller}",'
+        f'"t":{fill.trade_id},"T":{time_us},"m":{buyer_is_maker}}}'
     )
 
 
-def ticker(
-    terms: Terms, *, first: int, last: int, high: int, low: int, lots: int, quote: int,
-    trades: int, sent_us: int,
-) -> str:  # fmt: skip
+def ticker(scales: MarketScales, totals: Totals, *, sent_us: int) -> str:
     """The last 24 hours. Before the first trade everything is 0."""
-    price = terms.price.text
+    price = scales.price.text
     return (
-        f'{{"e":"ticker","E":{sent_us},"s":"{terms.symbol}","o":"{price(first)}",'
-        f'"c":"{price(last)}","h":"{price(high)}","l":"{price(low)}",'
-        f'"v":"{terms.quantity.text(lots)}","V":"{terms.quote.text(quote)}","n":{trades}}}'
+        f'{{"e":"ticker","E":{sent_us},"s":"{scales.symbol}","o":"{price(totals.first)}",'
+        f'"c":"{price(totals.last)}","h":"{price(totals.high)}","l":"{price(totals.low)}",'
+        f'"v":"{scales.quantity.text(totals.lots)}","V":"{scales.quote.text(totals.quote)}",'
+        f'"n":{totals.trades}}}'
     )
 
 
-def kline(
-    terms: Terms, *, start_s: int, end_s: int, first: int, last: int, high: int, low: int,
-    lots: int, trades: int, is_final: bool, sent_us: int,
-) -> str:  # fmt: skip
-    """One bar, from `start_s` up to and without `end_s`."""
-    price = terms.price.text
+def kline(scales: MarketScales, bar: Bar, *, end_s: int, is_final: bool, sent_us: int) -> str:
+    """One bar, up to and without `end_s`."""
+    price = scales.price.text
     return (
-        f'{{"e":"kline","E":{sent_us},"s":"{terms.symbol}","t":"{utc_second(start_s)}",'
-        f'"T":"{utc_second(end_s)}","o":"{price(first)}","c":"{price(last)}",'
-        f'"h":"{price(high)}","l":"{price(low)}","v":"{terms.quantity.text(lots)}",'
-        f'"n":{trades},"X":{_BOOL_TEXT[is_final]}}}'
+        f'{{"e":"kline","E":{sent_us},"s":"{scales.symbol}","t":"{utc_second(bar.start_s)}",'
+        f'"T":"{utc_second(end_s)}","o":"{price(bar.open)}","c":"{price(bar.close)}",'
+        f'"h":"{price(bar.high)}","l":"{price(bar.low)}","v":"{scales.quantity.text(bar.lots)}",'
+        f'"n":{bar.trades},"X":{_BOOL_TEXT[is_final]}}}'
     )
 
 
@@ -128,7 +125,7 @@ class StreamedOrder:
             self.quote = order.quote
         self._terms_texts: tuple[str, str, str] | None = None
 
-    def terms_texts(self, terms: Terms) -> tuple[str, str, str]:
+    def terms_texts(self, scales: MarketScales) -> tuple[str, str, str]:
         """The constant parts of its messages: before the status, after the filled quantities, and
         after the time.
         """
@@ -137,7 +134,7 @@ class StreamedOrder:
             flags = self.flags
             client = f'"c":{self.client_id},' if flags & records.HAS_CLIENT_ID else ""
             texts = (
-                f'"s":"{terms.symbol}",{client}"S":"{SIDE_TEXT[self.side]}",{self._kind(terms)}',
+                f'"s":"{scales.symbol}",{client}"S":"{SIDE_TEXT[self.side]}",{self._kind(scales)}',
                 f'"V":"{self_trade_text(flags)}","T":',
                 f',"O":"USER","r":false,"y":{_BOOL_TEXT[bool(flags & records.POST_ONLY)]}',
             )
@@ -145,78 +142,46 @@ class StreamedOrder:
                 self._terms_texts = texts
         return texts
 
-    def _kind(self, terms: Terms) -> str:
-        quantity = terms.quantity.text
+    def _kind(self, scales: MarketScales) -> str:
+        quantity = scales.quantity.text
         if not self.flags & records.MARKET_ORDER:
-            quote = self.price * self.quantity * terms.market.tick_atoms
+            quote = self.price * self.quantity * scales.market.tick_atoms
             return (
                 f'"o":"LIMIT","f":"{TIME_IN_FORCE_TEXT[self.tif]}",'
-                f'"q":"{quantity(self.quantity)}","Q":"{terms.quote.text(quote)}",'
-                f'"p":"{terms.price.text(self.price)}"'
+                f'"q":"{quantity(self.quantity)}","Q":"{scales.quote.text(quote)}",'
+                f'"p":"{scales.price.text(self.price)}"'
             )
         if self.flags & records.BY_QUOTE:
             return (
                 f'"o":"MARKET","f":"IOC","q":"{quantity(self.filled)}",'
-                f'"Q":"{terms.quote.text(self.quantity)}"'
+                f'"Q":"{scales.quote.text(self.quantity)}"'
             )
         return f'"o":"MARKET","f":"IOC","q":"{quantity(self.quantity)}"'
 
 
-def order_accepted(order: StreamedOrder, terms: Terms, *, time_us: int, sent_us: int) -> str:
-    """The order was accepted."""
-    return _order(
-        "orderAccepted", order, terms, status=records.NEW, time_us=time_us, sent_us=sent_us
-    )
-
-
-def order_modified(
-    order: StreamedOrder, terms: Terms, *, status: int, time_us: int, sent_us: int
-) -> str:
-    """The order was amended: `order` has the new terms."""
-    return _order("orderModified", order, terms, status=status, time_us=time_us, sent_us=sent_us)
-
-
-def order_fill(
-    order: StreamedOrder, terms: Terms, *, status: int, trade_id: int, price: int, lots: int,
-    fee: int, is_maker: bool, time_us: int, sent_us: int,
+def order_update(
+    order: StreamedOrder, scales: MarketScales, *, event: str, status: int, time_us: int,
+    sent_us: int, reason: int = 0, fill: Fill | None = None, is_maker: bool = False,
 ) -> str:  # fmt: skip
-    """The order took part in a trade, which `order` includes. fee: atoms of what it received."""
-    if order.side == records.BID:
-        fee_text, fee_symbol = terms.base.text(fee), terms.base_symbol
-    else:
-        fee_text, fee_symbol = terms.quote.text(fee), terms.quote_symbol
-    fill = (
-        f'"t":{trade_id},"l":"{terms.quantity.text(lots)}","L":"{terms.price.text(price)}",'
-        f'"m":{_BOOL_TEXT[is_maker]},"n":"{fee_text}","N":"{fee_symbol}",'
-    )
-    return _order(
-        "orderFill", order, terms, status=status, time_us=time_us, sent_us=sent_us, fill=fill
-    )
-
-
-def order_closed(
-    order: StreamedOrder, terms: Terms, *, status: int, reason: int, time_us: int, sent_us: int
-) -> str:
-    """The order is CANCELLED, or EXPIRED for a reason. A filled one ends with its fill."""
-    if status == records.CANCELLED:
-        return _order(
-            "orderCancelled", order, terms, status=status, time_us=time_us, sent_us=sent_us
-        )
-    return _order(
-        "orderExpired", order, terms, status=status, time_us=time_us, sent_us=sent_us,
-        reason=f',"R":"{CLOSE_REASONS[reason]}"',
-    )  # fmt: skip
-
-
-def _order(
-    event: str, order: StreamedOrder, terms: Terms, *, status: int, time_us: int, sent_us: int,
-    fill: str = "", reason: str = "",
-) -> str:  # fmt: skip
-    before, filled, behind = order.terms_texts(terms)
+    """event: one of those above. reason: of a closed order. fill: included in `order` already."""
+    before, filled, behind = order.terms_texts(scales)
+    trade_text = "" if fill is None else _fill_text(order, scales, fill, is_maker=is_maker)
+    expiry = CLOSE_REASONS[reason]
+    reason_text = f',"R":"{expiry}"' if expiry else ""
     return (
         f'{{"e":"{event}","E":{sent_us},{before},"X":"{STATUS_TEXT[status]}",'
-        f'"i":"{order.order_id}",{fill}"z":"{terms.quantity.text(order.filled)}",'
-        f'"Z":"{terms.quote.text(order.quote)}",{filled}{time_us}{behind}{reason}}}'
+        f'"i":"{order.order_id}",{trade_text}"z":"{scales.quantity.text(order.filled)}",'
+        f'"Z":"{scales.quote.text(order.quote)}",{filled}{time_us}{behind}{reason_text}}}'
+    )
+
+
+def _fill_text(order: StreamedOrder, scales: MarketScales, fill: Fill, *, is_maker: bool) -> str:
+    fee_scale, fee_symbol = scales.received(order.side)
+    fee = fill.maker_fee if is_maker else fill.taker_fee
+    return (
+        f'"t":{fill.trade_id},"l":"{scales.quantity.text(fill.lots)}",'
+        f'"L":"{scales.price.text(fill.price)}","m":{_BOOL_TEXT[is_maker]},'
+        f'"n":"{fee_scale.text(fee)}","N":"{fee_symbol}",'
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from httptools import HttpParserError, parse_url
 
 from fairbook.api.errors import ApiError, maintenance, not_found, outcome_unknown, server_error
+from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import query_fields, read_query
 from fairbook.gateway.auth import Authenticator
@@ -33,7 +34,6 @@ from fairbook.gateway.endpoints.history import HistoryEndpoints
 from fairbook.gateway.endpoints.markets import MarketEndpoints
 from fairbook.gateway.endpoints.orders import OrderEndpoints
 from fairbook.gateway.endpoints.stubs import stub_endpoints, stub_endpoints_under
-from fairbook.gateway.listings import Listings
 from fairbook.gateway.login import LoginAuthenticator
 from fairbook.gateway.rate_limits import RateLimits, TokenBuckets
 from fairbook.gateway.read_barrier import ReadBarrier

@@ -27,6 +27,7 @@ from fairbook.api.errors import (
     server_error,
     unauthorized,
 )
+from fairbook.api.listings import Listings
 from fairbook.api.orders import (
     OrderCommand,
     amend_command,
@@ -36,7 +37,6 @@ from fairbook.api.orders import (
 )
 from fairbook.api.requests import Fields
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
-from fairbook.gateway.listings import Listings
 from fairbook.gateway.rate_limits import RateLimits
 from fairbook.gateway.request import JsonOrReply, Request
 from fairbook.gateway.submitter import Submitter
@@ -88,7 +88,7 @@ class WebSocketOrders:
     ) -> None:
         """status: the handler of GET /api/v1/order."""
         self._submitter = submitter
-        self._terms_of = listings.terms
+        self._scales_of = listings.scales
         self._sessions = sessions
         self._status = status
         self._rates = rates
@@ -155,7 +155,7 @@ class WebSocketOrders:
         self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
     ) -> None:
         session = connection.session if connection.cancels_on_disconnect else 0
-        order = place_command(fields, account=account, terms_of=self._terms_of, session=session)
+        order = place_command(fields, account=account, scales_of=self._scales_of, session=session)
         if session and account not in connection.accounts:
             if len(connection.accounts) >= ACCOUNTS_MAX:
                 raise BadRequest("Too many accounts on one connection")
@@ -165,19 +165,19 @@ class WebSocketOrders:
     def _cancel(
         self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
     ) -> None:
-        order = cancel_command(fields, account=account, terms_of=self._terms_of)
+        order = cancel_command(fields, account=account, scales_of=self._scales_of)
         self._execute(connection, request_id, order)
 
     def _amend(
         self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
     ) -> None:
-        order = amend_command(fields, account=account, terms_of=self._terms_of)
+        order = amend_command(fields, account=account, scales_of=self._scales_of)
         self._execute(connection, request_id, order)
 
     def _cancel_all(
         self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
     ) -> None:
-        order = cancel_all_command(fields, account=account, terms_of=self._terms_of)
+        order = cancel_all_command(fields, account=account, scales_of=self._scales_of)
         if order is None:
             connection.caller.reply(_result(request_id, b"[]"))
         else:

@@ -13,10 +13,10 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from fairbook.api import streams
-from fairbook.api.numbers import Scale, Terms
+from fairbook.api.listings import Listings
 from fairbook.api.streams import StreamedOrder
 from fairbook.core import records
 from fairbook.core.records import Fill, OrderRecord, Placed
@@ -24,19 +24,13 @@ from fairbook.ports.queries import StateView
 from fairbook.streams.publisher import Publisher
 from fairbook.streams.source import Channel, ChannelMessage
 
-TermsOf = Callable[[int], Terms]  # by market id
-ScaleOf = Callable[[int], tuple[str, Scale]]  # symbol and scale of an asset, by id
-
 
 class AccountStreams:
     """An account with open channels. `view`: as of the events passed so far."""
 
-    def __init__(
-        self, account: int, *, terms_of: TermsOf, scale_of: ScaleOf, publisher: Publisher
-    ) -> None:
+    def __init__(self, account: int, *, listings: Listings, publisher: Publisher) -> None:
         self.account = account
-        self._terms_of = terms_of
-        self._scale_of = scale_of
+        self._listings = listings
         self._publisher = publisher
         self._orders: dict[int, StreamedOrder] = {}
         self._order_channels: dict[int, Channel] = {}
@@ -87,12 +81,12 @@ class AccountStreams:
     def on_accepted(self, placed: Placed, time_ns: int) -> None:
         if self._order_channels:
             order = self._orders[placed.order_id] = StreamedOrder(placed)
-            self._publish(order, streams.order_accepted, time_ns=time_ns)
+            self._publish(order, streams.ORDER_ACCEPTED, status=records.NEW, time_ns=time_ns)
 
     def on_amended(self, record: OrderRecord, time_ns: int) -> None:
         if self._order_channels:
             order = self._orders[record.order_id] = StreamedOrder(record)
-            self._publish(order, streams.order_modified, status=record.status, time_ns=time_ns)
+            self._publish(order, streams.ORDER_MODIFIED, status=record.status, time_ns=time_ns)
 
     def on_fill(self, fill: Fill, *, is_maker: bool, is_last: bool, time_ns: int) -> None:
         """One of its orders traded. is_last: that has completed it."""
@@ -100,13 +94,12 @@ class AccountStreams:
             return
         order = self._orders[fill.maker_order_id if is_maker else fill.taker_order_id]
         order.filled += fill.lots
-        order.quote += fill.price * fill.lots * self._terms_of(order.market).market.tick_atoms
+        order.quote += (
+            fill.price * fill.lots * self._listings.scales_of(order.market).market.tick_atoms
+        )
         self._publish(
-            order, streams.order_fill,
+            order, streams.ORDER_FILL, fill=fill, is_maker=is_maker, time_ns=time_ns,
             status=records.FILLED if is_last else records.PARTIALLY_FILLED,
-            trade_id=fill.trade_id, price=fill.price, lots=fill.lots,
-            fee=fill.maker_fee if is_maker else fill.taker_fee, is_maker=is_maker,
-            time_ns=time_ns,
         )  # fmt: skip
 
     def on_closed(self, record: OrderRecord, time_ns: int) -> None:
@@ -116,8 +109,8 @@ class AccountStreams:
         assert order.filled == record.filled and order.quote == record.quote
         if record.status != records.FILLED:
             self._publish(
-                order, streams.order_closed, status=record.status, reason=record.reason,
-                time_ns=time_ns,
+                order, streams.ORDER_CLOSED[record.status], status=record.status,
+                reason=record.reason, time_ns=time_ns,
             )  # fmt: skip
 
     def publish_balances(self, view: StateView, time_ns: int) -> None:
@@ -133,14 +126,16 @@ class AccountStreams:
                 self._publisher.publish(channel, message)
 
     def _publish(
-        self, order: StreamedOrder, encode: Callable[..., str], *, time_ns: int, **fields: int
-    ) -> None:
+        self, order: StreamedOrder, event: str, *, status: int, time_ns: int, reason: int = 0,
+        fill: Fill | None = None, is_maker: bool = False,
+    ) -> None:  # fmt: skip
         """Publish on every open channel to which the order belongs."""
         every, own = self._order_channels.get(0), self._order_channels.get(order.market)
         if every is None and own is None:
             return
-        data = encode(
-            order, self._terms_of(order.market), **fields, time_us=time_ns // 1000,
+        data = streams.order_update(
+            order, self._listings.scales_of(order.market), event=event, status=status,
+            reason=reason, fill=fill, is_maker=is_maker, time_us=time_ns // 1000,
             sent_us=self._publisher.now_us(),
         )  # fmt: skip
         for channel in (every, own):
@@ -151,7 +146,7 @@ class AccountStreams:
     def _balance(
         self, channel: Channel, asset: int, available: int, locked: int, time_ns: int
     ) -> ChannelMessage:
-        symbol, scale = self._scale_of(asset)
+        symbol, scale = self._listings.asset_scale(asset)
         data = streams.balance(
             symbol, scale, available=available, locked=locked, time_us=time_ns // 1000,
             sent_us=self._publisher.now_us(),

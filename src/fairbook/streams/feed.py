@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from fairbook.api import stream_names
-from fairbook.api.numbers import Scale, Terms, asset_scale
+from fairbook.api.listings import Listings
 from fairbook.api.stream_names import StreamName, parse_stream_name
 from fairbook.candles.bars import INTERVALS, bucket_start
 from fairbook.candles.ticker import WINDOW_S
@@ -60,6 +60,7 @@ class Feed:
         """
         self._view = view
         self._catalogue = catalogue
+        self._listings = Listings(catalogue)
         self._publisher = Publisher(now_ns)
         self.failed = self._publisher.failed
         """Ends, with the reason, when something could not be folded or published."""
@@ -73,14 +74,13 @@ class Feed:
         self._accounts: dict[int, AccountStreams] = {}  # with open channels
         self._quote_changes: dict[int, MarketStreams] = {}  # best prices may have changed
         self._balance_changes: dict[int, AccountStreams] = {}  # balances may have changed
-        self._asset_scales: dict[int, tuple[str, Scale]] = {}
         changes = replay_tail.depth_changes() if replay_tail is not None else {}
         for market in catalogue.markets():
             depth = view.depth(market.id, 1)
             self._time_ns = depth.time_ns
             self._markets[market.id] = MarketStreams(
-                self._terms(market.id), update_id=depth.update_id, trade_id=market.last_trade_id,
-                time_ns=depth.time_ns, publisher=self._publisher,
+                self._listings.scales_of(market.id), update_id=depth.update_id,
+                trade_id=market.last_trade_id, time_ns=depth.time_ns, publisher=self._publisher,
                 replayed=changes.get(market.id, ()),
             )  # fmt: skip
 
@@ -144,8 +144,7 @@ class Feed:
         account = self._accounts.get(channel.owner)
         if account is None:
             account = self._accounts[channel.owner] = AccountStreams(
-                channel.owner, terms_of=self._terms_of, scale_of=self._asset_scale,
-                publisher=self._publisher,
+                channel.owner, listings=self._listings, publisher=self._publisher
             )  # fmt: skip
         if name.kind == stream_names.ORDER_UPDATE:
             account.open_orders(channel, market, self._view)
@@ -252,7 +251,7 @@ class Feed:
         for streams in changed.values():
             streams.end_frame(time_ns)
             if streams.book_ticker is not None:
-                self._quote_changes[streams.terms.id] = streams
+                self._quote_changes[streams.scales.id] = streams
 
     def _fold_fill(self, fill: Fill, events: bytes, at: int, time_ns: int) -> None:
         """Pass a fill to the accounts of its two orders."""
@@ -300,28 +299,10 @@ class Feed:
         if streams is None:
             # Listed after the feed began: no event of it was missed.
             streams = self._markets[market] = MarketStreams(
-                self._terms(market), update_id=FIRST_UPDATE_ID, trade_id=0, time_ns=self._time_ns,
-                publisher=self._publisher,
+                self._listings.scales_of(market), update_id=FIRST_UPDATE_ID, trade_id=0,
+                time_ns=self._time_ns, publisher=self._publisher,
             )  # fmt: skip
         return streams
-
-    def _terms_of(self, market: int) -> Terms:
-        return self._market_streams(market).terms
-
-    def _terms(self, market_id: int) -> Terms:
-        market = self._catalogue.market(market_id)
-        return Terms(
-            market,
-            base=self._catalogue.asset(market.base),
-            quote=self._catalogue.asset(market.quote),
-        )
-
-    def _asset_scale(self, asset_id: int) -> tuple[str, Scale]:
-        found = self._asset_scales.get(asset_id)
-        if found is None:
-            asset = self._catalogue.asset(asset_id)
-            found = self._asset_scales[asset_id] = asset.name, asset_scale(asset)
-        return found
 
 
 def _is_filled_by(events: bytes, at: int, order_id: int) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fairbook.api import stream_names, streams
-from fairbook.api.numbers import Terms
+from fairbook.api.numbers import MarketScales
 from fairbook.api.stream_names import StreamName
 from fairbook.candles.bars import Bar, bucket_end
 from fairbook.candles.candles import Candles
@@ -58,7 +58,7 @@ class MarketStreams:
 
     def __init__(
         self,
-        terms: Terms,
+        scales: MarketScales,
         *,
         update_id: int,
         trade_id: int,
@@ -70,7 +70,7 @@ class MarketStreams:
 
         replayed: the newest changes up to update_id, without a gap.
         """
-        self.terms = terms
+        self.scales = scales
         self.missing_trade_id = trade_id
         """Trades up to this one are missing in ticker and candles; 0: none are."""
         self.ticker = RollingTicker()
@@ -106,16 +106,14 @@ class MarketStreams:
 
     def on_fill(self, fill: Fill, time_ns: int) -> None:
         price, lots, trade_id = fill.price, fill.lots, fill.trade_id
-        quote = price * lots * self.terms.market.tick_atoms
+        quote = price * lots * self.scales.market.tick_atoms
         self.ticker.trade(time_ns, trade_id, price, lots, quote)
         self.candles.trade(time_ns, trade_id, price, lots, quote)
         self._has_traded = True
         if self._trade is not None:
             data = streams.trade(
-                self.terms, trade_id=trade_id, price=price, lots=lots, taker_side=fill.side,
-                taker_order_id=fill.taker_order_id, maker_order_id=fill.maker_order_id,
-                time_us=time_ns // 1000, sent_us=self._publisher.now_us(),
-            )  # fmt: skip
+                self.scales, fill, time_us=time_ns // 1000, sent_us=self._publisher.now_us()
+            )
             self._send(self._trade, data)
 
     def end_frame(self, time_ns: int) -> None:
@@ -153,7 +151,7 @@ class MarketStreams:
         """Publish the best prices, if they have changed."""
         if self.book_ticker is None:
             return
-        depth = view.depth(self.terms.id, 1)
+        depth = view.depth(self.scales.id, 1)
         quote = _quote(depth)
         if quote != self._quote:
             self._quote = quote
@@ -173,7 +171,7 @@ class MarketStreams:
                 self._depth = channel
             case stream_names.BOOK_TICKER:
                 self.book_ticker = channel
-                self._quote = _quote(view.depth(self.terms.id, 1))
+                self._quote = _quote(view.depth(self.scales.id, 1))
             case stream_names.TRADE:
                 self._trade = channel
             case stream_names.TICKER:
@@ -208,7 +206,7 @@ class MarketStreams:
             case stream_names.DEPTH:
                 return self._ring.messages(channel, self.encode)
             case stream_names.BOOK_TICKER:
-                data = self._book_ticker_data(view.depth(self.terms.id, 1))
+                data = self._book_ticker_data(view.depth(self.scales.id, 1))
                 return [self._message(channel, data, LATEST)]
             case stream_names.TICKER if not self._may_miss_trades(self._now_s - WINDOW_S + 1):
                 totals = self.ticker.totals() or NO_TRADES
@@ -223,7 +221,7 @@ class MarketStreams:
     def encode(self, channel: Channel, delta: DepthDelta) -> bytes:
         """The payload of a message of a depth channel."""
         data = streams.depth(
-            self.terms, bids=delta.bids, asks=delta.asks, first_id=delta.first_id,
+            self.scales, bids=delta.bids, asks=delta.asks, first_id=delta.first_id,
             last_id=delta.last_id, time_us=delta.time_ns // 1000, sent_us=self._publisher.now_us(),
         )  # fmt: skip
         return streams.message(channel.name, data)
@@ -270,21 +268,16 @@ class MarketStreams:
                     self._send(kline.channel, data, LATEST)
 
     def _ticker_data(self, totals: Totals) -> str:
-        return streams.ticker(self.terms, **totals._asdict(), sent_us=self._publisher.now_us())
+        return streams.ticker(self.scales, totals, sent_us=self._publisher.now_us())
 
     def _kline_data(self, interval: str, bar: Bar, *, is_final: bool) -> str:
         return streams.kline(
-            self.terms, start_s=bar.start_s, end_s=bucket_end(interval, bar.start_s),
-            first=bar.open, last=bar.close, high=bar.high, low=bar.low, lots=bar.lots,
-            trades=bar.trades, is_final=is_final, sent_us=self._publisher.now_us(),
+            self.scales, bar, end_s=bucket_end(interval, bar.start_s), is_final=is_final,
+            sent_us=self._publisher.now_us(),
         )  # fmt: skip
 
     def _book_ticker_data(self, depth: BookDepth) -> str:
-        bid, ask = _quote(depth)
-        return streams.book_ticker(
-            self.terms, bid=bid, ask=ask, update_id=depth.update_id,
-            time_us=depth.time_ns // 1000, sent_us=self._publisher.now_us(),
-        )  # fmt: skip
+        return streams.book_ticker(self.scales, depth, sent_us=self._publisher.now_us())
 
     def _send(self, channel: Channel, data: str, rule: int = KEEP) -> None:
         self._publisher.publish(channel, self._message(channel, data, rule))

@@ -60,7 +60,7 @@ class MakerSimulation:
         self._list()
         catalogue = self.core
         market = catalogue.markets[MARKET]
-        self.terms = numbers.Terms(
+        self.scales = numbers.MarketScales(
             market, base=catalogue.assets[market.base], quote=catalogue.assets[market.quote]
         )
         self.parameters = QuotingParameters.of(plan, self.grid)
@@ -110,7 +110,7 @@ class MakerSimulation:
 
     def owned_lots(self) -> int:
         """What the maker owns more than at the start."""
-        return int((self.base_atoms() - self.start_atoms) // self.terms.market.lot_atoms)
+        return int((self.base_atoms() - self.start_atoms) // self.scales.market.lot_atoms)
 
     def book(self) -> LocalBook:
         """The book as the client has it."""
@@ -161,11 +161,11 @@ class MakerSimulation:
         match command:
             case CancelAll():
                 record = records.cancel_all(account=MAKER, market=MARKET)
-                return CancelAllCommand(record, self.terms)
+                return CancelAllCommand(record, self.scales)
             case CancelOrder():
                 order_id = int(command.order_id)
                 record = records.cancel(account=MAKER, market=MARKET, order_id=order_id)
-                return CancelCommand(record, self.terms)
+                return CancelCommand(record, self.scales)
             case AmendOrder():
                 record = records.amend(
                     account=MAKER,
@@ -174,14 +174,14 @@ class MakerSimulation:
                     price=command.price,
                     quantity=command.total,
                 )
-                return AmendCommand(record, self.terms)
+                return AmendCommand(record, self.scales)
         return self._place(MAKER, command.side, command.price, command.lots, post_only=True)
 
     def _place(
         self, account: int, side: str, price: int, lots: int, *, post_only: bool = False
     ) -> PlaceCommand:
         return PlaceCommand(
-            self.terms,
+            self.scales,
             account=account,
             side=SIDES[side],
             price=price,

@@ -17,12 +17,12 @@ from fairbook.api.account import (
     withdrawal_limit_object,
 )
 from fairbook.api.errors import ApiError, not_found, rejected
+from fairbook.api.listings import Listings
 from fairbook.api.orders import SIDES, named_order, record_text
 from fairbook.api.requests import choice, is_absent, symbol_field, text_field
 from fairbook.core.records import ASK, BAD_PRICE
 from fairbook.core.units import MAX_UNITS
 from fairbook.gateway.endpoints.markets import wants_spot
-from fairbook.gateway.listings import Listings
 from fairbook.gateway.request import OF_BODY, Endpoint, Endpoints, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ, TRADE
@@ -58,7 +58,7 @@ class AccountEndpoints:
 
     async def order(self, request: Request) -> bytes:
         """An open order; 404 for any other, also another account's."""
-        terms = self._listings.terms(symbol_field(request.fields))
+        scales = self._listings.scales(symbol_field(request.fields))
         try:
             order_id, client_id = named_order(request.fields)
         except ApiError as error:
@@ -66,22 +66,24 @@ class AccountEndpoints:
                 raise not_found() from None
             raise
         view = await self._submitter.view()
-        order = view.order(request.account, market=terms.id, order_id=order_id, client_id=client_id)
+        order = view.order(
+            request.account, market=scales.id, order_id=order_id, client_id=client_id
+        )
         if order is None:
             raise not_found()
-        return record_text(order, terms).encode()
+        return record_text(order, scales).encode()
 
     async def orders(self, request: Request) -> bytes:
         """The open ones, by rising id."""
         market = 0
         if not is_absent(request.fields, "symbol"):
-            market = self._listings.terms(symbol_field(request.fields)).id
+            market = self._listings.scales(symbol_field(request.fields)).id
         if not wants_spot(request.fields):
             return b"[]"
         view = await self._submitter.view()
-        terms_of = self._listings.terms_of
+        scales_of = self._listings.scales_of
         orders = view.open_orders(request.account, market)
-        return f"[{','.join(record_text(o, terms_of(o.market)) for o in orders)}]".encode()
+        return f"[{','.join(record_text(o, scales_of(o.market)) for o in orders)}]".encode()
 
     async def capital(self, request: Request) -> bytes:
         """Balances that are not zero, by asset."""
@@ -112,28 +114,28 @@ class AccountEndpoints:
     async def order_limit(self, request: Request) -> bytes:
         """What the balance allows at `price`, or at the best opposite price."""
         fields = request.fields
-        terms = self._listings.terms(symbol_field(fields))
+        scales = self._listings.scales(symbol_field(fields))
         side = choice(fields, "side", SIDES)
         has_price = not is_absent(fields, "price")
-        price = terms.price.units(fields["price"]) if has_price else 0
+        price = scales.price.units(fields["price"]) if has_price else 0
         if price > MAX_UNITS:
             raise rejected(BAD_PRICE)
         view = await self._submitter.view()
-        market = terms.market
+        market = scales.market
         if side == ASK:
             lots = _available(view, request.account, market.base) // market.lot_atoms
         else:
             if not has_price:
-                asks = view.depth(terms.id, 1).asks
+                asks = view.depth(scales.id, 1).asks
                 price = asks[0][0] if asks else 0
             available = _available(view, request.account, market.quote)
             lots = available // (price * market.tick_atoms) if price else 0
         return encode(
             order_limit_object(
-                terms.symbol,
+                scales.symbol,
                 side=fields["side"],
-                quantity=terms.quantity.text(min(lots, market.quantity_max)),
-                price=terms.price.text(price) if has_price else None,
+                quantity=scales.quantity.text(min(lots, market.quantity_max)),
+                price=scales.price.text(price) if has_price else None,
             )
         )
 

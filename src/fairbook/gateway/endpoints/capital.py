@@ -14,19 +14,19 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from fairbook.api.account import deposit_object, withdrawal_object
 from fairbook.api.errors import BadRequest, not_implemented
+from fairbook.api.listings import Listings
 from fairbook.api.market_data import asset_names
 from fairbook.api.requests import Fields, is_absent, number_field, text_field
 from fairbook.core import records
 from fairbook.gateway.endpoints.ranges import page, span
 from fairbook.gateway.endpoints.transfer import amount_fields, move_money
-from fairbook.gateway.listings import Listings
 from fairbook.gateway.read_barrier import AsyncHandler, ReadBarrier
 from fairbook.gateway.request import OF_BODY, Endpoint, Endpoints, Request
 from fairbook.gateway.submitter import Submitter
@@ -82,7 +82,7 @@ class CapitalEndpoints:
         wanted, within = page(request.fields), span(request.fields)
         history = await self._barrier.settled()
         rows = await history.transfers(request.account, wanted, side=CREDITED, span=within)
-        return await self._barrier.array(rows, lambda row: _text(self._deposit_object(row)))
+        return await self._barrier.array(rows, self._deposit_text)
 
     async def deposit_address(self, request: Request) -> bytes:
         """Always the same one."""
@@ -116,10 +116,8 @@ class CapitalEndpoints:
         by_reference = {withdrawal.reference: withdrawal for withdrawal in stored}
 
         def text_of(row: TransferRow) -> str:
-            withdrawal = by_reference.get(row.reference)
-            if withdrawal is None:
-                return _text(self._debit_object(row))
-            return _text(self._withdrawal_object(withdrawal, row.time_ns))
+            withdrawal = by_reference.get(row.reference) or self._unrequested(row)
+            return self._withdrawal_json(withdrawal, row.time_ns).decode()
 
         return await self._barrier.array(rows, text_of)
 
@@ -145,7 +143,7 @@ class CapitalEndpoints:
             time_ns = await self._debited_ns(withdrawal) if is_repeated else None
             if time_ns is None:
                 time_ns = await self._debit(withdrawal)
-        return encode(self._withdrawal_object(withdrawal, time_ns))
+        return self._withdrawal_json(withdrawal, time_ns)
 
     async def _debited_ns(self, withdrawal: Withdrawal) -> int | None:
         """The time of its DEBIT; None: there is none, and none is under way."""
@@ -169,30 +167,22 @@ class CapitalEndpoints:
         assert self._transfers is not None
         return self._transfers
 
-    def _deposit_object(self, row: TransferRow) -> dict[str, Any]:
-        symbol, scale = self._listings.asset_scale(row.asset)
-        return deposit_object(
-            symbol, deposit_id=row.transfer_id, quantity=scale.text(row.atoms), time_ns=row.time_ns
-        )
+    def _deposit_text(self, row: TransferRow) -> str:
+        return encode(deposit_object(*self._listings.asset_scale(row.asset), row)).decode()
 
-    def _withdrawal_object(self, withdrawal: Withdrawal, time_ns: int) -> dict[str, Any]:
+    def _withdrawal_json(self, withdrawal: Withdrawal, time_ns: int) -> bytes:
         symbol, scale = self._listings.asset_scale(withdrawal.asset)
-        return withdrawal_object(
-            symbol, withdrawal_id=withdrawal.withdrawal_id, quantity=scale.text(withdrawal.atoms),
-            blockchain=withdrawal.blockchain, address=withdrawal.address,
-            client_id=withdrawal.client_id, time_ns=time_ns,
-        )  # fmt: skip
+        return encode(withdrawal_object(symbol, scale, withdrawal, time_ns=time_ns))
 
-    def _debit_object(self, row: TransferRow) -> dict[str, Any]:
+    def _unrequested(self, row: TransferRow) -> Withdrawal:
         """A debit without a stored withdrawal: by an operator, or from before the store was lost.
         Its id is negative, which no withdrawal's is.
         """
-        symbol, scale = self._listings.asset_scale(row.asset)
-        names = asset_names(self._listings.catalogue.asset(row.asset))
-        return withdrawal_object(
-            symbol, withdrawal_id=-row.transfer_id, quantity=scale.text(row.atoms),
-            blockchain=names.blockchain, address="", client_id=None, time_ns=row.time_ns,
-            is_internal=True,
+        blockchain = asset_names(self._listings.catalogue.asset(row.asset)).blockchain
+        return Withdrawal(
+            withdrawal_id=-row.transfer_id, reference=row.reference, account=row.account,
+            client_id=None, asset=row.asset, atoms=row.atoms, address="", blockchain=blockchain,
+            created_ns=row.time_ns,
         )  # fmt: skip
 
 
@@ -200,10 +190,6 @@ def deposit_address(account: int, blockchain: str) -> str:
     """A simulated deposit address, which cannot be mistaken for a real one."""
     digest = blake2b(f"{blockchain} {account}".encode(), digest_size=16).hexdigest()
     return f"simulated-{blockchain.lower()}-{digest}"
-
-
-def _text(shape: dict[str, Any]) -> str:
-    return encode(shape).decode()
 
 
 def _client_id(fields: Fields) -> str | None:

@@ -15,6 +15,6 @@ def checkpoint_endpoints(checkpoints: Checkpoints) -> Endpoints:
 
     async def newest(request: Request) -> bytes:
         found = checkpoints.checkpoints(number_field(request.fields, "from", 0))
-        return msgspec.json.encode([checkpoint_object(**each._asdict()) for each in found])
+        return msgspec.json.encode([checkpoint_object(each) for each in found])
 
     return {("GET", b"/api/v1/checkpoints"): Endpoint(newest)}

@@ -13,9 +13,9 @@ import msgspec
 
 from fairbook.api.account import faucet_object
 from fairbook.api.errors import ApiError, not_implemented
+from fairbook.api.listings import Listings
 from fairbook.core import records
 from fairbook.gateway.endpoints.transfer import amount_fields, move_money
-from fairbook.gateway.listings import Listings
 from fairbook.gateway.request import OF_BODY, Endpoint, Endpoints, Request, refusing
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE, Transfers

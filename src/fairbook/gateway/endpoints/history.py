@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from fairbook.api.errors import ApiError, BadRequest, not_implemented
+from fairbook.api.listings import Listings
 from fairbook.api.market_data import kline_text, ticker_text, trade_text
 from fairbook.api.orders import fill_text, history_text
 from fairbook.api.requests import (
@@ -20,11 +22,10 @@ from fairbook.candles.ticker import Totals
 from fairbook.core.records import HAS_CLIENT_ID, OrderRecord
 from fairbook.gateway.endpoints.markets import wants_spot
 from fairbook.gateway.endpoints.ranges import SECONDS_MAX, page, seconds, sorted_page, span
-from fairbook.gateway.listings import Listings
 from fairbook.gateway.read_barrier import ReadBarrier
 from fairbook.gateway.request import Endpoint, Endpoints, Request
 from fairbook.ports.accounts import READ
-from fairbook.ports.history import FillRow, History, OrderRow, TradeRow
+from fairbook.ports.history import FillRow, History, OrderRow
 
 BARS_MAX: Final = 1000
 _NO_TRADES: Final = Totals(first=0, last=0, high=0, low=0, lots=0, quote=0, trades=0)
@@ -56,22 +57,16 @@ class HistoryEndpoints:
 
     async def trades(self, request: Request) -> bytes:
         """Newest first."""
-        terms = self._listings.terms(symbol_field(request.fields))
+        scales = self._listings.scales(symbol_field(request.fields))
         wanted = page(request.fields)
         history = await self._barrier.recent()
-
-        def text_of(row: TradeRow) -> str:
-            return trade_text(
-                terms, trade_id=row.trade_id, price=row.price, lots=row.lots, quote=row.quote,
-                taker_side=row.taker_side, time_ns=row.time_ns,
-            )  # fmt: skip
-
-        return await self._barrier.array(await history.trades(terms.id, wanted), text_of)
+        rows = await history.trades(scales.id, wanted)
+        return await self._barrier.array(rows, partial(trade_text, scales))
 
     async def klines(self, request: Request) -> bytes:
         """The earliest candles of the range, by rising start, without gaps."""
         fields = request.fields
-        terms = self._listings.terms(symbol_field(fields))
+        scales = self._listings.scales(symbol_field(fields))
         interval = text_field(fields, "interval")
         if interval not in INTERVALS:
             raise BadRequest("Invalid interval")
@@ -83,22 +78,18 @@ class HistoryEndpoints:
             raise ApiError(400, "INVALID_RANGE", "startTime is after endTime")
         history = await self._barrier.recent()
         bars = await history.klines(
-            terms.id, interval, start_s=start_s, end_s=end_s, bars_max=BARS_MAX
+            scales.id, interval, start_s=start_s, end_s=end_s, bars_max=BARS_MAX
         )
 
         def text_of(bar: Bar) -> str:
-            return kline_text(
-                terms, start_s=bar.start_s, end_s=bucket_end(interval, bar.start_s), open=bar.open,
-                high=bar.high, low=bar.low, close=bar.close, lots=bar.lots, quote=bar.quote,
-                trades=bar.trades,
-            )  # fmt: skip
+            return kline_text(scales, bar, end_s=bucket_end(interval, bar.start_s))
 
         return await self._barrier.array(bars, text_of)
 
     async def ticker(self, request: Request) -> bytes:
         """The last 24 hours of one market."""
         symbol = symbol_field(request.fields)
-        market_id = self._listings.terms(symbol).id
+        market_id = self._listings.scales(symbol).id
         _require_a_day(request.fields)
         return (await self._ticker_text(await self._barrier.recent(), market_id)).encode()
 
@@ -114,7 +105,7 @@ class HistoryEndpoints:
 
     async def _ticker_text(self, history: History, market_id: int) -> str:
         totals = await history.ticker(market_id) or _NO_TRADES
-        return ticker_text(self._listings.terms_of(market_id), **totals._asdict())
+        return ticker_text(self._listings.scales_of(market_id), totals)
 
     async def orders(self, request: Request) -> bytes:
         """Open and closed ones, newest first."""
@@ -157,17 +148,13 @@ class HistoryEndpoints:
         """The market of `symbol`; 0: any."""
         if is_absent(fields, "symbol"):
             return 0
-        return self._listings.terms(symbol_field(fields)).id
+        return self._listings.scales(symbol_field(fields)).id
 
     def _order_text(self, row: OrderRow | OrderRecord) -> str:
-        return history_text(row, self._listings.terms_of(row.market))
+        return history_text(row, self._listings.scales_of(row.market))
 
     def _fill_text(self, row: FillRow) -> str:
-        return fill_text(
-            self._listings.terms_of(row.market), trade_id=row.trade_id, order_id=row.order_id,
-            client_id=row.client_id, side=row.side, price=row.price, lots=row.lots, fee=row.fee,
-            is_maker=row.is_maker, time_ns=row.time_ns,
-        )  # fmt: skip
+        return fill_text(row, self._listings.scales_of(row.market))
 
 
 def _require_a_day(fields: Fields) -> None:

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from fairbook.api.errors import invalid_market
+from fairbook.api.listings import Listings
 from fairbook.api.market_data import asset_object, depth_object, market_object
 from fairbook.api.requests import Fields, number_field, symbol_field
 from fairbook.api.status import status_object
-from fairbook.gateway.listings import Listings
 from fairbook.gateway.request import TEXT_TYPE, Endpoint, Endpoints, Reply, Request
 from fairbook.gateway.submitter import Submitter
 
@@ -61,29 +61,29 @@ class MarketEndpoints:
     async def markets(self, request: Request) -> bytes:
         if not wants_spot(request.fields):
             return b"[]"
-        return encode([market_object(terms) for terms in self._listings.all_terms()])
+        return encode([market_object(scales) for scales in self._listings.all_scales()])
 
     async def market(self, request: Request) -> bytes:
-        return encode(market_object(self._listings.terms(symbol_field(request.fields))))
+        return encode(market_object(self._listings.scales(symbol_field(request.fields))))
 
     async def market_of_path(self, request: Request) -> bytes:
         try:
             symbol = request.path.rpartition(b"/")[2].decode("ascii")
         except UnicodeDecodeError:
             raise invalid_market() from None
-        return encode(market_object(self._listings.terms(symbol)))
+        return encode(market_object(self._listings.scales(symbol)))
 
     async def assets(self, _request: Request) -> bytes:
         return encode([asset_object(asset) for asset in self._listings.catalogue.assets()])
 
     async def depth(self, request: Request) -> bytes:
         """`limit` is rounded up to a documented one."""
-        terms = self._listings.terms(symbol_field(request.fields))
+        scales = self._listings.scales(symbol_field(request.fields))
         most = _DEPTH_LEVELS[-1]
         wanted = number_field(request.fields, "limit", most, minimum=1)
         levels_max = next((levels for levels in _DEPTH_LEVELS if levels >= wanted), most)
-        book = (await self._submitter.view_now()).depth(terms.id, levels_max)
-        return encode(depth_object(terms, **book._asdict()))
+        book = (await self._submitter.view_now()).depth(scales.id, levels_max)
+        return encode(depth_object(scales, book))
 
 
 def wants_spot(fields: Fields) -> bool:

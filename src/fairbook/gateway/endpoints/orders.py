@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from fairbook.api.errors import ApiError, BadRequest
+from fairbook.api.listings import Listings
 from fairbook.api.orders import (
     OrderCommand,
     PlaceCommand,
@@ -20,7 +21,6 @@ from fairbook.api.orders import (
     place_command,
 )
 from fairbook.core import records
-from fairbook.gateway.listings import Listings
 from fairbook.gateway.request import (
     OF_ARRAY,
     OF_BODY,
@@ -42,7 +42,7 @@ class OrderEndpoints:
 
     def __init__(self, submitter: Submitter, listings: Listings) -> None:
         self._submitter = submitter
-        self._terms_of = listings.terms
+        self._scales_of = listings.scales
 
     def endpoints(self) -> Endpoints:
         """Everything under /api/v1/order and /api/v1/orders that is not a GET."""
@@ -65,7 +65,7 @@ class OrderEndpoints:
 
     def place(self, request: Request) -> OrderCommand | Awaitable[Reply]:
         """POST /api/v1/order."""
-        order = place_command(request.fields, account=request.account, terms_of=self._terms_of)
+        order = place_command(request.fields, account=request.account, scales_of=self._scales_of)
         prefer = request.headers.get(b"prefer")
         if prefer is not None and b"respond-async" in prefer.lower():
             return self._place_async(order)
@@ -88,7 +88,7 @@ class OrderEndpoints:
         submitted: list[tuple[PlaceCommand, asyncio.Future[Answer]] | ApiError] = []
         for fields in request.orders:
             try:
-                order = place_command(fields, account=request.account, terms_of=self._terms_of)
+                order = place_command(fields, account=request.account, scales_of=self._scales_of)
                 submitted.append((order, self._submitter.submit(order.command)))
             except ApiError as error:
                 submitted.append(error)
@@ -106,13 +106,15 @@ class OrderEndpoints:
 
     def cancel(self, request: Request) -> OrderCommand:
         """DELETE /api/v1/order."""
-        return cancel_command(request.fields, account=request.account, terms_of=self._terms_of)
+        return cancel_command(request.fields, account=request.account, scales_of=self._scales_of)
 
     def amend(self, request: Request) -> OrderCommand:
         """PATCH /api/v1/order."""
-        return amend_command(request.fields, account=request.account, terms_of=self._terms_of)
+        return amend_command(request.fields, account=request.account, scales_of=self._scales_of)
 
     def cancel_all(self, request: Request) -> OrderCommand | bytes:
         """DELETE /api/v1/orders: all open orders of one market."""
-        order = cancel_all_command(request.fields, account=request.account, terms_of=self._terms_of)
+        order = cancel_all_command(
+            request.fields, account=request.account, scales_of=self._scales_of
+        )
         return b"[]" if order is None else order

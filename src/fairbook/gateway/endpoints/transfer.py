@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fairbook.api.errors import ApiError, rejected
+from fairbook.api.listings import Listings
 from fairbook.api.requests import Fields, text_field
 from fairbook.core import records
 from fairbook.core.markets import Asset
 from fairbook.core.units import MAX_ATOMS
-from fairbook.gateway.listings import Listings
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.commands import Answer
 

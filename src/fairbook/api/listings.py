@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairbook.api.errors import ApiError, invalid_market
-from fairbook.api.numbers import Scale, Terms, asset_scale
+from fairbook.api.numbers import MarketScales, Scale, asset_scale
 from fairbook.core.markets import Asset
 from fairbook.ports.queries import Catalogue
 
@@ -13,32 +13,32 @@ class Listings:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self._by_symbol: dict[str, Terms] = {}
-        self._by_id: dict[int, Terms] = {}
+        self._by_symbol: dict[str, MarketScales] = {}
+        self._by_id: dict[int, MarketScales] = {}
         self._asset_scales: dict[int, Scale] = {}
 
-    def terms(self, symbol: str) -> Terms:
+    def scales(self, symbol: str) -> MarketScales:
         """The market of exactly this symbol. Raises INVALID_MARKET."""
-        terms = self._by_symbol.get(symbol)
-        if terms is None:
+        scales = self._by_symbol.get(symbol)
+        if scales is None:
             market = self.catalogue.market_named(symbol)
             if market is None:
                 raise invalid_market()
-            terms = self._by_symbol[symbol] = self._by_id[market.id] = Terms(
+            scales = self._by_symbol[symbol] = self._by_id[market.id] = MarketScales(
                 market,
                 base=self.catalogue.asset(market.base),
                 quote=self.catalogue.asset(market.quote),
             )
-        return terms
+        return scales
 
-    def terms_of(self, market_id: int) -> Terms:
+    def scales_of(self, market_id: int) -> MarketScales:
         """The market with this id; it must exist."""
-        terms = self._by_id.get(market_id)
-        return self.terms(self.catalogue.market(market_id).name) if terms is None else terms
+        scales = self._by_id.get(market_id)
+        return self.scales(self.catalogue.market(market_id).name) if scales is None else scales
 
-    def all_terms(self) -> list[Terms]:
+    def all_scales(self) -> list[MarketScales]:
         """Every market, by id."""
-        return [self.terms_of(market.id) for market in self.catalogue.markets()]
+        return [self.scales_of(market.id) for market in self.catalogue.markets()]
 
     def asset(self, name: str) -> Asset:
         """The asset of exactly this name. Raises INVALID_ASSET."""
