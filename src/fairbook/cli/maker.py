@@ -13,6 +13,7 @@ from fairbook.app.logs import configure_logs
 from fairbook.app.settings import read_settings
 from fairbook.cli.parser import CommandParser
 from fairbook.demo.credentials_file import MAKERS
+from fairbook.demo.maker.bot import Bot
 from fairbook.demo.maker.maker_process import run_maker
 
 ERRORS: Final = (OSError,)
@@ -42,5 +43,5 @@ def run(arguments: argparse.Namespace) -> int:
         urls = (arguments.http or str(written["http"]), arguments.ws or str(written["ws"]))
     except (ValueError, KeyError, TypeError) as error:
         raise OSError(f"{arguments.credentials} is not readable: {error!r}") from error
-    seed = random.SystemRandom().getrandbits(32)
-    return run_maker(*urls, tokens, seed, lifeline=arguments.lifeline)
+    bot = Bot(*urls, tokens, seed=random.SystemRandom().getrandbits(32))
+    return run_maker(bot, arguments.lifeline)

@@ -31,9 +31,8 @@ from fairbook.core.records import OrderRecord
 from fairbook.demo import first_state as demo
 from fairbook.demo.maker.market_maker import COMMANDS_MAX, MarketMaker
 from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan, QuotingParameters
-from fairbook.demo.maker.quotes import ASK, BID
+from fairbook.demo.maker.quotes import ASK, BID, LimitOrder
 from fairbook.demo.maker.reconcile import AmendOrder, CancelAll, CancelOrder, Command
-from fairbook.demo.maker.taker import TakerOrder
 from tests.demo.maker.test_quotes import GRIDS
 from tests.world.markets import open_accounts, open_market
 
@@ -63,7 +62,7 @@ class MakerSimulation:
         self.scales = numbers.MarketScales(
             market, base=catalogue.assets[market.base], quote=catalogue.assets[market.quote]
         )
-        self.parameters = QuotingParameters.of(plan, self.grid)
+        self.parameters = QuotingParameters(plan, self.grid)
         self.maker = MarketMaker(
             self.grid,
             self.parameters,
@@ -191,7 +190,7 @@ class MakerSimulation:
             client_id=0,
         )
 
-    def take(self) -> TakerOrder | None:
+    def take(self) -> LimitOrder | None:
         """Let the taker take."""
         take = self.maker.next_taker_order(self.now_ms, self.book())
         if take is not None:
@@ -240,7 +239,7 @@ class MakerSimulation:
     def deliver(self, count: int) -> None:
         """Deliver the next private updates."""
         for _ in range(min(count, len(self.updates))):
-            self.maker.on_update(self.updates.popleft())
+            self.maker.orders.on_update(self.updates.popleft())
 
     def own_book(self) -> dict[tuple[int, int], int]:
         """(side, price) -> lots of the maker in the core."""

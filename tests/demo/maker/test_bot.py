@@ -253,11 +253,13 @@ def test_a_rate_above_the_limit_is_refused() -> None:
 
 PROCESS = """
 import sys
+from fairbook.demo.maker.bot import Bot
 from fairbook.demo.maker.maker_process import run_maker
 from fairbook.demo.maker.plan import MarketPlan
 plans = [MarketPlan("SOL_USDC", "140", move_ms=100, take_ms=200)]
 tokens = {"maker": sys.argv[3], "taker": sys.argv[4]}
-sys.exit(run_maker(sys.argv[1], sys.argv[2], tokens, 7, plans=plans, lifeline=0))
+bot = Bot(sys.argv[1], sys.argv[2], tokens, seed=7, plans=plans)
+sys.exit(run_maker(bot, lifeline=0))
 """
 
 

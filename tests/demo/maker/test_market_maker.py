@@ -52,7 +52,7 @@ def test_many_steps(seed: int, steps: int) -> None:
     assert most > limit // 100, "its inventory never changed"
     assert sum(planned[1:]) / steps < 5
     assert len(simulation.maker.orders.open()) <= 2 * sum(
-        band.levels for band in simulation.parameters.bands
+        band.levels for band in simulation.parameters.plan.bands
     )
 
 
@@ -146,9 +146,9 @@ def test_late_updates(seed: int) -> None:
         "Order would immediately match and take",
         "Quantity is out of range",
     }
-    assert simulation.maker.next_plan_ms <= simulation.now_ms + simulation.parameters.move_ms, (
-        "an accident of timing is no reason to back off"
-    )
+    assert (
+        simulation.maker.next_plan_ms <= simulation.now_ms + simulation.parameters.plan.move_ms
+    ), "an accident of timing is no reason to back off"
     simulation.meanwhile = lambda: None
     simulation.deliver(len(simulation.updates))
     simulation.plan()

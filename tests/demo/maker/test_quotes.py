@@ -17,7 +17,7 @@ from fairbook.demo.maker.plan import (
     QuotingParameters,
     read_plan,
 )
-from fairbook.demo.maker.quotes import ASK, BID, Quote, RandomWalk, quotes, size_at
+from fairbook.demo.maker.quotes import ASK, BID, LimitOrder, RandomWalk, quotes, size_at
 
 
 def grid_of(symbol: str, *, tick: str, step: str) -> Grid:
@@ -31,12 +31,12 @@ GRIDS = {
     "BTC_USDC": grid_of("BTC_USDC", tick="0.1", step="0.00001"),
     "ETH_USDC": grid_of("ETH_USDC", tick="0.01", step="0.0001"),
 }
-STYLES = [QuotingParameters.of(plan, GRIDS[plan.symbol]) for plan in DEMO_PLANS]
+STYLES = [QuotingParameters(plan, GRIDS[plan.symbol]) for plan in DEMO_PLANS]
 SOL = STYLES[0]
-LEVELS = sum(band.levels for band in SOL.bands)
+LEVELS = sum(band.levels for band in SOL.plan.bands)
 
 
-def prices(book: list[Quote], side: str) -> list[int]:
+def prices(book: list[LimitOrder], side: str) -> list[int]:
     return [quote.price for quote in book if quote.side == side]
 
 

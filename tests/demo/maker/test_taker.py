@@ -5,8 +5,8 @@ import random
 import pytest
 
 from fairbook.demo.maker.plan import PARTS
-from fairbook.demo.maker.quotes import ASK, BID
-from fairbook.demo.maker.taker import Taker, TakerOrder
+from fairbook.demo.maker.quotes import ASK, BID, LimitOrder
+from fairbook.demo.maker.taker import Taker
 from tests.demo.maker.test_quotes import SOL
 
 BEST_BID, BEST_ASK = (13_999, 500), (14_001, 500)
@@ -15,7 +15,7 @@ MIDDLE = 14_000 * PARTS
 
 def takes(
     count: int, *, reference_parts: int = MIDDLE, inventory_lots: int = 0
-) -> list[TakerOrder]:
+) -> list[LimitOrder]:
     taker = Taker(SOL, random.Random(5))
     found = [
         taker.next_order(
@@ -29,7 +29,7 @@ def takes(
     return [take for take in found if take is not None]
 
 
-def bought(some: list[TakerOrder]) -> int:
+def bought(some: list[LimitOrder]) -> int:
     return sum(take.side == BID for take in some)
 
 
@@ -74,5 +74,5 @@ def test_without_a_side_there_is_nothing_to_take() -> None:
 def test_the_average_wait_is_that_of_the_plan() -> None:
     taker = Taker(SOL, random.Random(2))
     waits = [taker.wait_ms() for _ in range(1_000)]
-    assert SOL.take_ms // 5 <= min(waits) <= max(waits) <= SOL.take_ms * 9 // 5
-    assert abs(sum(waits) // 1_000 - SOL.take_ms) < SOL.take_ms // 10
+    assert SOL.plan.take_ms // 5 <= min(waits) <= max(waits) <= SOL.plan.take_ms * 9 // 5
+    assert abs(sum(waits) // 1_000 - SOL.plan.take_ms) < SOL.plan.take_ms // 10

@@ -17,7 +17,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from fairbook.client.credentials import BearerToken
 from fairbook.client.errors import ClientError, Disconnected, RequestRefused
@@ -29,6 +29,7 @@ from fairbook.client.rest import RestClient
 from fairbook.client.websocket import WebSocketClient
 from fairbook.demo.maker.market_maker import BACK_OFF_MS, MarketMaker
 from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan, QuotingParameters
+from fairbook.demo.maker.quotes import LimitOrder
 from fairbook.demo.maker.reconcile import AmendOrder, CancelAll, CancelOrder, Command
 
 COMMANDS_PER_S: Final = 15.0
@@ -188,7 +189,7 @@ class Bot:
             if market is None:
                 market = self._makers[plan.symbol] = MarketMaker(
                     grid,
-                    QuotingParameters.of(plan, grid),
+                    QuotingParameters(plan, grid),
                     rng=random.Random(f"{self._seed} {plan.symbol}"),
                     back_off_ms=self._back_off_ms,
                 )
@@ -255,7 +256,7 @@ class TradingSession:
             group.create_task(self._watch(stale_s))
             for market in self._makers.values():
                 group.create_task(self._make(market))
-                if market.parameters.take_ms:
+                if market.parameters.plan.take_ms:
                     group.create_task(self._take(market))
 
     async def _watch(self, stale_s: float) -> None:
@@ -330,15 +331,7 @@ class TradingSession:
                     price=grid.price.text(command.price),
                     quantity=grid.quantity.text(command.total),
                 )
-        return await self._socket.place(
-            NewOrder(
-                symbol=grid.symbol,
-                side=command.side,
-                price=grid.price.text(command.price),
-                quantity=grid.quantity.text(command.lots),
-                post_only=True,
-            )
-        )
+        return await self._socket.place(_new_order(grid, command, post_only=True))
 
     async def _take(self, market: MarketMaker) -> None:
         """Send the taker's orders. If they fail, the maker goes on."""
@@ -350,15 +343,9 @@ class TradingSession:
                 market.next_take_ms = max(market.next_take_ms, _now_ms() + UNREADY_MS)
                 continue
             await self._bot.wait_for_turn()
-            order = NewOrder(
-                symbol=grid.symbol,
-                side=take.side,
-                price=grid.price.text(take.price),
-                quantity=grid.quantity.text(take.lots),
-                time_in_force="IOC",
-            )
             problem: ClientError | None = None
             try:
+                order = _new_order(grid, take, time_in_force="IOC")
                 market.on_taker_answer(await self._taker.place(order))
             except ClientError as error:
                 if isinstance(error, RequestRefused) and error.status == UNAUTHORIZED:
@@ -372,13 +359,23 @@ class TradingSession:
     def _on_order(self, update: OrderUpdate) -> None:
         market = self._makers.get(update.symbol)
         if market is not None:
-            market.on_update(update)
+            market.orders.on_update(update)
 
     def _on_balance(self, update: BalanceUpdate) -> None:
         balance = Balance(update.available, update.locked)
         for market in self._makers.values():
             if market.grid.base == update.asset:
                 market.maker_lots = self._bot.inventory_lots("maker", market.grid, balance)
+
+
+def _new_order(grid: Grid, order: LimitOrder, **terms: Any) -> NewOrder:
+    return NewOrder(
+        symbol=grid.symbol,
+        side=order.side,
+        price=grid.price.text(order.price),
+        quantity=grid.quantity.text(order.lots),
+        **terms,
+    )
 
 
 async def _last_price(rest: RestClient, grid: Grid) -> int | None:

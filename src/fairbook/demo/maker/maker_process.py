@@ -6,34 +6,22 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import uvloop
 
-from fairbook.demo.maker.bot import COMMANDS_PER_S, Bot, CredentialsRefused
-from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan
+from fairbook.demo.maker.bot import Bot, CredentialsRefused
 
 CLOSE_S: Final = 0.8  # for closing the connections
 
 logger = logging.getLogger(__name__)
 
 
-def run_maker(
-    url_http: str,
-    url_ws: str,
-    tokens: Mapping[str, str],
-    seed: int,
-    *,
-    plans: Sequence[MarketPlan] = DEMO_PLANS,
-    commands_per_s: float = COMMANDS_PER_S,
-    lifeline: int | None = None,
-) -> int:
+def run_maker(bot: Bot, lifeline: int | None) -> int:
     """Run until SIGTERM, SIGINT, or the end of the pipe whose descriptor `lifeline` is.
 
     Returns the exit status: 0, or 1 if the exchange refuses the tokens, or for a bug.
     """
-    bot = Bot(url_http, url_ws, tokens, seed=seed, plans=plans, commands_per_s=commands_per_s)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run_until_stopped(bot, lifeline))

@@ -17,10 +17,10 @@ from typing import Final
 from fairbook.client.errors import RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.local_book import LocalBook, LocalBookSide
-from fairbook.client.messages import OrderState, OrderUpdate
+from fairbook.client.messages import OrderState
 from fairbook.demo.maker.own_orders import OwnOrders
 from fairbook.demo.maker.plan import QuotingParameters
-from fairbook.demo.maker.quotes import ASK, BID, RandomWalk, quotes
+from fairbook.demo.maker.quotes import ASK, BID, LimitOrder, RandomWalk, quotes
 from fairbook.demo.maker.reconcile import (
     AmendOrder,
     CancelAll,
@@ -29,7 +29,7 @@ from fairbook.demo.maker.reconcile import (
     reconcile,
     replace_all,
 )
-from fairbook.demo.maker.taker import Taker, TakerOrder
+from fairbook.demo.maker.taker import Taker
 
 BACK_OFF_MS: Final = 5_000
 FIRST_TAKE_MS: Final = 1_000
@@ -81,13 +81,13 @@ class MarketMaker:
         if reference_ticks is not None:
             self.reference.move_to(reference_ticks)
         self.next_plan_ms = self._next_move_ms = now_ms
-        self.next_take_ms = now_ms + min(self._take_wait_ms(), FIRST_TAKE_MS)
+        self.next_take_ms = now_ms + min(self._taker.wait_ms(), FIRST_TAKE_MS)
 
     def next_commands(self, now_ms: int, book: LocalBook) -> list[Command]:
         """The commands to send now, in this order. If there are more, call it again at once."""
         if now_ms >= self._next_move_ms:
             self.reference.step()
-            self._next_move_ms = now_ms + self.parameters.move_ms
+            self._next_move_ms = now_ms + self.parameters.plan.move_ms
         commands = self._commands(book)
         is_all = len(commands) <= COMMANDS_MAX
         self.next_plan_ms = self._next_move_ms if is_all else now_ms
@@ -112,8 +112,8 @@ class MarketMaker:
         self.next_plan_ms = now_ms + self._back_off_ms
         return [CancelAll()] if len(self.orders) else []
 
-    def next_taker_order(self, now_ms: int, book: LocalBook) -> TakerOrder | None:
-        self.next_take_ms = now_ms + self._take_wait_ms()
+    def next_taker_order(self, now_ms: int, book: LocalBook) -> LimitOrder | None:
+        self.next_take_ms = now_ms + self._taker.wait_ms()
         return self._taker.next_order(
             bid=book.bids.best(),
             ask=book.asks.best(),
@@ -140,11 +140,8 @@ class MarketMaker:
             return True
         if isinstance(command, AmendOrder) and refusal.code == BAD_QUANTITY:
             return True  # More is filled than the new total; the update is on its way.
-        self.next_plan_ms = max(
-            self.next_plan_ms,
-            now_ms + self._back_off_ms,
-            now_ms + int(refusal.retry_after_s * 1e3),
-        )
+        wait_ms = max(self._back_off_ms, int(refusal.retry_after_s * 1e3))
+        self.next_plan_ms = max(self.next_plan_ms, now_ms + wait_ms)
         return False
 
     def on_taker_answer(self, order: OrderState) -> None:
@@ -153,13 +150,6 @@ class MarketMaker:
 
     def on_taker_error(self, now_ms: int) -> None:
         self.next_take_ms = now_ms + self._back_off_ms
-
-    def on_update(self, update: OrderUpdate) -> None:
-        """A private update of the maker."""
-        self.orders.on_update(update)
-
-    def _take_wait_ms(self) -> int:
-        return self._taker.wait_ms() if self.parameters.take_ms else 0
 
 
 def _foreign(side: str, levels: LocalBookSide, own: Mapping[tuple[str, int], int]) -> int | None:

@@ -1,14 +1,15 @@
 """The configuration of one market's maker, and the same in ticks and lots.
 
 A `MarketPlan` is in parts of the anchor price and amounts of the quote asset, so that one set of
-numbers suits every market. `QuotingParameters.of` converts it. A plan that was accepted never gives
+numbers suits every market. `QuotingParameters` converts it. A plan that was accepted never gives
 a book that crosses itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from fairbook.client.grid import Grid
 
@@ -31,8 +32,7 @@ class Band(NamedTuple):
 DEFAULT_BANDS: Final = (Band(5, 1, 1), Band(4, 5, 2), Band(3, 25, 5))
 
 
-@dataclass(frozen=True, slots=True)
-class MarketPlan:
+class MarketPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The configuration of one market."""
 
     symbol: str
@@ -99,40 +99,18 @@ DEMO_PLANS: Final = (
 
 def read_plan(given: dict[str, Any]) -> MarketPlan:
     """A plan from JSON: symbol, anchor, and any of the other fields. Raises PlanError."""
-    known = {field.name for field in fields(MarketPlan)}
-    if not given.keys() <= known:
-        raise PlanError(f"the fields of a plan are {', '.join(sorted(known))}")
-    values: dict[str, Any] = {name: value for name, value in given.items() if name != "bands"}
+    if "anchor" in given:
+        given = given | {"anchor": str(given["anchor"])}
     try:
-        for name in values.keys() & _RANGES.keys():
-            values[name] = int(values[name])
-        values["anchor"] = str(values["anchor"])
-        if "bands" in given:
-            values["bands"] = tuple(Band(*map(int, band)) for band in given["bands"])
-        return MarketPlan(**values)
-    except (KeyError, TypeError, ValueError) as error:
+        return msgspec.convert(given, MarketPlan, strict=False)
+    except msgspec.ValidationError as error:
         raise PlanError(f"invalid plan {given}: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
 class QuotingParameters:
     """A plan in ticks and lots of its market; `parts` are 1/PARTS of a tick."""
 
-    anchor_ticks: int
-    step_ticks: int
-    half_spread_parts: int
-    bands: tuple[Band, ...]
-    size_lots: int
-    inventory_lots: int
-    skew_parts: int
-    wander_ppm: int
-    return_ppm: int
-    move_ms: int
-    take_ms: int
-    take_lots: int
-
-    @staticmethod
-    def of(plan: MarketPlan, grid: Grid) -> QuotingParameters:
+    def __init__(self, plan: MarketPlan, grid: Grid) -> None:
         """Raises BadRequest if the anchor is not a valid price of the market."""
         anchor = grid.price.units(plan.anchor)
 
@@ -143,17 +121,11 @@ class QuotingParameters:
         def parts(ppm: int) -> int:
             return anchor * PARTS * ppm // MILLION
 
-        return QuotingParameters(
-            anchor_ticks=anchor,
-            step_ticks=max(1, anchor * plan.step_ppm // MILLION),
-            half_spread_parts=max(1, parts(plan.half_spread_ppm)),
-            bands=plan.bands,
-            size_lots=lots(plan.size_quote),
-            inventory_lots=lots(plan.inventory_quote),
-            skew_parts=parts(plan.skew_ppm),
-            wander_ppm=plan.wander_ppm,
-            return_ppm=plan.return_ppm,
-            move_ms=plan.move_ms,
-            take_ms=plan.take_ms,
-            take_lots=lots(plan.take_quote),
-        )
+        self.plan = plan
+        self.anchor_ticks = anchor
+        self.step_ticks = max(1, anchor * plan.step_ppm // MILLION)
+        self.half_spread_parts = max(1, parts(plan.half_spread_ppm))
+        self.size_lots = lots(plan.size_quote)
+        self.inventory_lots = lots(plan.inventory_quote)
+        self.skew_parts = parts(plan.skew_ppm)
+        self.take_lots = lots(plan.take_quote)

@@ -24,8 +24,8 @@ ASK: Final = "Ask"
 _NOISE: Final = 1_000  # the standard deviation of three uniform numbers in -_NOISE.._NOISE
 
 
-class Quote(NamedTuple):
-    """One order that is wanted in the book."""
+class LimitOrder(NamedTuple):
+    """An order that is wanted or to be placed."""
 
     side: str
     price: int
@@ -49,8 +49,8 @@ class RandomWalk:
     def step(self) -> None:
         p = self._parameters
         noise = sum(self._rng.randrange(-_NOISE, _NOISE + 1) for _ in range(3))
-        wander = self.reference_parts * p.wander_ppm * noise // (MILLION * _NOISE)
-        back = (p.anchor_ticks * PARTS - self.reference_parts) * p.return_ppm // MILLION
+        wander = self.reference_parts * p.plan.wander_ppm * noise // (MILLION * _NOISE)
+        back = (p.anchor_ticks * PARTS - self.reference_parts) * p.plan.return_ppm // MILLION
         self.reference_parts = self._bounded(self.reference_parts + wander + back)
 
     def _bounded(self, parts: int) -> int:
@@ -65,7 +65,7 @@ def quotes(
     inventory_lots: int,
     foreign_bid: int | None = None,
     foreign_ask: int | None = None,
-) -> list[Quote]:
+) -> list[LimitOrder]:
     """The wanted bids, then the wanted asks, best first.
 
     inventory_lots: of the base asset, more (or less) than at the start. foreign_bid, foreign_ask:
@@ -80,48 +80,33 @@ def quotes(
         bid_most = min(bid_most, foreign_ask - 1)
     if foreign_bid is not None:
         ask_least = max(ask_least, foreign_bid + 1)
-    bids = _within(parameters, BID, _below(p, bid_most), p.inventory_lots - inventory)
-    asks = _within(parameters, ASK, _above(p, ask_least), p.inventory_lots + inventory)
-    return [*bids, *asks]
+    return [
+        *_side(p, BID, bid_most, p.inventory_lots - inventory),
+        *_side(p, ASK, ask_least, p.inventory_lots + inventory),
+    ]
 
 
 def size_at(parameters: QuotingParameters, price: int) -> int:
     """The lots of a level: more at round prices, and different from those of its neighbours."""
     step = price // parameters.step_ticks
-    weight = max((b.weight for b in parameters.bands if step % b.every == 0), default=1)
+    weight = max((b.weight for b in parameters.plan.bands if step % b.every == 0), default=1)
     mixed = (step * 2_654_435_761 & 0xFFFFFFFF) >> 16
     return max(1, parameters.size_lots * weight * (600 + mixed % 801) // 1_000)
 
 
-def _below(parameters: QuotingParameters, most: int) -> Iterator[int]:
-    """Prices of bids, best first."""
-    for band in parameters.bands:
+def _side(
+    parameters: QuotingParameters, side: str, limit: int, room_lots: int
+) -> Iterator[LimitOrder]:
+    """Quotes from the price `limit` on, as long as their fills would fit into `room_lots`."""
+    away = -1 if side == BID else 1
+    for band in parameters.plan.bands:
         spacing = parameters.step_ticks * band.every
         for _ in range(band.levels):
-            price = most // spacing * spacing
-            if price < 1:
+            # On the grid, rounded away from the middle.
+            price = -(-away * limit // spacing) * spacing * away
+            lots = min(size_at(parameters, price), room_lots)
+            if price < 1 or lots <= 0:
                 return
-            yield price
-            most = price - 1
-
-
-def _above(parameters: QuotingParameters, least: int) -> Iterator[int]:
-    """Prices of asks, best first."""
-    for band in parameters.bands:
-        spacing = parameters.step_ticks * band.every
-        for _ in range(band.levels):
-            price = -(-least // spacing) * spacing
-            yield price
-            least = price + 1
-
-
-def _within(
-    parameters: QuotingParameters, side: str, prices: Iterator[int], room_lots: int
-) -> Iterator[Quote]:
-    """Quotes at these prices, as long as their fills would fit into `room_lots`."""
-    for price in prices:
-        lots = min(size_at(parameters, price), room_lots)
-        if lots <= 0:
-            return
-        room_lots -= lots
-        yield Quote(side, price, lots)
+            room_lots -= lots
+            yield LimitOrder(side, price, lots)
+            limit = price + away

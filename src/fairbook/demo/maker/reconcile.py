@@ -19,7 +19,7 @@ from itertools import zip_longest
 from operator import attrgetter
 from typing import NamedTuple
 
-from fairbook.demo.maker.quotes import ASK, BID, Quote
+from fairbook.demo.maker.quotes import ASK, BID, LimitOrder
 
 
 class OpenOrder(NamedTuple):
@@ -30,14 +30,6 @@ class OpenOrder(NamedTuple):
     price: int
     lots: int
     filled: int = 0
-
-
-class PlaceOrder(NamedTuple):
-    """Place a new order."""
-
-    side: str
-    price: int
-    lots: int
 
 
 class AmendOrder(NamedTuple):
@@ -60,10 +52,11 @@ class CancelAll(NamedTuple):
     """Cancel all of the maker's orders in the market."""
 
 
-Command = PlaceOrder | AmendOrder | CancelOrder | CancelAll
+Command = LimitOrder | AmendOrder | CancelOrder | CancelAll
+"""A LimitOrder is placed, post-only."""
 
 
-def reconcile(wanted: Sequence[Quote], opened: Sequence[OpenOrder]) -> list[Command]:
+def reconcile(wanted: Sequence[LimitOrder], opened: Sequence[OpenOrder]) -> list[Command]:
     """The commands to send, in this order."""
     sides = {side: _one_side(side, wanted, opened) for side in (BID, ASK)}
     if sum(map(len, sides.values())) > 1 + len(wanted):
@@ -71,17 +64,17 @@ def reconcile(wanted: Sequence[Quote], opened: Sequence[OpenOrder]) -> list[Comm
     first, second = (ASK, BID) if _bids_overtake(wanted, opened) else (BID, ASK)
     commands = [*sides[first], *sides[second]]
     return [
-        *(command for command in commands if not isinstance(command, PlaceOrder)),
-        *_best_first([command for command in commands if isinstance(command, PlaceOrder)]),
+        *(command for command in commands if not isinstance(command, LimitOrder)),
+        *_best_first([command for command in commands if isinstance(command, LimitOrder)]),
     ]
 
 
-def replace_all(wanted: Sequence[Quote]) -> list[Command]:
+def replace_all(wanted: Sequence[LimitOrder]) -> list[Command]:
     """The commands that make the wanted book, whatever is open."""
-    return [CancelAll(), *_best_first([PlaceOrder(*quote) for quote in wanted])]
+    return [CancelAll(), *_best_first(wanted)]
 
 
-def _best_first(places: list[PlaceOrder]) -> list[PlaceOrder]:
+def _best_first(places: Sequence[LimitOrder]) -> list[LimitOrder]:
     """Alternate the sides, best prices first: so the market soon has two sides."""
     price = attrgetter("price")
     bids = sorted((each for each in places if each.side == BID), key=price, reverse=True)
@@ -89,20 +82,22 @@ def _best_first(places: list[PlaceOrder]) -> list[PlaceOrder]:
     return [each for pair in zip_longest(bids, asks) for each in pair if each is not None]
 
 
-def _bids_overtake(wanted: Sequence[Quote], opened: Sequence[OpenOrder]) -> bool:
+def _bids_overtake(wanted: Sequence[LimitOrder], opened: Sequence[OpenOrder]) -> bool:
     """Whether a wanted bid crosses an open ask, which must then be changed first."""
     highest_bid = max((quote.price for quote in wanted if quote.side == BID), default=0)
     lowest_ask = min((order.price for order in opened if order.side == ASK), default=None)
     return lowest_ask is not None and highest_bid >= lowest_ask
 
 
-def _one_side(side: str, wanted: Sequence[Quote], opened: Sequence[OpenOrder]) -> list[Command]:
+def _one_side(
+    side: str, wanted: Sequence[LimitOrder], opened: Sequence[OpenOrder]
+) -> list[Command]:
     """The commands of one side."""
     standing: dict[tuple[int, int], list[OpenOrder]] = defaultdict(list)
     for order in opened:
         if order.side == side:
             standing[order.price, order.lots].append(order)
-    missing: list[Quote] = []
+    missing: list[LimitOrder] = []
     for quote in wanted:
         if quote.side != side:
             continue
@@ -122,21 +117,21 @@ def _one_side(side: str, wanted: Sequence[Quote], opened: Sequence[OpenOrder]) -
         AmendOrder(order.order_id, side, quote.price, order.filled + quote.lots)
         for order, quote in pairs
     ]
-    commands += [PlaceOrder(*quote) for quote in missing[len(spare) :]]
+    commands += missing[len(spare) :]
     return commands
 
 
 def _at_one_price(
-    spare: list[OpenOrder], missing: list[Quote]
-) -> tuple[list[tuple[OpenOrder, Quote]], list[OpenOrder], list[Quote]]:
+    spare: list[OpenOrder], missing: list[LimitOrder]
+) -> tuple[list[tuple[OpenOrder, LimitOrder]], list[OpenOrder], list[LimitOrder]]:
     """Pairs of equal price, and the rest of both; lower quantities are preferred."""
     by_price: dict[int, list[OpenOrder]] = defaultdict(list)
     for order in spare:
         by_price[order.price].append(order)
     for same in by_price.values():
         same.sort(key=lambda order: order.lots)  # the largest is last, and taken first
-    pairs: list[tuple[OpenOrder, Quote]] = []
-    rest: list[Quote] = []
+    pairs: list[tuple[OpenOrder, LimitOrder]] = []
+    rest: list[LimitOrder] = []
     for quote in sorted(missing, key=lambda quote: quote.lots, reverse=True):
         same = by_price.get(quote.price, [])
         if same:

@@ -10,18 +10,9 @@ Invariant: the inventory stays within `inventory_lots`.
 from __future__ import annotations
 
 import random
-from typing import NamedTuple
 
 from fairbook.demo.maker.plan import PARTS, QuotingParameters
-from fairbook.demo.maker.quotes import ASK, BID
-
-
-class TakerOrder(NamedTuple):
-    """An IOC order: price is its limit."""
-
-    side: str
-    price: int
-    lots: int
+from fairbook.demo.maker.quotes import ASK, BID, LimitOrder
 
 
 class Taker:
@@ -33,7 +24,7 @@ class Taker:
 
     def wait_ms(self) -> int:
         """The wait before the next order: a fifth to nine fifths of the average."""
-        average = self._parameters.take_ms
+        average = self._parameters.plan.take_ms
         return self._rng.randrange(average // 5, average * 9 // 5 + 1)
 
     def next_order(
@@ -43,8 +34,8 @@ class Taker:
         ask: tuple[int, int] | None,
         reference_parts: int,
         inventory_lots: int,
-    ) -> TakerOrder | None:
-        """The next order; None if the book has no two sides or there is no room.
+    ) -> LimitOrder | None:
+        """The next order, which is IOC; None if the book has no two sides or there is no room.
 
         bid, ask: the best (price, lots) of each side.
         """
@@ -63,6 +54,5 @@ class Taker:
         if lots <= 0:
             return None
         if buys:
-            return TakerOrder(BID, ask[0] + p.step_ticks, lots)
-        price = bid[0] - p.step_ticks
-        return TakerOrder(ASK, max(price, 1), lots)
+            return LimitOrder(BID, ask[0] + p.step_ticks, lots)
+        return LimitOrder(ASK, max(bid[0] - p.step_ticks, 1), lots)
