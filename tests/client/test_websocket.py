@@ -185,7 +185,7 @@ async def test_an_exception_of_a_handler_ends_the_connection(venue: RunningExcha
         async with RestClient(venue.http_url, ALICE) as rest:
             await rest.place(BID)
         await socket.ended.wait()
-        assert isinstance(socket.failure(), ZeroDivisionError)
+        assert isinstance(socket.failure, ZeroDivisionError)
 
 
 @with_live_exchange(live_exchange)

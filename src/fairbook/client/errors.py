@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 
 class ClientError(Exception):
     """Base of all errors."""
@@ -33,8 +35,13 @@ class InvalidAnswer(ClientError):
     """The answer does not follow the public contract."""
 
 
-def error_of(status: int, code: str, message: str, *, retry_after_s: float = 0.0) -> ClientError:
-    """The exception for an error answer."""
-    if status == 504:
-        return OutcomeUnknown(message)
-    return RequestRefused(status, code, message, retry_after_s=retry_after_s)
+class ErrorBody(Struct):
+    """The error in an answer. code: a number if it is one of the WebSocket protocol."""
+
+    code: str | int = ""
+    message: str = ""
+
+    def exception(self, status: int, *, retry_after_s: float = 0.0) -> ClientError:
+        if status == 504:
+            return OutcomeUnknown(self.message)
+        return RequestRefused(status, str(self.code), self.message, retry_after_s=retry_after_s)

@@ -264,16 +264,6 @@ class BalanceUpdate(_StreamMessage, frozen=True):
     time_us: int
 
 
-StreamUpdate = (
-    DepthUpdate
-    | BookTicker
-    | TradeUpdate
-    | TickerUpdate
-    | KlineUpdate
-    | OrderUpdate
-    | BalanceUpdate
-)
-
 _TYPES: Final[dict[int, Any]] = {
     stream_names.DEPTH: DepthUpdate,
     stream_names.BOOK_TICKER: BookTicker,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -13,7 +13,16 @@ T = TypeVar("T")
 
 
 class OrderRequests:
-    """Base of both clients. Requires credentials."""
+    """Base of both clients; `async with` closes one. Orders require credentials."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        raise NotImplementedError
 
     async def place(self, order: NewOrder) -> OrderState:
         """Returns the order after matching."""

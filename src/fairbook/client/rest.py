@@ -8,21 +8,14 @@ the caller knows whether that is safe, as for an order with a client id.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from fairbook.client import errors
 from fairbook.client.credentials import Credentials
-from fairbook.client.errors import (
-    Disconnected,
-    InvalidAnswer,
-    OutcomeUnknown,
-    RequestRefused,
-    error_of,
-)
 from fairbook.client.messages import (
     Balance,
     Depth,
@@ -49,7 +42,7 @@ _ORDER_ENDPOINTS: Final = {
 
 
 class RestClient(OrderRequests):
-    """One exchange; use it as `async with Rest(...) as rest`."""
+    """One exchange; use it as `async with RestClient(...) as rest`."""
 
     def __init__(
         self, url: str, credentials: Credentials | None = None, *, timeout_s: float = 10.0
@@ -62,19 +55,7 @@ class RestClient(OrderRequests):
             timeout=aiohttp.ClientTimeout(total=timeout_s),
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
     async def close(self) -> None:
-        """Close its connections."""
         await self._session.close()
 
     async def markets(self) -> list[MarketInfo]:
@@ -116,7 +97,9 @@ class RestClient(OrderRequests):
             "GET", "/api/v1/orders", list[OrderState], "orderQueryAll", query=query
         )
 
-    async def place_several(self, orders: Sequence[NewOrder]) -> list[OrderState | RequestRefused]:
+    async def place_several(
+        self, orders: Sequence[NewOrder]
+    ) -> list[OrderState | errors.RequestRefused]:
         """Place orders one after the other, independently; one result for each."""
         body = msgspec.to_builtins(list(orders))
         items = await self._request(
@@ -125,7 +108,7 @@ class RestClient(OrderRequests):
         return [
             msgspec.convert(item, OrderState)
             if item["operation"] == "Ok"
-            else RequestRefused(400, str(item["code"]), str(item["message"]))
+            else errors.RequestRefused(400, str(item["code"]), str(item["message"]))
             for item in items
         ]
 
@@ -177,28 +160,23 @@ class RestClient(OrderRequests):
             async with self._session.request(method, url, data=sent, headers=headers) as response:
                 content = await response.read()
         except aiohttp.ClientConnectorError as error:
-            raise Disconnected(str(error)) from error
+            raise errors.Disconnected(str(error)) from error
         except (TimeoutError, aiohttp.ClientError) as error:
             if method == "GET":
-                raise Disconnected(f"{path}: {error!r}") from error
-            raise OutcomeUnknown(f"{method} {path}: {error!r}") from error
+                raise errors.Disconnected(f"{path}: {error!r}") from error
+            raise errors.OutcomeUnknown(f"{method} {path}: {error!r}") from error
         if not 200 <= response.status < 300:
             raise _error(response.status, response.headers.get("Retry-After", ""), content)
         try:
             return msgspec.json.decode(content, type=answer)
         except msgspec.MsgspecError as error:
-            raise InvalidAnswer(f"{method} {path}: {error}") from error
+            raise errors.InvalidAnswer(f"{method} {path}: {error}") from error
 
 
-class _ErrorBody(msgspec.Struct):
-    code: str = ""
-    message: str = ""
-
-
-def _error(status: int, retry_after: str, content: bytes) -> Exception:
+def _error(status: int, retry_after: str, content: bytes) -> errors.ClientError:
     try:
-        body = msgspec.json.decode(content, type=_ErrorBody)
+        body = msgspec.json.decode(content, type=errors.ErrorBody)
     except msgspec.MsgspecError:
-        body = _ErrorBody(message=content[:200].decode(errors="replace"))
+        body = errors.ErrorBody(message=content[:200].decode(errors="replace"))
     wait_s = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
-    return error_of(status, body.code, body.message, retry_after_s=wait_s)
+    return body.exception(status, retry_after_s=wait_s)

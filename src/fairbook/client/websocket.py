@@ -16,20 +16,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
 
+from fairbook.client import errors
 from fairbook.client.credentials import Credentials
-from fairbook.client.errors import (
-    ClientError,
-    Disconnected,
-    InvalidAnswer,
-    OutcomeUnknown,
-    error_of,
-)
 from fairbook.client.messages import type_of_stream
 from fairbook.client.order_requests import OrderRequests
 
@@ -50,11 +43,6 @@ Handler = Callable[[Any], None]
 logger = logging.getLogger(__name__)
 
 
-class _ErrorPart(msgspec.Struct):
-    code: str | int = ""
-    message: str = ""
-
-
 class _Envelope(msgspec.Struct):
     """Any message: of a stream, or an answer."""
 
@@ -63,7 +51,7 @@ class _Envelope(msgspec.Struct):
     id: Any = None
     status: int = 200
     result: msgspec.Raw = msgspec.Raw()
-    error: _ErrorPart | None = None
+    error: errors.ErrorBody | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_Envelope).decode
@@ -83,6 +71,8 @@ class WebSocketClient(OrderRequests):
         self.close_code: int | None = None
         self.close_reason = ""
         """Of the server's Close frame, if there was one."""
+        self.failure: Exception | None = None
+        """The exception of a handler, or InvalidAnswer, if that ended the connection."""
         self._session = session
         self._connection = connection
         self._timeout_s = timeout_s
@@ -90,7 +80,6 @@ class WebSocketClient(OrderRequests):
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._last_id = 0
         self._handlers: dict[str, tuple[Handler, Callable[[msgspec.Raw], Any]]] = {}
-        self._failure: Exception | None = None
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
@@ -107,33 +96,18 @@ class WebSocketClient(OrderRequests):
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             await session.close()
-            raise Disconnected(f"{url}: {error!r}") from error
+            raise errors.Disconnected(f"{url}: {error!r}") from error
         except BaseException:
             await session.close()
             raise
         return cls(session, connection, timeout_s=timeout_s)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
     async def close(self) -> None:
         """Return when the connection has ended."""
-        self._end(None)
+        self._end()
         await self._connection.close()
         await asyncio.wait((self._reader,))
         await self._session.close()
-
-    def failure(self) -> Exception | None:
-        """The exception of a handler, or InvalidAnswer, if that ended the connection."""
-        return self._failure
 
     async def login(self, credentials: Credentials) -> None:
         """Required for orders and for `account.` streams."""
@@ -154,7 +128,7 @@ class WebSocketClient(OrderRequests):
             self._handlers[name] = handler, decoder.decode
         try:
             await self._request({"method": "SUBSCRIBE", "params": list(names)})
-        except ClientError:
+        except errors.ClientError:
             for name in names:
                 self._handlers.pop(name, None)
             raise
@@ -174,7 +148,7 @@ class WebSocketClient(OrderRequests):
     async def _request(self, frame: dict[str, Any]) -> msgspec.Raw:
         async with self._room:
             if self.ended.is_set():
-                raise Disconnected("the connection has ended")
+                raise errors.Disconnected("the connection has ended")
             self._last_id += 1
             request_id = self._last_id
             frame["id"] = request_id
@@ -185,15 +159,14 @@ class WebSocketClient(OrderRequests):
                     await self._connection.send_str(msgspec.json.encode(frame).decode())
                     return await answer
             except TimeoutError:
-                raise OutcomeUnknown(f"{frame['method']}: no answer in time") from None
+                raise errors.OutcomeUnknown(f"{frame['method']}: no answer in time") from None
             except (aiohttp.ClientError, ConnectionError) as error:
-                raise OutcomeUnknown(f"{frame['method']}: {error!r}") from error
+                raise errors.OutcomeUnknown(f"{frame['method']}: {error!r}") from error
             finally:
                 del self._waiting[request_id]
 
     async def _read(self) -> None:
         """Read messages until the connection ends; then fail the requests in flight."""
-        failure: Exception | None = None
         try:
             while True:
                 message = await self._connection.receive()
@@ -204,23 +177,23 @@ class WebSocketClient(OrderRequests):
                         self.close_reason = str(message.extra or "")
                     break
         except msgspec.MsgspecError as error:
-            failure = InvalidAnswer(f"an unreadable message: {error}")
+            self.failure = errors.InvalidAnswer(f"an unreadable message: {error}")
         except Exception as bug:
             # A bug of a handler must not look like a lost connection.
             logger.exception("a handler of a stream failed")
-            failure = bug
+            self.failure = bug
         finally:
             self.close_code = self._connection.close_code
-            self._end(failure)
+            self._end()
         await self._connection.close()
 
-    def _end(self, failure: Exception | None) -> None:
-        if self._failure is None:
-            self._failure = failure
+    def _end(self) -> None:
         self.ended.set()
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(OutcomeUnknown("the connection ended before the answer"))
+                answer.set_exception(
+                    errors.OutcomeUnknown("the connection ended before the answer")
+                )
 
     def _on_message(self, text: str) -> None:
         envelope = _decode(text)
@@ -238,7 +211,7 @@ class WebSocketClient(OrderRequests):
         code = envelope.error.code
         # Errors of the protocol itself carry a number, and no status.
         status = _STATUS.get(code, 400) if isinstance(code, int) else envelope.status
-        error = error_of(status, str(code), envelope.error.message)
+        error = envelope.error.exception(status)
         if answer is None:
             logger.warning("an error that answers no request: %s", error)
         elif not answer.done():

@@ -275,9 +275,8 @@ class TradingSession:
                     await self._socket.ended.wait()
             except TimeoutError:
                 pass
-        failure = self._socket.failure()
-        if failure is not None:
-            raise failure
+        if self._socket.failure is not None:
+            raise self._socket.failure
         raise Disconnected(f"the connection ended ({self._socket.close_code})")
 
     async def _make(self, market: MarketMaker) -> None:
