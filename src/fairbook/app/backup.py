@@ -21,7 +21,7 @@ import shutil
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import copy_accounts
@@ -63,17 +63,9 @@ class BackupError(Exception):
     """There is no copy. The message says why."""
 
 
-class Backup(NamedTuple):
-    """The state at the end of the copy, computed from the copy alone, and what is not in it."""
-
-    runner: Runner
-    unknown_files: list[str]
-    invalid_snapshots: list[str]
-    """Each with the reason; they are not needed, the log is complete."""
-
-
-def back_up(directory: Path, to: Path, *, full: bool) -> Backup:
-    """Copy `directory` to `to`, which must not exist.
+def back_up(directory: Path, to: Path, *, full: bool) -> tuple[Runner, list[str]]:
+    """Copy `directory` to `to`, which must not exist; return the state at the end of the copy,
+    computed from the copy alone, and a warning for each file that is not in it.
 
     full: replay the copy from the first entry as well. Raises BackupError, LogDamaged,
     AccountsDamaged, OSError.
@@ -97,7 +89,14 @@ def back_up(directory: Path, to: Path, *, full: bool) -> Backup:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     Disk().sync_directory(to.parent)
-    return Backup(runner, _unknown_files(directory), problems)
+    # The log is complete without the invalid snapshots.
+    return runner, [
+        *(f"a snapshot was not copied: {problem}" for problem in problems),
+        *(
+            f"{name} was not copied: it is not a file of an exchange"
+            for name in _unknown(directory)
+        ),
+    ]
 
 
 def _check_paths(directory: Path, to: Path, unfinished: Path) -> None:
@@ -123,7 +122,7 @@ def _sync(directory: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _unknown_files(directory: Path) -> list[str]:
+def _unknown(directory: Path) -> list[str]:
     """Names that are no part of an exchange, but for hidden files and those of SQLite."""
     names = sorted({*os.listdir(directory)} - {*_COPIED, *_RECORDED, *_OF_A_PROCESS})
     return [name for name in names if not name.startswith(".") and not name.endswith(_OF_SQLITE)]

@@ -27,13 +27,10 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print where the copy ends."""
     os.umask(0o077)
     os.nice(NICE)
-    backup = back_up(arguments.directory, arguments.to, full=arguments.full)
-    for problem in backup.invalid_snapshots:
-        print(f"warning: a snapshot was not copied: {problem}", file=sys.stderr)
-    for name in backup.unknown_files:
-        print(f"warning: {name} was not copied: it is not a file of an exchange", file=sys.stderr)
-    print(summary(backup.runner))
+    runner, warnings = back_up(arguments.directory, arguments.to, full=arguments.full)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(summary(runner))
     return 0

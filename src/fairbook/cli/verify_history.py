@@ -79,7 +79,6 @@ class HistoryComparison:
                     yield from _differences(table, keys, self._stored, replayed)
 
     def close(self) -> None:
-        """Close the second store."""
         self._replayed.close()
 
 

@@ -1,9 +1,9 @@
 """Reconnect with backoff: `async for socket in Reconnecting(url): ...`.
 
 Design: each round yields a new connection; when the body has ended, the next round waits and
-connects again. The wait doubles from `wait_least_s` to `wait_most_s`, with a random part, so that
+connects again. The wait doubles from WAIT_LEAST_S to WAIT_MOST_S, with a random part, so that
 the clients of a server that restarts do not all reconnect at once. A connection that lasted
-`settled_s` resets it. A time in the reason of the server's Close is obeyed.
+SETTLED_S resets it. A time in the reason of the server's Close is obeyed.
 
 There is at most one connection at a time. Subscriptions, books and logins are not restored.
 """
@@ -37,19 +37,17 @@ class Backoff:
         *,
         wait_least_s: float = WAIT_LEAST_S,
         wait_most_s: float = WAIT_MOST_S,
-        settled_s: float = SETTLED_S,
     ) -> None:
         self._rng = rng
         self._least_s = wait_least_s
         self._most_s = wait_most_s
-        self._settled_s = settled_s
         self._bound_s = wait_least_s
 
     def wait_s(self, lasted_s: float) -> float:
         """Half to all of a bound that doubles each time. lasted_s: of the last connection; 0 if it
         was not made.
         """
-        if lasted_s >= self._settled_s:
+        if lasted_s >= SETTLED_S:
             self._bound_s = self._least_s
         bound_s = self._bound_s
         self._bound_s = min(2 * bound_s, self._most_s)

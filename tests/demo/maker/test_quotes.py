@@ -133,7 +133,8 @@ def test_the_size_of_a_level_is_that_of_its_price() -> None:
 
 def test_the_reference_wanders_and_comes_back() -> None:
     """Far off at first, it is near its anchor in the long run, and moves all the time."""
-    walk = RandomWalk(SOL, random.Random(7), SOL.anchor_ticks * 2)
+    walk = RandomWalk(SOL, random.Random(7))
+    walk.move_to(SOL.anchor_ticks * 2)
     seen = []
     for _ in range(100_000):
         walk.step()
@@ -144,7 +145,7 @@ def test_the_reference_wanders_and_comes_back() -> None:
 
 
 def test_the_same_seed_walks_the_same_way() -> None:
-    walks = [RandomWalk(SOL, random.Random(3), SOL.anchor_ticks) for _ in range(2)]
+    walks = [RandomWalk(SOL, random.Random(3)) for _ in range(2)]
     paths = []
     for walk in walks:
         path = []

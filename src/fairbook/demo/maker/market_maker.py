@@ -53,7 +53,7 @@ class MarketMaker:
         self.grid = grid
         self.parameters = parameters
         self.orders = OwnOrders(grid)
-        self.reference = RandomWalk(parameters, rng, parameters.anchor_ticks)
+        self.reference = RandomWalk(parameters, rng)
         self.maker_lots = 0
         """The maker's base asset beyond that at the start; negative: less."""
         self.taker_lots = 0

@@ -63,12 +63,11 @@ class OwnOrders:
 
     def open(self) -> list[OpenOrder]:
         """In the order in which they were placed."""
-        found = []
-        for order_id, (side, price, total) in self._terms.items():
-            filled = self._filled.get(order_id, 0)
-            if filled < total:
-                found.append(OpenOrder(order_id, side, price, total - filled, filled))
-        return found
+        return [
+            OpenOrder(order_id, side, price, total - filled, filled)
+            for order_id, (side, price, total) in self._terms.items()
+            if (filled := self._filled.get(order_id, 0)) < total
+        ]
 
     def levels(self) -> Counter[tuple[str, int]]:
         """The maker's lots by (side, price)."""

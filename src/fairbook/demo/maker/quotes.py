@@ -35,13 +35,10 @@ class LimitOrder(NamedTuple):
 class RandomWalk:
     """The reference price, in parts of a tick."""
 
-    def __init__(
-        self, parameters: QuotingParameters, rng: random.Random, reference_ticks: int
-    ) -> None:
+    def __init__(self, parameters: QuotingParameters, rng: random.Random) -> None:
         self._parameters = parameters
         self._rng = rng
-        self.reference_parts = 0
-        self.move_to(reference_ticks)
+        self.reference_parts = parameters.anchor_ticks * PARTS
 
     def move_to(self, reference_ticks: int) -> None:
         self.reference_parts = self._bounded(reference_ticks * PARTS)
