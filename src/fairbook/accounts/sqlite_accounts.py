@@ -16,19 +16,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
-from fairbook.accounts.credentials import (
-    TOKEN_CHARACTERS,
-    AccountsDamaged,
-    Key,
-    Token,
-    User,
-    check_permissions,
-    check_public_key,
-    new_token,
-    token_hash,
-)
+from fairbook.accounts import credentials
+from fairbook.accounts.credentials import AccountsDamaged, Key, Token, User, token_hash
 from fairbook.accounts.sqlite_schema import transaction, upgrade
 from fairbook.accounts.sqlite_transfers import SqliteTransfers
 from fairbook.ports.accounts import Access, AccountRefused
@@ -69,7 +60,10 @@ class SqliteAccounts:
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
-                self._open(path)
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = FULL")
+                self._database.execute("PRAGMA foreign_keys = ON")
+                upgrade(self._database, path)
                 self._load()
             except BaseException:
                 self._database.close()
@@ -82,7 +76,7 @@ class SqliteAccounts:
         return self._by_key.get(public_key)
 
     def by_token(self, token: str) -> Access | None:
-        if len(token) != TOKEN_CHARACTERS or not token.isascii():
+        if len(token) != credentials.TOKEN_CHARACTERS or not token.isascii():
             return None
         found = self._by_token.get(token_hash(token))
         if found is None:
@@ -117,11 +111,8 @@ class SqliteAccounts:
         return User(*row)
 
     def user(self, user_id: int) -> User | None:
-        with self._lock:
-            row = self._database.execute(
-                f"SELECT {_USER_COLUMNS} FROM user WHERE user_id = ?", (user_id,)
-            ).fetchone()
-        return None if row is None else User(*row)
+        rows = self._rows(f"SELECT {_USER_COLUMNS} FROM user WHERE user_id = ?", user_id)
+        return User(*rows[0]) if rows else None
 
     def set_account(self, user_id: int, account: int) -> None:
         """Store the account that OPEN_ACCOUNT answered for the user. Idempotent.
@@ -145,8 +136,8 @@ class SqliteAccounts:
         Raises AccountRefused for a bad key, label or permissions, a key that was ever registered,
         an account without a user, too many keys.
         """
-        check_public_key(public_key)
-        check_permissions(permissions)
+        credentials.check_public_key(public_key)
+        credentials.check_permissions(permissions)
         if len(label) > LABEL_CHARACTERS_MAX:
             raise AccountRefused(f"A label has at most {LABEL_CHARACTERS_MAX} characters")
         with self._lock:
@@ -171,11 +162,8 @@ class SqliteAccounts:
 
     def keys(self, account: int) -> list[Key]:
         """All keys of the account, revoked ones too, oldest first."""
-        with self._lock:
-            rows = self._database.execute(
-                f"SELECT {_KEY_COLUMNS} FROM key WHERE account = ? ORDER BY key_id", (account,)
-            ).fetchall()
-        return [Key(*row) for row in rows]
+        query = f"SELECT {_KEY_COLUMNS} FROM key WHERE account = ? ORDER BY key_id"
+        return [Key(*row) for row in self._rows(query, account)]
 
     def revoke_key(self, *, account: int, key_id: int) -> bool:
         """False if the account has no such live key."""
@@ -200,11 +188,11 @@ class SqliteAccounts:
         Raises AccountRefused for bad permissions, an account without a user, a time that has
         passed, too many tokens.
         """
-        check_permissions(permissions)
+        credentials.check_permissions(permissions)
         now_ns = self._now_ns()
         if not _is_live(expires_ns, now_ns):
             raise AccountRefused("The token would have expired already")
-        text = new_token()
+        text = credentials.new_token()
         with self._lock:
             with self._change("") as database:
                 self._require_account(account)
@@ -231,13 +219,10 @@ class SqliteAccounts:
 
     def tokens(self, account: int) -> list[Token]:
         """The live tokens of the account, oldest first."""
-        with self._lock:
-            rows = self._database.execute(
-                f"SELECT {_TOKEN_COLUMNS} FROM token WHERE account = ? ORDER BY token_id",
-                (account,),
-            ).fetchall()
+        query = f"SELECT {_TOKEN_COLUMNS} FROM token WHERE account = ? ORDER BY token_id"
+        tokens = [Token(*row) for row in self._rows(query, account)]
         now_ns = self._now_ns()
-        return [token for row in rows if _is_live((token := Token(*row)).expires_ns, now_ns)]
+        return [token for token in tokens if _is_live(token.expires_ns, now_ns)]
 
     def revoke_token(self, *, account: int, token_id: int) -> bool:
         """False if the account has no such token."""
@@ -256,12 +241,9 @@ class SqliteAccounts:
         with self._lock:
             self._database.close()
 
-    def _open(self, path: Path) -> None:
-        database = self._database
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA foreign_keys = ON")
-        upgrade(database, path)
+    def _rows(self, query: str, parameter: int) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._database.execute(query, (parameter,)).fetchall()
 
     def _load(self) -> None:
         for row in self._database.execute(f"SELECT {_KEY_COLUMNS} FROM key WHERE revoked_ns = 0"):

@@ -9,17 +9,12 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from fairbook.core.units import NS_PER_SECOND
 
-INTERVALS: Final = (
-    "1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w",
-    "1month",
-)  # fmt: skip
-GAPLESS_BARS_MAX: Final = 1_000
 DAY_S: Final = 86_400
 MONTH: Final = "1month"
 LENGTH_S: Final = {
@@ -27,6 +22,7 @@ LENGTH_S: Final = {
     "4h": 14_400, "6h": 21_600, "8h": 28_800, "12h": 43_200, "1d": DAY_S, "3d": 3 * DAY_S,
     "1w": 7 * DAY_S,
 }  # fmt: skip
+INTERVALS: Final = (*LENGTH_S, MONTH)
 _WEEK_OFFSET_S: Final = 3 * DAY_S  # 1970-01-01 was a Thursday.
 
 
@@ -57,8 +53,7 @@ def bucket_end(interval: str, start_s: int) -> int:
 class Bar:
     """The trades of one bucket: prices in ticks, `lots`, `quote` in atoms."""
 
-    start_s: int
-    """Start of the bucket, in seconds since 1970."""
+    start_s: int  # of the bucket, since 1970
     open: int
     high: int
     low: int
@@ -71,7 +66,6 @@ class Bar:
 
     @classmethod
     def of_trade(cls, start_s: int, *, trade_id: int, price: int, lots: int, quote: int) -> Bar:
-        """The bar of one trade."""
         return cls(start_s, price, price, price, price, lots, quote, 1, trade_id, trade_id)
 
     @classmethod
@@ -121,10 +115,7 @@ class Bar:
 
     def copy(self, start_s: int | None = None) -> Bar:
         """A copy, of the bucket at `start_s` if given."""
-        return Bar(
-            self.start_s if start_s is None else start_s, self.open, self.high, self.low,
-            self.close, self.lots, self.quote, self.trades, self.first_id, self.last_id,
-        )  # fmt: skip
+        return replace(self, start_s=self.start_s if start_s is None else start_s)
 
 
 class RunningSecond:
@@ -166,7 +157,7 @@ def gapless(
     start_s: int,
     end_s: int,
     close: int | None,
-    bars_max: int = GAPLESS_BARS_MAX,
+    bars_max: int,
 ) -> list[Bar]:
     """The earliest `bars_max` bars of all buckets that start in [start_s, end_s], with flat bars at
     the previous close where there are no trades.
@@ -174,22 +165,16 @@ def gapless(
     bars: those with trades that start in the range, by rising start. close: of the last trade
     before the range; None if there was none: the series then begins with the first of `bars`.
     """
+    traded = {bar.start_s: bar for bar in bars}
+    # The first bucket that starts at or after `start_s`.
+    at = bucket_end(interval, bucket_start(interval, start_s - 1))
+    if close is None:
+        at = min(traded, default=end_s + 1)
+        close = 0  # not used: the first bar has trades
     found: list[Bar] = []
-    at = bucket_start(interval, start_s)
-    if at < start_s:
-        at = bucket_end(interval, at)
-    for bar in bars:
-        if close is None:
-            at = bar.start_s
-        while at < bar.start_s and close is not None and len(found) < bars_max:
-            found.append(Bar.flat(at, close))
-            at = bucket_end(interval, at)
-        if len(found) >= bars_max:
-            return found
+    while at <= end_s and len(found) < bars_max:
+        bar = traded.get(at) or Bar.flat(at, close)
         found.append(bar)
         close = bar.close
-        at = bucket_end(interval, bar.start_s)
-    while close is not None and at <= end_s and len(found) < bars_max:
-        found.append(Bar.flat(at, close))
         at = bucket_end(interval, at)
     return found

@@ -12,19 +12,9 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from fairbook.candles.bars import (
-    INTERVALS,
-    LENGTH_S,
-    MONTH,
-    Bar,
-    RunningSecond,
-    bucket_end,
-    bucket_start,
-)
+from fairbook.candles.bars import INTERVALS, LENGTH_S, Bar, RunningSecond, bucket_end, bucket_start
 
-QUIET_BARS_MAX: Final = 1_000
-"""Of one stretch without trades, `advance` returns at most this many bars of each interval."""
-
+QUIET_BARS_MAX: Final = 1_000  # of one interval and one stretch without trades, from `advance`
 _ENDED_MAX: Final = 2 * len(INTERVALS) * QUIET_BARS_MAX
 
 
@@ -37,8 +27,7 @@ class _RunningBucket:
         self.interval = interval
         self.start_s = bucket_start(interval, time_s)
         self.end_s = bucket_end(interval, self.start_s)
-        self.bar: Bar | None = None
-        """Its trades that are in no shorter running bucket; None: there are none."""
+        self.bar: Bar | None = None  # its trades that are in no shorter running bucket, if any
 
     def join(self, bar: Bar | None) -> None:
         """Take over the trades of a shorter bucket."""
@@ -87,16 +76,12 @@ class Candles(RunningSecond):
             start_s, parts = bucket.start_s, [bucket.bar, self._second]
             if bucket is not minute:
                 parts.append(minute.bar)
-        found: Bar | None = None
-        for part in parts:
-            if part is None:
-                continue
-            if found is None:
-                found = part.copy(start_s)
-            else:
-                found.join(part)
-        if found is None and self._close is not None:
-            return Bar.flat(start_s, self._close)
+        traded = [part for part in parts if part is not None]
+        if not traded:
+            return None if self._close is None else Bar.flat(start_s, self._close)
+        found = traded[0].copy(start_s)
+        for part in traded[1:]:
+            found.join(part)
         return found
 
     def backfill(self, bars: Iterable[Bar]) -> None:
@@ -162,7 +147,7 @@ class Candles(RunningSecond):
             return  # no trade ever
         self._ended.append((interval, bar or Bar.flat(start_s, close)))
         start_s = bucket_end(interval, start_s)
-        if interval != MONTH:
+        if interval in LENGTH_S:
             start_s = max(start_s, now_s - QUIET_BARS_MAX * LENGTH_S[interval])
         while start_s < now_s:
             self._ended.append((interval, Bar.flat(start_s, close)))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, takewhile
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -38,6 +38,10 @@ class Totals(NamedTuple):
     quote: int
     trades: int
 
+    @classmethod
+    def of(cls, bar: Bar) -> Totals:
+        return cls(bar.open, bar.close, bar.high, bar.low, bar.lots, bar.quote, bar.trades)
+
 
 class _MinuteRange:
     """The highest and lowest price of a minute; too wide after one of its seconds has left."""
@@ -61,7 +65,7 @@ class _Window:
 
     def first(self) -> int:
         """The oldest price. There must be one."""
-        return int(_RECORD.unpack_from(self._records)[3])
+        return self._bar_at(0).open
 
     def push(self, bars: Iterable[Bar]) -> None:
         """Add the newest seconds, by rising start."""
@@ -83,68 +87,56 @@ class _Window:
             if newest is None or newest.minute != minute:
                 newest = _MinuteRange(minute, high, low)
                 minutes.append(newest)
-            if high > newest.high:
-                newest.high = high
-            if low < newest.low:
-                newest.low = low
-            if high > self.high:
-                self.high = high
-            if low < self.low:
-                self.low = low
+            newest.high = max(newest.high, high)
+            newest.low = min(newest.low, low)
+            self.high = max(self.high, high)
+            self.low = min(self.low, low)
 
     def expire(self, until_s: int) -> None:
         """Drop the seconds up to and including this one."""
         records = self._records
-        if not records or _RECORD.unpack_from(records)[0] > until_s:
+        if not records or self._bar_at(0).start_s > until_s:
             return
-        if _RECORD.unpack_from(records, len(records) - _RECORD.size)[0] <= until_s:
+        if self._bar_at(len(records) - _RECORD.size).start_s <= until_s:
             self.lots = self.quote = self.trades = 0
             records.clear()
             self._minutes.clear()
             return
         at = 0
         has_extreme = False  # whether a second that leaves had the highest or lowest price
-        while True:
-            record = _RECORD.unpack_from(records, at)
-            second_s, _, trades, _, high, low = record[:6]
-            lots, lots_high, quote, quote_high = record[6:]
-            if second_s > until_s:
-                break
+        while (bar := self._bar_at(at)).start_s <= until_s:
             at += _RECORD.size
-            self.trades -= trades
-            self.lots -= lots | lots_high << 64
-            self.quote -= quote | quote_high << 64
-            has_extreme = has_extreme or high == self.high or low == self.low
+            self.trades -= bar.trades
+            self.lots -= bar.lots
+            self.quote -= bar.quote
+            has_extreme = has_extreme or bar.high == self.high or bar.low == self.low
         del records[:at]
-        while self._minutes[0].minute < second_s // 60:
+        while self._minutes[0].minute < bar.start_s // 60:
             self._minutes.popleft()
         if has_extreme:
             self._find_extremes()
 
     def bars(self) -> Iterator[Bar]:
-        """The seconds. Their close is not kept: the open stands in its place."""
-        for record in _RECORD.iter_unpack(self._records):
-            second_s, first_id, trades, first, high, low = record[:6]
-            lots, lots_high, quote, quote_high = record[6:]
-            yield Bar(
-                second_s, open=first, high=high, low=low, close=first,
-                lots=lots | lots_high << 64, quote=quote | quote_high << 64, trades=trades,
-                first_id=first_id, last_id=first_id + trades - 1,  # ids are dense
-            )  # fmt: skip
+        """The seconds, as `_bar_at`."""
+        return map(self._bar_at, range(0, len(self._records), _RECORD.size))
+
+    def _bar_at(self, offset: int) -> Bar:
+        """The second of one record. Its close is not kept: the open stands in its place."""
+        second_s, first_id, trades, first, high, low, *volumes = _RECORD.unpack_from(
+            self._records, offset
+        )
+        lots, lots_high, quote, quote_high = volumes
+        return Bar(
+            second_s, open=first, high=high, low=low, close=first,
+            lots=lots | lots_high << 64, quote=quote | quote_high << 64, trades=trades,
+            first_id=first_id, last_id=first_id + trades - 1,  # ids are dense
+        )  # fmt: skip
 
     def _find_extremes(self) -> None:
         oldest = self._minutes[0]
-        oldest.high = 0
-        at = 0
-        while at < len(self._records):
-            second_s, _, _, _, high, low = _RECORD.unpack_from(self._records, at)[:6]
-            if second_s // 60 != oldest.minute:
-                break
-            if oldest.high == 0:
-                oldest.low = low
-            oldest.high = max(oldest.high, high)
-            oldest.low = min(oldest.low, low)
-            at += _RECORD.size
+        bars = list(takewhile(lambda bar: bar.start_s // 60 == oldest.minute, self.bars()))
+        oldest.high = max([bar.high for bar in bars])
+        oldest.low = min([bar.low for bar in bars])
         self.high = max([minute.high for minute in self._minutes])
         self.low = min([minute.low for minute in self._minutes])
 
@@ -199,23 +191,18 @@ class RollingTicker(RunningSecond):
     def totals(self) -> Totals | None:
         """The window as of the last call; None before the market's first trade."""
         second = self._second
-        window = self._window
-        last = self._last
         if second is None:
-            if last is None:
+            if self._last is None:
                 return None
-            if window.trades == 0:
-                return Totals(last, last, last, last, 0, 0, 0)
-            return Totals(
-                window.first(), last, window.high, window.low, window.lots, window.quote,
-                window.trades,
-            )  # fmt: skip
-        has_more = window.trades > 0
+            second = Bar.flat(self._second_s, self._last)
+        window = self._window
+        if not window.trades:
+            return Totals.of(second)
         return Totals(
-            window.first() if has_more else second.open,
+            window.first(),
             second.close,
-            max(window.high, second.high) if has_more else second.high,
-            min(window.low, second.low) if has_more else second.low,
+            max(window.high, second.high),
+            min(window.low, second.low),
             window.lots + second.lots,
             window.quote + second.quote,
             window.trades + second.trades,

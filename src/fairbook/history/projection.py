@@ -13,15 +13,7 @@ from __future__ import annotations
 from fairbook.candles.bars import Bar
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
-from fairbook.core.records import (
-    ACCEPTED,
-    AMENDED,
-    CLOSED,
-    FILL,
-    GENERATED_SESSION,
-    MOVED,
-    OrderRecord,
-)
+from fairbook.core.records import GENERATED_SESSION, OrderRecord
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.history.sqlite_store import SqliteStore, bar_row
 from fairbook.history.store import LENGTHS_S, Row, RowBatch
@@ -33,8 +25,7 @@ class HistoryProjection:
     def __init__(self, store: SqliteStore, exchange: Exchange) -> None:
         self._store = store
         self._exchange = exchange
-        self._trades: list[Row] = []
-        self._transfers: list[Row] = []
+        self._rows = RowBatch()  # its orders and bars are made at the commit
         self._closed: dict[int, Row] = {}
         self._touched: dict[int, tuple[int, int]] = {}  # order id: (account, market)
         self._seconds: dict[tuple[int, int], Bar] = {}  # (market, second)
@@ -45,23 +36,23 @@ class HistoryProjection:
         at, end = 0, len(events)
         while at < end:
             kind = records.kind_at(events, at)
-            if kind == ACCEPTED:
+            if kind == records.ACCEPTED:
                 placed = records.read_accepted(events, at)
                 session = placed.session
                 self._touched[placed.order_id] = (placed.account, placed.market)
-            elif kind == FILL:
+            elif kind == records.FILL:
                 self._fill(records.Fill(events, at), time_ns, session == GENERATED_SESSION)
-            elif kind == CLOSED:
+            elif kind == records.CLOSED:
                 order = OrderRecord(events, at)
                 self._closed[order.order_id] = order_row(order, time_ns)
-            elif kind == AMENDED:
+            elif kind == records.AMENDED:
                 order = OrderRecord(events, at)
                 session = order.session
                 self._touched[order.order_id] = (order.account, order.market)
-            elif kind == MOVED:
+            elif kind == records.MOVED:
                 moved = records.Change(events, at)
                 account, reference, atoms = moved.words
-                self._transfers.append(
+                self._rows.transfers.append(
                     (account, moved.subject, int(moved.is_debit), atoms, reference, time_ns)
                 )
             at = records.next_at(events, at)
@@ -71,15 +62,10 @@ class HistoryProjection:
 
         Raises StoreUnavailable (call again: nothing is lost), StoreTaken, StoreInvalid.
         """
-        rows = RowBatch(
-            trades=self._trades,
-            orders=[*self._closed.values(), *self._open_orders()],
-            transfers=self._transfers,
-            bars=self._bars(),
-        )
-        self._store.write(rows, position=position, time_ns=time_ns, chain=chain)
-        self._trades = []
-        self._transfers = []
+        self._rows.orders = [*self._closed.values(), *self._open_orders()]
+        self._rows.bars = self._bars()
+        self._store.write(self._rows, position=position, time_ns=time_ns, chain=chain)
+        self._rows = RowBatch()
         self._closed = {}
         self._touched = {}
         self._seconds = {}
@@ -87,12 +73,11 @@ class HistoryProjection:
     def _fill(self, fill: records.Fill, time_ns: int, is_generated: bool) -> None:
         market, price, lots = fill.market, fill.price, fill.lots
         quote = price * lots * self._exchange.markets[market].tick_atoms
-        row = (
+        self._rows.trades.append((
             fill.trade_id, market, price, lots, quote, time_ns, fill.side,
             fill.taker_account, fill.maker_account, fill.taker_order_id, fill.maker_order_id,
             fill.taker_fee, fill.maker_fee, is_generated,
-        )  # fmt: skip
-        self._trades.append(row)
+        ))  # fmt: skip
         self._touched[fill.maker_order_id] = (fill.maker_account, market)
         second = time_ns // NS_PER_SECOND
         bar = self._seconds.get((market, second))
@@ -125,8 +110,7 @@ class HistoryProjection:
                     start_s -= start_s % length_s
                     longer = bars.get((market, start_s))
                     if longer is None:
-                        longer = bars[market, start_s] = bar.copy()
-                        longer.start_s = start_s
+                        bars[market, start_s] = bar.copy(start_s)
                     else:
                         longer.join(bar)
             rows += [bar_row(market, length_s, bar) for (market, _), bar in bars.items()]

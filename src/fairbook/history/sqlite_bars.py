@@ -93,14 +93,11 @@ def fewest_bars(from_s: int, to_s: int, lengths_s: Sequence[int] = LENGTHS_S) ->
     first_s = -(-from_s // length_s) * length_s
     last_s = to_s // length_s * length_s
     if first_s >= last_s:
-        if shorter:
-            yield from fewest_bars(from_s, to_s, shorter)
+        yield from fewest_bars(from_s, to_s, shorter)
         return
-    if shorter:
-        yield from fewest_bars(from_s, first_s, shorter)
+    yield from fewest_bars(from_s, first_s, shorter)
     yield BarRange(length_s, first_s, last_s)
-    if shorter:
-        yield from fewest_bars(last_s, to_s, shorter)
+    yield from fewest_bars(last_s, to_s, shorter)
 
 
 def klines(
@@ -116,13 +113,9 @@ def klines(
         return []
     end_s = min(end_s, _recorded_s(reader))
     start_s = max(start_s, bucket_start(interval, first[0]))
-    if start_s > end_s:
-        return []
+    # The first bucket that starts at or after `start_s`.
+    start_s = at = bucket_end(interval, bucket_start(interval, start_s - 1))
     buckets: list[tuple[int, int]] = []
-    at = bucket_start(interval, start_s)
-    if at < start_s:
-        at = bucket_end(interval, at)
-    start_s = at
     while at <= end_s and len(buckets) < bars_max:
         ending = bucket_end(interval, at)
         buckets.append((at, ending))
@@ -157,15 +150,11 @@ def ticker(reader: ReadConnection, market: int) -> Totals | None:
         last = reader.row(
             "SELECT price FROM trades WHERE market = ? ORDER BY trade_id DESC LIMIT 1", (market,)
         )
-        if last is None:
-            return None
-        return Totals(last[0], last[0], last[0], last[0], lots=0, quote=0, trades=0)
+        return None if last is None else Totals.of(Bar.flat(now_s, last[0]))
     total = bars[0]
     for bar in bars[1:]:
         total.join(bar)
-    return Totals(
-        total.open, total.close, total.high, total.low, total.lots, total.quote, total.trades
-    )
+    return Totals.of(total)
 
 
 def bars_until(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-LENGTHS_S: Final = (1, 60, 900, 3_600, 86_400)
-"""Lengths of the stored bars; each divides the next."""
+LENGTHS_S: Final = (1, 60, 900, 3_600, 86_400)  # lengths of the stored bars; each divides the next
 
 Row = tuple[int, ...]
 

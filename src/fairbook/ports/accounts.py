@@ -49,8 +49,7 @@ class Withdrawal(NamedTuple):
     atoms: int
     address: str
     blockchain: str
-    created_ns: int
-    """By the clock of the process that stored it, not log time."""
+    created_ns: int  # by the clock of the process that stored it, not log time
 
 
 class Transfers(Protocol):

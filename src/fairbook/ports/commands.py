@@ -11,8 +11,7 @@ class Answer(NamedTuple):
 
     position: int
     time_ns: int
-    events: bytes
-    """The events of this command alone; the last one is its OUTCOME."""
+    events: bytes  # the events of this command alone; the last one is its OUTCOME
 
 
 class Busy(Exception):

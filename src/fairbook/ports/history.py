@@ -45,17 +45,14 @@ class TradeRow(NamedTuple):
     lots: int
     quote: int
     time_ns: int
-    taker_side: int
-    """records.BID or ASK; with ASK the buyer was the maker."""
+    taker_side: int  # records.BID or ASK; with ASK the buyer was the maker
     taker_account: int
     maker_account: int
     taker_order_id: int
     maker_order_id: int
-    taker_fee: int
-    """In atoms of the asset that the taker received."""
+    taker_fee: int  # in atoms of the asset that the taker received
     maker_fee: int
-    is_generated: bool
-    """Part of the demo's generated first day, not of real trading."""
+    is_generated: bool  # part of the demo's generated first day, not of real trading
 
 
 class OrderRow(NamedTuple):
@@ -63,8 +60,7 @@ class OrderRow(NamedTuple):
 
     order_id: int
     account: int
-    client_id: int
-    """Valid only with HAS_CLIENT_ID in `flags`."""
+    client_id: int  # valid only with HAS_CLIENT_ID in `flags`
     market: int
     side: int
     tif: int
@@ -75,11 +71,9 @@ class OrderRow(NamedTuple):
     quote: int
     fee: int
     status: int
-    reason: int
-    """Close reason; 0 while the order is open."""
+    reason: int  # close reason; 0 while the order is open
     created_ns: int
-    closed_ns: int
-    """0 while the order is open."""
+    closed_ns: int  # 0 while the order is open
     is_generated: bool
 
 
@@ -93,8 +87,7 @@ class FillRow(NamedTuple):
     side: int
     price: int
     lots: int
-    fee: int
-    """In atoms of the asset received."""
+    fee: int  # in atoms of the asset received
     is_maker: bool
     time_ns: int
 
@@ -102,8 +95,7 @@ class FillRow(NamedTuple):
 class TransferRow(NamedTuple):
     """A credit (side 0) or debit (side 1): one MOVED event."""
 
-    transfer_id: int
-    """Counts from 1 over all transfers."""
+    transfer_id: int  # counts from 1 over all transfers
     account: int
     asset: int
     side: int

@@ -76,14 +76,11 @@ class Checkpoint(NamedTuple):
 
     position: int
     chain: bytes
-    event_hash: bytes
-    """Running hash of the events of all frames up to `position`."""
-    slice_index: int
-    """Of the `slice_count` slices of the state. 0 of 0: no slice."""
+    event_hash: bytes  # running hash of the events of all frames up to `position`
+    slice_index: int  # of the `slice_count` slices of the state; 0 of 0: no slice
     slice_count: int
     slice_digest: bytes
-    engines: list[str]
-    """The engines that have computed these values so far. Grows."""
+    engines: list[str]  # the engines that have computed these values so far; grows
 
 
 class Checkpoints(Protocol):

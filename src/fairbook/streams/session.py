@@ -79,7 +79,7 @@ Action = SendReply | Subscribe | Unsubscribe | SendLatest | CallMethod
 
 
 class _Subscription(NamedTuple):
-    channel: Channel | None  # none: nothing is ever published there
+    channel: Channel | None  # None: nothing is ever published there
     access: Access | None
     """Of the signature in the frame; None for public streams and those that the login permits."""
 
