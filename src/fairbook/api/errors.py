@@ -7,7 +7,7 @@ those that public clients know; messages that other software matches on stand on
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -41,39 +41,31 @@ class BadRequest(ApiError):
         super().__init__(400, INVALID_CLIENT_REQUEST, message)
 
 
-class Refusal(NamedTuple):
-    """Status, code and message of a reject."""
-
-    status: int
-    code: str
-    message: str
-
-
-REJECTS: Final[dict[int, Refusal]] = {
-    records.MALFORMED: Refusal(400, INVALID_CLIENT_REQUEST, "Malformed request"),
-    records.NO_RULES: Refusal(503, "MAINTENANCE", "The exchange is not open yet"),
-    records.UNKNOWN_ACCOUNT: Refusal(403, "FORBIDDEN", "Account not open"),
-    records.UNKNOWN_MARKET: Refusal(400, "INVALID_MARKET", "Unknown market"),
-    records.UNKNOWN_ASSET: Refusal(400, "INVALID_ASSET", "Unknown asset"),
-    records.DUPLICATE_CLIENT_ID: Refusal(
-        400, "INVALID_ORDER", "Order with client ID already exists: {client_id}"
+REJECTS: Final[dict[int, tuple[int, str, str]]] = {  # status, code, message
+    records.MALFORMED: (400, INVALID_CLIENT_REQUEST, "Malformed request"),
+    records.NO_RULES: (503, "MAINTENANCE", "The exchange is not open yet"),
+    records.UNKNOWN_ACCOUNT: (403, "FORBIDDEN", "Account not open"),
+    records.UNKNOWN_MARKET: (400, "INVALID_MARKET", "Unknown market"),
+    records.UNKNOWN_ASSET: (400, "INVALID_ASSET", "Unknown asset"),
+    records.DUPLICATE_CLIENT_ID: (
+        400,
+        "INVALID_ORDER",
+        "Order with client ID already exists: {client_id}",
     ),
-    records.UNKNOWN_ORDER: Refusal(400, "INVALID_ORDER", "Order Not Found (RESOURCE_NOT_FOUND)"),
-    records.ALREADY_LISTED: Refusal(400, INVALID_CLIENT_REQUEST, "Already listed"),
-    records.BAD_VALUE: Refusal(400, INVALID_CLIENT_REQUEST, "Value out of range"),
-    records.ACCOUNT_FROZEN: Refusal(403, "FORBIDDEN", "Account is frozen"),
-    records.TRADING_PAUSED: Refusal(
-        503, "TRADING_PAUSED", "Trading is paused, only cancels are taken"
-    ),
-    records.MARKET_CLOSED: Refusal(400, "INVALID_ORDER", "Market does not take this order now"),
-    records.BAD_PRICE: Refusal(400, "INVALID_PRICE", "Price is out of range"),
-    records.BAD_QUANTITY: Refusal(400, "INVALID_QUANTITY", "Quantity is out of range"),
-    records.TOO_MANY_ORDERS: Refusal(400, "ORDER_LIMIT", "Too many open orders"),
-    records.BOOK_FULL: Refusal(400, "ORDER_LIMIT", "The order book has no room at this price"),
-    records.TABLE_FULL: Refusal(400, INVALID_CLIENT_REQUEST, "No more room"),
-    records.OVER_CAP: Refusal(400, "INVALID_QUANTITY", "The supply would exceed its cap"),
-    records.INSUFFICIENT_FUNDS: Refusal(400, "INSUFFICIENT_FUNDS", "Insufficient funds"),
-    records.WOULD_CROSS: Refusal(400, "INVALID_ORDER", "Order would immediately match and take"),
+    records.UNKNOWN_ORDER: (400, "INVALID_ORDER", "Order Not Found (RESOURCE_NOT_FOUND)"),
+    records.ALREADY_LISTED: (400, INVALID_CLIENT_REQUEST, "Already listed"),
+    records.BAD_VALUE: (400, INVALID_CLIENT_REQUEST, "Value out of range"),
+    records.ACCOUNT_FROZEN: (403, "FORBIDDEN", "Account is frozen"),
+    records.TRADING_PAUSED: (503, "TRADING_PAUSED", "Trading is paused, only cancels are taken"),
+    records.MARKET_CLOSED: (400, "INVALID_ORDER", "Market does not take this order now"),
+    records.BAD_PRICE: (400, "INVALID_PRICE", "Price is out of range"),
+    records.BAD_QUANTITY: (400, "INVALID_QUANTITY", "Quantity is out of range"),
+    records.TOO_MANY_ORDERS: (400, "ORDER_LIMIT", "Too many open orders"),
+    records.BOOK_FULL: (400, "ORDER_LIMIT", "The order book has no room at this price"),
+    records.TABLE_FULL: (400, INVALID_CLIENT_REQUEST, "No more room"),
+    records.OVER_CAP: (400, "INVALID_QUANTITY", "The supply would exceed its cap"),
+    records.INSUFFICIENT_FUNDS: (400, "INSUFFICIENT_FUNDS", "Insufficient funds"),
+    records.WOULD_CROSS: (400, "INVALID_ORDER", "Order would immediately match and take"),
 }
 
 # `expiryReason` by close reason; None: the order did not expire.

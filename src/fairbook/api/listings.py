@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fairbook.api.errors import ApiError, invalid_market
 from fairbook.api.numbers import MarketScales, Scale, asset_scale
+from fairbook.api.requests import Fields, is_absent, symbol_field
 from fairbook.core.markets import Asset
 from fairbook.ports.queries import Catalogue
 
@@ -31,14 +32,14 @@ class Listings:
             )
         return scales
 
+    def market_id(self, fields: Fields) -> int:
+        """The market of `symbol`; 0, any market, if it is absent. Raises INVALID_MARKET."""
+        return 0 if is_absent(fields, "symbol") else self.scales(symbol_field(fields)).id
+
     def scales_of(self, market_id: int) -> MarketScales:
         """The market with this id; it must exist."""
         scales = self._by_id.get(market_id)
         return self.scales(self.catalogue.market(market_id).name) if scales is None else scales
-
-    def all_scales(self) -> list[MarketScales]:
-        """Every market, by id."""
-        return [self.scales_of(market.id) for market in self.catalogue.markets()]
 
     def asset(self, name: str) -> Asset:
         """The asset of exactly this name. Raises INVALID_ASSET."""

@@ -9,33 +9,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from fairbook.api import requests
 from fairbook.api.errors import CLOSE_REASONS, BadRequest, not_implemented, rejected
 from fairbook.api.numbers import MarketScales, Scale
-from fairbook.api.requests import (
-    Fields,
-    choice,
-    client_id_field,
-    flag,
-    is_absent,
-    order_id_field,
-    symbol_field,
-)
+from fairbook.api.requests import Fields, choice, is_absent, symbol_field
 from fairbook.api.times import utc_text
 from fairbook.core import records
-from fairbook.core.records import OrderRecord, Outcome, order_records, read_outcome
+from fairbook.core.records import (
+    OrderRecord,
+    Outcome,
+    Placed,
+    order_records,
+    read_outcome,
+    read_placed,
+)
 from fairbook.core.units import MILLION
 from fairbook.ports.history import FillRow, OrderRow
 
 ScalesOf = Callable[[str], MarketScales]  # by exact symbol; raises INVALID_MARKET
 
-SIDES: Final = {"Bid": records.BID, "Ask": records.ASK}
+# By the core's numbers.
+SIDE_TEXT: Final = ("Bid", "Ask")
+TIME_IN_FORCE_TEXT: Final = ("GTC", "IOC", "FOK")
+_SELF_TRADE_TEXT: Final = ("RejectTaker", "RejectMaker", "RejectBoth")
+STATUS_TEXT: Final = ("Rejected", "New", "PartiallyFilled", "Filled", "Cancelled", "Expired")
+
+SIDES: Final = {text: side for side, text in enumerate(SIDE_TEXT)}
+_TIMES_IN_FORCE: Final = {text: tif for tif, text in enumerate(TIME_IN_FORCE_TEXT)}
+_SELF_TRADE: Final = {text: n << records.STP_SHIFT for n, text in enumerate(_SELF_TRADE_TEXT)}
 _KINDS: Final = {"Limit": 0, "Market": records.MARKET_ORDER}
-_TIMES_IN_FORCE: Final = {"GTC": records.GTC, "IOC": records.IOC, "FOK": records.FOK}
-_SELF_TRADE: Final = {
-    "RejectTaker": records.REJECT_TAKER << records.STP_SHIFT,
-    "RejectMaker": records.REJECT_MAKER << records.STP_SHIFT,
-    "RejectBoth": records.REJECT_BOTH << records.STP_SHIFT,
-}
 _CANCEL_ALL_KINDS: Final = {"RestingLimitOrder": 0, "ConditionalOrder": 1}
 _NOT_OFFERED: Final = frozenset(
     (
@@ -44,11 +46,6 @@ _NOT_OFFERED: Final = frozenset(
         "takeProfitTriggerPrice", "takeProfitLimitPrice", "takeProfitTriggerBy",
     )
 )  # fmt: skip
-
-SIDE_TEXT: Final = ("Bid", "Ask")
-TIME_IN_FORCE_TEXT: Final = ("GTC", "IOC", "FOK")
-_SELF_TRADE_TEXT: Final = ("RejectTaker", "RejectMaker", "RejectBoth")
-STATUS_TEXT: Final = ("Rejected", "New", "PartiallyFilled", "Filled", "Cancelled", "Expired")
 _REST: Final = (
     '"reduceOnly":null,"relatedOrderId":null,"strategyId":null,"triggerBy":null,"triggerPrice":null,'
     '"triggerQuantity":null,"triggeredAt":null,"stopLossTriggerPrice":null,"stopLossLimitPrice":null,'
@@ -77,29 +74,12 @@ class OrderCommand:
 class PlaceCommand(OrderCommand):
     """PLACE. The answer repeats the fields of the request."""
 
-    __slots__ = ("client_id", "flags", "price", "quantity", "side", "tif")
-
-    def __init__(
-        self, scales: MarketScales, *, account: int, side: int, tif: int, flags: int,
-        client_id: int, price: int, quantity: int, session: int = 0,
-    ) -> None:  # fmt: skip
-        self.command = records.place(
-            account=account, market=scales.id, side=side, tif=tif, flags=flags, client_id=client_id,
-            session=session, price=price, quantity=quantity,
-        )  # fmt: skip
-        self.scales = scales
-        self.side = side
-        self.tif = tif
-        self.flags = flags
-        self.client_id = client_id
-        self.price = price
-        self.quantity = quantity
+    __slots__ = ()
 
     def result(self, events: bytes) -> str:
-        outcome = read_outcome(events)
-        if outcome.status == records.REJECTED:
-            raise rejected(outcome.reason, client_id=self.client_id)
-        return _order_text(self.scales, self, outcome, created=outcome.created_ns // MILLION)
+        placed = read_placed(self.command)
+        outcome = _accepted(events, client_id=placed.client_id)
+        return _order_text(self.scales, placed, outcome, created=outcome.created_ns // MILLION)
 
 
 class CancelCommand(OrderCommand):
@@ -133,10 +113,10 @@ class CancelAllCommand(OrderCommand):
         return f"[{','.join(record_text(order, self.scales) for order in order_records(events))}]"
 
 
-def _accepted(events: bytes) -> Outcome:
+def _accepted(events: bytes, *, client_id: int = 0) -> Outcome:
     outcome = read_outcome(events)
     if outcome.status == records.REJECTED:
-        raise rejected(outcome.reason)
+        raise rejected(outcome.reason, client_id=client_id)
     return outcome
 
 
@@ -160,12 +140,10 @@ def place_command(
         is_absent(fields, name) for name in _NOT_OFFERED
     ):
         raise not_implemented("conditional orders")
-    client_id = client_id_field(fields)
-    if client_id is None:
-        client_id = 0
-    else:
+    client_id = requests.client_id_field(fields)
+    if client_id is not None:
         flags |= records.HAS_CLIENT_ID
-    post_only = flag(fields, "postOnly")
+    post_only = requests.flag(fields, "postOnly")
     price = 0
     if is_market:
         if post_only:
@@ -181,10 +159,11 @@ def place_command(
             raise BadRequest("quoteQuantity is for market orders")
         price = scales.price.units(fields.get("price"))
         quantity = scales.quantity.units(fields.get("quantity"))
-    return PlaceCommand(
-        scales, account=account, side=side, tif=tif, flags=flags, client_id=client_id,
-        price=price, quantity=quantity, session=session,
+    command = records.place(
+        account=account, market=scales.id, side=side, tif=tif, flags=flags,
+        client_id=client_id or 0, session=session, price=price, quantity=quantity,
     )  # fmt: skip
+    return PlaceCommand(command, scales)
 
 
 def _market_amount(fields: Fields, scales: MarketScales) -> tuple[int, int]:
@@ -207,8 +186,8 @@ def named_order(fields: Fields) -> tuple[int, int | None]:
     """The order that a request is about: (order id, None) or (0, client id). Raises BadRequest
     unless exactly one is given.
     """
-    order_id = order_id_field(fields)
-    client_id = client_id_field(fields)
+    order_id = requests.order_id_field(fields)
+    client_id = requests.client_id_field(fields)
     if (order_id is None) == (client_id is None):
         raise BadRequest("Must specify either clientId or orderId")
     return order_id or 0, client_id
@@ -218,12 +197,10 @@ def cancel_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> Canc
     """The command of a request to cancel one order. Raises BadRequest or INVALID_MARKET."""
     scales = scales_of(symbol_field(fields))
     order_id, client_id = named_order(fields)
-    if client_id is None:
-        command = records.cancel(account=account, market=scales.id, order_id=order_id)
-    else:
-        command = records.cancel(
-            account=account, market=scales.id, flags=records.HAS_CLIENT_ID, client_id=client_id
-        )
+    command = records.cancel(
+        account=account, market=scales.id, order_id=order_id,
+        flags=0 if client_id is None else records.HAS_CLIENT_ID, client_id=client_id or 0,
+    )  # fmt: skip
     return CancelCommand(command, scales)
 
 
@@ -284,7 +261,7 @@ def history_text(order: OrderRow | OrderRecord, scales: MarketScales) -> str:
 
 
 def _order_text(
-    scales: MarketScales, order: PlaceCommand | OrderRow | OrderRecord,
+    scales: MarketScales, order: Placed | OrderRow | OrderRecord,
     state: Outcome | OrderRow | OrderRecord, *, created: int | str, rest: str = _REST,
 ) -> str:  # fmt: skip
     """created: as JSON: milliseconds, or a text with its quotes."""

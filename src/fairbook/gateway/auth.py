@@ -21,6 +21,7 @@ from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
 from fairbook.api.errors import ApiError, BadRequest, unauthorized
+from fairbook.api.numbers import whole_number
 from fairbook.api.requests import Pairs
 from fairbook.ports.accounts import Access, Accounts
 
@@ -87,12 +88,11 @@ class Authenticator:
         if key is None or signature is None or timestamp is None:
             raise unauthorized()
         window = headers.get(b"x-window", b"5000")
-        if not (timestamp.isdigit() and len(timestamp) <= _MILLISECONDS_DIGITS):
+        at_ms = whole_number(timestamp.decode("latin-1"), digits_max=_MILLISECONDS_DIGITS)
+        window_ms = whole_number(window.decode("latin-1"), digits_max=_WINDOW_DIGITS)
+        if at_ms is None or window_ms is None or window_ms > WINDOW_MS_MAX:
             raise BadRequest(EXPIRED)
-        if not (window.isdigit() and len(window) <= _WINDOW_DIGITS):
-            raise BadRequest(EXPIRED)
-        at_ms, window_ms = int(timestamp), int(window)
-        if window_ms > WINDOW_MS_MAX or abs(self._now_ms() - at_ms) > window_ms:
+        if abs(self._now_ms() - at_ms) > window_ms:
             raise BadRequest(EXPIRED)
         public_key = _key_of(key) if len(key) == _KEY_TEXT_BYTES else b""
         access = self._accounts.by_key(public_key) if len(public_key) == 32 else None

@@ -17,14 +17,7 @@ from fairbook.api.requests import (
 )
 from fairbook.gateway.auth import Authenticator, Headers, SignedRequest, query_pairs
 from fairbook.gateway.rate_limits import RateLimits
-from fairbook.gateway.request import (
-    OF_ARRAY,
-    OF_BODY,
-    OF_BODY_OR_QUERY,
-    OF_QUERY,
-    Endpoint,
-    Request,
-)
+from fairbook.gateway.request import Endpoint, Request
 from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import Access
 
@@ -46,7 +39,7 @@ class Authorizer:
         address = address_key(request.address)
         self._rates.failed_logins.check(address)
         try:
-            if endpoint.reads:
+            if endpoint.reads != "query":
                 _check_body(request.headers, request.body)
             access, signed = self._authenticate(endpoint, request)
         except ApiError as error:
@@ -126,20 +119,20 @@ def _read_fields(
     pairs: of the query.
     """
     reads = endpoint.reads
-    if reads in (OF_BODY, OF_ARRAY) and any(name == "clientId" for name, _ in pairs):
+    if reads in ("body", "array") and any(name == "clientId" for name, _ in pairs):
         # The signed text does not tell query from body. From the query it would not be used, so
         # the order could be executed twice.
         raise BadRequest("clientId belongs in the body")
-    if reads == OF_BODY:
+    if reads == "body":
         request.fields = read_object(request.body)
         return [request.fields]
-    if reads == OF_ARRAY:
+    if reads == "array":
         request.orders = read_array(request.body)
         return request.orders
     request.fields = query_fields(pairs)
-    if reads == OF_QUERY or not request.body:
+    if reads == "query" or not request.body:
         return []
-    assert reads == OF_BODY_OR_QUERY
+    assert reads == "body or query"
     fields = read_object(request.body)
     if not request.fields.keys().isdisjoint(fields):
         raise BadRequest("A field is given twice")

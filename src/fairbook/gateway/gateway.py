@@ -118,7 +118,7 @@ class Gateway:
             markets.endpoints(),
             account.endpoints(),
             OrderEndpoints(submitter, listings).endpoints(),
-            HistoryEndpoints(barrier, listings).endpoints(),
+            HistoryEndpoints(submitter, listings, barrier).endpoints(),
             CapitalEndpoints(submitter, listings, barrier, transfers).endpoints(),
             faucet_endpoints(submitter, listings, transfers, faucet_atoms),
             {} if checkpoints is None else checkpoint_endpoints(checkpoints),

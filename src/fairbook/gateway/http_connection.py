@@ -295,9 +295,10 @@ class HttpConnection(asyncio.Protocol):
                 method, self._url
             )
             length = request.headers.get(b"content-length", b"")
-            if request.endpoint.reads and len(length) > _LENGTH_DIGITS_MAX:
+            reads_body = request.endpoint.reads != "query"
+            if reads_body and len(length) > _LENGTH_DIGITS_MAX:
                 raise too_large()
-            request.is_ready = not request.endpoint.reads
+            request.is_ready = not reads_body
         except ApiError as error:
             request.error = error
             request.is_ready = True

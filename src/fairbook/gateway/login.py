@@ -6,7 +6,8 @@ Failed logins use up a rate limit of their address, the same one as failed HTTP 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fairbook.api.errors import ApiError, unauthorized
@@ -17,7 +18,7 @@ from fairbook.ports.accounts import Access, Accounts
 
 
 class LoginAuthenticator:
-    """Finds the account of a token or signature. All look-ups are in memory."""
+    """The Authority of WebSocket connections. All look-ups are in memory."""
 
     def __init__(
         self, accounts: Accounts, authenticator: Authenticator, failed_logins: TokenBuckets[str]
@@ -27,38 +28,36 @@ class LoginAuthenticator:
         self._failed_logins = failed_logins
 
     def by_token(self, token: str, *, address: str) -> Access:
-        """The access of a bearer token. Raises UNAUTHORIZED or TOO_MANY_REQUESTS."""
-        self._failed_logins.check(address_key(address))
-        access = self._accounts.by_token(token)
-        if access is None:
-            self._failed_logins.take(address_key(address))
-            raise unauthorized()
-        return access
+        """Raises UNAUTHORIZED or TOO_MANY_REQUESTS."""
+        with self._counting_failures(address):
+            access = self._accounts.by_token(token)
+            if access is None:
+                raise unauthorized()
+            return access
 
     def by_signature(self, parts: Sequence[Any], instruction: str, *, address: str) -> Access:
-        """The access of [key, signature, timestamp ms, window ms] over the text of `instruction`
-        without parameters.
-
-        parts: strings, also for literal numbers. Raises UNAUTHORIZED if they are not four strings
-        or the key is unknown, INVALID_CLIENT_REQUEST for a wrong time, INVALID_SIGNATURE, or
-        TOO_MANY_REQUESTS.
+        """Raises UNAUTHORIZED if the parts are not four strings or the key is unknown,
+        INVALID_CLIENT_REQUEST for a wrong time, INVALID_SIGNATURE, or TOO_MANY_REQUESTS.
         """
-        self._failed_logins.check(address_key(address))
+        with self._counting_failures(address):
+            if len(parts) != 4 or not all(type(part) is str for part in parts):
+                raise unauthorized()
+            names = (b"x-api-key", b"x-signature", b"x-timestamp", b"x-window")
+            headers = dict(zip(names, (part.encode() for part in parts), strict=True))
+            signed = self._authenticator.check_headers(headers)
+            return self._authenticator.verify(signed, instruction, [[]])
+
+    @contextmanager
+    def _counting_failures(self, address: str) -> Iterator[None]:
+        """Refuse an address with too many failures; count another one."""
+        key = address_key(address)
+        self._failed_logins.check(key)
         try:
-            return self._verify(parts, instruction)
+            yield
         except ApiError as error:
             if error.status == 401:
-                self._failed_logins.take(address_key(address))
+                self._failed_logins.take(key)
             raise
 
-    def _verify(self, parts: Sequence[Any], instruction: str) -> Access:
-        if len(parts) != 4 or not all(type(part) is str for part in parts):
-            raise unauthorized()
-        names = (b"x-api-key", b"x-signature", b"x-timestamp", b"x-window")
-        headers = dict(zip(names, (part.encode() for part in parts), strict=True))
-        signed = self._authenticator.check_headers(headers)
-        return self._authenticator.verify(signed, instruction, [[]])
-
     def is_live(self, access: Access) -> bool:
-        """Whether the key or token behind it is neither revoked nor expired."""
         return self._accounts.is_live(access)

@@ -19,7 +19,6 @@ from fairbook.gateway.request import Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.net.addresses import address_key
 from fairbook.ports.history import History, HistoryBehind
-from fairbook.ports.queries import StateView
 
 MOMENT_S: Final = 0.25
 QUERIES_MAX: Final = 32  # under way for one caller: half of the history's queue
@@ -76,10 +75,6 @@ class ReadBarrier:
                 raise ApiError(504, "TIMEOUT", "History is behind") from None
 
         return guarded
-
-    async def view(self) -> StateView:
-        """The engine's state after everything that was submitted before this call."""
-        return await self._submitter.view()
 
     async def settled(self) -> History:
         """The history with everything that was submitted before this call.

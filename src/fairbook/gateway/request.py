@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from fairbook.api.errors import ApiError
+from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, not_implemented
 from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import Fields
 
@@ -17,11 +17,8 @@ STATUS_LINES: Final = {
 }
 CLOSE: Final = (b"connection", b"close")
 
-# What an endpoint reads. OF_BODY_OR_QUERY is for DELETE: some clients cannot send a body with it.
-OF_QUERY: Final = 0
-OF_BODY: Final = 1
-OF_BODY_OR_QUERY: Final = 2
-OF_ARRAY: Final = 3
+Reads = Literal["query", "body", "body or query", "array"]
+"""What the fields come from. "body or query" is for DELETE: some clients cannot send a body."""
 
 
 class Request:
@@ -84,12 +81,12 @@ Respond = Callable[[JsonOrReply | ApiError], None]
 
 
 class Endpoint(NamedTuple):
-    """What must hold before `handler` is called."""
+    """A handler, and what must hold before it is called."""
 
     handler: Handler
     instruction: str = ""  # of the signed text
     permission: int = 0  # 0: public
-    reads: int = OF_QUERY
+    reads: Reads = "query"
     writes: bool = False  # it may change the exchange
     repeatable: bool = False  # with a clientId, doing it again changes nothing
     is_metered: bool = True  # a public request takes a token of its address
@@ -103,11 +100,11 @@ def always(answer: JsonOrReply) -> Handler:
     return lambda _request: answer
 
 
-def refusing(error: Callable[[], ApiError]) -> Handler:
-    """An endpoint that always refuses."""
+def not_offered(what: str) -> Handler:
+    """An endpoint that always answers 501."""
 
     def refuse(_request: Request) -> JsonOrReply:
-        raise error()
+        raise not_implemented(what)
 
     return refuse
 
@@ -128,5 +125,5 @@ class MethodNotAllowed(ApiError):
     """405, with the allowed methods."""
 
     def __init__(self, allowed: list[str]) -> None:
-        super().__init__(405, "INVALID_CLIENT_REQUEST", "Method Not Allowed")
+        super().__init__(405, INVALID_CLIENT_REQUEST, "Method Not Allowed")
         self.allowed = ", ".join(allowed)

@@ -19,22 +19,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
-from fairbook.api.errors import (
-    ApiError,
-    BadRequest,
-    maintenance,
-    outcome_unknown,
-    server_error,
-    unauthorized,
-)
+from fairbook.api import errors, orders
+from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.listings import Listings
-from fairbook.api.orders import (
-    OrderCommand,
-    amend_command,
-    cancel_all_command,
-    cancel_command,
-    place_command,
-)
+from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import Fields
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
 from fairbook.gateway.rate_limits import RateLimits
@@ -72,6 +60,10 @@ class OrderConnection:
             self.caller.reply(_result(request_id, answer))
 
 
+OrderHandler = Callable[[OrderConnection, bytes, int, Fields], None]
+"""Takes the connection, the request's id, the account and the fields. Raises ApiError."""
+
+
 class WebSocketOrders:
     """The order requests of all WebSocket connections. Call it in the thread of the loop."""
 
@@ -96,21 +88,17 @@ class WebSocketOrders:
         self._is_stopping = is_stopping
         self._connections: dict[Caller, OrderConnection] = {}
         self._status_tasks: set[asyncio.Task[None]] = set()
-        self._methods = {
+        self._methods: dict[str, tuple[int, OrderHandler]] = {
             "order.place": (TRADE, self._place),
-            "order.cancel": (TRADE, self._cancel),
-            "order.amend": (TRADE, self._amend),
-            "order.cancelAll": (TRADE, self._cancel_all),
+            "order.cancel": (TRADE, partial(self._change, orders.cancel_command)),
+            "order.amend": (TRADE, partial(self._change, orders.amend_command)),
+            "order.cancelAll": (TRADE, partial(self._change, orders.cancel_all_command)),
             "order.status": (READ, self._read_status),
             "order.cancelOnDisconnect": (TRADE, self._cancel_on_disconnect),
         }
 
     def request(self, caller: Caller, request_id: bytes, method: str, params: Any) -> bool:
-        """Take a request; its answer goes to `caller.reply`, now or later. False: no such method.
-
-        request_id: the JSON text of the client's id. params: JSON value with literal numbers; None
-        if there were none.
-        """
+        """As RequestHandler has it."""
         known = self._methods.get(method)
         if known is None:
             return False
@@ -129,11 +117,11 @@ class WebSocketOrders:
             caller.reply(_refusal(request_id, error))
         except Exception:
             logger.exception("%s failed", method)
-            caller.reply(_refusal(request_id, outcome_unknown()))
+            caller.reply(_refusal(request_id, errors.outcome_unknown()))
         return True
 
     def ended(self, caller: Caller) -> None:
-        """A connection has closed: end its session, which cancels the orders placed in it."""
+        """End the session of the connection, which cancels the orders placed in it."""
         connection = self._connections.pop(caller, None)
         if connection is not None and connection.session:
             self._sessions.end(connection.session, connection.accounts)
@@ -141,11 +129,11 @@ class WebSocketOrders:
     def _admit(self, caller: Caller, permission: int) -> int:
         """The account of the request, if it has the permission and is within its rate limit."""
         if self._is_stopping():
-            raise maintenance()
+            raise errors.maintenance()
         access = caller.access
         if access is None or not self._is_live(access):
             self._rates.address.take(address_key(caller.address))
-            raise unauthorized()
+            raise errors.unauthorized()
         self._rates.account.take(access.account)
         if not access.permissions & permission:
             raise ApiError(403, "FORBIDDEN", "Permission denied")
@@ -155,29 +143,20 @@ class WebSocketOrders:
         self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
     ) -> None:
         session = connection.session if connection.cancels_on_disconnect else 0
-        order = place_command(fields, account=account, scales_of=self._scales_of, session=session)
+        order = orders.place_command(
+            fields, account=account, scales_of=self._scales_of, session=session
+        )
         if session and account not in connection.accounts:
             if len(connection.accounts) >= ACCOUNTS_MAX:
                 raise BadRequest("Too many accounts on one connection")
             connection.accounts.add(account)
         self._execute(connection, request_id, order)
 
-    def _cancel(
-        self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
-    ) -> None:
-        order = cancel_command(fields, account=account, scales_of=self._scales_of)
-        self._execute(connection, request_id, order)
-
-    def _amend(
-        self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
-    ) -> None:
-        order = amend_command(fields, account=account, scales_of=self._scales_of)
-        self._execute(connection, request_id, order)
-
-    def _cancel_all(
-        self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
-    ) -> None:
-        order = cancel_all_command(fields, account=account, scales_of=self._scales_of)
+    def _change(
+        self, to_command: Callable[..., OrderCommand | None], connection: OrderConnection,
+        request_id: bytes, account: int, fields: Fields,
+    ) -> None:  # fmt: skip
+        order = to_command(fields, account=account, scales_of=self._scales_of)
         if order is None:
             connection.caller.reply(_result(request_id, b"[]"))
         else:
@@ -221,7 +200,7 @@ class WebSocketOrders:
             answer = error
         except Exception:
             logger.exception("order.status failed")
-            answer = server_error()
+            answer = errors.server_error()
         connection.respond(request_id, answer)
 
 

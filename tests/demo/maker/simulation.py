@@ -179,16 +179,16 @@ class MakerSimulation:
     def _place(
         self, account: int, side: str, price: int, lots: int, *, post_only: bool = False
     ) -> PlaceCommand:
-        return PlaceCommand(
-            self.scales,
+        command = records.place(
             account=account,
+            market=MARKET,
             side=SIDES[side],
             price=price,
             quantity=lots,
             tif=records.GTC if post_only else records.IOC,
             flags=records.POST_ONLY if post_only else 0,
-            client_id=0,
         )
+        return PlaceCommand(command, self.scales)
 
     def take(self) -> LimitOrder | None:
         """Let the taker take."""

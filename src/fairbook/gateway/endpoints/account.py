@@ -9,13 +9,7 @@ from typing import Any
 
 import msgspec
 
-from fairbook.api.account import (
-    account_object,
-    balance_object,
-    borrow_limit_object,
-    order_limit_object,
-    withdrawal_limit_object,
-)
+from fairbook.api import account as shapes
 from fairbook.api.errors import ApiError, not_found, rejected
 from fairbook.api.listings import Listings
 from fairbook.api.orders import SIDES, named_order, record_text
@@ -23,7 +17,7 @@ from fairbook.api.requests import choice, is_absent, symbol_field, text_field
 from fairbook.core.records import ASK, BAD_PRICE
 from fairbook.core.units import MAX_UNITS
 from fairbook.gateway.endpoints.markets import wants_spot
-from fairbook.gateway.request import OF_BODY, Endpoint, Endpoints, Request
+from fairbook.gateway.request import Endpoint, Endpoints, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ, TRADE
 from fairbook.ports.queries import StateView
@@ -47,7 +41,7 @@ class AccountEndpoints:
             ("GET", b"/api/v1/capital"): Endpoint(self.capital, "balanceQuery", READ),
             ("GET", b"/api/v1/account"): Endpoint(self.account, "accountQuery", READ),
             ("PATCH", b"/api/v1/account"): Endpoint(
-                self.set_account, "accountUpdate", TRADE, OF_BODY, writes=True
+                self.set_account, "accountUpdate", TRADE, "body", writes=True
             ),
             ("GET", limits + b"order"): Endpoint(self.order_limit, "maxOrderQuantity", READ),
             ("GET", limits + b"withdrawal"): Endpoint(
@@ -75,9 +69,7 @@ class AccountEndpoints:
 
     async def orders(self, request: Request) -> bytes:
         """The open ones, by rising id."""
-        market = 0
-        if not is_absent(request.fields, "symbol"):
-            market = self._listings.scales(symbol_field(request.fields)).id
+        market = self._listings.market_id(request.fields)
         if not wants_spot(request.fields):
             return b"[]"
         view = await self._submitter.view()
@@ -92,7 +84,7 @@ class AccountEndpoints:
         for asset_id, available, locked in view.balances(request.account):
             if available or locked:
                 name, scale = self._listings.asset_scale(asset_id)
-                balances[name] = balance_object(scale, available=available, locked=locked)
+                balances[name] = shapes.balance_object(scale, available=available, locked=locked)
         return encode(balances)
 
     async def account(self, request: Request) -> bytes:
@@ -100,7 +92,7 @@ class AccountEndpoints:
         markets = self._listings.catalogue.markets()
         view = await self._submitter.view()
         return encode(
-            account_object(
+            shapes.account_object(
                 open_orders=len(view.open_orders(request.account)),
                 maker_fee_ppm=max((market.maker_fee_ppm for market in markets), default=0),
                 taker_fee_ppm=max((market.taker_fee_ppm for market in markets), default=0),
@@ -131,7 +123,7 @@ class AccountEndpoints:
             available = _available(view, request.account, market.quote)
             lots = available // (price * market.tick_atoms) if price else 0
         return encode(
-            order_limit_object(
+            shapes.order_limit_object(
                 scales.symbol,
                 side=fields["side"],
                 quantity=scales.quantity.text(min(lots, market.quantity_max)),
@@ -145,11 +137,11 @@ class AccountEndpoints:
         view = await self._submitter.view()
         _, scale = self._listings.asset_scale(asset.id)
         quantity = scale.text(_available(view, request.account, asset.id))
-        return encode(withdrawal_limit_object(asset.name, quantity))
+        return encode(shapes.withdrawal_limit_object(asset.name, quantity))
 
     async def borrow_limit(self, request: Request) -> bytes:
         asset = self._listings.asset(text_field(request.fields, "symbol"))
-        return encode(borrow_limit_object(asset.name))
+        return encode(shapes.borrow_limit_object(asset.name))
 
 
 def _available(view: StateView, account: int, asset_id: int) -> int:

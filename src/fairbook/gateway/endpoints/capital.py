@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from fairbook.api.account import deposit_object, withdrawal_object
-from fairbook.api.errors import BadRequest, not_implemented
+from fairbook.api.errors import BadRequest
 from fairbook.api.listings import Listings
 from fairbook.api.market_data import asset_names
 from fairbook.api.requests import Fields, is_absent, number_field, text_field
@@ -28,7 +28,7 @@ from fairbook.core import records
 from fairbook.gateway.endpoints.ranges import page, span
 from fairbook.gateway.endpoints.transfer import amount_fields, move_money
 from fairbook.gateway.read_barrier import AsyncHandler, ReadBarrier
-from fairbook.gateway.request import OF_BODY, Endpoint, Endpoints, Request
+from fairbook.gateway.request import Endpoint, Endpoints, Handler, Request, not_offered
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ, WITHDRAW, AccountRefused, Transfers, Withdrawal
 from fairbook.ports.history import Page, TransferRow
@@ -67,15 +67,12 @@ class CapitalEndpoints:
             ("GET", capital + b"deposit/address"): Endpoint(address, "depositAddressQuery", READ),
             ("GET", capital + b"withdrawals"): Endpoint(withdrawals, "withdrawalQueryAll", READ),
             ("POST", capital + b"withdrawals"): Endpoint(
-                withdraw, "withdraw", WITHDRAW, OF_BODY, writes=True, repeatable=True
+                withdraw, "withdraw", WITHDRAW, "body", writes=True, repeatable=True
             ),
         }
 
-    def _guard(self, handler: AsyncHandler) -> AsyncHandler:
-        async def refuse(_request: Request) -> bytes:
-            raise not_implemented("history")
-
-        return refuse if self._transfers is None else self._barrier.guard(handler)
+    def _guard(self, handler: AsyncHandler) -> Handler:
+        return not_offered("history") if self._transfers is None else self._barrier.guard(handler)
 
     async def deposits(self, request: Request) -> bytes:
         """Newest first."""

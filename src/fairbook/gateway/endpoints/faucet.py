@@ -12,11 +12,11 @@ from functools import partial
 import msgspec
 
 from fairbook.api.account import faucet_object
-from fairbook.api.errors import ApiError, not_implemented
+from fairbook.api.errors import ApiError
 from fairbook.api.listings import Listings
 from fairbook.core import records
 from fairbook.gateway.endpoints.transfer import amount_fields, move_money
-from fairbook.gateway.request import OF_BODY, Endpoint, Endpoints, Request, refusing
+from fairbook.gateway.request import Endpoint, Endpoints, Request, not_offered
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE, Transfers
 
@@ -47,5 +47,5 @@ def faucet_endpoints(
         return msgspec.json.encode(shape)
 
     is_offered = transfers is not None and caps_atoms is not None
-    handler = give if is_offered else refusing(lambda: not_implemented("faucet"))
-    return {("POST", b"/api/v1/faucet"): Endpoint(handler, "faucet", TRADE, OF_BODY, writes=True)}
+    handler = give if is_offered else not_offered("faucet")
+    return {("POST", b"/api/v1/faucet"): Endpoint(handler, "faucet", TRADE, "body", writes=True)}

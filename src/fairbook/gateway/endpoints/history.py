@@ -9,14 +9,7 @@ from fairbook.api.errors import ApiError, BadRequest, not_implemented
 from fairbook.api.listings import Listings
 from fairbook.api.market_data import kline_text, ticker_text, trade_text
 from fairbook.api.orders import fill_text, history_text
-from fairbook.api.requests import (
-    Fields,
-    client_id_field,
-    is_absent,
-    order_id_field,
-    symbol_field,
-    text_field,
-)
+from fairbook.api.requests import Fields, client_id_field, order_id_field, symbol_field, text_field
 from fairbook.candles.bars import INTERVALS, Bar, bucket_end
 from fairbook.candles.ticker import Totals
 from fairbook.core.records import HAS_CLIENT_ID, OrderRecord
@@ -24,6 +17,7 @@ from fairbook.gateway.endpoints.markets import wants_spot
 from fairbook.gateway.endpoints.ranges import SECONDS_MAX, page, seconds, sorted_page, span
 from fairbook.gateway.read_barrier import ReadBarrier
 from fairbook.gateway.request import Endpoint, Endpoints, Request
+from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ
 from fairbook.ports.history import FillRow, History, OrderRow
 
@@ -34,7 +28,8 @@ _NO_TRADES: Final = Totals(first=0, last=0, high=0, low=0, lots=0, quote=0, trad
 class HistoryEndpoints:
     """What is read from the history, without deposits and withdrawals."""
 
-    def __init__(self, barrier: ReadBarrier, listings: Listings) -> None:
+    def __init__(self, submitter: Submitter, listings: Listings, barrier: ReadBarrier) -> None:
+        self._submitter = submitter
         self._barrier = barrier
         self._listings = listings
 
@@ -88,8 +83,7 @@ class HistoryEndpoints:
 
     async def ticker(self, request: Request) -> bytes:
         """The last 24 hours of one market."""
-        symbol = symbol_field(request.fields)
-        market_id = self._listings.scales(symbol).id
+        market_id = self._listings.scales(symbol_field(request.fields)).id
         _require_a_day(request.fields)
         return (await self._ticker_text(await self._barrier.recent(), market_id)).encode()
 
@@ -111,14 +105,14 @@ class HistoryEndpoints:
         """Open and closed ones, newest first."""
         fields = request.fields
         wanted = sorted_page(fields)
-        market = self._market_id(fields)
+        market = self._listings.market_id(fields)
         client_id = client_id_field(fields)
         order_id = _order_id(fields)
         if order_id is None or not wants_spot(fields):
             return b"[]"
         if order_id and not wanted.offset:
             # The engine knows an open order, even while the recorder is down.
-            view = await self._barrier.view()
+            view = await self._submitter.view()
             order = view.order(request.account, market=market, order_id=order_id)
             if order is not None and client_id in (None, _client_id_of(order)):
                 return f"[{self._order_text(order)}]".encode()
@@ -132,7 +126,7 @@ class HistoryEndpoints:
         """Newest first."""
         fields = request.fields
         wanted, within = sorted_page(fields), span(fields)
-        market = self._market_id(fields)
+        market = self._listings.market_id(fields)
         order_id = _order_id(fields)
         if order_id is None or fields.get("fillType", "User") not in ("", "User"):
             return b"[]"  # there are no liquidations
@@ -143,12 +137,6 @@ class HistoryEndpoints:
             request.account, wanted, span=within, market=market, order_id=order_id
         )
         return await self._barrier.array(rows, self._fill_text)
-
-    def _market_id(self, fields: Fields) -> int:
-        """The market of `symbol`; 0: any."""
-        if is_absent(fields, "symbol"):
-            return 0
-        return self._listings.scales(symbol_field(fields)).id
 
     def _order_text(self, row: OrderRow | OrderRecord) -> str:
         return history_text(row, self._listings.scales_of(row.market))

@@ -61,7 +61,9 @@ class MarketEndpoints:
     async def markets(self, request: Request) -> bytes:
         if not wants_spot(request.fields):
             return b"[]"
-        return encode([market_object(scales) for scales in self._listings.all_scales()])
+        listings = self._listings
+        markets = listings.catalogue.markets()
+        return encode([market_object(listings.scales_of(market.id)) for market in markets])
 
     async def market(self, request: Request) -> bytes:
         return encode(market_object(self._listings.scales(symbol_field(request.fields))))

@@ -10,26 +10,12 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Final
 
+from fairbook.api import orders
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.listings import Listings
-from fairbook.api.orders import (
-    OrderCommand,
-    PlaceCommand,
-    amend_command,
-    cancel_all_command,
-    cancel_command,
-    place_command,
-)
-from fairbook.core import records
-from fairbook.gateway.request import (
-    OF_ARRAY,
-    OF_BODY,
-    OF_BODY_OR_QUERY,
-    Endpoint,
-    Endpoints,
-    Reply,
-    Request,
-)
+from fairbook.api.orders import OrderCommand, PlaceCommand, place_command
+from fairbook.core.records import HAS_CLIENT_ID, read_placed
+from fairbook.gateway.request import Endpoint, Endpoints, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE
 from fairbook.ports.commands import Answer
@@ -46,20 +32,20 @@ class OrderEndpoints:
 
     def endpoints(self) -> Endpoints:
         """Everything under /api/v1/order and /api/v1/orders that is not a GET."""
-        order, orders = b"/api/v1/order", b"/api/v1/orders"
+        one, many = b"/api/v1/order", b"/api/v1/orders"
         return {
-            ("POST", order): Endpoint(
-                self.place, "orderExecute", TRADE, OF_BODY, writes=True, repeatable=True
+            ("POST", one): Endpoint(
+                self.place, "orderExecute", TRADE, "body", writes=True, repeatable=True
             ),
-            ("DELETE", order): Endpoint(
-                self.cancel, "orderCancel", TRADE, OF_BODY_OR_QUERY, writes=True, repeatable=True
+            ("DELETE", one): Endpoint(
+                self.cancel, "orderCancel", TRADE, "body or query", writes=True, repeatable=True
             ),
-            ("PATCH", order): Endpoint(self.amend, "orderAmend", TRADE, OF_BODY, writes=True),
-            ("POST", orders): Endpoint(
-                self.place_batch, "orderExecute", TRADE, OF_ARRAY, writes=True, repeatable=True
+            ("PATCH", one): Endpoint(self.amend, "orderAmend", TRADE, "body", writes=True),
+            ("POST", many): Endpoint(
+                self.place_batch, "orderExecute", TRADE, "array", writes=True, repeatable=True
             ),
-            ("DELETE", orders): Endpoint(
-                self.cancel_all, "orderCancelAll", TRADE, OF_BODY_OR_QUERY, writes=True
+            ("DELETE", many): Endpoint(
+                self.cancel_all, "orderCancelAll", TRADE, "body or query", writes=True
             ),
         }
 
@@ -73,10 +59,11 @@ class OrderEndpoints:
 
     async def _place_async(self, order: PlaceCommand) -> Reply:
         """`Prefer: respond-async`: the client asks for the outcome later, by client id."""
-        if not order.flags & records.HAS_CLIENT_ID:
+        placed = read_placed(order.command)
+        if not placed.flags & HAS_CLIENT_ID:
             raise BadRequest("Prefer: respond-async requires a clientId")
         answer = await self._submitter.outcome(self._submitter.submit(order.command))
-        body = b'{"clientId":%d,"position":"%d"}' % (order.client_id, answer.position)
+        body = b'{"clientId":%d,"position":"%d"}' % (placed.client_id, answer.position)
         return Reply(body, 202, headers=((b"preference-applied", b"respond-async"),))
 
     async def place_batch(self, request: Request) -> bytes:
@@ -106,15 +93,19 @@ class OrderEndpoints:
 
     def cancel(self, request: Request) -> OrderCommand:
         """DELETE /api/v1/order."""
-        return cancel_command(request.fields, account=request.account, scales_of=self._scales_of)
+        return orders.cancel_command(
+            request.fields, account=request.account, scales_of=self._scales_of
+        )
 
     def amend(self, request: Request) -> OrderCommand:
         """PATCH /api/v1/order."""
-        return amend_command(request.fields, account=request.account, scales_of=self._scales_of)
+        return orders.amend_command(
+            request.fields, account=request.account, scales_of=self._scales_of
+        )
 
     def cancel_all(self, request: Request) -> OrderCommand | bytes:
         """DELETE /api/v1/orders: all open orders of one market."""
-        order = cancel_all_command(
+        order = orders.cancel_all_command(
             request.fields, account=request.account, scales_of=self._scales_of
         )
         return b"[]" if order is None else order

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fairbook.api.errors import not_implemented
-from fairbook.gateway.request import (
-    OF_BODY_OR_QUERY,
-    OF_QUERY,
-    Endpoint,
-    Endpoints,
-    Handler,
-    always,
-    refusing,
-)
+from fairbook.gateway.request import Endpoint, Endpoints, Reads, always, not_offered
 from fairbook.ports.accounts import READ, TRADE
 
 _EMPTY: Final = always(b"[]")
@@ -77,21 +68,17 @@ def stub_endpoints() -> Endpoints:
         found["GET", f"/api/v1/{name}".encode()] = Endpoint(_EMPTY)
     for path, instruction in _PRIVATE_EMPTY.items():
         found["GET", path.encode()] = Endpoint(_EMPTY, instruction, READ)
-    found["GET", b"/api/v1/checkpoints"] = Endpoint(_not_offered("checkpoints"))
+    found["GET", b"/api/v1/checkpoints"] = Endpoint(not_offered("checkpoints"))
     for (method, path), instruction in _NEVER.items():
         permission = READ if method == "GET" else TRADE
-        reads = OF_QUERY if method == "GET" else OF_BODY_OR_QUERY
-        found[method, path.encode()] = Endpoint(_not_offered(path), instruction, permission, reads)
+        reads: Reads = "query" if method == "GET" else "body or query"
+        found[method, path.encode()] = Endpoint(not_offered(path), instruction, permission, reads)
     for path, methods in _SIGN_UP.items():
         for method in methods:
-            found[method, path.encode()] = Endpoint(_not_offered(path))
+            found[method, path.encode()] = Endpoint(not_offered(path))
     return found
 
 
 def stub_endpoints_under() -> Endpoints:
     """By method and the path before its last part, which is a name."""
-    return {("DELETE", path.encode()): Endpoint(_not_offered(path)) for path in _SIGN_UP_ONE}
-
-
-def _not_offered(what: str) -> Handler:
-    return refusing(lambda: not_implemented(what))
+    return {("DELETE", path.encode()): Endpoint(not_offered(path)) for path in _SIGN_UP_ONE}

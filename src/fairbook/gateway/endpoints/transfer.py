@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
 
 from fairbook.api.errors import ApiError, rejected
 from fairbook.api.listings import Listings
@@ -16,20 +15,15 @@ from fairbook.gateway.submitter import Submitter
 from fairbook.ports.commands import Answer
 
 
-class Amount(NamedTuple):
-    """1 to MAX_ATOMS of an asset."""
-
-    asset: Asset
-    atoms: int
-
-
-def amount_fields(fields: Fields, listings: Listings) -> Amount:
-    """`symbol` and `quantity`. Raises BadRequest, INVALID_ASSET, INVALID_QUANTITY."""
+def amount_fields(fields: Fields, listings: Listings) -> tuple[Asset, int]:
+    """`symbol` and `quantity`: an asset, and 1 to MAX_ATOMS of it. Raises BadRequest,
+    INVALID_ASSET, INVALID_QUANTITY.
+    """
     asset = listings.asset(text_field(fields, "symbol"))
     atoms = listings.asset_scale(asset.id)[1].units(fields.get("quantity"))
     if not 1 <= atoms <= MAX_ATOMS:
         raise rejected(records.BAD_QUANTITY)
-    return Amount(asset, atoms)
+    return asset, atoms
 
 
 async def move_money(submitter: Submitter, command: bytes, *, undo: Callable[[], None]) -> Answer:
