@@ -19,6 +19,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots
+from fairbook.followers.audit_files import write_verdict
 from fairbook.log.command_log import Entry, LogDamaged
 from fairbook.log.compressor import SegmentCompressor
 from fairbook.log.file_log import FileLog
@@ -191,6 +192,18 @@ def test_without_valid_snapshots_only_the_log_is_copied(tmp_path: Path, director
     assert runner.position == 120
     assert path.name in problem
     assert Snapshots(to).paths() == []
+
+
+def test_a_file_of_the_audit_that_is_being_written_is_not_copied(
+    tmp_path: Path, directory: Path
+) -> None:
+    writer = Writer(directory, seed=6)
+    writer.play(3)
+    writer.log.close()
+    write_verdict(directory, {"position": 1})
+    (directory / "audit" / "verdict.json.1.new").write_bytes(b"half")
+    backup.back_up(directory, tmp_path / "copy", full=False)
+    assert [path.name for path in (tmp_path / "copy" / "audit").iterdir()] == ["verdict.json"]
 
 
 def test_a_damaged_original_gives_no_copy(tmp_path: Path, directory: Path) -> None:

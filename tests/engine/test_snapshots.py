@@ -199,6 +199,16 @@ def test_leftovers_of_a_crash_are_removed(tmp_path: Path) -> None:
     assert traffic.contents(path.parent) == kept
 
 
+def test_a_leftover_that_another_process_has_just_removed_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a replica of the engine before, which ends while this one starts."""
+    snapshots = Snapshots(tmp_path)
+    gone = tmp_path / "snapshots" / f"{9:020d}.snapshot.1.new"
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([gone]))
+    snapshots.remove_leftovers()
+
+
 def test_a_failed_write_leaves_the_others_alone(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     paths = [snapshots.write(numbered(position)) for position in (1, 2, 3)]

@@ -343,6 +343,27 @@ def test_without_the_replica_s_agreement_there_is_no_snapshot(
     staged(tmp_path, story)
 
 
+def test_events_that_differ_leave_no_snapshot_although_all_slices_agree(tmp_path: Path) -> None:
+    """The difference is found while the replica compares the last state."""
+
+    async def story(stage: Stage) -> None:
+        stage.hello()
+        stage.done()
+        await until(lambda: stage.link.state != DOWN)
+        approving = asyncio.ensure_future(stage.audit.approves_snapshot())
+        await asyncio.sleep(0)
+        both = {"position": stage.engine.position, ENGINE: "00" * 32, REPLICA: "11" * 32}
+        stage.replica.send(wire.pack_text(wire.EVENTS_DIFFER, json.dumps(both)))
+        agreeing = asyncio.ensure_future(agree_with_all(stage))
+        try:
+            assert not await approving
+        finally:
+            agreeing.cancel()
+        assert stage.audit.verdict is not None
+
+    staged(tmp_path, story)
+
+
 def test_an_exchange_that_was_paused_before_stays_so(tmp_path: Path) -> None:
     """The audit does not open what an operator has paused."""
 

@@ -22,6 +22,7 @@ from fairbook.engine.snapshots import Snapshots
 from fairbook.followers import audit as audit_module
 from fairbook.followers import link as follower_link
 from fairbook.followers import supervisor as supervisor_module
+from fairbook.followers.follower import FileSource
 from fairbook.followers.link import CATCHING_UP, DOWN, FOLLOWING
 from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_monitor import ReplicaMonitor
@@ -211,6 +212,21 @@ def test_a_damaged_log_stops_the_replica_and_nothing_else(
         assert records.read_outcome(answer.events).status == records.NEW
 
     run(tmp_path, story)
+
+
+def test_a_snapshot_that_is_written_after_the_engine_is_gone_is_not_reported(
+    tmp_path: Path,
+) -> None:
+    """By the thread that writes it, when the connection is closed already."""
+    FileLog(tmp_path).close()
+    ours, theirs = socket.socketpair()
+    source = FileSource("replica", tmp_path, theirs)
+    source.send(bytes(64))
+    assert len(ours.recv(100)) == 64
+    source.close()
+    source.send(bytes(64))
+    assert ours.recv(100) == b""
+    ours.close()
 
 
 def test_the_replica_ends_with_the_engine(tmp_path: Path) -> None:

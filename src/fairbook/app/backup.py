@@ -39,6 +39,7 @@ from fairbook.log import lock
 from fairbook.log.command_log import LogDamaged
 from fairbook.log.compressed_segment import COMPRESSED_SUFFIX
 from fairbook.log.disk import Disk
+from fairbook.log.durable_file import NEW_SUFFIX
 from fairbook.log.file_log import DIRECTORY as LOG_NAME
 from fairbook.log.file_log import FileLog
 from fairbook.log.log_scan import Segment, scan_segments, scan_tail
@@ -82,7 +83,8 @@ def back_up(directory: Path, to: Path, *, full: bool) -> tuple[Runner, list[str]
             if (directory / name).exists():
                 shutil.copyfile(directory / name, unfinished / name)
         if (directory / AUDIT_NAME).is_dir():
-            shutil.copytree(directory / AUDIT_NAME, unfinished / AUDIT_NAME)
+            unwritten = shutil.ignore_patterns(f"*{NEW_SUFFIX}")
+            shutil.copytree(directory / AUDIT_NAME, unfinished / AUDIT_NAME, ignore=unwritten)
         _sync(unfinished)
         unfinished.rename(to)
     except BaseException:

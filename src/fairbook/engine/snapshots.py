@@ -115,7 +115,7 @@ class Snapshots:
 
     def remove_leftovers(self) -> None:
         for new in self._directory.glob(f"*{_SUFFIX}*{NEW_SUFFIX}"):
-            new.unlink()
+            new.unlink(missing_ok=True)  # Another process may have removed it.
 
     def paths(self) -> list[Path]:
         """The files named as snapshots, newest first, valid or not."""

@@ -103,15 +103,16 @@ class Audit:
             logger.warning("the last snapshot is unchecked: there is no replica")
             return True
         within_s = STARTING_WAIT_S if self._link.state == DOWN else APPROVAL_WAIT_S
-        if await self._link.round_agreed(within_s=within_s):
-            return True
-        if not self._is_state_in_doubt():
+        agreed = await self._link.round_agreed(within_s=within_s)
+        if self._is_state_in_doubt():
+            return False  # Events may differ although all slices agree.
+        if not agreed:
             logger.warning(
                 "no snapshot: the replica has not agreed to this state (%s); the next start"
                 " replays the log from the last one that was agreed on",
                 self._link.state,
             )
-        return False
+        return agreed
 
     def _is_state_in_doubt(self) -> bool:
         """Whether the verdict, or a later difference that was not judged, is about this process."""

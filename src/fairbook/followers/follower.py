@@ -154,8 +154,8 @@ class FileSource:
         try:
             with self._sending:
                 self._connection.sendall(message)
-        except ConnectionError:
-            pass  # `messages` and `check` see that the engine is gone.
+        except OSError:
+            pass  # The engine is gone, as `messages` and `check` see; or this was closed.
 
 
 def follow(source: FileSource, follower: Follower) -> None:

@@ -37,12 +37,16 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
     new = path.with_name(f"{path.name}.{os.getpid()}{NEW_SUFFIX}")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:
-        for piece in pieces:
-            file.write(piece)
-        file.flush()
-        _DISK.sync(descriptor)
-    _DISK.rename(new, path)
+    try:
+        with open(descriptor, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            _DISK.sync(descriptor)
+        _DISK.rename(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)  # Else a full disk stays full.
+        raise
     _DISK.sync_directory(path.parent)
 
 
