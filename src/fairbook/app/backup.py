@@ -1,13 +1,9 @@
 """A copy of a data directory that an exchange can be started on, made also while it trades.
 
-Design: everything is written to `TO.unfinished`, read back, synced, and renamed at the end.
-1. The snapshots come first, so that none is newer than the end of the copied log.
-2. The log, up to an entry that is certainly durable: full segments as they are, compressed or not,
-   and of the last segment the bytes up to that entry.
-3. The accounts, so that every user that the log knows is among them; and then the credentials of
-   the demo, and the files of the audit.
-The copy is read as a start reads it: every record, the chain, and a replay from its newest
-snapshot. History is not copied: a start on the copy records it again from the log.
+Design: everything is written to `TO.unfinished`, read back as a start reads it, synced, and renamed
+at the end. The snapshots come first, so that none is newer than the end of the copied log; then the
+log, up to an entry that is certainly durable; then the accounts, so that every user that the log
+knows is among them. History is not copied: a start on the copy records it again from the log.
 
 Invariants:
 - a directory with the name TO is whole: durable, read back, and of one moment of the exchange;

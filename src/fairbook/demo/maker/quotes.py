@@ -1,9 +1,7 @@
 """The book that the maker wants in one market, in ticks and lots.
 
-Design: the reference price is a seeded random walk that is drawn back to its anchor. Around it,
-moved a little by the maker's inventory, each side has levels on a fixed grid of prices; the size of
-a level depends on its price alone. So a small move leaves nearly all of the book as it is, and
-needs few commands.
+Design: levels lie on a fixed grid of prices, and the size of a level depends on its price alone. So
+a small move leaves nearly all of the book as it is, and needs few commands.
 
 Invariants:
 - the best bid is below the best ask, every bid below the best foreign ask, every ask above the best
@@ -33,7 +31,7 @@ class LimitOrder(NamedTuple):
 
 
 class RandomWalk:
-    """The reference price, in parts of a tick."""
+    """The reference price, in parts of a tick: drawn back to the anchor of the plan."""
 
     def __init__(self, parameters: QuotingParameters, rng: random.Random) -> None:
         self._parameters = parameters

@@ -13,7 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import zip_longest
 from operator import attrgetter
@@ -92,25 +92,18 @@ def _bids_overtake(wanted: Sequence[LimitOrder], opened: Sequence[OpenOrder]) ->
 def _one_side(
     side: str, wanted: Sequence[LimitOrder], opened: Sequence[OpenOrder]
 ) -> list[Command]:
-    """The commands of one side."""
-    standing: dict[tuple[int, int], list[OpenOrder]] = defaultdict(list)
+    unmet = Counter(quote for quote in wanted if quote.side == side)
+    spare: list[OpenOrder] = []
     for order in opened:
-        if order.side == side:
-            standing[order.price, order.lots].append(order)
-    missing: list[LimitOrder] = []
-    for quote in wanted:
-        if quote.side != side:
-            continue
-        same = standing.get((quote.price, quote.lots))
-        if same:
-            same.pop()
-        else:
-            missing.append(quote)
-    spare = sorted((o for same in standing.values() for o in same), key=lambda o: o.price)
-    pairs, spare, missing = _at_one_price(spare, missing)
+        quote = LimitOrder(order.side, order.price, order.lots)
+        if unmet[quote]:
+            unmet[quote] -= 1
+        elif order.side == side:
+            spare.append(order)
+    pairs, spare, missing = _at_one_price(spare, list(unmet.elements()))
     # Then best prices first: orders far from the middle matter least.
-    spare.sort(key=lambda order: order.price, reverse=side == BID)
-    missing.sort(key=lambda quote: quote.price, reverse=side == BID)
+    for orders in (spare, missing):
+        orders.sort(key=attrgetter("price"), reverse=side == BID)
     pairs += zip(spare, missing, strict=False)
     commands: list[Command] = [CancelOrder(order.order_id, side) for order in spare[len(missing) :]]
     commands += [
@@ -126,15 +119,12 @@ def _at_one_price(
 ) -> tuple[list[tuple[OpenOrder, LimitOrder]], list[OpenOrder], list[LimitOrder]]:
     """Pairs of equal price, and the rest of both; lower quantities are preferred."""
     by_price: dict[int, list[OpenOrder]] = defaultdict(list)
-    for order in spare:
+    for order in sorted(spare, key=attrgetter("lots")):  # the largest is last, and taken first
         by_price[order.price].append(order)
-    for same in by_price.values():
-        same.sort(key=lambda order: order.lots)  # the largest is last, and taken first
     pairs: list[tuple[OpenOrder, LimitOrder]] = []
     rest: list[LimitOrder] = []
-    for quote in sorted(missing, key=lambda quote: quote.lots, reverse=True):
-        same = by_price.get(quote.price, [])
-        if same:
+    for quote in sorted(missing, key=attrgetter("lots"), reverse=True):
+        if same := by_price[quote.price]:
             pairs.append((same.pop(), quote))
         else:
             rest.append(quote)

@@ -1,9 +1,5 @@
 """The taker of one market: random orders, so that there are trades. In ticks and lots.
 
-Design: after a random wait one order of random size takes from one side, up to one step beyond the
-best price. It is the more likely a buy, the further the reference price is above the middle of the
-book, and the smaller the taker's inventory.
-
 Invariant: the inventory stays within `inventory_lots`.
 """
 
@@ -37,7 +33,8 @@ class Taker:
     ) -> LimitOrder | None:
         """The next order, which is IOC; None if the book has no two sides or there is no room.
 
-        bid, ask: the best (price, lots) of each side.
+        It is the more likely a buy, the further the reference price is above the middle of the book
+        and the smaller the inventory. bid, ask: the best (price, lots) of each side.
         """
         p, rng = self._parameters, self._rng
         if bid is None or ask is None:
