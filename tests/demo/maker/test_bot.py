@@ -253,8 +253,8 @@ def test_a_rate_above_the_limit_is_refused() -> None:
 
 PROCESS = """
 import sys
+from fairbook.cli.maker import run_maker
 from fairbook.demo.maker.bot import Bot
-from fairbook.demo.maker.maker_process import run_maker
 from fairbook.demo.maker.plan import MarketPlan
 plans = [MarketPlan("SOL_USDC", "140", move_ms=100, take_ms=200)]
 tokens = {"maker": sys.argv[3], "taker": sys.argv[4]}

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from fairbook.demo.maker.market_maker import Taker
 from fairbook.demo.maker.plan import PARTS
 from fairbook.demo.maker.quotes import ASK, BID, LimitOrder
-from fairbook.demo.maker.taker import Taker
 from tests.demo.maker.test_quotes import SOL
 
 BEST_BID, BEST_ASK = (13_999, 500), (14_001, 500)
