@@ -5,9 +5,17 @@ import socket
 
 import pytest
 
-from fairbook.gateway.http_connection import ServerLimits
+from fairbook.gateway.http_connection import HttpConnection, ServerLimits
+from fairbook.gateway.request import Reply
 from tests.world.http_client import HttpClient, bid, request_bytes
-from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, with_exchange
+from tests.world.running_exchange import (
+    NO_LIMITS,
+    Extras,
+    RunningExchange,
+    play,
+    run_exchange,
+    with_exchange,
+)
 
 SLOW = ServerLimits(request_s=0.5, idle_s=1, reply_s=60, sweep_s=0.1)
 
@@ -86,3 +94,52 @@ async def test_an_endless_head_is_refused_by_its_size(
         400, "INVALID_CLIENT_REQUEST", "Request is too large"
     )  # fmt: skip
     assert await client.is_closed()
+
+
+async def unread(venue: RunningExchange, request: bytes) -> tuple[HttpClient, HttpConnection]:
+    """A client that sends a request and does not read; part of the response cannot be sent."""
+    client = await venue.connect(receive_bytes=4096)
+    assert (await client.ask("GET", "/api/v1/ping")).status == 200
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    (connection,) = venue.server.state.connections
+    sock = connection.transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    await client.send(request)
+    other = await venue.connect()
+    while not connection.transport.get_write_buffer_size():
+        await other.ask("GET", "/api/v1/ping")
+    return client, connection
+
+
+def sweep(venue: RunningExchange, seconds: int) -> None:
+    for _ in range(seconds):
+        venue.server.state.sweep()
+
+
+def page(kib: int) -> Extras:
+    return Extras(pages={"/page": Reply(b"x" * 1024 * kib)})
+
+
+@pytest.mark.parametrize("rest", [b"", b"GET"], ids=["idle", "in the middle of a request"])
+async def test_a_client_that_does_not_read_does_not_keep_its_connection(rest: bytes) -> None:
+    """Though its response is small enough to be buffered, and so counts as sent."""
+    async with run_exchange(extras=page(48)) as venue:
+        client, connection = await unread(venue, request_bytes("GET", "/page"))
+        assert not connection.is_answering
+        await client.send(rest)
+        sweep(venue, 76)
+        await client.is_closed()
+        assert connection not in venue.server.state.connections
+
+
+async def test_a_slow_client_gets_the_whole_last_response() -> None:
+    """Also after more than the time in which it must close its side."""
+    async with run_exchange(extras=page(8192)) as venue:
+        close = {"Connection": "close"}
+        client, connection = await unread(venue, request_bytes("GET", "/page", headers=close))
+        sweep(venue, 30)
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert len((await client.reply()).body) == 8192 * 1024
+        sweep(venue, 61)
+        await client.is_closed()
+        assert connection not in venue.server.state.connections

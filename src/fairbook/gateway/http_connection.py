@@ -470,20 +470,21 @@ class HttpConnection(asyncio.Protocol):
         del self._parser  # It refers to this connection.
 
     def check_pace(self) -> None:
-        """Close the connection if the client is too slow; called at every sweep."""
-        seconds = self._server.swept_s - self._since_s
+        """End the connection if the client is too slow; called at every sweep. Closing the
+        transport would wait for a client that does not read.
+        """
         limits = self._server.limits
         if self._is_lingering:
-            if seconds > _LINGER_S:
-                self.transport.abort()
+            is_sent = not self.transport.get_write_buffer_size()
+            seconds_max = _LINGER_S if is_sent else limits.reply_s
         elif self._is_reading:
-            if seconds > limits.request_s:
-                self.transport.close()
+            seconds_max = limits.request_s
         elif self._is_owing():
-            if seconds > limits.reply_s:
-                self.transport.abort()
-        elif seconds > limits.idle_s:
-            self.transport.close()
+            seconds_max = limits.reply_s
+        else:
+            seconds_max = limits.idle_s
+        if self._server.swept_s - self._since_s > seconds_max:
+            self.transport.abort()
 
     def _pause_reading(self) -> None:
         if not self._is_reading_paused:
