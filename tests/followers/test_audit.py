@@ -284,6 +284,28 @@ def test_a_wrong_replica_is_replaced_and_trading_waits_for_a_person(tmp_path: Pa
     assert json.loads(kept.read_bytes())["wrong"] == REPLICA
 
 
+def test_a_resume_that_meets_the_stop_of_the_exchange_leaves_the_verdict(tmp_path: Path) -> None:
+    """Trading was not opened in the log: without the verdict nothing could ever open it."""
+    runner = filled_log(tmp_path)
+    accuse(tmp_path, runner, {REPLICA: one_atom})
+
+    async def story(stage: Stage) -> None:
+        await until(lambda: bool(stage.replaced))
+        resuming = asyncio.ensure_future(stage.audit.resume(runner.position))
+        await asyncio.sleep(0)
+        await stage.engine.commands.stop()
+        agreeing = asyncio.ensure_future(agree_with_all(stage))
+        try:
+            with pytest.raises(ControlRefused, match="is stopping"):
+                await resuming
+        finally:
+            agreeing.cancel()
+        assert stage.engine.runner.exchange.paused
+
+    staged(tmp_path, story)
+    assert read_verdict(tmp_path) is not None
+
+
 def test_a_difference_that_was_not_judged_is_judged_at_the_next_start(tmp_path: Path) -> None:
     """And trading is paused, if the process was killed before it could be."""
     runner = filled_log(tmp_path)

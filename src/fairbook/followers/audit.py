@@ -17,6 +17,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -149,7 +150,10 @@ class Audit:
             raise ControlRefused("the verdict has changed meanwhile: see `fairbook status`")
         was_paused = verdict["paused_before"]
         if not was_paused:
-            await self._set_state(records.OPEN)
+            try:
+                await self._set_state(records.OPEN)
+            except Stopped as stopped:
+                raise ControlRefused("the exchange is stopping: start it, and resume") from stopped
         path = audit_files.archive_verdict(self._directory, verdict)
         self.verdict = None
         logger.warning("the verdict of position %d is acknowledged", position)
@@ -273,7 +277,8 @@ class Audit:
 
     async def _pause(self) -> None:
         if not self._exchange.paused:
-            await self._set_state(records.EXCHANGE_CANCEL_ONLY)
+            with suppress(Stopped):  # Trading has ended, and the next start sees the verdict.
+                await self._set_state(records.EXCHANGE_CANCEL_ONLY)
 
     async def _set_state(self, value: int) -> None:
         command = records.set_exchange(parameter=records.STATE, value=value)
@@ -283,8 +288,6 @@ class Audit:
             except Busy:
                 await asyncio.sleep(BUSY_WAIT_S)
                 continue
-            except Stopped:
-                return  # Trading has ended, and the next start sees the verdict.
             outcome = records.read_outcome(answer.events)
             assert outcome.status == records.DONE, f"reject {outcome.reason}"
             return
