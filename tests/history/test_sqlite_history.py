@@ -393,7 +393,7 @@ def test_queries_are_limited_in_number_and_time(tmp_path: Path) -> None:
     past_of(tmp_path, 6, 50)
 
     async def main() -> None:
-        pool = ReadPool(tmp_path / FILE_NAME, readers=2, queries_max=5, query_s=0.3)
+        pool = ReadPool(tmp_path / FILE_NAME, queries_max=5, query_s=0.3)
         endless = [
             asyncio.ensure_future(pool.read(lambda reader: reader.row(ENDLESS))) for _ in range(5)
         ]

@@ -29,8 +29,8 @@ LABEL_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 254
 REVOKED_PER_LIVE_MAX: Final = 20  # revoked keys stay, so that none is registered again
 
-_KEY_COLUMNS: Final = "key_id, account, public_key, label, permissions, created_ns, revoked_ns"
-_TOKEN_COLUMNS: Final = "token_id, account, permissions, created_ns, expires_ns"
+_KEY_COLUMNS: Final = ", ".join(Key._fields)
+_TOKEN_COLUMNS: Final = ", ".join(Token._fields)
 _USER_COLUMNS: Final = "user_id, name, email, coalesce(account, 0), created_ns"
 
 

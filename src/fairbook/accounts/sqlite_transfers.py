@@ -23,9 +23,7 @@ from fairbook.ports.accounts import AccountRefused, Withdrawal
 WITHDRAWALS_MAX: Final = 100_000
 REFERENCE_BITS: Final = 62
 
-_COLUMNS: Final = (
-    "withdrawal_id, reference, account, client_id, asset, atoms, address, blockchain, created_ns"
-)
+_COLUMNS: Final = ", ".join(Withdrawal._fields)
 
 
 class SqliteTransfers:

@@ -135,15 +135,10 @@ class ReadPool:
     """The connections to one file. All methods are for the loop's thread."""
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        readers: int = READERS,
-        queries_max: int = QUERIES_MAX,
-        query_s: float = QUERY_S,
+        self, path: Path, *, queries_max: int = QUERIES_MAX, query_s: float = QUERY_S
     ) -> None:
-        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="history")
-        self._readers = [ReadConnection(path) for _ in range(readers)]
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="history")
+        self._readers = [ReadConnection(path) for _ in range(READERS)]
         self._free: asyncio.LifoQueue[ReadConnection] = asyncio.LifoQueue()  # warm caches first
         for reader in self._readers:
             self._free.put_nowait(reader)
@@ -174,20 +169,12 @@ class ReadPool:
 
     async def _run(self, reader: ReadConnection, query: Callable[[ReadConnection], T]) -> T:
         """Run one query. The thread has finished with the connection when this ends."""
-        loop = asyncio.get_running_loop()
-        answer = loop.run_in_executor(self._threads, reader.run, query)
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, reader.run, query)
         try:
-            done, _ = await asyncio.wait([answer], timeout=self._query_s)
-        except asyncio.CancelledError:
-            await _end(reader, answer)
-            raise
-        if not done:
-            await _end(reader, answer)
+            await asyncio.wait([answer], timeout=self._query_s)
+        finally:
+            while not answer.done():
+                reader.interrupt()
+                await asyncio.wait([answer], timeout=0.05)
+            answer.exception()  # retrieved, so that asyncio does not log it
         return answer.result()
-
-
-async def _end(reader: ReadConnection, answer: asyncio.Future[T]) -> None:
-    while not answer.done():
-        reader.interrupt()
-        await asyncio.wait([answer], timeout=0.05)
-    answer.exception()  # retrieved, so that asyncio does not log it

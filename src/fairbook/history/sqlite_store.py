@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from fairbook.candles.bars import Bar
 from fairbook.history.store import Row, RowBatch, StoreInvalid, StoreTaken, StoreUnavailable
-from fairbook.ports.history import OrderRow, TradeRow
+from fairbook.ports.history import OrderRow, TradeRow, TransferRow
 
 FILE_NAME: Final = "history.db"
 SCHEMA_VERSION: Final = 1
@@ -37,99 +37,60 @@ _CACHE_KIB: Final = 32 * 1024
 _CHECKPOINT_PAGES: Final = 4_000
 _WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
 
-_SCHEMA: Final = """
+_BAR_COLUMNS: Final = (
+    "market", "length_s", "start_s", "open", "high", "low", "close", "lots_high", "lots_low",
+    "quote_high", "quote_low", "trades", "first_id", "last_id",
+)  # fmt: skip
+
+
+def _integers(names: Iterable[str]) -> str:
+    return ", ".join(f"{name} INTEGER NOT NULL" for name in names)
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+# Columns are the fields of the rows in ports/history.py, in their order.
+_SCHEMA: Final = f"""
 CREATE TABLE place (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    position INTEGER NOT NULL,
-    time_ns INTEGER NOT NULL,
+    {_integers(("position", "time_ns"))},
     chain BLOB NOT NULL
 ) STRICT;
 CREATE TABLE trades (
-    trade_id INTEGER NOT NULL,
-    market INTEGER NOT NULL,
-    price INTEGER NOT NULL,
-    lots INTEGER NOT NULL,
-    quote INTEGER NOT NULL,
-    time_ns INTEGER NOT NULL,
-    taker_side INTEGER NOT NULL,
-    taker_account INTEGER NOT NULL,
-    maker_account INTEGER NOT NULL,
-    taker_order_id INTEGER NOT NULL,
-    maker_order_id INTEGER NOT NULL,
-    taker_fee INTEGER NOT NULL,
-    maker_fee INTEGER NOT NULL,
-    is_generated INTEGER NOT NULL,
-    PRIMARY KEY (market, trade_id)
+    {_integers(TradeRow._fields)}, PRIMARY KEY (market, trade_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX trades_by_taker
     ON trades (taker_account, time_ns, market, trade_id, taker_order_id);
 CREATE INDEX trades_by_maker
     ON trades (maker_account, time_ns, market, trade_id, maker_order_id);
 CREATE TABLE orders (
-    order_id INTEGER PRIMARY KEY,
-    account INTEGER NOT NULL,
-    client_id INTEGER NOT NULL,
-    market INTEGER NOT NULL,
-    side INTEGER NOT NULL,
-    tif INTEGER NOT NULL,
-    flags INTEGER NOT NULL,
-    price INTEGER NOT NULL,
-    quantity INTEGER NOT NULL,
-    filled INTEGER NOT NULL,
-    quote INTEGER NOT NULL,
-    fee INTEGER NOT NULL,
-    status INTEGER NOT NULL,
-    reason INTEGER NOT NULL,
-    created_ns INTEGER NOT NULL,
-    closed_ns INTEGER NOT NULL,
-    is_generated INTEGER NOT NULL
+    order_id INTEGER PRIMARY KEY, {_integers(OrderRow._fields[1:])}
 ) STRICT;
 CREATE INDEX orders_by_account ON orders (account, order_id, market);
 CREATE INDEX orders_by_client ON orders (account, client_id, order_id) WHERE flags & 1;
 CREATE TABLE transfers (
-    transfer_id INTEGER PRIMARY KEY,
-    account INTEGER NOT NULL,
-    asset INTEGER NOT NULL,
-    side INTEGER NOT NULL,
-    atoms INTEGER NOT NULL,
-    reference INTEGER NOT NULL,
-    time_ns INTEGER NOT NULL
+    transfer_id INTEGER PRIMARY KEY, {_integers(TransferRow._fields[1:])}
 ) STRICT;
 CREATE INDEX transfers_by_account ON transfers (account, side, time_ns);
 CREATE INDEX transfers_by_reference ON transfers (account, side, reference, time_ns);
 CREATE TABLE bars (
-    market INTEGER NOT NULL,
-    length_s INTEGER NOT NULL,
-    start_s INTEGER NOT NULL,
-    open INTEGER NOT NULL,
-    high INTEGER NOT NULL,
-    low INTEGER NOT NULL,
-    close INTEGER NOT NULL,
-    lots_high INTEGER NOT NULL,
-    lots_low INTEGER NOT NULL,
-    quote_high INTEGER NOT NULL,
-    quote_low INTEGER NOT NULL,
-    trades INTEGER NOT NULL,
-    first_id INTEGER NOT NULL,
-    last_id INTEGER NOT NULL,
-    PRIMARY KEY (market, length_s, start_s)
+    {_integers(_BAR_COLUMNS)}, PRIMARY KEY (market, length_s, start_s)
 ) STRICT, WITHOUT ROWID;
 """
 
-_ADD_TRADES: Final = f"INSERT INTO trades VALUES ({', '.join('?' * len(TradeRow._fields))})"
-_ADD_TRANSFERS: Final = (
-    "INSERT INTO transfers (account, asset, side, atoms, reference, time_ns)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
-)
+_ADD_TRADES: Final = _insert("trades", TradeRow._fields)
+_ADD_TRANSFERS: Final = _insert("transfers", TransferRow._fields[1:])
 # Only columns that change are updated: no index is touched.
 _PUT_ORDERS: Final = (
-    f"INSERT INTO orders VALUES ({', '.join('?' * len(OrderRow._fields))})"
+    f"{_insert('orders', OrderRow._fields)}"
     " ON CONFLICT (order_id) DO UPDATE SET price = excluded.price, quantity = excluded.quantity,"
     " filled = excluded.filled, quote = excluded.quote, fee = excluded.fee,"
     " status = excluded.status, reason = excluded.reason, closed_ns = excluded.closed_ns"
 )
 _ADD_BARS: Final = f"""
-INSERT INTO bars VALUES ({", ".join("?" * 14)})
+{_insert("bars", _BAR_COLUMNS)}
 ON CONFLICT (market, length_s, start_s) DO UPDATE SET
     high = max(high, excluded.high),
     low = min(low, excluded.low),
