@@ -10,8 +10,8 @@ from typing import Final
 
 from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.app.backup import BackupError, back_up
+from fairbook.cli.data_directory import summary
 from fairbook.cli.parser import CommandParser
-from fairbook.cli.replay_log import summary
 from fairbook.log.command_log import LogDamaged
 
 ERRORS: Final = (BackupError, LogDamaged, AccountsDamaged, OSError)

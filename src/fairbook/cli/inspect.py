@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from fairbook.cli.data_directory import REPLAY_ERRORS, replay_log
 from fairbook.cli.parser import CommandParser, position
 from fairbook.cli.record_text import frame_lines
-from fairbook.cli.replay_log import REPLAY_ERRORS, replay_log
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from fairbook.cli.data_directory import REPLAY_ERRORS, DataError, replay_log, summary
 from fairbook.cli.parser import CommandParser, position
-from fairbook.cli.replay_log import REPLAY_ERRORS, DataError, replay_log, summary
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 

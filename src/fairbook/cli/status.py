@@ -12,10 +12,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from fairbook.cli.data_directory import DataError, read_snapshots
 from fairbook.cli.parser import CommandParser
-from fairbook.cli.replay_log import DataError, require_log
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
 from fairbook.followers.audit_files import read_verdict, summary
 from fairbook.log.command_log import LogDamaged
 from fairbook.log.file_log import FileLog
@@ -109,20 +108,12 @@ def _counted(count: int, noun: str) -> str:
 
 def _stopped(directory: Path) -> Status:
     """As much of the status as the files tell."""
-    require_log(directory)
+    snapshots, _ = read_snapshots(directory)
     with closing(FileLog(directory, read_only=True)) as log:
         position = log.last.position
-    snapshots = Snapshots(directory)
-    newest = 0
-    for path in snapshots.paths():
-        try:
-            newest = snapshots.read(path).position
-            break
-        except SnapshotInvalid:
-            continue
     verdict = read_verdict(directory)
     return {
         "engine": {"pid": None, "position": position, "paused": verdict is not None},
-        "replica": {"state": "down", "snapshot_position": newest},
+        "replica": {"state": "down", "snapshot_position": max(snapshots, default=0)},
         "audit": {"verdict": verdict, "summary": verdict and summary(verdict)},
     }

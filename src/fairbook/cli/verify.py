@@ -11,14 +11,19 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from fairbook.cli.data_directory import (
+    REPLAY_ERRORS,
+    DataError,
+    read_snapshots,
+    replay_log,
+    summary,
+)
 from fairbook.cli.parser import CommandParser
-from fairbook.cli.replay_log import REPLAY_ERRORS, DataError, replay_log, require_log, summary
 from fairbook.cli.verify_history import HistoryComparison, HistoryUnreadable, history_comparison
 from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
-from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
-from fairbook.engine.snapshots import Snapshot, SnapshotInvalid, Snapshots
+from fairbook.engine.snapshots import Snapshot
 
 ERRORS: Final = (*REPLAY_ERRORS, HistoryUnreadable)
 SHOWN_MAX: Final = 20  # differences of the history
@@ -31,8 +36,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print position, digest and chain, and how far the history goes."""
     directory: Path = arguments.directory
-    require_log(directory)
-    snapshots, problems = _snapshots(directory)
+    snapshots, problems = read_snapshots(directory)
     runner = Runner(Exchange())
     # The history is opened first: the log has all that it has.
     with history_comparison(directory, runner.exchange) as history:
@@ -58,21 +62,6 @@ def run(arguments: argparse.Namespace) -> int:
         if history is not None:
             _compare_history(runner, history)
     return 0
-
-
-def _snapshots(directory: Path) -> tuple[dict[int, Snapshot], list[str]]:
-    """The valid snapshots by position, and what is wrong with the others."""
-    valid: dict[int, Snapshot] = {}
-    problems: list[str] = []
-    if (directory / SNAPSHOTS_NAME).is_dir():
-        snapshots = Snapshots(directory)
-        for path in snapshots.paths():
-            try:
-                snapshot = snapshots.read(path)
-                valid[snapshot.position] = snapshot
-            except SnapshotInvalid as problem:
-                problems.append(str(problem))
-    return valid, problems
 
 
 def _compare_snapshot(runner: Runner, snapshot: Snapshot) -> None:

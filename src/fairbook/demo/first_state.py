@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import records
@@ -36,8 +35,7 @@ class DemoError(Exception):
     """The exchange in this directory is not the demo, and cannot become it."""
 
 
-@dataclass(frozen=True, slots=True)
-class DemoAsset:
+class DemoAsset(NamedTuple):
     """In whole units: the balance of each account at the start, and the cap of the reserve."""
 
     name: str
@@ -46,8 +44,7 @@ class DemoAsset:
     cap_units: int
 
 
-@dataclass(frozen=True, slots=True)
-class DemoMarket:
+class DemoMarket(NamedTuple):
     """Against USDC. Middle and level size are those of the ladder: the resting orders."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Replaying the log of a data directory, in use or not: for `verify`, `replay` and `inspect`."""
+"""Reading log and snapshots of a data directory, in use or not. Nothing is locked or changed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final
 
 from fairbook.core import state
 from fairbook.engine.runner import Runner
+from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
+from fairbook.engine.snapshots import Snapshot, SnapshotInvalid, Snapshots
 from fairbook.log.command_log import Entry, LogDamaged
 from fairbook.log.file_log import DIRECTORY as LOG_NAME
 from fairbook.log.file_log import FileLog
@@ -32,7 +34,7 @@ def replay_log(
 ) -> Iterator[tuple[Entry, bytes]]:
     """Apply each entry up to position `to` (None: to the end), and yield it with its events.
 
-    The lock of the log is not taken, and nothing is changed. Raises what REPLAY_ERRORS names.
+    Raises what REPLAY_ERRORS names.
     """
     require_log(directory)
     with closing(FileLog(directory, read_only=True)) as log:
@@ -42,6 +44,24 @@ def replay_log(
             events = runner.apply(entry)
             assert events is not None, "the log gives each position once"
             yield entry, events
+
+
+def read_snapshots(directory: Path) -> tuple[dict[int, Snapshot], list[str]]:
+    """The valid snapshots by position, and what is wrong with the others. Raises DataError for a
+    directory without a log.
+    """
+    require_log(directory)
+    valid: dict[int, Snapshot] = {}
+    problems: list[str] = []
+    if (directory / SNAPSHOTS_NAME).is_dir():
+        snapshots = Snapshots(directory)
+        for path in snapshots.paths():
+            try:
+                snapshot = snapshots.read(path)
+                valid[snapshot.position] = snapshot
+            except SnapshotInvalid as problem:
+                problems.append(str(problem))
+    return valid, problems
 
 
 def summary(runner: Runner) -> str:
