@@ -96,8 +96,12 @@ async def test_an_endless_head_is_refused_by_its_size(
     assert await client.is_closed()
 
 
-async def unread(venue: RunningExchange, request: bytes) -> tuple[HttpClient, HttpConnection]:
-    """A client that sends a request and does not read; part of the response cannot be sent."""
+async def unread(
+    venue: RunningExchange, request: bytes
+) -> tuple[HttpClient, HttpConnection, HttpClient]:
+    """A client that sends a request and does not read; part of the response cannot be sent. Also
+    returns its connection, and another client.
+    """
     client = await venue.connect(receive_bytes=4096)
     assert (await client.ask("GET", "/api/v1/ping")).status == 200
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -108,7 +112,7 @@ async def unread(venue: RunningExchange, request: bytes) -> tuple[HttpClient, Ht
     other = await venue.connect()
     while not connection.transport.get_write_buffer_size():
         await other.ask("GET", "/api/v1/ping")
-    return client, connection
+    return client, connection, other
 
 
 def sweep(venue: RunningExchange, seconds: int) -> None:
@@ -124,11 +128,11 @@ def page(kib: int) -> Extras:
 async def test_a_client_that_does_not_read_does_not_keep_its_connection(rest: bytes) -> None:
     """Though its response is small enough to be buffered, and so counts as sent."""
     async with run_exchange(extras=page(48)) as venue:
-        client, connection = await unread(venue, request_bytes("GET", "/page"))
+        client, connection, other = await unread(venue, request_bytes("GET", "/page"))
         assert not connection.is_answering
         await client.send(rest)
         sweep(venue, 76)
-        await client.is_closed()
+        await other.is_closed()
         assert connection not in venue.server.state.connections
 
 
@@ -136,10 +140,12 @@ async def test_a_slow_client_gets_the_whole_last_response() -> None:
     """Also after more than the time in which it must close its side."""
     async with run_exchange(extras=page(8192)) as venue:
         close = {"Connection": "close"}
-        client, connection = await unread(venue, request_bytes("GET", "/page", headers=close))
+        client, connection, other = await unread(
+            venue, request_bytes("GET", "/page", headers=close)
+        )
         sweep(venue, 30)
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert len((await client.reply()).body) == 8192 * 1024
         sweep(venue, 61)
-        await client.is_closed()
+        await other.is_closed()
         assert connection not in venue.server.state.connections
