@@ -71,7 +71,7 @@ def order(
 ) -> StreamedOrder:
     """The order of a command, partly filled."""
     made = StreamedOrder(read_placed(command))
-    made.order_id, made.filled, made.quote = order_id, filled, quote
+    made.terms.order_id, made.filled, made.quote = order_id, filled, quote
     return made
 
 

@@ -32,7 +32,7 @@ INVALID = (401, "INVALID_SIGNATURE", "Invalid signature")
 
 def login_authenticator(now_ms: int = NOW_MS) -> tuple[LoginAuthenticator, MemoryAccounts]:
     accounts = MemoryAccounts()
-    failed_logins: TokenBuckets[str] = TokenBuckets(per_minute=60, burst=FAILED_LOGINS_MAX)
+    failed_logins = TokenBuckets(per_minute=60, burst=FAILED_LOGINS_MAX)
     authenticator = Authenticator(accounts, now_ms=lambda: now_ms)
     return LoginAuthenticator(accounts, authenticator, failed_logins), accounts
 

@@ -19,7 +19,7 @@ class Clock:
         return self.now_ns
 
 
-def taken(buckets: TokenBuckets[str], key: str, tries: int) -> int:
+def taken(buckets: TokenBuckets, key: str, tries: int) -> int:
     """How many of `tries` were allowed."""
     allowed = 0
     for _ in range(tries):
@@ -35,7 +35,7 @@ def taken(buckets: TokenBuckets[str], key: str, tries: int) -> int:
 
 def test_a_burst_and_then_the_rate() -> None:
     clock = Clock()
-    buckets: TokenBuckets[str] = TokenBuckets(per_minute=120, burst=10, now_ns=clock)
+    buckets = TokenBuckets(per_minute=120, burst=10, now_ns=clock)
     assert taken(buckets, "a", 30) == 10
     assert taken(buckets, "b", 30) == 10  # each key has its own bucket
     clock.now_ns += SECOND
@@ -46,7 +46,7 @@ def test_a_burst_and_then_the_rate() -> None:
 
 def test_retry_after_is_long_enough() -> None:
     clock = Clock()
-    buckets: TokenBuckets[str] = TokenBuckets(per_minute=6, burst=1, now_ns=clock)
+    buckets = TokenBuckets(per_minute=6, burst=1, now_ns=clock)
     buckets.take("a")
     with pytest.raises(ApiError) as refused:
         buckets.take("a")
@@ -57,7 +57,7 @@ def test_retry_after_is_long_enough() -> None:
 
 def test_several_tokens_are_taken_together_or_not_at_all() -> None:
     clock = Clock()
-    buckets: TokenBuckets[str] = TokenBuckets(per_minute=60, burst=10, now_ns=clock)
+    buckets = TokenBuckets(per_minute=60, burst=10, now_ns=clock)
     buckets.take("a", 9)
     with pytest.raises(ApiError):
         buckets.take("a", 2)
@@ -67,7 +67,7 @@ def test_several_tokens_are_taken_together_or_not_at_all() -> None:
 
 
 def test_check_takes_nothing() -> None:
-    buckets: TokenBuckets[str] = TokenBuckets(per_minute=60, burst=1, now_ns=Clock())
+    buckets = TokenBuckets(per_minute=60, burst=1, now_ns=Clock())
     buckets.check("a")
     buckets.check("a")
     buckets.take("a")
@@ -76,7 +76,7 @@ def test_check_takes_nothing() -> None:
 
 
 def test_no_limit() -> None:
-    buckets: TokenBuckets[str] = TokenBuckets(per_minute=0, burst=0)
+    buckets = TokenBuckets(per_minute=0, burst=0)
     assert taken(buckets, "a", 1000) == 1000
     buckets.check("a")
     assert len(buckets) == 0
@@ -85,7 +85,7 @@ def test_no_limit() -> None:
 def test_keys_beyond_the_table_share_a_bucket() -> None:
     """The table does not grow; keys in it keep their bucket, new ones share one."""
     clock = Clock()
-    buckets: TokenBuckets[str] = TokenBuckets(per_minute=60, burst=2, keys_max=5, now_ns=clock)
+    buckets = TokenBuckets(per_minute=60, burst=2, keys_max=5, now_ns=clock)
     for key in "abcde":
         buckets.take(key)
     assert sum(taken(buckets, f"invented {i}", 1) for i in range(100)) == 2
@@ -100,7 +100,7 @@ def test_keys_beyond_the_table_share_a_bucket() -> None:
 def test_never_more_than_a_burst_above_the_rate(steps: list[tuple[str, int]]) -> None:
     """Against a plain bucket that counts tokens in nanoseconds."""
     clock = Clock()
-    buckets: TokenBuckets[str] = TokenBuckets(per_minute=60, burst=3, keys_max=1000, now_ns=clock)
+    buckets = TokenBuckets(per_minute=60, burst=3, keys_max=1000, now_ns=clock)
     tokens = {"a": 3 * SECOND, "b": 3 * SECOND}
     for key, wait_ns in steps:
         clock.now_ns += wait_ns

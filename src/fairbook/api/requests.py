@@ -120,20 +120,17 @@ def query_fields(pairs: list[tuple[str, str]]) -> Fields:
 
 def signed_pairs(fields: Fields) -> Pairs:
     """The top-level fields as signed, sorted by key; None for a JSON null."""
-    pairs: Pairs = []
-    for name in sorted(fields):
-        value = fields[name]
-        pairs.append((name, value if type(value) is str else _signed_text(value)))
-    return pairs
+    return [
+        (name, value if type(value) is str else _signed_text(value))
+        for name, value in sorted(fields.items())
+    ]
 
 
 def _signed_text(value: Any) -> str | None:
     if value is None:
         return None
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
+    if type(value) is bool:
+        return "true" if value else "false"
     return str(value)
 
 
@@ -176,11 +173,9 @@ def choice(fields: Fields, name: str, choices: dict[str, int], default: int | No
 def flag(fields: Fields, name: str) -> bool:
     """A field that is true, false or absent. Raises BadRequest."""
     value = fields.get(name)
-    if value is None or value is False:
-        return False
-    if value is True:
-        return True
-    raise BadRequest(f"Missing or malformed field: {name}")
+    if value is not None and type(value) is not bool:
+        raise BadRequest(f"Missing or malformed field: {name}")
+    return value is True
 
 
 def number_field(

@@ -99,30 +99,15 @@ def kline(scales: MarketScales, bar: Bar, *, end_s: int, is_final: bool, sent_us
 
 
 class StreamedOrder:
-    """An open order, as updates about it need it. Fields as in OrderRecord; only `filled` and
-    `quote` may change.
-    """
+    """An open order, as updates about it need it: its terms, and what changes with its fills."""
 
-    __slots__ = (
-        "_terms_texts", "client_id", "filled", "flags", "market", "order_id", "price", "quantity",
-        "quote", "side", "tif",
-    )  # fmt: skip
+    __slots__ = ("_terms_texts", "filled", "quote", "terms")
 
-    def __init__(self, order: Placed | OrderRecord) -> None:
-        """order: ACCEPTED, or a record of it as it is now."""
-        self.order_id: int = order.order_id
-        self.client_id: int = order.client_id
-        self.market: int = order.market
-        self.side: int = order.side
-        self.tif: int = order.tif
-        self.flags: int = order.flags
-        self.price: int = order.price
-        self.quantity: int = order.quantity
-        self.filled: int = 0
-        self.quote: int = 0
-        if isinstance(order, OrderRecord):
-            self.filled = order.filled
-            self.quote = order.quote
+    def __init__(self, terms: Placed | OrderRecord) -> None:
+        """terms: ACCEPTED, or a record of the order as it is now."""
+        self.terms = terms
+        self.filled: int = terms.filled if isinstance(terms, OrderRecord) else 0
+        self.quote: int = terms.quote if isinstance(terms, OrderRecord) else 0
         self._terms_texts: tuple[str, str, str] | None = None
 
     def terms_texts(self, scales: MarketScales) -> tuple[str, str, str]:
@@ -131,10 +116,10 @@ class StreamedOrder:
         """
         texts = self._terms_texts
         if texts is None:
-            flags = self.flags
-            client = f'"c":{self.client_id},' if flags & records.HAS_CLIENT_ID else ""
+            terms, flags = self.terms, self.terms.flags
+            client = f'"c":{terms.client_id},' if flags & records.HAS_CLIENT_ID else ""
             texts = (
-                f'"s":"{scales.symbol}",{client}"S":"{SIDE_TEXT[self.side]}",{self._kind(scales)}',
+                f'"s":"{scales.symbol}",{client}"S":"{SIDE_TEXT[terms.side]}",{self._kind(scales)}',
                 f'"V":"{self_trade_text(flags)}","T":',
                 f',"O":"USER","r":false,"y":{_BOOL_TEXT[bool(flags & records.POST_ONLY)]}',
             )
@@ -143,20 +128,20 @@ class StreamedOrder:
         return texts
 
     def _kind(self, scales: MarketScales) -> str:
-        quantity = scales.quantity.text
-        if not self.flags & records.MARKET_ORDER:
-            quote = self.price * self.quantity * scales.market.tick_atoms
+        terms, quantity = self.terms, scales.quantity.text
+        if not terms.flags & records.MARKET_ORDER:
+            quote = terms.price * terms.quantity * scales.market.tick_atoms
             return (
-                f'"o":"LIMIT","f":"{TIME_IN_FORCE_TEXT[self.tif]}",'
-                f'"q":"{quantity(self.quantity)}","Q":"{scales.quote.text(quote)}",'
-                f'"p":"{scales.price.text(self.price)}"'
+                f'"o":"LIMIT","f":"{TIME_IN_FORCE_TEXT[terms.tif]}",'
+                f'"q":"{quantity(terms.quantity)}","Q":"{scales.quote.text(quote)}",'
+                f'"p":"{scales.price.text(terms.price)}"'
             )
-        if self.flags & records.BY_QUOTE:
+        if terms.flags & records.BY_QUOTE:
             return (
                 f'"o":"MARKET","f":"IOC","q":"{quantity(self.filled)}",'
-                f'"Q":"{scales.quote.text(self.quantity)}"'
+                f'"Q":"{scales.quote.text(terms.quantity)}"'
             )
-        return f'"o":"MARKET","f":"IOC","q":"{quantity(self.quantity)}"'
+        return f'"o":"MARKET","f":"IOC","q":"{quantity(terms.quantity)}"'
 
 
 def order_update(
@@ -170,13 +155,13 @@ def order_update(
     reason_text = f',"R":"{expiry}"' if expiry else ""
     return (
         f'{{"e":"{event}","E":{sent_us},{before},"X":"{STATUS_TEXT[status]}",'
-        f'"i":"{order.order_id}",{trade_text}"z":"{scales.quantity.text(order.filled)}",'
+        f'"i":"{order.terms.order_id}",{trade_text}"z":"{scales.quantity.text(order.filled)}",'
         f'"Z":"{scales.quote.text(order.quote)}",{filled}{time_us}{behind}{reason_text}}}'
     )
 
 
 def _fill_text(order: StreamedOrder, scales: MarketScales, fill: Fill, *, is_maker: bool) -> str:
-    fee_scale, fee_symbol = scales.received(order.side)
+    fee_scale, fee_symbol = scales.received(order.terms.side)
     fee = fill.maker_fee if is_maker else fill.taker_fee
     return (
         f'"t":{fill.trade_id},"l":"{scales.quantity.text(fill.lots)}",'

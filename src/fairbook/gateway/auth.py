@@ -13,7 +13,7 @@ import time
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -82,9 +82,7 @@ class Authenticator:
         """Check presence of the headers, time and key, in this order. Raises UNAUTHORIZED or
         BadRequest.
         """
-        key = headers.get(b"x-api-key")
-        signature = headers.get(b"x-signature")
-        timestamp = headers.get(b"x-timestamp")
+        key, signature, timestamp = map(headers.get, (b"x-api-key", b"x-signature", b"x-timestamp"))
         if key is None or signature is None or timestamp is None:
             raise unauthorized()
         window = headers.get(b"x-window", b"5000")
@@ -119,10 +117,7 @@ class Authenticator:
         """
         timestamp_ms, now_ms = int(signed.timestamp), self._now_ms()
         self._replay_guard.add(
-            signed.signature,
-            timestamp_ms=timestamp_ms,
-            expires_ms=signed.expires_ms,
-            now_ms=now_ms,
+            signed.signature, timestamp_ms=timestamp_ms, expires_ms=signed.expires_ms, now_ms=now_ms
         )
         return (timestamp_ms - now_ms + 1) / 1000 if timestamp_ms > now_ms else 0.0
 
@@ -192,7 +187,7 @@ def candidate_texts(
     has_null = any(value is None for group in groups for _, value in group)
     seen = [first]
     for null in ("None", None, "", "null") if has_null else ("",):
-        for encode in (_unencoded, _percent_encoded) if is_plain else (_percent_encoded,):
+        for encode in (str, _percent_encoded) if is_plain else (_percent_encoded,):
             parts = []
             for group in groups:
                 parts.append(f"instruction={instruction}")
@@ -212,14 +207,6 @@ def query_pairs(pairs: Sequence[tuple[str, str]]) -> Pairs:
     return sorted((k, v.lower() if v in ("True", "False") else v) for k, v in pairs)
 
 
-def _unencoded(text: str) -> str:
-    return text
-
-
-def _percent_encoded(text: str) -> str:
-    return quote(text, safe="")
-
-
 def _verifies(signed: SignedRequest, text: str) -> bool:
     if len(signed.signature) != 64:
         return False
@@ -237,4 +224,5 @@ def _from_base64(text: bytes) -> bytes:
         return b""
 
 
+_percent_encoded: Final = partial(quote, safe="")
 _key_of: Final = lru_cache(maxsize=_KEYS_REMEMBERED)(_from_base64)

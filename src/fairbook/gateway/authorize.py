@@ -5,23 +5,19 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-from fairbook.api.errors import ApiError, BadRequest
-from fairbook.api.requests import (
-    BODY_BYTES_MAX,
-    Fields,
-    query_fields,
-    read_array,
-    read_object,
-    read_query,
-    signed_pairs,
-)
+from fairbook.api import requests
+from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest
+from fairbook.api.requests import BODY_BYTES_MAX, Fields
 from fairbook.gateway.auth import Authenticator, Headers, SignedRequest, query_pairs
 from fairbook.gateway.rate_limits import RateLimits
 from fairbook.gateway.request import Endpoint, Request
 from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import Access
 
-_JSON_TYPES: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
+_USUAL_JSON_TYPES: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
+_JSON_TYPES: Final = frozenset(  # in lower case, without spaces
+    b"application/json" + end for end in (b"", b";", b";charset=utf-8", b';charset="utf-8"')
+)
 
 
 class Authorizer:
@@ -73,21 +69,23 @@ class Authorizer:
         authorization = request.headers.get(b"authorization")
         if authorization is not None and b"x-signature" not in request.headers:
             access = self._authenticator.by_token(authorization)
-            _read_fields(endpoint, request, read_query(request.query) if request.query else [])
+            _read_fields(
+                endpoint, request, requests.read_query(request.query) if request.query else []
+            )
             return access, None
         signed = self._authenticator.check_headers(request.headers)
-        pairs = read_query(request.query)
+        pairs = requests.read_query(request.query)
         bodies = _read_fields(endpoint, request, pairs)
         signed_query = query_pairs(pairs)
-        groups = [signed_query + signed_pairs(fields) for fields in bodies] or [signed_query]
+        groups = [signed_query + requests.signed_pairs(fields) for fields in bodies] or [
+            signed_query
+        ]
         return self._authenticator.verify(signed, endpoint.instruction, groups), signed
 
 
 def too_large() -> ApiError:
     """The body exceeds BODY_BYTES_MAX."""
-    return ApiError(
-        413, "INVALID_CLIENT_REQUEST", f"Body exceeds {BODY_BYTES_MAX} bytes", close=True
-    )
+    return ApiError(413, INVALID_CLIENT_REQUEST, f"Body exceeds {BODY_BYTES_MAX} bytes", close=True)
 
 
 def _check_body(headers: Headers, body: bytes) -> None:
@@ -97,18 +95,14 @@ def _check_body(headers: Headers, body: bytes) -> None:
     if b"content-encoding" in headers:
         raise _unsupported("Content-Encoding is not accepted")
     content_type = headers.get(b"content-type")
-    if content_type is not None and content_type not in _JSON_TYPES:
-        _check_type(content_type)
-
-
-def _check_type(content_type: bytes) -> None:
-    kind, _, parameters = content_type.lower().replace(b" ", b"").partition(b";")
-    if kind != b"application/json" or parameters not in (b"", b"charset=utf-8", b'charset="utf-8"'):
+    if content_type is None or content_type in _USUAL_JSON_TYPES:
+        return
+    if content_type.lower().replace(b" ", b"") not in _JSON_TYPES:
         raise _unsupported("Content-Type must be application/json in UTF-8")
 
 
 def _unsupported(message: str) -> ApiError:
-    return ApiError(415, "INVALID_CLIENT_REQUEST", message, close=True)
+    return ApiError(415, INVALID_CLIENT_REQUEST, message, close=True)
 
 
 def _read_fields(
@@ -124,16 +118,16 @@ def _read_fields(
         # the order could be executed twice.
         raise BadRequest("clientId belongs in the body")
     if reads == "body":
-        request.fields = read_object(request.body)
+        request.fields = requests.read_object(request.body)
         return [request.fields]
     if reads == "array":
-        request.orders = read_array(request.body)
+        request.orders = requests.read_array(request.body)
         return request.orders
-    request.fields = query_fields(pairs)
+    request.fields = requests.query_fields(pairs)
     if reads == "query" or not request.body:
         return []
     assert reads == "body or query"
-    fields = read_object(request.body)
+    fields = requests.read_object(request.body)
     if not request.fields.keys().isdisjoint(fields):
         raise BadRequest("A field is given twice")
     request.fields.update(fields)

@@ -28,10 +28,9 @@ ENDED_AT_ONCE: Final = 256  # fewer than the queue reserves for cancels
 
 
 class SessionNumbers:
-    """The sessions of this process."""
+    """The sessions of this process, numbered from `first`."""
 
     def __init__(self, commands: Commands, *, first: int = 1) -> None:
-        """first: the first number."""
         self._commands = commands
         self._next = first
         self._in_use: set[int] = set()
@@ -40,12 +39,11 @@ class SessionNumbers:
 
     def begin(self) -> int:
         """The number of a new session. Call `end` when its connection has closed."""
-        while self._next in self._in_use:
-            self._step()
-        session = self._next
-        self._in_use.add(session)
-        self._step()
-        return session
+        while True:
+            session, self._next = self._next, self._next % SESSION_MAX + 1
+            if session not in self._in_use:
+                self._in_use.add(session)
+                return session
 
     def end(self, session: int, accounts: Collection[int]) -> None:
         """Cancel the open orders of these accounts in the session, after all commands submitted
@@ -75,9 +73,6 @@ class SessionNumbers:
             ending.popleft()
             if not ending or ending[0][1] != session:
                 self._in_use.remove(session)
-
-    def _step(self) -> None:
-        self._next = self._next + 1 if self._next < SESSION_MAX else 1
 
 
 async def end_old_sessions(commands: Commands, queries: Queries) -> int:

@@ -232,7 +232,7 @@ def _bug_error(endpoint: Endpoint) -> ApiError:
 
 
 def _rate_limits(limits: GatewayLimits) -> RateLimits:
-    def of_address() -> TokenBuckets[str]:
+    def of_address() -> TokenBuckets:
         return TokenBuckets(per_minute=limits.address_per_minute, burst=limits.address_burst)
 
     return RateLimits(

@@ -31,16 +31,7 @@ from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import BODY_BYTES_MAX
 from fairbook.gateway.authorize import too_large
 from fairbook.gateway.gateway import Gateway
-from fairbook.gateway.request import (
-    CLOSE,
-    JSON_TYPE,
-    STATUS_LINES,
-    Endpoint,
-    JsonOrReply,
-    Reply,
-    Request,
-    error_reply,
-)
+from fairbook.gateway.request import Endpoint, JsonOrReply, Request, ok_head, to_reply
 from fairbook.net.addresses import address_key
 from fairbook.net.connection_limits import ConnectionLimits
 
@@ -89,15 +80,13 @@ class ServerState:
         self.progress = asyncio.Event()  # set when a request is answered or a connection lost
         self.swept_s = 0.0  # the clock of the connections: seconds of sweeps so far
         self.date_line = b""  # the Date header
-        self.ok_head = b""  # of a 200 with JSON, up to the value of Content-Length
+        self.ok_head = b""
 
     def sweep(self) -> None:
         """Advance the clock, and close what is too slow."""
         self.swept_s += self.limits.sweep_s
         self.date_line = b"date: %s\r\n" % formatdate(time.time(), usegmt=True).encode()
-        self.ok_head = b"%s%s%s: %s\r\ncontent-length: " % (
-            STATUS_LINES[200], self.date_line, *JSON_TYPE,
-        )  # fmt: skip
+        self.ok_head = ok_head(self.date_line)
         for connection in list(self.connections):
             connection.check_pace()
 
@@ -143,7 +132,6 @@ class HttpConnection(asyncio.Protocol):
         self._is_draining = False  # and its response is written, but the client must read first
         self._is_ending = False  # no more requests are taken
         self._is_lingering = False  # and nothing more is sent
-        self._is_reading_paused = False
         self._drained: asyncio.Future[None] | None = None  # pending while writing is paused
         self._since_s = server.swept_s  # when reading, waiting or answering began
 
@@ -185,7 +173,7 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(BadRequest("Request is too large"))
         if self._requests:
             if len(self._requests) > 1:
-                self._pause_reading()
+                self.transport.pause_reading()
             self._start_next()
 
     def eof_received(self) -> bool:
@@ -338,7 +326,7 @@ class HttpConnection(asyncio.Protocol):
             if awaited is not None:
                 self._server.spawn(awaited)
         else:
-            self._resume_reading()
+            self.transport.resume_reading()
             if request.wants_continue:
                 request.wants_continue = False
                 self.transport.write(_CONTINUE)
@@ -352,11 +340,8 @@ class HttpConnection(asyncio.Protocol):
             self.transport.write(b"%s%d\r\n\r\n%s" % (self._server.ok_head, len(answer), answer))
             self._answered()
             return
-        if isinstance(answer, ApiError):
-            reply = error_reply(answer)
-        else:
-            reply = Reply(answer) if isinstance(answer, bytes) else answer
-        if CLOSE in reply.headers:
+        reply = to_reply(answer)
+        if reply.closes:
             request.keeps_alive = False
         head = reply.head(self._server.date_line, is_closing=not request.keeps_alive)
         if reply.pieces is not None and not request.is_head:
@@ -410,7 +395,7 @@ class HttpConnection(asyncio.Protocol):
         elif self._is_ending:
             self._end()
         else:
-            self._resume_reading()
+            self.transport.resume_reading()
 
     def _is_owing(self) -> bool:
         """Whether a response is not sent yet."""
@@ -440,7 +425,7 @@ class HttpConnection(asyncio.Protocol):
             self._requests.pop()
 
     def _write_error(self, error: ApiError) -> None:
-        reply = error_reply(error)
+        reply = to_reply(error)
         self.transport.write(reply.head(self._server.date_line, is_closing=True) + reply.body)
 
     def _end(self) -> None:
@@ -456,7 +441,7 @@ class HttpConnection(asyncio.Protocol):
         self._server.progress.set()
         self._since_s = self._server.swept_s
         self.transport.write_eof()
-        self._resume_reading()
+        self.transport.resume_reading()
 
     def _forget(self) -> None:
         """This connection is no longer the server's."""
@@ -485,13 +470,3 @@ class HttpConnection(asyncio.Protocol):
             seconds_max = limits.idle_s
         if self._server.swept_s - self._since_s > seconds_max:
             self.transport.abort()
-
-    def _pause_reading(self) -> None:
-        if not self._is_reading_paused:
-            self._is_reading_paused = True
-            self.transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._is_reading_paused:
-            self._is_reading_paused = False
-            self.transport.resume_reading()

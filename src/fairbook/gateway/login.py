@@ -21,7 +21,7 @@ class LoginAuthenticator:
     """The Authority of WebSocket connections. All look-ups are in memory."""
 
     def __init__(
-        self, accounts: Accounts, authenticator: Authenticator, failed_logins: TokenBuckets[str]
+        self, accounts: Accounts, authenticator: Authenticator, failed_logins: TokenBuckets
     ) -> None:
         self._accounts = accounts
         self._authenticator = authenticator

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from fairbook.api.errors import ApiError
 from fairbook.core.units import NS_PER_SECOND
@@ -16,10 +16,8 @@ from fairbook.net.token_bucket import TokenBucket
 
 _SWEEP_NS: Final = NS_PER_SECOND  # a full table is searched for full buckets at most this often
 
-Key = TypeVar("Key", bound=Hashable)
 
-
-class TokenBuckets(Generic[Key]):
+class TokenBuckets:
     """Token buckets by key."""
 
     def __init__(
@@ -35,11 +33,11 @@ class TokenBuckets(Generic[Key]):
         self._burst = burst
         self._keys_max = keys_max
         self._now_ns = now_ns
-        self._buckets: dict[Key, TokenBucket] = {}
+        self._buckets: dict[Hashable, TokenBucket] = {}
         self._shared = TokenBucket(interval_ns=self._interval_ns, burst=burst)
         self._swept_ns = -_SWEEP_NS
 
-    def take(self, key: Key, tokens: int = 1) -> None:
+    def take(self, key: Hashable, tokens: int = 1) -> None:
         """Take tokens, or raise TOO_MANY_REQUESTS and take none. More than a burst counts as a
         burst.
         """
@@ -53,7 +51,7 @@ class TokenBuckets(Generic[Key]):
         if wait_ns:
             raise too_many(wait_ns)
 
-    def check(self, key: Key) -> None:
+    def check(self, key: Hashable) -> None:
         """Raise TOO_MANY_REQUESTS if `take` would, and take nothing."""
         bucket = self._buckets.get(key)
         if bucket is not None:
@@ -64,7 +62,7 @@ class TokenBuckets(Generic[Key]):
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def _new_bucket(self, key: Key, now_ns: int) -> TokenBucket:
+    def _new_bucket(self, key: Hashable, now_ns: int) -> TokenBucket:
         """A bucket for a new key: its own if there is room, else the shared one. A full bucket is
         the same as a new one, so it can be removed.
         """
@@ -82,9 +80,9 @@ class TokenBuckets(Generic[Key]):
 class RateLimits(NamedTuple):
     """The buckets of one gateway."""
 
-    account: TokenBuckets[int]
-    address: TokenBuckets[str]  # for public requests, and those refused before authentication
-    failed_logins: TokenBuckets[str]  # by address
+    account: TokenBuckets  # by account id
+    address: TokenBuckets  # of public requests, and of those refused before authentication
+    failed_logins: TokenBuckets  # by address
 
 
 def too_many(wait_ns: int) -> ApiError:

@@ -54,17 +54,19 @@ class Reply(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     pieces: AsyncIterator[bytes] | None = None
 
-    def head(self, date_line: bytes, *, is_closing: bool) -> bytes:
-        """The status line and the headers.
+    @property
+    def closes(self) -> bool:
+        """Whether the connection ends with this response."""
+        return CLOSE in self.headers
 
-        is_closing: the connection ends with this response.
-        """
+    def head(self, date_line: bytes, *, is_closing: bool) -> bytes:
+        """The status line and the headers."""
         headers = [self.content_type, *self.headers]
         if self.pieces is None and self.status != HTTPStatus.NO_CONTENT:
             headers.append((b"content-length", b"%d" % len(self.body)))
         elif self.pieces is not None and not is_closing:
             headers.append((b"transfer-encoding", b"chunked"))
-        if is_closing and CLOSE not in self.headers:
+        if is_closing and not self.closes:
             headers.append(CLOSE)
         lines = [b"%s: %s\r\n" % header for header in headers]
         return b"".join((STATUS_LINES[self.status], date_line, *lines, b"\r\n"))
@@ -96,7 +98,6 @@ Endpoints = dict[tuple[str, bytes], Endpoint]  # by method and path
 
 
 def always(answer: JsonOrReply) -> Handler:
-    """An endpoint whose answer never changes."""
     return lambda _request: answer
 
 
@@ -109,16 +110,22 @@ def not_offered(what: str) -> Handler:
     return refuse
 
 
-def error_reply(error: ApiError) -> Reply:
-    """The reply for an error."""
+def to_reply(answer: JsonOrReply | ApiError) -> Reply:
+    if not isinstance(answer, ApiError):
+        return Reply(answer) if isinstance(answer, bytes) else answer
     headers: list[tuple[bytes, bytes]] = []
-    if error.retry_after_s:
-        headers.append((b"retry-after", b"%d" % error.retry_after_s))
-    if isinstance(error, MethodNotAllowed):
-        headers.append((b"allow", error.allowed.encode()))
-    if error.close:
+    if answer.retry_after_s:
+        headers.append((b"retry-after", b"%d" % answer.retry_after_s))
+    if isinstance(answer, MethodNotAllowed):
+        headers.append((b"allow", answer.allowed.encode()))
+    if answer.close:
         headers.append(CLOSE)
-    return Reply(error.body(), error.status, headers=tuple(headers))
+    return Reply(answer.body(), answer.status, headers=tuple(headers))
+
+
+def ok_head(date_line: bytes) -> bytes:
+    """The head of a 200 with JSON, up to the value of Content-Length."""
+    return b"%s%s%s: %s\r\ncontent-length: " % (STATUS_LINES[200], date_line, *JSON_TYPE)
 
 
 class MethodNotAllowed(ApiError):

@@ -102,10 +102,11 @@ class Submitter:
 
         Raises 503 if the engine has stopped, 504 if it does not answer.
         """
-        try:
-            return await self._queries.at(await self.position())
-        except Stopped:
-            raise maintenance() from None
+        return await self._view_at(await self.position())
+
+    async def view_now(self) -> StateView:
+        """The engine's current state, for public data. Raises 503 if the engine has stopped."""
+        return await self._view_at(0)
 
     async def position(self) -> int:
         """A position at which everything is applied that was submitted before this call. Raises as
@@ -116,10 +117,9 @@ class Submitter:
             self._watch(settled)
         return await _result(settled, maintenance)
 
-    async def view_now(self) -> StateView:
-        """The engine's current state, for public data."""
+    async def _view_at(self, position: int) -> StateView:
         try:
-            return await self._queries.at(0)
+            return await self._queries.at(position)
         except Stopped:
             raise maintenance() from None
 

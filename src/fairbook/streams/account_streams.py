@@ -95,7 +95,7 @@ class AccountStreams:
         order = self._orders[fill.maker_order_id if is_maker else fill.taker_order_id]
         order.filled += fill.lots
         order.quote += (
-            fill.price * fill.lots * self._listings.scales_of(order.market).market.tick_atoms
+            fill.price * fill.lots * self._listings.scales_of(order.terms.market).market.tick_atoms
         )
         self._publish(
             order, streams.ORDER_FILL, fill=fill, is_maker=is_maker, time_ns=time_ns,
@@ -130,11 +130,11 @@ class AccountStreams:
         fill: Fill | None = None, is_maker: bool = False,
     ) -> None:  # fmt: skip
         """Publish on every open channel to which the order belongs."""
-        every, own = self._order_channels.get(0), self._order_channels.get(order.market)
+        every, own = self._order_channels.get(0), self._order_channels.get(order.terms.market)
         if every is None and own is None:
             return
         data = streams.order_update(
-            order, self._listings.scales_of(order.market), event=event, status=status,
+            order, self._listings.scales_of(order.terms.market), event=event, status=status,
             reason=reason, fill=fill, is_maker=is_maker, time_us=time_ns // 1000,
             sent_us=self._publisher.now_us(),
         )  # fmt: skip

@@ -17,7 +17,7 @@ from fairbook.api.requests import choice, is_absent, symbol_field, text_field
 from fairbook.core.records import ASK, BAD_PRICE
 from fairbook.core.units import MAX_UNITS
 from fairbook.gateway.endpoints.markets import wants_spot
-from fairbook.gateway.request import Endpoint, Endpoints, Request
+from fairbook.gateway.request import Endpoint, Endpoints, Request, always
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ, TRADE
 from fairbook.ports.queries import StateView
@@ -33,15 +33,15 @@ class AccountEndpoints:
         self._listings = listings
 
     def endpoints(self) -> Endpoints:
-        """By method and path."""
         limits = b"/api/v1/account/limits/"
         return {
             ("GET", b"/api/v1/order"): Endpoint(self.order, "orderQuery", READ),
             ("GET", b"/api/v1/orders"): Endpoint(self.orders, "orderQueryAll", READ),
             ("GET", b"/api/v1/capital"): Endpoint(self.capital, "balanceQuery", READ),
             ("GET", b"/api/v1/account"): Endpoint(self.account, "accountQuery", READ),
+            # There are no settings to change.
             ("PATCH", b"/api/v1/account"): Endpoint(
-                self.set_account, "accountUpdate", TRADE, "body", writes=True
+                always(b"{}"), "accountUpdate", TRADE, "body", writes=True
             ),
             ("GET", limits + b"order"): Endpoint(self.order_limit, "maxOrderQuantity", READ),
             ("GET", limits + b"withdrawal"): Endpoint(
@@ -98,10 +98,6 @@ class AccountEndpoints:
                 taker_fee_ppm=max((market.taker_fee_ppm for market in markets), default=0),
             )
         )
-
-    async def set_account(self, _request: Request) -> bytes:
-        """Accepted without effect, there are no settings to change."""
-        return b"{}"
 
     async def order_limit(self, request: Request) -> bytes:
         """What the balance allows at `price`, or at the best opposite price."""

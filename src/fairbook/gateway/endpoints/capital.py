@@ -58,7 +58,6 @@ class CapitalEndpoints:
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     def endpoints(self) -> Endpoints:
-        """By method and path."""
         capital = b"/wapi/v1/capital/"
         deposits, address = self._guard(self.deposits), self._guard(self.deposit_address)
         withdrawals, withdraw = self._guard(self.withdrawals), self._guard(self.withdraw)

@@ -34,7 +34,6 @@ class HistoryEndpoints:
         self._listings = listings
 
     def endpoints(self) -> Endpoints:
-        """By method and path."""
         guard = self._barrier.guard
         history = b"/wapi/v1/history/"
         trades = Endpoint(guard(self.trades))
@@ -114,7 +113,9 @@ class HistoryEndpoints:
             # The engine knows an open order, even while the recorder is down.
             view = await self._submitter.view()
             order = view.order(request.account, market=market, order_id=order_id)
-            if order is not None and client_id in (None, _client_id_of(order)):
+            if order is not None and (
+                client_id is None or (order.flags & HAS_CLIENT_ID and order.client_id == client_id)
+            ):
                 return f"[{self._order_text(order)}]".encode()
         history = await self._barrier.settled()
         rows = await history.orders(
@@ -163,7 +164,3 @@ def _order_id(fields: Fields) -> int | None:
             return None
         raise
     return 0 if order_id is None else order_id or None
-
-
-def _client_id_of(order: OrderRecord) -> int | None:
-    return order.client_id if order.flags & HAS_CLIENT_ID else None

@@ -10,16 +10,15 @@ from typing import Final
 
 import msgspec
 
-from fairbook.api.errors import invalid_market
 from fairbook.api.listings import Listings
 from fairbook.api.market_data import asset_object, depth_object, market_object
 from fairbook.api.requests import Fields, number_field, symbol_field
 from fairbook.api.status import status_object
-from fairbook.gateway.request import TEXT_TYPE, Endpoint, Endpoints, Reply, Request
+from fairbook.gateway.request import TEXT_TYPE, Endpoint, Endpoints, Reply, Request, always
 from fairbook.gateway.submitter import Submitter
 
 _DEPTH_LEVELS: Final = (5, 10, 20, 50, 100, 500, 1000)
-_PONG: Final = Reply(b"pong", content_type=TEXT_TYPE)
+_PONG: Final = always(Reply(b"pong", content_type=TEXT_TYPE))
 
 encode = msgspec.json.encode
 
@@ -32,9 +31,8 @@ class MarketEndpoints:
         self._listings = listings
 
     def endpoints(self) -> Endpoints:
-        """By method and path."""
         return {
-            ("GET", b"/api/v1/ping"): Endpoint(self.ping),
+            ("GET", b"/api/v1/ping"): Endpoint(_PONG),
             ("GET", b"/api/v1/time"): Endpoint(self.time),
             ("GET", b"/api/v1/status"): Endpoint(self.status),
             ("GET", b"/api/v1/markets"): Endpoint(self.markets),
@@ -46,9 +44,6 @@ class MarketEndpoints:
     def endpoints_under(self) -> Endpoints:
         """By method and path before the last part, which is a symbol."""
         return {("GET", b"/api/v1/markets/"): Endpoint(self.market_of_path)}
-
-    async def ping(self, _request: Request) -> Reply:
-        return _PONG
 
     async def time(self, _request: Request) -> Reply:
         """Milliseconds, as text."""
@@ -69,10 +64,7 @@ class MarketEndpoints:
         return encode(market_object(self._listings.scales(symbol_field(request.fields))))
 
     async def market_of_path(self, request: Request) -> bytes:
-        try:
-            symbol = request.path.rpartition(b"/")[2].decode("ascii")
-        except UnicodeDecodeError:
-            raise invalid_market() from None
+        symbol = request.path.rpartition(b"/")[2].decode()
         return encode(market_object(self._listings.scales(symbol)))
 
     async def assets(self, _request: Request) -> bytes:

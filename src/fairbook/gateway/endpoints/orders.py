@@ -7,7 +7,7 @@ and its own events alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fairbook.api import orders
@@ -15,7 +15,7 @@ from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand, PlaceCommand, place_command
 from fairbook.core.records import HAS_CLIENT_ID, read_placed
-from fairbook.gateway.request import Endpoint, Endpoints, Reply, Request
+from fairbook.gateway.request import Endpoint, Endpoints, Handler, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE
 from fairbook.ports.commands import Answer
@@ -31,26 +31,27 @@ class OrderEndpoints:
         self._scales_of = listings.scales
 
     def endpoints(self) -> Endpoints:
-        """Everything under /api/v1/order and /api/v1/orders that is not a GET."""
         one, many = b"/api/v1/order", b"/api/v1/orders"
+        cancel = self._handler(orders.cancel_command)
+        amend = self._handler(orders.amend_command)
+        cancel_all = self._handler(orders.cancel_all_command)
         return {
             ("POST", one): Endpoint(
                 self.place, "orderExecute", TRADE, "body", writes=True, repeatable=True
             ),
             ("DELETE", one): Endpoint(
-                self.cancel, "orderCancel", TRADE, "body or query", writes=True, repeatable=True
+                cancel, "orderCancel", TRADE, "body or query", writes=True, repeatable=True
             ),
-            ("PATCH", one): Endpoint(self.amend, "orderAmend", TRADE, "body", writes=True),
+            ("PATCH", one): Endpoint(amend, "orderAmend", TRADE, "body", writes=True),
             ("POST", many): Endpoint(
                 self.place_batch, "orderExecute", TRADE, "array", writes=True, repeatable=True
             ),
             ("DELETE", many): Endpoint(
-                self.cancel_all, "orderCancelAll", TRADE, "body or query", writes=True
+                cancel_all, "orderCancelAll", TRADE, "body or query", writes=True
             ),
         }
 
     def place(self, request: Request) -> OrderCommand | Awaitable[Reply]:
-        """POST /api/v1/order."""
         order = place_command(request.fields, account=request.account, scales_of=self._scales_of)
         prefer = request.headers.get(b"prefer")
         if prefer is not None and b"respond-async" in prefer.lower():
@@ -67,9 +68,7 @@ class OrderEndpoints:
         return Reply(body, 202, headers=((b"preference-applied", b"respond-async"),))
 
     async def place_batch(self, request: Request) -> bytes:
-        """POST /api/v1/orders: each order on its own, in the order of the array; a refusal of one
-        does not stop the others.
-        """
+        """Each order is placed on its own, in turn; a refusal of one does not stop the others."""
         if not 1 <= len(request.orders) <= BATCH_ORDERS_MAX:
             raise BadRequest(f"A batch has 1 to {BATCH_ORDERS_MAX} orders")
         submitted: list[tuple[PlaceCommand, asyncio.Future[Answer]] | ApiError] = []
@@ -91,21 +90,11 @@ class OrderEndpoints:
                 items.append('{"operation":"Err",' + error.body().decode()[1:])
         return f"[{','.join(items)}]".encode()
 
-    def cancel(self, request: Request) -> OrderCommand:
-        """DELETE /api/v1/order."""
-        return orders.cancel_command(
-            request.fields, account=request.account, scales_of=self._scales_of
-        )
+    def _handler(self, to_command: Callable[..., OrderCommand | None]) -> Handler:
+        """The endpoint of the commands that `to_command` makes of a request's fields."""
 
-    def amend(self, request: Request) -> OrderCommand:
-        """PATCH /api/v1/order."""
-        return orders.amend_command(
-            request.fields, account=request.account, scales_of=self._scales_of
-        )
+        def handle(request: Request) -> OrderCommand | bytes:
+            order = to_command(request.fields, account=request.account, scales_of=self._scales_of)
+            return b"[]" if order is None else order
 
-    def cancel_all(self, request: Request) -> OrderCommand | bytes:
-        """DELETE /api/v1/orders: all open orders of one market."""
-        order = orders.cancel_all_command(
-            request.fields, account=request.account, scales_of=self._scales_of
-        )
-        return b"[]" if order is None else order
+        return handle
