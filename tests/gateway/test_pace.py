@@ -96,12 +96,13 @@ async def test_an_endless_head_is_refused_by_its_size(
     assert await client.is_closed()
 
 
-async def unread(
-    venue: RunningExchange, request: bytes
-) -> tuple[HttpClient, HttpConnection, HttpClient]:
-    """A client that sends a request and does not read; part of the response cannot be sent. Also
-    returns its connection, and another client.
-    """
+async def ping(venue: RunningExchange) -> None:
+    """Answered after what the server does at once."""
+    assert (await (await venue.connect()).ask("GET", "/api/v1/ping")).status == 200
+
+
+async def unread(venue: RunningExchange, request: bytes) -> tuple[HttpClient, HttpConnection]:
+    """A client that sends a request and does not read; part of the response cannot be sent."""
     client = await venue.connect(receive_bytes=4096)
     assert (await client.ask("GET", "/api/v1/ping")).status == 200
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -109,10 +110,9 @@ async def unread(
     sock = connection.transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     await client.send(request)
-    other = await venue.connect()
     while not connection.transport.get_write_buffer_size():
-        await other.ask("GET", "/api/v1/ping")
-    return client, connection, other
+        await ping(venue)
+    return client, connection
 
 
 def sweep(venue: RunningExchange, seconds: int) -> None:
@@ -128,11 +128,11 @@ def page(kib: int) -> Extras:
 async def test_a_client_that_does_not_read_does_not_keep_its_connection(rest: bytes) -> None:
     """Though its response is small enough to be buffered, and so counts as sent."""
     async with run_exchange(extras=page(48)) as venue:
-        client, connection, other = await unread(venue, request_bytes("GET", "/page"))
+        client, connection = await unread(venue, request_bytes("GET", "/page"))
         assert not connection.is_answering
         await client.send(rest)
         sweep(venue, 76)
-        await other.is_closed()
+        await ping(venue)
         assert connection not in venue.server.state.connections
 
 
@@ -140,12 +140,10 @@ async def test_a_slow_client_gets_the_whole_last_response() -> None:
     """Also after more than the time in which it must close its side."""
     async with run_exchange(extras=page(8192)) as venue:
         close = {"Connection": "close"}
-        client, connection, other = await unread(
-            venue, request_bytes("GET", "/page", headers=close)
-        )
+        client, connection = await unread(venue, request_bytes("GET", "/page", headers=close))
         sweep(venue, 30)
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert len((await client.reply()).body) == 8192 * 1024
         sweep(venue, 61)
-        await other.is_closed()
+        await ping(venue)
         assert connection not in venue.server.state.connections
