@@ -195,7 +195,7 @@ def set_rules(tables: Tables, version: i64) -> i64:
 
 def set_asset(tables: Tables, command: Command) -> i64:
     asset, value = command.market, command.quantity
-    if command.parameter != records.RESERVE_CAP:
+    if command.parameter() != records.RESERVE_CAP:
         return records.MALFORMED
     if tables.rules == 0:
         return records.NO_RULES
@@ -208,7 +208,7 @@ def set_asset(tables: Tables, command: Command) -> i64:
 
 
 def set_market(tables: Tables, command: Command) -> i64:
-    market, parameter, value = command.market, command.parameter, command.quantity
+    market, parameter, value = command.market, command.parameter(), command.quantity
     if parameter < records.STATE or parameter > records.LEVELS_MAX:
         return records.MALFORMED
     if tables.rules == 0:
@@ -247,7 +247,7 @@ def set_market_parameter(market: Market, parameter: i64, value: i64) -> bool:
 
 def set_account(tables: Tables, command: Command) -> i64:
     account, value = command.account, command.quantity
-    if command.parameter != records.FROZEN:
+    if command.parameter() != records.FROZEN:
         return records.MALFORMED
     if tables.rules == 0:
         return records.NO_RULES
@@ -260,7 +260,7 @@ def set_account(tables: Tables, command: Command) -> i64:
 
 
 def set_exchange(tables: Tables, command: Command) -> i64:
-    parameter, value = command.parameter, command.quantity
+    parameter, value = command.parameter(), command.quantity
     if parameter < records.STATE or parameter > records.ACCOUNTS_MAX:
         return records.MALFORMED
     if tables.rules == 0:

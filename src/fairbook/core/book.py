@@ -17,7 +17,7 @@ from typing import Final, final
 from mypy_extensions import i64, mypyc_attr
 
 from fairbook.core.markets import Market
-from fairbook.core.records import BID, LOW
+from fairbook.core.records import BID, LOW, Command
 
 SLOT_BITS: Final = 24
 SLOT_MASK: Final = (1 << SLOT_BITS) - 1
@@ -29,37 +29,23 @@ SLOTS_MAX: Final = 1 << SLOT_BITS
 class Order:
     """An order that was accepted and is not closed. Its quantity is filled + remaining, in lots."""
 
-    def __init__(
-        self,
-        book: Book,
-        *,
-        order_id: i64,
-        owner: i64,
-        session: i64,
-        side: i64,
-        tif: i64,
-        flags: i64,
-        price: i64,
-        remaining: i64,
-        created_ns: i64,
-        priority: i64,
-    ) -> None:
+    def __init__(self, book: Book, command: Command, order_id: i64, created_ns: i64) -> None:
         self.book = book
         self.id = order_id
-        self.owner = owner  # account and client id, as in Command
-        self.account = owner & LOW
-        self.session = session
-        self.side = side
-        self.tif = tif
-        self.flags = flags
-        self.price = price
-        self.remaining = remaining
+        self.owner = command.owner  # account and client id
+        self.account = command.account
+        self.session = command.session()
+        self.side = command.side
+        self.tif = command.tif
+        self.flags = command.flags
+        self.price = command.price
+        self.remaining = command.quantity
         self.filled: i64 = 0
         self.quote: i64 = 0
         self.fee_atoms: i64 = 0  # the fee so far, exact: atoms and millionths of an atom
         self.fee_millionths: i64 = 0
         self.created_ns = created_ns
-        self.priority = priority
+        self.priority = command.sequence
         self.client_id_entry: i64 = 0  # in the account's table of client ids; 0: none
         self.level: Level | None = None
         self.prev: Order | None = None
@@ -123,8 +109,8 @@ class BookSide:
         self.keys: list[int] = []
         self.levels: dict[int, Level] = {}
 
-    def add(self, order: Order) -> i64:
-        """Queue an order at its price. Returns the lots now at this price."""
+    def add(self, order: Order) -> Level:
+        """Queue an order at its price."""
         key: int = self.sign * order.price
         level = self.levels.get(key)
         if level is None:
@@ -132,17 +118,17 @@ class BookSide:
             self.levels[key] = level
             insort(self.keys, key)
         level.append(order)
-        return level.lots
+        return level
 
-    def remove(self, order: Order) -> i64:
-        """Take out an order that rests here. Returns the lots now at its price."""
+    def remove(self, order: Order) -> Level:
+        """Take out an order that rests here. Returns its level, which may be empty now."""
         level = order.level
         assert level is not None
         level.unlink(order)
         level.lots -= order.remaining
         if level.head is None:
             self.drop(level)
-        return level.lots
+        return level
 
     def drop(self, level: Level) -> None:
         """Remove an empty level."""

@@ -19,6 +19,7 @@ from librt.strings import BytesWriter, write_i64_le
 from librt.vecs import append, vec
 from mypy_extensions import i64, mypyc_attr
 
+from fairbook.core.book import Order
 from fairbook.core.units import NS_PER_SECOND
 
 CLOSED_MAX: Final = 256
@@ -122,22 +123,13 @@ class ClientIdTable:
             and table[at + QUANTITY] == quantity
         )
 
-    def set_outcome(
-        self,
-        entry: i64,
-        *,
-        status: i64,
-        reason: i64,
-        filled: i64,
-        quote: i64,
-        created_ns: i64,
-    ) -> None:
+    def set_outcome(self, order: Order, status: i64, reason: i64) -> None:
         table = self.table
-        at = self.entries_at + entry * ENTRY_WORDS
+        at = self.entries_at + order.client_id_entry * ENTRY_WORDS
         table[at + OUTCOME] = status | reason << 8
-        table[at + FILLED] = filled
-        table[at + QUOTE] = quote
-        table[at + CREATED_NS] = created_ns
+        table[at + FILLED] = order.filled
+        table[at + QUOTE] = order.quote
+        table[at + CREATED_NS] = order.created_ns
 
     def word(self, entry: i64, which: i64) -> i64:
         """A word of an entry; `which` is PAYLOAD..CREATED_NS."""

@@ -1,6 +1,7 @@
 """Writing events: each function appends one event, in the layout that records.py reads.
 
 `out` is the writer of the frame under way. The number of words written is the one in the head.
+What every order needs is passed by position: interpreted calls with keywords are slow.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from librt.strings import BytesWriter, write_i64_le
 from mypy_extensions import i64
 
 from fairbook.core import records
-from fairbook.core.book import Order
+from fairbook.core.book import Level, Order
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import Command
 
@@ -17,11 +18,11 @@ from fairbook.core.records import Command
 def put_outcome(
     out: BytesWriter,
     command: Command,
-    *,
     status: i64,
-    reason: i64 = 0,
-    flags: i64 = 0,
+    reason: i64,
     order_id: i64 = 0,
+    *,
+    flags: i64 = 0,
     filled: i64 = 0,
     quote: i64 = 0,
     created_ns: i64 = 0,
@@ -63,19 +64,14 @@ def put_accepted(out: BytesWriter, order: Order, quantity: i64) -> None:
 
 
 def put_fill(
-    out: BytesWriter,
-    *,
-    taker: Order,
-    maker: Order,
-    trade_id: i64,
-    lots: i64,
-    taker_fee: i64,
-    maker_fee: i64,
+    out: BytesWriter, taker: Order, maker: Order, lots: i64, taker_fee: i64, maker_fee: i64
 ) -> None:
-    """A taker met a maker, at the maker's price."""
-    write_i64_le(out, records.FILL | taker.side << 8 | 9 << 24 | taker.book.market.id << 32)
+    """A taker met a maker, at the maker's price. This is the next trade of the market."""
+    market = taker.book.market
+    market.last_trade_id += 1
+    write_i64_le(out, records.FILL | taker.side << 8 | 9 << 24 | market.id << 32)
     write_i64_le(out, taker.account | maker.account << 32)
-    write_i64_le(out, trade_id)
+    write_i64_le(out, market.last_trade_id)
     write_i64_le(out, taker.id)
     write_i64_le(out, maker.id)
     write_i64_le(out, maker.price)
@@ -84,17 +80,17 @@ def put_fill(
     write_i64_le(out, maker_fee)
 
 
-def put_level(out: BytesWriter, market: Market, side: i64, *, price: i64, lots: i64) -> None:
-    """A price level has `lots` now; 0: it is gone. This is the next update of the market."""
+def put_level(out: BytesWriter, market: Market, side: i64, level: Level) -> None:
+    """A level has other lots now; 0: it is gone. This is the next update of the market."""
     market.update_id += 1
     write_i64_le(out, records.LEVEL | side << 8 | 4 << 24 | market.id << 32)
     write_i64_le(out, market.update_id)
-    write_i64_le(out, price)
-    write_i64_le(out, lots)
+    write_i64_le(out, level.price)
+    write_i64_le(out, level.lots)
 
 
 def put_order(
-    out: BytesWriter, order: Order, *, kind: i64, status: i64, reason: i64, quantity: i64
+    out: BytesWriter, order: Order, kind: i64, status: i64, reason: i64, quantity: i64
 ) -> None:
     """An order record: `kind` is CLOSED, AMENDED or ORDER."""
     head = kind | order.side << 8 | reason << 16 | 10 << 24
@@ -155,5 +151,5 @@ def put_parameter(out: BytesWriter, command: Command) -> None:
     subject = command.market if kind in (records.SET_ASSET, records.SET_MARKET) else 0
     write_i64_le(out, records.PARAMETER | kind << 8 | 4 << 24 | subject << 32)
     write_i64_le(out, command.account if kind == records.SET_ACCOUNT else 0)
-    write_i64_le(out, 0 if kind == records.RULES else command.parameter)
+    write_i64_le(out, 0 if kind == records.RULES else command.parameter())
     write_i64_le(out, command.quantity)

@@ -66,7 +66,7 @@ class Exchange:
         command = self.command
         command.read(frame, at, self.sequence)
         kind = command.kind
-        if command.is_malformed():
+        if command.reserved != 0:
             put_reject(out, command, records.MALFORMED)
         elif kind == records.PLACE:
             self.orders.place(command, out)
@@ -90,7 +90,7 @@ class Exchange:
             return
         if command.kind == records.OPEN_ACCOUNT:
             command.owner = self.tables.account_of_user[command.order_id]
-        put_outcome(out, command, status=records.DONE)
+        put_outcome(out, command, records.DONE, 0)
 
     # Queries. They change nothing.
 

@@ -169,10 +169,10 @@ class Matcher:
         elif stop == MET_ITSELF:
             self._expire(order, records.SELF_TRADE, out)
         elif order.tif == records.GTC:
-            lots = own_side.add(order)
+            level = own_side.add(order)
             self._lock(order, order.remaining)
-            put_level(out, book.market, order.side, price=order.price, lots=lots)
-            self._set_open(order)
+            put_level(out, book.market, order.side, level)
+            self.status, self.reason = open_status(order), 0
         else:
             reason: i64 = records.IMMEDIATE_OR_CANCEL
             if order.flags & records.MARKET_ORDER != 0:
@@ -219,7 +219,7 @@ class Matcher:
             before = level.lots
             stop = self._take(taker, level, out)
             if level.lots != before:
-                put_level(out, market, 1 - taker.side, price=level.price, lots=level.lots)
+                put_level(out, market, 1 - taker.side, level)
             if level.head is None:
                 del opposite.levels[keys.pop()]
         return stop
@@ -236,7 +236,7 @@ class Matcher:
                 if prevention != records.REJECT_TAKER:
                     level.unlink(maker)
                     level.lots -= maker.remaining
-                    self.unlock(maker)
+                    self._lock(maker, -maker.remaining)
                     self._expire(maker, records.SELF_TRADE, out)
                 if prevention != records.REJECT_MAKER:
                     return MET_ITSELF
@@ -286,16 +286,7 @@ class Matcher:
         maker.remaining -= lots
         maker.filled += lots
         maker.quote += quote
-        market.last_trade_id += 1
-        put_fill(
-            out,
-            taker=taker,
-            maker=maker,
-            trade_id=market.last_trade_id,
-            lots=lots,
-            taker_fee=taker_fee,
-            maker_fee=maker_fee,
-        )
+        put_fill(out, taker, maker, lots, taker_fee, maker_fee)
 
     def _lock(self, order: Order, lots: i64) -> None:
         """Move what `lots` of an order may cost from available to locked; back if negative."""
@@ -309,10 +300,6 @@ class Matcher:
         cell.available -= atoms
         cell.locked += atoms
 
-    def unlock(self, order: Order) -> None:
-        """Release what an order that leaves the book has locked."""
-        self._lock(order, -order.remaining)
-
     def close(
         self, order: Order, status: i64, reason: i64, quantity: i64, out: BytesWriter
     ) -> None:
@@ -325,17 +312,17 @@ class Matcher:
             table.close(order.client_id_entry, order.client_id(), self.time_ns)
         self.status = status
         self.reason = reason
-        put_order(out, order, kind=records.CLOSED, status=status, reason=reason, quantity=quantity)
+        put_order(out, order, records.CLOSED, status, reason, quantity)
 
     def _expire(self, order: Order, reason: i64, out: BytesWriter) -> None:
         self.close(order, records.EXPIRED, reason, order.filled + order.remaining, out)
 
     def cancel(self, order: Order, reason: i64, out: BytesWriter) -> None:
         """Take an open order out of the book, and close it."""
-        lots = order.book.side(order.side).remove(order)
-        self.unlock(order)
+        level = order.book.side(order.side).remove(order)
+        self._lock(order, -order.remaining)
         self.close(order, records.CANCELLED, reason, order.filled + order.remaining, out)
-        put_level(out, order.book.market, order.side, price=order.price, lots=lots)
+        put_level(out, order.book.market, order.side, level)
 
     def reduce(self, order: Order, remaining: i64, out: BytesWriter) -> None:
         """Lower the quantity of an open order; it keeps its place. Sets `status` and `reason`."""
@@ -346,29 +333,24 @@ class Matcher:
         assert level is not None
         level.lots -= less
         put_open_order(out, order, records.AMENDED)
-        put_level(out, order.book.market, order.side, price=order.price, lots=level.lots)
-        self._set_open(order)
+        put_level(out, order.book.market, order.side, level)
+        self.status, self.reason = open_status(order), 0
 
     def replace(
         self, order: Order, price: i64, remaining: i64, priority: i64, out: BytesWriter
     ) -> None:
         """Give an open order other terms; it is matched anew, behind all others at its price."""
-        old_price = order.price
-        lots = order.book.side(order.side).remove(order)
-        self.unlock(order)
+        level = order.book.side(order.side).remove(order)
+        self._lock(order, -order.remaining)
         order.price = price
         order.remaining = remaining
         order.priority = priority
         put_open_order(out, order, records.AMENDED)
-        put_level(out, order.book.market, order.side, price=old_price, lots=lots)
+        put_level(out, order.book.market, order.side, level)
         self.run(order, lowest_key(order.side, price), NO_BUDGET, out)
-
-    def _set_open(self, order: Order) -> None:
-        self.status = open_status(order)
-        self.reason = 0
 
 
 def put_open_order(out: BytesWriter, order: Order, kind: i64) -> None:
     """Write an open order's record: AMENDED, or ORDER for a query."""
     quantity = order.filled + order.remaining
-    put_order(out, order, kind=kind, status=open_status(order), reason=0, quantity=quantity)
+    put_order(out, order, kind, open_status(order), 0, quantity)

@@ -35,14 +35,14 @@ def is_malformed_place(command: Command) -> bool:
     return flags & records.BY_QUOTE != 0 or (flags & records.POST_ONLY != 0 and tif != records.GTC)
 
 
-def bad_lots(market: Market, *, flags: i64, price: i64, lots: i64) -> bool:
-    """Whether a quantity in lots is out of range, alone or times the price."""
+def bad_lots(market: Market, lots: i64, price: i64) -> bool:
+    """Whether a quantity in lots is out of range, alone or times the price; 0: any price."""
     if lots < 1 or lots > MAX_UNITS or lots < market.quantity_min or lots > market.quantity_max:
         return True
     if not fits(lots, market.lot_atoms):
         return True
     # price * lots is at most 2^80: divide twice instead of multiplying.
-    return flags & records.MARKET_ORDER == 0 and price > MAX_ATOMS // market.tick_atoms // lots
+    return price > MAX_ATOMS // market.tick_atoms // lots
 
 
 def bad_price(market: Market, price: i64) -> bool:
@@ -82,7 +82,7 @@ class OrderChecks:
         if flags & records.BY_QUOTE != 0:
             if command.quantity < 1 or command.quantity > MAX_ATOMS:
                 return records.BAD_QUANTITY
-        elif bad_lots(market, flags=flags, price=price, lots=command.quantity):
+        elif bad_lots(market, command.quantity, price):
             return records.BAD_QUANTITY
         if command.tif == records.GTC:
             if account.open >= self.tables.orders_max:
@@ -135,9 +135,7 @@ class OrderChecks:
             return records.MARKET_CLOSED
         if bad_price(market, price):
             return records.BAD_PRICE
-        if quantity <= order.filled or bad_lots(
-            market, flags=order.flags, price=price, lots=quantity
-        ):
+        if quantity <= order.filled or bad_lots(market, quantity, price):
             return records.BAD_QUANTITY
         if price != order.price:
             own_side = book.side(order.side)
@@ -152,7 +150,7 @@ class OrderChecks:
             asset = market.base
         if more > self.tables.ledger.cell(order.account, asset).available:
             return records.INSUFFICIENT_FUNDS
-        key_min = lowest_key(order.side, price)
-        if order.flags & records.POST_ONLY != 0 and book.side(1 - order.side).crosses(key_min):
+        post_only = order.flags & records.POST_ONLY != 0
+        if post_only and book.side(1 - order.side).crosses(lowest_key(order.side, price)):
             return records.WOULD_CROSS
         return 0

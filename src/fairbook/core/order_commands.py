@@ -34,7 +34,7 @@ def put_reject(out: BytesWriter, command: Command, reason: i64) -> None:
     order_id: i64 = 0
     if command.kind == records.CANCEL or command.kind == records.AMEND:
         order_id = command.order_id
-    put_outcome(out, command, status=records.REJECTED, reason=reason, order_id=order_id)
+    put_outcome(out, command, records.REJECTED, reason, order_id)
 
 
 @final
@@ -65,7 +65,7 @@ class OrderCommands:
         client_ids = account.client_ids
         if flags & records.HAS_CLIENT_ID != 0 and client_ids is not None:
             client_ids.expire(self.matcher.time_ns)
-            entry = client_ids.find(command.client_id)
+            entry = client_ids.find(command.client_id())
             if entry != NO_ENTRY:
                 self._repeat(command, client_ids, entry, out)
                 return
@@ -86,15 +86,9 @@ class OrderCommands:
         budget: i64 = command.quantity if flags & records.BY_QUOTE != 0 else NO_BUDGET
         self.matcher.run(order, key_min, budget, out)
         if order.client_id_entry != NO_ENTRY:
-            account.client_id_table().set_outcome(
-                order.client_id_entry,
-                status=self.matcher.status,
-                reason=self.matcher.reason,
-                filled=order.filled,
-                quote=order.quote,
-                created_ns=order.created_ns,
-            )
-        self._put_order_outcome(command, order, out)
+            client_ids = account.client_id_table()
+            client_ids.set_outcome(order, self.matcher.status, self.matcher.reason)
+        put_order_outcome(out, command, order, self.matcher.status, self.matcher.reason)
 
     def _repeat(
         self,
@@ -113,10 +107,10 @@ class OrderCommands:
         put_outcome(
             out,
             command,
-            status=outcome & 255,
-            reason=outcome >> 8,
+            outcome & 255,
+            outcome >> 8,
+            client_ids.word(entry, ORDER_ID),
             flags=records.REPEATED,
-            order_id=client_ids.word(entry, ORDER_ID),
             filled=client_ids.word(entry, FILLED),
             quote=client_ids.word(entry, QUOTE),
             created_ns=client_ids.word(entry, CREATED_NS),
@@ -125,37 +119,24 @@ class OrderCommands:
     def _accept(self, command: Command, account: Account, book: Book, out: BytesWriter) -> Order:
         """Give an order that passed every check an id, and enter it in the tables."""
         slots = self.matcher.slots
-        flags = command.flags
-        order = Order(
-            book,
-            order_id=command.sequence << SLOT_BITS | slots.take(),
-            owner=command.owner,
-            session=command.session,
-            side=command.side,
-            tif=command.tif,
-            flags=flags,
-            price=command.price,
-            remaining=EVERY_LOT if flags & records.BY_QUOTE != 0 else command.quantity,
-            created_ns=self.matcher.time_ns,
-            priority=command.sequence,
-        )
+        order_id = command.sequence << SLOT_BITS | slots.take()
+        order = Order(book, command, order_id, self.matcher.time_ns)
+        if order.flags & records.BY_QUOTE != 0:
+            order.remaining = EVERY_LOT
         slots.put(order)
         account.add(order)
-        if flags & records.HAS_CLIENT_ID != 0:
+        if order.flags & records.HAS_CLIENT_ID != 0:
             order.client_id_entry = account.client_id_table().add(
-                command.client_id, command.head, command.price, command.quantity, order.id
+                order.client_id(), command.head, command.price, command.quantity, order.id
             )
         put_accepted(out, order, command.quantity)
         return order
-
-    def _put_order_outcome(self, command: Command, order: Order, out: BytesWriter) -> None:
-        put_order_outcome(out, command, order, self.matcher.status, self.matcher.reason)
 
     def cancel(self, command: Command, out: BytesWriter) -> None:
         order = self._named_order(command, out)
         if order is not None:
             self.matcher.cancel(order, records.BY_REQUEST, out)
-            self._put_order_outcome(command, order, out)
+            put_order_outcome(out, command, order, self.matcher.status, self.matcher.reason)
 
     def amend(self, command: Command, out: BytesWriter) -> None:
         price, quantity = command.price, command.quantity
@@ -178,7 +159,7 @@ class OrderCommands:
             self.matcher.reduce(order, remaining, out)
         else:
             self.matcher.replace(order, price, remaining, command.sequence, out)
-        self._put_order_outcome(command, order, out)
+        put_order_outcome(out, command, order, self.matcher.status, self.matcher.reason)
 
     def _named_order(self, command: Command, out: BytesWriter) -> Order | None:
         """The order that a CANCEL or AMEND names; None after the command was rejected."""
@@ -190,7 +171,7 @@ class OrderCommands:
         else:
             account, market = command.account, command.market
             if command.flags & records.HAS_CLIENT_ID != 0:
-                order = self.find_by_client_id(account, market, command.client_id)
+                order = self.find_by_client_id(account, market, command.client_id())
             else:
                 order = self.find(account, market, command.order_id)
             if order is not None:
@@ -219,7 +200,7 @@ class OrderCommands:
 
     def cancel_many(self, command: Command, out: BytesWriter) -> None:
         """CANCEL_ALL and END_SESSION: the account's open orders that match, lowest id first."""
-        market, session = command.market, command.session
+        market, session = command.market, command.session()
         reason: i64 = records.BY_SESSION_END
         if command.kind == records.CANCEL_ALL:
             session = 0
@@ -248,4 +229,4 @@ class OrderCommands:
                 self.matcher.cancel(order, reason, out)
                 closed += 1
             order = following
-        put_outcome(out, command, status=records.DONE, filled=closed)
+        put_outcome(out, command, records.DONE, 0, filled=closed)

@@ -278,11 +278,10 @@ class Command:
         self.tif: i64 = 0
         self.flags: i64 = 0
         self.market: i64 = 0  # or asset
+        self.reserved: i64 = 0  # malformed unless 0
         self.owner: i64 = 0  # one word, account | client id << 32; may be negative
         self.account: i64 = 0
-        self.client_id: i64 = 0
-        self.session: i64 = 0
-        self.parameter: i64 = 0
+        self.session_word: i64 = 0  # session | parameter << 32
         self.order_id: i64 = 0  # or user id, reference, decimals
         self.price: i64 = 0
         self.quantity: i64 = 0  # or atoms, value
@@ -297,19 +296,22 @@ class Command:
         self.tif = head >> 16 & 255
         self.flags = head >> 24 & 255
         self.market = head >> 32 & 0xFFFF
+        self.reserved = head >> 48
         owner = self.owner = read_i64_le(frame, at + _ACCOUNT_AT)
         self.account = owner & LOW
-        self.client_id = owner >> 32 & LOW
-        word = read_i64_le(frame, at + _SESSION_AT)
-        self.session = word & LOW
-        self.parameter = word >> 32 & LOW
+        self.session_word = read_i64_le(frame, at + _SESSION_AT)
         self.order_id = read_i64_le(frame, at + _ORDER_ID_AT)
         self.price = read_i64_le(frame, at + _PRICE_AT)
         self.quantity = read_i64_le(frame, at + _QUANTITY_AT)
 
-    def is_malformed(self) -> bool:
-        """Whether the reserved bytes are not zero."""
-        return self.head >> 48 != 0
+    def client_id(self) -> i64:
+        return self.owner >> 32 & LOW
+
+    def session(self) -> i64:
+        return self.session_word & LOW
+
+    def parameter(self) -> i64:
+        return self.session_word >> 32 & LOW
 
 
 @final

@@ -26,7 +26,7 @@ from fairbook.core.event_writer import put_name
 from fairbook.core.exchange import Exchange
 from fairbook.core.ledger import FIRST_USER, Cell
 from fairbook.core.markets import Asset, Market
-from fairbook.core.records import LOW
+from fairbook.core.records import LOW, Command
 from fairbook.core.tables import Tables
 from fairbook.core.trading_account import Account
 
@@ -164,27 +164,17 @@ def put_order(out: BytesWriter, order: Order) -> None:
 def read_order(words: Words, tables: Tables) -> Order:
     order_id = words.next()
     book = tables.books[words.next()]
-    owner, session_tif = words.next(), words.next()
-    side, flags, price, remaining = words.next(), words.next(), words.next(), words.next()
-    filled, quote = words.next(), words.next()
-    fee_atoms, fee_millionths = words.next(), words.next()
-    order = Order(
-        book,
-        order_id=order_id,
-        owner=owner,
-        session=session_tif & LOW,
-        side=side,
-        tif=session_tif >> 32,
-        flags=flags,
-        price=price,
-        remaining=remaining,
-        created_ns=words.next(),
-        priority=words.next(),
-    )
-    order.filled = filled
-    order.quote = quote
-    order.fee_atoms = fee_atoms
-    order.fee_millionths = fee_millionths
+    command = Command()
+    command.owner = words.next()
+    command.account = command.owner & LOW
+    session_tif = words.next()
+    command.session_word, command.tif = session_tif & LOW, session_tif >> 32
+    command.side, command.flags = words.next(), words.next()
+    command.price, command.quantity = words.next(), words.next()
+    order = Order(book, command, order_id, 0)
+    order.filled, order.quote = words.next(), words.next()
+    order.fee_atoms, order.fee_millionths = words.next(), words.next()
+    order.created_ns, order.priority = words.next(), words.next()
     return order
 
 
