@@ -144,13 +144,6 @@ _COMMAND: Final = Struct("<BBBBHHIIIIqqq")
 _LIST_ASSET: Final = Struct("<BBBBHHIIIIq16s")
 _LIST_MARKET: Final = Struct("<BBBBHHIIqq16s")
 
-# Offsets of the words of a command.
-_ACCOUNT_AT: Final = 8  # account and client id; base and quote of LIST_MARKET
-_SESSION_AT: Final = 16  # session and parameter; lot_atoms of LIST_MARKET
-_ORDER_ID_AT: Final = 24  # also user id, reference, decimals; tick_atoms of LIST_MARKET
-_PRICE_AT: Final = 32  # also the first half of a name
-_QUANTITY_AT: Final = 40  # also atoms, value; the second half of a name
-
 
 def place(
     *,
@@ -297,12 +290,12 @@ class Command:
         self.flags = head >> 24 & 255
         self.market = head >> 32 & 0xFFFF
         self.reserved = head >> 48
-        owner = self.owner = read_i64_le(frame, at + _ACCOUNT_AT)
+        owner = self.owner = read_i64_le(frame, at + 8)
         self.account = owner & LOW
-        self.session_word = read_i64_le(frame, at + _SESSION_AT)
-        self.order_id = read_i64_le(frame, at + _ORDER_ID_AT)
-        self.price = read_i64_le(frame, at + _PRICE_AT)
-        self.quantity = read_i64_le(frame, at + _QUANTITY_AT)
+        self.session_word = read_i64_le(frame, at + 16)
+        self.order_id = read_i64_le(frame, at + 24)
+        self.price = read_i64_le(frame, at + 32)
+        self.quantity = read_i64_le(frame, at + 40)
 
     def client_id(self) -> i64:
         return self.owner >> 32 & LOW
@@ -319,17 +312,17 @@ class Listing:
     """LIST_ASSET or LIST_MARKET: the fields that no other command has."""
 
     def __init__(self, frame: bytes, at: i64) -> None:
-        word = read_i64_le(frame, at + _ACCOUNT_AT)
+        word = read_i64_le(frame, at + 8)
         self.base: i64 = word & LOW
         self.quote: i64 = word >> 32 & LOW
-        self.lot_atoms: i64 = read_i64_le(frame, at + _SESSION_AT)
-        self.tick_atoms: i64 = read_i64_le(frame, at + _ORDER_ID_AT)
-        self.name: bytes = frame[at + _PRICE_AT : at + COMMAND_BYTES].rstrip(b"\0")
+        self.lot_atoms: i64 = read_i64_le(frame, at + 16)
+        self.tick_atoms: i64 = read_i64_le(frame, at + 24)
+        self.name: bytes = frame[at + 32 : at + COMMAND_BYTES].rstrip(b"\0")
 
 
 def owner_at(frame: bytes, at: i64) -> i64:
     """`owner` of the command that begins at `at`."""
-    return read_i64_le(frame, at + _ACCOUNT_AT)
+    return read_i64_le(frame, at + 8)
 
 
 @final
@@ -465,11 +458,10 @@ def split(events: bytes) -> list[bytes]:
     parts: list[bytes] = []
     start: i64 = 0
     at: i64 = 0
-    end: i64 = len(events)
-    while at < end:
-        word = read_i64_le(events, at)
-        at += (word >> 24 & 255) * 8
-        if word & 255 == OUTCOME:
+    while at < len(events):
+        kind = kind_at(events, at)
+        at = next_at(events, at)
+        if kind == OUTCOME:
             parts.append(events[start:at])
             start = at
     return parts
@@ -484,13 +476,11 @@ def order_records(events: bytes) -> list[OrderRecord]:
     """CLOSED, AMENDED and ORDER in `events`, in order."""
     found: list[OrderRecord] = []
     at: i64 = 0
-    end: i64 = len(events)
-    while at < end:
-        word = read_i64_le(events, at)
-        kind = word & 255
+    while at < len(events):
+        kind = kind_at(events, at)
         if kind == CLOSED or kind == AMENDED or kind == ORDER:
             found.append(OrderRecord(events, at))
-        at += (word >> 24 & 255) * 8
+        at = next_at(events, at)
     return found
 
 
