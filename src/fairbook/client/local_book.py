@@ -82,12 +82,13 @@ class LocalBook:
         if self.is_live and update.first_id > self.last_id + 1:
             self.is_live = False
             self.gaps += 1
-        if self.is_live:
-            self._apply(update)
-        else:
+        if not self.is_live:
             if self._kept and update.first_id > self._kept[-1].last_id + 1:
                 self._kept.clear()  # A gap in the stream: earlier updates are useless.
             self._kept.append(update)
+        elif update.last_id > self.last_id:
+            self._set(update.bids, update.asks)
+            self.last_id = update.last_id
 
     def load(self, snapshot: Depth) -> bool:
         """Begin with a snapshot. False: it is too old for the updates kept, get a newer one."""
@@ -103,11 +104,6 @@ class LocalBook:
         while self._kept and self.is_live:
             self.on_update(self._kept.popleft())
         return self.is_live
-
-    def _apply(self, update: DepthUpdate) -> None:
-        if update.last_id > self.last_id:
-            self._set(update.bids, update.asks)
-            self.last_id = update.last_id
 
     def _set(self, bids: list[Level], asks: list[Level]) -> None:
         price_of, lots_of = self.grid.price.units, self.grid.quantity.units

@@ -17,6 +17,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from fairbook.client.credentials import BearerToken
@@ -209,9 +210,7 @@ class Bot:
 
     async def wait_for_turn(self) -> None:
         """Wait until one more command may be sent."""
-        wait_s = self._pacer.reserve(_now_s())
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
+        await asyncio.sleep(self._pacer.reserve(_now_s()))
         self.commands += 1
 
 
@@ -270,11 +269,9 @@ class TradingSession:
                     live_s[symbol] = now_s
                 elif now_s - live_s[symbol] > stale_s:
                     raise StaleFeed(f"no book of {symbol} for {stale_s:.1f} s")
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(WATCH_S):
                     await self._socket.ended.wait()
-            except TimeoutError:
-                pass
         if self._socket.failure is not None:
             raise self._socket.failure
         raise Disconnected(f"the connection ended ({self._socket.close_code})")
@@ -396,9 +393,7 @@ def _now_ms() -> int:
 
 
 async def _sleep_until(at_ms: int) -> None:
-    wait_ms = at_ms - _now_ms()
-    if wait_ms > 0:
-        await asyncio.sleep(wait_ms / 1000)
+    await asyncio.sleep(max(0, at_ms - _now_ms()) / 1000)
 
 
 def _first(group: BaseExceptionGroup[ClientError]) -> ClientError:
