@@ -2,8 +2,8 @@
 
 Design: a ring holds the newest changes of a market, which new receivers are sent first: public
 clients take no snapshot before some have come. At the start it is filled with the changes that were
-replayed from the log. Changes become deltas only when they are needed. A merged stream has a ring
-of its own, of what it has sent, because its receivers continue with what it sends next.
+replayed from the log. A merged stream has a ring of its own, of what it has sent, because its
+receivers continue with what it sends next.
 
 Invariants:
 - every change raises the update id by one; the deltas of a ring, and what is published after they
@@ -21,7 +21,6 @@ from typing import Final
 
 from fairbook.core import records
 from fairbook.core.markets import FIRST_UPDATE_ID
-from fairbook.core.records import LevelChange
 from fairbook.streams.publisher import Publisher
 from fairbook.streams.source import MERGE, Channel, ChannelMessage
 
@@ -70,28 +69,6 @@ class DepthDelta:
 Encode = Callable[[Channel, DepthDelta], bytes]
 
 
-class FrameChanges:
-    """What one frame changed in the book of one market; `changes` is not empty."""
-
-    __slots__ = ("_delta", "changes", "time_ns")
-
-    def __init__(self, time_ns: int) -> None:
-        self.time_ns = time_ns
-        self.changes: list[LevelChange] = []
-        self._delta: DepthDelta | None = None
-
-    def delta(self) -> DepthDelta:
-        """The same as a delta. No change may be added after this."""
-        delta = self._delta
-        if delta is None:
-            first_id = self.changes[0].update_id
-            delta = self._delta = DepthDelta(first_id, first_id - 1, self.time_ns)
-            for change in self.changes:
-                delta.set(change.side, change.price, change.lots, change.update_id, self.time_ns)
-            self.changes = []
-        return delta
-
-
 def first_deltas(update_id: int, time_ns: int) -> list[DepthDelta]:
     """The beginning of a ring, when nothing is known of the changes up to this update.
 
@@ -108,22 +85,19 @@ def first_deltas(update_id: int, time_ns: int) -> list[DepthDelta]:
 class DeltaRing:
     """The newest deltas, by rising id."""
 
-    def __init__(self, deltas: Iterable[DepthDelta | FrameChanges]) -> None:
-        self._deltas: deque[DepthDelta | FrameChanges] = deque(deltas, RING_MAX)
+    def __init__(self, deltas: Iterable[DepthDelta]) -> None:
+        self.deltas = deque(deltas, RING_MAX)
         self._messages: list[ChannelMessage] | None = None
 
-    def add(self, delta: DepthDelta | FrameChanges) -> None:
-        self._deltas.append(delta)
+    def add(self, delta: DepthDelta) -> None:
+        self.deltas.append(delta)
         self._messages = None
-
-    def deltas(self) -> list[DepthDelta]:
-        return [one.delta() if isinstance(one, FrameChanges) else one for one in self._deltas]
 
     def messages(self, channel: Channel, encode: Encode) -> list[ChannelMessage]:
         """The deltas as messages, encoded once for all receivers until the next delta."""
         if self._messages is None:
             self._messages = [
-                ChannelMessage(encode(channel, delta), MERGE, delta) for delta in self.deltas()
+                ChannelMessage(encode(channel, delta), MERGE, delta) for delta in self.deltas
             ]
         return self._messages
 
@@ -143,7 +117,7 @@ class MergedDepthStream:
         """Begins with the market's ring; publishes from the next change on, until `close`."""
         self._channel = channel
         self._every_s = every_ms / 1000
-        self._ring = DeltaRing(ring.deltas())
+        self._ring = DeltaRing(ring.deltas)
         self._publisher = publisher
         self._encode = encode
         self._waiting: DepthDelta | None = None

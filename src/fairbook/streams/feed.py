@@ -74,14 +74,14 @@ class Feed:
         self._accounts: dict[int, AccountStreams] = {}  # with open channels
         self._quote_changes: dict[int, MarketStreams] = {}  # best prices may have changed
         self._balance_changes: dict[int, AccountStreams] = {}  # balances may have changed
-        changes = replay_tail.depth_changes() if replay_tail is not None else {}
+        deltas = replay_tail.depth_deltas() if replay_tail is not None else {}
         for market in catalogue.markets():
             depth = view.depth(market.id, 1)
             self._time_ns = depth.time_ns
             self._markets[market.id] = MarketStreams(
                 self._listings.scales_of(market.id), update_id=depth.update_id,
                 trade_id=market.last_trade_id, time_ns=depth.time_ns, publisher=self._publisher,
-                replayed=changes.get(market.id, ()),
+                replayed=deltas.get(market.id, ()),
             )  # fmt: skip
 
     def on_frame(self, position: int, time_ns: int, frame: bytes, events: bytes) -> None:

@@ -25,13 +25,7 @@ from fairbook.candles.ticker import WINDOW_S, RollingTicker, Totals
 from fairbook.core.records import Fill, LevelChange
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.queries import BookDepth, StateView
-from fairbook.streams.depth_streams import (
-    DeltaRing,
-    DepthDelta,
-    FrameChanges,
-    MergedDepthStream,
-    first_deltas,
-)
+from fairbook.streams.depth_streams import DeltaRing, DepthDelta, MergedDepthStream, first_deltas
 from fairbook.streams.publisher import Publisher
 from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, ChannelMessage
 
@@ -64,7 +58,7 @@ class MarketStreams:
         trade_id: int,
         time_ns: int,
         publisher: Publisher,
-        replayed: Sequence[FrameChanges] = (),
+        replayed: Sequence[DepthDelta] = (),
     ) -> None:
         """update_id, trade_id, time_ns: the last ones before the events that will be passed.
 
@@ -77,11 +71,11 @@ class MarketStreams:
         self.candles = Candles()
         self.book_ticker: Channel | None = None  # the open channel of best prices
         self._publisher = publisher
-        known_from = replayed[0].changes[0].update_id if replayed else update_id + 1
+        known_from = replayed[0].first_id if replayed else update_id + 1
         begin_ns = replayed[0].time_ns if replayed else time_ns
         self._ring = DeltaRing([*first_deltas(known_from - 1, begin_ns), *replayed])
         self._update_id = update_id
-        self._changes: FrameChanges | None = None  # of this frame so far
+        self._delta: DepthDelta | None = None  # of this frame so far
         self._has_traded = False  # in this frame
         self._depth: Channel | None = None
         self._merged: dict[int, MergedDepthStream] = {}
@@ -97,12 +91,11 @@ class MarketStreams:
     # Events, in their order.
 
     def on_level(self, change: LevelChange, time_ns: int) -> None:
-        changes = self._changes
-        if changes is None:
-            changes = self._changes = FrameChanges(time_ns)
-        changes.changes.append(change)
+        delta = self._delta
+        if delta is None:
+            delta = self._delta = DepthDelta(self._update_id + 1, self._update_id, time_ns)
+        delta.set(change.side, change.price, change.lots, change.update_id, time_ns)
         self._update_id += 1
-        assert change.update_id == self._update_id, "a frame is missing"
 
     def on_fill(self, fill: Fill, time_ns: int) -> None:
         price, lots, trade_id = fill.price, fill.lots, fill.trade_id
@@ -118,16 +111,14 @@ class MarketStreams:
 
     def end_frame(self, time_ns: int) -> None:
         """The frame has no more events of this market. Called if it had any."""
-        changes = self._changes
-        if changes is not None:
-            self._changes = None
-            self._ring.add(changes)
+        delta, self._delta = self._delta, None
+        if delta is not None:
+            self._ring.add(delta)
             if self._depth is not None:
-                delta = changes.delta()
                 payload = self.encode(self._depth, delta)
                 self._publisher.publish(self._depth, ChannelMessage(payload, MERGE, delta))
             for merged in self._merged.values():
-                merged.add(changes.delta())
+                merged.add(delta)
         if self._has_traded:
             self._has_traded = False
             if self._klines or self._ticker is not None:

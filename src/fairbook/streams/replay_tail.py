@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final
 
 from fairbook.core.records import LEVEL, LevelChange, kind_at, next_at
-from fairbook.streams.depth_streams import FrameChanges
+from fairbook.streams.depth_streams import DepthDelta
 
 BYTES_MAX: Final = 1024 * 1024
 _TICK_BYTES: Final = 56  # one OUTCOME and nothing else
@@ -33,19 +33,21 @@ class ReplayTail:
         while self._bytes > self._bytes_max:
             self._bytes -= len(self.frames.popleft()[1])
 
-    def depth_changes(self) -> dict[int, list[FrameChanges]]:
+    def depth_deltas(self) -> dict[int, list[DepthDelta]]:
         """By market, what each frame has changed in its book, oldest first."""
-        found: dict[int, list[FrameChanges]] = {}
+        found: dict[int, list[DepthDelta]] = {}
         for time_ns, events in self.frames:
-            of_frame: dict[int, FrameChanges] = {}
+            changed: dict[int, DepthDelta] = {}
             at = 0
             while at < len(events):
                 if kind_at(events, at) == LEVEL:
-                    change = LevelChange(events, at)
-                    changes = of_frame.get(change.market)
-                    if changes is None:
-                        changes = of_frame[change.market] = FrameChanges(time_ns)
-                        found.setdefault(change.market, []).append(changes)
-                    changes.changes.append(change)
+                    level = LevelChange(events, at)
+                    delta = changed.get(level.market)
+                    if delta is None:
+                        delta = changed[level.market] = DepthDelta(
+                            level.update_id, level.update_id - 1, time_ns
+                        )
+                        found.setdefault(level.market, []).append(delta)
+                    delta.set(level.side, level.price, level.lots, level.update_id, time_ns)
                 at = next_at(events, at)
         return found
