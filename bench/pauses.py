@@ -218,10 +218,9 @@ async def measure(directory: Path, history: History, task: Task) -> Measured:
         elif about["generation"] == 2:
             collections.append(time.perf_counter_ns() - began_ns)
 
-    gc_policy.pause()
-    log = TimedLog(directory)
-    runner = TimedRunner(recover(log, Snapshots(directory))[0], log)
-    gc_policy.freeze_and_resume()
+    with gc_policy.frozen_afterwards():
+        log = TimedLog(directory)
+        runner = TimedRunner(recover(log, Snapshots(directory))[0], log)
     gc.callbacks.append(watch)
     sequencer = Sequencer(log, runner, Clock())
     archive = SegmentCompressor(directory, look_every_s=0.1)

@@ -59,7 +59,7 @@ def test_a_graceful_stop_leaves_a_snapshot_and_the_next_start_replays_nothing(
 ) -> None:
     async def story() -> None:
         engine = await started(tmp_path)
-        assert engine.recovery.position == 0
+        assert engine.position == 0
         await asyncio.gather(*[engine.commands.submit(command) for command in traffic.setup()])
         last = await engine.commands.submit(traffic.buy(2))
         view = await engine.queries.at(last.position)

@@ -26,23 +26,29 @@ class SelfReference:
         self.me = self
 
 
-def test_nothing_is_collected_while_paused() -> None:
-    gc_policy.pause()
-    assert not gc.isenabled()
-    gc_policy.freeze_and_resume()
+def freeze() -> None:
+    with gc_policy.frozen_afterwards():
+        pass
+
+
+def test_nothing_is_collected_while_objects_are_made_that_stay() -> None:
+    """Afterwards it is, also after an error."""
+    with pytest.raises(OSError), gc_policy.frozen_afterwards():
+        assert not gc.isenabled()
+        raise OSError
     assert gc.isenabled()
 
 
 def test_frozen_objects_are_not_visited() -> None:
     kept = [[number] for number in range(50_000)]
-    gc_policy.freeze_and_resume()
+    freeze()
     assert gc.get_freeze_count() > len(kept)
     assert len(gc.get_objects()) < 10_000
 
 
 def test_later_garbage_is_collected() -> None:
     """Without an explicit collection, while small objects come and go."""
-    gc_policy.freeze_and_resume()
+    freeze()
     cycles = [weakref.ref(SelfReference()) for _ in range(1_000)]
     kept = [[number] for number in range(200_000)]
     assert len(kept) == 200_000
@@ -51,7 +57,7 @@ def test_later_garbage_is_collected() -> None:
 
 def test_survivors_of_a_long_collection_are_frozen() -> None:
     """So a growing heap does not make later collections longer."""
-    gc_policy.freeze_and_resume()
+    freeze()
     gc.disable()
     kept = [[number] for number in range(400_000)]
     frozen = gc.get_freeze_count()
@@ -65,6 +71,5 @@ def test_freezing_again_changes_nothing() -> None:
     """Each start of an engine in a process freezes."""
     before = len(gc.callbacks)
     for _ in range(3):
-        gc_policy.pause()
-        gc_policy.freeze_and_resume()
+        freeze()
     assert len(gc.callbacks) <= before + 1

@@ -48,7 +48,7 @@ def assert_recovers(log: MemoryLog, tmp_path: Path, *, start: int) -> tuple[str,
     assert (runner.position, runner.chain) == (genesis.position, genesis.chain)
     assert runner.event_hash == genesis.event_hash
     assert recovery.snapshot_position == start
-    assert recovery.position == len(log.entries)
+    assert runner.position == len(log.entries)
     assert recovery.replayed == len(log.entries) - start
     assert seen == list(range(start + 1, len(log.entries) + 1))
     return recovery.problems

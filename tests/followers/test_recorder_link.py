@@ -166,7 +166,7 @@ def test_a_halted_recorder_delays_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         for _ in range(300):  # More than the socket takes.
             await recorded.do([next(traders)])
             await asyncio.sleep(0.002)
-        assert link.waiting_bytes == wire.BLOCK
+        assert len(link._buffer) == wire.BLOCK
         waiting = [asyncio.ensure_future(link.reached(10**6)) for _ in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(HistoryBehind, match="too many"):

@@ -148,7 +148,7 @@ def test_a_halted_replica_delays_nothing(tmp_path: Path, monkeypatch: pytest.Mon
                 began_s = time.monotonic()
                 await monitored.do([next(traders) for _ in range(20)])
                 slowest_s = max(slowest_s, time.monotonic() - began_s)
-                assert monitored.link.waiting_bytes <= 4096 + 64 * 1024
+                assert len(monitored.link._buffer) <= 4096 + 64 * 1024
                 assert monitored.engine.position < 200_000
             for _ in range(50):
                 await monitored.do([next(traders) for _ in range(20)])
@@ -181,7 +181,7 @@ def test_a_killed_replica_is_replaced(tmp_path: Path) -> None:
             await monitored.until_following()
             assert await monitored.link.round_agreed(within_s=WAIT_S)
         assert len({*seen, await monitored.pid()}) == 3
-        assert monitored.monitor.checkpoints(1)[0].position == monitored.engine.position
+        assert monitored.link.checkpoints(1)[0].position == monitored.engine.position
 
     run(tmp_path, story)
 
@@ -304,7 +304,7 @@ def test_checkpoints_are_what_the_log_gives(tmp_path: Path) -> None:
         while monitored.link.rounds < rounds + 2:
             await monitored.do([next(traders) for _ in range(20)])
             await asyncio.sleep(0.005)
-        found.extend(monitored.monitor.checkpoints(0))
+        found.extend(monitored.link.checkpoints(0))
 
     run(tmp_path, story)
     by_position: dict[int, list[Checkpoint]] = {}
@@ -330,7 +330,7 @@ def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
     async def story(monitored: MonitoredEngine) -> None:
         await monitored.do(traffic.setup())
         assert await monitored.link.round_agreed(within_s=WAIT_S)
-        newest, *others = monitored.monitor.checkpoints(0)
+        newest, *others = monitored.link.checkpoints(0)
         runner = monitored.engine.runner
         assert newest == (
             runner.position,
@@ -343,6 +343,6 @@ def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
         )
         both = [each for each in others if len(each.engines) == 2]
         assert len({each.slice_index for each in both}) == both[0].slice_count
-        assert monitored.monitor.checkpoints(runner.position + 1) == []
+        assert monitored.link.checkpoints(runner.position + 1) == []
 
     run(tmp_path, story)

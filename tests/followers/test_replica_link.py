@@ -100,7 +100,7 @@ def test_what_a_silent_replica_leaves_unread_is_bounded() -> None:
         for at in range(0, len(log.entries), 100):
             pair.apply(log.entries[at : at + 100])
             await asyncio.sleep(0.006)  # As often as it is sent.
-            assert pair.link.waiting_bytes <= BUFFER_BYTES_MAX + 200 * wire.BLOCK
+            assert len(pair.link._buffer) <= BUFFER_BYTES_MAX + 200 * wire.BLOCK
         assert pair.link.state == CATCHING_UP
         last = pair.runner.position
         await until(lambda: pair.received()[-1].position == last)
@@ -142,7 +142,7 @@ def test_the_end_of_the_connection_is_the_end_of_the_replica() -> None:
         assert await pair.ended  # With a reason; which one differs between systems.
         assert pair.link.state == DOWN
         pair.apply(traffic.logged(traffic.frames(seed=1, count=3)).entries)
-        assert pair.link.waiting_bytes == 0
+        assert len(pair.link._buffer) == 0
 
     told(story)
 

@@ -248,7 +248,7 @@ def _gateway(
             deadline_s=settings.deadline_s,
         ),
         authenticator=authenticator,
-        checkpoints=followers.replica,
+        checkpoints=followers.replica.link,
         history=followers.history,
         transfers=accounts.transfers,
         faucet_atoms=demo.faucet_atoms(),
@@ -290,6 +290,6 @@ def _log_start(settings: UpSettings, log: FileLog, engine: Engine) -> None:
             "directory": str(settings.data_dir.resolve()),
             "snapshot": recovery.snapshot_position,
             "replayed": recovery.replayed,
-            "position": recovery.position,
+            "position": engine.position,
         },
     )

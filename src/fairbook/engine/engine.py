@@ -18,7 +18,7 @@ from fairbook.engine.clock import Clock
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.recovery import Recovery, recover
 from fairbook.engine.runner import Runner, Subscriber
-from fairbook.engine.sequencer import PENDING_MAX, RESERVED_FOR_CANCELS, TICK_AFTER_S, Sequencer
+from fairbook.engine.sequencer import TICK_AFTER_S, Sequencer
 from fairbook.engine.snapshots import Snapshots
 from fairbook.log.command_log import CommandLog
 
@@ -56,31 +56,20 @@ class Engine:
         on_replayed: Subscriber | None = None,
         clock: Clock | None = None,
         tick_after_s: float = TICK_AFTER_S,
-        pending_max: int = PENDING_MAX,
-        reserved_for_cancels: int = RESERVED_FOR_CANCELS,
     ) -> Engine:
         """Recover from what is on disk, and take commands from then on.
 
         Blocks the loop while it replays. on_replayed: called with every frame of the replay.
         Raises LogDamaged, and what a bug raises in the replay; `log` is closed then.
         """
-        gc_policy.pause()
         try:
-            runner, recovery = recover(log, snapshots, on_replayed)
+            with gc_policy.frozen_afterwards():
+                runner, recovery = recover(log, snapshots, on_replayed)
         except BaseException:
             log.close()
             raise
-        finally:
-            gc_policy.freeze_and_resume()
         clock = clock if clock is not None else Clock()
-        commands = Sequencer(
-            log,
-            runner,
-            clock,
-            tick_after_s=tick_after_s,
-            pending_max=pending_max,
-            reserved_for_cancels=reserved_for_cancels,
-        )
+        commands = Sequencer(log, runner, clock, tick_after_s=tick_after_s)
         return cls(log, snapshots, runner, commands, clock, recovery)
 
     @property

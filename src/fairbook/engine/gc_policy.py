@@ -1,8 +1,8 @@
 """GC policy: freeze long-lived objects, so that full collections stay short.
 
 Design: a full collection visits every object that the collector tracks, and each list and
-dictionary of such objects. `pause` stops collections while a state is loaded and replayed, because
-all of it stays. `freeze_and_resume` then excludes everything that exists from later collections
+dictionary of such objects. Within `frozen_afterwards` there are no collections, because a state
+that is loaded and replayed stays; its end excludes everything that exists from later collections
 (`gc.freeze`), such as the lists of a million resting orders. Newer objects are collected as usual;
 after a full collection that took longer than LONG_NS, its survivors are frozen too.
 
@@ -11,7 +11,7 @@ Measured with a million resting orders (`./dev bench pauses`):
   frozen. A full collection takes about a millisecond; without freezing 50;
 - interpreted: orders are tracked. A full collection takes 10 to 20 ms; without LONG_NS 200 to 900.
 
-Invariant: cyclic garbage made after `freeze_and_resume` is collected, except cycles that were alive
+Invariant: cyclic garbage made after `frozen_afterwards` is collected, except cycles that were alive
 at the end of a long collection. Long collections happen only when tens of thousands of new objects
 stay, which trading on the compiled core never causes; reference counts free everything else.
 """
@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 LONG_NS: Final = 5_000_000
@@ -45,21 +47,16 @@ class _CollectionTimer:
 _timer: Final = _CollectionTimer()
 
 
-def pause() -> None:
-    """No collections until `freeze_and_resume` or `resume`."""
+@contextmanager
+def frozen_afterwards() -> Iterator[None]:
+    """No collections while objects are made that stay, and none of these objects later."""
     gc.disable()
-
-
-def resume() -> None:
-    """Collect as before `pause`, and freeze nothing."""
-    gc.enable()
-
-
-def freeze_and_resume() -> None:
-    """Exclude all present objects from later collections."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
-    if _timer not in gc.callbacks:
-        gc.callbacks.append(_timer)
-    gc.enable()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*THRESHOLDS)
+        if _timer not in gc.callbacks:
+            gc.callbacks.append(_timer)
+        gc.enable()

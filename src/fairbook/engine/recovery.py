@@ -25,8 +25,6 @@ class Recovery:
     """0: no snapshot was used."""
     replayed: int
     """How many entries of the log came after it."""
-    position: int
-    """Of the recovered state."""
     problems: tuple[str, ...]
     """For the operator: each snapshot that was passed over, and why."""
 
@@ -69,12 +67,7 @@ def recover(
             on_replayed(entry.position, entry.time_ns, entry.frame, events)
     if runner.position != log.last.position:
         raise LogDamaged(f"read up to position {runner.position} of {log.last.position}")
-    return runner, Recovery(
-        snapshot_position=start,
-        replayed=runner.position - start,
-        position=runner.position,
-        problems=tuple(problems),
-    )
+    return runner, Recovery(start, runner.position - start, tuple(problems))
 
 
 def restore_before(

@@ -135,13 +135,7 @@ class Snapshots:
             raise SnapshotInvalid(
                 f"{path.name}: says it holds {head.length} bytes, has {len(body)}"
             )
-        snapshot = Snapshot(
-            position=head.position,
-            time_ns=head.time_ns,
-            chain=head.chain,
-            event_hash=head.event_hash,
-            body=body,
-        )
+        snapshot = Snapshot(head.position, head.time_ns, head.chain, head.event_hash, body)
         if snapshot.digest != head.digest:
             raise SnapshotInvalid(f"{path.name}: its digest is not that of the state in it")
         return snapshot

@@ -10,6 +10,7 @@ Invariant: neither memory that is in doubt is used; nothing is changed but the v
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -42,16 +43,11 @@ def judge(directory: Path) -> Verdict:
     verdict = read_verdict(directory)
     if verdict is None:
         raise ValueError("there is no difference to judge")
-    gc_policy.pause()
-    log = FileLog(directory, read_only=True)
-    try:
+    with gc_policy.frozen_afterwards(), closing(FileLog(directory, read_only=True)) as log:
         wrong, found = _compared(directory, log, verdict, is_checked=False)
         if len(wrong) == 2:
             # Neither has what was computed here: make sure that the snapshot was loaded rightly.
             wrong, found = _compared(directory, log, verdict, is_checked=True)
-    finally:
-        log.close()
-        gc_policy.resume()
     # A balance explains more than what followed from it.
     found.sort(key=lambda described: described["what"] != "balance")
     verdict |= {

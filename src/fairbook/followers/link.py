@@ -125,11 +125,6 @@ class FollowerLink:
             "last_note": self.last_note,
         }
 
-    @property
-    def waiting_bytes(self) -> int:
-        """What the socket has not taken yet."""
-        return len(self._buffer)
-
     # Out.
 
     def _on_frame(self, _position: int, _time_ns: int, _frame: bytes, _events: bytes) -> None:

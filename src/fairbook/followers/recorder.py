@@ -37,26 +37,15 @@ SNAPSHOT_COMMANDS_AT_END: Final = 10_000  # Fewer are replayed sooner than a sta
 FINISH_S: Final = 1.0
 
 
-def run(
-    directory: Path,
-    descriptor: int,
-    *,
-    transaction_commands: int = TRANSACTION_COMMANDS,
-    snapshot_commands: int = SNAPSHOT_COMMANDS,
-) -> None:
+def run(directory: Path, descriptor: int, **limits: int) -> None:
     """Be the recorder of the engine at the other end of `descriptor`, until that is gone.
 
-    directory: the engine's. Raises LogDamaged, OSError (StoreUnavailable), and what a bug raises.
+    directory: the engine's; limits: as Recorder. Raises LogDamaged, OSError (StoreUnavailable), and
+    what a bug raises.
     """
     connection = socket.socket(fileno=descriptor)
     source = FileSource("recorder", directory, connection, finish_s=FINISH_S)
-    recorder = Recorder(
-        directory,
-        source,
-        transaction_commands=transaction_commands,
-        snapshot_commands=snapshot_commands,
-    )
-    follow(source, recorder)
+    follow(source, Recorder(directory, source, **limits))
 
 
 class Recorder:
@@ -67,8 +56,8 @@ class Recorder:
         directory: Path,
         source: FileSource,
         *,
-        transaction_commands: int,
-        snapshot_commands: int,
+        transaction_commands: int = TRANSACTION_COMMANDS,
+        snapshot_commands: int = SNAPSHOT_COMMANDS,
     ) -> None:
         self._directory = directory
         self._source = source
@@ -134,8 +123,7 @@ class Recorder:
 
     def _begin(self, last: int) -> tuple[SqliteStore, Runner, HistoryProjection]:
         """The store, and an exchange at its position. last: of the log."""
-        gc_policy.pause()
-        try:
+        with gc_policy.frozen_afterwards():
             store = self._sound_store(last)
             self._source.advance(store.position)
             self._source.report()
@@ -148,8 +136,6 @@ class Recorder:
             self._snapshot_sequence = runner.exchange.sequence
             for entry in self._source.entries(runner.position + 1, store.position):
                 runner.apply(entry)
-        finally:
-            gc_policy.freeze_and_resume()
         return store, runner, HistoryProjection(store, runner.exchange)
 
     def _sound_store(self, last: int) -> SqliteStore:
@@ -159,19 +145,15 @@ class Recorder:
         except StoreInvalid as problem:
             self._move_aside(str(problem))
             return self._open_store()
-        reason = None
-        if store.position > last:
-            reason = f"it goes up to position {store.position}, the log to {last}"
-        else:
-            try:
-                self._source.log.require(store.position, store.chain)
-            except LogDamaged as damage:
-                reason = str(damage)
-        if reason is None:
-            return store
-        store.close()
-        self._move_aside(reason)
-        return self._open_store()
+        try:
+            if store.position > last:
+                raise LogDamaged(f"it goes up to position {store.position}, the log to {last}")
+            self._source.log.require(store.position, store.chain)
+        except LogDamaged as problem:
+            store.close()
+            self._move_aside(str(problem))
+            return self._open_store()
+        return store
 
     def _open_store(self) -> SqliteStore:
         return self._source.retry(

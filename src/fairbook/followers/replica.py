@@ -130,12 +130,9 @@ class Replica:
 
     def _restore(self, position: int) -> Runner:
         """From the newest sound snapshot that is not ahead of the engine."""
-        gc_policy.pause()
-        try:
+        with gc_policy.frozen_afterwards():
             source, snapshots = self._source, [Snapshots(self._directory)]
             runner = restore_before(source.log, snapshots, position, on_problem=source.note)
-        finally:
-            gc_policy.freeze_and_resume()
         self._policy.start(runner)
         return runner
 

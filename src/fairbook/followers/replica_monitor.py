@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from fairbook.followers.replica_link import ROUND_S, Mismatch, ReplicaLink
 from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.followers.wire import VERSION
 from fairbook.net.control_socket import ControlHandler, ControlRefused, ControlRequest
-from fairbook.ports.queries import Checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -82,10 +81,6 @@ class ReplicaMonitor:
         finally:
             # Nothing more is to be compared, and only one may write snapshots.
             await self.supervisor.stop()
-
-    def checkpoints(self, first: int) -> Sequence[Checkpoint]:
-        """The newest checkpoints at positions of at least `first`, newest first."""
-        return self.link.checkpoints(first)
 
     def handlers(self) -> dict[str, ControlHandler]:
         """The control commands, by name."""
