@@ -40,7 +40,6 @@ class AccountStreams:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no channel is open."""
         return not self._order_channels and self._balance_channel is None
 
     # Channels.

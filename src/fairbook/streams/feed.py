@@ -195,7 +195,6 @@ class Feed:
             self._scheduled = loop.call_soon(self._fold)
 
     def _fold(self) -> None:
-        """Fold every pending frame, and publish the messages."""
         assert not self._is_folding, "a channel is opened in the middle of a frame"
         if self._scheduled is not None:
             self._scheduled.cancel()
@@ -222,7 +221,6 @@ class Feed:
         self._is_folding = False
 
     def _fold_frame(self, time_ns: int, events: bytes) -> None:
-        """One pass over the events of one frame."""
         self._time_ns = time_ns
         if time_ns >= self._second_end_ns:
             self._second_end_ns = (time_ns // NS_PER_SECOND + 1) * NS_PER_SECOND
@@ -254,7 +252,6 @@ class Feed:
                 self._quote_changes[streams.scales.id] = streams
 
     def _fold_fill(self, fill: Fill, events: bytes, at: int, time_ns: int) -> None:
-        """Pass a fill to the accounts of its two orders."""
         for is_maker in (False, True):
             account = self._accounts.get(fill.maker_account if is_maker else fill.taker_account)
             if account is not None:

@@ -382,7 +382,6 @@ class Hub:
             self._send(channel, messages)
 
     def _send(self, channel: Channel, messages: Iterable[ChannelMessage]) -> None:
-        """Send messages to all active receivers of a channel."""
         if not messages:
             return
         frames = _frames(messages)

@@ -37,8 +37,6 @@ _Quote = tuple[_Level | None, _Level | None]
 
 
 class _KlineChannel:
-    """An open channel of candles."""
-
     __slots__ = ("channel", "due_ns", "has_changed")
 
     def __init__(self, channel: Channel) -> None:
@@ -229,7 +227,6 @@ class MarketStreams:
             kline.has_changed = True
 
     def stop(self) -> None:
-        """Cancel every timer."""
         for merged in self._merged.values():
             merged.close()
         self._merged.clear()

@@ -28,7 +28,6 @@ class Publisher:
         return self._now_ns() // 1000
 
     def publish(self, channel: Channel, message: ChannelMessage) -> None:
-        """Publish on an open channel."""
         assert self._publish is not None, "not attached"
         self._publish(channel, message)
 

@@ -53,11 +53,9 @@ class SendBuffer:
         return self.bytes <= self._bytes_max or self._make_room()
 
     def put_reply(self, payload: bytes) -> bool:
-        """Add a reply; as `put`."""
         return self.put(_REPLIES, ChannelMessage(payload, KEEP))
 
     def drop(self, channel: Channel) -> None:
-        """Remove everything of a channel."""
         for message in self._waiting.pop(channel, ()):
             self.bytes -= _bytes_of(message)
 

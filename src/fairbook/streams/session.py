@@ -160,7 +160,6 @@ class Session:
             raise ProtocolError(POLICY, "too many frames")
 
     def channels(self) -> list[Channel]:
-        """The channels that are received."""
         return [entry.channel for entry in self._subscribed.values() if entry.channel is not None]
 
     def has_live_credentials(self) -> bool:
