@@ -5,7 +5,7 @@
 ./dev check [--fix]              check lint, format and types
 ./dev bench NAME [...]           measure; `./dev bench --help` lists the names
 ./dev campaign NAME [--rounds N] [--seed N]
-                                 run a long test. audit: one changed balance is found and blamed;
+                                 run a long test. audit: a changed balance is found and named;
                                  kill: kill -9 loses nothing that was acknowledged
 ./dev lock [--upgrade]           resolve pyproject.toml into the requirements*.txt
 

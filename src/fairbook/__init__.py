@@ -1,1 +1,1 @@
-"""Fairbook: a spot exchange that anyone can run, and check."""
+"""Fairbook: a spot exchange that anyone can run and verify."""

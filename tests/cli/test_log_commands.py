@@ -160,7 +160,7 @@ def test_inspect_prints_commands_outcomes_and_events(
     assert main(["inspect", str(directory), "--to", "1"]) == 0
     first = capsys.readouterr().out.splitlines()
     assert first[1:3] == ["  #1 RULES -> DONE", "      rules of version 1"]
-    assert first[-1] == "      STATE = 0"
+    assert first[-1] == "      STATE = Open"
     text = "\n".join(lines)
     assert "CREDIT account 2 500 atoms of GOLD -> DONE" in text
     assert "PLACE GOLD_COIN Ask 100 @ 3 GTC account 2 client id 42 POST_ONLY -> NEW" in text

@@ -73,7 +73,7 @@ def test_a_store_behind_the_log_is_valid(past: Path, capsys: pytest.CaptureFixtu
     code, out, err = verify(past, capsys)
     assert (code, err) == (0, "")
     assert out.splitlines()[1] == (
-        f"history  position {RECORDED}, every row as in the log, 10 frames behind the log"
+        f"history  position {RECORDED}, every row matches the log, 10 frames behind the log"
     )
 
 

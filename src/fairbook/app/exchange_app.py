@@ -120,7 +120,7 @@ class ExchangeApp:
         compressor.start()
         stack.push_async_callback(asyncio.to_thread, compressor.stop)
         if ended := await end_old_sessions(engine.commands, engine.queries):
-            logger.info("ended sessions left from before", extra={"count": ended})
+            logger.info("ended sessions of an earlier process", extra={"count": ended})
         demo_accounts = await demo.prepare(engine.commands, engine.queries, catalogue, accounts)
         # Commands of an earlier process are in the log.
         authenticator = Authenticator(accounts, taken_until_ms=logged_until_ms)
@@ -283,7 +283,7 @@ def _log_start(settings: UpSettings, log: FileLog, engine: Engine) -> None:
     ahead_s = (log.last.time_ns - time.time_ns()) // NS_PER_SECOND
     if ahead_s > 0:
         # Until then candles stand still, and signed requests without a client id are too early.
-        logger.warning("the clock is %d s behind the log, whose time waits for it", ahead_s)
+        logger.warning("the clock is %d s behind the log; log time stands still", ahead_s)
     logger.info(
         "recovered",
         extra={

@@ -1,8 +1,8 @@
 """`fairbook up`: one exchange in one process, its signals and its exit code.
 
 Design: the first SIGTERM or SIGINT stops the exchange in order: refuse new requests, answer pending
-ones, snapshot, exit 0. A second one ends the process at once, which is as safe as a crash. So does
-a signal before the ports are open.
+ones, write a snapshot, exit 0. A second signal, or one before the ports are open, ends the process
+at once, as a crash does: nothing that was acknowledged is lost.
 
 Invariants:
 - `demo.json` is written and the ready message printed when requests are accepted, not before;
@@ -131,7 +131,7 @@ def _print_ready(http_url: str, file: Path) -> None:
     text = (
         f"Fairbook is ready: {http_url}\n"
         f"  keys and tokens of demo1 and demo2: {file.resolve()}\n"
-        "  Ctrl-C ends it."
+        "  Press Ctrl-C to stop."
     )
     try:
         print(text, flush=True)

@@ -1,7 +1,7 @@
 """The settings of `fairbook up`: one table for the options, the environment and the documentation.
 
-An option wins over its environment variable, and that over the default. An empty variable counts as
-not set. There is no configuration file: market parameters are commands in the log.
+An option overrides its environment variable, which overrides the default. An empty variable counts
+as not set. There is no configuration file: market parameters are commands in the log.
 
 Invariant: a value that is out of range is refused before anything starts.
 """
@@ -37,7 +37,7 @@ class Values(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One field of UpSettings. Values None: an option without a value that turns the default."""
+    """One field of UpSettings. Values None: a flag, which inverts the default."""
 
     field: str
     option: str

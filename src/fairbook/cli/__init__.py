@@ -1,8 +1,8 @@
 """The `fairbook` command line: find the command, read its arguments, run it.
 
-Design: a file per command. It has `add_arguments(parser)`, `run(arguments)`, which returns the exit
-code, and `ERRORS`: what `run` raises that ends in one line on stderr. Only the file of the command
-that is asked for is imported, so that help is quick.
+Design: one file per command. Each has `add_arguments(parser)`, `run(arguments)`, which returns the
+exit code, and `ERRORS`: the exceptions of `run` that are reported as one line on stderr. Only the
+file of the requested command is imported, so that help is quick.
 
 Exit codes: 0: done. 1: refused or failed, with one line on stderr. 2: wrong command line or
 setting.
@@ -95,14 +95,14 @@ def _help() -> str:
     return (
         "usage: fairbook COMMAND [OPTIONS]\n"
         "       fairbook --version\n\n"
-        "A spot exchange that anyone can run, and check.\n\n"
+        "A spot exchange that anyone can run and verify.\n\n"
         f"commands:\n{commands}\n\n"
         "`fairbook COMMAND --help` shows the options of a command."
     )
 
 
 def _require_core() -> str:
-    """The form of the core. It can be refused by FAIRBOOK_CORE."""
+    """Whether the core is compiled. Raises UsageError if FAIRBOOK_CORE cannot be followed."""
     try:
         from fairbook import core
     except ImportError as error:

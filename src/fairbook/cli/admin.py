@@ -16,13 +16,13 @@ ERRORS: Final = (OSError, control_socket.NotRunning, control_socket.ControlRefus
 
 def add_arguments(parser: CommandParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    resume = actions.add_parser("resume", help="resume trading after engine and replica differed")
+    resume = actions.add_parser("resume", help="resume trading that a verdict has paused")
     resume.add_directory()
     resume.add_argument(
         "--acknowledge",
         type=position,
         metavar="POSITION",
-        help="position of the verdict that you have read; without it, the verdict is shown",
+        help="position of the verdict that you have read; without it, show the verdict",
     )
     confirm = actions.add_parser(
         "confirm-clock", help="accept a jump of the wall clock: log time follows it"
@@ -46,7 +46,7 @@ def _show_verdict(directory: Path) -> int:
     verdict = read_verdict(directory)
     if verdict is None:
         raise control_socket.ControlRefused(
-            "trading is not paused: there is no verdict to acknowledge"
+            "there is no verdict to acknowledge: the audit has not paused trading"
         )
     print(json.dumps(verdict, indent=2))
     print(summary(verdict))

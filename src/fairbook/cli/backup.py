@@ -20,9 +20,11 @@ NICE: Final = 10  # Trading comes first.
 
 def add_arguments(parser: CommandParser) -> None:
     parser.add_directory()
-    parser.add_argument("to", type=Path, metavar="TO", help="name of the copy; must not exist yet")
     parser.add_argument(
-        "--full", action="store_true", help="check the copy by a replay from its first entry, too"
+        "to", type=Path, metavar="TO", help="directory to create for the copy; must not exist"
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="also replay the log of the copy from its first entry"
     )
 
 

@@ -17,7 +17,7 @@ from fairbook.log.file_log import FileLog
 
 
 class DataError(Exception):
-    """A data directory cannot be used, or contradicts itself. The message says where."""
+    """A data directory has no log, or its files contradict each other. The message says where."""
 
 
 REPLAY_ERRORS: Final = (DataError, LogDamaged, OSError)

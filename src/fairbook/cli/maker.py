@@ -32,12 +32,12 @@ def add_arguments(parser: CommandParser) -> None:
         type=Path,
         metavar="FILE",
         required=True,
-        help="addresses and tokens, as in maker.json of the data directory",
+        help="file of addresses and tokens, such as maker.json of the data directory",
     )
-    parser.add_argument("--http", metavar="URL", help="of the exchange (default: as in FILE)")
-    parser.add_argument("--ws", metavar="URL", help="of its WebSocket (default: as in FILE)")
+    parser.add_argument("--http", metavar="URL", help="HTTP address (default: from FILE)")
+    parser.add_argument("--ws", metavar="URL", help="WebSocket address (default: from FILE)")
     parser.add_argument(
-        "--lifeline", type=int, metavar="FD", help="descriptor: the maker ends when it is closed"
+        "--lifeline", type=int, metavar="FD", help="a pipe: stop when its other end is closed"
     )
 
 
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         tokens = {name: str(written["accounts"][name]["token"]) for name in MAKERS}
         urls = (arguments.http or str(written["http"]), arguments.ws or str(written["ws"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise OSError(f"{arguments.credentials} is not readable: {error!r}") from error
+        raise OSError(f"{arguments.credentials} is no credentials file: {error!r}") from error
     bot = Bot(*urls, tokens, seed=random.SystemRandom().getrandbits(32))
     return run_maker(bot, arguments.lifeline)
 

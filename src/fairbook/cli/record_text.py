@@ -61,6 +61,12 @@ PARAMETERS: Final = {
     records.SET_EXCHANGE: _named("STATE ORDERS_MAX ACCOUNTS_MAX"),
 }
 """By the command that sets them."""
+STATES: Final = {
+    records.SET_MARKET: ("Open", "PostOnly", "LimitOnly", "CancelOnly", "Closed"),
+    records.SET_EXCHANGE: ("Open", "CancelOnly"),
+}
+"""Values of the parameter STATE, by the command that sets it."""
+
 SIDES: Final = {records.BID: "Bid", records.ASK: "Ask"}
 TIFS: Final = _named("GTC IOC FOK")
 FLAGS: Final = {
@@ -166,7 +172,7 @@ def _event(events: bytes, at: int, exchange: Exchange) -> str:
     if kind == records.LEVEL:
         level = records.LevelChange(events, at)
         side, market = SIDES[level.side], _market(level.market, exchange)
-        return f"level {market} {side} {level.price}: {level.lots} (u {level.update_id})"
+        return f"level {market} {side} {level.price}: {level.lots} (update {level.update_id})"
     if kind in (records.CLOSED, records.AMENDED, records.ORDER):
         record = records.OrderRecord(events, at)
         word = "closed" if kind == records.CLOSED else "amended"
@@ -190,11 +196,13 @@ def _change(change: records.Change, exchange: Exchange) -> str:
         return f"asset {change.subject}: {_asset(change.subject, exchange)}, {words[0]} decimals"
     if change.kind == records.MARKET:
         market = _market(change.subject, exchange)
-        return f"market {change.subject}: {market}, a lot {words[1]} atoms, a tick {words[2]} atoms"
+        return f"market {change.subject}: {market}, lot_atoms {words[1]}, tick_atoms {words[2]}"
     if change.kind == records.PARAMETER:
         if change.command == records.RULES:
             return f"rules of version {words[2]}"
         name = PARAMETERS.get(change.command, {}).get(words[1], f"parameter {words[1]}")
+        if name == "STATE":
+            return f"{name} = {STATES[change.command][words[2]]}"
         return f"{name} = {words[2]}"
     return f"(event {change.kind})"
 

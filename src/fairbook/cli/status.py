@@ -50,7 +50,7 @@ def lines(status: Status) -> Iterator[tuple[str, str]]:
     if engine["pid"] is None:
         yield "engine", f"not running; the log ends at position {engine['position']}"
         newest = replica["snapshot_position"]
-        yield "snapshot", f"position {newest}" if newest else "none that is valid"
+        yield "snapshot", f"position {newest}" if newest else "no valid one"
     else:
         yield from _running_lines(status)
     if audit["verdict"] is None:
@@ -107,7 +107,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _stopped(directory: Path) -> Status:
-    """As much of the status as the files tell."""
+    """The part of the status that can be read from the files."""
     snapshots, _ = read_snapshots(directory)
     with closing(FileLog(directory, read_only=True)) as log:
         position = log.last.position

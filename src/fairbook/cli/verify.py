@@ -1,6 +1,6 @@
 """`fairbook verify`: replay the log, and check snapshots and history against it.
 
-Nothing that the exchange has computed is believed: the log is replayed from its first entry, and
+Nothing that the exchange has computed is trusted: the log is replayed from its first entry, and
 the result is compared with every snapshot and every row of history. The exchange may be running.
 """
 
@@ -91,4 +91,4 @@ def _compare_history(runner: Runner, history: HistoryComparison) -> None:
         raise DataError(f"history.db differs from the log: {count} differences")
     behind = runner.position - history.position
     late = f", {behind} frames behind the log" if behind else ""
-    print(f"history  position {history.position}, every row as in the log{late}")
+    print(f"history  position {history.position}, every row matches the log{late}")
