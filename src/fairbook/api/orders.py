@@ -221,13 +221,13 @@ def amend_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> Amend
 
 def cancel_all_command(
     fields: Fields, *, account: int, scales_of: ScalesOf
-) -> CancelAllCommand | None:
-    """The command of a request to cancel all orders of a market. None: it asks for conditional
-    orders only, which do not exist.
+) -> CancelAllCommand | bytes:
+    """The command of a request to cancel all orders of a market; or the answer, if it asks for
+    conditional orders only, which do not exist.
     """
     scales = scales_of(symbol_field(fields))
     if choice(fields, "orderType", _CANCEL_ALL_KINDS, 0):
-        return None
+        return b"[]"
     return CancelAllCommand(records.cancel_all(account=account, market=scales.id), scales)
 
 

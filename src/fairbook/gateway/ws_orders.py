@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
@@ -60,8 +60,10 @@ class OrderConnection:
             self.caller.reply(_result(request_id, answer))
 
 
-OrderHandler = Callable[[OrderConnection, bytes, int, Fields], None]
-"""Takes the connection, the request's id, the account and the fields. Raises ApiError."""
+OrderAnswer = OrderCommand | bytes | Awaitable[bytes]
+"""As of an HTTP handler: the command whose outcome is the answer, the answer, or a coroutine."""
+OrderHandler = Callable[[OrderConnection, int, Fields], OrderAnswer]
+"""Takes the connection, the account and the fields. Raises ApiError."""
 
 
 class WebSocketOrders:
@@ -87,12 +89,12 @@ class WebSocketOrders:
         self._is_live = is_live
         self._is_stopping = is_stopping
         self._connections: dict[Caller, OrderConnection] = {}
-        self._status_tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._methods: dict[str, tuple[int, OrderHandler]] = {
             "order.place": (TRADE, self._place),
-            "order.cancel": (TRADE, partial(self._change, orders.cancel_command)),
-            "order.amend": (TRADE, partial(self._change, orders.amend_command)),
-            "order.cancelAll": (TRADE, partial(self._change, orders.cancel_all_command)),
+            "order.cancel": (TRADE, self._handler(orders.cancel_command)),
+            "order.amend": (TRADE, self._handler(orders.amend_command)),
+            "order.cancelAll": (TRADE, self._handler(orders.cancel_all_command)),
             "order.status": (READ, self._read_status),
             "order.cancelOnDisconnect": (TRADE, self._cancel_on_disconnect),
         }
@@ -112,7 +114,15 @@ class WebSocketOrders:
                 connection = self._connections[caller] = OrderConnection(caller)
             if connection.in_flight >= IN_FLIGHT_MAX:
                 raise ApiError(429, "TOO_MANY_REQUESTS", "Too many requests in flight")
-            handler(connection, request_id, account, params)
+            answer = handler(connection, account, params)
+            if isinstance(answer, OrderCommand):
+                self._submitter.execute(answer, partial(connection.respond, request_id))
+                connection.in_flight += 1
+            elif isinstance(answer, bytes):
+                caller.reply(_result(request_id, answer))
+            else:
+                connection.in_flight += 1
+                self._spawn(_respond_later(connection, request_id, answer))
         except ApiError as error:
             caller.reply(_refusal(request_id, error))
         except Exception:
@@ -139,9 +149,7 @@ class WebSocketOrders:
             raise ApiError(403, "FORBIDDEN", "Permission denied")
         return access.account
 
-    def _place(
-        self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
-    ) -> None:
+    def _place(self, connection: OrderConnection, account: int, fields: Fields) -> OrderCommand:
         session = connection.session if connection.cancels_on_disconnect else 0
         order = orders.place_command(
             fields, account=account, scales_of=self._scales_of, session=session
@@ -150,21 +158,16 @@ class WebSocketOrders:
             if len(connection.accounts) >= ACCOUNTS_MAX:
                 raise BadRequest("Too many accounts on one connection")
             connection.accounts.add(account)
-        self._execute(connection, request_id, order)
+        return order
 
-    def _change(
-        self, to_command: Callable[..., OrderCommand | None], connection: OrderConnection,
-        request_id: bytes, account: int, fields: Fields,
-    ) -> None:  # fmt: skip
-        order = to_command(fields, account=account, scales_of=self._scales_of)
-        if order is None:
-            connection.caller.reply(_result(request_id, b"[]"))
-        else:
-            self._execute(connection, request_id, order)
+    def _handler(self, to_command: Callable[..., OrderCommand | bytes]) -> OrderHandler:
+        return lambda _connection, account, fields: to_command(
+            fields, account=account, scales_of=self._scales_of
+        )
 
     def _cancel_on_disconnect(
-        self, connection: OrderConnection, request_id: bytes, _account: int, fields: Fields
-    ) -> None:
+        self, connection: OrderConnection, _account: int, fields: Fields
+    ) -> bytes:
         """Applies to orders that are placed from now on; earlier orders keep their setting."""
         enabled = fields.get("enabled")
         if type(enabled) is not bool:
@@ -172,36 +175,33 @@ class WebSocketOrders:
         if enabled and not connection.session:
             connection.session = self._sessions.begin()
         connection.cancels_on_disconnect = enabled
-        result = b'{"enabled":true}' if enabled else b'{"enabled":false}'
-        connection.caller.reply(_result(request_id, result))
-
-    def _execute(self, connection: OrderConnection, request_id: bytes, order: OrderCommand) -> None:
-        self._submitter.execute(order, partial(connection.respond, request_id))
-        connection.in_flight += 1
+        return b'{"enabled":true}' if enabled else b'{"enabled":false}'
 
     def _read_status(
-        self, connection: OrderConnection, request_id: bytes, account: int, fields: Fields
-    ) -> None:
+        self, connection: OrderConnection, account: int, fields: Fields
+    ) -> Awaitable[bytes]:
         request = Request(b"", b"", {}, connection.caller.address)
         request.account, request.fields = account, fields
-        connection.in_flight += 1
-        reading = self._answer_status(connection, request_id, request)
-        task = asyncio.get_running_loop().create_task(reading)
-        self._status_tasks.add(task)
-        task.add_done_callback(self._status_tasks.discard)
+        return self._status(request)
 
-    async def _answer_status(
-        self, connection: OrderConnection, request_id: bytes, request: Request
-    ) -> None:
-        answer: bytes | ApiError
-        try:
-            answer = await self._status(request)
-        except ApiError as error:
-            answer = error
-        except Exception:
-            logger.exception("order.status failed")
-            answer = errors.server_error()
-        connection.respond(request_id, answer)
+    def _spawn(self, responding: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(responding)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _respond_later(
+    connection: OrderConnection, request_id: bytes, awaited: Awaitable[bytes]
+) -> None:
+    answer: bytes | ApiError
+    try:
+        answer = await awaited
+    except ApiError as error:
+        answer = error
+    except Exception:
+        logger.exception("a request failed")
+        answer = errors.server_error()
+    connection.respond(request_id, answer)
 
 
 def _result(request_id: bytes, result: bytes) -> bytes:

@@ -90,11 +90,7 @@ class OrderEndpoints:
                 items.append('{"operation":"Err",' + error.body().decode()[1:])
         return f"[{','.join(items)}]".encode()
 
-    def _handler(self, to_command: Callable[..., OrderCommand | None]) -> Handler:
-        """The endpoint of the commands that `to_command` makes of a request's fields."""
-
-        def handle(request: Request) -> OrderCommand | bytes:
-            order = to_command(request.fields, account=request.account, scales_of=self._scales_of)
-            return b"[]" if order is None else order
-
-        return handle
+    def _handler(self, to_command: Callable[..., OrderCommand | bytes]) -> Handler:
+        return lambda request: to_command(
+            request.fields, account=request.account, scales_of=self._scales_of
+        )
