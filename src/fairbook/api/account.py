@@ -19,7 +19,6 @@ _NO_CHAIN_OR_BANK: Final = dict.fromkeys(
 
 
 def balance_object(scale: Scale, *, available: int, locked: int) -> dict[str, str]:
-    """The balance of one asset, given in atoms."""
     return {"available": scale.text(available), "locked": scale.text(locked), "staked": "0"}
 
 
@@ -44,7 +43,6 @@ def account_object(*, open_orders: int, maker_fee_ppm: int, taker_fee_ppm: int) 
 
 
 def order_limit_object(symbol: str, *, side: str, quantity: str, price: str | None) -> Any:
-    """The largest order that the balance allows."""
     return {"symbol": symbol, "side": side, "maxOrderQuantity": quantity, "price": price}
 
 

@@ -30,7 +30,6 @@ class ApiError(Exception):
         self.close = close
 
     def body(self) -> bytes:
-        """As JSON."""
         return msgspec.json.encode({"code": self.code, "message": self.message})
 
 

@@ -83,7 +83,6 @@ def _limit(scale: Scale, units: int) -> str | None:
 
 
 def asset_object(asset: Asset) -> dict[str, Any]:
-    """An asset, with its one blockchain."""
     names = asset_names(asset)
     return {
         "symbol": asset.name,

@@ -294,7 +294,6 @@ def _order_text(
 
 
 def fill_text(fill: FillRow, scales: MarketScales) -> str:
-    """One side of a trade."""
     fee_scale, fee_symbol = scales.received(fill.side)
     client = "null" if fill.client_id is None else f'"{fill.client_id}"'
     return (
@@ -308,5 +307,4 @@ def fill_text(fill: FillRow, scales: MarketScales) -> str:
 
 
 def self_trade_text(flags: int) -> str:
-    """The self-trade prevention in the flags of an order."""
     return _SELF_TRADE_TEXT[flags >> records.STP_SHIFT & records.STP_MASK]

@@ -135,7 +135,6 @@ def _signed_text(value: Any) -> str | None:
 
 
 def text_field(fields: Fields, name: str) -> str:
-    """A required text. Raises BadRequest."""
     value = fields.get(name)
     if type(value) is not str or not value:
         raise BadRequest(f"Missing or malformed field: {name}")

@@ -173,7 +173,6 @@ def _fill_text(order: StreamedOrder, scales: MarketScales, fill: Fill, *, is_mak
 def balance(
     symbol: str, scale: Scale, *, available: int, locked: int, time_us: int, sent_us: int
 ) -> str:
-    """The balance of one asset, in atoms."""
     return (
         f'{{"e":"balanceUpdate","E":{sent_us},"a":"{symbol}","A":"{scale.text(available)}",'
         f'"L":"{scale.text(locked)}","S":"0","T":{time_us}}}'

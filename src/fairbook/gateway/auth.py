@@ -70,7 +70,6 @@ class Authenticator:
         self._replay_guard = ReplayGuard(entries_max=replays_max, since_ms=taken_until_ms)
 
     def by_token(self, authorization: bytes) -> Access:
-        """The access of an Authorization header. Raises UNAUTHORIZED."""
         if authorization[:7].lower() != b"bearer ":
             raise unauthorized()
         access = self._accounts.by_token(authorization[7:].decode("latin-1"))

@@ -84,7 +84,6 @@ class Authorizer:
 
 
 def too_large() -> ApiError:
-    """The body exceeds BODY_BYTES_MAX."""
     return ApiError(413, INVALID_CLIENT_REQUEST, f"Body exceeds {BODY_BYTES_MAX} bytes", close=True)
 
 

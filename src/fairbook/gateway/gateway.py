@@ -113,21 +113,20 @@ class Gateway:
             is_live=accounts.is_live,
             is_stopping=lambda: self._is_stopping,
         )
-        self._endpoints = _by_method_and_path(
-            stub_endpoints(),
-            markets.endpoints(),
-            account.endpoints(),
-            OrderEndpoints(submitter, listings).endpoints(),
-            HistoryEndpoints(submitter, listings, barrier).endpoints(),
-            CapitalEndpoints(submitter, listings, barrier, transfers).endpoints(),
-            faucet_endpoints(submitter, listings, transfers, faucet_atoms),
-            {} if checkpoints is None else checkpoint_endpoints(checkpoints),
-            _page_endpoints(pages or {}),
-        )
+        # Later tables replace entries of earlier ones.
+        self._endpoints: Endpoints = {
+            **stub_endpoints(),
+            **markets.endpoints(),
+            **account.endpoints(),
+            **OrderEndpoints(submitter, listings).endpoints(),
+            **HistoryEndpoints(submitter, listings, barrier).endpoints(),
+            **CapitalEndpoints(submitter, listings, barrier, transfers).endpoints(),
+            **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
+            **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
+            **_page_endpoints(pages or {}),
+        }
         # Of paths whose last part is a name: by method and the path before the name.
-        self._endpoints_under = _by_method_and_path(
-            stub_endpoints_under(), markets.endpoints_under()
-        )
+        self._endpoints_under = {**stub_endpoints_under(), **markets.endpoints_under()}
 
     def stop(self) -> None:
         """Refuse all requests from now on (503). Requests under way are still answered."""
@@ -247,14 +246,5 @@ def _page_endpoints(pages: Mapping[str, Reply]) -> Endpoints:
     return {
         (method, path.encode()): Endpoint(always(page), is_metered=False)
         for path, page in pages.items()
-        for method in ("GET", "HEAD")
-    }
-
-
-def _by_method_and_path(*tables: Endpoints) -> dict[tuple[bytes, bytes], Endpoint]:
-    """One table of all. Later tables replace entries of earlier ones."""
-    return {
-        (method.encode(), path): endpoint
-        for table in tables
-        for (method, path), endpoint in table.items()
+        for method in (b"GET", b"HEAD")
     }

@@ -332,7 +332,6 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.write(_CONTINUE)
 
     def respond(self, answer: JsonOrReply | ApiError) -> None:
-        """Answer the first request."""
         if self._is_lingering or self.transport.is_closing():
             return
         request = self._requests[0]
@@ -398,7 +397,6 @@ class HttpConnection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _is_owing(self) -> bool:
-        """Whether a response is not sent yet."""
         return self.is_answering or bool(self._requests)
 
     # Ending.

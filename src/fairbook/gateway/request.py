@@ -60,7 +60,6 @@ class Reply(NamedTuple):
         return CLOSE in self.headers
 
     def head(self, date_line: bytes, *, is_closing: bool) -> bytes:
-        """The status line and the headers."""
         headers = [self.content_type, *self.headers]
         if self.pieces is None and self.status != HTTPStatus.NO_CONTENT:
             headers.append((b"content-length", b"%d" % len(self.body)))
@@ -94,7 +93,7 @@ class Endpoint(NamedTuple):
     is_metered: bool = True  # a public request takes a token of its address
 
 
-Endpoints = dict[tuple[str, bytes], Endpoint]  # by method and path
+Endpoints = dict[tuple[bytes, bytes], Endpoint]  # by method and path
 
 
 def always(answer: JsonOrReply) -> Handler:

@@ -35,19 +35,19 @@ class AccountEndpoints:
     def endpoints(self) -> Endpoints:
         limits = b"/api/v1/account/limits/"
         return {
-            ("GET", b"/api/v1/order"): Endpoint(self.order, "orderQuery", READ),
-            ("GET", b"/api/v1/orders"): Endpoint(self.orders, "orderQueryAll", READ),
-            ("GET", b"/api/v1/capital"): Endpoint(self.capital, "balanceQuery", READ),
-            ("GET", b"/api/v1/account"): Endpoint(self.account, "accountQuery", READ),
+            (b"GET", b"/api/v1/order"): Endpoint(self.order, "orderQuery", READ),
+            (b"GET", b"/api/v1/orders"): Endpoint(self.orders, "orderQueryAll", READ),
+            (b"GET", b"/api/v1/capital"): Endpoint(self.capital, "balanceQuery", READ),
+            (b"GET", b"/api/v1/account"): Endpoint(self.account, "accountQuery", READ),
             # There are no settings to change.
-            ("PATCH", b"/api/v1/account"): Endpoint(
+            (b"PATCH", b"/api/v1/account"): Endpoint(
                 always(b"{}"), "accountUpdate", TRADE, "body", writes=True
             ),
-            ("GET", limits + b"order"): Endpoint(self.order_limit, "maxOrderQuantity", READ),
-            ("GET", limits + b"withdrawal"): Endpoint(
+            (b"GET", limits + b"order"): Endpoint(self.order_limit, "maxOrderQuantity", READ),
+            (b"GET", limits + b"withdrawal"): Endpoint(
                 self.withdrawal_limit, "maxWithdrawalQuantity", READ
             ),
-            ("GET", limits + b"borrow"): Endpoint(self.borrow_limit, "maxBorrowQuantity", READ),
+            (b"GET", limits + b"borrow"): Endpoint(self.borrow_limit, "maxBorrowQuantity", READ),
         }
 
     async def order(self, request: Request) -> bytes:

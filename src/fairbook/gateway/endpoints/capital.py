@@ -62,10 +62,10 @@ class CapitalEndpoints:
         deposits, address = self._guard(self.deposits), self._guard(self.deposit_address)
         withdrawals, withdraw = self._guard(self.withdrawals), self._guard(self.withdraw)
         return {
-            ("GET", capital + b"deposits"): Endpoint(deposits, "depositQueryAll", READ),
-            ("GET", capital + b"deposit/address"): Endpoint(address, "depositAddressQuery", READ),
-            ("GET", capital + b"withdrawals"): Endpoint(withdrawals, "withdrawalQueryAll", READ),
-            ("POST", capital + b"withdrawals"): Endpoint(
+            (b"GET", capital + b"deposits"): Endpoint(deposits, "depositQueryAll", READ),
+            (b"GET", capital + b"deposit/address"): Endpoint(address, "depositAddressQuery", READ),
+            (b"GET", capital + b"withdrawals"): Endpoint(withdrawals, "withdrawalQueryAll", READ),
+            (b"POST", capital + b"withdrawals"): Endpoint(
                 withdraw, "withdraw", WITHDRAW, "body", writes=True, repeatable=True
             ),
         }
@@ -138,7 +138,12 @@ class CapitalEndpoints:
                 raise BadRequest(str(refused)) from None
             time_ns = await self._debited_ns(withdrawal) if is_repeated else None
             if time_ns is None:
-                time_ns = await self._debit(withdrawal)
+                command = records.debit(
+                    account=withdrawal.account, asset=withdrawal.asset, atoms=withdrawal.atoms,
+                    reference=withdrawal.reference,
+                )  # fmt: skip
+                undo = partial(self._store.remove_withdrawal, withdrawal.withdrawal_id)
+                time_ns = (await move_money(self._submitter, command, undo=undo)).time_ns
         return self._withdrawal_json(withdrawal, time_ns)
 
     async def _debited_ns(self, withdrawal: Withdrawal) -> int | None:
@@ -148,15 +153,6 @@ class CapitalEndpoints:
             withdrawal.account, Page(1), side=DEBITED, reference=withdrawal.reference
         )
         return rows[0].time_ns if rows else None
-
-    async def _debit(self, withdrawal: Withdrawal) -> int:
-        """Debit a withdrawal; return when."""
-        command = records.debit(
-            account=withdrawal.account, asset=withdrawal.asset, atoms=withdrawal.atoms,
-            reference=withdrawal.reference,
-        )  # fmt: skip
-        undo = partial(self._store.remove_withdrawal, withdrawal.withdrawal_id)
-        return (await move_money(self._submitter, command, undo=undo)).time_ns
 
     @property
     def _store(self) -> Transfers:

@@ -11,10 +11,9 @@ from fairbook.ports.queries import Checkpoints
 
 
 def checkpoint_endpoints(checkpoints: Checkpoints) -> Endpoints:
-    """The endpoint, public."""
 
     async def newest(request: Request) -> bytes:
         found = checkpoints.checkpoints(number_field(request.fields, "from", 0))
         return msgspec.json.encode([checkpoint_object(each) for each in found])
 
-    return {("GET", b"/api/v1/checkpoints"): Endpoint(newest)}
+    return {(b"GET", b"/api/v1/checkpoints"): Endpoint(newest)}

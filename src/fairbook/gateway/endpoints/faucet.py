@@ -48,4 +48,4 @@ def faucet_endpoints(
 
     is_offered = transfers is not None and caps_atoms is not None
     handler = give if is_offered else not_offered("faucet")
-    return {("POST", b"/api/v1/faucet"): Endpoint(handler, "faucet", TRADE, "body", writes=True)}
+    return {(b"POST", b"/api/v1/faucet"): Endpoint(handler, "faucet", TRADE, "body", writes=True)}

@@ -40,13 +40,13 @@ class HistoryEndpoints:
         orders = Endpoint(guard(self.orders), "orderHistoryQueryAll", READ)
         fills = Endpoint(guard(self.fills), "fillHistoryQueryAll", READ)
         return {
-            ("GET", b"/api/v1/trades"): trades,
-            ("GET", b"/api/v1/trades/history"): trades,
-            ("GET", b"/api/v1/klines"): Endpoint(guard(self.klines)),
-            ("GET", b"/api/v1/ticker"): Endpoint(guard(self.ticker)),
-            ("GET", b"/api/v1/tickers"): Endpoint(guard(self.tickers)),
-            ("GET", history + b"orders"): orders,
-            ("GET", history + b"fills"): fills,
+            (b"GET", b"/api/v1/trades"): trades,
+            (b"GET", b"/api/v1/trades/history"): trades,
+            (b"GET", b"/api/v1/klines"): Endpoint(guard(self.klines)),
+            (b"GET", b"/api/v1/ticker"): Endpoint(guard(self.ticker)),
+            (b"GET", b"/api/v1/tickers"): Endpoint(guard(self.tickers)),
+            (b"GET", history + b"orders"): orders,
+            (b"GET", history + b"fills"): fills,
         }
 
     async def trades(self, request: Request) -> bytes:
@@ -81,13 +81,11 @@ class HistoryEndpoints:
         return await self._barrier.array(bars, text_of)
 
     async def ticker(self, request: Request) -> bytes:
-        """The last 24 hours of one market."""
         market_id = self._listings.scales(symbol_field(request.fields)).id
         _require_a_day(request.fields)
         return (await self._ticker_text(await self._barrier.recent(), market_id)).encode()
 
     async def tickers(self, request: Request) -> bytes:
-        """Of every market."""
         _require_a_day(request.fields)
         if not wants_spot(request.fields):
             return b"[]"

@@ -32,18 +32,18 @@ class MarketEndpoints:
 
     def endpoints(self) -> Endpoints:
         return {
-            ("GET", b"/api/v1/ping"): Endpoint(_PONG),
-            ("GET", b"/api/v1/time"): Endpoint(self.time),
-            ("GET", b"/api/v1/status"): Endpoint(self.status),
-            ("GET", b"/api/v1/markets"): Endpoint(self.markets),
-            ("GET", b"/api/v1/market"): Endpoint(self.market),
-            ("GET", b"/api/v1/assets"): Endpoint(self.assets),
-            ("GET", b"/api/v1/depth"): Endpoint(self.depth),
+            (b"GET", b"/api/v1/ping"): Endpoint(_PONG),
+            (b"GET", b"/api/v1/time"): Endpoint(self.time),
+            (b"GET", b"/api/v1/status"): Endpoint(self.status),
+            (b"GET", b"/api/v1/markets"): Endpoint(self.markets),
+            (b"GET", b"/api/v1/market"): Endpoint(self.market),
+            (b"GET", b"/api/v1/assets"): Endpoint(self.assets),
+            (b"GET", b"/api/v1/depth"): Endpoint(self.depth),
         }
 
     def endpoints_under(self) -> Endpoints:
         """By method and path before the last part, which is a symbol."""
-        return {("GET", b"/api/v1/markets/"): Endpoint(self.market_of_path)}
+        return {(b"GET", b"/api/v1/markets/"): Endpoint(self.market_of_path)}
 
     async def time(self, _request: Request) -> Reply:
         """Milliseconds, as text."""

@@ -36,17 +36,17 @@ class OrderEndpoints:
         amend = self._handler(orders.amend_command)
         cancel_all = self._handler(orders.cancel_all_command)
         return {
-            ("POST", one): Endpoint(
+            (b"POST", one): Endpoint(
                 self.place, "orderExecute", TRADE, "body", writes=True, repeatable=True
             ),
-            ("DELETE", one): Endpoint(
+            (b"DELETE", one): Endpoint(
                 cancel, "orderCancel", TRADE, "body or query", writes=True, repeatable=True
             ),
-            ("PATCH", one): Endpoint(amend, "orderAmend", TRADE, "body", writes=True),
-            ("POST", many): Endpoint(
+            (b"PATCH", one): Endpoint(amend, "orderAmend", TRADE, "body", writes=True),
+            (b"POST", many): Endpoint(
                 self.place_batch, "orderExecute", TRADE, "array", writes=True, repeatable=True
             ),
-            ("DELETE", many): Endpoint(
+            (b"DELETE", many): Endpoint(
                 cancel_all, "orderCancelAll", TRADE, "body or query", writes=True
             ),
         }

@@ -38,47 +38,46 @@ _PRIVATE_EMPTY: Final = {
     "/wapi/v1/history/position": "positionHistoryQueryAll",
 }
 _NEVER: Final = {
-    ("POST", "/api/v1/borrowLend"): "borrowLendExecute",
-    ("POST", "/api/v1/rfq"): "rfqSubmit",
-    ("POST", "/api/v1/rfq/accept"): "quoteAccept",
-    ("POST", "/api/v1/rfq/cancel"): "rfqCancel",
-    ("POST", "/api/v1/rfq/refresh"): "rfqRefresh",
-    ("POST", "/api/v1/rfq/quote"): "quoteSubmit",
-    ("GET", "/api/v1/strategy"): "strategyQuery",
-    ("POST", "/api/v1/strategy"): "strategyCreate",
-    ("DELETE", "/api/v1/strategy"): "strategyCancel",
-    ("DELETE", "/api/v1/strategies"): "strategyCancelAll",
+    (b"POST", "/api/v1/borrowLend"): "borrowLendExecute",
+    (b"POST", "/api/v1/rfq"): "rfqSubmit",
+    (b"POST", "/api/v1/rfq/accept"): "quoteAccept",
+    (b"POST", "/api/v1/rfq/cancel"): "rfqCancel",
+    (b"POST", "/api/v1/rfq/refresh"): "rfqRefresh",
+    (b"POST", "/api/v1/rfq/quote"): "quoteSubmit",
+    (b"GET", "/api/v1/strategy"): "strategyQuery",
+    (b"POST", "/api/v1/strategy"): "strategyCreate",
+    (b"DELETE", "/api/v1/strategy"): "strategyCancel",
+    (b"DELETE", "/api/v1/strategies"): "strategyCancelAll",
 }
-_SIGN_UP: Final = {
-    "/auth/v1/signup": ("POST",),
-    "/auth/v1/login": ("POST",),
-    "/auth/v1/logout": ("POST",),
-    "/auth/v1/sessions": ("GET",),
-    "/auth/v1/keys": ("GET", "POST"),
-}
+_SIGN_UP: Final = (
+    (b"POST", "/auth/v1/signup"),
+    (b"POST", "/auth/v1/login"),
+    (b"POST", "/auth/v1/logout"),
+    (b"GET", "/auth/v1/sessions"),
+    (b"GET", "/auth/v1/keys"),
+    (b"POST", "/auth/v1/keys"),
+)
 _SIGN_UP_ONE: Final = ("/auth/v1/keys/", "/auth/v1/sessions/")  # followed by an id
 
 
 def stub_endpoints() -> Endpoints:
-    """By method and path."""
-    found: Endpoints = {("GET", b"/api/v1/capital/collateral"): Endpoint(
+    found: Endpoints = {(b"GET", b"/api/v1/capital/collateral"): Endpoint(
         _COLLATERAL, "collateralQuery", READ
     )}  # fmt: skip
     for name in _PUBLIC_EMPTY:
-        found["GET", f"/api/v1/{name}".encode()] = Endpoint(_EMPTY)
+        found[b"GET", f"/api/v1/{name}".encode()] = Endpoint(_EMPTY)
     for path, instruction in _PRIVATE_EMPTY.items():
-        found["GET", path.encode()] = Endpoint(_EMPTY, instruction, READ)
-    found["GET", b"/api/v1/checkpoints"] = Endpoint(not_offered("checkpoints"))
+        found[b"GET", path.encode()] = Endpoint(_EMPTY, instruction, READ)
+    found[b"GET", b"/api/v1/checkpoints"] = Endpoint(not_offered("checkpoints"))
     for (method, path), instruction in _NEVER.items():
-        permission = READ if method == "GET" else TRADE
-        reads: Reads = "query" if method == "GET" else "body or query"
+        permission = READ if method == b"GET" else TRADE
+        reads: Reads = "query" if method == b"GET" else "body or query"
         found[method, path.encode()] = Endpoint(not_offered(path), instruction, permission, reads)
-    for path, methods in _SIGN_UP.items():
-        for method in methods:
-            found[method, path.encode()] = Endpoint(not_offered(path))
+    for method, path in _SIGN_UP:
+        found[method, path.encode()] = Endpoint(not_offered(path))
     return found
 
 
 def stub_endpoints_under() -> Endpoints:
     """By method and the path before its last part, which is a name."""
-    return {("DELETE", path.encode()): Endpoint(not_offered(path)) for path in _SIGN_UP_ONE}
+    return {(b"DELETE", path.encode()): Endpoint(not_offered(path)) for path in _SIGN_UP_ONE}
