@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import uvloop
 
+from fairbook.app.settings import UpSettings
 from fairbook.net import ws_frames as frames
 from fairbook.streams import session
 from fairbook.streams.hub import HubLimits
@@ -58,11 +59,12 @@ def test_the_chat_room_is_one() -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    server, hub, limits = StreamLimits(), HubLimits(), SessionLimits()
+    settings, server, hub, limits = UpSettings(), StreamLimits(), HubLimits(), SessionLimits()
     for words in (
         f"| subscriptions of a connection | {limits.streams_max};",
         f"| {limits.control_frames_per_s} a second, {limits.control_frames_burst} at once;",
-        f"| {server.connections_per_address_max}; {server.connections_max}.",
+        f"| {settings.ws_per_address:,} (`FAIRBOOK_WS_PER_ADDRESS`);",
+        f" {settings.ws_connections:,} (`FAIRBOOK_WS_CONNECTIONS`).",
         f"| {server.handshake_s:.0f} s |",
         f"every {server.ping_s:.0f} s, and closes if no pong has arrived for {server.pong_s:.0f} s",
         f"more than {server.message_bytes_max // 1024} KB",
