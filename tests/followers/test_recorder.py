@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sqlite3
 import time
 from contextlib import closing
@@ -16,7 +17,9 @@ import pytest
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot, Snapshots
-from fairbook.followers.recorder import DIRECTORY
+from fairbook.followers import wire
+from fairbook.followers.follower import CHECK_EVERY, FileSource, follow
+from fairbook.followers.recorder import DIRECTORY, Recorder
 from fairbook.history.sqlite_store import FILE_NAME, SqliteStore
 from fairbook.log.file_log import FileLog
 from tests.followers.recorder_child import RecorderChild, write_log
@@ -278,6 +281,20 @@ def test_it_ends_with_the_engine_while_it_is_busy(tmp_path: Path) -> None:
     record(tmp_path, FRAMES)
     require_equal(tmp_path, naive)
     assert os.listdir(tmp_path / DIRECTORY) == ["snapshots"]
+
+
+def test_an_engine_that_is_gone_in_the_middle_of_a_transaction(tmp_path: Path) -> None:
+    """What was applied is recorded, and the next recorder begins at a snapshot of it."""
+    write_log(tmp_path, seed=15, frames=CHECK_EVERY + 30)
+    engine, connection = socket.socketpair()
+    source = FileSource("recorder", tmp_path, connection)
+    engine.sendall(wire.pack(wire.APPLIED, CHECK_EVERY + 20))
+    engine.shutdown(socket.SHUT_RDWR)
+    follow(source, Recorder(tmp_path, source, transaction_commands=1_000_000))
+    engine.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        assert database.execute("SELECT position FROM place").fetchone() == (CHECK_EVERY,)
+    assert positions(tmp_path) == [CHECK_EVERY]
 
 
 def test_a_halted_recorder_continues(tmp_path: Path) -> None:

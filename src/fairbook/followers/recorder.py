@@ -15,6 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from fairbook.engine.recovery import restore_before
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers import wire
-from fairbook.followers.follower import FileSource, follow
+from fairbook.followers.follower import EngineGone, FileSource, follow
 from fairbook.history.projection import HistoryProjection
 from fairbook.history.sqlite_store import FILE_NAME, SqliteStore, move_aside
 from fairbook.history.store import StoreInvalid, StoreTaken, StoreUnavailable
@@ -100,13 +101,14 @@ class Recorder:
         assert self._state is not None
         store, runner, projection = self._state
         commands = 0
-        for entry in self._source.entries(runner.position + 1, last):
-            events = runner.apply(entry)
-            assert events is not None
-            projection.take(entry.time_ns, events)
-            commands += len(entry.frame) // COMMAND_BYTES
-            if commands >= self._transaction_commands:
-                break
+        with suppress(EngineGone):  # What was applied is recorded; then `check` raises it again.
+            for entry in self._source.entries(runner.position + 1, last):
+                events = runner.apply(entry)
+                assert events is not None
+                projection.take(entry.time_ns, events)
+                commands += len(entry.frame) // COMMAND_BYTES
+                if commands >= self._transaction_commands:
+                    break
 
         # StoreTaken: the recorder of an earlier engine still runs, and ends soon. Begin again.
         self._source.retry(
