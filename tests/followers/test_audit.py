@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import Callable, Coroutine
 from hashlib import sha256
 from pathlib import Path
@@ -282,6 +283,53 @@ def test_a_wrong_replica_is_replaced_and_trading_waits_for_a_person(tmp_path: Pa
     assert read_verdict(tmp_path) is None
     kept = tmp_path / "audit" / f"{verdict['position']}-verdict.json"
     assert json.loads(kept.read_bytes())["wrong"] == REPLICA
+
+
+def test_trading_is_paused_when_the_verdict_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash in between leaves what `resume` needs."""
+    found: list[Verdict | None] = []
+
+    async def story(stage: Stage) -> None:
+        async def pause(_value: int) -> None:
+            found.append(read_verdict(tmp_path))
+
+        monkeypatch.setattr(stage.audit, "_set_state", pause)
+        stage.hello()
+        stage.done()
+        await stage.deny_a_slice()
+        await until(lambda: bool(found) and bool(stage.replaced))
+
+    staged(tmp_path, story)
+    assert found[0] is not None
+
+
+def test_a_disk_that_hangs_does_not_keep_trading_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going_on = threading.Event()
+    monkeypatch.setattr(audit, "SAVE_WAIT_S", 0.01)
+    write = audit_files.write_verdict
+
+    def hang(*arguments: Any) -> None:
+        going_on.wait()
+        write(*arguments)
+
+    async def story(stage: Stage) -> None:
+        monkeypatch.setattr(audit_files, "write_verdict", hang)
+        stage.hello()
+        stage.done()
+        await stage.deny_a_slice()
+        try:
+            await until(lambda: stage.engine.runner.exchange.paused)
+            assert read_verdict(tmp_path) is None
+        finally:
+            going_on.set()
+        await until(lambda: bool(stage.replaced))
+
+    staged(tmp_path, story)
+    assert read_verdict(tmp_path) is not None
 
 
 def test_a_resume_that_meets_the_stop_of_the_exchange_leaves_the_verdict(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ RESUME_WAIT_S: Final = 15.0
 APPROVAL_WAIT_S: Final = 10.0
 STARTING_WAIT_S: Final = 3.0  # for a replica that is down: it may be starting
 BUSY_WAIT_S: Final = 0.001
+SAVE_WAIT_S: Final = 0.2
+"""How long a verdict may take to be written until trading is paused without it."""
 
 logger = logging.getLogger(__name__)
 
@@ -225,10 +227,13 @@ class Audit:
             "engine and replica differ at position %d: trading is paused",
             verdict["position"],
         )
-        # Side by side: neither may keep the other waiting.
+        # The verdict first: paused without it, trading could not be resumed after a crash. But a
+        # disk that hangs must not keep trading open.
+        saving = asyncio.ensure_future(self._save())
+        await asyncio.wait([saving], timeout=SAVE_WAIT_S)
         pausing = asyncio.ensure_future(self._pause())
         try:
-            await self._save()
+            await saving
             if verdict["events"] is not None:
                 # The state differed before the events did: compare all of it.
                 await self._link.round_agreed(within_s=ROUND_WAIT_S)
