@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from typing import Final
 
@@ -9,8 +10,9 @@ from bench import runs
 
 BENCHES: Final = {
     "core": "the core alone, against a bare one",
-    "orders": "orders over HTTP; what streams, recorder and replica add",
+    "orders": "orders over HTTP",
     "ws-orders": "orders over WebSocket, against HTTP",
+    "followers": "what replica, recorder and streams add to an order",
     "fanout": "depth and trades of a market to many connections",
     "pauses": "the longest pause with a million resting orders",
     "restart": "a start after kill -9, by the length of the history",
@@ -27,6 +29,8 @@ def main() -> None:
     )
     parser.add_argument("name", choices=BENCHES, metavar="NAME", help="one of those below")
     name: str = parser.parse_args(sys.argv[1:2]).name
+    if not hasattr(os, "sched_setaffinity"):
+        raise SystemExit("the benches need Linux")
     runs.run(name, importlib.import_module(f"bench.{name.replace('-', '_')}"), sys.argv[2:])
 
 

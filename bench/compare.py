@@ -1,8 +1,7 @@
 """`./dev bench compare --against DIR`: another checkout against this one, in one run.
 
-Design: DIR has its own .venv; its exchange and its core run with that interpreter, under the load
-generator of this checkout. Old and new take turns in each round, and change who begins. The ratio
-of a round is the rate of the new one : that of the old one, so more than 1 is better in every case.
+Design: the load generator is that of this checkout. Old and new take turns in each round, and
+change who begins; a ratio of more than 1 means that the new one is better.
 """
 
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from typing import Final
 from bench import core, fanout
 from bench.core_worker import COMPILED
 from bench.mix import SOCKET, TOKEN
-from bench.readers import Readers
-from bench.runs import SEED, Option, Run, rounds, seconds, spread, table
+from bench.readers import COUNT, Readers
+from bench.runs import ROUNDS, SECONDS, Option, Run, spread, table
 from bench.venue import PING, Venue
 
 LOAD_CASES: Final = {
@@ -35,20 +34,21 @@ FANOUT: Final = "fanout"
 CASES: Final = (*LOAD_CASES, FANOUT, *CORE_CASES)
 OPTIONS: Final = {
     "against": Option(None, None, "the other checkout"),
-    "rounds": rounds(7),
-    "seconds": seconds(0.6, quick=0.05),
+    "rounds": Option(7, 1, ROUNDS),
+    "seconds": Option(0.6, 0.05, SECONDS),
     "cases": Option(",".join(CASES), "m1-8,fanout,core-w1", "what to compare"),
     "clients": Option(500, 10, "connections of fanout"),
     "rate": Option(50.0, 50.0, "orders a second, of fanout"),
     "count": Option(200_000, 4_000, "commands of a core in a round"),
-    "seed": SEED,
 }
 
 
-def sections(run: Run) -> dict[str, Iterator[str]]:
+def report(run: Run) -> Iterator[str]:
+    """Requests/s; of fan-out, messages, and of a core, commands, for a second of CPU."""
     if run.options.against is None:
         raise SystemExit("--against DIR is needed")
-    return {"compare": Comparison(run).report()}
+    rows = map(Comparison(run).row, run.options.cases.split(","))
+    yield from table("case | old | new | new : old | range", rows)
 
 
 class Comparison:
@@ -58,26 +58,19 @@ class Comparison:
         self._run = run
         self._checkouts: list[Path | None] = [run.options.against.resolve(), None]
 
-    def report(self) -> Iterator[str]:
-        yield f"{self._run.options.rounds} rounds of each case, in turns. Requests/s; of fanout,"
-        yield "messages, and of core, commands, for a second of CPU."
-        yield ""
-        cases = self._run.options.cases.split(",")
-        yield from table(("case", "old", "new", "new : old", "range"), map(self._row, cases))
-
-    def _row(self, case: str) -> list[str]:
+    def row(self, case: str) -> list[str]:
         self._round(case, 0)  # Warms up what was just started.
         measured = [self._round(case, number) for number in range(self._run.options.rounds)]
         if case == FANOUT:
-            self._readers.end_all()  # Other cases have no subscribers.
+            self._readers.disconnect(COUNT)  # Other cases have no subscribers.
         rates = [f"{median(side):,.0f}" for side in zip(*measured, strict=True)]
         return [case, *rates, *spread([new / old for old, new in measured])]
 
     def _round(self, case: str, number: int) -> list[float]:
         """The rates of old and new."""
         if case in CORE_CASES:
-            dialects = [core.Dialect(checkout) for checkout in self._checkouts]
-            return self._flows.round(CORE_CASES[case], dialects)
+            subjects = [core.Subject(checkout) for checkout in self._checkouts]
+            return self._flows.round(CORE_CASES[case], subjects)
         rates = [0.0, 0.0]
         for side in (0, 1) if number % 2 == 0 else (1, 0):
             rates[side] = self._rate(case, self._venues[side])

@@ -1,12 +1,11 @@
-"""Streams of commands for measuring cores: one flow, written in two dialects.
+"""Streams of commands for measuring cores: one flow, written in three dialects.
 
 Design: a generator plays a mix against a core of its own, so that it knows which orders are open
-and which ids they got. It writes each step as the 48 bytes of docs/reference/protocol.md (with and
-without client ids) and as the 40 bytes of a bare core, whose command is `op u8, side u8, tif u8, 0
+and which ids they got. It writes each step as the 48 bytes of docs/reference/protocol.md, without
+and with client ids, and as the 40 bytes of a bare core, whose command is `op u8, side u8, tif u8, 0
 u8, market u32, user u64, order u64, price i64, quantity i64`.
 
 Invariants:
-- a seed gives the same flow;
 - bids come from one half of the users and asks from the other, so that self-trade prevention, which
   a bare core lacks, never acts;
 - about `RESTING` orders rest on each side: the more there are, the more an aggressive order takes.
@@ -14,125 +13,99 @@ Invariants:
 
 import random
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
+from bench.core_worker import STEP_NS
 from bench.history import FUNDS, MIDDLE, USERS, History
+from bench.runs import SEED
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 
+PLAIN, WITH_IDS, BARE = "plain", "with_ids", "bare"
 RESTING: Final = 1_000  # orders a side
 DEEPEST: Final = 400  # ticks from the middle
 SPREAD_MEAN: Final = 25.0  # ticks from the middle, of a passive order
 PASSIVE_LOTS: Final = 99
 MEMORY_LEVELS: Final = 100  # a side
-MAKER_PPM: Final = 1_000
-TAKER_PPM: Final = 2_000
+FEES_PPM: Final = {records.MAKER_FEE_PPM: 1_000, records.TAKER_FEE_PPM: 2_000}
 FIRST_ACCOUNT: Final = 2
 EXPIRED_CLIENT_IDS: Final = 1 << 31
-STEP_NS: Final = 4_000  # log time from one command to the next
 
-BARE: Final = Struct("<BBBBIQqqq")
+BARE_COMMAND: Final = Struct("<BBBBIQqqq")
 BARE_PLACE, BARE_CANCEL, BARE_DEPOSIT, BARE_MOVE = 1, 2, 3, 4
 BARE_GTC, BARE_IOC, BARE_MARKET = 0, 1, 4
 
-
-class Shares(NamedTuple):
-    """A mix. takes: how many resting orders an aggressive one fills on average; the rest in
-    percent.
-    """
-
-    takes: float
-    passive: int
-    cancel: int
-    crossing: int = 0
-    market: int = 0
-    ioc: int = 0
-    amend: int = 0
-
-
+# How many resting orders an aggressive one fills on average; kinds of commands in percent.
 MIXES: Final = {
-    "w1": Shares(1 / 3, passive=45, cancel=40, crossing=12, market=3),
-    "wx": Shares(1.0, passive=9, cancel=6, ioc=3, amend=82),
+    "w1": (1 / 3, {"passive": 45, "cancel": 40, "crossing": 12, "market": 3}),
+    "wx": (1.0, {"passive": 9, "cancel": 6, "ioc": 3, "amend": 82}),
 }
-
-
-class Flow(NamedTuple):
-    """The same commands in each dialect, by part: `setup` lists the market, funds the users and
-    fills the book; `setup_remembered` does it with client ids, which are remembered then; `steps`
-    and `steps_with_ids` are timed; `bare_setup` and `bare_steps` are a bare core's.
-    """
-
-    parts: dict[str, bytes]
-    fills: int
 
 
 @dataclass(slots=True, eq=False)
 class FlowOrder:
-    """A bare core knows it by its number. index: among the open orders of its side."""
+    """A bare core knows it by its number."""
 
     number: int
     user: int
-    side: int
     price: int
     order_id: int = 0
-    index: int = 0
 
 
 class Generator:
     """Plays one mix."""
 
-    def __init__(self, shares: Shares, seed: str) -> None:
+    def __init__(self, mix: str) -> None:
         self.fills = 0
-        self.plain: list[bytes] = []
-        self.with_ids: list[bytes] = []
-        self.bare: list[bytes] = []
-        self._takes = shares.takes
-        self._kinds = shares._fields[1:]
-        self._shares = [int(share) for share in shares[1:]]
-        self._random = random.Random(seed)
+        self.commands: dict[str, list[bytes]] = {PLAIN: [], WITH_IDS: [], BARE: []}
+        self._takes, self._shares = MIXES[mix]
+        self._random = random.Random(f"{mix}/{SEED}")
         self._exchange = Exchange()
         self._time_ns = 0
         self._number = 0
-        self._open: tuple[list[FlowOrder], list[FlowOrder]] = ([], [])
-        self._by_id: dict[int, FlowOrder] = {}
+        self._open: tuple[dict[int, FlowOrder], dict[int, FlowOrder]] = ({}, {})
 
-    def set_up(self) -> None:
-        """List one market, fund the users, and fill the book."""
-        fees = {records.MAKER_FEE_PPM: MAKER_PPM, records.TAKER_FEE_PPM: TAKER_PPM}
-        setting = (records.set_market(market=1, parameter=fee, value=fees[fee]) for fee in fees)
-        for command in (*History().listing(), *setting):
+    def set_up(self, remembered: int) -> None:
+        """List one market, fund the users, and fill the book. Then each user sends `remembered`
+        orders that expire at once.
+        """
+        fees = (records.set_market(market=1, parameter=of, value=FEES_PPM[of]) for of in FEES_PPM)
+        for command in (*History().listing(), *fees):
             self._write(command, command, b"")
         for user in range(USERS):
             for asset in (0, 1):  # The bare core's market 0 pays with asset 0; ours with asset 2.
-                self.bare.append(BARE.pack(BARE_DEPOSIT, 0, 0, 0, asset, user, 0, 0, FUNDS))
-        for _ in range(RESTING):
-            self._passive(records.BID)
-            self._passive(records.ASK)
-
-    def remember(self, orders_each: int) -> None:
-        """Let each user send so many orders that expire at once, as many as may be remembered."""
-        for number in range(orders_each * USERS):
+                deposit = BARE_DEPOSIT, 0, 0, 0, asset, user, 0, 0, FUNDS
+                self.commands[BARE].append(BARE_COMMAND.pack(*deposit))
+        for number in range(2 * RESTING):
+            self._passive(number % 2)
+        for number in range(remembered * USERS):
             client_id = EXPIRED_CLIENT_IDS + number
             self._write(*placed(number % USERS, records.BID, 1, 1, records.IOC, client_id), b"")
 
     def step(self) -> None:
         """One command, by the shares of the mix."""
         side = self._random.randrange(2)
-        away = DEEPEST if side == records.BID else -DEEPEST
-        match self._random.choices(self._kinds, self._shares)[0]:
-            case "cancel":
-                self._cancel(side)
-            case "amend":
-                self._amend(side)
+        crossing = MIDDLE + DEEPEST if side == records.BID else MIDDLE - DEEPEST
+        match self._random.choices(list(self._shares), list(self._shares.values()))[0]:
+            case "cancel" if self._open[side]:
+                self._cancel(self._any_open(side))
+            case "amend" if self._open[side]:
+                self._amend(self._any_open(side), side)
             case "crossing":
-                self._place(side, MIDDLE + away, self._taken_lots(side))
+                self._place(side, crossing, self._taken_lots(side))
             case "ioc":
-                self._place(side, MIDDLE + away, self._taken_lots(side), records.IOC)
+                self._place(side, crossing, self._taken_lots(side), records.IOC)
             case "market":
                 self._place(side, 0, self._taken_lots(side), records.IOC)
             case _:
                 self._passive(side)
+
+    def _any_open(self, side: int) -> FlowOrder:
+        orders = self._open[side]
+        return next(islice(orders.values(), self._random.randrange(len(orders)), None))
 
     def _passive(self, side: int) -> None:
         self._place(side, self._passive_price(side), self._random.randint(1, PASSIVE_LOTS))
@@ -151,58 +124,45 @@ class Generator:
         self._number += 1
         number, user = self._number, self._random.randrange(USERS // 2) * 2 + side
         bare_tif = BARE_MARKET if not price else BARE_IOC if tif else BARE_GTC
-        bare = BARE.pack(BARE_PLACE, side, bare_tif, 0, 0, user, number, price, lots)
-        order = FlowOrder(number, user, side, price)
-        self._write(*placed(user, side, price, lots, tif, number), bare, order)
+        bare = BARE_COMMAND.pack(BARE_PLACE, side, bare_tif, 0, 0, user, number, price, lots)
+        outcome = self._write(*placed(user, side, price, lots, tif, number), bare)
+        if outcome.status in (records.NEW, records.PARTIALLY_FILLED):
+            order = FlowOrder(number, user, price, outcome.order_id)
+            self._open[side][order.order_id] = order
 
-    def _cancel(self, side: int) -> None:
-        if not self._open[side]:
-            return self._passive(side)
-        order = self._random.choice(self._open[side])
+    def _cancel(self, order: FlowOrder) -> None:
         account = FIRST_ACCOUNT + order.user
         command = records.cancel(account=account, order_id=order.order_id, market=1)
-        bare = BARE.pack(BARE_CANCEL, 0, 0, 0, 0, order.user, order.number, 0, 0)
+        bare = BARE_COMMAND.pack(BARE_CANCEL, 0, 0, 0, 0, order.user, order.number, 0, 0)
         self._write(command, command, bare)
 
-    def _amend(self, side: int) -> None:
-        if not self._open[side]:
-            return self._passive(side)
-        order = self._random.choice(self._open[side])
+    def _amend(self, order: FlowOrder, side: int) -> None:
         old = order.price
         while order.price == old:
             order.price = self._passive_price(side)
         account, price = FIRST_ACCOUNT + order.user, order.price
         command = records.amend(account=account, order_id=order.order_id, market=1, price=price)
-        bare = BARE.pack(BARE_MOVE, 0, 0, 0, 0, order.user, order.number, price, 0)
+        bare = BARE_COMMAND.pack(BARE_MOVE, 0, 0, 0, 0, order.user, order.number, price, 0)
         self._write(command, command, bare)
 
-    def _write(
-        self, plain: bytes, with_ids: bytes, bare: bytes, order: FlowOrder | None = None
-    ) -> None:
-        """Write a step, apply it, and keep the open orders. order: the one that it places."""
+    def _write(self, plain: bytes, with_ids: bytes, bare: bytes) -> records.Outcome:
+        """Write a step, apply it, and forget the orders that it closed."""
         self._time_ns += STEP_NS
         events = self._exchange.apply(plain, self._time_ns)
         outcome = records.read_outcome(events)
         if outcome.status == records.REJECTED:
             raise AssertionError(f"the flow was refused: reason {outcome.reason}")
         for closed in records.order_records(events):
-            if closed.kind == records.CLOSED and closed.order_id in self._by_id:
-                gone = self._by_id.pop(closed.order_id)
-                last = self._open[gone.side].pop()
-                if last is not gone:
-                    self._open[gone.side][gone.index] = last
-                    last.index = gone.index
-        if order is not None and outcome.status in (records.NEW, records.PARTIALLY_FILLED):
-            order.order_id, order.index = outcome.order_id, len(self._open[order.side])
-            self._by_id[order.order_id] = order
-            self._open[order.side].append(order)
+            if closed.kind == records.CLOSED:
+                for orders in self._open:
+                    orders.pop(closed.order_id, None)
         at = 0
         while at < len(events):
             self.fills += records.kind_at(events, at) == records.FILL
             at = records.next_at(events, at)
-        self.plain.append(plain)
-        self.with_ids.append(with_ids)
-        self.bare.append(bare)
+        for commands, command in zip(self.commands.values(), (plain, with_ids, bare), strict=True):
+            commands.append(command)
+        return outcome
 
 
 def placed(
@@ -217,25 +177,24 @@ def placed(
     )
 
 
-def generate(name: str, *, seed: int, count: int, remembered: int) -> Flow:
-    """The flow of `count` timed commands of a mix, after `remembered` orders of each user."""
-    generator = Generator(MIXES[name], f"{name}/{seed}")
-    generator.set_up()
-    generator.remember(remembered)
-    split = len(generator.plain)
+def write(place: str, mix: str, *, count: int, remembered: int) -> float:
+    """Write `count` timed commands and what precedes them into the files PLACE-DIALECT-steps and
+    PLACE-DIALECT-setup. Return the fills of a timed command.
+    """
+    generator = Generator(mix)
+    generator.set_up(remembered)
+    _flush(generator, f"{place}-{{}}-setup")
     generator.fills = 0
     for _ in range(count):
         generator.step()
-    plain, with_ids, bare = generator.plain, generator.with_ids, generator.bare
-    parts = {
-        "setup": plain[:split],
-        "setup_remembered": with_ids[:split],
-        "steps": plain[split:],
-        "steps_with_ids": with_ids[split:],
-        "bare_setup": bare[:split],
-        "bare_steps": bare[split:],
-    }
-    return Flow({part: b"".join(commands) for part, commands in parts.items()}, generator.fills)
+    _flush(generator, f"{place}-{{}}-steps")
+    return generator.fills / count
+
+
+def _flush(generator: Generator, path: str) -> None:
+    for dialect, commands in generator.commands.items():
+        Path(path.format(dialect)).write_bytes(b"".join(commands))
+        commands.clear()
 
 
 def resting(count: int, *, bare: bool) -> bytes:
@@ -247,7 +206,7 @@ def resting(count: int, *, bare: bool) -> bytes:
         price = MIDDLE - away if side == records.BID else MIDDLE + away
         if bare:  # Numbers beyond those of the setup's orders.
             order = BARE_PLACE, side, BARE_GTC, 0, 0, user, (1 << 32) + number, price, 1
-            orders.append(BARE.pack(*order))
+            orders.append(BARE_COMMAND.pack(*order))
         else:
             orders.append(placed(user, side, price, 1, records.GTC, 0)[0])
     return b"".join(orders)

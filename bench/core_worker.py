@@ -8,70 +8,60 @@ on its version. Only `apply` is timed, in CPU time of the process.
 import gc
 import importlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from bench.processes import resident_bytes, say
 
 COMPILED, INTERPRETED = "compiled", "interpreted"
 SETUP_BATCH: Final = 256
+SLICES: Final = 40
+STEP_NS: Final = 4_000  # log time from one command to the next
 
 
-class Task(NamedTuple):
-    """setup, steps: files of commands. bare_folder: of a bare core; "": Fairbook's own. With one
-    slice, the memory that it takes is measured as well.
-    """
-
-    setup: str
-    steps: str
-    batch: int
-    slices: int
-    command_bytes: int
-    step_ns: int
-    users: int
-    bare_folder: str
-
-
-def open_core(task: Task) -> tuple[Callable[[bytes, int], object], str]:
+def open_core(bare_folder: str, users: int) -> tuple[Callable[[bytes, int], object], str]:
     """`apply(frame, time_ns)` of an empty core, and its form."""
-    if task.bare_folder:
-        sys.path.insert(0, task.bare_folder)
-    module = importlib.import_module("core_mypyc" if task.bare_folder else "fairbook.core.exchange")
+    if bare_folder:
+        sys.path.insert(0, bare_folder)
+    module = importlib.import_module("core_mypyc" if bare_folder else "fairbook.core.exchange")
     form = INTERPRETED if str(module.__file__).endswith(".py") else COMPILED
-    if not task.bare_folder:
+    if not bare_folder:
         return module.Exchange().apply, form
-    apply = module.Engine(task.users, 1).apply_batch
+    apply = module.Engine(users, 1).apply_batch
     return lambda frame, _time_ns: apply(frame), form
 
 
-def serve(task: Task) -> None:
+def serve(
+    setup: str, steps: str, batch: int, command_bytes: int, users: int, bare_folder: str
+) -> None:
     """Set up, then run a slice for every line of standard input. Each is answered with its CPU
     seconds, its commands, and by how much memory has grown.
+
+    setup, steps: files of commands. bare_folder: of a bare core; "": Fairbook's own.
     """
-    apply, form = open_core(task)
+    apply, form = open_core(bare_folder, users)
     time_ns = 0
-    for frame in frames_of(task.setup, SETUP_BATCH * task.command_bytes):
-        time_ns += SETUP_BATCH * task.step_ns
+    for frame in frames_of(setup, SETUP_BATCH * command_bytes):
+        time_ns += SETUP_BATCH * STEP_NS
         apply(frame, time_ns)
-    frames = frames_of(task.steps, task.batch * task.command_bytes)
+    frames = frames_of(steps, batch * command_bytes)
     gc.collect()
     say(form)
-    before = resident_bytes()
-    for number in range(task.slices):
+    before = resident_bytes(os.getpid())
+    for number in range(SLICES):
         sys.stdin.readline()
-        begin, end = (len(frames) * part // task.slices for part in (number, number + 1))
+        begin, end = (len(frames) * part // SLICES for part in (number, number + 1))
         begun = time.process_time()
         for frame in frames[begin:end]:
-            time_ns += task.batch * task.step_ns
+            time_ns += batch * STEP_NS
             apply(frame, time_ns)
         seconds = time.process_time() - begun
-        if task.slices == 1:
-            gc.collect()
-        commands = sum(map(len, frames[begin:end])) // task.command_bytes
-        say((seconds, commands, resident_bytes() - before))
+        commands = sum(map(len, frames[begin:end])) // command_bytes
+        say((seconds, commands, resident_bytes(os.getpid()) - before))
 
 
 def frames_of(path: str, frame_bytes: int) -> list[bytes]:
@@ -81,4 +71,4 @@ def frames_of(path: str, frame_bytes: int) -> list[bytes]:
 
 
 if __name__ == "__main__":
-    serve(Task(*json.loads(sys.argv[1])))
+    serve(*json.loads(sys.argv[1]))

@@ -8,9 +8,16 @@ Invariants: the same numbers give the same commands; none is rejected.
 """
 
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from fairbook.core import records
+from fairbook.engine.recovery import recover
+from fairbook.engine.snapshots import Snapshots
+from fairbook.log.compressor import SegmentCompressor
+from fairbook.log.disk import Disk
+from fairbook.log.file_log import SEGMENT_BYTES, FileLog
 
 USERS: Final = 1_000
 USER_IDS_FROM: Final = 1_000_000_000
@@ -93,11 +100,56 @@ class History:
 
 def frames(commands: Iterator[bytes], *, count: int, frame_commands: int) -> Iterator[bytes]:
     """The next `count` commands in frames of so many; the last one may have fewer."""
-    parts: list[bytes] = []
-    for _ in range(count):
-        parts.append(next(commands))
-        if len(parts) == frame_commands:
-            yield b"".join(parts)
-            parts.clear()
-    if parts:
-        yield b"".join(parts)
+    some = islice(commands, count)
+    while frame := b"".join(islice(some, frame_commands)):
+        yield frame
+
+
+class UnsyncedDisk(Disk):
+    """Making the history need not be durable; what is measured uses the real disk."""
+
+    def sync(self, fd: int) -> None:
+        """Do nothing."""
+
+
+class Writer:
+    """Appends a history to the log of a directory and applies it, as an exchange does."""
+
+    def __init__(
+        self, directory: Path, *, frame_commands: int, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        self.commands = 0
+        self._directory = directory
+        self._frame_commands = frame_commands
+        self._log = FileLog(directory, disk=UnsyncedDisk(), segment_bytes=segment_bytes)
+        self._snapshots = Snapshots(directory)
+        self.runner, _ = recover(self._log, self._snapshots)
+        exchange = self.runner.exchange
+        self.history = History(
+            assets=len(exchange.assets) - 1,
+            markets=len(exchange.markets) - 1,
+            accounts=len(exchange.tables.accounts),
+        )
+        self.trade = self.history.trade()
+
+    def fill(self, orders: int) -> None:
+        """The market, its users, and a book of so many orders."""
+        listing = self.history.listing()
+        self.write(iter(listing), len(listing))
+        self.write(self.history.fill(orders), orders)
+
+    def write(self, commands: Iterator[bytes], count: int) -> None:
+        for frame in frames(commands, count=count, frame_commands=self._frame_commands):
+            time_ns = self._log.last.time_ns + STEP_NS * self._frame_commands
+            self.runner.apply(self._log.append(frame, time_ns))
+        self.commands += count
+
+    def snapshot(self) -> None:
+        self._snapshots.write(self.runner.snapshot())
+
+    def compress(self) -> None:
+        """Compress all segments but the last."""
+        SegmentCompressor(self._directory, disk=UnsyncedDisk()).compress_all()
+
+    def close(self) -> None:
+        self._log.close()

@@ -1,17 +1,14 @@
 """The load generator: prepared requests in lanes, over HTTP or WebSocket.
 
 Design: one thread, epoll and plain sockets, which cost less for a request than an event loop with
-protocols. A wire decides which connection a lane's request goes over: over HTTP each lane has a
-connection of its own; over WebSocket the lanes share a few connections of each trader, logged in
-once, and what is due for a connection in one turn is sent at once. Garbage collection is off while
-the load runs.
+protocols. A wire decides which connection a lane's request goes over.
 
 Invariants: a lane sends a request only after the answer to the one before; every answer is checked.
 """
 
+import base64
 import gc
 import json
-import random
 import re
 import select
 import socket
@@ -22,13 +19,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench import websocket
-from bench.mix import BUY, EXPECTED, Step
+from bench.mix import BUY, EXPECTED, TEXT, Step, frame
 
 STUCK_S: Final = 10.0  # without any answer, after which the run is given up
 RECEIVE_BYTES: Final = 65_536
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 BEFORE_ID: Final = len(b'{"id":')
+UPGRADE: Final = (
+    b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
+) % base64.b64encode(bytes(16))
 
 
 @dataclass(slots=True, eq=False)
@@ -69,20 +69,18 @@ class HttpWire:
 
     def __init__(self, port: int, lanes: int) -> None:
         self.lanes = [Lane(number) for number in range(lanes)]
-        self.sockets = [socket.create_connection(("127.0.0.1", port)) for _ in self.lanes]
-        for sock in self.sockets:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sockets = [_connect(port) for _ in self.lanes]
         self._partial = [b""] * lanes
 
     def send(self, lane: Lane) -> None:
         _send(self.sockets[lane.number], lane.steps[lane.at].request)
 
     def flush(self) -> None:
-        """Requests were sent at once."""
+        """Do nothing: requests were sent at once."""
 
     def receive(self, number: int) -> Iterable[tuple[Lane, bytes]]:
         """Read from a connection; the answers that are whole."""
-        answer = self._partial[number] + _receive(self.sockets[number])
+        answer = self._partial[number] + receive(self.sockets[number])
         length = LENGTH.search(answer)
         head_bytes = answer.find(b"\r\n\r\n") + 4
         if head_bytes < 4 or (length and len(answer) < head_bytes + int(length[1])):
@@ -94,7 +92,7 @@ class HttpWire:
 
 class WebSocketWire:
     """An even number of connections, half of them for each trader. A request goes over one of its
-    trader's; the number of its lane is its id.
+    trader's, together with what else is due there; the number of its lane is its id.
     """
 
     success = b'"status":200,'
@@ -102,7 +100,7 @@ class WebSocketWire:
     def __init__(self, port: int, lanes: int, *, tokens: Sequence[str], connections: int) -> None:
         self.lanes = [Lane(number) for number in range(lanes)]
         self._of_trader = [
-            [_logged_in(port, token) for _ in range(connections // 2)] for token in tokens
+            [connect_websocket(port, token) for _ in range(connections // 2)] for token in tokens
         ]
         self.sockets = [sock for sockets in self._of_trader for sock in sockets]
         self._partial = [b""] * connections
@@ -119,26 +117,61 @@ class WebSocketWire:
         self._due.clear()
 
     def receive(self, number: int) -> Iterable[tuple[Lane, bytes]]:
-        received = self._partial[number] + _receive(self.sockets[number])
-        frames, rest = websocket.parse(received)
+        received = self._partial[number] + receive(self.sockets[number])
+        frames, rest = parse(received)
         self._partial[number] = received[rest:]
         for first_byte, start, end in frames:
             answer = received[start:end]
-            if first_byte != websocket.TEXT:
+            if first_byte != TEXT:
                 raise SystemExit(f"not a text frame: {answer!r}")
             yield self.lanes[int(answer[BEFORE_ID : answer.index(b",", BEFORE_ID)])], answer
 
 
-def _logged_in(port: int, token: str) -> socket.socket:
-    sock = websocket.connect(port)
-    login = {"id": 0, "method": "LOGIN", "params": {"token": token}}
-    sock.sendall(websocket.frame(json.dumps(login).encode()))
-    answer = b""
-    while not websocket.parse(answer)[0]:
-        answer += _receive(sock)
-    if b"error" in answer:
-        raise SystemExit(f"no login: {answer!r}")
+def _connect(port: int, receive_bytes: int | None = None) -> socket.socket:
+    sock = socket.socket()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if receive_bytes is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    sock.connect(("127.0.0.1", port))
     return sock
+
+
+def connect_websocket(
+    port: int, token: str = "", receive_bytes: int | None = None
+) -> socket.socket:
+    """A WebSocket connection, logged in with a token if there is one.
+
+    receive_bytes: size of the kernel's receive buffer.
+    """
+    sock = _connect(port, receive_bytes)
+    sock.sendall(UPGRADE)
+    head = answer = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += receive(sock)
+    if token:
+        login = {"id": 0, "method": "LOGIN", "params": {"token": token}}
+        sock.sendall(frame(json.dumps(login).encode()))
+        while not parse(answer)[0]:
+            answer += receive(sock)
+    if b" 101 " not in head or b"error" in answer:
+        raise SystemExit(f"no login: {head + answer!r}")
+    return sock
+
+
+def parse(received: bytes) -> tuple[list[tuple[int, int, int]], int]:
+    """The whole frames in it, as (first byte, start and end of payload); where the rest begins."""
+    frames: list[tuple[int, int, int]] = []
+    at, end = 0, len(received)
+    while end - at >= 2:
+        size, start = received[at + 1], at + 2
+        if size >= 126:
+            start = at + (4 if size == 126 else 10)
+            size = int.from_bytes(received[at + 2 : start], "big")
+        if start > end or start + size > end:
+            break
+        frames.append((received[at], start, start + size))
+        at = start + size
+    return frames, at
 
 
 def _send(sock: socket.socket, octets: bytes) -> None:
@@ -146,7 +179,7 @@ def _send(sock: socket.socket, octets: bytes) -> None:
         raise SystemExit("requests did not fit into the socket")
 
 
-def _receive(sock: socket.socket) -> bytes:
+def receive(sock: socket.socket) -> bytes:
     received = sock.recv(RECEIVE_BYTES)
     if not received:
         raise SystemExit("the exchange closed a connection")
@@ -199,7 +232,7 @@ class Load:
         """
         due, waiting, idle = deque(due_s), deque[float](), deque(self.lanes)
         with _timed() as result:
-            begin = answered = time.perf_counter()
+            begin = time.perf_counter()
             while due or waiting or len(idle) < len(self.lanes):
                 now = time.perf_counter()
                 while due and begin + due[0] <= now:
@@ -211,11 +244,8 @@ class Load:
                         raise SystemExit("more requests were due than prepared")
                     self._send(lane, waiting.popleft())
                 until_due_s = max(0.0, begin + due[0] - now) if due else STUCK_S
-                for lane in self._answered(result, wait_s=until_due_s if sleeps else 0.0):
-                    idle.append(lane)
-                    answered = now
-                if now - answered > STUCK_S:
-                    raise SystemExit("no answer for too long")
+                wait_s = until_due_s if sleeps or not due else 0.0
+                idle.extend(self._answered(result, wait_s))
         return result
 
     def _send(self, lane: Lane, at_s: float) -> None:
@@ -250,12 +280,3 @@ def _timed() -> Iterator[Result]:
         gc.enable()
     result.seconds = time.perf_counter() - begin
     result.cpu_s = time.process_time() - cpu
-
-
-def poisson(rate: float, seconds: float, seed: int) -> Iterator[float]:
-    """Random times, `rate` of them a second on average."""
-    drawn = random.Random(seed)
-    at = drawn.expovariate(rate)
-    while at < seconds:
-        yield at
-        at += drawn.expovariate(rate)

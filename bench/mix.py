@@ -1,9 +1,8 @@
 """Requests of mix M1, prepared before anything is measured.
 
-Design: a lane is one trader's sequence of requests, each sent after the answer to the one before.
-Of twenty steps, nine place a passive limit order, nine cancel a live one of this lane, and two are
-a pair that trades: demo1 sells at the middle, demo2 buys there. The order of the steps is random,
-from a seed; every order has a client id.
+Design: a lane is one trader's sequence of requests. Of twenty steps, nine place a passive limit
+order, nine cancel a live one of this lane, and two are a pair that trades: demo1 sells at the
+middle, demo2 buys there. The order of the steps is random, from a seed.
 
 Invariant: none is refused: a cancel follows its order, and a buyer at the middle finds a seller.
 """
@@ -12,13 +11,12 @@ import base64
 import json
 import random
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
-from bench.websocket import frame
+from fairbook.client.credentials import signed_text
 from fairbook.demo.first_state import MARKETS
 
 SYMBOL: Final = "SOL_USDC"
@@ -33,6 +31,7 @@ EXPECTED: Final = (b'"New"', b'"Cancelled"', b'"New"', b'"Filled"', b"pong")  # 
 BLOCK: Final = (PASSIVE,) * 9 + (CANCEL,) * 9 + (SELL,)  # and its buyer
 TOKEN, SIGNED, SOCKET = "bearer", "signed", "WebSocket"  # how requests are authenticated and sent
 WEBSOCKET_METHODS: Final = {"POST": "order.place", "DELETE": "order.cancel"}
+TEXT, PONG = 0x81, 0x8A  # the first bytes of whole WebSocket frames
 Fields = dict[str, str | int]
 
 
@@ -45,39 +44,31 @@ class Step(NamedTuple):
     trader: int = 0
 
 
-@dataclass(slots=True)
 class Trader:
-    """An account of the demo."""
+    """An account of the demo, by its entry of `demo.json`."""
 
-    api_key: str
-    secret_key: bytes
-    token: str
-    client_ids: int = 0
-
-    @classmethod
-    def of(cls, credential: dict[str, str]) -> Self:
-        """From an entry of `demo.json`."""
+    def __init__(self, credential: dict[str, str]) -> None:
+        self._api_key = credential["apiKey"]
+        self._token = credential["token"]
         seed = base64.b64decode(credential["apiSecret"])
-        _, secret_key = crypto_sign_seed_keypair(seed)
-        return cls(credential["apiKey"], secret_key, credential["token"])
+        _, self._secret_key = crypto_sign_seed_keypair(seed)
+        self._client_ids = 0
 
     def next_id(self) -> int:
-        self.client_ids += 1
-        return self.client_ids
+        self._client_ids += 1
+        return self._client_ids
 
-    def http(self, method: str, path: str, body: object, signed_ms: int | None = None) -> bytes:
+    def http(self, method: str, path: str, body: Any, signed_ms: int | None = None) -> bytes:
         """A whole HTTP request; signed for a time in ms (`body` is a dict), or with the token."""
         if signed_ms is None:
-            proof = f"Authorization: Bearer {self.token}\r\n"
+            proof = f"Authorization: Bearer {self._token}\r\n"
         else:
-            assert isinstance(body, dict)
             instruction = "orderExecute" if method == "POST" else "orderCancel"
-            text = f"instruction={instruction}&"
-            text += "".join(f"{name}={body[name]}&" for name in sorted(body))
-            text += f"timestamp={signed_ms}&window={WINDOW_MS}"
-            signature = crypto_sign(text.encode(), self.secret_key)[:64]
+            text = signed_text(instruction, [body])
+            text += f"&timestamp={signed_ms}&window={WINDOW_MS}"
+            signature = crypto_sign(text.encode(), self._secret_key)[:64]
             proof = (
-                f"X-API-Key: {self.api_key}\r\n"
+                f"X-API-Key: {self._api_key}\r\n"
                 f"X-Timestamp: {signed_ms}\r\nX-Window: {WINDOW_MS}\r\n"
                 f"X-Signature: {base64.b64encode(signature).decode()}\r\n"
             )
@@ -88,12 +79,6 @@ class Trader:
         ).encode()
 
 
-def websocket(method: str, lane: int, fields: Fields) -> bytes:
-    """A whole WebSocket frame; the number of the lane is the id of the request."""
-    message = {"id": lane, "method": WEBSOCKET_METHODS[method], "params": fields}
-    return frame(json.dumps(message, separators=(",", ":")).encode())
-
-
 class Mix:
     """Makes the steps. traders: demo1 and demo2. The same seed gives the same steps."""
 
@@ -101,19 +86,16 @@ class Mix:
         self._traders = traders
         self._random = random.Random(seed)
 
-    def m1(self, lane: int, count: int, *, way: str = TOKEN, seconds: float = 1.0) -> list[Step]:
+    def m1(self, lane: int, count: int, way: str = TOKEN) -> list[Step]:
         """At least `count` steps of a lane, after LIVE passive orders.
 
-        way: TOKEN, SIGNED or SOCKET. Signed ones carry the times at which they are due if they
-        are sent over `seconds`.
+        way: TOKEN, SIGNED or SOCKET. Signed ones must be sent within WINDOW_MS.
         """
-        now_ms = time.time_ns() // 1_000_000
         steps: list[Step] = []
         live: list[int] = []
 
         def add(kind: int) -> None:
-            at_ms = now_ms + int(len(steps) / count * seconds * 1000)
-            steps.append(self._step(kind, lane, live, way, at_ms))
+            steps.append(self._step(kind, lane, live, way))
 
         for _ in range(LIVE):
             add(PASSIVE)
@@ -130,7 +112,7 @@ class Mix:
                     add(BUY)
         return steps
 
-    def _step(self, kind: int, lane: int, live: list[int], way: str, at_ms: int = 0) -> Step:
+    def _step(self, kind: int, lane: int, live: list[int], way: str) -> Step:
         trader = {SELL: 0, BUY: 1}.get(kind, lane % 2)
         owner = self._traders[trader]
         if kind == CANCEL:
@@ -144,9 +126,10 @@ class Mix:
             else:
                 fields = _order(client_id, "Ask" if kind == SELL else "Bid", MIDDLE_TICKS)
         if way == SOCKET:
-            request = websocket(method, lane, fields)
+            message = {"id": lane, "method": WEBSOCKET_METHODS[method], "params": fields}
+            request = frame(json.dumps(message, separators=(",", ":")).encode())
         else:
-            signed_ms = at_ms if way == SIGNED else None
+            signed_ms = time.time_ns() // 1_000_000 if way == SIGNED else None
             request = owner.http(method, "/api/v1/order", fields, signed_ms)
         return Step(request, kind, client_id, trader)
 
@@ -165,30 +148,23 @@ class Mix:
             ]
             yield Step(trader.http("POST", "/api/v1/orders", orders), PASSIVE)
 
-    def cleanup(self, lane: int, done: Iterable[Step], *, way: str = TOKEN) -> list[Step]:
+    def cleanup(self, lane: int, done: Sequence[Step], *, way: str = TOKEN) -> list[Step]:
         """Cancels of what is still live after these steps of a lane."""
-        live: dict[int, None] = {}
-        for step in done:
-            if step.kind == PASSIVE:
-                live[step.client_id] = None
-            elif step.kind == CANCEL:
-                del live[step.client_id]
+        cancelled = {step.client_id for step in done if step.kind == CANCEL}
+        placed = [step.client_id for step in done if step.kind == PASSIVE]
         way = SOCKET if way == SOCKET else TOKEN
+        live = (client_id for client_id in placed if client_id not in cancelled)
         return [self._step(CANCEL, lane, [client_id], way) for client_id in live]
 
     def burst(self, symbol: str) -> list[Step]:
         """BATCH sellers at the middle of a market of the demo, and a buyer of all of them."""
-        middle_ticks = next(market.middle_ticks for market in MARKETS if market.name == symbol)
+        ticks = next(market.middle_ticks for market in MARKETS if market.name == symbol)
         seller, buyer = self._traders
-        fields: Fields = {
-            "orderType": "Limit", "price": f"{middle_ticks // 100}", "symbol": symbol
-        }  # fmt: skip
-        sell: Fields = {**fields, "side": "Ask", "quantity": "0.0001"}
-        buy: Fields = {**fields, "side": "Bid", "quantity": f"{BATCH / 10_000:.4f}"}
-        sells = [sell | {"clientId": seller.next_id()} for _ in range(BATCH)]
+        sells = [_order(seller.next_id(), "Ask", ticks, symbol, 1) for _ in range(BATCH)]
+        buy = _order(buyer.next_id(), "Bid", ticks, symbol, BATCH)
         return [
             Step(seller.http("POST", "/api/v1/orders", sells), SELL),
-            Step(buyer.http("POST", "/api/v1/order", buy | {"clientId": buyer.next_id()}), BUY),
+            Step(buyer.http("POST", "/api/v1/order", buy), BUY),
         ]
 
 
@@ -197,12 +173,20 @@ def pings(count: int) -> list[Step]:
     return [Step(b"GET /api/v1/ping HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", PING)] * count
 
 
-def _order(client_id: int, side: str, ticks: int) -> Fields:
+def _order(client_id: int, side: str, ticks: int, symbol: str = SYMBOL, lots: int = 100) -> Fields:
+    """ticks: of 0.01; lots: of 0.0001."""
     return {
         "clientId": client_id,
         "orderType": "Limit",
         "price": f"{ticks // 100}.{ticks % 100:02d}",
-        "quantity": "0.01",
+        "quantity": f"{lots / 10_000:.4f}",
         "side": side,
-        "symbol": SYMBOL,
+        "symbol": symbol,
     }
+
+
+def frame(payload: bytes, first_byte: int = TEXT) -> bytes:
+    """A WebSocket frame of at most 65,535 bytes, as a client sends it, with a mask of zero."""
+    size = len(payload)
+    sized = bytes((0x80 | size,)) if size <= 125 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes((first_byte,)) + sized + bytes(4) + payload

@@ -1,4 +1,4 @@
-"""Processes under measurement: started on one processor; CPU and memory as the system counts them.
+"""Processes under measurement: started on one processor; CPU and memory as Linux counts them.
 
 Invariant: only processes that were started here are ended here.
 """
@@ -7,7 +7,6 @@ import asyncio
 import functools
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,17 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-READY: Final = b"Fairbook is ready"
 STOP_S: Final = 20.0
 SETTLE_MAX_S: Final = 10.0
-SETTLE_POLL_S: Final = 0.05
 
 
 @functools.cache
 def processors() -> tuple[int, int]:
     """The exchange's and the load's. Raises SystemExit where there are not two."""
-    if not hasattr(os, "sched_setaffinity"):
-        raise SystemExit("this bench needs Linux")
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 2:
         raise SystemExit("this bench needs two processors")
@@ -41,13 +36,10 @@ def cpu_s(pid: int) -> float:
     return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_bytes(pid: int | None = None) -> int:
-    """Memory of a process in RAM now (Linux); elsewhere the peak of this process."""
-    try:
-        statm = Path(f"/proc/{pid or 'self'}/statm").read_text(encoding="ascii")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def resident_bytes(pid: int) -> int:
+    """Memory of a process that is in RAM now."""
+    pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Process:
@@ -57,28 +49,22 @@ class Process:
         self,
         arguments: list[str],
         *,
-        processor: int | None,
+        processor: int | None = None,
         checkout: Path | None = None,
         **options: Any,
     ) -> None:
         python = sys.executable if checkout is None else str(checkout / ".venv" / "bin" / "python")
-        before = None if processor is None else os.sched_getaffinity(0)
-        if processor is not None:
-            os.sched_setaffinity(0, {processor})
-        try:
-            # In a session of its own: Ctrl-C is for the bench, which then ends it.
-            self.process: subprocess.Popen[bytes] = subprocess.Popen(
-                [python, *arguments], start_new_session=True, stdout=subprocess.PIPE, **options
-            )
-        finally:
-            if before is not None:
-                os.sched_setaffinity(0, before)
-        self.pid = self.process.pid
-
-    def line(self) -> bytes:
-        """The next line of its output; nothing once it has ended."""
+        command = [] if processor is None else ["taskset", "--cpu-list", str(processor)]
+        # In a session of its own: Ctrl-C is for the bench, which then ends it.
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
+            [*command, python, *arguments],
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            **options,
+        )
         assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        self.output = self.process.stdout
+        self.pid = self.process.pid
 
     def close(self) -> None:
         try:
@@ -96,37 +82,24 @@ class Helper(Process):
     when its stdin does.
     """
 
-    def __init__(
-        self,
-        module: str,
-        argument: object = None,
-        *,
-        environment: Mapping[str, str] | None = None,
-        processor: int | None = None,
-        checkout: Path | None = None,
-    ) -> None:
+    def __init__(self, module: str, argument: object = None, **options: Any) -> None:
         self.module = module
         super().__init__(
             ["-m", module, json.dumps(argument)],
-            processor=processor,
-            checkout=checkout,
             cwd=Path(__file__).parents[1],
-            env={**os.environ, **(environment or {})},
             stdin=subprocess.PIPE,
+            **options,
         )
 
     def ask(self, question: object) -> Any:
-        self.write(json.dumps(question).encode() + b"\n")
-        return self.answer()
-
-    def write(self, octets: bytes) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(octets)
+        self.process.stdin.write(json.dumps(question).encode() + b"\n")
         self.process.stdin.flush()
+        return self.answer()
 
     def answer(self) -> Any:
         """Raises SystemExit if the process ends instead."""
-        line = self.line()
+        line = self.output.readline()
         if not line:
             raise SystemExit(f"{self.module} has ended")
         return json.loads(line)
@@ -138,8 +111,8 @@ def say(answer: object) -> None:
 
 
 async def stdin_reader() -> asyncio.StreamReader:
-    """A helper's questions, in a loop."""
-    stdin = asyncio.StreamReader()
+    """A helper's questions, in a loop. A line may be long."""
+    stdin = asyncio.StreamReader(limit=2**30)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     return stdin
@@ -152,34 +125,28 @@ class Server(Process):
         self,
         directory: Path,
         *,
-        processor: int | None,
-        checkout: Path | None = None,
         followers: bool = True,
-        settings: Mapping[str, int] | None = None,
+        settings: Mapping[str, str] | None = None,
+        checkout: Path | None = None,
+        **options: Any,
     ) -> None:
         """settings: variables of its environment."""
         command = ["-m", "fairbook", "up", "--data", str(directory), "--no-maker"]
         command += ["--http-port", "0", "--ws-port", "0"]
         command += [] if followers else ["--no-replica", "--no-recorder"]
-        environment = {
-            name: text
-            for name, text in os.environ.items()
-            if not name.startswith("FAIRBOOK_") or name == "FAIRBOOK_CORE"
-        }
-        environment |= {name: str(value) for name, value in (settings or {}).items()}
         self._directory = directory
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the exchange)
         started_s = time.perf_counter()
         super().__init__(
             command,
-            processor=processor,
             checkout=checkout,
             cwd=checkout,
-            env=environment | {"FAIRBOOK_LOGS": "json"},
+            env=os.environ | (settings or {}) | {"FAIRBOOK_LOGS": "json"},
             stdin=subprocess.DEVNULL,
             stderr=self._log,
+            **options,
         )
-        if not self.line().startswith(READY):
+        if not self.output.readline().startswith(b"Fairbook is ready"):
             self.kill()
             raise SystemExit(f"the exchange did not start:\n{self.log_text()}")
         self.ready_s = time.perf_counter() - started_s
@@ -187,8 +154,7 @@ class Server(Process):
         self.accounts: dict[str, dict[str, str]] = demo["accounts"]
         self.port = urllib.parse.urlsplit(demo["http"]).port or 0
         self.ws_port = urllib.parse.urlsplit(demo["ws"]).port or 0
-        known = followers and processor is not None
-        self._followers = [self._child(name) if known else 0 for name in ("replica", "recorder")]
+        self._followers = [self._child(name) for name in ("replica", "recorder") if followers]
 
     def log_text(self) -> str:
         file = self._log.fileno()  # Shared with the exchange, its position too.
@@ -196,7 +162,8 @@ class Server(Process):
 
     def usage(self) -> list[float]:
         """CPU seconds of the exchange, its replica and its recorder since it started."""
-        return [cpu_s(pid) if pid else 0.0 for pid in (self.pid, *self._followers)]
+        used = [cpu_s(pid) for pid in (self.pid, *self._followers)]
+        return used if self._followers else [*used, 0.0, 0.0]
 
     def status(self, part: str) -> dict[str, Any]:
         """The status of one of its parts, such as `streams`."""
@@ -208,10 +175,10 @@ class Server(Process):
     def settle(self) -> None:
         """Wait until everything is recorded. Raises SystemExit if that takes too long."""
         end_s = time.monotonic() + SETTLE_MAX_S
-        while self._followers[1] and self.status("recorder")["lag_frames"]:
+        while self._followers and self.status("recorder")["lag_frames"]:
             if time.monotonic() > end_s:
                 raise SystemExit("the recorder does not keep up")
-            time.sleep(SETTLE_POLL_S)
+            time.sleep(0.05)
 
     def close(self) -> None:
         self.process.terminate()

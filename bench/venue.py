@@ -1,8 +1,7 @@
 """A running exchange under prepared load, and what a slice of that load costs.
 
-Design: a slice is one kind of request over so many connections for so long. The exchange and its
-followers have one processor, the load the other. CPU is what the system counted, for the process
-of the exchange and for each of its children.
+Design: the exchange and its followers have one processor, the load the other. CPU is what the
+system counted for each process.
 """
 
 import os
@@ -15,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from bench.load import HttpWire, Load, Result, WebSocketWire
 from bench.mix import LIVE, SIGNED, SOCKET, TOKEN, Mix, Step, Trader, pings
 from bench.processes import Server, processors
-from bench.runs import Run, percentiles
+from bench.runs import SEED, Run, percentiles
 
 PING: Final = "ping"
 SOCKET_LANES: Final = 32
@@ -24,9 +23,9 @@ ROOM: Final = 1.6  # so many more steps than the rate seen before would need
 STEPS_MIN: Final = 20
 FIRST_RATES: Final = {PING: 40_000, TOKEN: 20_000, SIGNED: 8_000, SOCKET: 25_000}
 HEADINGS: Final = (
-    "requests/s", "p50 ms", "p99", "p99.9", "max", "server CPU us", "replica CPU us",
-    "generator CPU us", "busy",
-)  # fmt: skip
+    "requests/s | p50 ms | p99 | p99.9 | max | server CPU us | replica CPU us"
+    " | generator CPU us | busy"
+)
 
 
 class LoadSlice(NamedTuple):
@@ -39,6 +38,11 @@ class LoadSlice(NamedTuple):
     recorder_us: float
     generator_us: float
     busy: float
+
+    @property
+    def cpu_us(self) -> float:
+        """Of the exchange and its children."""
+        return max(self.server_us + self.replica_us + self.recorder_us, 1e-9)
 
 
 def medians(slices: Sequence[LoadSlice], *names: str) -> list[float]:
@@ -54,18 +58,18 @@ def cells(slices: Sequence[LoadSlice]) -> list[str]:
 
 
 class Venue:
-    """An exchange that runs, the mix that trades on it, and the number of its answers so far."""
+    """An exchange that runs, and the mix that trades on it."""
 
     def __init__(self, run: Run, name: str = "exchange", **options: Any) -> None:
         """options: checkout, followers and settings, as for Server."""
         own, other = processors()
-        self.server = run.until_end(Server(run.folder / name, processor=own, **options))
+        self.server = Server(run.folder / name, processor=own, **options)
+        run.at_end(self.server.close)
         os.sched_setaffinity(0, {other})
         owners = [self.server.accounts[owner] for owner in ("demo1", "demo2")]
         self._tokens = [owner["token"] for owner in owners]
-        self.mix = Mix((Trader.of(owners[0]), Trader.of(owners[1])), run.options.seed)
-        self.answers = 0
-        self._problems = run.problems
+        self.mix = Mix((Trader(owners[0]), Trader(owners[1])), SEED)
+        self._run = run
         self._rates: dict[tuple[str, int], float] = {}
 
     def slice(
@@ -79,7 +83,7 @@ class Venue:
         """
         lanes = SOCKET_LANES if kind == SOCKET else connections
         rate = self._rates.get((kind, connections), FIRST_RATES[kind])
-        with self.prepared(kind, connections, int(rate * ROOM * seconds / lanes), seconds) as load:
+        with self.prepared(kind, connections, int(rate * ROOM * seconds / lanes)) as load:
             self._pause(seconds, settled=settled)
             begun = self.server.usage()
             result = load.closed(seconds=seconds)
@@ -101,11 +105,11 @@ class Venue:
         """Send steps over one connection, one after the other."""
         load = Load(HttpWire(self.server.port, 1))
         load.lanes[0].steps = steps
-        self.check(load.closed(), counts=False)
+        self.check(load.closed())
         load.close()
 
     @contextmanager
-    def prepared(self, kind: str, connections: int, count: int, seconds: float) -> Iterator[Load]:
+    def prepared(self, kind: str, connections: int, count: int) -> Iterator[Load]:
         """A load with at least `count` steps in each lane, whose first orders are in the book.
         Afterwards its orders are cancelled.
         """
@@ -116,23 +120,18 @@ class Venue:
             load = Load(HttpWire(self.server.port, connections))
         count += STEPS_MIN
         for lane in load.lanes:
-            if kind == PING:
-                lane.steps = pings(count)
-            else:
-                lane.steps = self.mix.m1(lane.number, count, way=kind, seconds=seconds)
-        self.check(load.closed(steps=LIVE), counts=False)
+            lane.steps = pings(count) if kind == PING else self.mix.m1(lane.number, count, kind)
+        self.check(load.closed(steps=LIVE))
         yield load
-        for lane in load.lanes if kind != PING else ():
+        for lane in load.lanes:
             done = lane.steps[: lane.at]
             lane.steps, lane.at = self.mix.cleanup(lane.number, done, way=kind), 0
-        self.check(load.closed(), counts=False)
+        self.check(load.closed())
         load.close()
 
-    def check(self, result: Result, *, counts: bool = True) -> None:
-        """Keep the wrong answers. counts: add to the number of answers that were measured."""
-        self._problems += result.errors
-        if counts:
-            self.answers += len(result.latencies)
+    def check(self, result: Result) -> None:
+        self._run.problems += result.errors
+        self._run.answers += len(result.latencies)
 
     def _pause(self, seconds: float, *, settled: bool) -> None:
         time.sleep(seconds * SETTLE_SHARE)

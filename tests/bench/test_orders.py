@@ -17,7 +17,7 @@ def _traders() -> tuple[Trader, Trader]:
     def trader(number: int) -> Trader:
         seed = bytes([number]) * 32
         public_key, _ = crypto_sign_seed_keypair(seed)
-        return Trader.of(
+        return Trader(
             {
                 "apiKey": base64.b64encode(public_key).decode(),
                 "apiSecret": base64.b64encode(seed).decode(),
@@ -59,10 +59,16 @@ def test_a_signature_covers_the_request() -> None:
 
 @needs_two_processors
 def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
-    text = quick_run(tmp_path, "orders", "orders, added", "orders")
+    text = quick_run(tmp_path, "orders")
     assert " 0 of them wrong." in text
     for connections in (8, 32):
         for kind in ("ping", "bearer", "signed"):
             assert f"| {connections} | 0 | {kind} | " in text
+
+
+@needs_two_processors
+def test_a_quick_run_of_followers_writes_its_table(tmp_path: Path) -> None:
+    text = quick_run(tmp_path, "followers")
+    assert " 0 of them wrong." in text
     for what in ("nothing", "replica and recorder", "and 4 subscribers", "and both traders"):
         assert f"\n| {what}" in text

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.mix import BUY, CANCEL, SELL, SOCKET, Mix, Trader
-from bench.websocket import frame
+from bench.mix import BUY, CANCEL, SELL, SOCKET, Mix, Trader, frame
 from tests.bench.quick import needs_two_processors, quick_run
 
 
 def _traders() -> tuple[Trader, Trader]:
     def trader(number: int) -> Trader:
         seed = base64.b64encode(bytes([number]) * 32).decode()
-        return Trader.of({"apiKey": "", "apiSecret": seed, "token": f"token{number}"})
+        return Trader({"apiKey": "", "apiSecret": seed, "token": f"token{number}"})
 
     return trader(1), trader(2)
 
@@ -46,7 +45,7 @@ def test_a_frame_is_masked_with_zero(size: int) -> None:
 
 @needs_two_processors
 def test_a_quick_run_writes_its_tables(tmp_path: Path) -> None:
-    text = quick_run(tmp_path, "ws-orders", "ws-orders")
+    text = quick_run(tmp_path, "ws-orders")
     assert " 0 of them wrong." in text
     for row in ("| HTTP, bearer | 32 | ", "| WebSocket | 2 | ", "| WebSocket | 8 | "):
         assert row in text
