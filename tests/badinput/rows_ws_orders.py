@@ -38,7 +38,7 @@ NO_OBJECT = Answer(400, "INVALID_CLIENT_REQUEST", "params must be a JSON object"
 NOT_LOGGED_IN = Answer(401, "UNAUTHORIZED", "Unauthorized")
 FORBIDDEN = Answer(403, "FORBIDDEN", "Permission denied")
 _NAMES = (*WHOSE, "other", "expired", "revoked", "unknown", "exact", "short")
-NOBODY_IS_KNOWN = Known(
+UNKNOWN = Known(
     tokens={who: who for who in _NAMES},
     keys={who: SigningKey(bytes(32)) for who in _NAMES},
     order_ids={"foreign": 1},
@@ -91,11 +91,11 @@ def _outcome(row: Row, data: bytes) -> Outcome:
 def _of_http() -> list[WsRow]:
     rows = []
     for row in (*NUMBERS, *STRINGS, *BODIES, *AUTH):
-        found = _request(row, NOBODY_IS_KNOWN)
+        found = _request(row, UNKNOWN)
         if found is not None:
             who, method, _ = found
             send = _frame(row)
-            outcome = _outcome(row, send(NOBODY_IS_KNOWN))
+            outcome = _outcome(row, send(UNKNOWN))
             # An order that the frame's size keeps out never gets as far as the engine.
             logged = row.logged and isinstance(outcome, Answer)
             rows.append(WsRow(row.id, f"{method}: {row.name}", send, outcome, who, logged, times=3))

@@ -1,8 +1,8 @@
 """Send each bad input to a running exchange: check answer, connection, state and cost.
 
 A row is sent several times; the log is read before and after. An input that is refused by the
-gateway leaves no command in the log; one that the engine rejects is logged each time, and changes
-only sequence and time of the state.
+gateway leaves no command in the log; an input that the engine rejects is logged each time, and
+changes only sequence and time of the state.
 """
 
 from __future__ import annotations

@@ -339,8 +339,8 @@ def test_unwatch(venue: Venue) -> None:
             await trade(venue, ex)
             # Whatever still came would come before this.
             book = await asyncio.wait_for(ex.watch_order_book(SYMBOL), PATIENCE_S)
-            assert SYMBOL not in ex.trades, "a trade came though nobody watches"
-            assert len(ex.orders) == known, "an order came though nobody watches"
+            assert SYMBOL not in ex.trades, "a trade came without a watcher"
+            assert len(ex.orders) == known, "an order came without a watcher"
 
     play(venue, story)
 

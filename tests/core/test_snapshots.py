@@ -1,4 +1,4 @@
-"""A restored state behaves exactly like the one that was saved (invariant 33)."""
+"""A restored state behaves exactly like the saved one (invariant 33)."""
 
 from __future__ import annotations
 

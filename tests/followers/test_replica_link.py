@@ -115,7 +115,7 @@ def test_what_a_silent_replica_leaves_unread_is_bounded() -> None:
 
 
 def test_a_round_counts_slices_made_after_it_began() -> None:
-    """Each slice once; one that is not equal fails the round."""
+    """Each slice counts once; a slice that differs fails the round."""
 
     async def story(pair: Pair) -> None:
         pair.send(wire.pack_hello("replica"), wire.pack(wire.PROGRESS, 0, 0))

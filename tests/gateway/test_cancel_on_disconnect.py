@@ -78,7 +78,7 @@ async def test_only_orders_placed_while_it_is_enabled_are_cancelled(
 async def test_a_connection_without_such_orders_logs_no_end(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
-    """Neither one that only enabled it, nor one that did not, nor one whose order was refused."""
+    """It only enabled the option, or did not, or its order was refused."""
     commands = venue.exchange.record_commands()
     await alice.refusal("order.place", bid("x"))
     only_said = caller(venue)

@@ -105,8 +105,8 @@ async def test_a_request_without_a_client_id_is_at_most_a_second_ahead(
 async def test_a_signed_client_id_cannot_be_hidden(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Whoever saw a signed order cannot make a second one of it, by writing the same text with the
-    client id elsewhere: in the query, or in the value of the field before it.
+    """A signed order that was intercepted cannot be sent again as a second order, by writing the
+    same text with the client id elsewhere: in the query, or in the value of the field before it.
     """
     order = bid("90", "0.1", autoLend=True)
     text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"

@@ -317,7 +317,7 @@ async def test_a_revoked_key_or_token_cannot_trade(
 async def test_an_account_has_one_rate_limit_for_http_and_websocket(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Refused requests count too; Bob has a limit of his own."""
+    """Refused requests count too; Bob has a separate limit."""
     here = caller(venue)
     await here.place(bid())
     assert (await here.refusal("order.place", bid("x")))[0] == 400

@@ -1,4 +1,4 @@
-"""Disks for tests: one that never syncs, and one that loses what was not synced.
+"""Disks for tests: a disk that never syncs, and a disk that loses what was not synced.
 
 Design: `ForgetfulDisk` changes real files, which processes see, and keeps beside them what a power
 cut would leave: the durable bytes and names, and the pending ones. `images` yields the possible

@@ -78,7 +78,7 @@ REFUSED = {
     ),
     "too large": (request_bytes("POST", "/api/v1/order", b"x" * 20_000), 413),
     "too large, other path": (request_bytes("POST", "//api/v1/order", b"x" * 20_000), 413),
-    "no type of ours": (
+    "unsupported content type": (
         request_bytes("POST", "/api/v1/order", bid(), headers={"Content-Type": "text/plain"}),
         415,
     ),
@@ -86,10 +86,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("data", "status"), REFUSED.values(), ids=list(REFUSED))
-def test_what_is_refused_before_it_is_known_who_asks_costs_the_address(
+def test_a_request_refused_before_authentication_costs_the_address(
     data: bytes, status: int
 ) -> None:
-    """As much as what is public, and from the same allowance; whoever says who he is goes on."""
+    """As much as a public request, from the same allowance; authenticated requests continue."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         for expected in (status, status, 429):
@@ -115,8 +115,8 @@ def test_what_is_refused_before_it_is_known_who_asks_costs_the_address(
     play(story, TWO)
 
 
-def test_what_is_refused_of_an_account_is_its_own_business() -> None:
-    """An order that makes no sense was asked for by somebody: the address pays nothing."""
+def test_a_refused_request_of_an_account_does_not_cost_the_address() -> None:
+    """An invalid order with a token counts for its account."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
         for _ in range(5):

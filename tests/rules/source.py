@@ -13,7 +13,7 @@ NOT_OURS = {"__pycache__", "_compiled", "node_modules", "static"}
 
 
 def files_under(*folders: Path) -> Iterator[Path]:
-    """Every file of ours in `folders`, sorted."""
+    """Every file in `folders` that is not generated or installed, sorted."""
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             parts = path.relative_to(ROOT).parts

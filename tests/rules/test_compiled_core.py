@@ -74,7 +74,7 @@ def test_edited_source_is_never_shadowed(copy: Copy) -> None:
 
 
 def test_a_new_module_makes_a_build_stale(copy: Copy) -> None:
-    """Also one that nothing imports yet."""
+    """Also if nothing imports it yet."""
     copy.build()
     (copy.core / "other.py").touch()
     assert copy.run().stdout == "False first\n"

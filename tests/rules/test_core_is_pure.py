@@ -29,7 +29,7 @@ BANNED_NAMES = {
 
 
 def orderless(tree: ast.Module) -> set[ast.AST]:
-    """Sets whose order nobody sees: what is sorted or counted right where it is made."""
+    """Sets whose order has no effect: those sorted or counted right where they are made."""
     harmless: set[ast.AST] = set()
     for node in ast.walk(tree):
         match node:
@@ -99,7 +99,7 @@ def test_the_core_is_pure() -> None:
     ],
 )
 def test_the_rule_finds(line: str) -> None:
-    """Each of these has cost somebody an exchange."""
+    """Each of these makes two replicas differ."""
     assert list(impurities(ast.parse(line)))
 
 

@@ -40,7 +40,7 @@ MODULES = {module_name(path): path for path in files_under(PACKAGE) if path.suff
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
-    """Every module of ours that a module names in an import, wherever that stands in it."""
+    """Every module of this project that a module names in an import, wherever that stands in it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

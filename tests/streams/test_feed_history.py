@@ -109,7 +109,7 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
         recorded.record(old.time_ns, events)
 
     if not quiet_s:
-        await both(*trade(), seconds=0.1)  # In the second of the last one that was not seen.
+        await both(*trade(), seconds=0.1)  # In the second of the last unseen trade.
     if quiet_s < 2 * DAY_S:
         recorded.meanwhile = lambda: both(*trade(), seconds=chance.randrange(3))
     recorded.behind = 2

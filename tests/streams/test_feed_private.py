@@ -223,9 +223,9 @@ async def test_balances_are_published_once_per_frame_and_asset() -> None:
 
 
 async def test_an_account_receives_nothing_of_others() -> None:
-    """An account that is not there has nothing; one that leaves is forgotten."""
+    """An unknown account gets nothing; an account that unsubscribes is forgotten."""
     harness = FeedHarness()
     assert await harness.join("account.balanceUpdate", 99) == []
-    nobody = await harness.join(ORDERS, 99)
+    unknown = await harness.join(ORDERS, 99)
     await harness.run(buy(ANN, 9900, 500), sell(BOB, 9900, 500))
-    assert nobody == []
+    assert unknown == []

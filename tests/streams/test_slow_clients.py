@@ -150,7 +150,7 @@ async def test_a_client_that_stays_slow_is_closed(harness: HubHarness) -> None:
 @pytest.mark.parametrize("seed", range(3))
 @with_hub()
 async def test_random_clients_all_see_the_same(harness: HubHarness, seed: int) -> None:
-    """They come, go, stop reading and continue, in any order; one that reads to the end has all."""
+    """They come, go, stop reading and continue, in any order; those that read on have all."""
     chance = random.Random(seed)
     wires: list[MemoryConnection] = []
     names = ("depth", "trades", "slow")

@@ -1,4 +1,4 @@
-"""Clocks of tests: one that a test sets, and one that runs fast, with its event loop."""
+"""Clocks of tests: a clock that a test sets, and a clock that runs fast, with its event loop."""
 
 import asyncio
 import selectors
