@@ -348,6 +348,25 @@ async def test_a_long_answer_ends_when_its_client_leaves(
 
 
 @with_exchange()
+async def test_a_long_answer_ends_when_the_body_of_its_request_is_malformed(
+    venue: RunningExchange, client: HttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without its last chunk, and without a log line, as it is the client's error."""
+    sent: list[int] = []
+    venue.gateway._endpoints[b"GET", b"/long"] = Endpoint(
+        lambda _request: Reply(b"", pieces=numbered_pieces(sent))
+    )
+    slow = await venue.connect(receive_bytes=4096)
+    await slow.send(request_bytes("GET", "/long", headers={"Transfer-Encoding": "chunked"}))
+    await slow.reader.readuntil(b"\r\n\r\n")
+    await slow.send(b"malformed\r\n")
+    assert not (await slow.reader.read()).endswith(b"0\r\n\r\n")
+    await until(lambda: not venue.server.state.tasks)
+    assert len(sent) < 200 and not caplog.records
+    assert (await client.ask("GET", "/api/v1/ping")).status == 200
+
+
+@with_exchange()
 async def test_pipelined_requests_are_bounded(venue: RunningExchange, client: HttpClient) -> None:
     """Accepted requests are answered in order; then the connection ends."""
     await client.send(

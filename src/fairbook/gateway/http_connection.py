@@ -358,7 +358,7 @@ class HttpConnection(asyncio.Protocol):
             async for piece in pieces:
                 if self._drained is not None:
                     await self._drained
-                if transport.is_closing():
+                if self._is_lingering or transport.is_closing():
                     break
                 self._since_s = self._server.swept_s
                 if piece:
