@@ -118,7 +118,7 @@ def test_with_all_snapshots_bad_everything_is_replayed_and_reported(
         truncate(path)
     problems = assert_recovers(log, tmp_path, start=0)
     assert len(problems) == 4
-    assert problems[-1] == "no snapshot is sound: everything is replayed from the first entry"
+    assert problems[-1] == "no snapshot is valid: everything is replayed from the first entry"
 
 
 def test_a_whole_snapshot_of_an_unreadable_state_is_passed_over(

@@ -154,7 +154,7 @@ def test_a_snapshot_under_the_name_of_another_position_is_not_used(tmp_path: Pat
     snapshots = Snapshots(tmp_path)
     path = snapshots.write(numbered(4))
     renamed = path.rename(path.with_name(f"{5:020d}.snapshot"))
-    with pytest.raises(SnapshotInvalid, match="is of position 4"):
+    with pytest.raises(SnapshotInvalid, match="it has position 4"):
         snapshots.read(renamed)
 
 

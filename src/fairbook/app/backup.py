@@ -1,4 +1,4 @@
-"""A copy of a data directory that an exchange can be started on, made also while it trades.
+"""Backup: copy a data directory, also while the exchange runs, so that another can start on it.
 
 Design: everything is written to `TO.unfinished`, read back as a start reads it, synced, and renamed
 at the end. The snapshots come first, so that none is newer than the end of the copied log; then the

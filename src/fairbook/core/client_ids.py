@@ -4,8 +4,8 @@ Design: each account has one table of 64-bit words, in three parts. An index wit
 finds the entry of a client id; a ring holds the closed ones in closing order, 256 at most, for ten
 minutes of log time; entries hold payload and outcome. An order then loads few cache lines that are
 not in a cache: one of the index to find nothing, its entry, and one of the index for the entry that
-it evicts. One table instead of three, because every table has a header, which is one more line.
-With objects in a dictionary an order with a client id cost twice as much.
+it evicts. One table instead of three, because the header of every table costs a cache line. With
+objects in a dictionary an order with a client id took twice as long.
 
 Invariants: a client id stands for one payload while it is kept; an account keeps its open orders
 and 256 closed ones at most. Entry 0 is never used and means "none".

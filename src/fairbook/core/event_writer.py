@@ -1,6 +1,6 @@
 """Writing events: each function appends one event, in the layout that records.py reads.
 
-`out` is the writer of the frame under way. The number of words written is the one in the head.
+`out` collects the events of the present frame. A function writes as many words as its head states.
 What every order needs is passed by position: interpreted calls with keywords are slow.
 """
 

@@ -1,6 +1,6 @@
 """`demo.json` and `maker.json`: addresses, and the keys and tokens of the demo's accounts.
 
-They are the only place of the secret halves: the exchange has public keys and hashes of tokens.
+Only these files have the secrets: the exchange stores public keys and hashes of tokens.
 """
 
 from __future__ import annotations

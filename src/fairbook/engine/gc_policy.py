@@ -7,7 +7,7 @@ that is loaded and replayed stays; its end excludes everything that exists from 
 after a full collection that took longer than LONG_NS, its survivors are frozen too.
 
 Measured with a million resting orders (`./dev bench pauses`):
-- compiled: orders, levels, balances and receipts are not tracked (`acyclic`), and their lists are
+- compiled: orders, levels, balances and tables of client ids are not tracked (`acyclic`); lists are
   frozen. A full collection takes about a millisecond; without freezing 50;
 - interpreted: orders are tracked. A full collection takes 10 to 20 ms; without LONG_NS 200 to 900.
 

@@ -72,7 +72,7 @@ class EngineQueries:
         return self._view
 
     def end(self, reason: str) -> None:
-        """The runner goes no further: waiting and later calls raise Stopped."""
+        """The engine applies no more frames: waiting and later calls raise Stopped."""
         self._ended = reason
         waiting, self._waiting = self._waiting, []
         for _, reached in waiting:

@@ -1,9 +1,9 @@
-"""From the files to a running state: the newest sound snapshot, then every later entry of the log.
+"""Recovery: load the newest valid snapshot, then replay every later entry of the log.
 
 Invariants:
-- a log that ends before a sound snapshot, or has another chain at its position, is refused:
+- a log that ends before a valid snapshot, or has another chain at its position, is refused:
   acknowledged commands are missing;
-- a snapshot that is not sound is never used; that it was passed over is reported.
+- an invalid snapshot is never used, and is reported.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def recover(
     if runner is None:
         runner = Runner(Exchange())
         if problems:
-            problems.append("no snapshot is sound: everything is replayed from the first entry")
+            problems.append("no snapshot is valid: everything is replayed from the first entry")
 
     start = runner.position
     for entry in log.read(start + 1):
@@ -78,7 +78,7 @@ def restore_before(
     on_problem: Callable[[str], None] = lambda _: None,
     is_checked: bool = True,
 ) -> Runner:
-    """For a reader of the log: the state of the newest sound snapshot that is not ahead of
+    """For a reader of the log: the state of the newest valid snapshot that is not ahead of
     `position` and that the log agrees with, or the empty state. Changes nothing on disk.
 
     is_checked: whether the loaded state is compared with the snapshot. on_problem: called for each

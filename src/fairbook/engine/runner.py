@@ -97,13 +97,13 @@ class Runner:
     def apply_appended(self, entry: Entry) -> bytes:
         """Apply the entry that `append` of the engine's own log has returned, as `apply` does.
 
-        Its chain was computed there, from that of the last entry applied here: once is enough.
+        Its chain is not checked: `append` has just computed it from the last entry applied here.
         """
         return self._apply(entry, is_continued=True)
 
     def _apply(self, entry: Entry, *, is_continued: bool) -> bytes:
         if self.broken:
-            raise RunnerBroken(f"stopped in the frame after position {self.position}")
+            raise RunnerBroken(f"an earlier frame failed, after position {self.position}")
         position, time_ns, chain, frame = entry
         self.broken = True  # Until all of it is done.
         if position != self.position + 1:

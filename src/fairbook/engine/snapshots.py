@@ -68,7 +68,7 @@ class Snapshot:
             ) from error
         if exchange.time_ns != self.time_ns or (is_checked and state.dump(exchange) != self.body):
             raise SnapshotInvalid(
-                f"snapshot of position {self.position} does not hold the state of its head"
+                f"the state in the snapshot of position {self.position} is not that of its header"
             )
         return exchange
 
@@ -180,7 +180,7 @@ def _parse_head(data: bytes, name: str) -> Head:
         raise SnapshotInvalid(_other_format(name, found))
     head = Head(found, *fields)
     if name != _name(head.position):
-        raise SnapshotInvalid(f"{name}: is of position {head.position}")
+        raise SnapshotInvalid(f"{name}: it has position {head.position}")
     return head
 
 

@@ -1,13 +1,13 @@
-"""What follows when engine and replica differ: trading is paused until a person has looked.
+"""The audit: pause trading when engine and replica differ, until an operator resumes it.
 
 Design: the first difference becomes DIR/audit/verdict.json, trading is paused by a logged command,
 and a judge in a third process determines which of the two is wrong (judge.py). A wrong replica is
-replaced at once; a wrong engine goes on taking cancels until it is restarted. `resume` opens
-trading again, when a person has named the verdict and both have agreed on the whole state since.
+replaced at once; a wrong engine accepts cancels until it is restarted. `resume` opens trading
+again, if the operator names the verdict and both have agreed on the whole state since.
 
 Invariants:
 - while there is a verdict.json, the exchange is CancelOnly, over restarts too;
-- it is opened only by `resume`, and not if it had been paused before;
+- only `resume` opens it, unless an operator had paused it before the difference;
 - no snapshot is written of a state that is in doubt.
 """
 
@@ -112,7 +112,7 @@ class Audit:
         if not agreed:
             logger.warning(
                 "no snapshot: the replica has not agreed to this state (%s); the next start"
-                " replays the log from the last one that was agreed on",
+                " replays the log from the last agreed snapshot",
                 self._link.state,
             )
         return agreed
@@ -140,8 +140,8 @@ class Audit:
             raise ControlRefused("the difference is not judged yet: wait, and read the verdict")
         if self._is_engine_in_doubt():
             raise ControlRefused(
-                "this engine's memory is wrong, and stays wrong: restart it (SIGTERM, then"
-                " `fairbook up`), which recovers from a snapshot that was agreed on; then resume"
+                "the memory of this engine is wrong: restart it (SIGTERM, then `fairbook up`), so"
+                " that it recovers from an agreed snapshot; then resume"
             )
         if not await self._link.round_agreed(within_s=RESUME_WAIT_S):
             raise ControlRefused(

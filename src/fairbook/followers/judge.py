@@ -1,10 +1,10 @@
-"""The judge: engine and replica differ, and a third state machine computes what the log says.
+"""The judge: replay the log after a difference, to find out whether engine or replica is wrong.
 
 Design: in a process of its own, the log is replayed from the last snapshot that both agreed on, up
 to the positions of the differences; the result is compared with what each of the two had. The
 verdict names the process, and the numbers in its slices that are wrong.
 
-Invariant: neither memory that is in doubt is used; nothing is changed but the verdict.
+Invariant: the memory of engine and replica is not used; nothing is changed but the verdict.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ fault of the store that may go away is retried for half a minute; then the proce
 one is started.
 
 Invariants:
-- the log is the truth: a store that is ahead of it, of another chain or unsound is put aside, and
+- the log is authoritative: a store that is ahead of it, of another log or damaged is renamed, and
   everything is recorded again from the first entry;
 - a snapshot is written only when the store has everything in it, durably.
 """

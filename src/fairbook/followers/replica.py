@@ -129,7 +129,7 @@ class Replica:
         )
 
     def _restore(self, position: int) -> Runner:
-        """From the newest sound snapshot that is not ahead of the engine."""
+        """From the newest valid snapshot that is not ahead of the engine."""
         with gc_policy.frozen_afterwards():
             source, snapshots = self._source, [Snapshots(self._directory)]
             runner = restore_before(source.log, snapshots, position, on_problem=source.note)

@@ -103,7 +103,7 @@ class MessageParser:
                 text, blocks = "", 1
                 if kind in _WITH_TEXT:
                     if position != MAGIC or not 0 <= number <= _TEXT_BYTES_MAX:
-                        raise WireError("unknown protocol: is the other end another version?")
+                        raise WireError("unknown protocol: the other end may have another version")
                     blocks += -(-number // BLOCK)
                     if len(rest) - at < blocks * BLOCK:
                         return

@@ -1,4 +1,4 @@
-"""Read history only after it contains what was submitted before.
+"""Read barrier: read history only after it contains what was submitted before.
 
 History follows the log with a small delay. Private requests wait until everything submitted before
 them is recorded, or are answered 504. Public ones wait MOMENT_S at most, and are then answered from

@@ -1,4 +1,4 @@
-"""A request, its answer, and the endpoints that make one from the other."""
+"""Requests, replies and endpoints: what the HTTP server and the handlers exchange."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class CompressedSegment:
             blocks.append(Block(at, length, block_crc))
             at += length
         if at + index_bytes + _TAIL_BYTES != size or disk.read(fd, 0, len(_MAGIC)) != _MAGIC:
-            raise HeaderInvalid(f"{size} bytes, or a beginning, that do not fit its end")
+            raise HeaderInvalid(f"its size ({size} bytes) or its first bytes do not match its end")
         self.header: Header = parse_header(header)
         last = parse_record(self.header.mark, end)
         if last is None:

@@ -1,7 +1,7 @@
-"""The system calls of the file log, one method each. It makes no others.
+"""The system calls of the file log, one method each: the file log makes no other calls.
 
-The tests replace it by a disk that forgets what was not synced. When `sync` has returned, what was
-written to the file survives a loss of power.
+Tests replace it by a simulated disk that loses what was not synced. When `sync` has returned, what
+was written to the file survives a loss of power.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is in the log's directory when it is opened: scan the segments, repair the tail.
+"""Opening a log: scan its segments, and repair a torn tail.
 
 Design: `scan_segments` reads the header of every segment, and the end record of every segment but
 the last, and so knows that each continues the one before; it changes nothing. `repair_tail` reads
@@ -6,7 +6,7 @@ the last segment entry by entry, and removes what a crash can leave there, and n
 - the bytes of one record at most, behind the last valid record, if no other record begins in them;
 - a segment that was being created: without a valid header, with nothing behind it, after a segment
   without an end record.
-It makes what remains durable: a process that was killed may have written without having synced.
+It syncs what remains: a killed process may have written a record without syncing it.
 
 Invariant: `repair_tail` removes no entry but the newest, and that only if its record is not valid;
 otherwise it raises LogDamaged. Entries of earlier segments are verified when they are read.

@@ -26,7 +26,7 @@ class Waiter(Protocol):
     """Receives the answer to one command, at most once. `asyncio.Future[Answer]` is a Waiter."""
 
     def done(self) -> bool:
-        """Whether it has its answer, or wants none any more."""
+        """Whether it was answered or cancelled."""
 
     def set_result(self, answer: Answer, /) -> None:
         """The command is durable and applied. Must not raise."""

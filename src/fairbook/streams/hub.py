@@ -99,8 +99,8 @@ class HubClient:
         return self.session.access
 
     def reply(self, payload: bytes) -> None:
-        """Send one text frame, in one write with the others of this turn of the loop: a write costs
-        more than a reply. Does nothing once the connection has ended.
+        """Send one text frame, in one write with the others of this turn of the loop: a system call
+        costs more than a reply. Does nothing once the connection has ended.
         """
         if self.is_ended:
             return

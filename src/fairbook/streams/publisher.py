@@ -1,4 +1,4 @@
-"""What all streams of one feed publish through: the hub's function, a clock, and a failure."""
+"""The publisher that the streams of one feed share: it publishes messages and reports a failure."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class WebSocket(WSListener):
             return
         try:
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
-                raise ProtocolError(ws_frames.PROTOCOL_ERROR, "no extension was agreed on")
+                raise ProtocolError(ws_frames.PROTOCOL_ERROR, "no extension was negotiated")
             if kind in (_TEXT, _CONTINUATION):
                 payload = self._assembler.add(
                     frame.get_payload_as_bytes(), is_first=kind == _TEXT, is_last=frame.fin

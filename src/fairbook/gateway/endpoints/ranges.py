@@ -1,4 +1,4 @@
-"""Which part of a long list a request asks for: page and time range.
+"""Query parameters that select a part of a list: page and time range.
 
 Invariant: no number in a query makes a reply larger than ROWS_MAX, or skips more than OFFSET_MAX
 rows; everything else is INVALID_RANGE.
