@@ -109,6 +109,7 @@ def numbers(exchange: Exchange) -> Iterator[Number]:
         for attribute in ("decimals", "reserve_cap"):
             where = {holder(place, len(registry.assets))}
             yield Number(f"asset {place}", asset, attribute, where, is_dumped=place > 0)
+        yield Number(f"asset {place}", asset, "id", where, is_dumped=False)
     for place, market in enumerate(registry.markets):
         for attribute in MARKET:
             where = {holder(place, len(registry.markets))}
@@ -136,6 +137,12 @@ def numbers(exchange: Exchange) -> Iterator[Number]:
                 closed_ns = Word(client_ids.table, client_ids.index_words + at + 1)
                 yield Number(f"closed client id of {place}", closed_ns, "value", where)
                 yield from words_of(client_ids, client_ids.closed_entry(which), where)
+    for place, market in enumerate(registry.markets):
+        where = {holder(place, len(registry.markets))}
+        for order in slots.orders:
+            if order is not None and order.book.market is market:
+                where.add(of_slot[order.id])
+        yield Number(f"market {place}", market, "id", where, is_dumped=False)
     for order in slots.orders:
         if order is None:
             continue

@@ -112,7 +112,7 @@ def _put_assets(out: BytesWriter, exchange: Exchange, index: i64, count: i64) ->
     size: i64 = len(assets)
     _begin(out, ASSET)
     for number in range(size * index // count, size * (index + 1) // count):
-        write_i64_le(out, number)
+        write_i64_le(out, assets[number].id)
         state.put_asset(out, assets[number])
     write_i64_le(out, END)
 
@@ -122,7 +122,7 @@ def _put_markets(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -
     size: i64 = len(tables.markets)
     _begin(out, MARKET)
     for number in range(size * index // count, size * (index + 1) // count):
-        write_i64_le(out, number)
+        write_i64_le(out, tables.markets[number].id)
         state.put_market(out, tables.markets[number])
         book = tables.books[number]
         _put_side(out, book.bids)
