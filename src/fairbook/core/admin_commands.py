@@ -11,14 +11,7 @@ from typing import Final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from fairbook.core import records
-from fairbook.core.event_writer import (
-    put_account,
-    put_asset,
-    put_market,
-    put_moved,
-    put_parameter,
-)
+from fairbook.core import event_writer, records
 from fairbook.core.ledger import EXTERNAL, FIRST_USER
 from fairbook.core.markets import ASSETS_MAX, MARKETS_MAX, Asset, Market
 from fairbook.core.records import Command, Listing
@@ -49,9 +42,19 @@ def apply_admin(
         return list_asset(tables, command, Listing(frame, at).name, out)
     if kind == records.LIST_MARKET:
         return list_market(tables, command.market, Listing(frame, at), time_ns, out)
-    reject = set_parameter(tables, command)
+    reject: i64 = records.MALFORMED
+    if kind == records.RULES:
+        reject = set_rules(tables, command.quantity)
+    elif kind == records.SET_ASSET:
+        reject = set_asset(tables, command)
+    elif kind == records.SET_MARKET:
+        reject = set_market(tables, command)
+    elif kind == records.SET_ACCOUNT:
+        reject = set_account(tables, command)
+    elif kind == records.SET_EXCHANGE:
+        reject = set_exchange(tables, command)
     if reject == 0:
-        put_parameter(out, command)
+        event_writer.put_parameter(out, command)
     return reject
 
 
@@ -79,14 +82,7 @@ def move_money(tables: Tables, command: Command, out: BytesWriter) -> i64:
         signed = -atoms
     cell.available += signed
     tables.ledger.cell(EXTERNAL, asset).available -= signed
-    put_moved(
-        out,
-        command=command.kind,
-        asset=asset,
-        account=account,
-        reference=command.order_id,
-        atoms=atoms,
-    )
+    event_writer.put_moved(out, command)
     return 0
 
 
@@ -102,7 +98,7 @@ def open_account(tables: Tables, user_id: i64, out: BytesWriter) -> i64:
     if account >= tables.accounts_max:
         return records.TABLE_FULL
     tables.add_account(Account(user_id))
-    put_account(out, account, user_id)
+    event_writer.put_account(out, account, user_id)
     return 0
 
 
@@ -121,7 +117,7 @@ def list_asset(tables: Tables, command: Command, name: bytes, out: BytesWriter) 
         return records.TABLE_FULL
     listed = Asset(asset, asset_name, decimals)
     tables.add_asset(listed)
-    put_asset(out, listed)
+    event_writer.put_asset(out, listed)
     return 0
 
 
@@ -158,7 +154,7 @@ def list_market(
     if market > MARKETS_MAX:
         return records.TABLE_FULL
     tables.add_market(listed)
-    put_market(out, listed)
+    event_writer.put_market(out, listed)
     return 0
 
 
@@ -168,22 +164,6 @@ def is_name(name: bytes) -> bool:
         if letter not in NAME_LETTERS:
             return False
     return len(name) > 0
-
-
-def set_parameter(tables: Tables, command: Command) -> i64:
-    """RULES and the SET commands."""
-    kind = command.kind
-    if kind == records.RULES:
-        return set_rules(tables, command.quantity)
-    if kind == records.SET_ASSET:
-        return set_asset(tables, command)
-    if kind == records.SET_MARKET:
-        return set_market(tables, command)
-    if kind == records.SET_ACCOUNT:
-        return set_account(tables, command)
-    if kind == records.SET_EXCHANGE:
-        return set_exchange(tables, command)
-    return records.MALFORMED
 
 
 def set_rules(tables: Tables, version: i64) -> i64:

@@ -106,15 +106,13 @@ def put_order(
     write_i64_le(out, order.fee_paid())
 
 
-def put_moved(
-    out: BytesWriter, *, command: i64, asset: i64, account: i64, reference: i64, atoms: i64
-) -> None:
-    """Money came from or went to EXTERNAL."""
-    side: i64 = 1 if command == records.DEBIT else 0
-    write_i64_le(out, records.MOVED | side << 8 | 4 << 24 | asset << 32)
-    write_i64_le(out, account)
-    write_i64_le(out, reference)
-    write_i64_le(out, atoms)
+def put_moved(out: BytesWriter, command: Command) -> None:
+    """Money came from EXTERNAL (CREDIT) or went to it (DEBIT)."""
+    side: i64 = 1 if command.kind == records.DEBIT else 0
+    write_i64_le(out, records.MOVED | side << 8 | 4 << 24 | command.market << 32)
+    write_i64_le(out, command.account)
+    write_i64_le(out, command.order_id)
+    write_i64_le(out, command.quantity)
 
 
 def put_account(out: BytesWriter, account: i64, user_id: i64) -> None:

@@ -17,7 +17,7 @@ from fairbook.core.matching import NO_BUDGET, NO_CAP, Matcher, lowest_key
 from fairbook.core.records import Command
 from fairbook.core.tables import Tables
 from fairbook.core.trading_account import Account
-from fairbook.core.units import MAX_ATOMS, MAX_UNITS, fits
+from fairbook.core.units import MAX_ATOMS, MAX_UNITS
 
 EVERY_LOT: Final = MAX_ATOMS  # "no bound in lots" for an order by quote
 FLAGS_KNOWN: Final = 63
@@ -39,10 +39,8 @@ def bad_lots(market: Market, lots: i64, price: i64) -> bool:
     """Whether a quantity in lots is out of range, alone or times the price; 0: any price."""
     if lots < 1 or lots > MAX_UNITS or lots < market.quantity_min or lots > market.quantity_max:
         return True
-    if not fits(lots, market.lot_atoms):
-        return True
     # price * lots is at most 2^80: divide twice instead of multiplying.
-    return price > MAX_ATOMS // market.tick_atoms // lots
+    return lots > MAX_ATOMS // market.lot_atoms or price > MAX_ATOMS // market.tick_atoms // lots
 
 
 def bad_price(market: Market, price: i64) -> bool:

@@ -91,11 +91,7 @@ class OrderCommands:
         put_order_outcome(out, command, order, self.matcher.status, self.matcher.reason)
 
     def _repeat(
-        self,
-        command: Command,
-        client_ids: ClientIdTable,
-        entry: i64,
-        out: BytesWriter,
+        self, command: Command, client_ids: ClientIdTable, entry: i64, out: BytesWriter
     ) -> None:
         """Answer a client id that is in the table: the first outcome again, or a reject if the
         first order was another one.

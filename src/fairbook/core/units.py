@@ -18,11 +18,6 @@ MILLION: Final = 1_000_000
 NS_PER_SECOND: Final = 1_000_000_000
 
 
-def fits(count: i64, unit: i64) -> bool:
-    """Whether count * unit <= MAX_ATOMS, for count and unit of at least 1."""
-    return count <= MAX_ATOMS // unit
-
-
 def ppm_floor(amount: i64, ppm: i64) -> i64:
     """floor(amount * ppm / 10^6), for 0 <= amount <= MAX_ATOMS and 0 <= ppm <= 10^6."""
     return amount // MILLION * ppm + amount % MILLION * ppm // MILLION
