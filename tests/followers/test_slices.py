@@ -137,12 +137,7 @@ def numbers(exchange: Exchange) -> Iterator[Number]:
                 closed_ns = Word(client_ids.table, client_ids.index_words + at + 1)
                 yield Number(f"closed client id of {place}", closed_ns, "value", where)
                 yield from words_of(client_ids, client_ids.closed_entry(which), where)
-    for place, market in enumerate(registry.markets):
-        where = {holder(place, len(registry.markets))}
-        for order in slots.orders:
-            if order is not None and order.book.market is market:
-                where.add(of_slot[order.id])
-        yield Number(f"market {place}", market, "id", where, is_dumped=False)
+    yield from ids_of_markets(exchange, of_slot)
     for order in slots.orders:
         if order is None:
             continue
@@ -163,6 +158,17 @@ def numbers(exchange: Exchange) -> Iterator[Number]:
                 at_level.add(of_slot[each.id])
                 each = each.next
             yield Number(f"level {level.price}", level, "lots", at_level, is_dumped=False)
+
+
+def ids_of_markets(exchange: Exchange, of_slot: dict[int, int]) -> Iterator[Number]:
+    """A market's id is in its own slice, and in those of its open orders."""
+    markets, orders = exchange.tables.markets, exchange.matcher.slots.orders
+    for place, market in enumerate(markets):
+        where = {holder(place, len(markets))}
+        for order in orders:
+            if order is not None and order.book.market is market:
+                where.add(of_slot[order.id])
+        yield Number(f"market {place}", market, "id", where, is_dumped=False)
 
 
 def words_of(client_ids: ClientIdTable, entry: int, where: set[int]) -> Iterator[Number]:
