@@ -133,7 +133,10 @@ class UpSettings:
         60.0, _seconds(3600), "seconds between two snapshots in quiet markets"
     )
     json_logs: bool | None = _setting(
-        None, _LOG_FORMAT, "log lines; default: text on a terminal, else json", name="logs"
+        None,
+        _LOG_FORMAT,
+        "format of log lines; default: text on a terminal, else json",
+        name="logs",
     )
 
 

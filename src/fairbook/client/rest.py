@@ -42,7 +42,7 @@ _ORDER_ENDPOINTS: Final = {
 
 
 class RestClient(OrderRequests):
-    """One exchange; use it as `async with RestClient(...) as rest`."""
+    """A client of one exchange; use it as `async with RestClient(...) as rest`."""
 
     def __init__(
         self, url: str, credentials: Credentials | None = None, *, timeout_s: float = 10.0

@@ -39,7 +39,7 @@ class Ledger:
         self.rows: i64 = 2
 
     def cell(self, account: i64, asset: i64) -> Cell:
-        """Both must exist."""
+        """The cell of an account and an asset, which must exist."""
         return self.cells[account * self.columns + asset]
 
     def add_account(self) -> None:

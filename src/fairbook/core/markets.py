@@ -24,7 +24,7 @@ FIRST_UPDATE_ID: Final = 12  # source: the public contract, "Replay on subscribe
 
 @final
 class Asset:
-    """Counted in atoms of 10^-decimals."""
+    """An asset, counted in atoms of 10^-decimals."""
 
     def __init__(self, asset_id: i64, name: str, decimals: i64) -> None:
         self.id = asset_id

@@ -16,7 +16,7 @@ from fairbook.core.trading_account import Account, prefetch_client_ids
 
 @final
 class Tables:
-    """Index 0 of assets, markets and books is a placeholder."""
+    """The tables. Index 0 of assets, markets and books is a placeholder."""
 
     def __init__(self) -> None:
         self.rules: i64 = 0

@@ -19,7 +19,7 @@ from fairbook.core.records import COMMAND_BYTES, LOW, owner_at
 @final
 @mypyc_attr(acyclic=True)
 class Account:
-    """`user_id` is a number from outside; 0 for EXTERNAL and FEE."""
+    """One account. `user_id` comes from OPEN_ACCOUNT; 0 for EXTERNAL and FEE."""
 
     def __init__(self, user_id: i64) -> None:
         self.user_id = user_id

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 
 class Audit:
-    """One per engine process. All methods are for the loop's thread."""
+    """Handles differences; one per engine process. All methods are for the loop's thread."""
 
     def __init__(
         self,

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class EngineGone(Exception):
-    """The engine closed the connection: it ended, or does not want this follower any more."""
+    """The engine closed the connection: it has ended, or ends this follower."""
 
 
 class Follower(Protocol):

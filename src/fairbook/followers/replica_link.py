@@ -95,7 +95,7 @@ class ComparisonRound:
 
 
 class ReplicaLink(FollowerLink):
-    """One per engine; replicas come and go. All methods are for the loop's thread."""
+    """The connection to the replica; one per engine. All methods are for the loop's thread."""
 
     def __init__(
         self,

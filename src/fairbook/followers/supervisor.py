@@ -43,7 +43,7 @@ def fairbook_command(*arguments: str) -> list[str]:
 
 
 class Supervisor:
-    """Of one child. All methods are for the loop's thread."""
+    """Runs one child process. All methods are for the loop's thread."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ _POSITION_TIME: Final = Struct("<QQ")
 
 
 class Entry(NamedTuple):
-    """Positions count from 1 without gaps."""
+    """A frame in the log. Positions count from 1 without gaps."""
 
     position: int
     time_ns: int
@@ -36,7 +36,7 @@ GENESIS = Entry(0, 0, GENESIS_CHAIN, b"")
 
 
 class LogDamaged(Exception):
-    """The message names segment, offset and position, and what was expected."""
+    """The log is damaged. The message names segment, offset, position, and what was expected."""
 
 
 class LogFailed(Exception):
@@ -48,7 +48,7 @@ class LogLocked(Exception):
 
 
 class CommandLog(Protocol):
-    """`last` is the newest entry without its frame; GENESIS in an empty log."""
+    """A log of frames. `last` is the newest entry without its frame; GENESIS in an empty log."""
 
     @property
     def last(self) -> Entry: ...

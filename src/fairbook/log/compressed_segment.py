@@ -63,7 +63,7 @@ class Block(NamedTuple):
 
 @final
 class CompressedSegment:
-    """`last` is the last entry of the segment, without its frame."""
+    """A compressed segment. `last` is its last entry, without the frame."""
 
     def __init__(self, disk: Disk, path: Path) -> None:
         """Raises FileNotFoundError, or HeaderInvalid if the end of the file is invalid."""

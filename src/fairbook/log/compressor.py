@@ -41,7 +41,7 @@ class _Stopped(Exception):
 
 
 class SegmentCompressor:
-    """For the log in DIR/log; one per log."""
+    """The thread that compresses old segments of DIR/log; one per log."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ class Status:
 
 
 class Disk:
-    """Every method raises OSError."""
+    """Operations on files. Every method raises OSError."""
 
     def names(self, directory: Path) -> list[str]:
         """Sorted. Raises FileNotFoundError."""

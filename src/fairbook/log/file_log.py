@@ -55,7 +55,7 @@ SEGMENT_BYTES: Final = 64 * 1024 * 1024
 
 
 class FileLog:
-    """`append` is for one thread at a time, everything else for any thread."""
+    """The log in DIR/log. `append` is for one thread at a time, all else for any thread."""
 
     def __init__(
         self,

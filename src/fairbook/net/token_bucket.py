@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class TokenBucket:
-    """Times are nanoseconds of one monotonic clock."""
+    """One bucket. Times are nanoseconds of one monotonic clock."""
 
     __slots__ = ("_burst_ns", "_interval_ns", "full_at_ns")
 

@@ -46,7 +46,7 @@ class _KlineChannel:
 
 
 class MarketStreams:
-    """One market. `view`: as of the events passed so far."""
+    """The streams of one market. `view`: as of the events passed so far."""
 
     def __init__(
         self,

@@ -101,7 +101,7 @@ class _FrameError(Exception):
 
 
 class Session:
-    """One connection. All times are of one monotonic clock, in ns."""
+    """The protocol of one connection. All times are of one monotonic clock, in ns."""
 
     def __init__(
         self,

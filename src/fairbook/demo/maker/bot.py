@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 class StaleFeed(ClientError):
-    """The streams do not report what must have happened."""
+    """A message that was due did not arrive on the streams."""
 
 
 class CredentialsRefused(Exception):

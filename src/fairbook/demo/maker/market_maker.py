@@ -39,7 +39,7 @@ BAD_QUANTITY: Final = "INVALID_QUANTITY"
 
 
 class MarketMaker:
-    """One market. Times are in ms of one monotonic clock."""
+    """The maker in one market. Times are in ms of one monotonic clock."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ def _foreign(side: str, levels: LocalBookSide, own: Mapping[tuple[str, int], int
 
 
 class Taker:
-    """Random orders of one market, so that there are trades: when, and which.
+    """Decides when the taker sends an order in one market, and which: random ones, for trades.
 
     Invariant: the inventory stays within `inventory_lots`.
     """
