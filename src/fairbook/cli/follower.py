@@ -47,6 +47,6 @@ def run_follower(name: str, work: Callable[[], None]) -> int:
         raise
     except Exception as bug:
         logger.exception("bug")
-        print(f"fairbook {name}: bug, trading goes on: {bug!r}", file=sys.stderr)
+        print(f"fairbook {name}: bug, trading continues: {bug!r}", file=sys.stderr)
         return 1
     return 0
