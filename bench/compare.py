@@ -12,10 +12,10 @@ from typing import Final
 
 from bench import core, fanout
 from bench.core_worker import COMPILED
-from bench.mix import SOCKET, TOKEN
+from bench.loaded_exchange import PING, Venue
+from bench.order_mix import SOCKET, TOKEN
 from bench.readers import COUNT, Readers
 from bench.runs import ROUNDS, SECONDS, Option, Run, spread, table
-from bench.venue import PING, Venue
 
 LOAD_CASES: Final = {
     "ping-8": (PING, 8),

@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 import uvloop
 from picows import WSListener, WSMsgType, WSTransport, ws_create_server
 
-from bench.mix import SYMBOL, TOKEN
+from bench.loaded_exchange import Venue
+from bench.order_mix import SYMBOL, TOKEN
 from bench.processes import Helper, cpu_s, processors, resident_bytes, say, stdin_reader
 from bench.readers import STALL, TIME, Readers, Taken
 from bench.runs import ROUNDS, SECONDS, Option, Run, percentile, percentiles, spread, table
-from bench.venue import Venue
 
 OPTIONS: Final = {
     "rounds": Option(5, 1, ROUNDS),

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Final
 
-from bench.mix import SYMBOL, TOKEN
+from bench.loaded_exchange import LoadSlice, Venue, medians
+from bench.order_mix import SYMBOL, TOKEN
 from bench.readers import DISCARD, Readers
 from bench.runs import ROUNDS, SECONDS, Option, Run, table
-from bench.venue import LoadSlice, Venue, medians
 
 OPTIONS: Final = {"rounds": Option(5, 1, ROUNDS), "seconds": Option(0.6, 0.02, SECONDS)}
 CONNECTIONS: Final = 32

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.mix import BUY, EXPECTED, TEXT, Step, frame
+from bench.order_mix import BUY, EXPECTED, TEXT, Step, frame
 
 STUCK_S: Final = 10.0  # without any answer, after which the run is given up
 RECEIVE_BYTES: Final = 65_536

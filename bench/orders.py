@@ -10,9 +10,9 @@ from typing import Final
 
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
-from bench.mix import SIGNED, TOKEN
+from bench.loaded_exchange import HEADINGS, PING, LoadSlice, Venue, cells
+from bench.order_mix import SIGNED, TOKEN
 from bench.runs import ROUNDS, SECONDS, SEED, Option, Run, percentile, percentiles, spread, table
-from bench.venue import HEADINGS, PING, LoadSlice, Venue, cells
 
 OPTIONS: Final = {
     "rounds": Option(5, 1, ROUNDS),

@@ -20,7 +20,7 @@ from socket import socket
 from typing import Final, NamedTuple
 
 from bench.load import connect_websocket, parse, receive
-from bench.mix import PONG, frame
+from bench.order_mix import PONG, frame
 from bench.processes import Helper, processors, say
 from bench.runs import Run
 

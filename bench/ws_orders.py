@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from bench.mix import SOCKET, TOKEN
+from bench.loaded_exchange import HEADINGS, SOCKET_LANES, LoadSlice, Venue, cells
+from bench.order_mix import SOCKET, TOKEN
 from bench.orders import sync_text
 from bench.runs import ROUNDS, SECONDS, Option, Run, spread, table
-from bench.venue import HEADINGS, SOCKET_LANES, LoadSlice, Venue, cells
 
 OPTIONS: Final = {"rounds": Option(7, 1, ROUNDS), "seconds": Option(0.6, 0.02, SECONDS)}
 CONNECTIONS: Final = (2, 8)  # half of them for each of the two accounts that trade

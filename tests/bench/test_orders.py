@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nacl.bindings import crypto_sign_open, crypto_sign_seed_keypair
 
-from bench.mix import BUY, CANCEL, PASSIVE, SELL, Mix, Trader
+from bench.order_mix import BUY, CANCEL, PASSIVE, SELL, Mix, Trader
 from tests.bench.quick import needs_two_processors, quick_run
 
 

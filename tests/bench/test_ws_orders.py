@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.mix import BUY, CANCEL, SELL, SOCKET, Mix, Trader, frame
+from bench.order_mix import BUY, CANCEL, SELL, SOCKET, Mix, Trader, frame
 from tests.bench.quick import needs_two_processors, quick_run
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from fairbook.core import records, state
 from fairbook.core.exchange import Exchange
-from fairbook.core.slices import slice_bytes
+from fairbook.core.state_slices import slice_bytes
 from fairbook.engine.engine import Engine
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
@@ -28,8 +28,8 @@ from fairbook.followers.audit_files import (
     summary,
     write_verdict,
 )
+from fairbook.followers.follower_link import DOWN
 from fairbook.followers.judge import BOTH, ENGINE, NEITHER, REPLICA, judge
-from fairbook.followers.link import DOWN
 from fairbook.followers.replica_link import Mismatch, ReplicaLink
 from fairbook.log.file_log import FileLog
 from fairbook.net.control_socket import ControlRefused

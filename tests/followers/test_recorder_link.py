@@ -14,7 +14,7 @@ from fairbook.core import records
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers import recorder_link, wire
-from fairbook.followers.link import DOWN, FOLLOWING
+from fairbook.followers.follower_link import DOWN, FOLLOWING
 from fairbook.followers.recorder_link import RecorderLink
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_store import FILE_NAME

@@ -15,15 +15,15 @@ import pytest
 from fairbook.cli import main
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
-from fairbook.core.slices import slice_digest
+from fairbook.core.state_slices import slice_digest
 from fairbook.engine.engine import Engine
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers import audit as audit_module
-from fairbook.followers import link as follower_link
+from fairbook.followers import follower_link
 from fairbook.followers import supervisor as supervisor_module
 from fairbook.followers.follower import FileSource
-from fairbook.followers.link import CATCHING_UP, DOWN, FOLLOWING
+from fairbook.followers.follower_link import CATCHING_UP, DOWN, FOLLOWING
 from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_monitor import ReplicaMonitor
 from fairbook.log.file_log import FileLog

@@ -11,7 +11,7 @@ from typing import Any
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.followers import wire
-from fairbook.followers.link import BUFFER_BYTES_MAX, CATCHING_UP, DOWN, FOLLOWING
+from fairbook.followers.follower_link import BUFFER_BYTES_MAX, CATCHING_UP, DOWN, FOLLOWING
 from fairbook.followers.replica_link import (
     OUTSTANDING_MAX,
     ComparisonRound,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fairbook.core import records
-from fairbook.gateway.endpoints.ranges import OFFSET_MAX
+from fairbook.gateway.endpoints.paging import OFFSET_MAX
 from tests.world.direct_exchange import MS, START_NS, DirectExchange, list_and_fund
 from tests.world.http_client import HttpClient, ask, bid, query, signed
 from tests.world.markets import BTC_USDC, SOL_USDC

@@ -9,9 +9,9 @@ from typing import Any
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineView
+from fairbook.streams.channel_source import Channel, ChannelMessage
 from fairbook.streams.feed import ANSWER_TURNS, Feed
 from fairbook.streams.replay_tail import ReplayTail
-from fairbook.streams.source import Channel, ChannelMessage
 from tests.world.markets import BTC, BTC_USDC, SOL, SOL_USDC, USDC, open_accounts, two_markets
 
 START_NS = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20

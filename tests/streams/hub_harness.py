@@ -10,8 +10,7 @@ from typing import Any, cast
 from fairbook.api.errors import ApiError, BadRequest, unauthorized
 from fairbook.ports.accounts import READ, TRADE, Access
 from fairbook.ports.connections import Caller
-from fairbook.streams.hub import Hub, HubClient, HubLimits
-from fairbook.streams.source import (
+from fairbook.streams.channel_source import (
     KEEP,
     LATEST,
     MERGE,
@@ -20,6 +19,7 @@ from fairbook.streams.source import (
     Publish,
     StreamKind,
 )
+from fairbook.streams.hub import Hub, HubClient, HubLimits
 from tests.world.stories import runner_of
 
 DEPTH, TRADES, PRICE = Channel("depth"), Channel("trades"), Channel("price")

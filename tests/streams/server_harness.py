@@ -8,7 +8,7 @@ from typing import Any
 import uvloop
 
 from fairbook.streams.hub import Hub, HubLimits
-from fairbook.streams.server import StreamLimits, StreamServer
+from fairbook.streams.ws_server import StreamLimits, StreamServer
 from tests.streams.hub_harness import KeyList, LevelSource
 from tests.world import ws_frames
 from tests.world.stories import runner_of

@@ -13,8 +13,8 @@ from fairbook.app.settings import UpSettings
 from fairbook.net import ws_frames as frames
 from fairbook.streams import session
 from fairbook.streams.hub import HubLimits
-from fairbook.streams.server import StreamLimits
 from fairbook.streams.session import SessionLimits
+from fairbook.streams.ws_server import StreamLimits
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "streams.md").read_text()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fairbook.core import records
 from fairbook.core.records import read_outcome
-from fairbook.streams.source import KEEP, Channel
+from fairbook.streams.channel_source import KEEP, Channel
 from tests.streams.feed_harness import (
     ANN,
     BOB,

@@ -10,8 +10,8 @@ import pytest
 
 from fairbook.candles.bars import INTERVALS
 from fairbook.core import records
+from fairbook.streams.channel_source import KEEP, LATEST, MERGE, Channel
 from fairbook.streams.replay_tail import ReplayTail
-from fairbook.streams.source import KEEP, LATEST, MERGE, Channel
 from tests.streams.feed_harness import (
     ANN,
     BOB,

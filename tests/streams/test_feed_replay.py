@@ -19,8 +19,8 @@ from fairbook.api.numbers import MarketScales
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
+from fairbook.streams.channel_source import Channel, ChannelMessage
 from fairbook.streams.depth_streams import RING_MAX
-from fairbook.streams.source import Channel, ChannelMessage
 from tests.core import wire
 from tests.core.stream import FIRST, LAST, SplitMix64, Stream, opening
 from tests.core.stream import START_NS as STREAM_START_NS

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from fairbook.streams.server import StreamLimits
+from fairbook.streams.ws_server import StreamLimits
 from tests.streams.server_harness import StreamServerHarness, head, play, with_stream_server
 from tests.world.waiting import until
 from tests.world.ws_frames import frame

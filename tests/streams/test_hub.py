@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from fairbook.streams.source import Channel
+from fairbook.streams.channel_source import Channel
 from tests.streams.hub_harness import (
     DEPTH,
     NEWEST,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fairbook.net.ws_frames import FRAGMENTS_MAX, MessageAssembler, ProtocolError, text_frame
+from fairbook.streams.channel_source import KEEP, LATEST, MERGE, Channel, ChannelMessage
 from fairbook.streams.send_buffer import MESSAGE_BYTES, SendBuffer
-from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, ChannelMessage
 from tests.streams.hub_harness import DEPTH, PRICE, TRADES, LevelSource, replayed, unframed
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from fairbook.net.ws_frames import ProtocolError
 from fairbook.ports.accounts import READ, Access
+from fairbook.streams.channel_source import Channel, StreamKind
 from fairbook.streams.session import (
     CallMethod,
     SendLatest,
@@ -17,7 +18,6 @@ from fairbook.streams.session import (
     Subscribe,
     Unsubscribe,
 )
-from fairbook.streams.source import Channel, StreamKind
 from tests.streams.hub_harness import KeyList
 
 SECOND = 1_000_000_000

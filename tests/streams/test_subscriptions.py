@@ -2,7 +2,7 @@
 
 import random
 
-from fairbook.streams.source import Channel
+from fairbook.streams.channel_source import Channel
 from fairbook.streams.subscriptions import OPEN_CHANNEL, SEND_INITIAL, WAIT, Subscriptions
 
 OPERATIONS = 100_000

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import uvloop
 
 from fairbook.core import records
-from fairbook.gateway.auth import Authenticator
+from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.cancel_on_disconnect import end_old_sessions
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_connection import ServerLimits
@@ -24,7 +24,7 @@ from fairbook.ports.accounts import Transfers
 from fairbook.ports.history import History
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
-from fairbook.streams.server import StreamServer
+from fairbook.streams.ws_server import StreamServer
 from tests.world.clock import ManualClock
 from tests.world.direct_exchange import START_NS, DirectExchange, small_exchange
 from tests.world.http_client import HttpClient

@@ -6,8 +6,6 @@ Invariants:
   one text.
 """
 
-from __future__ import annotations
-
 import secrets
 from hashlib import blake2b
 from typing import Final, NamedTuple

@@ -8,8 +8,6 @@ Invariants:
 - what a method has returned is in the file.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import time
 from collections.abc import Callable

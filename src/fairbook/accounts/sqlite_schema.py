@@ -4,8 +4,6 @@ Each version is one script in one transaction, which sets the version at its end
 by the scripts after its own version; after a crash the upgrade continues where it stopped.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -9,8 +9,6 @@ Invariants:
 - the faucet has given an account at most what is counted here.
 """
 
-from __future__ import annotations
-
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Accounts as JSON objects: balances, settings, deposits and withdrawals."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from fairbook.api.numbers import Scale

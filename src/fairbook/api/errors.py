@@ -5,8 +5,6 @@ ApiError (BadRequest for the common 400). Both become the JSON object {"code", "
 those that public clients know; messages that other software matches on stand only here.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import msgspec

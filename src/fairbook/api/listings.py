@@ -1,7 +1,5 @@
 """Markets and assets by symbol, with the scales of their numbers."""
 
-from __future__ import annotations
-
 from fairbook.api.errors import ApiError, invalid_market
 from fairbook.api.numbers import MarketScales, Scale, asset_scale
 from fairbook.api.requests import Fields, is_absent, symbol_field

@@ -1,7 +1,5 @@
 """Markets and their data over HTTP as JSON: listings, depth, trades, candles, tickers."""
 
-from __future__ import annotations
-
 from typing import Any, Final, NamedTuple
 
 from fairbook.api.numbers import MarketScales, Scale

@@ -10,8 +10,6 @@ Invariants:
 - units are at most UNITS_OUT, which is above every bound of the core and fits 64 bits.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from fairbook.api.errors import BadRequest

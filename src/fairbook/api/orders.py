@@ -4,8 +4,6 @@ Only what a command cannot express is refused here; ranges, funds, states and id
 core. The order object is concatenated by hand, because every order needs one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final
 

@@ -9,8 +9,6 @@ Invariants:
 - a value that was read can be encoded again.
 """
 
-from __future__ import annotations
-
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl

@@ -1,7 +1,5 @@
 """The state of the exchange itself as JSON objects: status and checkpoints."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fairbook.ports.queries import Checkpoint

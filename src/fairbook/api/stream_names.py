@@ -1,7 +1,5 @@
 """Names of streams. A name must be spelled exactly as documented; symbols are not looked up."""
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 # Kinds of streams.

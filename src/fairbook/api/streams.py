@@ -5,8 +5,6 @@ asset names and stream names are plain ASCII, so nothing needs escaping. Values 
 units; `sent_us` is the clock when the text is made, `time_us` the log time of the event.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Times as text: UTC without a zone, as the contract has them."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Final
 

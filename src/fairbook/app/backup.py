@@ -10,8 +10,6 @@ Invariants:
 - the original is only read, and no lock slows down its writer.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import time
@@ -38,7 +36,7 @@ from fairbook.log.disk import Disk
 from fairbook.log.durable_file import NEW_SUFFIX
 from fairbook.log.file_log import DIRECTORY as LOG_NAME
 from fairbook.log.file_log import FileLog
-from fairbook.log.log_scan import Segment, scan_segments, scan_tail
+from fairbook.log.scan_and_repair import Segment, scan_segments, scan_tail
 from fairbook.log.segments import segment_name
 from fairbook.net.control_socket import NAME as CONTROL_NAME
 

@@ -34,7 +34,7 @@ from fairbook.followers.recorder_link import RecorderLink
 from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_monitor import ReplicaMonitor
 from fairbook.followers.supervisor import Supervisor, fairbook_command
-from fairbook.gateway.auth import Authenticator
+from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.cancel_on_disconnect import end_old_sessions
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_server import HttpServer
@@ -48,7 +48,7 @@ from fairbook.ports.history import HistoryBehind
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
 from fairbook.streams.replay_tail import ReplayTail
-from fairbook.streams.server import StreamLimits, StreamServer
+from fairbook.streams.ws_server import StreamLimits, StreamServer
 
 GENERATED_SEED: Final = 1
 BACKFILL_WAIT_S: Final = 3.0  # then the ports open without history

@@ -4,8 +4,6 @@ Modules log through `logging.getLogger(__name__)`; `extra` holds the fields that
 Nothing on the order path logs.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

@@ -6,8 +6,6 @@ as not set. There is no configuration file: market parameters are commands in th
 Invariant: a value that is out of range is refused before anything starts.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields

@@ -6,8 +6,6 @@ over; longer intervals take over whole minutes.
 Invariant: a bar is final once log time has reached its end.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable
 from typing import Final

@@ -8,8 +8,6 @@ Exit codes: 0: done. 1: refused or failed, with one line on stderr. 2: wrong com
 setting.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 import sys

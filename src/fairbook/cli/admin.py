@@ -1,7 +1,5 @@
 """`fairbook admin`: operate a running exchange."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`fairbook backup`: copy a data directory, also while the exchange runs."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

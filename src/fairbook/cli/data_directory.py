@@ -1,7 +1,5 @@
 """Reading log and snapshots of a data directory, in use or not. Nothing is locked or changed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Shared by `replica` and `recorder`, whose processes end with their connection."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """`fairbook inspect`: print commands of the log and their events."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Final
 

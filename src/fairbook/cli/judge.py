@@ -1,7 +1,5 @@
 """`fairbook judge`: find out which engine is wrong, and complete `verdict.json`."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Final
 

@@ -1,7 +1,5 @@
 """`fairbook maker`: run the demo's market maker in this process."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

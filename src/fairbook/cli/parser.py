@@ -1,7 +1,5 @@
 """Arguments of commands: argparse with short errors that name the nearest option."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 from pathlib import Path

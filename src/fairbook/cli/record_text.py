@@ -3,8 +3,6 @@
 A command and its outcome are one line, each other event of the command one line below it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final

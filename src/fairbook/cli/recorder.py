@@ -1,7 +1,5 @@
 """`fairbook recorder`: record the history of an exchange."""
 
-from __future__ import annotations
-
 import argparse
 
 from fairbook.cli import follower

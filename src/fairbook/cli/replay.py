@@ -1,7 +1,5 @@
 """`fairbook replay`: print the digest of the state at a position of the log."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Final
 

@@ -1,7 +1,5 @@
 """`fairbook replica`: run the second engine of an exchange."""
 
-from __future__ import annotations
-
 import argparse
 
 from fairbook.cli import follower

@@ -3,8 +3,6 @@
 A running exchange answers over its control socket; of a stopped one the files are read.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Iterator

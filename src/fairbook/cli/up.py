@@ -1,7 +1,5 @@
 """`fairbook up`: run the demo exchange."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

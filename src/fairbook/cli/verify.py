@@ -4,8 +4,6 @@ Nothing that the exchange has computed is trusted: the log is replayed from its 
 the result is compared with every snapshot and every row of history. The exchange may be running.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -9,8 +9,6 @@ Invariants:
 - memory is bounded: two rows at a time. The temporary store needs as much disk as the other.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Credentials of a client: a bearer token, or a key that signs each request."""
 
-from __future__ import annotations
-
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence

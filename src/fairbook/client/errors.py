@@ -1,7 +1,5 @@
 """Errors of calls to the exchange."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 
 

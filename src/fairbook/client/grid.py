@@ -1,7 +1,5 @@
 """Prices and quantities of one market as whole numbers, exactly and without floats."""
 
-from __future__ import annotations
-
 from fairbook.api.numbers import Scale
 from fairbook.client.messages import MarketInfo
 

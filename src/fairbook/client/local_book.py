@@ -7,8 +7,6 @@ between update ids it is not live until the next snapshot. `BookFeed` connects i
 Invariant: while `is_live`, bids and asks are the exchange's at update `last_id`, in ticks and lots.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from bisect import bisect_left, insort

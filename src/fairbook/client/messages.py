@@ -5,8 +5,6 @@ them into whole numbers. Fields that no caller needs are left out. Unknown field
 that a server may add some.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType

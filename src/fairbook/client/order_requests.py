@@ -1,7 +1,5 @@
 """Requests about orders, which have the same fields and answers over REST and WebSocket."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 

@@ -8,8 +8,6 @@ SETTLED_S resets it. A time in the reason of the server's Close is obeyed.
 There is at most one connection at a time. Subscriptions, books and logins are not restored.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import random

@@ -5,8 +5,6 @@ answered), Disconnected or InvalidAnswer; it ends within `timeout_s`. No request
 the caller knows whether that is safe, as for an order with a client id.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 

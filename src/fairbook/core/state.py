@@ -1,9 +1,9 @@
 """The state as bytes: the fields of each kind of record, the whole state as one image, its digest.
 
 Design: each kind of record has a function that writes its fields, one that reads them, and a list
-of their names. `dump` and `load` are made of these for the whole state, slices.py for a share.
-Every field is a 64-bit word, except names, which are two. Orders are dumped by rising priority, so
-that appending them one by one rebuilds every queue.
+of their names. `dump` and `load` are made of these for the whole state, state_slices.py for a
+share. Every field is a 64-bit word, except names, which are two. Orders are dumped by rising
+priority, so that appending them one by one rebuilds every queue.
 
 Invariants: load(dump(x)) dumps to the same bytes, and goes on to give the same events as x. The
 order of the words depends on nothing but the state.

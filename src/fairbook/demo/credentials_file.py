@@ -3,8 +3,6 @@
 Only these files have the secrets: the exchange stores public keys and hashes of tokens.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import secrets

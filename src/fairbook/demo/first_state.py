@@ -10,8 +10,6 @@ Invariants:
   changes the exchange.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple

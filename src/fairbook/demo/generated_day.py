@@ -13,8 +13,6 @@ Invariants:
   left as it is.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ monotonic clock allows. (The log takes the maximum of this and its last entry's 
 from before this start.)
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Final

@@ -16,8 +16,6 @@ at the end of a long collection. Long collections happen only when tens of thous
 stay, which trading on the compiled core never causes; reference counts free everything else.
 """
 
-from __future__ import annotations
-
 import gc
 import time
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Invariants: an answer is of one moment, between two frames; nothing here changes the state.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

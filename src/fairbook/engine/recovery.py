@@ -6,8 +6,6 @@ Invariants:
 - an invalid snapshot is never used, and is reported.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -16,8 +16,6 @@ Invariants:
   reason, and the process must exit.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable

@@ -11,8 +11,6 @@ Invariants:
 - a valid one is removed only when three newer ones are on disk.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path

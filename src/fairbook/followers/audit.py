@@ -11,8 +11,6 @@ Invariants:
 - no snapshot is written of a state that is in doubt.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -26,8 +24,8 @@ from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.followers import audit_files
 from fairbook.followers.audit_files import Verdict, summary
+from fairbook.followers.follower_link import DOWN
 from fairbook.followers.judge import BOTH, ENGINE, REPLICA, UNKNOWN
-from fairbook.followers.link import DOWN
 from fairbook.followers.replica_link import Mismatch, ReplicaLink, Slice
 from fairbook.followers.wire import VERSION
 from fairbook.net.control_socket import ControlRefused

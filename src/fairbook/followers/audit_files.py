@@ -5,8 +5,6 @@ it. `verdict.json` is the difference that is not acknowledged yet; later it is
 `<position>-verdict.json`. Nothing here is ever removed.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, Final

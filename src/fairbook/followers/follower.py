@@ -9,8 +9,6 @@ Invariants:
 - the process ends when the engine closes the connection.
 """
 
-from __future__ import annotations
-
 import secrets
 import select
 import socket

@@ -7,8 +7,6 @@ verdict names the process, and the numbers in its slices that are wrong.
 Invariant: the memory of engine and replica is not used; nothing is changed but the verdict.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fairbook.core.exchange import Exchange
-from fairbook.core.slices import Difference, differences, slice_bytes
+from fairbook.core.state_slices import Difference, differences, slice_bytes
 from fairbook.engine import gc_policy
 from fairbook.engine.recovery import restore_before
 from fairbook.engine.runner import Runner

@@ -12,8 +12,6 @@ Invariants:
 - a snapshot is written only when the store has everything in it, durably.
 """
 
-from __future__ import annotations
-
 import socket
 from contextlib import suppress
 from pathlib import Path

@@ -5,8 +5,6 @@ Design: the newest position is sent every second, or at once if a request waits 
 Invariant: at most WAITING_MAX requests wait, none longer than REACHED_S.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any, Final
 
 from fairbook.engine.runner import Runner
 from fairbook.followers import wire
-from fairbook.followers.link import FollowerLink
+from fairbook.followers.follower_link import FollowerLink
 from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.ports.history import HistoryBehind
 

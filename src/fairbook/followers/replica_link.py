@@ -11,8 +11,6 @@ Invariants:
 - slices take at most a third of the loop's time, however large the state.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket
@@ -23,10 +21,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from fairbook.core.slices import slice_bytes
+from fairbook.core.state_slices import slice_bytes
 from fairbook.engine.runner import Runner
 from fairbook.followers import wire
-from fairbook.followers.link import FollowerLink
+from fairbook.followers.follower_link import FollowerLink
 from fairbook.ports.queries import Checkpoint
 
 ROUND_S: Final = 2.0

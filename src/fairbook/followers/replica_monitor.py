@@ -3,8 +3,6 @@
 Invariant: the engine neither waits for the replica nor fails with it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

@@ -9,8 +9,6 @@ Invariants: there is one process at a time; starting and waiting happen in threa
 never blocks; a child that makes no progress for `silent_max_s` is killed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os
@@ -21,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from fairbook.followers.link import FollowerLink
+from fairbook.followers.follower_link import FollowerLink
 
 PAUSE_S: Final = 0.2
 PAUSE_MAX_S: Final = 10.0

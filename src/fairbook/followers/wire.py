@@ -5,8 +5,6 @@ be dropped from a queue without parsing it. Some are followed by text, padded to
 ends send a HELLO with their version first; its layout never changes.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import os

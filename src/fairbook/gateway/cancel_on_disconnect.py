@@ -11,8 +11,6 @@ Invariants:
 - one END_SESSION is logged for each account that placed orders in a session.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Collection

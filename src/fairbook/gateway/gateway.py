@@ -10,8 +10,6 @@ Invariants:
 - after a command was submitted, an answer says that nothing happened only if that is known.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Mapping
@@ -23,18 +21,17 @@ from fairbook.api.errors import ApiError, maintenance, not_found, outcome_unknow
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import query_fields, read_query
-from fairbook.gateway.auth import Authenticator
-from fairbook.gateway.authorize import Authorizer
+from fairbook.gateway.authentication import Authenticator
+from fairbook.gateway.authorization import Authorizer
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
 from fairbook.gateway.endpoints.account import AccountEndpoints
-from fairbook.gateway.endpoints.capital import CapitalEndpoints
 from fairbook.gateway.endpoints.checkpoints import checkpoint_endpoints
+from fairbook.gateway.endpoints.deposits_withdrawals import CapitalEndpoints
 from fairbook.gateway.endpoints.faucet import faucet_endpoints
 from fairbook.gateway.endpoints.history import HistoryEndpoints
 from fairbook.gateway.endpoints.markets import MarketEndpoints
 from fairbook.gateway.endpoints.orders import OrderEndpoints
 from fairbook.gateway.endpoints.stubs import stub_endpoints, stub_endpoints_under
-from fairbook.gateway.login import LoginAuthenticator
 from fairbook.gateway.rate_limits import RateLimits, TokenBuckets
 from fairbook.gateway.read_barrier import ReadBarrier
 from fairbook.gateway.request import (
@@ -48,6 +45,7 @@ from fairbook.gateway.request import (
     always,
 )
 from fairbook.gateway.submitter import Submitter
+from fairbook.gateway.ws_login import LoginAuthenticator
 from fairbook.gateway.ws_orders import WebSocketOrders
 from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import Accounts, Transfers

@@ -14,8 +14,6 @@ Invariants:
   client does not read the response before.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time
@@ -29,7 +27,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import BODY_BYTES_MAX
-from fairbook.gateway.authorize import too_large
+from fairbook.gateway.authorization import too_large
 from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.request import Endpoint, JsonOrReply, Request, ok_head, to_reply
 from fairbook.net.addresses import address_key

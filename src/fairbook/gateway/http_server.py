@@ -1,7 +1,5 @@
 """The HTTP server: listen, sweep, and stop when the requests under way are answered."""
 
-from __future__ import annotations
-
 import asyncio
 from asyncio import AbstractEventLoop, AbstractServer
 from collections.abc import Callable

@@ -4,8 +4,6 @@ Invariant: a table has at most `keys_max` buckets of their own. Further keys sha
 that inventing addresses gains nothing.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Hashable
 from typing import Final, NamedTuple

@@ -5,8 +5,6 @@ them is recorded, or are answered 504. Public ones wait MOMENT_S at most, and ar
 what is recorded, so they work without a recorder.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence

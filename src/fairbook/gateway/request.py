@@ -1,7 +1,5 @@
 """Requests, replies and endpoints: what the HTTP server and the handlers exchange."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, Literal, NamedTuple

@@ -8,8 +8,6 @@ Invariant: 503 means that nothing was logged. A command that was submitted and h
 time is 504, outcome unknown.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import deque

@@ -11,8 +11,6 @@ Invariants:
 - after a command was submitted, an answer says that nothing happened only if that is known.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine

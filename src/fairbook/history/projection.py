@@ -8,8 +8,6 @@ Invariant: every FILL is one trade, every ACCEPTED one order, every MOVED one tr
 on nothing but the events and that exchange.
 """
 
-from __future__ import annotations
-
 from fairbook.candles.bars import Bar
 from fairbook.core import records
 from fairbook.core.exchange import Exchange

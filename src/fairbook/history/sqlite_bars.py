@@ -7,8 +7,6 @@ Invariants: nothing reaches beyond recorded log time, or the given trade; open a
 of the lowest and the highest trade id.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple

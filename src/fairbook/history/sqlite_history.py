@@ -4,8 +4,6 @@ Invariant: a store that is far behind the engine, or has less than the recorder 
 shown: HistoryBehind.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar

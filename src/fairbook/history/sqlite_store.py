@@ -12,8 +12,6 @@ Invariants:
   high * 2^32 + low.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence

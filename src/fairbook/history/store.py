@@ -1,7 +1,5 @@
 """What all stores of history share: rows of a transaction, lengths of bars, errors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Final
 

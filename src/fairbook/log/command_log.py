@@ -7,8 +7,6 @@ memory_log.py for tests; both pass tests/contracts/test_log.py.
 Invariant: `append` returns an entry only when it will be read again after any crash.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from hashlib import blake2b
 from struct import Struct

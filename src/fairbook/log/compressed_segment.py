@@ -9,8 +9,6 @@ Invariants:
 - a file was read back and compared with the plain segment before it got its name.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable
 from contextlib import closing

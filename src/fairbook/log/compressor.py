@@ -13,8 +13,6 @@ Invariants:
 - a segment that is damaged at its ends is left alone and reported.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +26,7 @@ from fairbook.log.compressed_segment import BLOCK_BYTES, COMPRESSED_SUFFIX, writ
 from fairbook.log.disk import Disk
 from fairbook.log.durable_file import new_path, publish
 from fairbook.log.file_log import DIRECTORY
-from fairbook.log.log_scan import scan_segments
+from fairbook.log.scan_and_repair import scan_segments
 from fairbook.log.segments import HEADER_BYTES, PlainSegment, first_of_name, segment_name
 
 LOOK_EVERY_S: Final = 10.0

@@ -4,8 +4,6 @@ Tests replace it by a simulated disk that loses what was not synced. When `sync`
 was written to the file survives a loss of power.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import sys

@@ -4,8 +4,6 @@ After a crash the name has the old content or the new one, never a part. A new f
 `NAME.PID.new`, may be left over.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

@@ -2,9 +2,9 @@
 
 Design: segments of records in DIR/log, one write and one sync per append; a full segment gets a
 successor. The writer holds DIR/LOCK. Opening verifies the last segment and the links between all
-segments (log_scan.py); earlier entries are verified when they are read, always from the beginning
-of their segment. A log opened `read_only` changes nothing, takes no lock, and follows a writer in
-another process.
+segments (scan_and_repair.py); earlier entries are verified when they are read, always from the
+beginning of their segment. A log opened `read_only` changes nothing, takes no lock, and follows a
+writer in another process.
 
 Invariants:
 - an entry is returned by `append` after its record is synced, in a file that still has its name and
@@ -14,8 +14,6 @@ Invariants:
 - a record goes into a segment only when the one before has its end record: so a missing last
   segment is noticed.
 """
-
-from __future__ import annotations
 
 import os
 from bisect import bisect_right
@@ -38,7 +36,7 @@ from fairbook.log.compressed_segment import open_segment
 from fairbook.log.disk import Disk
 from fairbook.log.durable_file import make_directory
 from fairbook.log.log_reader import LogReader, seek
-from fairbook.log.log_scan import Dropped, Segment, repair_tail, scan_segments, scan_tail
+from fairbook.log.scan_and_repair import Dropped, Segment, repair_tail, scan_segments, scan_tail
 from fairbook.log.segments import (
     HEADER_BYTES,
     MARK_BYTES,

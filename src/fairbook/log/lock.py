@@ -4,8 +4,6 @@ The system releases it when the process ends. The file contains the writer's pro
 and for the message to a second writer.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 from pathlib import Path

@@ -7,8 +7,6 @@ Invariant: entries come without a gap, each chained to the one before; otherwise
 raised in place of the next one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Final
 from fairbook.log.command_log import Entry
 from fairbook.log.compressed_segment import open_segment
 from fairbook.log.disk import Disk
-from fairbook.log.log_scan import check_torn_tail
+from fairbook.log.scan_and_repair import check_torn_tail
 from fairbook.log.segments import (
     HEADER_BYTES,
     RECORD_BYTES,

@@ -12,8 +12,6 @@ right chain.
 Layout in words: docs/reference/log-format.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct

@@ -1,7 +1,5 @@
 """Keys of IP addresses, for limits per address."""
 
-from __future__ import annotations
-
 from ipaddress import IPv6Address
 
 

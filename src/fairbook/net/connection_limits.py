@@ -1,7 +1,5 @@
 """Limits of open connections: in all, and per client address."""
 
-from __future__ import annotations
-
 from collections import Counter
 from enum import Enum, auto
 

@@ -6,8 +6,6 @@ of JSON. The caller of `ControlServer` gives the handlers of the commands.
 Invariant: only the owner of the data directory can connect (mode 0600).
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

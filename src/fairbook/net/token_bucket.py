@@ -5,8 +5,6 @@ bucket will be full again. Taking a token moves it on by the time that one token
 it may lie at most a whole burst ahead of now.
 """
 
-from __future__ import annotations
-
 
 class TokenBucket:
     """One bucket. Times are nanoseconds of one monotonic clock."""

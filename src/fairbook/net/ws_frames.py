@@ -3,8 +3,6 @@
 Frames of a server have no mask: one sequence of bytes fits all receivers.
 """
 
-from __future__ import annotations
-
 from struct import Struct
 from typing import Final
 

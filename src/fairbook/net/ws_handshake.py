@@ -4,8 +4,6 @@ The WebSocket library never sees the client's own head: `check_head` returns an 
 consists of checked parts only.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re

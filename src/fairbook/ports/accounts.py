@@ -1,7 +1,5 @@
 """Accounts beside the ledger: credentials, withdrawal requests and faucet grants."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 

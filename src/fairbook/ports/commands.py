@@ -1,7 +1,5 @@
 """Submitting commands: the port to the engine's log."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import NamedTuple, Protocol
 

@@ -1,7 +1,5 @@
 """Requests over WebSocket connections: the port between the stream server and the gateway."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Protocol
 

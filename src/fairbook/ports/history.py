@@ -3,8 +3,6 @@
 Prices are in ticks, quantities in lots, amounts in atoms, times in ns of log time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 

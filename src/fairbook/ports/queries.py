@@ -1,7 +1,5 @@
 """Reading the engine's current state: the port to its balances, orders, books and listings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 

@@ -11,8 +11,6 @@ Invariants:
 - what is kept is bounded by what is open.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from fairbook.api import streams
@@ -21,8 +19,8 @@ from fairbook.api.streams import StreamedOrder
 from fairbook.core import records
 from fairbook.core.records import Fill, OrderRecord, Placed
 from fairbook.ports.queries import StateView
+from fairbook.streams.channel_source import Channel, ChannelMessage
 from fairbook.streams.publisher import Publisher
-from fairbook.streams.source import Channel, ChannelMessage
 
 
 class AccountStreams:

@@ -21,8 +21,8 @@ from typing import Final
 
 from fairbook.core import records
 from fairbook.core.markets import FIRST_UPDATE_ID
+from fairbook.streams.channel_source import MERGE, Channel, ChannelMessage
 from fairbook.streams.publisher import Publisher
-from fairbook.streams.source import MERGE, Channel, ChannelMessage
 
 RING_MAX: Final = 16  # deltas kept for new receivers
 EMPTY_AT_START: Final = 12  # empty deltas at the start of a ring; public clients wait for 11

@@ -12,8 +12,6 @@ Invariants:
   because clients cannot know what they have missed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Sequence
@@ -31,11 +29,11 @@ from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.history import TradeBars
 from fairbook.ports.queries import Catalogue, StateView
 from fairbook.streams.account_streams import AccountStreams
+from fairbook.streams.channel_source import Channel, ChannelMessage, Publish, StreamKind
 from fairbook.streams.depth_streams import DepthDelta
 from fairbook.streams.market_streams import MarketStreams
 from fairbook.streams.publisher import Publisher
 from fairbook.streams.replay_tail import ReplayTail
-from fairbook.streams.source import Channel, ChannelMessage, Publish, StreamKind
 
 ANSWER_TURNS: Final = 2  # of the loop, until answers are written: one makes them, one sends them
 _ACCOUNT_EVENTS: Final = frozenset(

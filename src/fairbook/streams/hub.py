@@ -27,6 +27,7 @@ from fairbook.core.units import NS_PER_SECOND
 from fairbook.net.ws_frames import GOING_AWAY, POLICY, TRY_LATER, ProtocolError, text_frame
 from fairbook.ports.accounts import Access
 from fairbook.ports.connections import Authority, RequestHandler
+from fairbook.streams.channel_source import LATEST, Channel, ChannelMessage, Source
 from fairbook.streams.send_buffer import SendBuffer
 from fairbook.streams.session import (
     Action,
@@ -37,7 +38,6 @@ from fairbook.streams.session import (
     SessionLimits,
     Subscribe,
 )
-from fairbook.streams.source import LATEST, Channel, ChannelMessage, Source
 from fairbook.streams.subscriptions import OPEN_CHANNEL, SEND_INITIAL, Subscriptions
 
 SLOW: Final = "slow consumer"

@@ -11,8 +11,6 @@ Invariants:
 - while trades of before the start are missing, nothing is published to which they belong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,9 +23,9 @@ from fairbook.candles.ticker import WINDOW_S, RollingTicker, Totals
 from fairbook.core.records import Fill, LevelChange
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.queries import BookDepth, StateView
+from fairbook.streams.channel_source import KEEP, LATEST, MERGE, Channel, ChannelMessage
 from fairbook.streams.depth_streams import DeltaRing, DepthDelta, MergedDepthStream, first_deltas
 from fairbook.streams.publisher import Publisher
-from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, ChannelMessage
 
 INTERVAL_NS: Final = NS_PER_SECOND  # between two messages of a ticker, or of a running bar
 NO_TRADES: Final = Totals(0, 0, 0, 0, 0, 0, 0)

@@ -1,11 +1,9 @@
 """The publisher that the streams of one feed share: it publishes messages and reports a failure."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 
-from fairbook.streams.source import Channel, ChannelMessage, Publish
+from fairbook.streams.channel_source import Channel, ChannelMessage, Publish
 
 
 class Publisher:

@@ -4,8 +4,6 @@ They let clients that reconnect after a restart receive the changes that they ha
 follow each other without a gap, except for those that change nothing.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from typing import Final
 

@@ -12,12 +12,10 @@ Invariants:
 - after each put that returned True, at most `bytes_max` bytes wait.
 """
 
-from __future__ import annotations
-
 from itertools import groupby
 from typing import Final
 
-from fairbook.streams.source import KEEP, LATEST, MERGE, Channel, ChannelMessage, Source
+from fairbook.streams.channel_source import KEEP, LATEST, MERGE, Channel, ChannelMessage, Source
 
 MESSAGE_BYTES: Final = 128  # counted for each message besides its payload: what the objects take
 

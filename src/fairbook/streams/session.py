@@ -8,8 +8,6 @@ Invariants:
 - a stream is subscribed once, however often it was requested.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -22,7 +20,7 @@ from fairbook.net.token_bucket import TokenBucket
 from fairbook.net.ws_frames import POLICY, ProtocolError, check_utf8
 from fairbook.ports.accounts import READ, Access
 from fairbook.ports.connections import Authority
-from fairbook.streams.source import Channel, StreamKind
+from fairbook.streams.channel_source import Channel, StreamKind
 
 # Codes of an error frame. 4006 is that of the venue whose API this is; the others are Fairbook's.
 BAD_FRAME: Final = 4000

@@ -10,12 +10,10 @@ Invariants:
 - an open channel has at least one receiver that waits or is active.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Hashable
 from typing import Final, Generic, TypeVar
 
-from fairbook.streams.source import Channel
+from fairbook.streams.channel_source import Channel
 
 # What must follow a subscribe.
 OPEN_CHANNEL: Final = 0  # open the channel, then call `opened`

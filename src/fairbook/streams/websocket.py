@@ -11,8 +11,6 @@ it only public classes are used. picows reports a protocol error of the client t
 before it sends a Close frame of its own: therefore `_PicowsLogger` takes the logger's place.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from asyncio import Transport

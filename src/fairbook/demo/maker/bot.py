@@ -11,8 +11,6 @@ Invariants:
 - no order of the maker outlives its connection.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import random

@@ -8,8 +8,6 @@ Invariants: the commands turn the orders known to be open into the wanted book, 
 COMMANDS_MAX of them can; a market that refuses orders is left alone for `back_off_ms`.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from typing import Final

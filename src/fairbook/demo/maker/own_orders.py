@@ -8,8 +8,6 @@ Invariants: an order that was reported closed does not come back; orders that we
 do not appear.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Final
 

@@ -5,8 +5,6 @@ numbers suits every market. `QuotingParameters` converts it. A plan that was acc
 a book that crosses itself.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final, NamedTuple
 
 import msgspec

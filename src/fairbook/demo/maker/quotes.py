@@ -9,8 +9,6 @@ Invariants:
 - if one side is filled completely, the inventory stays within `inventory_lots`.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from typing import Final, NamedTuple

@@ -11,8 +11,6 @@ Invariants:
 - if neither book crosses itself, no intermediate state does.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import zip_longest

@@ -3,8 +3,6 @@
 Invariant: an answer includes everything that was submitted before the request.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """GET /api/v1/checkpoints: digests of engine and replicas, for anyone to compare."""
 
-from __future__ import annotations
-
 import msgspec
 
 from fairbook.api.requests import number_field

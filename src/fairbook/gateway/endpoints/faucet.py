@@ -3,8 +3,6 @@
 Invariant: an account never gets more than the cap; a credit with unknown outcome counts as given.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from functools import partial
@@ -15,7 +13,7 @@ from fairbook.api.account import faucet_object
 from fairbook.api.errors import ApiError
 from fairbook.api.listings import Listings
 from fairbook.core import records
-from fairbook.gateway.endpoints.transfer import amount_fields, move_money
+from fairbook.gateway.endpoints.money_requests import amount_fields, move_money
 from fairbook.gateway.request import Endpoint, Endpoints, Request, not_offered
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE, Transfers

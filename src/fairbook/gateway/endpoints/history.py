@@ -1,7 +1,5 @@
 """The endpoints of history: trades, candles and tickers; orders and fills of an account."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Final
 
@@ -14,7 +12,7 @@ from fairbook.candles.bars import INTERVALS, Bar, bucket_end
 from fairbook.candles.ticker import Totals
 from fairbook.core.records import HAS_CLIENT_ID, OrderRecord
 from fairbook.gateway.endpoints.markets import wants_spot
-from fairbook.gateway.endpoints.ranges import SECONDS_MAX, page, seconds, sorted_page, span
+from fairbook.gateway.endpoints.paging import SECONDS_MAX, page, seconds, sorted_page, span
 from fairbook.gateway.read_barrier import ReadBarrier
 from fairbook.gateway.request import Endpoint, Endpoints, Request
 from fairbook.gateway.submitter import Submitter

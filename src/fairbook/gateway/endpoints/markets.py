@@ -3,8 +3,6 @@
 They show the engine's current state, without waiting for commands under way.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Final
 

@@ -4,8 +4,6 @@ Invariant: the command is durable and applied before its answer, which is made f
 and its own events alone.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final

@@ -1,7 +1,5 @@
 """Fixed answers: empty lists where a spot exchange has no data, 501 for what it does not offer."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from fairbook.gateway.request import Endpoint, Endpoints, Reads, always, not_offered

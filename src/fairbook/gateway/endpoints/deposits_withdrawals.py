@@ -9,8 +9,6 @@ Invariants:
 - a stored withdrawal that was never debited is not shown, and moves nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 from functools import partial
 from hashlib import blake2b
@@ -25,8 +23,8 @@ from fairbook.api.listings import Listings
 from fairbook.api.market_data import asset_names
 from fairbook.api.requests import Fields, is_absent, number_field, text_field
 from fairbook.core import records
-from fairbook.gateway.endpoints.ranges import page, span
-from fairbook.gateway.endpoints.transfer import amount_fields, move_money
+from fairbook.gateway.endpoints.money_requests import amount_fields, move_money
+from fairbook.gateway.endpoints.paging import page, span
 from fairbook.gateway.read_barrier import AsyncHandler, ReadBarrier
 from fairbook.gateway.request import Endpoint, Endpoints, Handler, Request, not_offered
 from fairbook.gateway.submitter import Submitter

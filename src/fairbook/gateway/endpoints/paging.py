@@ -4,8 +4,6 @@ Invariant: no number in a query makes a reply larger than ROWS_MAX, or skips mor
 rows; everything else is INVALID_RANGE.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from fairbook.api.errors import BadRequest, invalid_range

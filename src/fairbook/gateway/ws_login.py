@@ -4,14 +4,12 @@ Invariants: the checks come in the order of the API contract, and every refusal 
 Failed logins use up a rate limit of their address, the same one as failed HTTP authentication.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from fairbook.api.errors import ApiError, unauthorized
-from fairbook.gateway.auth import Authenticator
+from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.rate_limits import TokenBuckets
 from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import Access, Accounts

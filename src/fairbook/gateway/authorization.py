@@ -1,14 +1,12 @@
 """Authenticate a request, read its fields, and check its permission, rate limit and replay."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 from urllib.parse import quote
 
 from fairbook.api import requests
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest
 from fairbook.api.requests import BODY_BYTES_MAX, Fields
-from fairbook.gateway.auth import Authenticator, Headers, SignedRequest, query_pairs
+from fairbook.gateway.authentication import Authenticator, Headers, SignedRequest, query_pairs
 from fairbook.gateway.rate_limits import RateLimits
 from fairbook.gateway.request import Endpoint, Request
 from fairbook.net.addresses import address_key

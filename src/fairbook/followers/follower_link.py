@@ -7,8 +7,6 @@ position, which stands for all before it. Followers come and go; the link stays.
 Invariant: nothing here waits for the follower.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -12,8 +12,6 @@ Invariant: `repair_tail` removes no entry but the newest, and that only if its r
 otherwise it raises LogDamaged. Entries of earlier segments are verified when they are read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass

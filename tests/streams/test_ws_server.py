@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fairbook.streams.hub import HubLimits
-from fairbook.streams.server import StreamLimits
+from fairbook.streams.ws_server import StreamLimits
 from tests.streams.hub_harness import NEWEST, replayed
 from tests.streams.server_harness import StreamServerHarness, head, play, with_stream_server
 from tests.world.waiting import until

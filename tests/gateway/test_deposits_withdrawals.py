@@ -19,7 +19,7 @@ import pytest
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_transfers import SqliteTransfers
 from fairbook.core import records
-from fairbook.gateway.endpoints.capital import deposit_address
+from fairbook.gateway.endpoints.deposits_withdrawals import deposit_address
 from fairbook.ports.accounts import Withdrawal
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
 from tests.world.direct_exchange import MS, START_NS

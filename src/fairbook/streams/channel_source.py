@@ -6,8 +6,6 @@ Invariants: a source publishes on a channel only between the end of `open` and `
 alternate: a channel is not opened again before it was closed, nor closed while it is being opened.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 

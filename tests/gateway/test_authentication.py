@@ -8,7 +8,7 @@ from nacl.signing import SigningKey
 
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import read_array, read_object, read_query, signed_pairs
-from fairbook.gateway.auth import Authenticator, ReplayGuard, candidate_texts, query_pairs
+from fairbook.gateway.authentication import Authenticator, ReplayGuard, candidate_texts, query_pairs
 from fairbook.ports.accounts import ALL_PERMISSIONS, Access
 from tests.world.memory_accounts import ALICE_KEY, MemoryAccounts
 

@@ -1,7 +1,5 @@
 """What endpoints that move money share: reading an amount, and submitting a credit or debit."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

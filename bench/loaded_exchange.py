@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any, Final, NamedTuple
 
 from bench.load import HttpWire, Load, Result, WebSocketWire
-from bench.mix import LIVE, SIGNED, SOCKET, TOKEN, Mix, Step, Trader, pings
+from bench.order_mix import LIVE, SIGNED, SOCKET, TOKEN, Mix, Step, Trader, pings
 from bench.processes import Server, processors
 from bench.runs import SEED, Run, percentiles
 

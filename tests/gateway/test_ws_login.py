@@ -9,9 +9,9 @@ import pytest
 from nacl.signing import SigningKey
 
 from fairbook.api.errors import ApiError
-from fairbook.gateway.auth import Authenticator
-from fairbook.gateway.login import LoginAuthenticator
+from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.rate_limits import TokenBuckets
+from fairbook.gateway.ws_login import LoginAuthenticator
 from tests.world.memory_accounts import ALICE, ALICE_KEY, ALICE_TOKEN, MemoryAccounts
 
 HERE = "192.0.2.1"

@@ -7,8 +7,6 @@ Invariants: the checks come in the order of the API contract; a refused request 
 at most eight candidates are verified for a request.
 """
 
-from __future__ import annotations
-
 import time
 from binascii import Error as Base64Error
 from binascii import a2b_base64

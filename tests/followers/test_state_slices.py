@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fairbook.core import records, slices, state
+from fairbook.core import records, state, state_slices
 from fairbook.core.book import Order
 from fairbook.core.client_ids import ENTRY_WORDS, NO_ENTRY, ClientIdTable
 from fairbook.core.exchange import Exchange
@@ -29,7 +29,7 @@ def played(seed: int, frames_count: int) -> Exchange:
 
 
 def digests(exchange: Exchange, count: int = COUNT) -> list[bytes]:
-    return [slices.slice_digest(exchange, index, count) for index in range(count)]
+    return [state_slices.slice_digest(exchange, index, count) for index in range(count)]
 
 
 def holder(place: int, size: int, count: int = COUNT) -> int:
@@ -274,22 +274,22 @@ def test_a_restored_state_has_the_same_slices(count: int) -> None:
         exchange = played(seed=9, frames_count=frames_count)
         restored = state.load(state.dump(exchange))
         for index in range(count):
-            mine = slices.slice_bytes(exchange, index, count)
-            assert mine == slices.slice_bytes(restored, index, count), (frames_count, index)
-            assert slices.differences(mine, mine, 10) == []
+            mine = state_slices.slice_bytes(exchange, index, count)
+            assert mine == state_slices.slice_bytes(restored, index, count), (frames_count, index)
+            assert state_slices.differences(mine, mine, 10) == []
 
 
 def test_the_difference_is_named() -> None:
     """Balances first, whatever else differs."""
     exchange = played(seed=3, frames_count=400)
-    before = slices.slice_bytes(exchange, 0, 1)
+    before = state_slices.slice_bytes(exchange, 0, 1)
     order = next(each for each in exchange.matcher.slots.orders if each is not None)
     order.remaining += 5
     exchange.tables.ledger.cell(4, 2).locked += 1
     exchange.markets[2].taker_fee_ppm += 7
-    found = slices.differences(before, slices.slice_bytes(exchange, 0, 1), 10)
+    found = state_slices.differences(before, state_slices.slice_bytes(exchange, 0, 1), 10)
     locked = exchange.tables.ledger.cell(4, 2).locked
-    assert found[0] == slices.Difference("balance", 4, "locked", 2, 4, locked - 1, locked)
+    assert found[0] == state_slices.Difference("balance", 4, "locked", 2, 4, locked - 1, locked)
     named = {(each.kind, each.key, each.field) for each in found}
     assert ("market", 2, "taker_fee_ppm") in named
     assert ("order", order.id, "remaining") in named
@@ -300,9 +300,9 @@ def test_the_difference_is_named() -> None:
 def test_a_missing_record_is_named() -> None:
     exchange = played(seed=3, frames_count=400)
     exchange.tables.accounts_max = 1000
-    before = slices.slice_bytes(exchange, 0, 1)
+    before = state_slices.slice_bytes(exchange, 0, 1)
     exchange.apply(records.open_account(77), exchange.time_ns)
-    found = slices.differences(before, slices.slice_bytes(exchange, 0, 1), 100)
+    found = state_slices.differences(before, state_slices.slice_bytes(exchange, 0, 1), 100)
     account = len(exchange.tables.accounts) - 1
     assert ("account", "user_id", None, 77) in {
         (each.kind, each.field, each.mine, each.theirs) for each in found if each.key == account
@@ -311,6 +311,6 @@ def test_a_missing_record_is_named() -> None:
 
 @pytest.mark.parametrize("cut", [1, 8, 16, 24, 200])
 def test_a_malformed_slice_is_refused(cut: int) -> None:
-    octets = slices.slice_bytes(played(seed=3, frames_count=50), 0, 1)
+    octets = state_slices.slice_bytes(played(seed=3, frames_count=50), 0, 1)
     with pytest.raises(ValueError, match=r"section|record|words"):
-        slices.parse(octets[:-cut])
+        state_slices.parse(octets[:-cut])
