@@ -48,7 +48,7 @@ ORDER_FIELDS: Final = (
     " fee_millionths created_ns priority"
 )
 CLIENT_ID_FIELDS: Final = "payload price quantity order_id outcome filled quote created_ns"
-CLOSED_CLIENT_ID_FIELDS: Final = f"account client_id closed_ns {CLIENT_ID_FIELDS}"
+CLOSED_CLIENT_ID_FIELDS: Final[str] = f"account client_id closed_ns {CLIENT_ID_FIELDS}"
 
 
 @final
