@@ -1,14 +1,10 @@
 """Limits of open connections: in all, and per client address."""
 
 from collections import Counter
-from enum import Enum, auto
+from typing import Final
 
-
-class ExceededLimit(Enum):
-    """Why a new connection is refused."""
-
-    SERVER = auto()
-    ADDRESS = auto()
+SERVER_FULL: Final = "Too many connections"
+ADDRESS_FULL: Final = "Too many connections from this address"
 
 
 class ConnectionLimits:
@@ -20,16 +16,12 @@ class ConnectionLimits:
         self.open = 0
         self.open_of: Counter[str] = Counter()  # open connections by address key; no entry is 0
 
-    def admit(self, address: str) -> ExceededLimit | None:
-        """Count a new connection, unless it would exceed a limit, which is then returned.
-
-        address: as `addresses.address_key` returns it. Call `release` when an admitted connection
-        has ended.
-        """
+    def admit(self, address: str) -> str | None:
+        """Count a new connection of this address key, or return the limit that it would exceed."""
         if self.open >= self._connections_max:
-            return ExceededLimit.SERVER
+            return SERVER_FULL
         if self.open_of[address] >= self._per_address_max:
-            return ExceededLimit.ADDRESS
+            return ADDRESS_FULL
         self.open += 1
         self.open_of[address] += 1
         return None

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple, cast
 
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest, not_found
 from fairbook.net.addresses import address_key
-from fairbook.net.connection_limits import ConnectionLimits, ExceededLimit
+from fairbook.net.connection_limits import SERVER_FULL, ConnectionLimits
 from fairbook.net.ws_frames import GOING_AWAY
 from fairbook.net.ws_handshake import HEAD_BYTES_MAX, HEAD_END, HandshakeError, check_head
 from fairbook.streams.hub import Hub
@@ -102,21 +102,17 @@ class StreamServer:
         return self.hub.status() | {"refused": self._refused}
 
     def admit(self, connection: StreamConnection) -> ApiError | None:
-        """Count a new connection. Returns the error if it is refused."""
         self.connections[connection] = None
-        match self.admitted.admit(connection.address_key):
-            case ExceededLimit.SERVER:
-                error = ApiError(503, "TRADING_PAUSED", "Too many connections", retry_after_s=5)
-            case ExceededLimit.ADDRESS:
-                text = "Too many connections from this address"
-                error = ApiError(429, "TOO_MANY_REQUESTS", text, retry_after_s=5)
-            case None:
-                connection.is_admitted = True
-                return None
+        exceeded = self.admitted.admit(connection.address_key)
+        if exceeded is None:
+            connection.is_admitted = True
+            return None
         self._refused += 1
         if len(self.connections) - self.admitted.open > _REFUSED_MAX:
             connection.abort()
-        return error
+        if exceeded == SERVER_FULL:
+            return ApiError(503, "TRADING_PAUSED", exceeded, retry_after_s=5)
+        return ApiError(429, "TOO_MANY_REQUESTS", exceeded, retry_after_s=5)
 
     def release(self, connection: StreamConnection) -> None:
         del self.connections[connection]
@@ -184,7 +180,6 @@ class StreamConnection(asyncio.BufferedProtocol):
     # Deadlines, by the loop's time.
 
     def check_deadlines(self, now: float) -> None:
-        """Called once a second."""
         websocket = self.websocket
         limits = self._server.limits
         if now >= self._abort_at:
@@ -230,9 +225,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.websocket.start(self._transport, head, received)
 
     def _refuse(self, error: ApiError) -> None:
-        """Respond, and let the client close: the last bytes of a connection that is closed at once
-        can be lost to a reset.
-        """
+        """Respond, and let the client close: closing at once could lose the response to a reset."""
         self._is_answered = True
         self._transport.write(_response(error))
         self._transport.write_eof()
@@ -240,7 +233,6 @@ class StreamConnection(asyncio.BufferedProtocol):
 
 
 def _response(error: ApiError) -> bytes:
-    """The whole response to a refused request."""
     body = error.body()
     lines = [
         f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
