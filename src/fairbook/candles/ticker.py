@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain, takewhile
 from struct import Struct
 from typing import Final, NamedTuple
@@ -43,15 +44,16 @@ class Totals(NamedTuple):
         return cls(bar.open, bar.close, bar.high, bar.low, bar.lots, bar.quote, bar.trades)
 
 
+NO_TRADES: Final = Totals(first=0, last=0, high=0, low=0, lots=0, quote=0, trades=0)
+
+
+@dataclass(slots=True)
 class _MinuteRange:
     """The highest and lowest price of a minute; too wide after one of its seconds has left."""
 
-    __slots__ = ("minute", "high", "low")
-
-    def __init__(self, minute: int, high: int, low: int) -> None:
-        self.minute = minute
-        self.high = high
-        self.low = low
+    minute: int
+    high: int
+    low: int
 
 
 class _Window:
@@ -117,7 +119,6 @@ class _Window:
             self._find_extremes()
 
     def bars(self) -> Iterator[Bar]:
-        """The seconds, as `_bar_at`."""
         return map(self._bar_at, range(0, len(self._records), _RECORD.size))
 
     def _bar_at(self, offset: int) -> Bar:
@@ -150,7 +151,6 @@ class RollingTicker(RunningSecond):
         self._last: int | None = None  # the last price before it
 
     def advance(self, time_ns: int) -> None:
-        """Move log time on."""
         if time_ns >= self._end_ns:
             self._next_second(time_ns)
 

@@ -26,10 +26,7 @@ class Authorizer:
         self._rates = rates
 
     def authorize(self, endpoint: Endpoint, request: Request) -> float:
-        """Set `account`, and `fields` or `orders`, of the request; or raise ApiError.
-
-        Returns the seconds until the request may go on, nearly always 0.
-        """
+        """Set account, and fields or orders; return the seconds to wait. Raises ApiError."""
         address = address_key(request.address)
         self._rates.failed_logins.check(address)
         try:
@@ -51,9 +48,7 @@ class Authorizer:
         return 0.0
 
     def charge(self, error: ApiError, address: str) -> ApiError:
-        """The answer to a request that is refused before it is authenticated. It takes a token of
-        its address, as a public request does, so the answer may be 429.
-        """
+        """The answer to a refused request. It takes a token of its address, or becomes 429."""
         try:
             self._rates.address.take(address_key(address))
         except ApiError as too_many:
@@ -67,9 +62,7 @@ class Authorizer:
         authorization = request.headers.get(b"authorization")
         if authorization is not None and b"x-signature" not in request.headers:
             access = self._authenticator.by_token(authorization)
-            _read_fields(
-                endpoint, request, requests.read_query(request.query) if request.query else []
-            )
+            _read_fields(endpoint, request, requests.read_query(request.query))
             return access, None
         signed = self._authenticator.check_headers(request.headers)
         pairs = requests.read_query(request.query)
@@ -105,10 +98,7 @@ def _unsupported(message: str) -> ApiError:
 def _read_fields(
     endpoint: Endpoint, request: Request, pairs: list[tuple[str, str]]
 ) -> list[Fields]:
-    """Set `fields` or `orders`. Returns the objects of the body, which are part of the signed text.
-
-    pairs: of the query.
-    """
+    """Set `fields` or `orders`; return the body's objects, which are signed. pairs: the query's."""
     reads = endpoint.reads
     if reads in ("body", "array") and any(name == "clientId" for name, _ in pairs):
         # The signed text does not tell query from body. From the query it would not be used, so

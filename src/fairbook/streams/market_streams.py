@@ -12,6 +12,7 @@ Invariants:
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from fairbook.api import stream_names, streams
@@ -19,7 +20,7 @@ from fairbook.api.numbers import MarketScales
 from fairbook.api.stream_names import StreamName
 from fairbook.candles.bars import Bar, bucket_end
 from fairbook.candles.candles import Candles
-from fairbook.candles.ticker import WINDOW_S, RollingTicker, Totals
+from fairbook.candles.ticker import NO_TRADES, WINDOW_S, RollingTicker, Totals
 from fairbook.core.records import Fill, LevelChange
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.queries import BookDepth, StateView
@@ -28,19 +29,16 @@ from fairbook.streams.depth_streams import DeltaRing, DepthDelta, MergedDepthStr
 from fairbook.streams.publisher import Publisher
 
 INTERVAL_NS: Final = NS_PER_SECOND  # between two messages of a ticker, or of a running bar
-NO_TRADES: Final = Totals(0, 0, 0, 0, 0, 0, 0)
 
 _Level = tuple[int, int]
 _Quote = tuple[_Level | None, _Level | None]
 
 
+@dataclass(slots=True)
 class _KlineChannel:
-    __slots__ = ("channel", "due_ns", "has_changed")
-
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self.due_ns = 0
-        self.has_changed = False
+    channel: Channel
+    due_ns: int = 0
+    has_changed: bool = False
 
 
 class MarketStreams:
@@ -56,10 +54,7 @@ class MarketStreams:
         publisher: Publisher,
         replayed: Sequence[DepthDelta] = (),
     ) -> None:
-        """update_id, trade_id, time_ns: the last ones before the events that will be passed.
-
-        replayed: the newest changes up to update_id, without a gap.
-        """
+        """Ids and time: before the first event. replayed: all changes from some on to update_id."""
         self.scales = scales
         self.missing_trade_id = trade_id
         """Trades up to this one are missing in ticker and candles; 0: none are."""
@@ -135,7 +130,6 @@ class MarketStreams:
             self._publish_due(time_ns)
 
     def publish_quote(self, view: StateView) -> None:
-        """Publish the best prices, if they have changed."""
         if self.book_ticker is None:
             return
         depth = view.depth(self.scales.id, 1)
@@ -206,7 +200,6 @@ class MarketStreams:
         return []
 
     def encode(self, channel: Channel, delta: DepthDelta) -> bytes:
-        """The payload of a message of a depth channel."""
         data = streams.depth(
             self.scales, bids=delta.bids, asks=delta.asks, first_id=delta.first_id,
             last_id=delta.last_id, time_us=delta.time_ns // 1000, sent_us=self._publisher.now_us(),

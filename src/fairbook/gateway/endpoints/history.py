@@ -9,7 +9,7 @@ from fairbook.api.market_data import kline_text, ticker_text, trade_text
 from fairbook.api.orders import fill_text, history_text
 from fairbook.api.requests import Fields, client_id_field, order_id_field, symbol_field, text_field
 from fairbook.candles.bars import INTERVALS, Bar, bucket_end
-from fairbook.candles.ticker import Totals
+from fairbook.candles.ticker import NO_TRADES
 from fairbook.core.records import HAS_CLIENT_ID, OrderRecord
 from fairbook.gateway.endpoints.markets import wants_spot
 from fairbook.gateway.endpoints.paging import SECONDS_MAX, page, seconds, sorted_page, span
@@ -20,7 +20,6 @@ from fairbook.ports.accounts import READ
 from fairbook.ports.history import FillRow, History, OrderRow
 
 BARS_MAX: Final = 1000
-_NO_TRADES: Final = Totals(first=0, last=0, high=0, low=0, lots=0, quote=0, trades=0)
 
 
 class HistoryEndpoints:
@@ -48,7 +47,6 @@ class HistoryEndpoints:
         }
 
     async def trades(self, request: Request) -> bytes:
-        """Newest first."""
         scales = self._listings.scales(symbol_field(request.fields))
         wanted = page(request.fields)
         history = await self._barrier.recent()
@@ -93,7 +91,7 @@ class HistoryEndpoints:
         return f"[{','.join(texts)}]".encode()
 
     async def _ticker_text(self, history: History, market_id: int) -> str:
-        totals = await history.ticker(market_id) or _NO_TRADES
+        totals = await history.ticker(market_id) or NO_TRADES
         return ticker_text(self._listings.scales_of(market_id), totals)
 
     async def orders(self, request: Request) -> bytes:
@@ -120,7 +118,6 @@ class HistoryEndpoints:
         return await self._barrier.array(rows, self._order_text)
 
     async def fills(self, request: Request) -> bytes:
-        """Newest first."""
         fields = request.fields
         wanted, within = sorted_page(fields), span(fields)
         market = self._listings.market_id(fields)
