@@ -87,9 +87,7 @@ def rejected(reason: int, *, client_id: int = 0) -> ApiError:
 
 
 def unauthorized() -> ApiError:
-    """Missing, malformed, unknown, revoked or expired credentials: one answer for all, so that keys
-    cannot be probed.
-    """
+    """Wrong credentials of any kind: one answer for all, so that keys cannot be probed."""
     return ApiError(401, "UNAUTHORIZED", "Unauthorized")
 
 
@@ -133,5 +131,4 @@ def invalid_range(name: str) -> ApiError:
 
 
 def invalid_market() -> ApiError:
-    """An unknown symbol."""
     return rejected(records.UNKNOWN_MARKET)

@@ -47,7 +47,6 @@ class Listings:
         return asset
 
     def asset_scale(self, asset_id: int) -> tuple[str, Scale]:
-        """Name and scale of an asset."""
         asset = self.catalogue.asset(asset_id)
         scale = self._asset_scales.get(asset_id)
         if scale is None:

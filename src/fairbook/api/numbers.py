@@ -46,11 +46,9 @@ class Scale:
         self._units: dict[str, int] = {}
 
     def units(self, text: object) -> int:
-        """Turn a decimal such as "100.25" or "00001.50" into units.
+        """Turn a decimal such as "100.25" or "00001.50" into units: at most UNITS_OUT.
 
-        text: a JSON string, or the literal of a JSON number.
-        Returns 0 <= units <= UNITS_OUT. Raises BadRequest if text is malformed or not a whole
-        number of units.
+        text: of JSON. Raises BadRequest if it is malformed or not a whole number of units.
         """
         if type(text) is not str:
             raise BadRequest(f"Invalid {self.name.lower()}")
@@ -135,5 +133,4 @@ class MarketScales:
 
 
 def asset_scale(asset: Asset) -> Scale:
-    """The scale of an asset's atoms."""
     return Scale("Quantity", step=1, decimals=asset.decimals)

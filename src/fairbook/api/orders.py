@@ -13,14 +13,7 @@ from fairbook.api.numbers import MarketScales, Scale
 from fairbook.api.requests import Fields, choice, is_absent, symbol_field
 from fairbook.api.times import utc_text
 from fairbook.core import records
-from fairbook.core.records import (
-    OrderRecord,
-    Outcome,
-    Placed,
-    order_records,
-    read_outcome,
-    read_placed,
-)
+from fairbook.core.records import OrderRecord, Outcome, order_records, read_outcome, read_placed
 from fairbook.core.units import MILLION
 from fairbook.ports.history import FillRow, OrderRow
 
@@ -62,10 +55,7 @@ class OrderCommand:
         self.scales = scales
 
     def result(self, events: bytes) -> str:
-        """The JSON of the answer. Raises ApiError if the core rejected the command.
-
-        events: of this command alone, with its OUTCOME last.
-        """
+        """The JSON of the answer. events: of this command alone. Raises ApiError for a reject."""
         raise NotImplementedError
 
 
@@ -121,10 +111,8 @@ def _accepted(events: bytes, *, client_id: int = 0) -> Outcome:
 def place_command(
     fields: Fields, *, account: int, scales_of: ScalesOf, session: int = 0
 ) -> PlaceCommand:
-    """The command of a request to place an order.
-
-    session: the order is cancelled when this session ends; 0: with no session. Raises BadRequest,
-    INVALID_MARKET, or NOT_IMPLEMENTED for conditional orders.
+    """session: the order is cancelled when this session ends; 0: with no session. Raises
+    BadRequest, INVALID_MARKET, or NOT_IMPLEMENTED for conditional orders.
     """
     scales = scales_of(symbol_field(fields))
     side = choice(fields, "side", SIDES)
@@ -181,9 +169,7 @@ def _market_amount(fields: Fields, scales: MarketScales) -> tuple[int, int]:
 
 
 def named_order(fields: Fields) -> tuple[int, int | None]:
-    """The order that a request is about: (order id, None) or (0, client id). Raises BadRequest
-    unless exactly one is given.
-    """
+    """(order id, None) or (0, client id). Raises BadRequest unless exactly one is given."""
     order_id = requests.order_id_field(fields)
     client_id = requests.client_id_field(fields)
     if (order_id is None) == (client_id is None):
@@ -220,9 +206,7 @@ def amend_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> Amend
 def cancel_all_command(
     fields: Fields, *, account: int, scales_of: ScalesOf
 ) -> CancelAllCommand | bytes:
-    """The command of a request to cancel all orders of a market; or the answer, if it asks for
-    conditional orders only, which do not exist.
-    """
+    """The command; or the answer, if only conditional orders are meant, which do not exist."""
     scales = scales_of(symbol_field(fields))
     if choice(fields, "orderType", _CANCEL_ALL_KINDS, 0):
         return b"[]"
@@ -239,9 +223,7 @@ def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
 
 
 def record_text(order: OrderRecord, scales: MarketScales, outcome: Outcome | None = None) -> str:
-    """The order object of an open order, or of one as it was closed; after AMEND with its outcome,
-    which is newer than the record.
-    """
+    """outcome: of an AMEND, which is newer than the record."""
     state = order if outcome is None else outcome
     return _order_text(scales, order, state, created=order.created_ns // MILLION)
 
@@ -259,7 +241,7 @@ def history_text(order: OrderRow | OrderRecord, scales: MarketScales) -> str:
 
 
 def _order_text(
-    scales: MarketScales, order: Placed | OrderRow | OrderRecord,
+    scales: MarketScales, order: records.Placed | OrderRow | OrderRecord,
     state: Outcome | OrderRow | OrderRecord, *, created: int | str, rest: str = _REST,
 ) -> str:  # fmt: skip
     """created: as JSON: milliseconds, or a text with its quotes."""

@@ -86,10 +86,7 @@ def read_array(body: bytes) -> list[Fields]:
 
 
 def read_query(query: bytes) -> list[tuple[str, str]]:
-    """The decoded pairs of a query string, in their order.
-
-    Raises BadRequest for more than QUERY_FIELDS_MAX fields, or anything but percent-encoded UTF-8.
-    """
+    """The pairs of a query, in their order. Raises BadRequest if malformed, or too many."""
     if not query:
         return []
     try:
@@ -198,9 +195,7 @@ def client_id_field(fields: Fields) -> int | None:
 
 
 def order_id_field(fields: Fields) -> int | None:
-    """The order id, a number or the same as digits; None if it is absent. Raises UNKNOWN_ORDER for
-    one that is too large for any order.
-    """
+    """As `client_id_field`. Raises UNKNOWN_ORDER for an id that is too large for any order."""
     if is_absent(fields, "orderId"):
         return None
     text = fields["orderId"]

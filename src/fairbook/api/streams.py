@@ -75,7 +75,6 @@ def trade(scales: MarketScales, fill: Fill, *, time_us: int, sent_us: int) -> st
 
 
 def ticker(scales: MarketScales, totals: Totals, *, sent_us: int) -> str:
-    """The last 24 hours. Before the first trade everything is 0."""
     price = scales.price.text
     return (
         f'{{"e":"ticker","E":{sent_us},"s":"{scales.symbol}","o":"{price(totals.first)}",'
@@ -109,9 +108,7 @@ class StreamedOrder:
         self._terms_texts: tuple[str, str, str] | None = None
 
     def terms_texts(self, scales: MarketScales) -> tuple[str, str, str]:
-        """The constant parts of its messages: before the status, after the filled quantities, and
-        after the time.
-        """
+        """Constant parts of its messages: before status, after filled quantities, after time."""
         texts = self._terms_texts
         if texts is None:
             terms, flags = self.terms, self.terms.flags

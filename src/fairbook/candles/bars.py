@@ -27,10 +27,7 @@ _WEEK_OFFSET_S: Final = 3 * DAY_S  # 1970-01-01 was a Thursday.
 
 
 def bucket_start(interval: str, time_s: int) -> int:
-    """The start of the interval's bucket that contains a second.
-
-    Both in seconds since 1970 (UTC), up to the year 2262, where log time ends.
-    """
+    """The start of the interval's bucket that contains a second; both since 1970 (UTC)."""
     if interval == MONTH:
         now = datetime.fromtimestamp(time_s, UTC)
         return int(datetime(now.year, now.month, 1, tzinfo=UTC).timestamp())

@@ -61,9 +61,7 @@ class Candles(RunningSecond):
         return ended
 
     def current(self, interval: str) -> Bar | None:
-        """A copy of the running bar as of the last call: flat if it has no trade, None before the
-        market's first trade.
-        """
+        """A copy of the running bar: flat without trades, None before the market's first one."""
         if not self._longer:
             return None
         if interval == "1s":
@@ -137,9 +135,7 @@ class Candles(RunningSecond):
                 )
 
     def _append(self, interval: str, bar: Bar | None, *, start_s: int, now_s: int) -> None:
-        """Queue for `advance` the ended bar that began at `start_s`, and the flat bars after it
-        that ended by `now_s`.
-        """
+        """Queue the ended bar that began at `start_s`, and the flat ones until `now_s`."""
         close = self._close
         if close is None:
             return  # no trade ever

@@ -58,9 +58,7 @@ class Authenticator:
         taken_until_ms: int | None = None,
         replays_max: int = 200_000,
     ) -> None:
-        """taken_until_ms: the latest time at which an earlier process may have taken a request,
-        such as the last time in its log; by default now.
-        """
+        """taken_until_ms: until when an earlier process may have taken requests; default: now."""
         self._accounts = accounts
         self._now_ms = now_ms
         if taken_until_ms is None:
@@ -76,9 +74,7 @@ class Authenticator:
         return access
 
     def check_headers(self, headers: Headers) -> SignedRequest:
-        """Check presence of the headers, time and key, in this order. Raises UNAUTHORIZED or
-        BadRequest.
-        """
+        """Check presence, time and key, in this order. Raises UNAUTHORIZED or BadRequest."""
         key, signature, timestamp = map(headers.get, (b"x-api-key", b"x-signature", b"x-timestamp"))
         if key is None or signature is None or timestamp is None:
             raise unauthorized()
@@ -135,9 +131,7 @@ class ReplayGuard:
         self._since_ms = since_ms
 
     def add(self, signature: bytes, *, timestamp_ms: int, expires_ms: int, now_ms: int) -> None:
-        """Remember a signature. Raises BadRequest if it was or may have been seen, or is too far
-        ahead of the clock; TRADING_PAUSED if the table is full.
-        """
+        """Remember a signature. Raises BadRequest if it is repeated or mistimed; TRADING_PAUSED."""
         if not self._since_ms < timestamp_ms <= now_ms + AHEAD_MS_MAX:
             raise BadRequest(EXPIRED)
         second = expires_ms // 1000

@@ -44,9 +44,7 @@ class SessionNumbers:
                 return session
 
     def end(self, session: int, accounts: Collection[int]) -> None:
-        """Cancel the open orders of these accounts in the session, after all commands submitted
-        before.
-        """
+        """Cancel the open orders of these accounts in the session, after earlier commands."""
         if not accounts:
             self._in_use.remove(session)
             return
@@ -74,11 +72,7 @@ class SessionNumbers:
 
 
 async def end_old_sessions(commands: Commands, queries: Queries) -> int:
-    """End every session that has open orders; return how many there were.
-
-    For a starting process without connections, so all sessions are of earlier processes. Raises
-    Busy or Stopped.
-    """
+    """End every session that has open orders; return how many there were. Raises Busy, Stopped."""
     view = await queries.at(await commands.settled())
     sessions = list(view.sessions())
     for first in range(0, len(sessions), ENDED_AT_ONCE):

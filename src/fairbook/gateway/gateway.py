@@ -5,9 +5,7 @@ body is read (`handle`). The gateway authenticates it, takes its rate limit, rea
 calls the endpoint. An order takes the same way as any other request, and no task: a waiter answers
 it when its outcome comes.
 
-Invariants:
-- every answer is JSON (ping and time: text; static files: their own type), errors included;
-- after a command was submitted, an answer says that nothing happened only if that is known.
+Invariant: all answers are JSON (ping and time: text; static files: their own type), errors too.
 """
 
 import asyncio
@@ -69,9 +67,7 @@ class GatewayLimits(NamedTuple):
 
 
 class Gateway:
-    """Answers the requests of the HTTP server, and has the parts that WebSocket connections use:
-    `logins` and `ws_orders`.
-    """
+    """Answers HTTP requests. WebSocket connections use its `logins` and `ws_orders`."""
 
     def __init__(
         self,
@@ -88,10 +84,7 @@ class Gateway:
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
     ) -> None:
-        """pages: static files, by path. faucet_atoms: by asset, the most that one account gets.
-
-        Endpoints that need `history`, `transfers` or `faucet_atoms` answer 501 without it.
-        """
+        """pages: static files, by path. faucet_atoms: by asset, the most that one account gets."""
         self._is_stopping = False
         self._rates = rates = _rate_limits(limits)
         authenticator = authenticator or Authenticator(accounts)
@@ -131,10 +124,8 @@ class Gateway:
         self._is_stopping = True
 
     def find(self, method: bytes, url: bytes) -> tuple[Endpoint, bytes, bytes]:
-        """The endpoint of a request, its path and its query.
-
-        Paths match byte for byte, but for doubled slashes. Raises 404, 405; HttpParserError for a
-        malformed URL.
+        """The endpoint of a request, its path and its query. Paths match byte for byte, but for
+        doubled slashes. Raises 404, 405; HttpParserError for a malformed URL.
         """
         endpoint = self._endpoints.get((method, url))
         if endpoint is not None:
@@ -182,9 +173,7 @@ class Gateway:
         return self._respond_later(answer, endpoint, request, respond)
 
     def _admit(self, endpoint: Endpoint, request: Request) -> float:
-        """Check the request, and set its fields. Returns the seconds to wait before it is handled,
-        nearly always 0.
-        """
+        """Check it, set its fields, and return the seconds to wait, nearly always 0."""
         if self._is_stopping:
             raise maintenance()
         if endpoint.permission:

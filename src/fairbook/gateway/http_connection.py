@@ -310,7 +310,6 @@ class HttpConnection(asyncio.Protocol):
     # Answering.
 
     def _start_next(self) -> None:
-        """Hand the first request to the gateway, if it is ready."""
         if self.is_answering or not self._requests:
             return
         request = self._requests[0]
@@ -381,7 +380,6 @@ class HttpConnection(asyncio.Protocol):
             self._is_draining = True
 
     def _next(self) -> None:
-        """A response is sent: go on with the next request."""
         self.is_answering = False
         self._server.progress.set()
         if not self._is_reading:
@@ -451,9 +449,7 @@ class HttpConnection(asyncio.Protocol):
         del self._parser  # It refers to this connection.
 
     def check_pace(self) -> None:
-        """End the connection if the client is too slow; called at every sweep. Closing the
-        transport would wait for a client that does not read.
-        """
+        """Abort if the client is too slow: closing would wait for one that does not read."""
         limits = self._server.limits
         if self._is_lingering:
             is_sent = not self.transport.get_write_buffer_size()

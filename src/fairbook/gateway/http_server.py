@@ -56,7 +56,6 @@ class HttpServer:
             self._sweeper.cancel()
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Wait until the condition holds, or the time is over."""
         try:
             async with asyncio.timeout(timeout_s):
                 while not condition():

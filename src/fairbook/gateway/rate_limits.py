@@ -36,9 +36,7 @@ class TokenBuckets:
         self._swept_ns = -_SWEEP_NS
 
     def take(self, key: Hashable, tokens: int = 1) -> None:
-        """Take tokens, or raise TOO_MANY_REQUESTS and take none. More than a burst counts as a
-        burst.
-        """
+        """Take tokens as TokenBucket does, or raise TOO_MANY_REQUESTS and take none."""
         if not self._interval_ns:
             return
         now_ns = self._now_ns()
@@ -61,9 +59,7 @@ class TokenBuckets:
         return len(self._buckets)
 
     def _new_bucket(self, key: Hashable, now_ns: int) -> TokenBucket:
-        """A bucket for a new key: its own if there is room, else the shared one. A full bucket is
-        the same as a new one, so it can be removed.
-        """
+        """Its own, or the shared one. A full bucket is like a new one, so it can be removed."""
         if len(self._buckets) >= self._keys_max:
             if now_ns - self._swept_ns >= _SWEEP_NS:
                 self._swept_ns = now_ns

@@ -52,16 +52,13 @@ class ReadBarrier:
     """Access to the history, for handlers under `guard`."""
 
     def __init__(self, submitter: Submitter, history: History | None) -> None:
-        """history: None where nothing is recorded."""
         self._submitter = submitter
         self._history = history
         self._shares = QueryShares()
         self._encoding = asyncio.Lock()
 
     def guard(self, handler: AsyncHandler) -> AsyncHandler:
-        """The handler with the errors and limits of history: 501 without one, 504 if it is behind,
-        429 if the caller has too many queries under way.
-        """
+        """The handler; 501 without a history, 504 if it is behind, 429 for too many queries."""
 
         async def guarded(request: Request) -> bytes:
             if self._history is None:
@@ -75,10 +72,7 @@ class ReadBarrier:
         return guarded
 
     async def settled(self) -> History:
-        """The history with everything that was submitted before this call.
-
-        Raises HistoryBehind; 503 if the engine has stopped, 504 if it does not answer.
-        """
+        """With everything submitted before. Raises HistoryBehind, and as `Submitter.position`."""
         assert self._history is not None
         await self._history.reached(await self._submitter.position())
         return self._history
@@ -93,9 +87,7 @@ class ReadBarrier:
             return self._history
 
     async def array(self, rows: Sequence[Row], text_of: Callable[[Row], str]) -> bytes:
-        """A JSON array. Long ones are encoded in pieces, one array at a time, so that orders do not
-        wait for them.
-        """
+        """A JSON array. Long ones are encoded in pieces, so that orders do not wait for them."""
         if len(rows) <= _ROWS_AT_ONCE:
             return f"[{','.join(map(text_of, rows))}]".encode()
         texts: list[str] = []

@@ -54,7 +54,6 @@ class Reply(NamedTuple):
 
     @property
     def closes(self) -> bool:
-        """Whether the connection ends with this response."""
         return CLOSE in self.headers
 
     def head(self, date_line: bytes, *, is_closing: bool) -> bytes:
@@ -99,8 +98,6 @@ def always(answer: JsonOrReply) -> Handler:
 
 
 def not_offered(what: str) -> Handler:
-    """An endpoint that always answers 501."""
-
     def refuse(_request: Request) -> JsonOrReply:
         raise not_implemented(what)
 

@@ -76,9 +76,7 @@ class Submitter:
         self._is_sweeping = False
 
     def execute(self, order: OrderCommand, respond: Respond) -> None:
-        """Submit a command; `respond` gets its answer after this call has returned. Raises 503 if
-        the command is not and will not be logged.
-        """
+        """`respond` gets the answer after this call. Raises 503: nothing is or will be logged."""
         waiter = OrderWaiter(order, respond)
         self._enqueue(order.command, waiter)
         self._watch(waiter)
@@ -95,10 +93,8 @@ class Submitter:
         return await _result(future, outcome_unknown)
 
     async def view(self) -> StateView:
-        """The engine's state after everything that was submitted before this call. Use it before
-        the next await.
-
-        Raises 503 if the engine has stopped, 504 if it does not answer.
+        """The engine's state after all that was submitted before this call. Use it before the next
+        await. Raises 503 if the engine has stopped, 504 if it does not answer.
         """
         return await self._view_at(await self.position())
 
@@ -107,9 +103,7 @@ class Submitter:
         return await self._view_at(0)
 
     async def position(self) -> int:
-        """A position at which everything is applied that was submitted before this call. Raises as
-        `view` does.
-        """
+        """A position after all that was submitted before. Raises as `view` does."""
         settled = self._commands.settled()
         if not settled.done():
             self._watch(settled)
@@ -139,7 +133,6 @@ class Submitter:
             loop.call_later(SWEEP_S, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel the waiters whose deadline has passed."""
         now = loop.time()
         waiting = self._waiting
         while waiting:
@@ -156,9 +149,7 @@ class Submitter:
 
 
 async def _result(future: asyncio.Future[Result], stopped_error: Callable[[], ApiError]) -> Result:
-    """The result of a watched future. Raises `stopped_error` if the engine has stopped, 504 after
-    the deadline.
-    """
+    """The result. Raises `stopped_error` if the engine has stopped, 504 after the deadline."""
     try:
         return await future
     except Stopped:

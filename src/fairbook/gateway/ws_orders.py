@@ -7,8 +7,7 @@ HTTP.
 Invariants:
 - commands are executed and answered in the order of arrival, each once; a request that did not
   become a command is refused at once;
-- access is checked again for every request: a revoked key cannot trade;
-- after a command was submitted, an answer says that nothing happened only if that is known.
+- access is checked again for every request: a revoked key cannot trade.
 """
 
 import asyncio

@@ -56,10 +56,7 @@ class HistoryProjection:
             at = records.next_at(events, at)
 
     def commit(self, *, position: int, time_ns: int, chain: bytes) -> None:
-        """Write the collected rows. `position`, time and chain are the exchange's.
-
-        Raises StoreUnavailable (call again: nothing is lost), StoreTaken, StoreInvalid.
-        """
+        """Write the rows. Raises StoreUnavailable (then call again), StoreTaken, StoreInvalid."""
         self._rows.orders = [*self._closed.values(), *self._open_orders()]
         self._rows.bars = self._bars()
         self._store.write(self._rows, position=position, time_ns=time_ns, chain=chain)

@@ -81,10 +81,7 @@ class BarRange(NamedTuple):
 
 
 def fewest_bars(from_s: int, to_s: int, lengths_s: Sequence[int] = LENGTHS_S) -> Iterator[BarRange]:
-    """The fewest bars that together cover [from_s, to_s), by rising start.
-
-    lengths_s: the available lengths, shortest first; each divides the next, the first is 1.
-    """
+    """The fewest bars that cover [from_s, to_s), by rising start. lengths_s: as LENGTHS_S."""
     if from_s >= to_s:
         return
     *shorter, length_s = lengths_s

@@ -63,10 +63,7 @@ class SqliteHistory:
     def __init__(
         self, path: Path, progress: RecorderProgress, *, behind_max_s: float = BEHIND_MAX_S
     ) -> None:
-        """path: of the store, which need not exist yet.
-
-        behind_max_s: how far the store may be behind the engine, in log time.
-        """
+        """path: of the store, which need not exist yet. behind_max_s: in log time."""
         self._progress = progress
         self._pool = ReadPool(path)
         self._behind_max_s = behind_max_s

@@ -48,10 +48,7 @@ class ReadConnection:
         self._warned_s = -WARN_EVERY_S
 
     def rows(self, columns: str, table: str, parameters: Sequence[Any]) -> list[list[Any]]:
-        """The rows of `SELECT columns FROM table`, in that order. Numbers stay exact.
-
-        table: a table, or a query in parentheses.
-        """
+        """The rows, in order, numbers exact. table: a table, or a query in parentheses."""
         statement = f"SELECT json_group_array(json_array({columns})) FROM {table}"
         (text,) = self._execute(statement, parameters).fetchone()
         found: list[list[Any]] = msgspec.json.decode(text)

@@ -116,10 +116,7 @@ class SqliteStore:
     """The recorder's connection to the file. For one thread."""
 
     def __init__(self, path: Path, *, busy_s: float = _BUSY_S) -> None:
-        """Open the store, creating it if it is missing. Raises StoreInvalid, StoreUnavailable.
-
-        busy_s: how long to wait for another connection's lock.
-        """
+        """Open or create it. Raises StoreInvalid, StoreUnavailable. busy_s: the wait for a lock."""
         self.position = 0  # everything up to it is recorded
         self.time_ns = 0
         self.chain = bytes(CHAIN_BYTES)  # of the log at `position`
@@ -195,7 +192,6 @@ class SqliteStore:
 
 
 def bar_row(market: int, length_s: int, bar: Bar) -> Row:
-    """The row of a bar in table `bars`."""
     return (
         market, length_s, bar.start_s, bar.open, bar.high, bar.low, bar.close,
         bar.lots >> LOW_BITS, bar.lots & LOW, bar.quote >> LOW_BITS, bar.quote & LOW,
@@ -213,10 +209,7 @@ def file_identity(path: Path) -> tuple[int, int] | None:
 
 
 def move_aside(path: Path) -> Path:
-    """Rename a store that must not be used, keeping it for inspection; an earlier one is removed.
-
-    Returns its new path. Raises OSError.
-    """
+    """Rename an unusable store, for inspection, replacing an earlier one. Raises OSError."""
     aside = path.with_name(path.name + ".aside")
     for ending in ("", "-wal", "-shm"):
         old, new = Path(f"{path}{ending}"), Path(f"{aside}{ending}")

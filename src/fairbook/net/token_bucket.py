@@ -18,9 +18,7 @@ class TokenBucket:
         self.full_at_ns = 0  # if this time has passed, the bucket is full, like a new one
 
     def take(self, now_ns: int, tokens: int = 1) -> int:
-        """Take tokens and return 0, or take none and return the nanoseconds to wait for them. More
-        than a burst counts as a burst.
-        """
+        """Take tokens, at most a burst, and return 0; or take none and return the ns to wait."""
         full_at_ns = self._full_at_ns_after(now_ns, tokens)
         wait_ns = full_at_ns - now_ns - self._burst_ns
         if wait_ns > 0:

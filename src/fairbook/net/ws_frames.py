@@ -77,10 +77,7 @@ class MessageAssembler:
         self._size = 0
 
     def add(self, piece: bytes, *, is_first: bool, is_last: bool) -> bytes | None:
-        """Add the payload of a text or continuation frame; return the message if it is complete.
-
-        Raises ProtocolError.
-        """
+        """Add the payload of a frame; return a complete message. Raises ProtocolError."""
         pieces = self._pieces
         if is_first == bool(pieces):
             raise ProtocolError(PROTOCOL_ERROR, "fragments out of order")

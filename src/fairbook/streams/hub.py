@@ -190,9 +190,7 @@ class Hub:
         return client
 
     def publish(self, channel: Channel, message: ChannelMessage) -> None:
-        """Send a message to the receivers of a channel, at the end of this turn of the loop or,
-        when there are many, soon after.
-        """
+        """Send to the receivers of a channel, at the end of this turn of the loop or soon after."""
         messages = self._published.get(channel)
         if messages is not None:
             messages.append(message)
@@ -208,15 +206,11 @@ class Hub:
             self._flush()
 
     def sweep(self) -> None:
-        """Called about once a second: close clients that are slow for too long, or whose key or
-        token is no longer valid.
-        """
+        """Each second: close clients that are slow for long, or whose credential has ended."""
         self.guarded(self._sweep)
 
     async def stop(self, drain_s: float) -> None:
-        """Close all connections, many of them spread over `drain_s`, each with the time after which
-        to reconnect.
-        """
+        """Close all connections, over `drain_s`, each with the time after which to reconnect."""
         self.guarded(self._flush)
         clients = list(self._clients)
         spread_s = 2 * _RECONNECT_LEAST_S + len(clients) // _RECONNECTS_PER_S

@@ -22,7 +22,6 @@ class Publisher:
         self._publish = publish
 
     def now_us(self) -> int:
-        """The time that a message carries which is made now."""
         return self._now_ns() // 1000
 
     def publish(self, channel: Channel, message: ChannelMessage) -> None:

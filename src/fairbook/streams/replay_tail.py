@@ -23,7 +23,6 @@ class ReplayTail:
         self._bytes = 0
 
     def on_frame(self, _position: int, time_ns: int, _frame: bytes, events: bytes) -> None:
-        """A subscriber of the runner: a frame was applied."""
         if len(events) <= _TICK_BYTES:
             return
         self.frames.append((time_ns, events))

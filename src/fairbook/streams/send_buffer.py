@@ -29,7 +29,6 @@ class SendBuffer:
     __slots__ = ("_bytes_max", "_source", "_waiting", "bytes")
 
     def __init__(self, source: Source, bytes_max: int) -> None:
-        """`source` merges and encodes."""
         self._source = source
         self._bytes_max = bytes_max
         self._waiting: dict[Channel, list[ChannelMessage]] = {}
@@ -84,7 +83,6 @@ class SendBuffer:
         return self.bytes <= self._bytes_max // 4 * 3
 
     def _merge(self, channel: Channel, *, encode: bool) -> None:
-        """Make one message of neighbouring MERGE messages."""
         messages = self._waiting[channel]
         merged: list[ChannelMessage] = []
         for rule, run in groupby(messages, key=lambda message: message.rule):

@@ -90,8 +90,6 @@ _read_id: Final = msgspec.json.Decoder(_Frame).decode
 
 
 class _FrameError(Exception):
-    """The answer to the frame is this error."""
-
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
@@ -278,7 +276,6 @@ def _names(fields: Fields) -> Collection[str]:
 
 
 def _credential_code(error: ApiError) -> int:
-    """The code of an error of the authority."""
     if "expired" in error.message:
         return EXPIRED
     return TOO_MANY if error.status == 429 else INVALID_SIGNATURE

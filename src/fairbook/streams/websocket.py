@@ -153,7 +153,6 @@ class WebSocket(WSListener):
         return self._transport.is_close_frame_sent
 
     def _answer_close(self, frame: WSFrame) -> None:
-        """The client closes, or answers our Close."""
         try:
             self.client.close(ws_frames.close_answer(frame.get_payload_as_bytes()), "")
         except ProtocolError as error:

@@ -139,5 +139,4 @@ class AccountEndpoints:
 
 
 def _available(view: StateView, account: int, asset_id: int) -> int:
-    """Atoms of an asset that are not locked."""
     return next((free for asset, free, _ in view.balances(account) if asset == asset_id), 0)

@@ -72,7 +72,6 @@ class CapitalEndpoints:
         return not_offered("history") if self._transfers is None else self._barrier.guard(handler)
 
     async def deposits(self, request: Request) -> bytes:
-        """Newest first."""
         wanted, within = page(request.fields), span(request.fields)
         history = await self._barrier.settled()
         rows = await history.transfers(request.account, wanted, side=CREDITED, span=within)
@@ -87,7 +86,6 @@ class CapitalEndpoints:
         return encode({"address": deposit_address(request.account, blockchain)})
 
     async def withdrawals(self, request: Request) -> bytes:
-        """Newest first."""
         fields = request.fields
         wanted, within = page(fields), span(fields)
         withdrawal_id = None if is_absent(fields, "id") else number_field(fields, "id", 0)
@@ -165,9 +163,7 @@ class CapitalEndpoints:
         return encode(withdrawal_object(symbol, scale, withdrawal, time_ns=time_ns))
 
     def _unrequested(self, row: TransferRow) -> Withdrawal:
-        """A debit without a stored withdrawal: by an operator, or from before the store was lost.
-        Its id is negative, which no withdrawal's is.
-        """
+        """A debit by an operator, or from before the store was lost. Its id is negative."""
         blockchain = asset_names(self._listings.catalogue.asset(row.asset)).blockchain
         return Withdrawal(
             withdrawal_id=-row.transfer_id, reference=row.reference, account=row.account,

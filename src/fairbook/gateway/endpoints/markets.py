@@ -40,11 +40,9 @@ class MarketEndpoints:
         }
 
     def endpoints_under(self) -> Endpoints:
-        """By method and path before the last part, which is a symbol."""
         return {(b"GET", b"/api/v1/markets/"): Endpoint(self.market_of_path)}
 
     async def time(self, _request: Request) -> Reply:
-        """Milliseconds, as text."""
         return Reply(b"%d" % (time.time_ns() // 1_000_000), content_type=TEXT_TYPE)
 
     async def status(self, _request: Request) -> bytes:

@@ -14,9 +14,7 @@ from fairbook.ports.commands import Answer
 
 
 def amount_fields(fields: Fields, listings: Listings) -> tuple[Asset, int]:
-    """`symbol` and `quantity`: an asset, and 1 to MAX_ATOMS of it. Raises BadRequest,
-    INVALID_ASSET, INVALID_QUANTITY.
-    """
+    """`symbol` and `quantity`: an asset, and 1 to MAX_ATOMS of it. Raises ApiError."""
     asset = listings.asset(text_field(fields, "symbol"))
     atoms = listings.asset_scale(asset.id)[1].units(fields.get("quantity"))
     if not 1 <= atoms <= MAX_ATOMS:

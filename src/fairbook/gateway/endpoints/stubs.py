@@ -77,5 +77,4 @@ def stub_endpoints() -> Endpoints:
 
 
 def stub_endpoints_under() -> Endpoints:
-    """By method and the path before its last part, which is a name."""
     return {(b"DELETE", path.encode()): Endpoint(not_offered(path)) for path in _SIGN_UP_ONE}
