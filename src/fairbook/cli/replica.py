@@ -19,9 +19,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     options = ReplicaOptions(
-        snapshot_commands=arguments.snapshot_commands,
-        snapshot_s=arguments.snapshot_s,
-        allow_faults=arguments.allow_faults,
+        arguments.snapshot_commands, arguments.snapshot_s, arguments.allow_faults
     )
     return follower.run_follower(
         "replica", lambda: replica.run(arguments.directory, arguments.fd, options)

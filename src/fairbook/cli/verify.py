@@ -9,13 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from fairbook.cli.data_directory import (
-    REPLAY_ERRORS,
-    DataError,
-    read_snapshots,
-    replay_log,
-    summary,
-)
+from fairbook.cli import data_directory
+from fairbook.cli.data_directory import DataError
 from fairbook.cli.parser import CommandParser
 from fairbook.cli.verify_history import HistoryComparison, HistoryUnreadable, history_comparison
 from fairbook.core import invariants, state
@@ -23,7 +18,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot
 
-ERRORS: Final = (*REPLAY_ERRORS, HistoryUnreadable)
+ERRORS: Final = (*data_directory.REPLAY_ERRORS, HistoryUnreadable)
 SHOWN_MAX: Final = 20  # differences of the history
 
 
@@ -34,11 +29,11 @@ def add_arguments(parser: CommandParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print position, digest and chain, and how far the history goes."""
     directory: Path = arguments.directory
-    snapshots, problems = read_snapshots(directory)
+    snapshots, problems = data_directory.read_snapshots(directory)
     runner = Runner(Exchange())
     # The history is opened first: the log has all that it has.
     with history_comparison(directory, runner.exchange) as history:
-        for entry, events in replay_log(directory, runner):
+        for entry, events in data_directory.replay_log(directory, runner):
             if history is not None:
                 history.take(entry, events, runner)
             if snapshot := snapshots.pop(entry.position, None):
@@ -54,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise DataError(
                 f"at position {runner.position} an invariant does not hold: {error}"
             ) from error
-        print(summary(runner))
+        print(data_directory.summary(runner))
         for problem in problems:
             print(f"warning: {problem}; this snapshot is not used", file=sys.stderr)
         if history is not None:

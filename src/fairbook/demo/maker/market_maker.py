@@ -16,17 +16,11 @@ from fairbook.client.errors import RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.local_book import LocalBook, LocalBookSide
 from fairbook.client.messages import OrderState
+from fairbook.demo.maker import reconcile
 from fairbook.demo.maker.own_orders import OwnOrders
 from fairbook.demo.maker.plan import PARTS, QuotingParameters
 from fairbook.demo.maker.quotes import ASK, BID, LimitOrder, RandomWalk, quotes
-from fairbook.demo.maker.reconcile import (
-    AmendOrder,
-    CancelAll,
-    CancelOrder,
-    Command,
-    reconcile,
-    replace_all,
-)
+from fairbook.demo.maker.reconcile import AmendOrder, CancelAll, CancelOrder, Command
 
 BACK_OFF_MS: Final = 5_000
 FIRST_TAKE_MS: Final = 1_000
@@ -67,9 +61,7 @@ class MarketMaker:
         self, now_ms: int, reference_ticks: int | None, leftovers: Sequence[OrderState] = ()
     ) -> None:
         """Begin with a new connection. reference_ticks: None if the market's price is unknown.
-
-        leftovers: the maker's open orders. They are not cancelled with the connection, so the first
-        commands replace them all.
+        leftovers: the maker's open orders, which the first commands replace.
         """
         self.orders = OwnOrders(self.grid)
         for order in leftovers:
@@ -101,8 +93,8 @@ class MarketMaker:
         )
         if self._has_leftovers:
             self._has_leftovers = False
-            return replace_all(wanted)
-        return reconcile(wanted, self.orders.open())
+            return reconcile.replace_all(wanted)
+        return reconcile.reconcile(wanted, self.orders.open())
 
     def withdraw(self, now_ms: int) -> list[Command]:
         """Leave the market for `back_off_ms`."""
@@ -127,9 +119,7 @@ class MarketMaker:
             self.orders.on_answer(answer)
 
     def on_refusal(self, command: Command, refusal: RequestRefused, now_ms: int) -> bool:
-        """A command was refused. True: an accident of timing. False: the market accepts no orders,
-        and is left alone for a while.
-        """
+        """True: an accident of timing. False: the market is left alone for a while."""
         if NOT_OPEN in refusal.message and isinstance(command, AmendOrder | CancelOrder):
             self.orders.remove(command.order_id)
             return True
@@ -158,10 +148,7 @@ def _foreign(side: str, levels: LocalBookSide, own: Mapping[tuple[str, int], int
 
 
 class Taker:
-    """Decides when the taker sends an order in one market, and which: random ones, for trades.
-
-    Invariant: the inventory stays within `inventory_lots`.
-    """
+    """Random orders for trades in one market; the inventory stays within `inventory_lots`."""
 
     def __init__(self, parameters: QuotingParameters, rng: random.Random) -> None:
         self._parameters = parameters
