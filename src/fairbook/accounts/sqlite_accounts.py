@@ -43,10 +43,7 @@ class SqliteAccounts:
         keys_max: int = 50,
         tokens_max: int = 50,
     ) -> None:
-        """Open the store, creating it if it is missing. The limits are per account.
-
-        Raises AccountsDamaged if the file is no accounts store, or of a newer version.
-        """
+        """Open or create the store. The limits are per account. Raises AccountsDamaged."""
         self._now_ns = now_ns
         self._keys_max = keys_max
         self._tokens_max = tokens_max
@@ -92,7 +89,6 @@ class SqliteAccounts:
         self, *, name: str | None = None, email: str | None = None, user_id: int | None = None
     ) -> User:
         """Add a user, without an account yet. The store chooses the id unless one is given.
-
         Raises AccountRefused if the id, name or email is taken, or a text is empty or too long.
         """
         for text in (name, email):
@@ -113,10 +109,8 @@ class SqliteAccounts:
         return User(*rows[0]) if rows else None
 
     def set_account(self, user_id: int, account: int) -> None:
-        """Store the account that OPEN_ACCOUNT answered for the user. Idempotent.
-
-        Raises AccountRefused for an unknown user, or if the user has another account, or the
-        account another user.
+        """Store the account that OPEN_ACCOUNT answered for the user. Idempotent. Raises
+        AccountRefused for an unknown user, or another account or user in the store.
         """
         with self._lock, self._change("The account belongs to another user") as database:
             row = database.execute(
@@ -129,10 +123,8 @@ class SqliteAccounts:
             database.execute("UPDATE user SET account = ? WHERE user_id = ?", (account, user_id))
 
     def add_key(self, *, account: int, public_key: bytes, label: str, permissions: int) -> Key:
-        """Register a public key. The caller checks that its owner has the secret half.
-
-        Raises AccountRefused for a bad key, label or permissions, a key that was ever registered,
-        an account without a user, too many keys.
+        """The caller checks that the owner of the key has the secret half. Raises AccountRefused,
+        also for a key that was ever registered.
         """
         credentials.check_public_key(public_key)
         credentials.check_permissions(permissions)
@@ -182,9 +174,7 @@ class SqliteAccounts:
         self, *, account: int, permissions: int, expires_ns: int = 0
     ) -> tuple[str, Token]:
         """Add a bearer token. Its text is returned only here. `expires_ns` 0: never.
-
-        Raises AccountRefused for bad permissions, an account without a user, a time that has
-        passed, too many tokens.
+        Raises AccountRefused.
         """
         credentials.check_permissions(permissions)
         now_ns = self._now_ns()

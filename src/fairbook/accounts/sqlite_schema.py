@@ -72,9 +72,8 @@ SCHEMA_VERSION: Final = len(_STEPS)
 
 
 def upgrade(database: sqlite3.Connection, name: object) -> None:
-    """Upgrade a new or older file to the newest version. `name` is for the message.
-
-    Raises AccountsDamaged if it is no accounts store, or of a newer version.
+    """Upgrade a new or older file to the newest version. `name` is for the message. Raises
+    AccountsDamaged if it is no accounts store, or of a newer version.
     """
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -89,9 +88,7 @@ def upgrade(database: sqlite3.Connection, name: object) -> None:
 
 @contextmanager
 def transaction(database: sqlite3.Connection, taken: str) -> Iterator[sqlite3.Connection]:
-    """One transaction, under the caller's lock. Raises AccountRefused(taken) if a value is not
-    unique.
-    """
+    """Under the caller's lock. Raises AccountRefused(taken) if a value is not unique."""
     database.execute("BEGIN IMMEDIATE")
     try:
         yield database

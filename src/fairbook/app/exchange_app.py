@@ -172,9 +172,7 @@ class ExchangeApp:
         self._maker.start()
 
     async def _start_backfill(self) -> None:
-        """Load earlier trades into the feed once they are recorded, if possible before the ports
-        open; trading does not wait for it.
-        """
+        """Load the recorded trades into the feed, if possible before the ports open."""
         if self._followers.history is None:
             return
         backfill = asyncio.ensure_future(self._backfill(self._followers.history))
@@ -270,7 +268,6 @@ def _url(scheme: str, host: str, port: int) -> str:
 
 
 def _log_start(settings: UpSettings, log: FileLog, engine: Engine) -> None:
-    """Log how the state was recovered."""
     recovery = engine.recovery
     if core.COMPILED:
         logger.info("the core is compiled")

@@ -151,10 +151,7 @@ SETTINGS: Final = tuple(_settings())
 
 
 def read_settings(options: Mapping[str, object], environ: Mapping[str, str]) -> UpSettings:
-    """options: what was given on the command line, by field; None or False: not given.
-
-    Raises SettingError.
-    """
+    """options: the command line's, by field; None or False: not given. Raises SettingError."""
     found: dict[str, Any] = {}
     for setting in SETTINGS:
         option = options.get(setting.field)

@@ -30,10 +30,7 @@ def require_log(directory: Path) -> None:
 def replay_log(
     directory: Path, runner: Runner, *, to: int | None = None
 ) -> Iterator[tuple[Entry, bytes]]:
-    """Apply each entry up to position `to` (None: to the end), and yield it with its events.
-
-    Raises what REPLAY_ERRORS names.
-    """
+    """Apply entries up to `to` (None: all); yield each and its events. Raises REPLAY_ERRORS."""
     require_log(directory)
     with closing(FileLog(directory, read_only=True)) as log:
         for entry in log.read(1):
@@ -45,9 +42,7 @@ def replay_log(
 
 
 def read_snapshots(directory: Path) -> tuple[dict[int, Snapshot], list[str]]:
-    """The valid snapshots by position, and what is wrong with the others. Raises DataError for a
-    directory without a log.
-    """
+    """The valid snapshots by position, and what is wrong with the others. Raises DataError."""
     require_log(directory)
     valid: dict[int, Snapshot] = {}
     problems: list[str] = []
@@ -63,7 +58,6 @@ def read_snapshots(directory: Path) -> tuple[dict[int, Snapshot], list[str]]:
 
 
 def summary(runner: Runner) -> str:
-    """Position and state in one line."""
     return (
         f"position {runner.position}  sequence {runner.exchange.sequence}"
         f"  digest {state.digest(runner.exchange).hex()}  chain {runner.chain.hex()}"

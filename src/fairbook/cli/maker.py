@@ -53,10 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_maker(bot: Bot, lifeline: int | None) -> int:
-    """Run until SIGTERM, SIGINT, or the end of the pipe whose descriptor `lifeline` is.
-
-    Returns the exit status: 0, or 1 if the exchange refuses the tokens, or for a bug.
-    """
+    """Run until SIGTERM, SIGINT, or the end of the pipe whose descriptor `lifeline` is."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run_until_stopped(bot, lifeline))

@@ -64,9 +64,7 @@ class SigningKey:
 
 
 def signed_text(instruction: str, parameters: Sequence[Pairs]) -> str:
-    """The text that a signature covers, up to the timestamp: the instruction and the parameters by
-    rising name, once for each mapping.
-    """
+    """What a signature covers, up to the timestamp: each mapping's parameters by rising name."""
     parts = []
     for pairs in parameters or [{}]:
         parts.append(f"instruction={instruction}")

@@ -76,7 +76,6 @@ class LocalBook:
         self._kept: deque[DepthUpdate] = deque(maxlen=UPDATES_KEPT_MAX)
 
     def on_update(self, update: DepthUpdate) -> None:
-        """A message of the depth stream."""
         if self.is_live and update.first_id > self.last_id + 1:
             self.is_live = False
             self.gaps += 1
@@ -111,9 +110,7 @@ class LocalBook:
 
 
 class BookFeed:
-    """A book that follows one connection. Call `start`, then `ready` and `next_change`; at the end
-    `stop`, or close the connection.
-    """
+    """A book that follows one connection, from `start` to `stop` or the connection's end."""
 
     def __init__(
         self,
@@ -142,9 +139,7 @@ class BookFeed:
         return self.book
 
     async def next_change(self) -> LocalBook:
-        """The book, once it is live and has changed since the last call. Raises Disconnected if
-        the connection ends before.
-        """
+        """The book, once it is live and has changed since the last call. Raises Disconnected."""
         await self._wait_for(self._has_changed)
         await self._wait_for(self._live)
         self._has_changed.clear()

@@ -231,9 +231,7 @@ class KlineUpdate(_StreamMessage, frozen=True):
 
 
 class OrderUpdate(_StreamMessage, frozen=True):
-    """An event of one of the account's orders: orderAccepted, orderFill, orderCancelled,
-    orderExpired or orderModified.
-    """
+    """event: orderAccepted, orderFill, orderCancelled, orderExpired or orderModified."""
 
     event: str
     symbol: str

@@ -42,9 +42,7 @@ class Backoff:
         self._bound_s = wait_least_s
 
     def wait_s(self, lasted_s: float) -> float:
-        """Half to all of a bound that doubles each time. lasted_s: of the last connection; 0 if it
-        was not made.
-        """
+        """Half to all of a bound that doubles each time. lasted_s: of the last connection, or 0."""
         if lasted_s >= SETTLED_S:
             self._bound_s = self._least_s
         bound_s = self._bound_s

@@ -39,9 +39,7 @@ def write_credentials(
     ws_url: str,
 ) -> dict[str, Credential]:
     """Write addresses and the credential of each of `names`: the one in the file if it is still
-    valid, else a new one. The demo's keys and tokens that a new one replaces are revoked.
-
-    numbers: the account of each name.
+    valid, else a new one, for which old ones are revoked. numbers: the account of each name.
     """
     stored = _read(path, names)
     credentials: dict[str, Credential] = {}

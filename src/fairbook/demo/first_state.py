@@ -86,9 +86,8 @@ def faucet_atoms() -> dict[str, int]:
 async def prepare(
     commands: Commands, queries: Queries, catalogue: Catalogue, accounts: SqliteAccounts
 ) -> dict[str, int]:
-    """Complete the first state, and return the account of each name in USERS.
-
-    Must return before clients are let in. Raises DemoError, and Stopped if the log fails.
+    """Complete the first state, and return the account of each name in USERS. Must return before
+    clients are let in. Raises DemoError, and Stopped if the log fails.
     """
     known = _known_accounts(catalogue, accounts)
     if known is not None:
@@ -150,9 +149,7 @@ def require_done(outcomes: Iterable[records.Outcome]) -> None:
 
 
 def missing_listings(catalogue: Catalogue) -> Iterator[bytes]:
-    """Rules, assets, markets and their parameters. A market is opened for post-only orders, as the
-    ladder needs it.
-    """
+    """Rules, assets, markets and their parameters; a market is open for the ladder's orders."""
     if not catalogue.assets():
         yield records.rules()
     for number, asset in enumerate(ASSETS, start=1):
@@ -216,9 +213,7 @@ def _generated_session_ends(view: StateView) -> Iterator[bytes]:
 
 
 def missing_ladder_orders(view: StateView, account: int) -> Iterator[bytes]:
-    """Orders around the middle of each market. Client ids, counted from 1 over all markets, show
-    which of them are placed already.
-    """
+    """Client ids, counted from 1 over all markets, show which orders are placed already."""
     client_id = 0
     for number, market in enumerate(MARKETS, start=1):
         step_ticks = market.middle_ticks * LADDER_STEP_PPM // 1_000_000
@@ -239,7 +234,6 @@ def missing_ladder_orders(view: StateView, account: int) -> Iterator[bytes]:
 
 
 def missing_market_openings(catalogue: Catalogue) -> Iterator[bytes]:
-    """Open the markets, which must be listed."""
     for number in range(1, len(MARKETS) + 1):
         if catalogue.market(number).state != records.OPEN:
             yield _set_state(number, records.OPEN)

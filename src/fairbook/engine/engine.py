@@ -83,10 +83,8 @@ class Engine:
         return self.commands.failed
 
     async def snapshot(self) -> int:
-        """Write a snapshot and return its position. Raises OSError.
-
-        Blocks the loop while the state is copied, so it is for a stop, when trading has ended; the
-        replica writes the regular ones.
+        """Write a snapshot and return its position. Blocks the loop while the state is copied, so
+        it is for a stop; the replica writes the regular ones. Raises OSError.
         """
         snapshot = self.runner.snapshot()
         await asyncio.to_thread(self._snapshots.write, snapshot)

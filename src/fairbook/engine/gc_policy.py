@@ -6,10 +6,8 @@ that is loaded and replayed stays; its end excludes everything that exists from 
 (`gc.freeze`), such as the lists of a million resting orders. Newer objects are collected as usual;
 after a full collection that took longer than LONG_NS, its survivors are frozen too.
 
-Measured with a million resting orders (`./dev bench pauses`):
-- compiled: orders, levels, balances and tables of client ids are not tracked (`acyclic`); lists are
-  frozen. A full collection takes about a millisecond; without freezing 50;
-- interpreted: orders are tracked. A full collection takes 10 to 20 ms; without LONG_NS 200 to 900.
+Compiled, orders, levels, balances and tables of client ids are not tracked (`acyclic`), only lists
+of them are. What `./dev bench pauses` has measured stands in docs/internals/performance.md.
 
 Invariant: cyclic garbage made after `frozen_afterwards` is collected, except cycles that were alive
 at the end of a long collection. Long collections happen only when tens of thousands of new objects

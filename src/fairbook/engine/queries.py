@@ -56,9 +56,7 @@ class EngineQueries:
         runner.subscribe(self._on_frame)
 
     async def at(self, position: int) -> EngineView:
-        """As Queries. Waits for as long as it takes. Raises Stopped if the position will not be
-        reached any more, or the state is broken.
-        """
+        """Raises Stopped if the position will never be reached, or the state is broken."""
         if position > self._runner.position:
             reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((position, reached))

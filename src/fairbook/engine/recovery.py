@@ -79,8 +79,7 @@ def restore_before(
     """For a reader of the log: the state of the newest valid snapshot that is not ahead of
     `position` and that the log agrees with, or the empty state. Changes nothing on disk.
 
-    is_checked: whether the loaded state is compared with the snapshot. on_problem: called for each
-    snapshot that is passed over.
+    is_checked: as Snapshot.restore. on_problem: called for each snapshot that is passed over.
     """
     found = [(path.name, path, source) for source in sources for path in source.paths()]
     for _, path, source in sorted(found, key=lambda each: each[0], reverse=True):

@@ -81,11 +81,9 @@ class Runner:
         )
 
     def apply(self, entry: Entry) -> bytes | None:
-        """Apply the next entry of a log that was read, and return its events; None if it was
-        applied before.
+        """Apply an entry that was read, and return its events; None if it was applied before.
 
-        Raises LogDamaged if it is not the next one, RunnerBroken after any earlier failure, and
-        what a bug raises.
+        Raises LogDamaged for a gap, RunnerBroken after a failure, and what a bug raises.
         """
         position, time_ns, chain, frame = entry
         if position <= self.position and not self.broken:
@@ -95,9 +93,8 @@ class Runner:
         return self._apply(entry, is_continued=chain == expected)
 
     def apply_appended(self, entry: Entry) -> bytes:
-        """Apply the entry that `append` of the engine's own log has returned, as `apply` does.
-
-        Its chain is not checked: `append` has just computed it from the last entry applied here.
+        """As `apply`, for what `append` of the engine's own log has returned: that has just
+        computed the chain from the last entry applied here, so it is not checked.
         """
         return self._apply(entry, is_continued=True)
 

@@ -53,9 +53,7 @@ class Sequencer:
         frame_commands_max: int = FRAME_COMMANDS_MAX,
     ) -> None:
         """Starts at once; needs a running loop. `runner` must have applied all of `log`.
-
-        tick_after_s: after this time without a frame a TICK is logged. The other limits count
-        commands.
+        tick_after_s: after this time without a frame a TICK is logged.
         """
         assert (runner.position, runner.chain) == (log.last.position, log.last.chain)
         assert 0 <= reserved_for_cancels < pending_max
@@ -87,7 +85,6 @@ class Sequencer:
 
     @property
     def pending(self) -> int:
-        """Number of unanswered commands."""
         return self._submitted - self._applied
 
     def enqueue(self, command: bytes, waiter: Waiter) -> None:

@@ -55,9 +55,7 @@ class Snapshot:
         return blake2b(self.body, digest_size=state.DIGEST_BYTES).digest()
 
     def restore(self, *, is_checked: bool = True) -> Exchange:
-        """The exchange as it was. `is_checked`: dump it again and compare, which takes longer than
-        to load it. Raises SnapshotInvalid.
-        """
+        """is_checked: compare a new dump, which takes as long again. Raises SnapshotInvalid."""
         try:
             exchange = state.load(self.body)
         except Exception as error:

@@ -1,9 +1,6 @@
 """The audit: pause trading when engine and replica differ, until an operator resumes it.
 
-Design: the first difference becomes DIR/audit/verdict.json, trading is paused by a logged command,
-and a judge in a third process determines which of the two is wrong (judge.py). A wrong replica is
-replaced at once; a wrong engine accepts cancels until it is restarted. `resume` opens trading
-again, if the operator names the verdict and both have agreed on the whole state since.
+Design: docs/operate/replicas.md, "When they differ".
 
 Invariants:
 - while there is a verdict.json, the exchange is CancelOnly, over restarts too;
@@ -58,10 +55,8 @@ class Audit:
         replace_replica: Callable[[str], None],
         has_replica: bool = True,
     ) -> None:
-        """directory: of all data. run_judge: `judge.judge`, in another process; it may raise.
-
-        replace_replica: ends the replica and starts another; given the reason. has_replica: whether
-        there is to be one. Raises OSError if there is a verdict that cannot be read.
+        """run_judge: `judge.judge`, in another process; it may raise. replace_replica: ends the
+        replica and starts another; given the reason. Raises OSError for an unreadable verdict.
         """
         self.verdict = audit_files.read_verdict(directory)
         """The verdict that is not acknowledged yet."""
@@ -167,10 +162,7 @@ class Audit:
             return False
         return verdict["wrong"] in (ENGINE, BOTH, UNKNOWN, None)
 
-    # A mismatch.
-
     def add(self, mismatch: Mismatch) -> None:
-        """The replica has reported a mismatch."""
         if self.verdict is not None:
             if self.verdict["status"] == "found":
                 self._extend(self.verdict, mismatch)
@@ -222,8 +214,7 @@ class Audit:
         verdict = self.verdict
         assert verdict is not None
         logger.error(
-            "engine and replica differ at position %d: trading is paused",
-            verdict["position"],
+            "engine and replica differ at position %d: trading is paused", verdict["position"]
         )
         # The verdict first: paused without it, trading could not be resumed after a crash. But a
         # disk that hangs must not keep trading open.

@@ -49,9 +49,7 @@ class FileSource:
     def __init__(
         self, name: str, directory: Path, connection: socket.socket, *, finish_s: float = 0.0
     ) -> None:
-        """Takes the connection over. directory: the engine's. finish_s: how long work may go on
-        after the engine is gone.
-        """
+        """Takes the connection over. finish_s: how long work may go on without the engine."""
         self.id = f"{name}-{secrets.token_hex(4)}"
         self.log = FileLog(directory, read_only=True)
         self._entries: Iterator[Entry] = iter(())
@@ -67,8 +65,6 @@ class FileSource:
     def close(self) -> None:
         self._connection.close()
         self.log.close()
-
-    # Hints.
 
     def messages(self) -> Iterator[list[wire.Message]]:
         """Yield what the engine has sent, until it is gone."""
@@ -99,7 +95,6 @@ class FileSource:
         self, action: Callable[[], T], on: type[Exception], *, but: type[Exception] | None = None
     ) -> T:
         """The result of `action`, tried again for half a minute if it raises `on`, except `but`.
-
         Raises what the last try raised, or EngineGone.
         """
         for pause_s in RETRY_S:
@@ -112,8 +107,6 @@ class FileSource:
             if self._poll.poll(1000 * pause_s):
                 raise EngineGone
         return action()
-
-    # Entries.
 
     def entries(self, first: int, last: int) -> Iterator[Entry]:
         """Yield the entries of positions that were announced. Raises LogDamaged, EngineGone."""
@@ -130,8 +123,6 @@ class FileSource:
         if entry is None:
             raise LogDamaged(f"the log ends before position {position}, which is durable")
         return entry
-
-    # Reports.
 
     def advance(self, position: int, serial: int = 0) -> None:
         """Note how far the work has come. serial: of the last slice that was compared."""

@@ -31,15 +31,11 @@ logger = logging.getLogger(__name__)
 
 
 class FollowerLink:
-    """One per engine and kind of follower. All methods are for the loop's thread.
-
-    A subclass extends `_on_frame` and `_handle`.
-    """
+    """For the loop's thread. A subclass extends `_on_frame` and `_handle`."""
 
     def __init__(self, name: str, runner: Runner, *, flush_s: float, lagging_s: float) -> None:
-        """Needs a running loop. name: of the follower, for log lines. runner: the engine's.
-
-        flush_s: how often positions are sent. lagging_s: how far behind a follower is LAGGING.
+        """flush_s: how often positions are sent. lagging_s: how far behind a follower is LAGGING.
+        Needs a running loop.
         """
         self.id = f"engine-{secrets.token_hex(4)}"
         self.follower: dict[str, Any] = {}
@@ -64,9 +60,7 @@ class FollowerLink:
         runner.subscribe(self._on_frame)
 
     def connect(self, connection: socket.socket) -> asyncio.Future[str]:
-        """Take over the connection to a new follower; the future ends, with the reason, when the
-        connection is gone.
-        """
+        """Take over a connection; the future ends, with the reason, when the connection does."""
         assert self._connection is None
         connection.setblocking(False)
         self._connection = connection
@@ -112,7 +106,6 @@ class FollowerLink:
         return frames, time.monotonic() - self._marks[0][1] if self._marks else 0.0
 
     def status(self) -> dict[str, Any]:
-        """For `fairbook status`."""
         lag_frames, lag_s = self.lag()
         return {
             **self.follower,
@@ -137,7 +130,6 @@ class FollowerLink:
         self._announced = runner.position
 
     def _flush(self) -> None:
-        """Send what the socket takes."""
         self._cancel_flush()
         newest = self._runner.position
         marked = max(self.position, self._marks[-1][0] if self._marks else 0)

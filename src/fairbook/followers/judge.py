@@ -1,8 +1,6 @@
 """The judge: replay the log after a difference, to find out whether engine or replica is wrong.
 
-Design: in a process of its own, the log is replayed from the last snapshot that both agreed on, up
-to the positions of the differences; the result is compared with what each of the two had. The
-verdict names the process, and the numbers in its slices that are wrong.
+Design: docs/operate/replicas.md, "When they differ".
 
 Invariant: the memory of engine and replica is not used; nothing is changed but the verdict.
 """
@@ -34,9 +32,8 @@ SHOWN_MAX: Final = 20
 
 
 def judge(directory: Path) -> Verdict:
-    """Complete the verdict.json of a data directory, and return it.
-
-    Raises LogDamaged, OSError, ValueError (no verdict.json), and what a bug raises in the replay.
+    """Complete the verdict.json of a data directory, and return it. Raises LogDamaged, OSError,
+    ValueError (no verdict.json), and what a bug raises in the replay.
     """
     verdict = read_verdict(directory)
     if verdict is None:
@@ -61,9 +58,7 @@ def judge(directory: Path) -> Verdict:
 def _compared(
     directory: Path, log: FileLog, verdict: Verdict, *, is_checked: bool
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Which processes are wrong, and in what. is_checked: verify that the loaded state is that of
-    the snapshot, which takes as long again.
-    """
+    """Which processes are wrong, and in what. is_checked: as restore_before."""
     snapshots = Snapshots(directory)
     runner = restore_before(log, [snapshots], verdict["position"], is_checked=is_checked)
     verdict["from_snapshot"] = runner.position

@@ -38,9 +38,7 @@ FINISH_S: Final = 1.0
 
 def run(directory: Path, descriptor: int, **limits: int) -> None:
     """Be the recorder of the engine at the other end of `descriptor`, until that is gone.
-
-    directory: the engine's; limits: as Recorder. Raises LogDamaged, OSError (StoreUnavailable), and
-    what a bug raises.
+    Raises LogDamaged, OSError (StoreUnavailable), and what a bug raises.
     """
     connection = socket.socket(fileno=descriptor)
     source = FileSource("recorder", directory, connection, finish_s=FINISH_S)
@@ -118,8 +116,6 @@ class Recorder:
         )
         self._source.advance(store.position)
         self._source.report()
-
-    # Beginning.
 
     def _begin(self, last: int) -> tuple[SqliteStore, Runner, HistoryProjection]:
         """The store, and an exchange at its position. last: of the log."""

@@ -38,7 +38,6 @@ class RecorderLink(FollowerLink):
 
     @property
     def time_ns(self) -> int:
-        """Log time of the engine."""
         return self._runner.exchange.time_ns
 
     @property
@@ -47,7 +46,6 @@ class RecorderLink(FollowerLink):
         return self.position
 
     def start(self) -> None:
-        """Start a recorder, and keep one running."""
         self.supervisor.start()
 
     async def stop(self) -> None:
@@ -57,9 +55,7 @@ class RecorderLink(FollowerLink):
         self._cancel_flush()
 
     async def reached(self, position: int) -> None:
-        """Wait until everything up to `position` is recorded. Raises HistoryBehind after
-        REACHED_S, or if too many wait.
-        """
+        """Raises HistoryBehind after REACHED_S, or if too many wait."""
         if position <= self.position:
             return
         if len(self._waiting) >= WAITING_MAX:

@@ -1,8 +1,6 @@
 """The replica: a second state machine, in a process of its own, that checks the first.
 
-Design: the engine announces positions and digests of slices. The replica applies the log up to each
-position and compares the running hash of the events; it hashes the same slice of its own state and
-compares. It also writes the snapshots (snapshot_policy.py).
+Design: docs/operate/replicas.md, "What is compared". It also writes snapshots (snapshot_policy.py).
 
 Invariant: it writes nothing but snapshots that both agreed on, and slices that differ.
 """
@@ -42,8 +40,7 @@ class ReplicaOptions:
 
 def run(directory: Path, descriptor: int, options: ReplicaOptions) -> None:
     """Be the replica of the engine at the other end of `descriptor`, until that is gone.
-
-    directory: the engine's. Raises LogDamaged, OSError, and what a bug raises.
+    Raises LogDamaged, OSError, and what a bug raises.
     """
     source = FileSource("replica", directory, socket.socket(fileno=descriptor))
     follow(source, Replica(directory, source, options))
@@ -90,7 +87,6 @@ class Replica:
         pass  # The next replica begins at the last snapshot that was agreed on.
 
     def _apply_to(self, position: int, event_hash: bytes) -> None:
-        """Apply the log up to `position`, and compare the events."""
         runner = self._runner
         if runner is None:
             runner = self._runner = self._restore(position)

@@ -1,9 +1,7 @@
 """The engine's end of the replica: announces what was applied, and compares slices of the state.
 
-Design: after each frame, its position and the running hash of all events are queued, and sent every
-FLUSH_S. Between frames a timer hashes one slice of the state after the other and queues the digest
-behind its position: the replica hashes the same slice at the same position. A round is all slices
-of one count; the next round has as many as keeps one small.
+Design: docs/operate/replicas.md, "What is compared". A round is all slices of one count; the next
+round has as many as keeps one small.
 
 Invariants:
 - at most OUTSTANDING_MAX slices, OUTSTANDING_BYTES_MAX bytes in all, wait for the replica; with a
@@ -76,19 +74,16 @@ class ComparisonRound:
         self._results = bytearray(count)  # 0: none yet, 1: equal, 2: not equal
 
     def compared(self, made: Slice, *, is_equal: bool) -> None:
-        """The replica has compared a slice."""
         index, count = made.checkpoint.slice_index, made.checkpoint.slice_count
         if made.serial > self.since and count == self.count:
             self._results[index] = max(self._results[index], 1 if is_equal else 2)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every slice was compared."""
         return self._results.find(0) < 0
 
     @property
     def is_agreed(self) -> bool:
-        """Whether every slice was equal."""
         return self._results.count(1) == self.count
 
 
@@ -96,11 +91,7 @@ class ReplicaLink(FollowerLink):
     """The connection to the replica; one per engine. All methods are for the loop's thread."""
 
     def __init__(
-        self,
-        runner: Runner,
-        *,
-        on_mismatch: Callable[[Mismatch], None],
-        round_s: float = ROUND_S,
+        self, runner: Runner, *, on_mismatch: Callable[[Mismatch], None], round_s: float = ROUND_S
     ) -> None:
         """Needs a running loop. runner: the engine's. on_mismatch: called for each report."""
         super().__init__("replica", runner, flush_s=FLUSH_S, lagging_s=LAGGING_S)
@@ -164,17 +155,13 @@ class ReplicaLink(FollowerLink):
         self._buffer += wire.pack(wire.EDIT, atoms, account, asset, field.to_bytes(1, "little"))
         self._flush()
 
-    # Rounds.
-
     def _begin_round(self) -> None:
         """Forget which slices agreed: a round from here on is of the state from here on."""
         self._round = ComparisonRound(self._serial, self._count)
 
     async def round_agreed(self, *, within_s: float) -> bool:
-        """Whether the whole state, as it is from here on, is found equal in that time.
-
-        Slices are not spread over the usual time. Returns early with False when all slices have
-        been compared and one was not equal.
+        """Whether the whole state, as it is from here on, is found equal in that time; False at
+        once when all slices have been compared and one was not equal. Slices are not spread.
         """
         self._begin_round()
         waiter: asyncio.Future[bool] = self._loop.create_future()
@@ -190,7 +177,6 @@ class ReplicaLink(FollowerLink):
             self._is_urgent = False
 
     def _end_round(self) -> None:
-        """All slices have been compared."""
         agreed = self._round.is_agreed
         if agreed:
             self.rounds += 1
@@ -200,8 +186,6 @@ class ReplicaLink(FollowerLink):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(agreed)
-
-    # Slices.
 
     def _schedule_slice(self, delay_s: float) -> None:
         if self._slice_timer is not None:
@@ -245,8 +229,6 @@ class ReplicaLink(FollowerLink):
         self._buffer += wire.pack(wire.SLICE, runner.position, self._serial, detail, digest)
         if self._is_urgent or self._flush_timer is None:
             self._flush()
-
-    # Messages.
 
     def _on_frame(self, position: int, time_ns: int, frame: bytes, events: bytes) -> None:
         if self._connection is not None:

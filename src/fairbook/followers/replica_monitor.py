@@ -37,10 +37,7 @@ class ReplicaMonitor:
         has_replica: bool = True,
         round_s: float = ROUND_S,
     ) -> None:
-        """Needs a running loop. options: of each replica that is started. round_s: as ReplicaLink.
-
-        Raises OSError if there is a verdict that cannot be read.
-        """
+        """Needs a running loop. Raises OSError if there is a verdict that cannot be read."""
         self.link = ReplicaLink(engine.runner, on_mismatch=self._on_mismatch, round_s=round_s)
         self.supervisor = Supervisor(
             "replica",
@@ -99,7 +96,6 @@ class ReplicaMonitor:
         self.supervisor.kill(reason, restart=self.audit.versions is None)
 
     async def status(self, _request: ControlRequest) -> Mapping[str, Any]:
-        """Engine, replica and audit."""
         engine = self._engine
         exchange = engine.runner.exchange
         verdict = self.audit.verdict
@@ -119,10 +115,7 @@ class ReplicaMonitor:
                 "paused": bool(exchange.paused),
             },
             "replica": replica | {"other_version": self.audit.versions},
-            "audit": {
-                "verdict": verdict,
-                "summary": None if verdict is None else summary(verdict),
-            },
+            "audit": {"verdict": verdict, "summary": None if verdict is None else summary(verdict)},
         }
 
     async def _resume(self, request: ControlRequest) -> Mapping[str, Any]:
@@ -138,7 +131,6 @@ class ReplicaMonitor:
         return {"done": f"log time follows the wall clock; it was {refused_s} s behind"}
 
     async def _edit(self, request: ControlRequest) -> Mapping[str, Any]:
-        """Corrupt a memory, for tests."""
         try:
             process = request["process"]
             cell = {
@@ -168,10 +160,7 @@ def replica_command(directory: Path, options: ReplicaOptions) -> list[str]:
 
 
 def run_judge(directory: Path) -> Verdict:
-    """The verdict of a directory, completed by a process of its own. Blocks.
-
-    Raises OSError; RuntimeError with its standard error, if it failed.
-    """
+    """The verdict, completed by another process. Blocks. Raises OSError, RuntimeError."""
     command = fairbook_command("judge", str(directory))
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

@@ -21,16 +21,9 @@ class SnapshotPolicy:
     """When a replica copies its state, and when the copy may be written."""
 
     def __init__(
-        self,
-        snapshots: Snapshots,
-        send: Callable[[bytes], None],
-        *,
-        commands: int,
-        seconds: float,
+        self, snapshots: Snapshots, send: Callable[[bytes], None], *, commands: int, seconds: float
     ) -> None:
-        """send: sends a message to the engine; called in another thread. commands, seconds: a
-        snapshot is due after so many commands, or after that time with a hundredth of them.
-        """
+        """send: called in another thread. commands, seconds: as ReplicaOptions."""
         self._snapshots = snapshots
         self._send = send
         self._commands = commands
@@ -54,7 +47,6 @@ class SnapshotPolicy:
         self._candidate = None
 
     def take_if_due(self, runner: Runner) -> None:
-        """Copy the state if a snapshot is due."""
         if self._is_stopped or self._candidate is not None:
             return
         if self._writing is not None and self._writing.is_alive():

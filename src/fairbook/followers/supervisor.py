@@ -53,12 +53,11 @@ class Supervisor:
         silent_max_s: float = SILENT_MAX_S,
         end_wait_s: float = END_WAIT_S,
     ) -> None:
-        """name: of the child, for log lines.
+        """command: starts a child; with a link the number of its descriptor is appended.
 
-        command: starts a child; with a link the number of its descriptor is appended.
         before_start: called before each start, when no child runs. silent_max_s: how long it may
-        make no progress. end_wait_s: how long it may take to end after its
-        connection has ended, or without a link after SIGTERM.
+        make no progress. end_wait_s: how long it may take to end after its connection has ended, or
+        without a link after SIGTERM.
         """
         self.starts = 0
         self.last_end: str | None = None

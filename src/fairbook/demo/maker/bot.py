@@ -348,8 +348,6 @@ class TradingSession:
                 market.on_taker_error(_now_ms())
             self._problems.report(f"taking in {grid.symbol}", problem)
 
-    # Handlers of streams.
-
     def _on_order(self, update: OrderUpdate) -> None:
         market = self._makers.get(update.symbol)
         if market is not None:

@@ -53,9 +53,7 @@ class OwnOrders:
             del self._closed[next(iter(self._closed))]
 
     def clear(self) -> None:
-        """All open orders were cancelled. Answers come in the order of execution, so every order
-        known here was placed before.
-        """
+        """Every order known here was cancelled: answers come in the order of execution."""
         for order_id in list(self._terms):
             self.remove(order_id)
 

@@ -59,10 +59,8 @@ def quotes(
     foreign_bid: int | None = None,
     foreign_ask: int | None = None,
 ) -> list[LimitOrder]:
-    """The wanted bids, then the wanted asks, best first.
-
-    inventory_lots: of the base asset, more (or less) than at the start. foreign_bid, foreign_ask:
-    the best prices of others.
+    """The wanted bids, then the wanted asks, best first. inventory_lots: beyond that at the start.
+    foreign_bid, foreign_ask: the best prices of others.
     """
     p = parameters
     inventory = min(max(inventory_lots, -p.inventory_lots), p.inventory_lots)
