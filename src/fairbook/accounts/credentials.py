@@ -74,7 +74,6 @@ def check_permissions(permissions: int) -> None:
 
 
 def new_token() -> str:
-    """256 random bits as text."""
     return secrets.token_urlsafe(32)
 
 

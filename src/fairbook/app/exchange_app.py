@@ -193,7 +193,6 @@ class ExchangeApp:
                 return
 
     async def _status(self, request: ControlRequest) -> Mapping[str, Any]:
-        """For `fairbook status`: all parts."""
         followers = self._followers
         found = dict(await followers.replica.status(request))
         if followers.recorder is not None:

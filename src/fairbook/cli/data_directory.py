@@ -22,7 +22,6 @@ REPLAY_ERRORS: Final = (DataError, LogDamaged, OSError)
 
 
 def require_log(directory: Path) -> None:
-    """Raise DataError for a directory without a log."""
     if not (directory / LOG_NAME).is_dir():
         raise DataError("there is no log in this directory")
 

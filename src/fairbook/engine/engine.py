@@ -74,7 +74,6 @@ class Engine:
 
     @property
     def position(self) -> int:
-        """Of the last applied frame."""
         return self.runner.position
 
     @property

@@ -124,7 +124,6 @@ class FollowerLink:
             self._flush_timer = self._loop.call_later(self._flush_s, self._flush)
 
     def _announce(self) -> None:
-        """Queue the newest position."""
         runner = self._runner
         self._buffer += wire.pack(wire.APPLIED, runner.position, digest=runner.event_hash)
         self._announced = runner.position

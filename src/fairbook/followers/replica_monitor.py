@@ -78,7 +78,6 @@ class ReplicaMonitor:
             await self.supervisor.stop()
 
     def handlers(self) -> dict[str, ControlHandler]:
-        """The control commands, by name."""
         handlers: dict[str, ControlHandler] = {
             "status": self.status,
             "resume": self._resume,

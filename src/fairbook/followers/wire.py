@@ -80,7 +80,6 @@ def pack_slice(index: int, count: int) -> int:
 
 
 def unpack_slice(detail: int) -> tuple[int, int]:
-    """(index, count) of `pack_slice`."""
     return detail >> _INDEX_BITS, detail & (1 << _INDEX_BITS) - 1
 
 

@@ -207,7 +207,6 @@ class Bot:
         return lots - self._start_lots.setdefault((account, grid.symbol), lots)
 
     async def wait_for_turn(self) -> None:
-        """Wait until one more command may be sent."""
         await asyncio.sleep(self._pacer.reserve(_now_s()))
         self.commands += 1
 
@@ -275,7 +274,6 @@ class TradingSession:
         raise Disconnected(f"the connection ended ({self._socket.close_code})")
 
     async def _make(self, market: MarketMaker) -> None:
-        """Send the maker's commands, again and again."""
         symbol = market.grid.symbol
         book = self._feeds[symbol].book
         while True:

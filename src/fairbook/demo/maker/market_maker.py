@@ -111,7 +111,6 @@ class MarketMaker:
         )
 
     def on_answer(self, command: Command, answer: OrderState | list[OrderState]) -> None:
-        """A command was executed."""
         if isinstance(command, CancelAll):
             self.orders.clear()
         else:

@@ -29,7 +29,6 @@ class OwnOrders:
         self._closed: dict[str, None] = {}
 
     def on_answer(self, order: OrderState) -> None:
-        """The answer to one of the maker's commands."""
         order_id = order.id
         self._set_filled(order_id, order.executed_quantity)
         if order.status in OPEN and order_id not in self._closed:
@@ -46,7 +45,6 @@ class OwnOrders:
             self.remove(update.order_id)
 
     def remove(self, order_id: str) -> None:
-        """The order is no longer open."""
         self._terms.pop(order_id, None)
         self._closed[order_id] = None
         if len(self._closed) > ENDED_MAX:

@@ -55,7 +55,6 @@ Command = LimitOrder | AmendOrder | CancelOrder | CancelAll
 
 
 def reconcile(wanted: Sequence[LimitOrder], opened: Sequence[OpenOrder]) -> list[Command]:
-    """The commands to send, in this order."""
     sides = {side: _one_side(side, wanted, opened) for side in (BID, ASK)}
     if sum(map(len, sides.values())) > 1 + len(wanted):
         return replace_all(wanted)
