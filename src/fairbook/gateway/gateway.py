@@ -84,7 +84,9 @@ class Gateway:
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
     ) -> None:
-        """pages: static files, by path. faucet_atoms: by asset, the most that one account gets."""
+        """pages: static files, by path. faucet_atoms: by asset, the most that one account gets.
+        Endpoints that need `history`, `transfers` or `faucet_atoms` answer 501 without it.
+        """
         self._is_stopping = False
         self._rates = rates = _rate_limits(limits)
         authenticator = authenticator or Authenticator(accounts)
