@@ -1,9 +1,9 @@
 """The state as bytes: the fields of each kind of record, the whole state as one image, its digest.
 
-Design: each kind of record has a function that writes its fields, one that reads them, and a list
-of their names. `dump` and `load` are made of these for the whole state, state_slices.py for a
-share. Every field is a 64-bit word, except names, which are two. Orders are dumped by rising
-priority, so that appending them one by one rebuilds every queue.
+Design: each kind of record has a function that writes its fields, and a list of their names: for
+the whole state in `dump`, for a share of it in state_slices.py. Every field is a 64-bit word,
+except names, which are two. Orders are dumped by rising priority, so that appending them one by one
+rebuilds every queue.
 
 Invariants: load(dump(x)) dumps to the same bytes, and goes on to give the same events as x. The
 order of the words depends on nothing but the state.
@@ -95,13 +95,6 @@ def put_asset(out: BytesWriter, asset: Asset) -> None:
     write_i64_le(out, asset.reserve_cap)
 
 
-def read_asset(words: Words, asset_id: i64) -> Asset:
-    name = words.next_name()
-    asset = Asset(asset_id, name, words.next())
-    asset.reserve_cap = words.next()
-    return asset
-
-
 def put_market(out: BytesWriter, market: Market) -> None:
     put_name(out, market.name)
     for field in _MARKET_NUMBERS:
@@ -128,20 +121,9 @@ def put_account(out: BytesWriter, account: Account) -> None:
     write_i64_le(out, 1 if account.frozen else 0)
 
 
-def read_account(words: Words) -> Account:
-    account = Account(words.next())
-    account.frozen = words.next() == 1
-    return account
-
-
 def put_cell(out: BytesWriter, cell: Cell) -> None:
     write_i64_le(out, cell.available)
     write_i64_le(out, cell.locked)
-
-
-def read_cell(words: Words, cell: Cell) -> None:
-    cell.available = words.next()
-    cell.locked = words.next()
 
 
 def put_order(out: BytesWriter, order: Order) -> None:
@@ -198,12 +180,6 @@ def put_closed_client_ids(out: BytesWriter, number: i64, account: Account) -> No
             table.put(table.closed_entry(which), out)
 
 
-def read_closed_client_id(words: Words, tables: Tables) -> None:
-    table = tables.accounts[words.next()].client_id_table()
-    client_id, closed_ns = words.next(), words.next()
-    table.close(read_client_id(words, table, client_id), client_id, closed_ns)
-
-
 def digest(exchange: Exchange) -> bytes:
     """blake2b over `dump`, DIGEST_BYTES long."""
     return blake2b(dump(exchange), digest_size=DIGEST_BYTES).digest()
@@ -239,11 +215,8 @@ def dump(exchange: Exchange) -> bytes:
 
 def by_priority(exchange: Exchange) -> list[Order]:
     """Every open order, the highest priority (the lowest number) first. No two are equal."""
-    found: dict[int, Order] = {}
-    for order in exchange.matcher.slots.orders:
-        if order is not None:
-            found[order.priority] = order
-    return [found[priority] for priority in sorted(found)]
+    orders = [order for order in exchange.matcher.slots.orders if order is not None]
+    return sorted(orders, key=lambda order: order.priority)
 
 
 def load(data: bytes) -> Exchange:
@@ -265,20 +238,23 @@ def load(data: bytes) -> Exchange:
     tables.accounts_max = words.next()
     assets, markets, accounts = words.next(), words.next(), words.next()
     for number in range(1, assets):
-        tables.add_asset(read_asset(words, number))
+        asset = Asset(number, words.next_name(), words.next())
+        asset.reserve_cap = words.next()
+        tables.add_asset(asset)
     for number in range(1, markets):
         tables.add_market(read_market(words, number, tables.assets))
     for number in range(accounts):
-        account = read_account(words)
-        if number < FIRST_USER:
-            tables.accounts[number].frozen = account.frozen
-        else:
-            tables.add_account(account)
+        user_id = words.next()
+        if number >= FIRST_USER:
+            tables.add_account(Account(user_id))
+        tables.accounts[number].frozen = words.next() == 1
     for cell in tables.ledger.cells:
-        read_cell(words, cell)
+        cell.available, cell.locked = words.next(), words.next()
     _load_orders(words, exchange)
     while not words.is_at_end():
-        read_closed_client_id(words, tables)
+        table = tables.accounts[words.next()].client_id_table()
+        client_id, closed_ns = words.next(), words.next()
+        table.close(read_client_id(words, table, client_id), client_id, closed_ns)
     return exchange
 
 
@@ -288,7 +264,7 @@ def _load_orders(words: Words, exchange: Exchange) -> None:
     slots.orders = [None] * count
     for _ in range(free):
         slots.free.append(words.next())
-    by_id: dict[int, Order] = {}
+    orders: list[Order] = []
     for _ in range(count - free):
         order = read_order(words, tables)
         if words.next() == 1:
@@ -296,7 +272,6 @@ def _load_orders(words: Words, exchange: Exchange) -> None:
             order.client_id_entry = read_client_id(words, table, order.client_id())
         slots.put(order)
         order.book.side(order.side).add(order)
-        by_id[order.id] = order
-    for order_id in sorted(by_id):
-        order = by_id[order_id]
+        orders.append(order)
+    for order in sorted(orders, key=lambda each: each.id):
         tables.accounts[order.account].add(order)

@@ -23,7 +23,6 @@ from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
 
 from fairbook.core import state
-from fairbook.core.book import BookSide
 from fairbook.core.client_ids import NO_ENTRY
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import LOW
@@ -80,25 +79,28 @@ def slice_bytes(exchange: Exchange, index: int, count: int) -> bytes:
     out = BytesWriter()
     if index == 0:
         _put_exchange(out, exchange)
-    _put_assets(out, exchange, index, count)
-    _put_markets(out, exchange, index, count)
-    _put_accounts(out, exchange, index, count)
-    _put_balances(out, exchange, index, count)
-    _put_closed(out, exchange, index, count)
-    _put_orders(out, exchange, index, count)
-    _put_open_client_ids(out, exchange, index, count)
-    _put_free(out, exchange, index, count)
+    tables, slots = exchange.tables, exchange.matcher.slots
+    for kind, size, put in (
+        (ASSET, len(tables.assets), _put_assets),
+        (MARKET, len(tables.markets), _put_markets),
+        (ACCOUNT, len(tables.accounts), _put_accounts),
+        (BALANCES, tables.ledger.rows, _put_balances),
+        (CLOSED_CLIENT_ID, len(tables.accounts), _put_closed),
+        (ORDER, len(slots.orders), _put_orders),
+        (OPEN_CLIENT_ID, len(slots.orders), _put_open_client_ids),
+        (FREE_SLOT, len(slots.free), _put_free),
+    ):
+        write_i64_le(out, kind)
+        write_i64_le(out, 1 + 2 * tables.ledger.columns if kind == BALANCES else len(FIELDS[kind]))
+        put(out, exchange, range(size * index // count, size * (index + 1) // count))
+        write_i64_le(out, END)
     return out.getvalue()
-
-
-def _begin(out: BytesWriter, kind: int) -> None:
-    write_i64_le(out, kind)
-    write_i64_le(out, len(FIELDS[kind]))
 
 
 def _put_exchange(out: BytesWriter, exchange: Exchange) -> None:
     slots = exchange.matcher.slots
-    _begin(out, EXCHANGE)
+    write_i64_le(out, EXCHANGE)
+    write_i64_le(out, len(FIELDS[EXCHANGE]))
     write_i64_le(out, 0)
     state.put_exchange(out, exchange)
     write_i64_le(out, len(exchange.tables.account_of_user))
@@ -107,44 +109,26 @@ def _put_exchange(out: BytesWriter, exchange: Exchange) -> None:
     write_i64_le(out, END)
 
 
-def _put_assets(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
-    assets = exchange.tables.assets
-    size: i64 = len(assets)
-    _begin(out, ASSET)
-    for number in range(size * index // count, size * (index + 1) // count):
-        write_i64_le(out, assets[number].id)
-        state.put_asset(out, assets[number])
-    write_i64_le(out, END)
+def _put_assets(out: BytesWriter, exchange: Exchange, share: range) -> None:
+    for number in share:
+        asset = exchange.tables.assets[number]
+        write_i64_le(out, asset.id)
+        state.put_asset(out, asset)
 
 
-def _put_markets(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
-    tables = exchange.tables
-    size: i64 = len(tables.markets)
-    _begin(out, MARKET)
-    for number in range(size * index // count, size * (index + 1) // count):
-        write_i64_le(out, tables.markets[number].id)
-        state.put_market(out, tables.markets[number])
-        book = tables.books[number]
-        _put_side(out, book.bids)
-        _put_side(out, book.asks)
-    write_i64_le(out, END)
+def _put_markets(out: BytesWriter, exchange: Exchange, share: range) -> None:
+    for number in share:
+        market, book = exchange.tables.markets[number], exchange.tables.books[number]
+        write_i64_le(out, market.id)
+        state.put_market(out, market)
+        for side in (book.bids, book.asks):
+            write_i64_le(out, len(side.keys))
+            write_i64_le(out, side.keys[-1] if side.keys else 0)
 
 
-def _put_side(out: BytesWriter, side: BookSide) -> None:
-    levels: i64 = len(side.keys)
-    best: i64 = 0
-    if levels > 0:
-        best = side.keys[-1]
-    write_i64_le(out, levels)
-    write_i64_le(out, best)
-
-
-def _put_accounts(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
-    accounts = exchange.tables.accounts
-    size: i64 = len(accounts)
-    _begin(out, ACCOUNT)
-    for number in range(size * index // count, size * (index + 1) // count):
-        account = accounts[number]
+def _put_accounts(out: BytesWriter, exchange: Exchange, share: range) -> None:
+    for number in share:
+        account = exchange.tables.accounts[number]
         first, last, client_ids = account.first, account.last, account.client_ids
         write_i64_le(out, number)
         state.put_account(out, account)
@@ -153,37 +137,24 @@ def _put_accounts(out: BytesWriter, exchange: Exchange, index: i64, count: i64) 
         write_i64_le(out, 0 if last is None else last.id)
         write_i64_le(out, 0 if client_ids is None else client_ids.count)
         write_i64_le(out, 0 if client_ids is None else client_ids.closed)
-    write_i64_le(out, END)
 
 
-def _put_balances(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
+def _put_balances(out: BytesWriter, exchange: Exchange, share: range) -> None:
     ledger = exchange.tables.ledger
-    cells, columns = ledger.cells, ledger.columns
-    write_i64_le(out, BALANCES)
-    write_i64_le(out, 1 + 2 * columns)
-    at: i64 = ledger.rows * index // count * columns
-    for row in range(ledger.rows * index // count, ledger.rows * (index + 1) // count):
+    for row in share:
         write_i64_le(out, row)
-        for _ in range(columns):
-            state.put_cell(out, cells[at])
-            at += 1
-    write_i64_le(out, END)
+        for asset in range(ledger.columns):
+            state.put_cell(out, ledger.cell(row, asset))
 
 
-def _put_closed(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
-    accounts = exchange.tables.accounts
-    size: i64 = len(accounts)
-    _begin(out, CLOSED_CLIENT_ID)
-    for number in range(size * index // count, size * (index + 1) // count):
-        state.put_closed_client_ids(out, number, accounts[number])
-    write_i64_le(out, END)
+def _put_closed(out: BytesWriter, exchange: Exchange, share: range) -> None:
+    for number in share:
+        state.put_closed_client_ids(out, number, exchange.tables.accounts[number])
 
 
-def _put_orders(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
+def _put_orders(out: BytesWriter, exchange: Exchange, share: range) -> None:
     orders = exchange.matcher.slots.orders
-    size: i64 = len(orders)
-    _begin(out, ORDER)
-    for slot in range(size * index // count, size * (index + 1) // count):
+    for slot in share:
         order = orders[slot]
         if order is not None:
             level, after = order.level, order.next
@@ -191,15 +162,11 @@ def _put_orders(out: BytesWriter, exchange: Exchange, index: i64, count: i64) ->
             write_i64_le(out, order.account)
             write_i64_le(out, 0 if level is None else level.lots)
             write_i64_le(out, 0 if after is None else after.id)
-    write_i64_le(out, END)
 
 
-def _put_open_client_ids(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
-    accounts = exchange.tables.accounts
-    orders = exchange.matcher.slots.orders
-    size: i64 = len(orders)
-    _begin(out, OPEN_CLIENT_ID)
-    for slot in range(size * index // count, size * (index + 1) // count):
+def _put_open_client_ids(out: BytesWriter, exchange: Exchange, share: range) -> None:
+    accounts, orders = exchange.tables.accounts, exchange.matcher.slots.orders
+    for slot in share:
         order = orders[slot]
         if order is None or order.client_id_entry == NO_ENTRY or order.account >= len(accounts):
             continue
@@ -208,17 +175,12 @@ def _put_open_client_ids(out: BytesWriter, exchange: Exchange, index: i64, count
         if client_ids is not None and order.client_id_entry < client_ids.used:
             write_i64_le(out, order.id)
             client_ids.put(order.client_id_entry, out)
-    write_i64_le(out, END)
 
 
-def _put_free(out: BytesWriter, exchange: Exchange, index: i64, count: i64) -> None:
-    free = exchange.matcher.slots.free
-    size: i64 = len(free)
-    _begin(out, FREE_SLOT)
-    for place in range(size * index // count, size * (index + 1) // count):
+def _put_free(out: BytesWriter, exchange: Exchange, share: range) -> None:
+    for place in share:
         write_i64_le(out, place)
-        write_i64_le(out, free[place])
-    write_i64_le(out, END)
+        write_i64_le(out, exchange.matcher.slots.free[place])
 
 
 class Difference(NamedTuple):
@@ -245,17 +207,12 @@ def differences(mine: bytes, theirs: bytes, at_most: int) -> list[Difference]:
     """
     ours, others = parse(mine), parse(theirs)
     found: list[Difference] = []
-    for key in sorted(ours.keys() | others.keys(), key=_rank):
+    for key in sorted(ours.keys() | others.keys(), key=lambda key: (key[0] != BALANCES, key)):
         if len(found) >= at_most:
             break
         if ours.get(key) != others.get(key):
             found.extend(_differing(key[0], ours.get(key), others.get(key)))
     return found[:at_most]
-
-
-def _rank(key: RecordKey) -> tuple[int, int, int]:
-    kind, number, client_id = key
-    return (0 if kind == BALANCES else kind, number, client_id)
 
 
 def parse(data: bytes) -> dict[RecordKey, list[int]]:
@@ -299,13 +256,11 @@ def _differing(kind: int, mine: list[int] | None, theirs: list[int] | None) -> l
         left = None if mine is None else mine[number]
         right = None if theirs is None or number >= len(theirs) else theirs[number]
         if left != right:
-            name, asset = _named(kind, number)
+            asset = 0
+            if kind == BALANCES:
+                asset, which = divmod(number - 1, 2)
+                name = ("available", "locked")[which]
+            else:
+                name = FIELDS[kind][number]
             found.append(Difference(NAMES[kind], key, name, asset, account, left, right))
     return found
-
-
-def _named(kind: int, number: int) -> tuple[str, int]:
-    """The field of a word, and its asset if it is part of a balance."""
-    if kind == BALANCES:
-        return ("available" if number % 2 == 1 else "locked"), (number - 1) // 2
-    return FIELDS[kind][number], 0
