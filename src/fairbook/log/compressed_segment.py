@@ -1,12 +1,9 @@
 """Compressed segments: a segment that has a successor, in fewer bytes, as `<first>.log.z`.
 
-Design: the records are cut into blocks, each compressed by itself, so that reading from any offset
-needs one block in memory. Behind the blocks stand their lengths and checksums, then the header and
-the end record of the segment as they were: a start reads the end of the file alone.
+Layout: docs/reference/log-format.md. Reading from any offset needs one block in memory.
 
-Invariants:
-- every byte of the file is under a checksum, and the file has exactly the size that its end says;
-- a file was read back and compared with the plain segment before it got its name.
+Invariant: every byte of the file is under a checksum, and the file has exactly the size that its
+end says.
 """
 
 import zlib
@@ -38,8 +35,7 @@ COMPRESSED_SUFFIX: Final = ".log.z"
 BLOCK_BYTES: Final = 1 << 20
 BLOCK_BYTES_MAX: Final = 1 << 24
 LEVEL: Final = 3
-"""Of zlib. 6 saves two to three hundredths more in twice the time; lzma saves more, and takes four
-times as long to read."""
+"""Of zlib."""
 
 _MAGIC: Final = b"FAIRPACK"
 _FORMAT: Final = 1

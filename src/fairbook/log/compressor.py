@@ -1,15 +1,11 @@
 """Compress old segments in a thread of the process that writes the log.
 
-Design: every few seconds the thread looks for segments that have a successor with an entry in it,
-oldest first. The compressed form is written to a `.new` file, synced, read back and compared; it
-gets its name, the directory is synced, and only then the plain file is removed. The thread pauses
-four times as long as it works, and releases the GIL while it compresses. It keeps its normal
-priority: a thread of low priority that holds the GIL would delay all others.
+Which segments, and the order of the steps: docs/reference/log-format.md. The thread pauses four
+times as long as it works, and releases the GIL while it compresses. It keeps its normal priority: a
+thread of low priority that holds the GIL would delay all others.
 
 Invariants:
-- at every moment each entry is durable in at least one of the two forms; if both are there, the
-  plain one counts, and the other is made again;
-- nothing is ever deleted: the log stays readable from its first entry;
+- at every moment each entry is durable in at least one of the two forms;
 - a segment that is damaged at its ends is left alone and reported.
 """
 

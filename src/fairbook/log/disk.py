@@ -8,19 +8,15 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import final
+from typing import NamedTuple
 
 
-@final
-class Status:
+class Status(NamedTuple):
     """Of an open file."""
 
-    __slots__ = ("links", "size")
-
-    def __init__(self, *, links: int, size: int) -> None:
-        self.links = links
-        """Names of the file; 0: it was deleted, or another file was renamed over it."""
-        self.size = size
+    links: int
+    """Names of the file; 0: it was deleted, or another file was renamed over it."""
+    size: int
 
 
 class Disk:

@@ -1,15 +1,9 @@
 """The bytes of the file log: segment headers and records, and how they are read and verified.
 
-Design: a segment is a header and then records; its file is named by the position of its first
-entry. Every record begins with the mark, eight random bytes that are the same in all segments of a
-log and are never shown to clients: so no frame that a client can compose looks like a record, and a
-search for the mark finds what follows a damaged record. Every segment but the last ends with an end
-record. It has no frame, and repeats position, time and chain of the last entry.
+Layout, and why it is so: docs/reference/log-format.md.
 
 Invariant: what SegmentReader yields has its checksum, the next position, no earlier time, and the
 right chain.
-
-Layout in words: docs/reference/log-format.md.
 """
 
 from collections.abc import Iterator
