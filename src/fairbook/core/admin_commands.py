@@ -44,7 +44,9 @@ def apply_admin(
         return list_market(tables, command.market, Listing(frame, at), time_ns, out)
     reject: i64 = records.MALFORMED
     if kind == records.RULES:
-        reject = set_rules(tables, command.quantity)
+        reject = 0 if command.quantity == RULES_VERSION else records.BAD_VALUE
+        if reject == 0:
+            tables.rules = RULES_VERSION
     elif kind == records.SET_ASSET:
         reject = set_asset(tables, command)
     elif kind == records.SET_MARKET:
@@ -164,13 +166,6 @@ def is_name(name: bytes) -> bool:
         if letter not in NAME_LETTERS:
             return False
     return len(name) > 0
-
-
-def set_rules(tables: Tables, version: i64) -> i64:
-    if version != RULES_VERSION:
-        return records.BAD_VALUE
-    tables.rules = version
-    return 0
 
 
 def set_asset(tables: Tables, command: Command) -> i64:

@@ -116,7 +116,6 @@ def put_moved(out: BytesWriter, command: Command) -> None:
 
 
 def put_account(out: BytesWriter, account: i64, user_id: i64) -> None:
-    """An account was opened."""
     write_i64_le(out, records.ACCOUNT | 3 << 24)
     write_i64_le(out, account)
     write_i64_le(out, user_id)
@@ -128,14 +127,12 @@ def put_name(out: BytesWriter, name: str) -> None:
 
 
 def put_asset(out: BytesWriter, asset: Asset) -> None:
-    """An asset was listed."""
     write_i64_le(out, records.ASSET | 4 << 24 | asset.id << 32)
     write_i64_le(out, asset.decimals)
     put_name(out, asset.name)
 
 
 def put_market(out: BytesWriter, market: Market) -> None:
-    """A market was listed."""
     write_i64_le(out, records.MARKET | 6 << 24 | market.id << 32)
     write_i64_le(out, market.base | market.quote << 32)
     write_i64_le(out, market.lot_atoms)

@@ -166,9 +166,5 @@ def _record_of(order: Order | None) -> OrderRecord | None:
 
 
 def _levels(side: BookSide, levels_max: int) -> list[tuple[int, int]]:
-    """The first levels of one side, best first."""
-    found: list[tuple[int, int]] = []
-    for key in reversed(side.keys[-levels_max:]):
-        level = side.levels[key]
-        found.append((level.price, level.lots))
-    return found
+    levels = [side.levels[key] for key in reversed(side.keys[-levels_max:])]
+    return [(level.price, level.lots) for level in levels]

@@ -89,9 +89,8 @@ def _check_indexes(exchange: Exchange) -> None:
             assert order.id & SLOT_MASK == slot, f"20: order {order.id} is in slot {slot}"
             level = order.level
             assert level is not None, f"20: order {order.id} is in no level"
-            known = order.book.side(order.side).levels.get(
-                order.book.side(order.side).sign * order.price
-            )
+            own_side = order.book.side(order.side)
+            known = own_side.levels.get(own_side.sign * order.price)
             assert known is level, f"20: order {order.id} is in no level of its book"
     assert open_orders + len(slots.free) == len(slots.orders), "20: slots lost"
     assert len(set(slots.free)) == len(slots.free), "20: a slot is free twice"

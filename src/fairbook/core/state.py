@@ -69,9 +69,6 @@ class Words:
         self.at += 16
         return name
 
-    def is_at_end(self) -> bool:
-        return self.at >= len(self.data)
-
 
 def put_exchange(out: BytesWriter, exchange: Exchange) -> None:
     tables = exchange.tables
@@ -251,7 +248,7 @@ def load(data: bytes) -> Exchange:
     for cell in tables.ledger.cells:
         cell.available, cell.locked = words.next(), words.next()
     _load_orders(words, exchange)
-    while not words.is_at_end():
+    while words.at < len(data):
         table = tables.accounts[words.next()].client_id_table()
         client_id, closed_ns = words.next(), words.next()
         table.close(read_client_id(words, table, client_id), client_id, closed_ns)

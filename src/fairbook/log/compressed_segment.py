@@ -34,8 +34,7 @@ from fairbook.log.segments import (
 COMPRESSED_SUFFIX: Final = ".log.z"
 BLOCK_BYTES: Final = 1 << 20
 BLOCK_BYTES_MAX: Final = 1 << 24
-LEVEL: Final = 3
-"""Of zlib."""
+LEVEL: Final = 3  # Of zlib.
 
 _MAGIC: Final = b"FAIRPACK"
 _FORMAT: Final = 1

@@ -1,18 +1,13 @@
 """The command log in files: what makes an accepted command durable.
 
-Design: segments of records in DIR/log, one write and one sync per append; a full segment gets a
-successor. The writer holds DIR/LOCK. Opening verifies the last segment and the links between all
-segments (scan_and_repair.py); earlier entries are verified when they are read, always from the
-beginning of their segment. A log opened `read_only` changes nothing, takes no lock, and follows a
-writer in another process.
+Files, order of writing, and what a start verifies: docs/reference/log-format.md. A log opened
+`read_only` changes nothing, takes no lock, and follows a writer in another process.
 
 Invariants:
 - an entry is returned by `append` after its record is synced, in a file that still has its name and
   only what this log wrote;
-- after a failed append no other is tried: only the next opening shows what a failed sync left on
-  disk;
-- a record goes into a segment only when the one before has its end record: so a missing last
-  segment is noticed.
+- after a failed append no other is tried: only the next opening shows what a failed sync left;
+- a record goes into a segment only when the one before has its end record.
 """
 
 import os
@@ -198,21 +193,16 @@ class FileLog:
         if not found.segments:
             for name in found.new_files:
                 disk.remove(directory / name)
-            self._begin()
+            self._mark = os.urandom(MARK_BYTES)
+            header = Header(self._mark, 1, 0, GENESIS_CHAIN)
+            self._fd = create_segment(disk, directory, header)
+            self._firsts = [1]
+            self._end = LogOffset(1, HEADER_BYTES, GENESIS)
             return
         self._end, self.dropped = repair_tail(disk, directory, found, self._newest_known)
         self._mark = found.segments[-1].header.mark
         self._firsts = [segment.header.first for segment in found.segments]
         self._fd = disk.open(directory / segment_name(self._end.first), write=True)
-
-    def _begin(self) -> None:
-        """Create the first segment of a new log."""
-        self._mark = os.urandom(MARK_BYTES)
-        self._fd = create_segment(
-            self._disk, self._directory, Header(self._mark, 1, 0, GENESIS_CHAIN)
-        )
-        self._firsts = [1]
-        self._end = LogOffset(1, HEADER_BYTES, GENESIS)
 
     def _follow(self) -> None:
         """Find the end of a log that another process may be writing."""

@@ -215,7 +215,10 @@ def _link_fault(
     if before.header.mark != segment.header.mark:
         return damaged(segment.name, 0, segment.header.first, "it is a segment of another log")
     offset = max(before.size - RECORD_BYTES, HEADER_BYTES)
-    end = before.compressed_end or _end_of(disk, directory, before, offset)
+    end = before.compressed_end
+    if end is None:
+        with closing(open_segment(disk, directory, before.header.first)) as file:
+            end = parse_record(before.header.mark, file.read(offset, RECORD_BYTES))
     if end is None:
         return damaged(
             before.name,
@@ -234,12 +237,6 @@ def _link_fault(
     if end != segment.header.before:
         return _link_damage(before, offset, segment, end)
     return None
-
-
-def _end_of(disk: Disk, directory: Path, segment: Segment, offset: int) -> Entry | None:
-    """The entry of the end record at `offset`, if that is valid."""
-    with closing(open_segment(disk, directory, segment.header.first)) as file:
-        return parse_record(segment.header.mark, file.read(offset, RECORD_BYTES))
 
 
 def _link_damage(before: Segment, offset: int, segment: Segment, last: Entry) -> LogDamaged:
