@@ -4,8 +4,6 @@
 What every order needs is passed by position: interpreted calls with keywords are slow.
 """
 
-from __future__ import annotations
-
 from librt.strings import BytesWriter, write_i64_le
 from mypy_extensions import i64
 

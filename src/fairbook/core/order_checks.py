@@ -4,8 +4,6 @@ The checks stand in the order of precedence of docs/reference/protocol.md. Value
 they are multiplied. Nothing here changes the state.
 """
 
-from __future__ import annotations
-
 from typing import Final, final
 
 from mypy_extensions import i64

@@ -4,8 +4,6 @@ What is multiplied in the core was bounded first, by division: compiled arithmet
 interpreted arithmetic does not, and both must give the same results.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from mypy_extensions import i64
