@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,7 @@ from fairbook.log.command_log import (
     LogDamaged,
     LogFailed,
     chain_after,
+    hash_frame,
 )
 from fairbook.log.disk import Disk
 from fairbook.log.file_log import FileLog
@@ -105,25 +107,69 @@ def test_entries_are_dense_chained_and_come_back_as_they_were(house: Memory | Fi
     made = fill(house.log, 40)
     chain = GENESIS_CHAIN
     for position, entry in enumerate(made, start=1):
-        chain = chain_after(chain, position, entry.time_ns, entry.frame)
+        chain = chain_after(chain, position, entry.time_ns, hash_frame(entry.frame))
         assert (entry.position, entry.chain) == (position, chain)
     assert list(house.log.read(1)) == made
     assert house.log.last == made[-1]._replace(frame=b"")
 
 
 def test_the_chain_covers_position_time_and_frame() -> None:
-    """The expected value is from b2sum over the 32 + 8 + 8 + 5 bytes
-    (docs/reference/log-format.md).
+    """The expected values are from b2sum, over the 5 bytes of the frame and over 32 + 8 + 8 + 32
+    bytes (docs/reference/log-format.md).
     """
-    base = chain_after(GENESIS_CHAIN, 1, 2, b"frame")
-    assert base.hex() == "56e89b13ad21bdcdb05bb6a3f03f543568562bba03e144d308998e3762aa9773"
+    frame = hash_frame(b"frame")
+    assert frame.hex() == "e751ce912f590641f6315aeec646f6c5b4fb3b165c4e9cec1023a14f9141275f"
+    base = chain_after(GENESIS_CHAIN, 1, 2, frame)
+    assert base.hex() == "a54bc694500a0764982f3e76945a248e3d46613b4baf4101ffa8b7b37ecd5e0f"
     others = [
-        chain_after(bytes(31) + b"\1", 1, 2, b"frame"),
-        chain_after(GENESIS_CHAIN, 2, 2, b"frame"),
-        chain_after(GENESIS_CHAIN, 1, 3, b"frame"),
-        chain_after(GENESIS_CHAIN, 1, 2, b"framf"),
+        chain_after(bytes(31) + b"\1", 1, 2, frame),
+        chain_after(GENESIS_CHAIN, 2, 2, frame),
+        chain_after(GENESIS_CHAIN, 1, 3, frame),
+        chain_after(GENESIS_CHAIN, 1, 2, hash_frame(b"framf")),
     ]
     assert len({base, *others}) == 5
+
+
+def witnessed(chain: bytes, position: int, steps: list[tuple[int, bytes]]) -> bytes:
+    """The chain after (time, hash of the frame) of the next entries, without any of this code.
+
+    chain: that of `position`. Source: docs/reference/log-format.md.
+    """
+    for time_ns, frame_hash in steps:
+        position += 1
+        content = chain + position.to_bytes(8, "little") + time_ns.to_bytes(8, "little")
+        chain = blake2b(content + frame_hash, digest_size=32).digest()
+    return chain
+
+
+def test_times_and_hashes_of_frames_prove_that_a_log_was_only_extended(
+    house: Memory | Files,
+) -> None:
+    """Between any two chains, and no change of what is between them goes unnoticed."""
+    made = [Entry(0, 0, GENESIS_CHAIN, b""), *fill(house.log, 12)]
+    steps = [
+        (entry.time_ns, blake2b(entry.frame, digest_size=32).digest())
+        for entry in house.reopen().read(1)
+    ]
+    for start, before in enumerate(made):
+        for end, after in enumerate(made[start:], start=start):
+            assert witnessed(before.chain, start, steps[start:end]) == after.chain
+
+    before, after = made[3], made[9]
+    right = steps[3:9]
+    (time_ns, frame_hash), second, *rest = right
+    for wrong in (
+        [(time_ns + 1, frame_hash), second, *rest],
+        [(time_ns, frame_hash[::-1]), second, *rest],
+        [second, (time_ns, frame_hash), *rest],
+        [second, *rest],
+        [(time_ns, frame_hash), *right],
+        right[:-1],
+        [],
+    ):
+        assert witnessed(before.chain, 3, wrong) != after.chain
+    assert witnessed(before.chain, 4, right) != after.chain
+    assert witnessed(made[2].chain, 3, right) != after.chain
 
 
 def test_time_never_decreases(house: Memory | Files) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner, RunnerBroken
-from fairbook.log.command_log import Entry, LogDamaged, chain_after
+from fairbook.log.command_log import Entry, LogDamaged, chain_after, hash_frame
 from tests.world import traffic
 
 
@@ -94,7 +94,7 @@ def test_time_that_goes_back_is_refused() -> None:
     runner.apply(entry)
     frame = records.tick()
     earlier = entry.time_ns - 1
-    back = Entry(2, earlier, chain_after(entry.chain, 2, earlier, frame), frame)
+    back = Entry(2, earlier, chain_after(entry.chain, 2, earlier, hash_frame(frame)), frame)
     with pytest.raises(LogDamaged, match=r"position 2 is of \d+ ns, before"):
         runner.apply(back)
 

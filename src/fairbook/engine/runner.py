@@ -19,7 +19,14 @@ from typing import Final
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.snapshots import Snapshot
-from fairbook.log.command_log import CHAIN_BYTES, GENESIS_CHAIN, Entry, LogDamaged, chain_after
+from fairbook.log.command_log import (
+    CHAIN_BYTES,
+    GENESIS_CHAIN,
+    Entry,
+    LogDamaged,
+    chain_after,
+    hash_frame,
+)
 
 Subscriber = Callable[[int, int, bytes, bytes], None]
 """Called with (position, time_ns, frame, events) of each frame, in order, once it is applied.
@@ -89,7 +96,7 @@ class Runner:
         if position <= self.position and not self.broken:
             return None
         # The reader has verified the chain from some place on; here it must continue this state.
-        expected = chain_after(self.chain, position, time_ns, frame)
+        expected = chain_after(self.chain, position, time_ns, hash_frame(frame))
         return self._apply(entry, is_continued=chain == expected)
 
     def apply_appended(self, entry: Entry) -> bytes:

@@ -1,8 +1,9 @@
 """The command log: every frame ever accepted, in order, durable.
 
 One writer appends frames. The log gives each the next position and a time that never decreases, and
-chains them by hash, so that a changed or missing entry is noticed. Adapters: file_log.py, and
-memory_log.py for tests; both pass tests/contracts/test_log.py.
+chains them by hash, so that a changed or missing entry is noticed. Times and hashes of frames are
+enough to compute a chain from an earlier one. Adapters: file_log.py, and memory_log.py for tests;
+both pass tests/contracts/test_log.py.
 
 Invariant: `append` returns an entry only when it will be read again after any crash.
 """
@@ -74,11 +75,15 @@ class CommandLog(Protocol):
         """Idempotent. An append after it raises LogFailed."""
 
 
-def chain_after(chain: bytes, position: int, time_ns: int, frame: bytes) -> bytes:
-    """The chain of an entry: blake2b over the chain before it, position, time and frame."""
-    digest = blake2b(chain + _POSITION_TIME.pack(position, time_ns), digest_size=CHAIN_BYTES)
-    digest.update(frame)
-    return digest.digest()
+def hash_frame(frame: bytes) -> bytes:
+    """blake2b, CHAIN_BYTES long."""
+    return blake2b(frame, digest_size=CHAIN_BYTES).digest()
+
+
+def chain_after(chain: bytes, position: int, time_ns: int, frame_hash: bytes) -> bytes:
+    """The chain of an entry: blake2b over the chain before it, position, time and frame_hash."""
+    content = chain + _POSITION_TIME.pack(position, time_ns) + frame_hash
+    return blake2b(content, digest_size=CHAIN_BYTES).digest()
 
 
 def entry_after(last: Entry, frame: bytes, time_ns: int) -> Entry:
@@ -89,7 +94,8 @@ def entry_after(last: Entry, frame: bytes, time_ns: int) -> Entry:
         raise ValueError(f"a time is 0 to {TIME_MAX_NS} ns, not {time_ns}")
     position = last.position + 1
     time_ns = max(time_ns, last.time_ns)
-    return Entry(position, time_ns, chain_after(last.chain, position, time_ns, frame), frame)
+    chain = chain_after(last.chain, position, time_ns, hash_frame(frame))
+    return Entry(position, time_ns, chain, frame)
 
 
 def require_entry(last: Entry, position: int, chain: bytes, found: bytes | None) -> None:

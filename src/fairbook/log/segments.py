@@ -13,12 +13,18 @@ from typing import Final, NamedTuple, Protocol, final
 
 from google_crc32c import value as crc32c
 
-from fairbook.log.command_log import FRAME_BYTES_MAX, Entry, LogDamaged, chain_after
+from fairbook.log.command_log import (
+    FRAME_BYTES_MAX,
+    Entry,
+    LogDamaged,
+    chain_after,
+    hash_frame,
+)
 from fairbook.log.disk import Disk
 from fairbook.log.durable_file import new_path, publish
 
 MAGIC: Final = b"FAIRLOG\n"
-FORMAT: Final = 1
+FORMAT: Final = 2
 MARK_BYTES: Final = 8
 
 _HEADER: Final = Struct("<8sI")  # Magic, CRC32C of the body.
@@ -269,7 +275,7 @@ class SegmentReader:
                 )
             if time_ns < self._time_ns:
                 raise self.damaged(f"time {time_ns}, expected at least {self._time_ns}")
-            expected = chain_after(self._chain, position, time_ns, frame)
+            expected = chain_after(self._chain, position, time_ns, hash_frame(frame))
             if chain != expected:
                 raise self.damaged(f"chain {chain.hex()}, expected {expected.hex()}")
             self._position, self._time_ns, self._chain = position, time_ns, chain
