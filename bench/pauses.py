@@ -131,9 +131,9 @@ class TimedRunner(Runner):
         self.pauses: dict[str, list[tuple[int, int, int]]] = {APPLY: [], DURABLE_TO_APPLIED: []}
         self._log = log
 
-    def apply_appended(self, entry: Entry) -> bytes:
+    def apply(self, entry: Entry) -> bytes | None:
         begins = {DURABLE_TO_APPLIED: self._log.durable, APPLY: self._log.clock.now()}
-        events = super().apply_appended(entry)
+        events = super().apply(entry)
         ended, waited_ns = self._log.clock.now()
         for what, (began, waited_before_ns) in begins.items():
             self.pauses[what].append((began, ended, waited_ns - waited_before_ns))

@@ -107,10 +107,10 @@ def test_entries_are_dense_chained_and_come_back_as_they_were(house: Memory | Fi
     made = fill(house.log, 40)
     chain = GENESIS_CHAIN
     for position, entry in enumerate(made, start=1):
-        chain = chain_after(chain, position, entry.time_ns, hash_frame(entry.frame))
-        assert (entry.position, entry.chain) == (position, chain)
+        before, chain = chain, chain_after(chain, position, entry.time_ns, hash_frame(entry.frame))
+        assert (entry.position, entry.before, entry.chain) == (position, before, chain)
     assert list(house.log.read(1)) == made
-    assert house.log.last == made[-1]._replace(frame=b"")
+    assert house.log.last == made[-1].without_frame()
 
 
 def test_the_chain_covers_position_time_and_frame() -> None:
@@ -203,9 +203,7 @@ def test_a_reopened_log_goes_on(house: Memory | Files) -> None:
     for seed in range(8):
         made += fill(house.log, seed, seed=seed)
         log = house.reopen()
-        assert log.last == (
-            made[-1]._replace(frame=b"") if made else Entry(0, 0, GENESIS_CHAIN, b"")
-        )
+        assert log.last == (made[-1].without_frame() if made else Entry(0, 0, GENESIS_CHAIN, b""))
         assert list(log.read(1)) == made
 
 

@@ -9,7 +9,8 @@ import pytest
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner, RunnerBroken
-from fairbook.log.command_log import Entry, LogDamaged, chain_after, hash_frame
+from fairbook.log.command_log import Entry, LogDamaged
+from fairbook.log.memory_log import MemoryLog
 from tests.world import traffic
 
 
@@ -58,34 +59,23 @@ def test_a_gap_stops_the_runner_for_good() -> None:
     assert runner.exchange.sequence == len(traffic.setup())
 
 
-@pytest.mark.parametrize("changed", ["time_ns", "frame", "chain"])
-def test_an_entry_that_does_not_continue_the_chain_is_refused(changed: str) -> None:
+@pytest.mark.parametrize("wrong", ["of another log", "changed", "without a frame"])
+def test_an_entry_that_does_not_continue_the_chain_is_refused(wrong: str) -> None:
     entries = traffic.logged(traffic.frames(seed=4, count=2)).entries
+    other = MemoryLog()
+    for each in entries:
+        other.append(each.frame, each.time_ns + 1)
     runner = Runner(Exchange())
     runner.apply(entries[0])
-    entry = entries[1]
-    wrong = {
-        "time_ns": entry._replace(time_ns=entry.time_ns + 1),
-        "frame": entry._replace(frame=entry.frame + records.tick()),
-        "chain": entry._replace(chain=bytes(32)),
-    }[changed]
+    entry = {
+        "of another log": other.entries[1],
+        "changed": entries[1]._replace(before=bytes(32)),
+        "without a frame": entries[1].without_frame(),
+    }[wrong]
     with pytest.raises(LogDamaged, match="position 2 does not continue the chain"):
-        runner.apply(wrong)
+        runner.apply(entry)
     assert runner.broken
     assert runner.position == 1
-
-
-def test_an_appended_entry_has_its_chain_computed_once() -> None:
-    """Its position and time are checked all the same."""
-    first, second, third = traffic.logged(traffic.frames(seed=4, count=2)).entries
-    runner = Runner(Exchange())
-    runner.apply_appended(first)
-    runner.apply_appended(second._replace(chain=bytes(32)))  # As append says; not recomputed.
-    assert (runner.position, runner.chain) == (2, bytes(32))
-    with pytest.raises(LogDamaged, match="expected position 3, got 2"):
-        runner.apply_appended(second)
-    with pytest.raises(RunnerBroken):
-        runner.apply_appended(third)
 
 
 def test_time_that_goes_back_is_refused() -> None:
@@ -94,7 +84,7 @@ def test_time_that_goes_back_is_refused() -> None:
     runner.apply(entry)
     frame = records.tick()
     earlier = entry.time_ns - 1
-    back = Entry(2, earlier, chain_after(entry.chain, 2, earlier, hash_frame(frame)), frame)
+    back = Entry(2, earlier, bytes(32), frame, entry.chain)
     with pytest.raises(LogDamaged, match=r"position 2 is of \d+ ns, before"):
         runner.apply(back)
 

@@ -66,7 +66,7 @@ def test_all_segments_but_the_last_are_compressed(tmp_path: Path, entries: list[
     for entry in Random(2).sample(entries, len(entries)):
         assert list(log.read(entry.position)) == entries[entry.position - 1 :]
         log.require(entry.position, entry.chain)
-    assert log.verify() == entries[-1]._replace(frame=b"")
+    assert log.verify() == entries[-1].without_frame()
     more = fill(log, 20, seed=3)
     assert archive(tmp_path).compress_all() >= 2
     assert list(log.read(1)) == entries + more

@@ -60,7 +60,7 @@ def test_every_position_is_found_and_read_on_from(
             assert list(log.read(entry.position + 1)) == entries[entry.position :]
         with pytest.raises(LogDamaged, match="another history"):
             log.require(entry.position, bytes(32))
-    assert log.verify() == entries[-1]._replace(frame=b"")
+    assert log.verify() == entries[-1].without_frame()
     log.close()
 
 

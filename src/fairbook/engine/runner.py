@@ -1,8 +1,9 @@
 """One exchange and the place in the log that it has reached: entries in, events out.
 
 Design: an entry is checked against the position and the chain reached so far, applied, and shown to
-the subscribers. A running hash over the events of all frames serves to compare replicas: two that
-agree at one position made the same events at every position before it.
+the subscribers. The log has verified that its chain follows from its frame, so no frame is hashed
+again here. A running hash over the events of all frames serves to compare replicas: two that agree
+at one position made the same events at every position before it.
 
 Invariants:
 - entries are applied once each and in order: an older one is passed over, a gap or another chain
@@ -19,14 +20,7 @@ from typing import Final
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.snapshots import Snapshot
-from fairbook.log.command_log import (
-    CHAIN_BYTES,
-    GENESIS_CHAIN,
-    Entry,
-    LogDamaged,
-    chain_after,
-    hash_frame,
-)
+from fairbook.log.command_log import CHAIN_BYTES, GENESIS_CHAIN, Entry, LogDamaged
 
 Subscriber = Callable[[int, int, bytes, bytes], None]
 """Called with (position, time_ns, frame, events) of each frame, in order, once it is applied.
@@ -88,31 +82,20 @@ class Runner:
         )
 
     def apply(self, entry: Entry) -> bytes | None:
-        """Apply an entry that was read, and return its events; None if it was applied before.
+        """Apply an entry that was appended or read, and return its events; None if it was applied
+        before.
 
         Raises LogDamaged for a gap, RunnerBroken after a failure, and what a bug raises.
         """
-        position, time_ns, chain, frame = entry
-        if position <= self.position and not self.broken:
-            return None
-        # The reader has verified the chain from some place on; here it must continue this state.
-        expected = chain_after(self.chain, position, time_ns, hash_frame(frame))
-        return self._apply(entry, is_continued=chain == expected)
-
-    def apply_appended(self, entry: Entry) -> bytes:
-        """As `apply`, for what `append` of the engine's own log has returned: that has just
-        computed the chain from the last entry applied here, so it is not checked.
-        """
-        return self._apply(entry, is_continued=True)
-
-    def _apply(self, entry: Entry, *, is_continued: bool) -> bytes:
         if self.broken:
             raise RunnerBroken(f"an earlier frame failed, after position {self.position}")
-        position, time_ns, chain, frame = entry
+        position, time_ns, chain, frame, before = entry
+        if position <= self.position:
+            return None
         self.broken = True  # Until all of it is done.
         if position != self.position + 1:
             raise LogDamaged(f"expected position {self.position + 1}, got {position}")
-        if not is_continued:
+        if before != self.chain:
             raise LogDamaged(f"position {position} does not continue the chain of the one before")
         if time_ns < self.exchange.time_ns:
             raise LogDamaged(

@@ -28,6 +28,11 @@ class Entry(NamedTuple):
     time_ns: int
     chain: bytes
     frame: bytes
+    before: bytes = b""
+    """The chain of the entry before it; empty unless the frame is there and verified."""
+
+    def without_frame(self) -> "Entry":
+        return Entry(self.position, self.time_ns, self.chain, b"")
 
 
 GENESIS = Entry(0, 0, GENESIS_CHAIN, b"")
@@ -62,7 +67,7 @@ class CommandLog(Protocol):
     def read(self, first: int) -> Iterator[Entry]:
         """The entries from position `first` (>= 1) to the end at the time of the call.
 
-        Raises LogDamaged.
+        Raises LogDamaged in place of one whose chain does not follow from `before` and its frame.
         """
 
     def require(self, position: int, chain: bytes) -> None:
@@ -95,7 +100,7 @@ def entry_after(last: Entry, frame: bytes, time_ns: int) -> Entry:
     position = last.position + 1
     time_ns = max(time_ns, last.time_ns)
     chain = chain_after(last.chain, position, time_ns, hash_frame(frame))
-    return Entry(position, time_ns, chain, frame)
+    return Entry(position, time_ns, chain, frame, last.chain)
 
 
 def require_entry(last: Entry, position: int, chain: bytes, found: bytes | None) -> None:

@@ -114,9 +114,7 @@ class FileLog:
                     f"the append of position {entry.position} failed: {error}"
                 ) from error
             raise
-        self._end = LogOffset(
-            end.first, offset, Entry(entry.position, entry.time_ns, entry.chain, b"")
-        )
+        self._end = LogOffset(end.first, offset, entry.without_frame())
         return entry
 
     def read(self, first: int) -> Iterator[Entry]:
@@ -165,7 +163,7 @@ class FileLog:
         last = GENESIS
         for entry in self.read(1):
             last = entry
-        return last._replace(frame=b"")
+        return last.without_frame()
 
     def close(self) -> None:
         """Syncs nothing: what was appended is durable, and what failed must not be retried."""

@@ -143,5 +143,5 @@ def seek(segment: SegmentBytes, first: int, position: int, *, limit: int) -> Log
         low += RECORD_BYTES + len(found.frame)
         if found.position >= position:
             is_found = found.position == position and found.frame != b""
-            return LogOffset(first, low, found._replace(frame=b"")) if is_found else None
+            return LogOffset(first, low, found.without_frame()) if is_found else None
     return None

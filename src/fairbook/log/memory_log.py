@@ -26,7 +26,7 @@ class MemoryLog:
 
     @property
     def last(self) -> Entry:
-        return self.entries[-1]._replace(frame=b"") if self.entries else GENESIS
+        return self.entries[-1].without_frame() if self.entries else GENESIS
 
     def append(self, frame: bytes, time_ns: int) -> Entry:
         if self._refusal is not None:

@@ -157,7 +157,7 @@ def read_header(segment: SegmentBytes, first: int) -> Header:
 
 def pack_record(mark: bytes, entry: Entry) -> bytes:
     """The record of an entry; without a frame, an end record."""
-    position, time_ns, chain, frame = entry
+    position, time_ns, chain, frame, _ = entry
     body = _RECORD_BODY.pack(len(frame), position, time_ns, chain) + frame
     return _RECORD.pack(mark, crc32c(body)) + body
 
@@ -278,11 +278,12 @@ class SegmentReader:
             expected = chain_after(self._chain, position, time_ns, hash_frame(frame))
             if chain != expected:
                 raise self.damaged(f"chain {chain.hex()}, expected {expected.hex()}")
+            entry = Entry(position, time_ns, chain, frame, self._chain)
             self._position, self._time_ns, self._chain = position, time_ns, chain
             self.newest = self.offset
             self.offset += size
             at += size
-            yield Entry(position, time_ns, chain, frame)
+            yield entry
 
     def next_mark(self) -> int | None:
         """The offset of the first mark behind the first byte of the faulty record, or None."""
