@@ -174,7 +174,19 @@ def _enumerations() -> list[Row]:
         rows.append(Row("C2", f"post-only {tif}", send, 400, BAD_REQUEST, "GTC only"))
     for name in ("triggerPrice", "stopLossTriggerPrice", "takeProfitLimitPrice"):
         send = order({name: "1"})
-        rows.append(Row("C2", name, send, 501, "NOT_IMPLEMENTED", "conditional orders"))
+        told = (501, "NOT_IMPLEMENTED", f"Not offered: {name} (conditional orders)")
+        rows.append(Row("C2", name, send, *told))
+    send = order(reduceOnly=True)
+    rows.append(Row("C2", "reduceOnly", send, 501, "NOT_IMPLEMENTED", "Not offered: reduceOnly"))
+    for name in ("stopPrice", "slippageTolerance", "expireTime", "displayQuantity"):
+        told = (400, BAD_REQUEST, f"Not offered: {name}")
+        rows.append(Row("C2", name, order({name: "1"}), *told))
+    for sent, known in (
+        ("post_only", "postOnly"), ("timeinforce", "timeInForce"), ("client_id", "clientId"),
+        ("clientID", "clientId"), ("_" * 9000 + "price", "price"),
+    ):  # fmt: skip
+        told = (400, BAD_REQUEST, f"the name is {known}")
+        rows.append(Row("C2", f"spelled {sent[-15:]}", order({sent: "1"}), *told))
     return rows
 
 
@@ -196,6 +208,11 @@ def _order_ids() -> list[Row]:
         send = request("DELETE", "/api/v1/order", _named(**fields))
         told = (400, BAD_REQUEST, "Must specify either clientId or orderId")
         rows.append(Row("C6", f"cancel, {name}", send, *told))
+    for name, value in (("orderId", "1"), ("clientId", 1), ("clientOrderId", "1"), ("side", "Bid")):
+        send = request("DELETE", "/api/v1/orders", _named(**{name: value}))
+        rows.append(Row("C6", f"cancel all with {name}", send, 400, BAD_REQUEST, f": {name}"))
+    send = request("DELETE", "/api/v1/order", _named(clientId=1, clientOrderId="2"))
+    rows.append(Row("C6", "cancel, two client ids", send, 400, BAD_REQUEST, "differ"))
     return rows
 
 
@@ -210,6 +227,9 @@ def _amendments() -> list[Row]:
     ):
         send = request("PATCH", "/api/v1/order", _named(orderId="1", **{name: value}))
         rows.append(Row("N16", f"amend {name} {value}", send, *refusal))
+    for name, term in (("postOnly", "true"), ("timeInForce", "IOC"), ("price_", "1")):
+        send = request("PATCH", "/api/v1/order", _named(orderId="1", price="1", **{name: term}))
+        rows.append(Row("N16", f"amend {name}", send, 400, BAD_REQUEST, name))
     send = request("PATCH", "/api/v1/order", _named(orderId="1"))
     rows.append(Row("N16", "amend nothing", send, 400, BAD_REQUEST, "a new price or quantity"))
     return rows

@@ -67,13 +67,13 @@ async def test_amend_and_cancel_all_are_accepted_once_even_with_a_client_id(
     reply = await client.ask("PATCH", "/api/v1/order", change, headers=amended)
     assert reply.error() == seen
     assert [found.price for found in venue.exchange.open_orders(ALICE)] == [9000]
-    text = "clientId=5&symbol=SOL_USDC"
-    headers = signed("orderCancelAll", text)
-    reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
+    all_of = {"symbol": "SOL_USDC", "clientId": None}
+    headers = signed("orderCancelAll", "clientId=None&symbol=SOL_USDC")
+    reply = await client.ask("DELETE", "/api/v1/orders", all_of, headers=headers)
     assert len(reply.json()) == 1
-    reply = await client.ask("DELETE", "/api/v1/orders", named, headers=headers)
+    reply = await client.ask("DELETE", "/api/v1/orders", all_of, headers=headers)
     assert reply.error() == seen
-    headers = signed("orderCancel", text)
+    headers = signed("orderCancel", "clientId=5&symbol=SOL_USDC")
     for _ in range(2):  # Cancelling a closed order changes nothing.
         reply = await client.ask("DELETE", "/api/v1/order", named, headers=headers)
         assert reply.error()[1] == "INVALID_ORDER"
@@ -149,10 +149,10 @@ async def test_signed_orders_and_token_orders_are_the_same(
 async def test_unknown_fields_are_ignored_but_signed(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    order = bid("90", "0.1", clientOrderId="abc", brokerId=1500, autoLend=True, reduceOnly=None)
+    order = bid("90", "0.1", strategy="abc", brokerId=1500, autoLend=True, reduceOnly=None)
     text = (
-        "autoLend=true&brokerId=1500&clientOrderId=abc&orderType=Limit&price=90&quantity=0.1"
-        "&reduceOnly=None&side=Bid&symbol=SOL_USDC"
+        "autoLend=true&brokerId=1500&orderType=Limit&price=90&quantity=0.1"
+        "&reduceOnly=None&side=Bid&strategy=abc&symbol=SOL_USDC"
     )
     reply = await client.ask("POST", "/api/v1/order", order, headers=signed("orderExecute", text))
     assert reply.status == 200

@@ -24,7 +24,7 @@ UNITS_OUT: Final = MAX_ATOMS + 1  # in place of any larger number; the core refu
 
 def whole_number(text: object, *, digits_max: int) -> int | None:
     """The value of 1 to `digits_max` plain ASCII digits; None for anything else."""
-    if type(text) is str and len(text) <= digits_max and text.isdigit() and text.isascii():
+    if isinstance(text, str) and len(text) <= digits_max and text.isdigit() and text.isascii():
         return int(text)
     return None
 
@@ -50,14 +50,14 @@ class Scale:
 
         text: of JSON. Raises BadRequest if it is malformed or not a whole number of units.
         """
-        if type(text) is not str:
+        if not isinstance(text, str):
             raise BadRequest(f"Invalid {self.name.lower()}")
         units = self._units.get(text)
         if units is None:
             units = self._read(text)
             if len(self._units) >= CACHED_MAX:
                 self._units.clear()
-            self._units[text] = units
+            self._units[str(text)] = units
         return units
 
     def _read(self, text: str) -> int:

@@ -7,8 +7,8 @@ core. The order object is concatenated by hand, because every order needs one.
 from collections.abc import Callable
 from typing import Final
 
-from fairbook.api import requests
-from fairbook.api.errors import CLOSE_REASONS, BadRequest, not_implemented, rejected
+from fairbook.api import field_names, requests
+from fairbook.api.errors import CLOSE_REASONS, BadRequest, rejected
 from fairbook.api.numbers import MarketScales, Scale
 from fairbook.api.requests import Fields, choice, is_absent, symbol_field
 from fairbook.api.times import utc_text
@@ -30,13 +30,6 @@ _TIMES_IN_FORCE: Final = {text: tif for tif, text in enumerate(TIME_IN_FORCE_TEX
 _SELF_TRADE: Final = {text: n << records.STP_SHIFT for n, text in enumerate(_SELF_TRADE_TEXT)}
 _KINDS: Final = {"Limit": 0, "Market": records.MARKET_ORDER}
 _CANCEL_ALL_KINDS: Final = {"RestingLimitOrder": 0, "ConditionalOrder": 1}
-_NOT_OFFERED: Final = frozenset(
-    (
-        "triggerPrice", "triggerQuantity",
-        "stopLossTriggerPrice", "stopLossLimitPrice", "stopLossTriggerBy",
-        "takeProfitTriggerPrice", "takeProfitLimitPrice", "takeProfitTriggerBy",
-    )
-)  # fmt: skip
 _REST: Final = (
     '"reduceOnly":null,"relatedOrderId":null,"strategyId":null,"triggerBy":null,"triggerPrice":null,'
     '"triggerQuantity":null,"triggeredAt":null,"stopLossTriggerPrice":null,"stopLossLimitPrice":null,'
@@ -112,7 +105,7 @@ def place_command(
     fields: Fields, *, account: int, scales_of: ScalesOf, session: int = 0
 ) -> PlaceCommand:
     """session: the order is cancelled when this session ends; 0: with no session. Raises
-    BadRequest, INVALID_MARKET, or NOT_IMPLEMENTED for conditional orders.
+    BadRequest, INVALID_MARKET, or NOT_IMPLEMENTED for terms that are not offered.
     """
     scales = scales_of(symbol_field(fields))
     side = choice(fields, "side", SIDES)
@@ -122,10 +115,7 @@ def place_command(
     else:
         tif = choice(fields, "timeInForce", _TIMES_IN_FORCE, records.GTC)
     flags = is_market | choice(fields, "selfTradePrevention", _SELF_TRADE, 0)
-    if not _NOT_OFFERED.isdisjoint(fields) and not all(
-        is_absent(fields, name) for name in _NOT_OFFERED
-    ):
-        raise not_implemented("conditional orders")
+    field_names.refuse_restrictions(fields)
     client_id = requests.client_id_field(fields)
     if client_id is not None:
         flags |= records.HAS_CLIENT_ID
@@ -191,6 +181,8 @@ def cancel_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> Canc
 def amend_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> AmendCommand:
     """The command of a request to amend an order. A term that is absent stays as it is."""
     scales = scales_of(symbol_field(fields))
+    field_names.refuse_restrictions(fields)
+    field_names.refuse_kept_terms(fields)
     order_id, client_id = named_order(fields)
     price = _new_term(fields, "price", scales.price, records.BAD_PRICE)
     quantity = _new_term(fields, "quantity", scales.quantity, records.BAD_QUANTITY)
@@ -208,6 +200,7 @@ def cancel_all_command(
 ) -> CancelAllCommand | bytes:
     """The command; or the answer, if only conditional orders are meant, which do not exist."""
     scales = scales_of(symbol_field(fields))
+    field_names.refuse_selection(fields)
     if choice(fields, "orderType", _CANCEL_ALL_KINDS, 0):
         return b"[]"
     return CancelAllCommand(records.cancel_all(account=account, market=scales.id), scales)

@@ -1,7 +1,8 @@
 """Request bodies and queries: read strictly, and kept as written for the signature.
 
 JSON numbers are read as their literal text, so a field is a str, bool, None, dict or list, never an
-int or float. Unknown fields are kept, because they are part of the signed text.
+int or float. Unknown fields are kept, because they are part of the signed text; names that are
+refused: field_names.py.
 
 Invariants:
 - duplicate keys, NaN, Infinity, lone surrogates, a byte order mark and anything but UTF-8 are
@@ -20,10 +21,17 @@ from fairbook.core.records import UNKNOWN_ORDER
 BODY_BYTES_MAX: Final = 16 * 1024
 QUERY_FIELDS_MAX: Final = 64
 CLIENT_ID_MAX: Final = 0xFFFFFFFF
+CLIENT_ID_NAMES: Final = ("clientId", "clientOrderId")
 ORDER_ID_MAX: Final = (1 << 63) - 1
 
 Fields = dict[str, Any]
 Pairs = list[tuple[str, str | None]]
+
+
+class JsonNumber(str):
+    """The literal text of a JSON number."""
+
+    __slots__ = ()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Fields:
@@ -38,7 +46,10 @@ def _no_constant(name: str) -> NoReturn:
 
 
 _decode: Final = JSONDecoder(
-    object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=_no_constant
+    object_pairs_hook=_object,
+    parse_int=JsonNumber,
+    parse_float=JsonNumber,
+    parse_constant=_no_constant,
 ).raw_decode
 _SPACE: Final = " \t\n\r"
 
@@ -113,15 +124,34 @@ def query_fields(pairs: list[tuple[str, str]]) -> Fields:
     return fields
 
 
+def only_in_query(pairs: list[tuple[str, str]], fields: Fields) -> list[tuple[str, str]]:
+    """The pairs of a query that the body does not have too. Raises BadRequest for a field that has
+    another value in the body.
+    """
+    rest = []
+    for name, value in pairs:
+        if name not in fields:
+            rest.append((name, value))
+        elif signed_text(fields[name]) != as_signed(value):
+            raise BadRequest(f"A field has two values: {name[:64]}")
+    return rest
+
+
+def as_signed(value: str) -> str:
+    """A value of a query as it is signed: Python's booleans in lower case."""
+    return value.lower() if value in ("True", "False") else value
+
+
 def signed_pairs(fields: Fields) -> Pairs:
     """The top-level fields as signed, sorted by key; None for a JSON null."""
     return [
-        (name, value if type(value) is str else _signed_text(value))
+        (name, value if type(value) is str else signed_text(value))
         for name, value in sorted(fields.items())
     ]
 
 
-def _signed_text(value: Any) -> str | None:
+def signed_text(value: Any) -> str | None:
+    """A value of a body as it is signed; None for null."""
     if value is None:
         return None
     if type(value) is bool:
@@ -131,15 +161,15 @@ def _signed_text(value: Any) -> str | None:
 
 def text_field(fields: Fields, name: str) -> str:
     value = fields.get(name)
-    if type(value) is not str or not value:
+    if not isinstance(value, str) or not value:
         raise BadRequest(f"Missing or malformed field: {name}")
-    return value
+    return str(value)
 
 
 def symbol_field(fields: Fields) -> str:
     """`symbol`, not looked up. Raises BadRequest if it is missing, else INVALID_MARKET."""
     value = fields.get("symbol")
-    if type(value) is str:
+    if isinstance(value, str):
         return value
     if value is None:
         raise BadRequest("Missing or malformed field: symbol")
@@ -157,7 +187,7 @@ def choice(fields: Fields, name: str, choices: dict[str, int], default: int | No
     value = fields.get(name)
     if value is None and default is not None:
         return default
-    if type(value) is str:
+    if isinstance(value, str):
         found = choices.get(value)
         if found is not None:
             return found
@@ -185,13 +215,20 @@ def number_field(
 
 
 def client_id_field(fields: Fields) -> int | None:
-    """The client id, a 32-bit number or the same as digits; None if it is absent."""
-    if is_absent(fields, "clientId"):
-        return None
-    number = whole_number(fields["clientId"], digits_max=10)
-    if number is None or number > CLIENT_ID_MAX:
-        raise BadRequest("Invalid clientId")
-    return number
+    """`clientId` or `clientOrderId`: a 32-bit number or the same as digits; None without either.
+    Raises BadRequest for an invalid one, and for two that differ.
+    """
+    found = None
+    for name in CLIENT_ID_NAMES:
+        if is_absent(fields, name):
+            continue
+        number = whole_number(fields[name], digits_max=10)
+        if number is None or number > CLIENT_ID_MAX:
+            raise BadRequest(f"Invalid {name}")
+        if found is not None and found != number:
+            raise BadRequest("clientId and clientOrderId differ")
+        found = number
+    return found
 
 
 def order_id_field(fields: Fields) -> int | None:
@@ -202,6 +239,6 @@ def order_id_field(fields: Fields) -> int | None:
     number = whole_number(text, digits_max=19)
     if number is not None and number <= ORDER_ID_MAX:
         return number
-    if type(text) is str and text.isdigit() and text.isascii():
+    if isinstance(text, str) and text.isdigit() and text.isascii():
         raise rejected(UNKNOWN_ORDER)
     raise BadRequest("Invalid orderId")

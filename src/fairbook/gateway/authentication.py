@@ -20,7 +20,7 @@ from nacl.exceptions import BadSignatureError
 
 from fairbook.api.errors import ApiError, BadRequest, unauthorized
 from fairbook.api.numbers import whole_number
-from fairbook.api.requests import Pairs
+from fairbook.api.requests import Pairs, as_signed
 from fairbook.ports.accounts import Access, Accounts
 
 WINDOW_MS: Final = 5000
@@ -194,8 +194,8 @@ def candidate_texts(
 
 
 def query_pairs(pairs: Sequence[tuple[str, str]]) -> Pairs:
-    """The pairs of a query as they are signed: sorted, Python's booleans in lower case."""
-    return sorted((k, v.lower() if v in ("True", "False") else v) for k, v in pairs)
+    """The pairs of a query as they are signed: sorted."""
+    return sorted((name, as_signed(value)) for name, value in pairs)
 
 
 def _verifies(signed: SignedRequest, text: str) -> bool:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from fairbook.api import requests
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest
+from fairbook.api.field_names import is_known
 from fairbook.api.requests import BODY_BYTES_MAX, Fields
 from fairbook.gateway.authentication import Authenticator, Headers, SignedRequest, query_pairs
 from fairbook.gateway.rate_limits import RateLimits
@@ -62,11 +63,10 @@ class Authorizer:
         authorization = request.headers.get(b"authorization")
         if authorization is not None and b"x-signature" not in request.headers:
             access = self._authenticator.by_token(authorization)
-            _read_fields(endpoint, request, requests.read_query(request.query))
+            _read_fields(endpoint, request)
             return access, None
         signed = self._authenticator.check_headers(request.headers)
-        pairs = requests.read_query(request.query)
-        bodies = _read_fields(endpoint, request, pairs)
+        pairs, bodies = _read_fields(endpoint, request)
         signed_query = query_pairs(pairs)
         groups = [signed_query + requests.signed_pairs(fields) for fields in bodies] or [
             signed_query
@@ -96,29 +96,36 @@ def _unsupported(message: str) -> ApiError:
 
 
 def _read_fields(
-    endpoint: Endpoint, request: Request, pairs: list[tuple[str, str]]
-) -> list[Fields]:
-    """Set `fields` or `orders`; return the body's objects, which are signed. pairs: the query's."""
+    endpoint: Endpoint, request: Request
+) -> tuple[list[tuple[str, str]], list[Fields]]:
+    """Set `fields` or `orders`; return what is signed: pairs of the query, objects of the body."""
+    pairs = requests.read_query(request.query)
+    in_query = requests.query_fields(pairs)
     reads = endpoint.reads
-    if reads in ("body", "array") and any(name == "clientId" for name, _ in pairs):
-        # The signed text does not tell query from body. From the query it would not be used, so
-        # the order could be executed twice.
-        raise BadRequest("clientId belongs in the body")
-    if reads == "body":
-        request.fields = requests.read_object(request.body)
-        return [request.fields]
     if reads == "array":
         request.orders = requests.read_array(request.body)
-        return request.orders
-    request.fields = requests.query_fields(pairs)
-    if reads == "query" or not request.body:
-        return []
-    assert reads == "body or query"
+        _refuse_query_fields(pairs)
+        return pairs, request.orders
+    if reads == "query" or (reads == "body or query" and not request.body):
+        request.fields = in_query
+        return pairs, []
     fields = requests.read_object(request.body)
-    if not request.fields.keys().isdisjoint(fields):
-        raise BadRequest("A field is given twice")
-    request.fields.update(fields)
-    return [fields]
+    pairs = requests.only_in_query(pairs, fields)
+    if reads == "body":
+        _refuse_query_fields(pairs)
+        request.fields = fields
+    else:
+        request.fields = in_query | fields
+    return pairs, [fields]
+
+
+def _refuse_query_fields(pairs: list[tuple[str, str]]) -> None:
+    """Refuse fields in a query that is not read. A client id there would not be used, and the
+    signed text does not tell query from body, so the order could be executed twice.
+    """
+    for name, _ in pairs:
+        if is_known(name):
+            raise BadRequest(f"{name[:64]} belongs in the body")
 
 
 def _is_repeatable(endpoint: Endpoint, request: Request) -> bool:
@@ -132,6 +139,6 @@ def _is_unambiguous(client_id: Any) -> bool:
     """Whether there is a client id, and its signed text is that of no other id: null is signed as
     "None", and "a b" as "a%20b".
     """
-    if type(client_id) is not str or client_id in ("", "None", "null"):
+    if not isinstance(client_id, str) or client_id in ("", "None", "null"):
         return False
     return quote(client_id, safe="") == client_id

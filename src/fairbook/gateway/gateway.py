@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from httptools import HttpParserError, parse_url
 
 from fairbook.api.errors import ApiError, maintenance, not_found, outcome_unknown, server_error
+from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import query_fields, read_query
@@ -178,13 +179,15 @@ class Gateway:
         """Check it, set its fields, and return the seconds to wait, nearly always 0."""
         if self._is_stopping:
             raise maintenance()
+        wait_s = 0.0
         if endpoint.permission:
-            return self.authorizer.authorize(endpoint, request)
-        if endpoint.is_metered:
+            wait_s = self.authorizer.authorize(endpoint, request)
+        elif endpoint.is_metered:
             self._rates.address.take(address_key(request.address))
             if request.query:
                 request.fields = query_fields(read_query(request.query))
-        return 0.0
+        check_spelling(request.fields)
+        return wait_s
 
     async def _respond_later(
         self,

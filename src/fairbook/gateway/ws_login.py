@@ -38,7 +38,7 @@ class LoginAuthenticator:
         INVALID_CLIENT_REQUEST for a wrong time, INVALID_SIGNATURE, or TOO_MANY_REQUESTS.
         """
         with self._counting_failures(address):
-            if len(parts) != 4 or not all(type(part) is str for part in parts):
+            if len(parts) != 4 or not all(isinstance(part, str) for part in parts):
                 raise unauthorized()
             names = (b"x-api-key", b"x-signature", b"x-timestamp", b"x-window")
             headers = dict(zip(names, (part.encode() for part in parts), strict=True))

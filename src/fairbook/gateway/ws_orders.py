@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from fairbook.api import errors, orders
 from fairbook.api.errors import ApiError, BadRequest
+from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import Fields
@@ -106,6 +107,7 @@ class WebSocketOrders:
             account = self._admit(caller, permission)
             if type(params) is not dict:
                 raise BadRequest("params must be a JSON object")
+            check_spelling(params)
             connection = self._connections.get(caller)
             if connection is None:
                 connection = self._connections[caller] = OrderConnection(caller)

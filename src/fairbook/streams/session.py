@@ -127,7 +127,7 @@ class Session:
             if "id" in fields:
                 request_id = _id(payload, fields)
             method = fields.get("method")
-            if type(method) is not str:
+            if not isinstance(method, str):
                 _refuse(BAD_FRAME, "A frame needs a method")
             if method not in ("SUBSCRIBE", "UNSUBSCRIBE", "LOGIN"):
                 return [CallMethod(request_id, method, fields.get("params"))]
@@ -242,7 +242,7 @@ class Session:
     def _by_token(self, fields: Fields) -> Access:
         params = fields.get("params")
         token = params.get("token") if type(params) is dict else None
-        if type(token) is not str:
+        if not isinstance(token, str):
             _refuse(BAD_FRAME, "LOGIN needs a token or a signature")
         if self._authority is None:
             _refuse(INVALID_SIGNATURE, "Unauthorized")
@@ -270,7 +270,7 @@ def _id(payload: bytes, fields: Fields) -> bytes:
 def _names(fields: Fields) -> Collection[str]:
     """The streams that a frame names, each once, in order."""
     names = fields.get("params")
-    if type(names) is not list or not all(type(name) is str for name in names):
+    if type(names) is not list or not all(isinstance(name, str) for name in names):
         _refuse(BAD_FRAME, "params is a list of streams")
     return dict.fromkeys(names)
 

@@ -183,6 +183,6 @@ def _client_id(fields: Fields) -> str | None:
     if is_absent(fields, "clientId"):
         return None
     text = fields["clientId"]
-    if type(text) is not str or len(text) > CLIENT_ID_CHARACTERS_MAX:
+    if not isinstance(text, str) or len(text) > CLIENT_ID_CHARACTERS_MAX:
         raise BadRequest("Invalid clientId")
-    return text
+    return str(text)

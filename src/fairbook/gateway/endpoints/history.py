@@ -4,10 +4,18 @@ from functools import partial
 from typing import Final
 
 from fairbook.api.errors import ApiError, BadRequest, not_implemented
+from fairbook.api.field_names import refuse_filters
 from fairbook.api.listings import Listings
 from fairbook.api.market_data import kline_text, ticker_text, trade_text
 from fairbook.api.orders import fill_text, history_text
-from fairbook.api.requests import Fields, client_id_field, order_id_field, symbol_field, text_field
+from fairbook.api.requests import (
+    CLIENT_ID_NAMES,
+    Fields,
+    client_id_field,
+    order_id_field,
+    symbol_field,
+    text_field,
+)
 from fairbook.candles.bars import INTERVALS, Bar, bucket_end
 from fairbook.candles.ticker import NO_TRADES
 from fairbook.core.records import HAS_CLIENT_ID, OrderRecord
@@ -119,6 +127,7 @@ class HistoryEndpoints:
 
     async def fills(self, request: Request) -> bytes:
         fields = request.fields
+        refuse_filters(fields, CLIENT_ID_NAMES)
         wanted, within = sorted_page(fields), span(fields)
         market = self._listings.market_id(fields)
         order_id = _order_id(fields)

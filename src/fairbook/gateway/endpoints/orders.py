@@ -10,6 +10,7 @@ from typing import Final
 
 from fairbook.api import orders
 from fairbook.api.errors import ApiError, BadRequest
+from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand, PlaceCommand, place_command
 from fairbook.core.records import HAS_CLIENT_ID, read_placed
@@ -72,6 +73,7 @@ class OrderEndpoints:
         submitted: list[tuple[PlaceCommand, asyncio.Future[Answer]] | ApiError] = []
         for fields in request.orders:
             try:
+                check_spelling(fields)
                 order = place_command(fields, account=request.account, scales_of=self._scales_of)
                 submitted.append((order, self._submitter.submit(order.command)))
             except ApiError as error:
