@@ -31,7 +31,7 @@ class MemoryLog:
     def append(self, frame: bytes, time_ns: int) -> Entry:
         if self._refusal is not None:
             raise LogFailed(self._refusal)
-        entry = entry_after(self.entries[-1] if self.entries else GENESIS, frame, time_ns)
+        entry = entry_after(self.last, frame, time_ns)
         try:
             if self.before_durable is not None:
                 self.before_durable(entry)
