@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from bench.core_worker import STEP_NS
 from bench.history import FUNDS, MIDDLE, USERS, History
 from bench.runs import SEED
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 
 PLAIN, WITH_IDS, BARE = "plain", "with_ids", "bare"
@@ -30,7 +30,7 @@ DEEPEST: Final = 400  # ticks from the middle
 SPREAD_MEAN: Final = 25.0  # ticks from the middle, of a passive order
 PASSIVE_LOTS: Final = 99
 MEMORY_LEVELS: Final = 100  # a side
-FEES_PPM: Final = {records.MAKER_FEE_PPM: 1_000, records.TAKER_FEE_PPM: 2_000}
+FEES_PPM: Final = {admin_records.MAKER_FEE_PPM: 1_000, admin_records.TAKER_FEE_PPM: 2_000}
 FIRST_ACCOUNT: Final = 2
 EXPIRED_CLIENT_IDS: Final = 1 << 31
 
@@ -72,7 +72,9 @@ class Generator:
         """List one market, fund the users, and fill the book. Then each user sends `remembered`
         orders that expire at once.
         """
-        fees = (records.set_market(market=1, parameter=of, value=FEES_PPM[of]) for of in FEES_PPM)
+        fees = (
+            admin_records.set_market(market=1, parameter=of, value=FEES_PPM[of]) for of in FEES_PPM
+        )
         for command in (*History().listing(), *fees):
             self._write(command, command, b"")
         for user in range(USERS):
@@ -170,7 +172,13 @@ def placed(
 ) -> tuple[bytes, bytes]:
     """The command without and with the client id. price: 0 for a market order."""
     account, flags = FIRST_ACCOUNT + user, 0 if price else records.MARKET_ORDER
-    terms = {"account": account, "market": 1, "side": side, "quantity": lots, "price": price}
+    terms: dict[str, Any] = {
+        "account": account,
+        "market": 1,
+        "side": side,
+        "quantity": lots,
+        "price": price,
+    }
     return (
         records.place(**terms, tif=tif, flags=flags),
         records.place(**terms, tif=tif, flags=flags | records.HAS_CLIENT_ID, client_id=client_id),

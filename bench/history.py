@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.engine.recovery import recover
 from fairbook.engine.snapshots import Snapshots
 from fairbook.log.compressor import SegmentCompressor
@@ -49,16 +49,23 @@ class History:
         base, quote, market = self._base, self._quote, self._market
         terms = {"lot_atoms": LOT_ATOMS, "tick_atoms": TICK_ATOMS}
         return [
-            records.rules(),
-            records.list_asset(asset=base, decimals=6, name="HISTORY"),
-            records.list_asset(asset=quote, decimals=6, name="MONEY"),
-            records.list_market(
+            admin_records.rules(),
+            admin_records.list_asset(asset=base, decimals=6, name="HISTORY"),
+            admin_records.list_asset(asset=quote, decimals=6, name="MONEY"),
+            admin_records.list_market(
                 market=market, base=base, quote=quote, name="HISTORY_MONEY", **terms
             ),
-            records.set_market(market=market, parameter=records.STATE, value=records.OPEN),
-            *(records.open_account(USER_IDS_FROM + user) for user in range(USERS)),
+            admin_records.set_market(
+                market=market, parameter=admin_records.STATE, value=admin_records.OPEN
+            ),
+            *(admin_records.open_account(USER_IDS_FROM + user) for user in range(USERS)),
             *(
-                records.credit(account=self._first_account + user, asset=asset, atoms=FUNDS)
+                admin_records.credit(
+                    account=self._first_account + user,
+                    asset=asset,
+                    atoms=FUNDS,
+                    reference=reference(user, asset),
+                )
                 for user in range(USERS)
                 for asset in (base, quote)
             ),
@@ -87,8 +94,15 @@ class History:
 
     def _place(self, user: int, side: int, price: int, flags: int = 0, client_id: int = 0) -> bytes:
         account, market = self._first_account + user, self._market
-        terms = {"account": account, "market": market, "side": side, "price": price}
-        return records.place(**terms, quantity=1, flags=flags, client_id=client_id)
+        return records.place(
+            account=account,
+            market=market,
+            side=side,
+            price=price,
+            quantity=1,
+            flags=flags,
+            client_id=client_id,
+        )
 
     def _cancel(self) -> bytes:
         self._cancelled += 1
@@ -96,6 +110,11 @@ class History:
         account, market = self._first_account + number % USERS, self._market
         flags = records.HAS_CLIENT_ID
         return records.cancel(account=account, client_id=number, market=market, flags=flags)
+
+
+def reference(user: int, asset: int) -> bytes:
+    """Of the balance with which a user begins."""
+    return f"{user:8} {asset:7}".encode()
 
 
 def frames(commands: Iterator[bytes], *, count: int, frame_commands: int) -> Iterator[bytes]:

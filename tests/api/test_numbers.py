@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fairbook.api.errors import BadRequest
 from fairbook.api.numbers import CACHED_MAX, UNITS_OUT, MarketScales, Scale
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 
 scales = st.builds(
@@ -110,10 +110,10 @@ def test_scales_of_a_market() -> None:
     """Tick 0.05 and step 0.25: an error names the field that is no multiple."""
     exchange = Exchange()
     for command in (
-        records.rules(),
-        records.list_asset(asset=1, decimals=3, name="A"),
-        records.list_asset(asset=2, decimals=6, name="B"),
-        records.list_market(
+        admin_records.rules(),
+        admin_records.list_asset(asset=1, decimals=3, name="A"),
+        admin_records.list_asset(asset=2, decimals=6, name="B"),
+        admin_records.list_market(
             market=1, base=1, quote=2, lot_atoms=250, tick_atoms=12_500, name="A_B"
         ),
     ):

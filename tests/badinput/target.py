@@ -16,13 +16,14 @@ from nacl.signing import SigningKey
 
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
-from fairbook.core import records, state
+from fairbook.core import admin_records, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.log.file_log import FileLog
 from fairbook.ports.accounts import ALL_PERMISSIONS, READ, TRADE
 from tests.badinput.rows import Known, Row
 from tests.world.exchange_process import ExchangeProcess
+from tests.world.money import credit
 from tests.world.rest_client import RestClient
 from tests.world.socket_client import BackgroundWait, SocketClient
 from tests.world.ws_frames import head, says
@@ -115,20 +116,23 @@ class Target:
         """Log commands of an operator while the exchange is stopped."""
         self.replayed.catch_up()
         closed = [
-            records.set_market(market=market, parameter=records.STATE, value=value)
-            for market, value in ((ETH_USDC, records.ONLY_CANCEL), (BTC_USDC, records.CLOSED_STATE))
+            admin_records.set_market(market=market, parameter=admin_records.STATE, value=value)
+            for market, value in (
+                (ETH_USDC, admin_records.ONLY_CANCEL),
+                (BTC_USDC, admin_records.CLOSED_STATE),
+            )
         ]
-        limit = records.set_exchange(parameter=records.ORDERS_MAX, value=ORDERS_MAX)
+        limit = admin_records.set_exchange(parameter=admin_records.ORDERS_MAX, value=ORDERS_MAX)
         frame = [*closed, limit]
         names = ("exact", "short", "frozen")
         first = 2 + len(demo.USERS)  # after the house's two accounts and the demo's
         for i, name in enumerate(names):
             self.accounts[name] = first + i
             atoms = EXACT_ATOMS - (name == "short")
-            frame.append(records.open_account(100 + i))
-            frame.append(records.credit(account=first + i, asset=USDC, atoms=atoms))
-        freeze = records.set_account(
-            account=self.accounts["frozen"], parameter=records.FROZEN, value=1
+            frame.append(admin_records.open_account(100 + i))
+            frame.append(credit(account=first + i, asset=USDC, atoms=atoms))
+        freeze = admin_records.set_account(
+            account=self.accounts["frozen"], parameter=admin_records.FROZEN, value=1
         )
         self.venue.append_to_log(*frame, freeze)
         self.replayed.catch_up()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.core import records, state
+from fairbook.core import admin_records, records, state
 from tests.badinput.rows import order_json, request, signed, written
 from tests.badinput.target import ORDERS_MAX, Target
 from tests.world.exchange_process import ExchangeProcess
@@ -246,15 +246,29 @@ def test_o15_invalid_listings_are_rejected(target: Target) -> None:
     target.replayed.catch_up()
     exchange = state.load(state.dump(target.replayed.exchange))
     for command, reason in (
-        (records.list_market(market=9, base=1, quote=4, lot_atoms=1, tick_atoms=1, name="SOL_USDC"),
-         records.ALREADY_LISTED),
-        (records.list_market(market=4, base=1, quote=9, lot_atoms=1, tick_atoms=1, name="A_B"),
-         records.UNKNOWN_ASSET),
-        (records.set_market(market=1, parameter=records.TAKER_FEE_PPM, value=1_000_000),
-         records.BAD_VALUE),
-        (records.set_market(market=1, parameter=records.MAKER_FEE_PPM, value=-1),
-         records.BAD_VALUE),
-    ):  # fmt: skip
+        (
+            admin_records.list_market(
+                market=9, base=1, quote=4, lot_atoms=1, tick_atoms=1, name="SOL_USDC"
+            ),
+            records.ALREADY_LISTED,
+        ),
+        (
+            admin_records.list_market(
+                market=4, base=1, quote=9, lot_atoms=1, tick_atoms=1, name="A_B"
+            ),
+            records.UNKNOWN_ASSET,
+        ),
+        (
+            admin_records.set_market(
+                market=1, parameter=admin_records.TAKER_FEE_PPM, value=1_000_000
+            ),
+            records.BAD_VALUE,
+        ),
+        (
+            admin_records.set_market(market=1, parameter=admin_records.MAKER_FEE_PPM, value=-1),
+            records.BAD_VALUE,
+        ),
+    ):
         outcome = records.read_outcome(exchange.apply(command, exchange.time_ns))
         assert (outcome.status, outcome.reason) == (records.REJECTED, reason)
 

@@ -11,20 +11,23 @@ from pathlib import Path
 import pytest
 
 from fairbook.cli import main
-from fairbook.core import records, state
+from fairbook.core import admin_records, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.log.file_log import FileLog
+from tests.world.money import credit
 
 # Frames at 1 s, 2 s, ...: a trade, a reject and each kind of order.
 FRAMES = (
-    records.rules()
-    + records.list_asset(asset=1, decimals=2, name="GOLD")
-    + records.list_asset(asset=2, decimals=2, name="COIN")
-    + records.list_market(market=1, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="GOLD_COIN")
-    + records.set_market(market=1, parameter=records.STATE, value=records.OPEN),
-    records.open_account(7) + records.open_account(8),
-    records.credit(account=2, asset=1, atoms=500) + records.credit(account=3, asset=2, atoms=900),
+    admin_records.rules()
+    + admin_records.list_asset(asset=1, decimals=2, name="GOLD")
+    + admin_records.list_asset(asset=2, decimals=2, name="COIN")
+    + admin_records.list_market(
+        market=1, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="GOLD_COIN"
+    )
+    + admin_records.set_market(market=1, parameter=admin_records.STATE, value=admin_records.OPEN),
+    admin_records.open_account(7) + admin_records.open_account(8),
+    credit(account=2, asset=1, atoms=500) + credit(account=3, asset=2, atoms=900),
     records.place(
         account=2,
         market=1,
@@ -113,7 +116,7 @@ def test_verify_finds_a_snapshot_of_another_state(
 ) -> None:
     """The file is valid, but the log does not lead to its state."""
     forged = replayed(FRAMES[:2])
-    forged.apply(records.credit(account=2, asset=1, atoms=501), 3_000_000_000)
+    forged.apply(credit(account=2, asset=1, atoms=501), 3_000_000_000)
     snapshot(directory, 3, forged)
     assert main(["verify", str(directory)]) == 1
     said = capsys.readouterr()

@@ -18,7 +18,7 @@ from nacl.bindings import crypto_sign_seed_keypair
 
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
-from fairbook.core import records
+from fairbook.core import admin_records
 from fairbook.ports.accounts import READ
 from tests.world.exchange_process import ExchangeProcess
 
@@ -52,11 +52,11 @@ def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangePro
     with ExchangeProcess(tmp_path_factory.mktemp("restricted")) as venue:
         venue.stop()
         venue.append_to_log(
-            records.set_exchange(parameter=records.ORDERS_MAX, value=ORDERS_MAX),
-            records.set_account(account=venue.account("demo2"), parameter=1, value=1),
-            market(SOL_USDC, records.PRICE_MAX, PRICE_MAX_TICKS),
-            market(SOL_USDC, records.QUANTITY_MAX, QUANTITY_MAX_LOTS),
-            market(ETH_USDC, records.STATE, records.ONLY_CANCEL),
+            admin_records.set_exchange(parameter=admin_records.ORDERS_MAX, value=ORDERS_MAX),
+            admin_records.set_account(account=venue.account("demo2"), parameter=1, value=1),
+            market(SOL_USDC, admin_records.PRICE_MAX, PRICE_MAX_TICKS),
+            market(SOL_USDC, admin_records.QUANTITY_MAX, QUANTITY_MAX_LOTS),
+            market(ETH_USDC, admin_records.STATE, admin_records.ONLY_CANCEL),
         )
         add_reader(venue)
         venue.start()
@@ -68,14 +68,13 @@ def paused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess
     """The whole exchange takes cancels only."""
     with ExchangeProcess(tmp_path_factory.mktemp("paused")) as venue:
         venue.stop()
-        state = records.EXCHANGE_CANCEL_ONLY
-        venue.append_to_log(records.set_exchange(parameter=records.STATE, value=state))
+        venue.append_to_log(admin_records.pause(admin_records.BY_OPERATOR, 1))
         venue.start()
         yield venue
 
 
 def market(number: int, parameter: int, value: int) -> bytes:
-    return records.set_market(market=number, parameter=parameter, value=value)
+    return admin_records.set_market(market=number, parameter=parameter, value=value)
 
 
 def add_reader(venue: ExchangeProcess) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
-from fairbook.core import records, state
+from fairbook.core import admin_records, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.engine.engine import Engine
 from fairbook.ports.commands import Answer, Waiter
 from tests.demo.first_states import IN_MEMORY, exchange_of, picture, prepare, run
+from tests.world.money import debit
 
 
 class Killed(BaseException):
@@ -56,7 +57,7 @@ def test_the_first_state_has_markets_ladders_and_balances(first_state: Exchange)
         first_state.markets[1:], ((1, 2), (1, 1), (1, 2)), strict=True
     ):
         assert (market.price_step, market.price_decimals) == (step, decimals)
-        assert market.state == records.OPEN
+        assert market.state == admin_records.OPEN
         assert (market.maker_fee_ppm, market.taker_fee_ppm) == (800, 1_000)
         bids, asks = first_state.depth(market.id, 100)
         assert len(bids) == len(asks) == demo.LADDER_LEVELS
@@ -123,9 +124,11 @@ def test_a_later_start_changes_nothing(tmp_path: Path) -> None:
     async def trade(engine: Engine, accounts: SqliteAccounts) -> None:
         del accounts
         for command in (
-            records.debit(account=2, asset=1, atoms=100_000 * 10**9),
+            debit(account=2, asset=1, atoms=100_000 * 10**9),
             records.cancel_all(account=4),
-            records.set_market(market=1, parameter=records.STATE, value=records.ONLY_CANCEL),
+            admin_records.set_market(
+                market=1, parameter=admin_records.STATE, value=admin_records.ONLY_CANCEL
+            ),
         ):
             answer = await engine.commands.submit(command)
             assert records.read_outcome(answer.events).status == records.DONE
@@ -142,7 +145,10 @@ def test_the_log_of_another_exchange_is_refused(tmp_path: Path) -> None:
 
     async def other(engine: Engine, accounts: SqliteAccounts) -> None:
         del accounts
-        for command in (records.rules(), records.list_asset(asset=1, decimals=2, name="GOLD")):
+        for command in (
+            admin_records.rules(),
+            admin_records.list_asset(asset=1, decimals=2, name="GOLD"),
+        ):
             await engine.commands.submit(command)
 
     async def refused(engine: Engine, accounts: SqliteAccounts) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.core import invariants, records, state
+from fairbook.core import admin_records, invariants, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.demo.generated_day import DAY_NS, SETUP_AHEAD_NS, generate
@@ -85,7 +85,7 @@ def test_a_day_of_trades_in_every_market(seed: int) -> None:
 
 def test_what_is_left_is_the_first_state_without_its_ladder() -> None:
     exchange, _ = applied(day(1))
-    assert [market.state for market in exchange.markets[1:]] == [records.OPEN] * 3
+    assert [market.state for market in exchange.markets[1:]] == [admin_records.OPEN] * 3
     assert exchange.sessions() == []
     for market in (1, 2, 3):
         assert exchange.depth(market, 10) == ([], [])
@@ -155,7 +155,7 @@ def test_a_log_that_is_not_the_beginning_of_this_day_is_left_alone(left: int) ->
     """Another seed or size, a clock before its end, other entries after it."""
     whole = day(1, SMALL)
     foreign = MemoryLog(whole[:left])
-    foreign.append(records.tick(), NOW_NS)
+    foreign.append(admin_records.tick(), NOW_NS)
     for log, now_ns, seed, commands_max in (
         (MemoryLog(whole[:left]), NOW_NS - 1, 1, SMALL),
         (foreign, NOW_NS, 1, SMALL),
@@ -215,7 +215,7 @@ def test_a_start_after_part_of_a_day_is_sound(tmp_path: Path, plain: Exchange, l
     exchange = exchange_of(tmp_path)
     assert exchange.sessions() == []
     for market in (1, 2, 3):
-        assert exchange.markets[market].state == records.OPEN
+        assert exchange.markets[market].state == admin_records.OPEN
         assert exchange.depth(market, 100) == plain.depth(market, 100)
     for account in (2, 3):
         assert exchange.balances(account)[-4:] == plain.balances(account)[-4:]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fairbook.core import invariants, records, state
+from fairbook.core import admin_records, invariants, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.engine import Engine
 from fairbook.engine.runner import Runner
@@ -77,7 +77,7 @@ def test_a_graceful_stop_leaves_a_snapshot_and_the_next_start_replays_nothing(
         assert len(view.open_orders(2)) == 1
         market = again.catalogue.market_named("SOL_USDC")
         assert market is not None
-        assert market.state == records.OPEN
+        assert market.state == admin_records.OPEN
         await again.stop()
         assert state.digest(genesis_replay(tmp_path).exchange) == digest
 
@@ -121,7 +121,7 @@ def test_a_second_engine_on_the_same_directory_is_refused(tmp_path: Path) -> Non
         first = await started(tmp_path)
         with pytest.raises(LogLocked):
             await started(tmp_path)
-        await first.commands.submit(records.rules())
+        await first.commands.submit(admin_records.rules())
         await first.stop()
         second = await started(tmp_path)
         assert second.position == 1
@@ -133,7 +133,7 @@ def test_a_second_engine_on_the_same_directory_is_refused(tmp_path: Path) -> Non
 def test_a_refused_start_releases_the_log(tmp_path: Path) -> None:
     async def story() -> None:
         engine = await started(tmp_path)
-        await engine.commands.submit(records.rules())
+        await engine.commands.submit(admin_records.rules())
         await engine.stop()
         stranger = tmp_path / "stranger"
         stranger.mkdir()
@@ -148,7 +148,7 @@ def test_a_refused_start_releases_the_log(tmp_path: Path) -> None:
 def test_a_stop_without_room_for_a_snapshot_loses_nothing(tmp_path: Path) -> None:
     async def story() -> None:
         engine = await started(tmp_path)
-        await engine.commands.submit(records.rules())
+        await engine.commands.submit(admin_records.rules())
         in_the_way = tmp_path / "snapshots" / f"{1:020d}.snapshot.{os.getpid()}.new"
         in_the_way.mkdir()
         for _ in range(2):

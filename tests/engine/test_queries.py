@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.runner import Runner
@@ -62,7 +62,7 @@ def test_the_view_shows_the_current_state() -> None:
     assert not view.paused()
 
     story.apply(
-        records.set_exchange(parameter=records.STATE, value=records.EXCHANGE_CANCEL_ONLY),
+        admin_records.pause(admin_records.BY_OPERATOR, 1),
         records.cancel_all(account=2),
     )
     assert view.paused()
@@ -133,10 +133,10 @@ def test_the_catalogue_follows_the_listings() -> None:
     assert catalogue.market_named("sol_usdc") is None
     assert catalogue.asset_named("") is None
 
-    story.apply(records.list_asset(asset=3, decimals=8, name="BTC"))
+    story.apply(admin_records.list_asset(asset=3, decimals=8, name="BTC"))
     assert catalogue.asset_named("BTC") is catalogue.asset(3)
     story.apply(
-        records.list_market(
+        admin_records.list_market(
             market=2, base=3, quote=2, lot_atoms=1000, tick_atoms=10, name="BTC_USDC"
         )
     )

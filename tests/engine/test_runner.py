@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import pytest
 
-from fairbook.core import records
+from fairbook.core import admin_records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner, RunnerBroken
 from fairbook.log.command_log import Entry, LogDamaged
@@ -82,7 +82,7 @@ def test_time_that_goes_back_is_refused() -> None:
     runner = Runner(Exchange())
     entry = traffic.logged(traffic.frames(seed=5, count=0)).entries[0]
     runner.apply(entry)
-    frame = records.tick()
+    frame = admin_records.tick()
     earlier = entry.time_ns - 1
     back = Entry(2, earlier, bytes(32), frame, entry.chain)
     with pytest.raises(LogDamaged, match=r"position 2 is of \d+ ns, before"):

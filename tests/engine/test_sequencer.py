@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.clock import Clock
 from fairbook.engine.runner import Runner
@@ -105,7 +105,7 @@ def test_nothing_is_applied_or_answered_before_it_is_durable() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
         runner = Runner(Exchange())
         queue = sequencer(log, runner)
-        first = queue.submit(records.rules())
+        first = queue.submit(admin_records.rules())
         await gate.until_held()
         await turns(20)
         assert not first.done()
@@ -124,9 +124,11 @@ def test_commands_that_arrive_during_an_append_share_the_next_frame() -> None:
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
         queue = sequencer(log)
-        together = [queue.submit(records.tick()) for _ in range(3)]  # In one turn of the loop.
+        together = [
+            queue.submit(admin_records.tick()) for _ in range(3)
+        ]  # In one turn of the loop.
         await gate.until_held()
-        later = [queue.submit(records.tick()) for _ in range(5)]
+        later = [queue.submit(admin_records.tick()) for _ in range(5)]
         gate.open()
         answers = await asyncio.gather(*together, *later)
         assert [answer.position for answer in answers] == [1] * 3 + [2] * 5
@@ -139,7 +141,7 @@ def test_a_frame_is_bounded() -> None:
     async def story() -> None:
         log = MemoryLog()
         queue = sequencer(log, frame_commands_max=4)
-        answers = await asyncio.gather(*[queue.submit(records.tick()) for _ in range(10)])
+        answers = await asyncio.gather(*[queue.submit(admin_records.tick()) for _ in range(10)])
         assert [answer.position for answer in answers] == [1] * 4 + [2] * 4 + [3] * 2
         await queue.stop()
 
@@ -156,14 +158,14 @@ def test_a_frame_is_answered_before_the_next_one_is_sent() -> None:
         caused: list[asyncio.Future[Answer]] = []
 
         def cause(turns_left: int) -> None:
-            caused.append(queue.submit(records.tick()))
+            caused.append(queue.submit(admin_records.tick()))
             if turns_left:
                 asyncio.get_running_loop().call_soon(cause, turns_left - 1)
 
-        first = queue.submit(records.tick())
+        first = queue.submit(admin_records.tick())
         first.add_done_callback(lambda _: cause(2))
         await gate.until_held()
-        waiting = queue.submit(records.tick())
+        waiting = queue.submit(admin_records.tick())
         gate.open()
         await first
         await waiting
@@ -182,7 +184,7 @@ def test_gathering_is_bounded() -> None:
         queue = sequencer(log)
         futures = []
         while not log.entries:
-            futures.append(queue.submit(records.tick()))
+            futures.append(queue.submit(admin_records.tick()))
             await asyncio.sleep(0)
         await asyncio.gather(*futures)
         assert len(log.entries[0].frame) <= (GATHER_TURNS_MAX + 2) * records.COMMAND_BYTES
@@ -202,7 +204,7 @@ def test_places_are_reserved_for_cancels() -> None:
         for refused in (
             traffic.buy(),
             records.amend(account=2, order_id=1, price=1),
-            records.tick(),
+            admin_records.tick(),
         ):
             with pytest.raises(Busy):
                 queue.submit(refused)
@@ -235,7 +237,7 @@ def test_a_command_of_another_length_is_refused() -> None:
 
     async def story() -> None:
         queue = sequencer(MemoryLog())
-        for wrong in (b"", records.tick()[:-1], records.tick() + b"\0"):
+        for wrong in (b"", admin_records.tick()[:-1], admin_records.tick() + b"\0"):
             with pytest.raises(ValueError, match="a command has 48 bytes"):
                 queue.submit(wrong)
         await queue.stop()
@@ -249,9 +251,9 @@ def test_cancelling_a_future_does_not_cancel_its_command() -> None:
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
         queue = sequencer(log)
-        futures = [queue.submit(records.tick()) for _ in range(3)]
+        futures = [queue.submit(admin_records.tick()) for _ in range(3)]
         await gate.until_held()
-        waiting = [queue.submit(records.tick()) for _ in range(3)]
+        waiting = [queue.submit(admin_records.tick()) for _ in range(3)]
         settled = queue.settled()
         futures[1].cancel()
         waiting[0].cancel()
@@ -277,7 +279,7 @@ def test_ticks_are_logged_in_a_quiet_market() -> None:
         await three.wait()
         await queue.stop()
         count = len(log.entries)
-        assert {entry.frame for entry in log.entries} == {records.tick()}
+        assert {entry.frame for entry in log.entries} == {admin_records.tick()}
         await asyncio.sleep(0.01)
         assert len(log.entries) == count
 
@@ -290,7 +292,7 @@ def test_no_tick_while_an_append_is_under_way() -> None:
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
         queue = Sequencer(log, Runner(Exchange()), Clock(), tick_after_s=0.001)
-        first = queue.submit(records.rules())
+        first = queue.submit(admin_records.rules())
         await gate.until_held()
         await asyncio.sleep(0.02)
         assert queue.pending == 1
@@ -308,10 +310,10 @@ def test_settled_names_a_position_after_everything_submitted() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
         queue = sequencer(log, frame_commands_max=2)
         assert await queue.settled() == 0
-        futures = [queue.submit(records.tick()) for _ in range(5)]
+        futures = [queue.submit(admin_records.tick()) for _ in range(5)]
         await gate.until_held()
         settled = queue.settled()
-        later = queue.submit(records.tick())
+        later = queue.submit(admin_records.tick())
         await turns()
         assert not settled.done()
         gate.open()
@@ -331,13 +333,13 @@ def test_stop_answers_queued_commands_and_refuses_new_ones() -> None:
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
         queue = sequencer(log)
-        first = queue.submit(records.tick())
+        first = queue.submit(admin_records.tick())
         await gate.until_held()
-        second = queue.submit(records.tick())
+        second = queue.submit(admin_records.tick())
         stops = [asyncio.ensure_future(queue.stop()) for _ in range(2)]
         await turns()
         with pytest.raises(Stopped, match="shutting down"):
-            queue.submit(records.tick())
+            queue.submit(admin_records.tick())
         assert not any(stop.done() for stop in stops)
         gate.open()
         await asyncio.gather(*stops)
@@ -367,22 +369,22 @@ def test_a_failed_append_stops_everything(durable: bool) -> None:
             log.before_durable = fail
         runner = Runner(Exchange())
         queue = sequencer(log, runner)
-        good = queue.submit(records.rules())
+        good = queue.submit(admin_records.rules())
         await gate.until_held()
-        in_flight = queue.submit(records.tick())
-        in_flight_gone = queue.submit(records.tick())
+        in_flight = queue.submit(admin_records.tick())
+        in_flight_gone = queue.submit(admin_records.tick())
         in_flight_gone.cancel()
         settled = queue.settled()
         gate.open()
         assert (await good).position == 1
-        waiting = queue.submit(records.tick())
+        waiting = queue.submit(admin_records.tick())
         assert isinstance(await queue.failed, LogFailed)
 
         for future in (in_flight, waiting, settled, queue.settled()):
             with pytest.raises(Stopped, match="Input/output error"):
                 await future
         with pytest.raises(Stopped, match="Input/output error"):
-            queue.submit(records.tick())
+            queue.submit(admin_records.tick())
         assert runner.position == 1
         await queue.stop()
         assert len(log.entries) == (2 if durable else 1)
@@ -402,7 +404,7 @@ def test_a_bug_in_the_state_machine_stops_everything() -> None:
         runner = Runner(Exchange())
         runner.subscribe(bug)
         queue = sequencer(log, runner, frame_commands_max=1)
-        futures = [queue.submit(records.tick()) for _ in range(4)]
+        futures = [queue.submit(admin_records.tick()) for _ in range(4)]
         error = await queue.failed
         assert isinstance(error, AssertionError)
         assert isinstance(await futures[0], Answer)
@@ -410,7 +412,7 @@ def test_a_bug_in_the_state_machine_stops_everything() -> None:
             with pytest.raises(Stopped, match="held funds below zero"):
                 await future
         with pytest.raises(Stopped):
-            queue.submit(records.tick())
+            queue.submit(admin_records.tick())
         await queue.stop()
         assert runner.broken
         assert 2 <= len(log.entries) <= 3, "the append under way may end, no other begins"
@@ -428,7 +430,7 @@ def test_futures_that_are_not_awaited_log_no_warning_after_a_failure() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
         queue = sequencer(MemoryLog(before_durable=fail))
         for _ in range(3):
-            queue.submit(records.tick())
+            queue.submit(admin_records.tick())
         await queue.failed
         await queue.stop()
 
@@ -467,7 +469,7 @@ def test_cancelled_settled_futures_do_not_pile_up_while_an_append_hangs() -> Non
 
     async def story() -> None:
         queue = sequencer(MemoryLog(before_durable=gate.pass_through))
-        queue.submit(records.tick())
+        queue.submit(admin_records.tick())
         await gate.until_held()
         for _ in range(100):
             queue.settled().cancel()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.core import records, state
+from fairbook.core import admin_records, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.core.state_slices import slice_bytes
 from fairbook.engine.engine import Engine
@@ -438,7 +438,7 @@ def test_an_exchange_that_was_paused_before_stays_so(tmp_path: Path) -> None:
     """The audit does not open what an operator has paused."""
 
     async def story(stage: Stage) -> None:
-        pause = records.set_exchange(parameter=records.STATE, value=records.EXCHANGE_CANCEL_ONLY)
+        pause = admin_records.pause(admin_records.BY_OPERATOR, 1)
         await stage.engine.commands.submit(pause)
         stage.hello()
         stage.done()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fairbook.core import records, state, state_slices
+from fairbook.core import admin_records, state, state_slices
 from fairbook.core.book import Order
 from fairbook.core.client_ids import ENTRY_WORDS, NO_ENTRY, ClientIdTable
 from fairbook.core.exchange import Exchange
@@ -301,7 +301,7 @@ def test_a_missing_record_is_named() -> None:
     exchange = played(seed=3, frames_count=400)
     exchange.tables.accounts_max = 1000
     before = state_slices.slice_bytes(exchange, 0, 1)
-    exchange.apply(records.open_account(77), exchange.time_ns)
+    exchange.apply(admin_records.open_account(77), exchange.time_ns)
     found = state_slices.differences(before, state_slices.slice_bytes(exchange, 0, 1), 100)
     account = len(exchange.tables.accounts) - 1
     assert ("account", "user_id", None, 77) in {

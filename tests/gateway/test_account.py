@@ -2,17 +2,17 @@
 
 import asyncio
 
-from fairbook.core import records
 from tests.world.http_client import HttpClient, ask, bid, query, request_bytes, signed
 from tests.world.markets import BTC
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
+from tests.world.money import debit
 from tests.world.running_exchange import RunningExchange, play, with_exchange
 
 
 @with_exchange()
 async def test_capital_and_account(venue: RunningExchange, client: HttpClient) -> None:
     await client.ask("POST", "/api/v1/order", bid("100", "1.5"), token=ALICE_TOKEN)
-    venue.exchange.do(records.debit(account=ALICE, asset=BTC, atoms=1000 * 10**8))
+    venue.exchange.do(debit(account=ALICE, asset=BTC, atoms=1000 * 10**8))
     capital = await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)
     assert capital.json() == {
         "SOL": {"available": "1000", "locked": "0", "staked": "0"},

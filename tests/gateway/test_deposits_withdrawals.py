@@ -18,7 +18,7 @@ import pytest
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_transfers import SqliteTransfers
-from fairbook.core import records
+from fairbook.core import admin_records
 from fairbook.gateway.endpoints.deposits_withdrawals import deposit_address
 from fairbook.ports.accounts import Withdrawal
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
@@ -26,6 +26,7 @@ from tests.world.direct_exchange import MS, START_NS
 from tests.world.http_client import HttpClient, HttpReply, bid, signed
 from tests.world.markets import SOL, USDC
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB, BOB_TOKEN, READER_TOKEN
+from tests.world.money import credit
 from tests.world.running_exchange import NO_LIMITS, Extras, RunningExchange, play
 
 ADDRESS = "/wapi/v1/capital/deposit/address"
@@ -56,7 +57,7 @@ def test_deposits(bank: Bank) -> None:
     """Every credit, newest first; the end of the range has two names."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
-        bank.exchange.do(records.credit(account=ALICE, asset=SOL, atoms=5 * 10**8))
+        bank.exchange.do(credit(account=ALICE, asset=SOL, atoms=5 * 10**8))
         at_ms = bank.exchange.time_ns // MS
         rows = await listed(client, DEPOSITS)
         assert rows[0] == {
@@ -229,7 +230,7 @@ def test_a_crash_between_debit_and_answer(bank: Bank) -> None:
         )  # fmt: skip
     assert not is_repeated
     bank.exchange.do(
-        records.debit(account=ALICE, asset=SOL, atoms=10 * 10**9, reference=row.reference)
+        admin_records.debit(account=ALICE, asset=SOL, atoms=10 * 10**9, reference=row.reference)
     )
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
@@ -332,12 +333,16 @@ def test_a_refused_withdrawal_leaves_nothing(bank: Bank) -> None:
         assert busy.error()[:2] == (503, "TRADING_PAUSED")
         bank.exchange.busy = False
         assert transfers.find_withdrawal(ALICE, client_id="rent") is None
-        bank.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=1))
+        bank.exchange.do(
+            admin_records.set_account(account=ALICE, parameter=admin_records.FROZEN, value=1)
+        )
         assert (await withdraw(client, withdrawal_body(clientId="rent"))).error()[:2] == (
             403,
             "FORBIDDEN",
         )
-        bank.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=0))
+        bank.exchange.do(
+            admin_records.set_account(account=ALICE, parameter=admin_records.FROZEN, value=0)
+        )
         assert (await withdraw(client, withdrawal_body("1", clientId="rent"))).status == 200
         locked = await client.ask("POST", "/api/v1/order", bid("1", "1000"), token=ALICE_TOKEN)
         assert locked.status == 200
@@ -417,7 +422,7 @@ def test_debits_by_an_operator_are_shown_too(bank: Bank) -> None:
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         made = (await withdraw(client)).json()
-        bank.exchange.do(records.debit(account=ALICE, asset=USDC, atoms=10**6, reference=1))
+        bank.exchange.do(admin_records.debit(account=ALICE, asset=USDC, atoms=10**6, reference=1))
         taken, first = await listed(client, WITHDRAWALS)
         assert first == made
         assert (taken["id"], taken["isInternal"], taken["toAddress"]) == (-8, True, "")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fairbook.accounts.sqlite_transfers import SqliteTransfers
-from fairbook.core import records
+from fairbook.core import admin_records
 from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
 from tests.world.http_client import HttpClient, HttpReply
 from tests.world.markets import SOL
@@ -78,7 +78,9 @@ def test_the_cap_of_the_supply(bank: Bank) -> None:
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         supply = 2 * THOUSAND
         bank.exchange.do(
-            records.set_asset(asset=SOL, parameter=records.RESERVE_CAP, value=supply + 10**9)
+            admin_records.set_asset(
+                asset=SOL, parameter=admin_records.RESERVE_CAP, value=supply + 10**9
+            )
         )
         body = {"symbol": "SOL", "quantity": "1.5"}
         reply = await client.ask("POST", FAUCET, body, token=ALICE_TOKEN)

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.gateway.endpoints.paging import OFFSET_MAX
 from tests.world.direct_exchange import MS, START_NS, DirectExchange, list_and_fund
 from tests.world.http_client import HttpClient, ask, bid, query, signed
 from tests.world.markets import BTC_USDC, SOL_USDC
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
 from tests.world.memory_history import MemoryHistory
+from tests.world.money import credit
 from tests.world.running_exchange import Extras, RunningExchange, play
 from tests.world.stories import runner_of
 
@@ -249,7 +250,7 @@ async def test_the_change_is_rounded_and_has_no_sign_at_zero(
     change: str,
     fraction: str,
 ) -> None:
-    venue.exchange.do(records.credit(account=ALICE + 1, asset=2, atoms=10**15))
+    venue.exchange.do(credit(account=ALICE + 1, asset=2, atoms=10**15))
     await trade(client, first, last, quantity="0.01")
     ticker = await get(client, "/api/v1/ticker?symbol=SOL_USDC")
     assert (ticker["priceChange"], ticker["priceChangePercent"]) == (change, fraction)
@@ -357,9 +358,9 @@ async def test_a_fee_of_zero_is_shown(
     venue: RunningExchange, client: HttpClient, history: MemoryHistory
 ) -> None:
     """As text: clients decide from it how to read the time."""
-    for parameter in (records.MAKER_FEE_PPM, records.TAKER_FEE_PPM):
+    for parameter in (admin_records.MAKER_FEE_PPM, admin_records.TAKER_FEE_PPM):
         venue.exchange.do(
-            records.set_market(market=BTC_USDC, parameter=parameter, value=0),
+            admin_records.set_market(market=BTC_USDC, parameter=parameter, value=0),
         )
     await trade(client, "10", quantity="0.001", symbol="BTC_USDC")
     for token in (ALICE_TOKEN, BOB_TOKEN):

@@ -2,7 +2,7 @@
 
 import re
 
-from fairbook.core import records
+from fairbook.core import admin_records
 from tests.world.direct_exchange import START_NS
 from tests.world.http_client import HttpClient, ask, bid
 from tests.world.markets import BTC, SOL_USDC
@@ -25,9 +25,11 @@ async def test_ping_time_and_status(venue: RunningExchange, client: HttpClient) 
 @with_exchange()
 async def test_markets(venue: RunningExchange, client: HttpClient) -> None:
     venue.exchange.do(
-        records.set_market(market=SOL_USDC, parameter=records.PRICE_MAX, value=100_000),
-        records.set_market(market=SOL_USDC, parameter=records.QUANTITY_MIN, value=5),
-        records.set_market(market=SOL_USDC, parameter=records.QUANTITY_MAX, value=10**6),
+        admin_records.set_market(market=SOL_USDC, parameter=admin_records.PRICE_MAX, value=100_000),
+        admin_records.set_market(market=SOL_USDC, parameter=admin_records.QUANTITY_MIN, value=5),
+        admin_records.set_market(
+            market=SOL_USDC, parameter=admin_records.QUANTITY_MAX, value=10**6
+        ),
     )
     markets = (await client.ask("GET", "/api/v1/markets")).json()
     assert [market["symbol"] for market in markets] == ["SOL_USDC", "BTC_USDC"]
@@ -65,7 +67,7 @@ async def test_markets(venue: RunningExchange, client: HttpClient) -> None:
 async def test_a_market_listed_later_is_shown(venue: RunningExchange, client: HttpClient) -> None:
     assert (await client.ask("GET", "/api/v1/market?symbol=BTC_SOL")).status == 400
     venue.exchange.do(
-        records.list_market(
+        admin_records.list_market(
             market=3, base=BTC, quote=1, lot_atoms=10**4, tick_atoms=10**3, name="BTC_SOL"
         )
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.core import records
+from fairbook.core import admin_records
 from tests.world.http_client import HttpClient, ask, bid
 from tests.world.markets import SOL_USDC
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
@@ -259,18 +259,22 @@ async def test_states_of_a_market_and_of_the_exchange(
 ) -> None:
     """Cancels work in all of them."""
     states = (
-        (records.ONLY_POST, "PostOnly"), (records.ONLY_LIMIT, "LimitOnly"),
-        (records.ONLY_CANCEL, "CancelOnly"), (records.CLOSED_STATE, "Closed"),
+        (admin_records.ONLY_POST, "PostOnly"), (admin_records.ONLY_LIMIT, "LimitOnly"),
+        (admin_records.ONLY_CANCEL, "CancelOnly"), (admin_records.CLOSED_STATE, "Closed"),
     )  # fmt: skip
     for state, text in states:
         venue.exchange.do(
-            records.set_market(market=SOL_USDC, parameter=records.STATE, value=records.OPEN)
+            admin_records.set_market(
+                market=SOL_USDC, parameter=admin_records.STATE, value=admin_records.OPEN
+            )
         )
         order = await place(client, bid())
-        venue.exchange.do(records.set_market(market=SOL_USDC, parameter=records.STATE, value=state))
+        venue.exchange.do(
+            admin_records.set_market(market=SOL_USDC, parameter=admin_records.STATE, value=state)
+        )
         market = (await client.ask("GET", "/api/v1/market?symbol=SOL_USDC")).json()
         assert market["orderBookState"] == text
-        kind = bid(..., orderType="Market") if state == records.ONLY_LIMIT else bid()
+        kind = bid(..., orderType="Market") if state == admin_records.ONLY_LIMIT else bid()
         assert (await refused(client, kind))[:2] == (400, "INVALID_ORDER")
         cancelled = await client.ask(
             "DELETE",
@@ -279,13 +283,13 @@ async def test_states_of_a_market_and_of_the_exchange(
             token=ALICE_TOKEN,
         )
         assert cancelled.json() == {**order, "status": "Cancelled"}
-    venue.exchange.do(
-        records.set_exchange(parameter=records.STATE, value=records.EXCHANGE_CANCEL_ONLY)
-    )
+    venue.exchange.do(admin_records.pause(admin_records.BY_OPERATOR, 1))
     assert (await refused(client, bid()))[:2] == (503, "TRADING_PAUSED")
     status = await client.ask("GET", "/api/v1/status")
     assert status.json() == {"status": "Maintenance", "message": "Only cancels are taken"}
-    venue.exchange.do(records.set_account(account=ALICE, parameter=records.FROZEN, value=1))
+    venue.exchange.do(
+        admin_records.set_account(account=ALICE, parameter=admin_records.FROZEN, value=1)
+    )
     assert (await refused(client, bid()))[:2] == (403, "FORBIDDEN")
 
 

@@ -15,6 +15,8 @@ MAY_IMPORT = {
     "librt.strings",
     "librt.vecs",
     "mypy_extensions",
+    "nacl.bindings",  # verifying a signature: a function of its bytes
+    "nacl.exceptions",
     "struct",
     "typing",
 }

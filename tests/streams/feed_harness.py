@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.streams.channel_source import Channel, ChannelMessage
@@ -104,7 +104,7 @@ class FeedHarness:
     async def tick(self, seconds: int = 1) -> None:
         """Let log time pass without trading, second by second."""
         for _ in range(seconds):
-            await self.run(records.tick(), seconds=1)
+            await self.run(admin_records.tick(), seconds=1)
 
 
 async def folded() -> None:

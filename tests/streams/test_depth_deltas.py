@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.streams.depth_streams import DepthDelta
+from tests.world.money import credit
 
 SIDES = (records.BID, records.ASK)
 
@@ -67,13 +68,13 @@ def test_the_deltas_of_an_exchanges_events_are_its_book() -> None:
     exchange = Exchange()
     delta = DepthDelta(13, 12, 0)
     setting = [
-        records.rules(),
-        records.list_asset(asset=1, decimals=0, name="A"),
-        records.list_asset(asset=2, decimals=0, name="B"),
-        records.list_market(market=1, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="A_B"),
-        records.set_market(market=1, parameter=records.STATE, value=records.OPEN),
-        records.open_account(1),
-        *[records.credit(account=2, asset=asset, atoms=10**9) for asset in (1, 2)],
+        admin_records.rules(),
+        admin_records.list_asset(asset=1, decimals=0, name="A"),
+        admin_records.list_asset(asset=2, decimals=0, name="B"),
+        admin_records.list_market(market=1, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="A_B"),
+        admin_records.set_market(market=1, parameter=admin_records.STATE, value=admin_records.OPEN),
+        admin_records.open_account(1),
+        *[credit(account=2, asset=asset, atoms=10**9) for asset in (1, 2)],
     ]
     exchange.apply(b"".join(setting), 0)
     for time_ns in range(1, 400):

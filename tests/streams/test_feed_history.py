@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from fairbook.candles.bars import INTERVALS, Bar, bucket_start
-from fairbook.core import records
+from fairbook.core import admin_records
 from fairbook.core.records import FILL, Fill, kind_at, next_at
 from fairbook.ports.history import HistoryBehind
 from tests.streams.feed_harness import ANN, BOB, MARKET, SECOND_NS, FeedHarness, buy, folded, sell
@@ -92,10 +92,10 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
         return [sell(ANN, price, lots), buy(BOB, price, lots)]
 
     for _ in range(2 * 24 * 20):
-        commands = trade() if chance.random() < 0.7 else [records.tick()]
+        commands = trade() if chance.random() < 0.7 else [admin_records.tick()]
         events = await old.run(*commands, seconds=chance.randrange(300))
         recorded.record(old.time_ns, events)
-    await old.run(records.tick(), seconds=quiet_s)
+    await old.run(admin_records.tick(), seconds=quiet_s)
 
     new = FeedHarness(old.exchange)
     for name in NAMES:
@@ -128,7 +128,7 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
             assert received_old == received_new, name
             received_old.clear()
             received_new.clear()
-        commands = trade() if chance.random() < 0.5 else [records.tick()]
+        commands = trade() if chance.random() < 0.5 else [admin_records.tick()]
         seconds = DAY_S if step == 40 else chance.choice((0.1, 1, 1, 60, 400))
         await both(*commands, seconds=seconds)
 
@@ -159,7 +159,7 @@ async def without_history(seed: int) -> None:
     for received_old, _ in received.values():
         received_old.clear()
     for _ in range(1_000):  # More than a day.
-        commands = trade() if chance.random() < 0.5 else [records.tick()]
+        commands = trade() if chance.random() < 0.5 else [admin_records.tick()]
         events = await old.run(*commands, seconds=chance.choice((0.1, 1, 1, 20, 600)))
         new.feed.on_frame(0, old.time_ns, b"", events)
         await folded()

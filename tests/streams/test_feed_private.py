@@ -19,6 +19,7 @@ from tests.streams.feed_harness import (
     sell,
 )
 from tests.world.markets import SOL
+from tests.world.money import debit
 
 NOW_NS = START_NS + 5_000_000_000
 ORDERS = "account.orderUpdate"
@@ -212,8 +213,8 @@ async def test_balances_are_published_once_per_frame_and_asset() -> None:
     assert [(one["a"], one["A"], one["L"]) for one in bob] == [("SOL", "999998.5", "0")]
     bob.clear()
     await harness.run(
-        records.debit(account=BOB, asset=SOL, atoms=998_998_500_000_000 + 999_500_000_000_000),
-        records.debit(account=BOB, asset=SOL, atoms=999_998_500_000_000),
+        debit(account=BOB, asset=SOL, atoms=998_998_500_000_000 + 999_500_000_000_000),
+        debit(account=BOB, asset=SOL, atoms=999_998_500_000_000),
         buy(EVE, 1, 1),
     )
     assert [(one["a"], one["A"], one["L"]) for one in bob] == [("SOL", "0", "0")]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fairbook.candles.bars import INTERVALS
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.streams.channel_source import KEEP, LATEST, MERGE, Channel
 from fairbook.streams.replay_tail import ReplayTail
 from tests.streams.feed_harness import (
@@ -112,10 +112,10 @@ async def test_a_market_that_is_listed_later_has_streams() -> None:
     harness = FeedHarness()
     assert harness.feed.find("depth.SOL_BTC") is None
     await harness.run(
-        records.list_market(
+        admin_records.list_market(
             market=3, base=1, quote=3, lot_atoms=10**7, tick_atoms=10, name="SOL_BTC"
         ),
-        records.set_market(market=3, parameter=records.STATE, value=records.OPEN),
+        admin_records.set_market(market=3, parameter=admin_records.STATE, value=admin_records.OPEN),
         buy(ANN, 7, 1, market=3),
     )
     depth = await harness.join("depth.SOL_BTC")
@@ -256,7 +256,7 @@ async def test_every_interval_ends_exactly_once_per_bar() -> None:
     received = {name: await harness.join(f"kline.{name}.SOL_USDC") for name in INTERVALS[1:]}
     await harness.run(sell(ANN, 10000, 10**6))
     for step in range(6 * 24 * 12):
-        commands = [buy(BOB, 10000, 1)] if step % 7 == 0 else [records.tick()]
+        commands = [buy(BOB, 10000, 1)] if step % 7 == 0 else [admin_records.tick()]
         await harness.run(*commands, seconds=300)
     for name, bars in received.items():
         final = [one for one in bars if one["X"]]

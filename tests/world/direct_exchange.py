@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
@@ -121,7 +121,12 @@ class DirectExchange:
         return self.core.open_orders(account, market)
 
     def order(
-        self, account: int, *, market: int = 0, order_id: int = 0, client_id: int | None = None
+        self,
+        account: int,
+        *,
+        market: int = 0,
+        order_id: int = 0,
+        client_id: int | str | None = None,
     ) -> OrderRecord | None:
         if client_id is not None:
             return self.core.order_of_client(account, market, client_id)
@@ -134,7 +139,7 @@ class DirectExchange:
     def paused(self) -> bool:
         return self.core.paused
 
-    def sessions(self) -> Sequence[tuple[int, int]]:
+    def sessions(self) -> Sequence[tuple[int, int, int]]:
         return self.core.sessions()
 
     # Catalogue.
@@ -190,6 +195,6 @@ def demo_exchange(now_ns: Callable[[], int] = time.time_ns) -> DirectExchange:
     exchange.do(*demo.missing_listings(exchange))
     exchange.do(*demo.missing_market_openings(exchange))
     for user_id, account in ((1, ALICE), (2, BOB)):
-        exchange.do(records.open_account(user_id))
+        exchange.do(admin_records.open_account(user_id))
         exchange.do(*demo.missing_credits(exchange, account))
     return exchange

@@ -102,7 +102,7 @@ class MemoryHistory:
         *,
         side: int,
         span: Span = ALWAYS,
-        reference: int | None = None,
+        reference: bytes | None = None,
     ) -> Sequence[TransferRow]:
         def fits(row: TransferRow) -> bool:
             return (

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import uvloop
 
-from fairbook.core import records
+from fairbook.core import admin_records
 from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.cancel_on_disconnect import end_old_sessions
 from fairbook.gateway.gateway import Gateway, GatewayLimits
@@ -168,7 +168,7 @@ async def _tick(exchange: DirectExchange) -> None:
     assert exchange.now_ns is not None
     while True:
         await asyncio.sleep(1 - exchange.now_ns() / 1e9 % 1)
-        exchange.apply(records.tick())
+        exchange.apply(admin_records.tick())
 
 
 def play(

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.engine.runner import Runner
 from fairbook.log.command_log import Entry
 from fairbook.log.memory_log import MemoryLog
@@ -21,9 +21,9 @@ def setup() -> list[bytes]:
     """Two assets, one open market with a taker fee, four funded accounts."""
     accounts = dict(enumerate(USERS, 1))
     return [
-        records.rules(),
-        records.list_asset(asset=1, decimals=6, name="SOL"),
-        records.list_asset(asset=2, decimals=6, name="USDC"),
+        admin_records.rules(),
+        admin_records.list_asset(asset=1, decimals=6, name="SOL"),
+        admin_records.list_asset(asset=2, decimals=6, name="USDC"),
         *open_market(
             MARKET, "SOL_USDC", base=1, quote=2, lot_atoms=1000, tick_atoms=10, taker_fee_ppm=1000
         ),

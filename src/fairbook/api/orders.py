@@ -13,7 +13,13 @@ from fairbook.api.numbers import MarketScales, Scale
 from fairbook.api.requests import Fields, choice, is_absent, symbol_field
 from fairbook.api.times import utc_text
 from fairbook.core import records
-from fairbook.core.records import OrderRecord, Outcome, order_records, read_outcome, read_placed
+from fairbook.core.records import (
+    OrderRecord,
+    Outcome,
+    order_records,
+    read_outcome,
+    read_placed,
+)
 from fairbook.core.units import MILLION
 from fairbook.ports.history import FillRow, OrderRow
 

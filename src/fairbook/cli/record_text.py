@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.log.command_log import Entry
@@ -180,14 +180,13 @@ def _event(events: bytes, at: int, exchange: Exchange) -> str:
             f" {STATUSES[record.status]}{reason},"
             f" {record.filled} of {record.quantity} @ {record.price}, fee {record.fee}"
         )
-    return _change(records.Change(events, at), exchange)
+    return _change(admin_records.Change(events, at), exchange)
 
 
-def _change(change: records.Change, exchange: Exchange) -> str:
+def _change(change: admin_records.Change, exchange: Exchange) -> str:
     words = change.words
     if change.kind == records.MOVED:
-        verb = "debited" if change.is_debit else "credited"
-        return f"{verb} account {words[0]}: {words[2]} atoms of {_asset(change.subject, exchange)}"
+        return f"money moved: {words}"
     if change.kind == records.ACCOUNT:
         return f"account {words[0]} of user {words[1]}"
     if change.kind == records.ASSET:
@@ -196,11 +195,11 @@ def _change(change: records.Change, exchange: Exchange) -> str:
         market = _market(change.subject, exchange)
         return f"market {change.subject}: {market}, lot_atoms {words[1]}, tick_atoms {words[2]}"
     if change.kind == records.PARAMETER:
-        if change.command == records.RULES:
+        if change.variant == records.RULES:
             return f"rules of version {words[2]}"
-        name = PARAMETERS.get(change.command, {}).get(words[1], f"parameter {words[1]}")
+        name = PARAMETERS.get(change.variant, {}).get(words[1], f"parameter {words[1]}")
         if name == "STATE":
-            return f"{name} = {STATES[change.command][words[2]]}"
+            return f"{name} = {STATES[change.variant][words[2]]}"
         return f"{name} = {words[2]}"
     return f"(event {change.kind})"
 

@@ -16,12 +16,72 @@ from typing import Final, final
 
 from mypy_extensions import i64, mypyc_attr
 
+from fairbook.core.ledger import Cell
 from fairbook.core.markets import Market
 from fairbook.core.records import BID, LOW, Command
 
-SLOT_BITS: Final = 24
+SLOT_BITS: Final = 20
 SLOT_MASK: Final = (1 << SLOT_BITS) - 1
 SLOTS_MAX: Final = 1 << SLOT_BITS
+FRAME_WALK_MAX: Final = 4000  # orders of one market that the commands of a frame look at
+
+
+@final
+class Instance:
+    """A gateway that appends frames, and its orders that have a session, oldest first.
+
+    `number` is the sequence of its BEGIN_GATEWAY; 0: what was appended before any. `key`: empty in
+    a log that is not signed.
+    """
+
+    def __init__(self, number: i64, key: bytes, begun_ns: i64) -> None:
+        self.number = number
+        self.key = key
+        self.last_number: i64 = 0  # of its frames
+        self.last_ns = begun_ns
+        self.is_ended = False
+        self.count: i64 = 0
+        self.first: RareFields | None = None
+        self.last: RareFields | None = None
+
+    def add(self, order: Order) -> None:
+        """Enter a new order that has a session."""
+        place = order.rare_fields()
+        place.instance = self
+        last = self.last
+        place.prev = last
+        if last is None:
+            self.first = place
+        else:
+            last.next = place
+        self.last = place
+        self.count += 1
+
+    def remove(self, place: RareFields) -> None:
+        before, after = place.prev, place.next
+        if before is None:
+            self.first = after
+        else:
+            before.next = after
+        if after is None:
+            self.last = before
+        else:
+            after.prev = before
+        place.prev = place.next = None
+        self.count -= 1
+
+
+@final
+@mypyc_attr(acyclic=True)
+class RareFields:
+    """What few orders have: a client id that is a text, a place among those of a gateway."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.text = b""
+        self.instance: Instance | None = None
+        self.prev: RareFields | None = None
+        self.next: RareFields | None = None
 
 
 @final
@@ -29,8 +89,17 @@ SLOTS_MAX: Final = 1 << SLOT_BITS
 class Order:
     """An order that was accepted and is not closed. Its quantity is filled + remaining, in lots."""
 
-    def __init__(self, book: Book, command: Command, order_id: i64, created_ns: i64) -> None:
+    def __init__(
+        self,
+        book: Book,
+        command: Command,
+        order_id: i64,
+        created_ns: i64,
+        pays: Cell,
+    ) -> None:
         self.book = book
+        self.pays = pays  # the cell of what it spends
+        self.gets: Cell | None = None  # and of what it receives, known from its first fill on
         self.id = order_id
         self.owner = command.owner  # account and client id
         self.account = command.account
@@ -52,9 +121,27 @@ class Order:
         self.next: Order | None = None
         self.account_prev: Order | None = None  # among the open orders of its account
         self.account_next: Order | None = None
+        self.rare: RareFields | None = None
 
     def client_id(self) -> i64:
         return self.owner >> 32 & LOW
+
+    def rare_fields(self) -> RareFields:
+        """Made on first use."""
+        rare = self.rare
+        if rare is None:
+            rare = self.rare = RareFields(self)
+        return rare
+
+    def text(self) -> bytes:
+        """The client id as a text, or empty."""
+        rare = self.rare
+        return b"" if rare is None else rare.text
+
+    def instance(self) -> Instance | None:
+        """The gateway that placed it, if it has a session."""
+        rare = self.rare
+        return None if rare is None else rare.instance
 
     def fee_paid(self) -> i64:
         """The fee so far: rounded up to whole atoms once, for the order and not for each fill."""
@@ -152,12 +239,42 @@ class BookSide:
 
 @final
 class Book:
-    """Both sides of one market."""
+    """Both sides of one market, its open orders by slot, and FEE's cells of its assets."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, base_fees: Cell, quote_fees: Cell) -> None:
         self.market = market
         self.bids = BookSide(1)
         self.asks = BookSide(-1)
+        self.slots = OrderSlots()
+        self.base_fees = base_fees
+        self.quote_fees = quote_fees
+        # How many orders the commands of a frame have looked at, and this command. Not state.
+        self.frame: i64 = 0
+        self.walking: i64 = 0  # the sequence of the command
+        self.looked_at: i64 = 0
+        self.looked_at_now: i64 = 0
+        self.walk_max: i64 = 0
+
+    def begin_walk(self, frame: i64, sequence: i64) -> None:
+        """Before the command with this sequence looks at orders; again for a second walk of it.
+
+        frame: a number that no other frame has.
+        """
+        if self.walking == sequence:
+            return
+        if self.frame != frame:
+            self.frame = frame
+            self.looked_at = 0
+        self.walking = sequence
+        self.looked_at_now = 0
+        left = FRAME_WALK_MAX - self.looked_at
+        self.walk_max = left if left < self.market.walk_max else self.market.walk_max
+
+    def end_walk(self, looked_at: i64) -> None:
+        """Count what a walk of the command looked at; a second one looks at the same orders."""
+        if looked_at > self.looked_at_now:
+            self.looked_at += looked_at - self.looked_at_now
+            self.looked_at_now = looked_at
 
     def side(self, side: i64) -> BookSide:
         """The orders of one side, BID or ASK."""
@@ -166,7 +283,7 @@ class Book:
 
 @final
 class OrderSlots:
-    """The open orders, by the slot in their ids: an order is found without a search."""
+    """A market's open orders, by the slot in their ids: an order is found without a search."""
 
     def __init__(self) -> None:
         self.orders: list[Order | None] = []

@@ -1,11 +1,14 @@
 """Client ids: the outcome of an order, kept for a client that sends the order again.
 
 Design: each account has one table of 64-bit words, in three parts. An index with open addressing
-finds the entry of a client id; a ring holds the closed ones in closing order, 256 at most, for ten
+finds the entry of a client id; its hash depends on the log's salt, so that no client can choose
+ids that collide. A ring holds the closed ones in closing order, 256 at most, for ten
 minutes of log time; entries hold payload and outcome. An order then loads few cache lines that are
 not in a cache: one of the index to find nothing, its entry, and one of the index for the entry that
 it evicts. One table instead of three, because the header of every table costs a cache line. With
 objects in a dictionary an order with a client id took twice as long.
+
+A client id that is a text has an entry and a place in the ring too, but a dictionary finds it.
 
 Invariants: a client id stands for one payload while it is kept; an account keeps its open orders
 and 256 closed ones at most. Entry 0 is never used and means "none".
@@ -26,6 +29,8 @@ CLOSED_MAX: Final = 256
 KEPT_NS: Final = 600 * NS_PER_SECOND
 ENTRIES_MIN: Final = 8
 HASH_FACTOR: Final = 0x9E3779B1
+MASK_32: Final = 0xFFFFFFFF
+MASK_31: Final = 0x7FFFFFFF
 FAST_GROWTH_ENTRIES: Final = 512  # a smaller table grows by four times, a larger one by two
 
 NO_ENTRY: Final = 0
@@ -45,6 +50,7 @@ CREATED_NS: Final = 7
 # A word of the index, and the first of two in the ring, is entry | client id << 24.
 ENTRY_BITS: Final = 24
 ENTRY_MASK: Final = (1 << ENTRY_BITS) - 1
+TEXT_ID: Final = 1 << 32  # in place of the client id: it is a text
 
 
 def zeros(count: i64) -> vec[i64]:
@@ -62,7 +68,12 @@ def zeros(count: i64) -> vec[i64]:
 class ClientIdTable:
     """The client ids of one account."""
 
-    def __init__(self) -> None:
+    def __init__(self, salt: i64) -> None:
+        self.mask: i64 = salt & MASK_32  # xored with client ids before they are hashed
+        self.factor: i64 = (salt >> 32 ^ HASH_FACTOR) & MASK_31 | 1
+        self.shift: i64 = shift_of(2 * ENTRIES_MIN)
+        self.texts: dict[bytes, int] = {}  # entries by text; never walked through
+        self.closed_texts: dict[int, bytes] = {}  # texts of closed orders by entry; the same
         self.table: vec[i64] = zeros((2 + 2 + ENTRY_WORDS) * ENTRIES_MIN)
         self.index_words: i64 = 2 * ENTRIES_MIN  # first; 0: empty; a power of two, half full
         self.ring_words: i64 = 2 * ENTRIES_MIN  # then; pairs, one for each entry up to CLOSED_MAX
@@ -74,15 +85,30 @@ class ClientIdTable:
         self.count: i64 = 0
 
     def find(self, client_id: i64) -> i64:
-        """The entry of a client id, or NONE."""
+        """The entry of a client id, or NO_ENTRY."""
         table = self.table
         mask = self.index_words - 1
-        at = first_bucket(client_id) & mask
+        at = self.bucket(client_id) & mask
         word = table[at]
         while word != 0 and word >> ENTRY_BITS != client_id:
             at = at + 1 & mask
             word = table[at]
         return word & ENTRY_MASK
+
+    def bucket(self, client_id: i64) -> i64:
+        """Where the search for a client id begins.
+
+        Eight consecutive ids share a cache line; where the next eight are depends on the salt. The
+        first factor and the shift spread what a client chooses, so that no second factor turns a
+        row of ids into a row of buckets.
+        """
+        mixed = ((client_id ^ self.mask) >> 3) * HASH_FACTOR & MASK_32
+        mixed = (mixed ^ mixed >> 15) * self.factor & MASK_32
+        return mixed >> self.shift << 3 | client_id & 7
+
+    def find_text(self, text: bytes) -> i64:
+        """The entry of a client id that is a text, or NO_ENTRY."""
+        return self.texts.get(text, NO_ENTRY)
 
     def prefetch(self, client_id: i64) -> i64:
         """Load the words that an order with this client id uses first, and return a mix of them.
@@ -93,16 +119,26 @@ class ClientIdTable:
         table = self.table
         mask = self.index_words - 1
         entry = self.entries_at + self.free * ENTRY_WORDS
-        oldest = table[self.index_words + self.first]
+        oldest = table[self.index_words + self.first] & ~(TEXT_ID << ENTRY_BITS)
         return (
-            table[first_bucket(client_id) & mask]
-            ^ table[first_bucket(oldest >> ENTRY_BITS) & mask]
+            table[self.bucket(client_id) & mask]
+            ^ table[self.bucket(oldest >> ENTRY_BITS) & mask]
             ^ table[entry + PAYLOAD]
             ^ table[entry + CREATED_NS]
         )
 
-    def add(self, client_id: i64, payload: i64, price: i64, quantity: i64, order_id: i64) -> i64:
-        """Enter an accepted order, whose client id is not in the table."""
+    def add(
+        self,
+        client_id: i64,
+        text: bytes,
+        payload: i64,
+        price: i64,
+        quantity: i64,
+        order_id: i64,
+    ) -> i64:
+        """Enter an accepted order, whose client id is not in the table. `text`: empty, or the
+        client id; the number has no meaning then.
+        """
         entry = self._allocate()
         table = self.table
         at = self.entries_at + entry * ENTRY_WORDS
@@ -110,7 +146,10 @@ class ClientIdTable:
         table[at + PRICE] = price
         table[at + QUANTITY] = quantity
         table[at + ORDER_ID] = order_id
-        self._insert_in_index(entry | client_id << ENTRY_BITS)
+        if len(text) == 0:
+            self._insert_in_index(entry | client_id << ENTRY_BITS)
+        else:
+            self.texts[text] = entry
         self.count += 1
         return entry
 
@@ -138,10 +177,13 @@ class ClientIdTable:
     def set_word(self, entry: i64, which: i64, word: i64) -> None:
         self.table[self.entries_at + entry * ENTRY_WORDS + which] = word
 
-    def close(self, entry: i64, client_id: i64, time_ns: i64) -> None:
+    def close(self, entry: i64, client_id: i64, text: bytes, time_ns: i64) -> None:
         """The order of an entry is closed: it is kept for KEPT_NS, among the last CLOSED_MAX."""
         if self.closed == CLOSED_MAX:
             self._evict_oldest()
+        if len(text) != 0:
+            client_id = TEXT_ID
+            self.closed_texts[entry] = text
         table = self.table
         at = self._ring_at(self.closed)
         table[at] = entry | client_id << ENTRY_BITS
@@ -158,7 +200,12 @@ class ClientIdTable:
         return self.table[self._ring_at(which)] & ENTRY_MASK
 
     def closed_client_id(self, which: i64) -> i64:
+        """The number, or TEXT_ID."""
         return self.table[self._ring_at(which)] >> ENTRY_BITS
+
+    def closed_text(self, which: i64) -> bytes:
+        """The text, or empty."""
+        return self.closed_texts.get(self.closed_entry(which), b"")
 
     def closed_ns(self, which: i64) -> i64:
         return self.table[self._ring_at(which) + 1]
@@ -178,8 +225,11 @@ class ClientIdTable:
         self.first = (self.first + 2) & self.ring_words - 1
         self.closed -= 1
         self.count -= 1
-        self._remove_from_index(word)
         entry = word & ENTRY_MASK
+        if word >> ENTRY_BITS == TEXT_ID:
+            del self.texts[self.closed_texts.pop(entry)]
+        else:
+            self._remove_from_index(word)
         self.set_word(entry, PAYLOAD, self.free)
         self.free = entry
 
@@ -197,7 +247,7 @@ class ClientIdTable:
     def _insert_in_index(self, word: i64) -> None:
         table = self.table
         mask = self.index_words - 1
-        at = first_bucket(word >> ENTRY_BITS) & mask
+        at = self.bucket(word >> ENTRY_BITS) & mask
         while table[at] != 0:
             at = at + 1 & mask
         table[at] = word
@@ -206,13 +256,13 @@ class ClientIdTable:
         """Delete a word, and move the words that were displaced by it into the gap."""
         table = self.table
         mask = self.index_words - 1
-        gap = first_bucket(word >> ENTRY_BITS) & mask
+        gap = self.bucket(word >> ENTRY_BITS) & mask
         while table[gap] != word:
             gap = gap + 1 & mask
         at = gap + 1 & mask
         while table[at] != 0:
             # A word moves into the gap unless its first bucket lies behind the gap.
-            if (at - first_bucket(table[at] >> ENTRY_BITS) & mask) >= (at - gap & mask):
+            if (at - self.bucket(table[at] >> ENTRY_BITS) & mask) >= (at - gap & mask):
                 table[gap] = table[at]
                 gap = at
             at = at + 1 & mask
@@ -238,6 +288,7 @@ class ClientIdTable:
             i += 1
         self.table = table
         self.index_words, self.ring_words, self.entries_at = index_words, ring_words, entries_at
+        self.shift = shift_of(index_words)
         self.first = 0
         i = 0
         while i < old_words:
@@ -246,10 +297,10 @@ class ClientIdTable:
             i += 1
 
 
-def first_bucket(client_id: i64) -> i64:
-    """Where the search for a client id begins, before it is cut to the size of the index.
-
-    Eight consecutive ids share a cache line; the next eight are elsewhere, because removing one id
-    from a long run of occupied buckets means walking to the end of the run.
-    """
-    return (client_id >> 3) * HASH_FACTOR >> 16 << 3 | client_id & 7
+def shift_of(index_words: i64) -> i64:
+    """How far a hash of 32 bits is shifted to the right, to count groups of eight buckets."""
+    shift: i64 = 32
+    while index_words > 8:
+        index_words >>= 1
+        shift -= 1
+    return shift

@@ -8,9 +8,13 @@ from librt.strings import BytesWriter, write_i64_le
 from mypy_extensions import i64
 
 from fairbook.core import records
-from fairbook.core.book import Level, Order
+from fairbook.core.book import Instance, Level, Order
+from fairbook.core.credential_table import Credential
 from fairbook.core.markets import Asset, Market
+from fairbook.core.parts import Parts
 from fairbook.core.records import Command
+from fairbook.core.references import Reference
+from fairbook.core.tables import Pause
 
 
 def put_outcome(
@@ -104,13 +108,19 @@ def put_order(
     write_i64_le(out, order.fee_paid())
 
 
-def put_moved(out: BytesWriter, command: Command) -> None:
-    """Money came from EXTERNAL (CREDIT) or went to it (DEBIT)."""
-    side: i64 = 1 if command.kind == records.DEBIT else 0
-    write_i64_le(out, records.MOVED | side << 8 | 4 << 24 | command.market << 32)
-    write_i64_le(out, command.account)
-    write_i64_le(out, command.order_id)
-    write_i64_le(out, command.quantity)
+def put_text(out: BytesWriter, text: bytes) -> None:
+    """The client id of the order whose ACCEPTED or ORDER follows."""
+    write_i64_le(out, records.TEXT | len(text) << 8 | 6 << 24)
+    out.write(text.ljust(40, b"\0"))
+
+
+def put_moved(out: BytesWriter, movement: i64, row: Reference) -> None:
+    """What became of the money of a CREDIT, DEBIT or HOLD. The operator: who ordered that one."""
+    write_i64_le(out, records.MOVED | movement << 8 | 6 << 24 | row.asset << 32)
+    write_i64_le(out, row.account | row.operator << 32)
+    out.write(row.reference)
+    write_i64_le(out, row.atoms)
+    write_i64_le(out, row.fee_atoms)
 
 
 def put_account(out: BytesWriter, account: i64, user_id: i64) -> None:
@@ -138,11 +148,68 @@ def put_market(out: BytesWriter, market: Market) -> None:
     put_name(out, market.name)
 
 
-def put_parameter(out: BytesWriter, command: Command) -> None:
-    """A parameter of an asset, a market, an account or the exchange has a new value."""
-    kind = command.kind
-    subject = command.market if kind in (records.SET_ASSET, records.SET_MARKET) else 0
-    write_i64_le(out, records.PARAMETER | kind << 8 | 4 << 24 | subject << 32)
-    write_i64_le(out, command.account if kind == records.SET_ACCOUNT else 0)
-    write_i64_le(out, 0 if kind == records.RULES else command.parameter())
+def put_parameter(
+    out: BytesWriter, command: Command, subject: i64, account: i64, parameter: i64
+) -> None:
+    """A parameter of an asset, a market, an account, an operator or the exchange has a new value.
+    subject: the asset or market, or 0. account: or operator, or fee group, or 0.
+    """
+    write_i64_le(out, records.PARAMETER | command.kind << 8 | 4 << 24 | subject << 32)
+    write_i64_le(out, account)
+    write_i64_le(out, parameter)
     write_i64_le(out, command.quantity)
+
+
+def put_credential(out: BytesWriter, credential: Credential) -> None:
+    """It was added; or revoked, if it is."""
+    reason: i64 = 0 if credential.revoked_ns == 0 else 1
+    head = records.CREDENTIAL | credential.owner_kind << 8 | reason << 16 | 8 << 24
+    write_i64_le(out, head | credential.slot << 32)
+    write_i64_le(out, credential.owner | credential.credential_type << 32)
+    write_i64_le(out, credential.permissions)
+    write_i64_le(out, credential.expires_ns)
+    out.write(credential.digest)
+
+
+def put_acted(out: BytesWriter, parts: Parts) -> None:
+    """An operator ordered the command whose OUTCOME follows."""
+    write_i64_le(out, records.ACTED | 7 << 24 | parts.operator_credential << 32)
+    write_i64_le(out, parts.operator)
+    write_i64_le(out, parts.operator_reference)
+    out.write(parts.reason)
+
+
+def put_paused(out: BytesWriter, cause: i64, pause: Pause, is_paused: bool) -> None:
+    flags: i64 = 1 if is_paused else 0
+    write_i64_le(out, records.PAUSED | cause << 8 | 6 << 24 | flags << 56)
+    write_i64_le(out, pause.reason)
+    out.write(pause.detail.ljust(32, b"\0"))
+
+
+def put_gateway(out: BytesWriter, instance: Instance) -> None:
+    """An instance was begun; or ended, if it is."""
+    reason: i64 = 1 if instance.is_ended else 0
+    write_i64_le(out, records.GATEWAY | reason << 16 | 6 << 24)
+    write_i64_le(out, instance.number)
+    out.write(instance.key.ljust(32, b"\0"))
+
+
+def put_passed(out: BytesWriter, reason: i64, instance: i64, number: i64) -> None:
+    """The frame changes nothing but the time."""
+    write_i64_le(out, records.PASSED | reason << 16 | 3 << 24)
+    write_i64_le(out, instance)
+    write_i64_le(out, number)
+
+
+def put_note(out: BytesWriter, command: Command, text: bytes) -> None:
+    """`text`: 40 bytes, padded."""
+    write_i64_le(out, records.NOTED | command.variant << 8 | 6 << 24 | (command.flags & 1) << 56)
+    out.write(text)
+
+
+def put_ended(out: BytesWriter, instance: Instance, closed: i64) -> None:
+    """Orders of an ended instance were closed; more of them may be left."""
+    write_i64_le(out, records.ENDED | 4 << 24)
+    write_i64_le(out, instance.number)
+    write_i64_le(out, closed)
+    write_i64_le(out, instance.count)

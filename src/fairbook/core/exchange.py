@@ -1,33 +1,53 @@
-"""The exchange: one deterministic function from frames to events, and queries of its state.
+"""The exchange: one deterministic function from frames to events.
 
 `apply` executes the commands of a frame one after the other. Each is checked completely (order of
 precedence: docs/reference/protocol.md), and only then executed; its events end with one OUTCOME. No
 clock, random number or setting is read: time, ids and parameters come with the commands.
 
 Invariants:
-- a rejected command changes nothing but the sequence;
+- a rejected command changes nothing but the sequence, and uses up its signature;
+- a frame that is passed over changes nothing but the time;
 - the same frames at the same times give the same events and the same state, byte for byte,
   compiled or interpreted.
 """
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
 from fairbook.core import records
+from fairbook.core.admin_call import AdminCall
 from fairbook.core.admin_commands import apply_admin
-from fairbook.core.book import BookSide, Order
-from fairbook.core.event_writer import put_outcome
-from fairbook.core.markets import Asset, Market
+from fairbook.core.admin_records import BY_AUDIT, TEST_LOG
+from fairbook.core.book import SLOTS_MAX, Book, BookSide, Instance, Order
+from fairbook.core.bytes_index import ABSENT, key_of
+from fairbook.core.credential_commands import slots_of
+from fairbook.core.credential_table import Credential
+from fairbook.core.event_writer import put_acted, put_outcome, put_passed
+from fairbook.core.gateways import INSTANCES_MAX
+from fairbook.core.markets import ASSETS_MAX, MARKETS_MAX, Asset, Market
 from fairbook.core.matching import Matcher, put_open_order
+from fairbook.core.order_checks import LAST_ORDER_SEQUENCE
 from fairbook.core.order_commands import OrderCommands, put_reject
-from fairbook.core.records import Command, OrderRecord, order_records
-from fairbook.core.tables import Tables
+from fairbook.core.parts import ORIGIN_BYTES, FrameOrigin, Parts, are_valid, bit_of, has_origin
+from fairbook.core.records import COMMAND_BYTES, LOW, Command, OrderRecord, order_records
+from fairbook.core.references import Reference
+from fairbook.core.signatures import SIGNATURES_MAX
+from fairbook.core.tables import OPERATORS_MAX, Pause, Tables
 
 ORDER_ID_MAX: Final = (1 << 63) - 1
+_ALL_PARTS: Final = 15
+
+
+class Room(NamedTuple):
+    """How full a table is."""
+
+    name: str
+    used: int
+    most: int
 
 
 @final
@@ -39,22 +59,41 @@ class Exchange:
         self.matcher = Matcher(self.tables)
         self.orders = OrderCommands(self.tables, self.matcher)
         self.command = Command()
+        self.parts = Parts()
+        self.admin_call = AdminCall(self.command, self.parts)
         self.sequence: i64 = 0
         self.time_ns: i64 = 0
 
     def apply(self, frame: bytes, time_ns: i64) -> bytes:
-        """Execute the commands of one frame, all at `time_ns`. Returns their events."""
+        """Execute the commands of one frame, all at `time_ns`. Returns their events.
+
+        Raises RulesUnknown in a frame that only a later release can execute.
+        """
         assert time_ns >= self.time_ns, "log time never decreases"
         self.time_ns = time_ns
         self.matcher.time_ns = time_ns
-        self.tables.begin_frame(frame, self.sequence, time_ns)
         out = BytesWriter()
-        at: i64 = 0
+        at = self._begin_frame(frame, out)
+        if at < 0:
+            return out.getvalue()
+        command = self.command
         end: i64 = len(frame)
-        while at + records.COMMAND_BYTES <= end:
-            self.sequence += 1
-            self._apply_one(frame, at, out)
-            at += records.COMMAND_BYTES
+        parts: i64 = 0  # how many stand right before `at`
+        while at + COMMAND_BYTES <= end:
+            command.read(frame, at, self.sequence + 1)
+            kind = command.kind
+            if records.TEXT_PART <= kind <= records.OPERATOR_PART:
+                parts += 1
+            else:
+                self.sequence += 1
+                if parts | command.parts == 0:
+                    self._apply_one(frame, at, out)
+                else:
+                    self._apply_unit(frame, at, parts, out)
+                    parts = 0
+            at += COMMAND_BYTES
+        if parts > 0:
+            self._reject_parts(frame, at - parts * COMMAND_BYTES, parts, out)
         if at < end:
             self.sequence += 1
             incomplete = Command()
@@ -62,35 +101,107 @@ class Exchange:
             put_reject(out, incomplete, records.MALFORMED)
         return out.getvalue()
 
+    def _begin_frame(self, frame: bytes, out: BytesWriter) -> i64:
+        """What precedes the commands of a frame. Returns where they begin; -1: the frame is passed
+        over.
+        """
+        tables = self.tables
+        at: i64 = 0
+        if tables.flags != 0 or (len(frame) > 0 and frame[0] == records.ORIGIN):
+            keys = tables.credentials.of_gateways
+            passed = tables.gateways.admit(frame, tables.flags, tables.log_id, keys, self.time_ns)
+            is_named = has_origin(frame)
+            if passed != 0:
+                origin = FrameOrigin(frame) if is_named else FrameOrigin(bytes(ORIGIN_BYTES))
+                put_passed(out, passed, origin.instance, origin.number)
+                return -1
+            if is_named:
+                at = ORIGIN_BYTES
+        tables.begin_frame(frame, self.sequence, self.time_ns)
+        self.matcher.frame += 1
+        if len(tables.gateways.ending) > 0:
+            self.orders.end_instances(out)
+        return at
+
+    def _apply_unit(self, frame: bytes, at: i64, parts: i64, out: BytesWriter) -> None:
+        """Execute a command that has parts, or that parts stand before. `sequence` counts it."""
+        command = self.command
+        bits = command.parts
+        needed = _count_bits(bits)
+        belongs = needed <= parts and bits & ~_ALL_PARTS == 0
+        first = at - needed * COMMAND_BYTES
+        if belongs:
+            seen: i64 = 0
+            place = first
+            while place < at:
+                bit = bit_of(frame[place])
+                if bit <= seen or bits & bit == 0:
+                    belongs = False
+                    break
+                seen = bit
+                place += COMMAND_BYTES
+        if not belongs:
+            needed = 0
+        if parts > needed:
+            self.sequence -= 1
+            self._reject_parts(frame, at - parts * COMMAND_BYTES, parts - needed, out)
+            self.sequence += 1
+            command.read(frame, at, self.sequence)
+        self.parts.clear()
+        place = at - needed * COMMAND_BYTES
+        while place < at:
+            self.parts.read(frame, place)
+            place += COMMAND_BYTES
+        if not belongs or not are_valid(self.parts, command.kind, bits, command.flags):
+            put_reject(out, command, records.MALFORMED)
+            return
+        if bits & records.HAS_TEXT_PART != 0:
+            command.text = self.parts.text
+        self._apply_one(frame, at, out)
+        command.text = b""
+
+    def _reject_parts(self, frame: bytes, at: i64, count: i64, out: BytesWriter) -> None:
+        """Parts that belong to no command: a malformed command each."""
+        command = self.command
+        for _ in range(count):
+            self.sequence += 1
+            command.read(frame, at, self.sequence)
+            put_reject(out, command, records.MALFORMED)
+            at += COMMAND_BYTES
+
     def _apply_one(self, frame: bytes, at: i64, out: BytesWriter) -> None:
         command = self.command
-        command.read(frame, at, self.sequence)
         kind = command.kind
-        if command.reserved != 0:
-            put_reject(out, command, records.MALFORMED)
-        elif kind == records.PLACE:
-            self.orders.place(command, out)
+        if kind == records.PLACE:
+            self.orders.place(command, self.parts, out)
         elif kind == records.CANCEL:
-            self.orders.cancel(command, out)
+            self.orders.cancel(command, self.parts, out)
         elif kind == records.AMEND:
-            self.orders.amend(command, out)
-        elif kind == records.CANCEL_ALL or kind == records.END_SESSION:
-            self.orders.cancel_many(command, out)
+            self.orders.amend(command, self.parts, out)
         else:
             self._apply_admin(frame, at, out)
 
     def _apply_admin(self, frame: bytes, at: i64, out: BytesWriter) -> None:
-        """Commands that only the operator sends, and TICK, which changes nothing but the time."""
-        command = self.command
-        reject: i64 = 0
-        if command.kind != records.TICK:
-            reject = apply_admin(self.tables, command, frame, at, self.time_ns, out)
+        """All other commands."""
+        command, parts, call = self.command, self.parts, self.admin_call
+        if command.parts == 0:
+            parts.clear()
+        call.begin(self.tables, frame, at, self.time_ns)
+        if command.kind == records.NOTE:
+            command.owner = 0
+        if command.kind == records.CANCEL_ALL or command.kind == records.END_SESSION:
+            self.orders.cancel_many(command, call, out)
+            return
+        reject: i64 = records.MALFORMED
+        if are_valid(parts, command.kind, command.parts, 0):
+            reject = apply_admin(self.tables, call, out)
         if reject != 0:
             put_reject(out, command, reject)
             return
-        if command.kind == records.OPEN_ACCOUNT:
-            command.owner = self.tables.account_of_user[command.order_id]
-        put_outcome(out, command, records.DONE, 0)
+        flags: i64 = records.REPEATED if call.is_repeated else 0
+        if command.parts & records.HAS_OPERATOR != 0 and not call.is_repeated:
+            put_acted(out, parts)
+        put_outcome(out, command, call.status, 0, call.order_id, flags=flags)
 
     # Queries. They change nothing.
 
@@ -106,16 +217,19 @@ class Exchange:
 
     @property
     def paused(self) -> bool:
-        """Whether the exchange is CancelOnly."""
-        return self.tables.cancel_only
+        """Whether trading is paused: only cancels are taken."""
+        return self.tables.paused
 
     def balances(self, account: int) -> list[tuple[int, int, int]]:
         """(asset, available, locked) of every asset in atoms; empty for an unknown account."""
         found: list[tuple[int, int, int]] = []
         if 0 <= account < len(self.tables.accounts):
             for asset in range(1, len(self.tables.assets)):
-                cell = self.tables.ledger.cell(account, asset)
-                found.append((asset, cell.available, cell.locked))
+                cell = self.tables.ledger.find(account, asset)
+                if cell is None:
+                    found.append((asset, 0, 0))
+                else:
+                    found.append((asset, cell.available, cell.locked))
         return found
 
     def open_orders(self, account: int, market: int = 0) -> list[OrderRecord]:
@@ -130,16 +244,31 @@ class Exchange:
         return order_records(out.getvalue())
 
     def order(self, account: int, market: int, order_id: int) -> OrderRecord | None:
-        """An open order of the account, in that market unless 0."""
+        """An open order of the account in that market; market 0: in any."""
         if not 0 <= order_id <= ORDER_ID_MAX:
             return None
-        return _record_of(self.orders.find(account, market, order_id))
+        if market != 0:
+            return _record_of(self.orders.find(account, market, order_id))
+        for number in range(1, len(self.tables.books)):
+            order = self.orders.find(account, number, order_id)
+            if order is not None:
+                return _record_of(order)
+        return None
 
-    def order_of_client(self, account: int, market: int, client_id: int) -> OrderRecord | None:
-        """The same, by client id."""
+    def order_of_client(
+        self, account: int, market: int, client_id: int | str
+    ) -> OrderRecord | None:
+        """The same by client id, a number or a text."""
         if not self.tables.is_user(account):
             return None
-        return _record_of(self.orders.find_by_client_id(account, market, client_id))
+        number, text = 0, b""
+        if isinstance(client_id, int):
+            number = client_id
+        elif client_id.isascii():
+            text = client_id.encode("ascii")
+        if not 0 <= number <= LOW or (isinstance(client_id, str) and len(text) == 0):
+            return None
+        return _record_of(self.orders.find_by_client_id(account, market, number, text))
 
     def depth(
         self, market: int, levels_max: int
@@ -148,13 +277,84 @@ class Exchange:
         book = self.tables.books[market]
         return _levels(book.bids, levels_max), _levels(book.asks, levels_max)
 
-    def sessions(self) -> list[tuple[int, int]]:
-        """(account, session) of every session that has open orders, in order."""
-        found: dict[tuple[int, int], int] = {}
-        for order in self.matcher.slots.orders:
-            if order is not None and order.session != 0:
-                found[(order.account, order.session)] = 1
+    def sessions(self) -> list[tuple[int, int, int]]:
+        """(account, instance, session) of every session that has open orders, in order."""
+        found: dict[tuple[int, int, int], int] = {}
+        for book in self.tables.books:
+            for order in book.slots.orders:
+                instance = None if order is None else order.instance()
+                if order is not None and instance is not None:
+                    found[(order.account, instance.number, order.session)] = 1
         return sorted(found)
+
+    def account_of_user(self, user_id: int) -> int:
+        """The account that OPEN_ACCOUNT gave a user; 0: none."""
+        if not 0 < user_id <= ORDER_ID_MAX:
+            return 0
+        account = self.tables.account_of_user.get(key_of(user_id))
+        return 0 if account == ABSENT else account
+
+    def credential(self, digest: bytes) -> Credential | None:
+        """What is known of a credential by its hash of 32 bytes, unless it has lost its slot: it
+        may have ended.
+        """
+        place = self.tables.credentials.place_of(digest)
+        if place is None:
+            return None
+        owner_kind, owner, slot = place
+        return slots_of(self.tables, owner_kind, owner)[slot - 1]
+
+    def credentials(self, owner_kind: int, owner: int) -> list[Credential]:
+        """What is in the slots of an owner, by slot; empty for an unknown owner."""
+        tables = self.tables
+        counts = (len(tables.accounts), len(tables.operators), 1)
+        if not 0 <= owner_kind < len(counts) or not 0 <= owner < counts[owner_kind]:
+            return []
+        return list(slots_of(tables, owner_kind, owner))
+
+    def roles(self, operator: int) -> int:
+        """The roles of an operator; 0: none, or an unknown one."""
+        operators = self.tables.operators
+        return operators[operator].roles if 0 < operator < len(operators) else 0
+
+    def reference(self, reference: bytes) -> Reference | None:
+        """What became of the money command with these 16 bytes."""
+        return self.tables.references.find(reference) if len(reference) == 16 else None
+
+    def gateways(self) -> list[Instance]:
+        """The instances that are not ended, or still have orders to be cancelled."""
+        return list(self.tables.gateways.rows)
+
+    def pause(self, cause: int) -> Pause:
+        """Whether and why trading is paused, by the audit or by an operator."""
+        tables = self.tables
+        return tables.audit_pause if cause == BY_AUDIT else tables.operator_pause
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the first frame said that this is a test."""
+        return self.tables.flags & TEST_LOG != 0
+
+    def room(self) -> list[Room]:
+        """How full the tables are that can be full."""
+        tables = self.tables
+        orders = max([_open_in(book) for book in tables.books])
+        return [
+            Room("ids of orders (sequence)", self.sequence, LAST_ORDER_SEQUENCE),
+            Room("open orders of one market", orders, SLOTS_MAX),
+            Room("accounts", len(tables.accounts), tables.accounts_max),
+            Room("credentials", tables.credentials.count, tables.credentials_max),
+            Room("references of money", len(tables.references.rows), tables.references_max),
+            Room("used signatures", tables.signatures.count, SIGNATURES_MAX),
+            Room("assets", len(tables.assets) - 1, ASSETS_MAX),
+            Room("markets", len(tables.markets) - 1, MARKETS_MAX),
+            Room("operators", len(tables.operators) - 1, OPERATORS_MAX),
+            Room("gateways", len(tables.gateways.rows), INSTANCES_MAX),
+        ]
+
+
+def _open_in(book: Book) -> int:
+    return len(book.slots.orders) - len(book.slots.free)
 
 
 def _record_of(order: Order | None) -> OrderRecord | None:
@@ -168,3 +368,11 @@ def _record_of(order: Order | None) -> OrderRecord | None:
 def _levels(side: BookSide, levels_max: int) -> list[tuple[int, int]]:
     levels = [side.levels[key] for key in reversed(side.keys[-levels_max:])]
     return [(level.price, level.lots) for level in levels]
+
+
+def _count_bits(bits: i64) -> i64:
+    count: i64 = 0
+    while bits != 0:
+        count += bits & 1
+        bits >>= 1
+    return count

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
+from fairbook.core.admin_records import HELD
 from fairbook.core.book import SLOT_MASK, BookSide, Order
 from fairbook.core.client_ids import CLOSED_MAX, NO_ENTRY, ORDER_ID
 from fairbook.core.exchange import Exchange
 from fairbook.core.ledger import EXTERNAL
 from fairbook.core.records import BID, LOW
-from fairbook.core.units import MAX_ATOMS, MAX_UNITS
+from fairbook.core.state import all_credentials, by_priority
+from fairbook.core.trading_account import Account
+from fairbook.core.units import MAX_ATOMS, MAX_UNITS, MILLION
 
 
 def check(exchange: Exchange) -> None:
@@ -25,34 +28,56 @@ def check(exchange: Exchange) -> None:
         bids, asks = book.bids.keys, book.asks.keys
         assert not bids or not asks or bids[-1] < -asks[-1], f"12: market {market} is crossed"
     _check_indexes(exchange)
+    _check_gateways(exchange)
+    _check_credentials(exchange)
     _check_client_ids(exchange)
 
 
 def _check_money(exchange: Exchange) -> None:
     tables = exchange.tables
-    reserves: dict[tuple[int, int], int] = {}
-    for order in exchange.matcher.slots.orders:
-        if order is not None:
-            market = order.book.market
-            if order.side == BID:
-                place: tuple[int, int] = (order.account, market.quote)
-                reserve: int = order.price * order.remaining * market.tick_atoms
-            else:
-                place = (order.account, market.base)
-                reserve = order.remaining * market.lot_atoms
-            reserves[place] = reserves.get(place, 0) + reserve
-    for asset in range(1, len(tables.assets)):
-        total: int = 0
-        for account in range(len(tables.accounts)):
-            cell = tables.ledger.cell(account, asset)
+    locks = _open_holds(exchange)
+    for order in by_priority(exchange):
+        market = order.book.market
+        if order.side == BID:
+            place: tuple[int, int] = (order.account, market.quote)
+            reserve: int = order.price * order.remaining * market.tick_atoms
+        else:
+            place = (order.account, market.base)
+            reserve = order.remaining * market.lot_atoms
+        locks[place] = locks.get(place, 0) + reserve
+        assert order.quote >= 0, f"11: executed quote of order {order.id} is {order.quote}"
+        assert order.fee_atoms >= 0, f"11: fee of order {order.id} is {order.fee_atoms}"
+        assert 0 <= order.fee_millionths < MILLION, f"6: fee of order {order.id}"
+        assert order.pays is tables.ledger.find(*place), f"20: order {order.id} pays from elsewhere"
+    totals: dict[int, int] = {}
+    for account, cells in enumerate(tables.ledger.rows):
+        for asset, cell in enumerate(cells):
+            if cell is None:
+                continue
             available: int = cell.available
             locked: int = cell.locked
-            total += available + locked
+            totals[asset] = totals.get(asset, 0) + available + locked
             where = f"account {account}, asset {asset}"
-            assert locked == reserves.get((account, asset), 0), f"3: unexplained lock, {where}"
+            assert locked == locks.pop((account, asset), 0), f"3: unexplained lock, {where}"
             assert account == EXTERNAL or available >= 0, f"2: negative balance, {where}"
             assert available + locked <= MAX_ATOMS, f"11: balance too large, {where}"
+    assert not locks, f"3: locks that the ledger does not know: {locks}"
+    for asset, total in totals.items():
         assert total == 0, f"1: asset {asset} sums to {total}"
+
+
+def _open_holds(exchange: Exchange) -> dict[tuple[int, int], int]:
+    """What open holds lock, by account and asset."""
+    held: dict[tuple[int, int], int] = {}
+    last: i64 = 0
+    for row in exchange.tables.references.rows:
+        assert row.sequence > last, "30: references out of order"
+        last = row.sequence
+        if row.state == HELD:
+            place: tuple[int, int] = (row.account, row.asset)
+            atoms: int = row.atoms
+            held[place] = held.get(place, 0) + atoms
+    return held
 
 
 def _check_side(side: BookSide) -> None:
@@ -81,21 +106,24 @@ def _check_side(side: BookSide) -> None:
 
 def _check_indexes(exchange: Exchange) -> None:
     tables = exchange.tables
-    slots = exchange.matcher.slots
     open_orders = 0
-    for slot, order in enumerate(slots.orders):
-        if order is not None:
-            open_orders += 1
-            assert order.id & SLOT_MASK == slot, f"20: order {order.id} is in slot {slot}"
-            level = order.level
-            assert level is not None, f"20: order {order.id} is in no level"
-            own_side = order.book.side(order.side)
-            known = own_side.levels.get(own_side.sign * order.price)
-            assert known is level, f"20: order {order.id} is in no level of its book"
-    assert open_orders + len(slots.free) == len(slots.orders), "20: slots lost"
-    assert len(set(slots.free)) == len(slots.free), "20: a slot is free twice"
     in_books = 0
     for book in tables.books:
+        slots = book.slots
+        in_slots = 0
+        for slot, order in enumerate(slots.orders):
+            if order is not None:
+                in_slots += 1
+                assert order.book is book, f"20: order {order.id} is of another market"
+                assert order.id & SLOT_MASK == slot, f"20: order {order.id} is in slot {slot}"
+                level = order.level
+                assert level is not None, f"20: order {order.id} is in no level"
+                own_side = book.side(order.side)
+                known = own_side.levels.get(own_side.sign * order.price)
+                assert known is level, f"20: order {order.id} is in no level of its book"
+        assert in_slots + len(slots.free) == len(slots.orders), "20: slots lost"
+        assert len(set(slots.free)) == len(slots.free), "20: a slot is free twice"
+        open_orders += in_slots
         for side in (book.bids, book.asks):
             for level in side.levels.values():
                 resting = level.head
@@ -105,24 +133,68 @@ def _check_indexes(exchange: Exchange) -> None:
                     resting = resting.next
     owned = 0
     for number, account in enumerate(tables.accounts):
-        last_id: i64 = 0
-        count = 0
-        own = account.first
-        while own is not None:
-            count += 1
-            assert own.account == own.owner & LOW == number, (
-                f"20: order {own.id} is with account {number}"
-            )
-            assert own.id > last_id, f"20: account {number} lists orders out of order"
-            last_id = own.id
-            own = own.account_next
-        assert count == account.open, f"20: account {number} counts {account.open} of {count}"
-        owned += count
+        owned += _check_account_orders(number, account)
     assert owned == open_orders == in_books, "20: indexes differ"
 
 
+def _check_account_orders(number: int, account: Account) -> int:
+    """How many open orders the account lists."""
+    last_id: i64 = 0
+    count = 0
+    own = account.first
+    while own is not None:
+        count += 1
+        assert own.account == own.owner & LOW == number, f"20: order {own.id} is with {number}"
+        assert own.id > last_id, f"20: account {number} lists orders out of order"
+        last_id = own.id
+        own = own.account_next
+    assert count == account.open, f"20: account {number} counts {account.open} of {count}"
+    return count
+
+
+def _check_gateways(exchange: Exchange) -> None:
+    gateways = exchange.tables.gateways
+    with_session = 0
+    for order in by_priority(exchange):
+        if order.session != 0:
+            with_session += 1
+            instance = order.instance()
+            assert instance is gateways.none or instance in gateways.rows, (
+                f"20: order {order.id} is of a gateway that is forgotten"
+            )
+        else:
+            assert order.instance() is None, f"20: order {order.id} has no session"
+    listed = 0
+    for each in [gateways.none, *gateways.rows]:
+        count = 0
+        last_id: i64 = 0
+        own = each.first
+        while own is not None:
+            count += 1
+            assert own.instance is each and own.order.id > last_id, f"20: gateway {each.number}"
+            last_id = own.order.id
+            own = own.next
+        assert count == each.count, f"20: gateway {each.number} counts {each.count} of {count}"
+        assert each.is_ended == (each in gateways.ending), f"20: gateway {each.number} ended"
+        listed += count
+    assert listed == with_session, "20: gateways list other orders"
+
+
+def _check_credentials(exchange: Exchange) -> None:
+    tables = exchange.tables
+    credentials = all_credentials(tables)
+    for credential in credentials:
+        slot = tables.credentials.slot_of(
+            credential.digest, credential.owner_kind, credential.owner
+        )
+        assert slot == credential.slot, "20: a credential is not found in its slot"
+    known = len(credentials) + len(tables.credentials.revoked)
+    assert tables.credentials.count == known, "20: hashes of credentials lost"
+
+
 def _check_client_ids(exchange: Exchange) -> None:
-    slots = exchange.matcher.slots
+    orders = by_priority(exchange)
+    open_ids = {order.id: order for order in orders}
     kept = 0
     closed = 0
     for number, account in enumerate(exchange.tables.accounts):
@@ -135,19 +207,28 @@ def _check_client_ids(exchange: Exchange) -> None:
             assert closed_ns >= last_ns, f"26: closed client ids of account {number} out of order"
             last_ns = closed_ns
             entry = client_ids.closed_entry(which)
-            open_order = slots.find(client_ids.word(entry, ORDER_ID))
-            assert open_order is None, f"26: a client id of account {number} closed too early"
-            found = client_ids.find(client_ids.closed_client_id(which))
+            order_id: int = client_ids.word(entry, ORDER_ID)
+            assert order_id not in open_ids, f"26: a client id of account {number} closed too early"
+            text = client_ids.closed_text(which)
+            if len(text) > 0:
+                found = client_ids.find_text(text)
+            else:
+                found = client_ids.find(client_ids.closed_client_id(which))
             assert found == entry, f"26: a client id of account {number} cannot be found"
         assert client_ids.closed <= CLOSED_MAX, f"26: account {number} keeps too many client ids"
         closed += client_ids.closed
         kept += client_ids.count
     open_kept = 0
-    for order in slots.orders:
-        if order is not None and order.client_id_entry != NO_ENTRY:
+    for order in orders:
+        if order.client_id_entry != NO_ENTRY:
             open_kept += 1
-            table = exchange.tables.accounts[order.account].client_id_table()
-            found = table.find(order.client_id())
+            table = exchange.tables.accounts[order.account].client_ids
+            assert table is not None, f"26: order {order.id} has no client id entry"
+            text = order.text()
+            if len(text) > 0:
+                found = table.find_text(text)
+            else:
+                found = table.find(order.client_id())
             assert found == order.client_id_entry, f"26: order {order.id} has no client id entry"
             assert table.word(found, ORDER_ID) == order.id, (
                 f"26: order {order.id} has the entry of another order"

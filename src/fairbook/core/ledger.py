@@ -1,11 +1,13 @@
 """The ledger: what every account owns, in atoms, available or locked.
 
-One cell per account and asset, in one flat list, so that a balance is one index away. Account 0 is
+One cell per account and asset, made when it is first needed: with thousands of assets most accounts
+own few. A cell stays the same object for ever, so that an order keeps its two. Account 0 is
 EXTERNAL, the other side of every credit and debit; account 1 is FEE. The ledger knows no orders.
 
 Invariants:
 - over all accounts, available plus locked of an asset is zero: money only moves;
-- only EXTERNAL's available may be negative.
+- only EXTERNAL's available may be negative;
+- an absent cell means the same as one of zeros.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ FIRST_USER: Final = 2
 @final
 @mypyc_attr(acyclic=True)
 class Cell:
-    """What one account owns of one asset. Open orders lock what they may have to pay."""
+    """What one account owns of one asset. Open orders and holds lock what they may have to pay."""
 
     def __init__(self) -> None:
         self.available: i64 = 0
@@ -31,33 +33,30 @@ class Cell:
 
 @final
 class Ledger:
-    """Cells in rows: one row an account, one column an asset; column 0 is never used."""
+    """A row of cells for each account, which is as long as its highest asset needs."""
 
     def __init__(self) -> None:
-        self.cells: list[Cell] = [Cell(), Cell()]
-        self.columns: i64 = 1
-        self.rows: i64 = 2
+        self.rows: list[list[Cell | None]] = [[], []]
 
     def cell(self, account: i64, asset: i64) -> Cell:
-        """The cell of an account and an asset, which must exist."""
-        return self.cells[account * self.columns + asset]
+        """The cell of an account and an asset, which must exist; it is made if it is absent."""
+        row = self.rows[account]
+        while len(row) <= asset:
+            row.append(None)
+        cell = row[asset]
+        if cell is None:
+            cell = row[asset] = Cell()
+        return cell
 
-    def add_account(self) -> None:
-        """Append a row of zeros."""
-        for _ in range(self.columns):
-            self.cells.append(Cell())
-        self.rows += 1
+    def find(self, account: i64, asset: i64) -> Cell | None:
+        """The same; None if it is absent."""
+        row = self.rows[account]
+        return row[asset] if asset < len(row) else None
 
-    def add_asset(self) -> None:
-        """Append a column of zeros."""
-        cells: list[Cell] = []
-        columns = self.columns
-        for row in range(self.rows):
-            cells.extend(self.cells[row * columns : (row + 1) * columns])
-            cells.append(Cell())
-        self.cells = cells
-        self.columns = columns + 1
+    def available(self, account: i64, asset: i64) -> i64:
+        cell = self.find(account, asset)
+        return 0 if cell is None else cell.available
 
     def supply(self, asset: i64) -> i64:
         """All that users and FEE own of an asset."""
-        return -self.cell(EXTERNAL, asset).available
+        return -self.available(EXTERNAL, asset)

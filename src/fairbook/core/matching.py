@@ -19,9 +19,10 @@ from librt.strings import BytesWriter
 from mypy_extensions import i64
 
 from fairbook.core import records
-from fairbook.core.book import Book, BookSide, Level, Order, OrderSlots
+from fairbook.core.book import Book, BookSide, Level, Order
 from fairbook.core.client_ids import NO_ENTRY
-from fairbook.core.event_writer import put_fill, put_level, put_order
+from fairbook.core.event_writer import put_fill, put_level, put_order, put_text
+from fairbook.core.ledger import Cell
 from fairbook.core.tables import Tables
 from fairbook.core.units import MAX_ATOMS, MILLION, ppm_floor
 
@@ -33,6 +34,7 @@ NO_LIMIT: Final = -(1 << 62)  # a key below every price
 MET_LIMIT: Final = 0  # nothing remains of it, or no acceptable price
 MET_ITSELF: Final = 1
 MET_BUDGET: Final = 2
+MET_BOUND: Final = 3  # it may look at no more orders
 
 
 def add_fee(order: Order, received: i64, ppm: i64) -> i64:
@@ -85,6 +87,7 @@ class DryRun:
         self.lots: i64 = 0
         self.quote: i64 = 0
         self.over: bool = False  # more than the caps: the sums are not complete
+        self.met_bound: bool = False  # it might look at no more orders
 
     def run(
         self,
@@ -101,33 +104,41 @@ class DryRun:
     ) -> None:
         """Walk for `lots`, or for `budget` quote atoms unless NO_BUDGET; stop beyond a cap."""
         self.lots = self.quote = 0
-        self.over = False
+        self.over = self.met_bound = False
+        looked_at: i64 = 0
         opposite = book.asks if side == records.BID else book.bids
         i: i64 = len(opposite.keys) - 1
-        while i >= 0 and i64(opposite.keys[i]) >= key_min:
+        is_done = False
+        while not is_done and i >= 0 and i64(opposite.keys[i]) >= key_min:
             level = opposite.levels[opposite.keys[i]]
             lot_quote = level.price * book.market.tick_atoms
             maker = level.head
             while maker is not None:
+                if looked_at == book.walk_max:
+                    self.met_bound = is_done = True
+                    break
+                looked_at += 1
                 if maker.account == account:
                     if prevention != records.REJECT_MAKER:
-                        return
+                        is_done = True
+                        break
                     maker = maker.next
                     continue
                 traded = min(maker.remaining, lots - self.lots)
                 if budget != NO_BUDGET:
                     traded = min(traded, (budget - self.quote) // lot_quote)
-                if traded == 0:
-                    return
                 if traded > lots_cap - self.lots or traded * lot_quote > quote_cap - self.quote:
-                    self.over = True
-                    return
+                    self.over = is_done = True
+                    break
                 self.lots += traded
                 self.quote += traded * lot_quote
-                if traded < maker.remaining:
-                    return  # Also by quote: nothing more of this order, so nothing of the next.
+                # Less than the order has, also by quote: nothing of the next one.
+                if traded < maker.remaining or self.lots == lots or self.quote == budget:
+                    is_done = True
+                    break
                 maker = maker.next
             i -= 1
+        book.end_walk(looked_at)
 
 
 @final
@@ -137,10 +148,11 @@ class Matcher:
     def __init__(self, tables: Tables) -> None:
         self.ledger = tables.ledger
         self.accounts = tables.accounts
-        self.slots = OrderSlots()
         self.dry_run = DryRun()
         self.time_ns: i64 = 0
         self.budget_left: i64 = NO_BUDGET  # of the taker, in quote atoms
+        self.looks_left: i64 = 0  # how many more orders it may look at
+        self.frame: i64 = 0  # a number that no other frame has
         # The state of the order of the last call.
         self.status: i64 = 0
         self.reason: i64 = 0
@@ -158,16 +170,24 @@ class Matcher:
         stop: i64 = MET_LIMIT
         if opposite.crosses(key_min):
             if order.tif == records.FOK and not self._fills_whole(order, key_min):
-                self.close(order, records.EXPIRED, records.FILL_OR_KILL, order.remaining, out)
+                why: i64 = records.FILL_OR_KILL
+                if self.dry_run.met_bound:
+                    why = records.WALK_LIMIT
+                self.close(order, records.EXPIRED, why, order.remaining, out)
                 return
             self.budget_left = budget
+            book.begin_walk(self.frame, order.priority)
+            self.looks_left = book.walk_max
             stop = self._match(order, opposite, key_min, out)
+            book.end_walk(book.walk_max - self.looks_left)
         if order.flags & records.BY_QUOTE != 0:
             self._finish_by_quote(order, opposite, stop, budget, out)
         elif order.remaining == 0:
             self.close(order, records.FILLED, records.BY_FILL, order.filled, out)
         elif stop == MET_ITSELF:
             self._expire(order, records.SELF_TRADE, out)
+        elif stop == MET_BOUND:
+            self._expire(order, records.WALK_LIMIT, out)
         elif order.tif == records.GTC:
             level = own_side.add(order)
             self._lock(order, order.remaining)
@@ -186,6 +206,8 @@ class Matcher:
     ) -> None:
         if stop == MET_ITSELF:
             self.close(order, records.EXPIRED, records.SELF_TRADE, budget, out)
+        elif stop == MET_BOUND:
+            self.close(order, records.EXPIRED, records.WALK_LIMIT, budget, out)
         elif stop == MET_BUDGET and order.filled > 0:
             self.close(order, records.FILLED, records.BY_FILL, budget, out)
         elif stop == MET_BUDGET:
@@ -231,6 +253,9 @@ class Matcher:
             maker = level.head
             if maker is None:
                 break
+            if self.looks_left == 0:
+                return MET_BOUND
+            self.looks_left -= 1
             if maker.account == taker.account:
                 prevention = taker.flags >> records.STP_SHIFT & records.STP_MASK
                 if prevention != records.REJECT_TAKER:
@@ -262,24 +287,25 @@ class Matcher:
 
     def _trade(self, taker: Order, maker: Order, lots: i64, quote: i64, out: BytesWriter) -> None:
         """Move the money of one fill: the taker pays what the maker gets, and the reverse."""
-        market = taker.book.market
+        book = taker.book
+        market = book.market
         base = lots * market.lot_atoms
+        taker_ppm, maker_ppm = market.taker_fee_ppm, market.maker_fee_ppm
+        if len(market.group_fees) > 0:
+            taker_ppm = market.taker_fee_of(self.accounts[taker.account].fee_group)
+            maker_ppm = market.maker_fee_of(self.accounts[maker.account].fee_group)
         if taker.side == records.BID:
-            paid, paid_asset, got, got_asset = quote, market.quote, base, market.base
+            paid, got, paid_fees, got_fees = quote, base, book.quote_fees, book.base_fees
         else:
-            paid, paid_asset, got, got_asset = base, market.base, quote, market.quote
-        taker_fee = add_fee(taker, got, market.taker_fee_ppm)
-        maker_fee = add_fee(maker, paid, market.maker_fee_ppm)
-        ledger = self.ledger
-        cells, columns = ledger.cells, ledger.columns
-        taker_row = taker.account * columns
-        maker_row = maker.account * columns
-        cells[taker_row + paid_asset].available -= paid
-        cells[taker_row + got_asset].available += got - taker_fee
-        cells[maker_row + got_asset].locked -= got
-        cells[maker_row + paid_asset].available += paid - maker_fee
-        cells[columns + got_asset].available += taker_fee  # row 1 is FEE
-        cells[columns + paid_asset].available += maker_fee
+            paid, got, paid_fees, got_fees = base, quote, book.base_fees, book.quote_fees
+        taker_fee = add_fee(taker, got, taker_ppm)
+        maker_fee = add_fee(maker, paid, maker_ppm)
+        taker.pays.available -= paid
+        maker.pays.locked -= got
+        self._received(taker).available += got - taker_fee
+        self._received(maker).available += paid - maker_fee
+        got_fees.available += taker_fee
+        paid_fees.available += maker_fee
         taker.remaining -= lots
         taker.filled += lots
         taker.quote += quote
@@ -288,15 +314,23 @@ class Matcher:
         maker.quote += quote
         put_fill(out, taker, maker, lots, taker_fee, maker_fee)
 
+    def _received(self, order: Order) -> Cell:
+        """The cell of what an order receives."""
+        cell = order.gets
+        if cell is None:
+            market = order.book.market
+            asset = market.base if order.side == records.BID else market.quote
+            cell = order.gets = self.ledger.cell(order.account, asset)
+        return cell
+
     def _lock(self, order: Order, lots: i64) -> None:
         """Move what `lots` of an order may cost from available to locked; back if negative."""
         market = order.book.market
         if order.side == records.BID:
-            cell = self.ledger.cell(order.account, market.quote)
             atoms = order.price * lots * market.tick_atoms
         else:
-            cell = self.ledger.cell(order.account, market.base)
             atoms = lots * market.lot_atoms
+        cell = order.pays
         cell.available -= atoms
         cell.locked += atoms
 
@@ -304,12 +338,15 @@ class Matcher:
         self, order: Order, status: i64, reason: i64, quantity: i64, out: BytesWriter
     ) -> None:
         """End an order that is no longer in the book. Sets `status` and `reason`."""
-        self.slots.release(order.id)
+        order.book.slots.release(order.id)
         account = self.accounts[order.account]
         account.remove(order)
         if order.client_id_entry != NO_ENTRY:
-            table = account.client_id_table()
-            table.close(order.client_id_entry, order.client_id(), self.time_ns)
+            table = account.client_ids
+            if table is not None:
+                table.close(order.client_id_entry, order.client_id(), order.text(), self.time_ns)
+        if order.rare is not None:
+            _forget_rare(order)
         self.status = status
         self.reason = reason
         put_order(out, order, records.CLOSED, status, reason, quantity)
@@ -350,7 +387,17 @@ class Matcher:
         self.run(order, lowest_key(order.side, price), NO_BUDGET, out)
 
 
+def _forget_rare(order: Order) -> None:
+    """Take a closed order out of its gateway's list. Its fields refer to it: a cycle ends here."""
+    rare = order.rare
+    if rare is not None and rare.instance is not None:
+        rare.instance.remove(rare)
+    order.rare = None
+
+
 def put_open_order(out: BytesWriter, order: Order, kind: i64) -> None:
-    """Write an open order's record: AMENDED, or ORDER for a query."""
+    """Write an open order's record: AMENDED, or ORDER for a query, with its text."""
+    if kind == records.ORDER and order.flags & records.HAS_TEXT != 0:
+        put_text(out, order.text())
     quantity = order.filled + order.remaining
     put_order(out, order, kind, open_status(order), 0, quantity)

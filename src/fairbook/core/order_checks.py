@@ -9,7 +9,9 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from fairbook.core import records
+from fairbook.core.admin_records import ONLY_CANCEL, ONLY_LIMIT, ONLY_POST
 from fairbook.core.book import Book, Order
+from fairbook.core.ledger import EXTERNAL
 from fairbook.core.markets import Market
 from fairbook.core.matching import NO_BUDGET, NO_CAP, Matcher, lowest_key
 from fairbook.core.records import Command
@@ -19,12 +21,13 @@ from fairbook.core.units import MAX_ATOMS, MAX_UNITS
 
 EVERY_LOT: Final = MAX_ATOMS  # "no bound in lots" for an order by quote
 FLAGS_KNOWN: Final = 63
+LAST_ORDER_SEQUENCE: Final = (1 << 43) - (1 << 40)  # ids end at 2^43
 
 
 def is_malformed_place(command: Command) -> bool:
     """Whether the terms of a PLACE contradict themselves."""
     tif, flags = command.tif, command.flags
-    if command.side > records.ASK or tif > records.FOK or flags > FLAGS_KNOWN:
+    if tif > records.FOK or flags > FLAGS_KNOWN:
         return True
     if flags >> records.STP_SHIFT & records.STP_MASK == records.STP_MASK:
         return True
@@ -48,11 +51,21 @@ def bad_price(market: Market, price: i64) -> bool:
 
 def state_admits(market: Market, flags: i64) -> bool:
     state = market.state
-    if state >= records.ONLY_CANCEL:
+    if state >= ONLY_CANCEL:
         return False
-    if state == records.ONLY_POST:
+    if state == ONLY_POST:
         return flags & records.POST_ONLY != 0
-    return state != records.ONLY_LIMIT or flags & records.MARKET_ORDER == 0
+    return state != ONLY_LIMIT or flags & records.MARKET_ORDER == 0
+
+
+def credential_reject(account: Account, slot: i64, permission: i64, time_ns: i64) -> i64:
+    """Whether the credential that acts is live and may do this. Slot 0: the exchange itself."""
+    if slot == 0:
+        return 0
+    credential = account.credential(slot)
+    if credential is None or not credential.is_live(time_ns):
+        return records.BAD_CREDENTIAL
+    return 0 if credential.permissions & permission != 0 else records.NOT_PERMITTED
 
 
 @final
@@ -62,6 +75,7 @@ class OrderChecks:
     def __init__(self, tables: Tables, matcher: Matcher) -> None:
         self.tables = tables
         self.matcher = matcher
+        self.paying = tables.ledger.cell(EXTERNAL, 0)  # of the last order that had enough
 
     def place_reject(self, command: Command, account: Account, book: Book) -> i64:
         """All reasons but the lack of money."""
@@ -69,7 +83,7 @@ class OrderChecks:
         flags, price = command.flags, command.price
         if account.frozen:
             return records.ACCOUNT_FROZEN
-        if self.tables.cancel_only:
+        if self.tables.paused:
             return records.TRADING_PAUSED
         if not state_admits(market, flags):
             return records.MARKET_CLOSED
@@ -86,16 +100,23 @@ class OrderChecks:
             own_side = book.side(command.side)
             if len(own_side.keys) >= market.levels_max and not own_side.has(price):
                 return records.BOOK_FULL
-        if self.matcher.slots.is_full():
+        if book.slots.is_full():
             return records.BOOK_FULL
+        if command.sequence >= LAST_ORDER_SEQUENCE:
+            return records.TABLE_FULL
         return 0
 
-    def funds_reject(self, command: Command, book: Book, key_min: i64) -> i64:
+    def funds_reject(self, command: Command, account: Account, book: Book, key_min: i64) -> i64:
         """INSUFFICIENT_FUNDS if an order needs more than is available, else 0."""
         market = book.market
         side, flags, quantity = command.side, command.flags, command.quantity
         asset = market.quote if side == records.BID else market.base
-        available = self.tables.ledger.cell(command.account, asset).available
+        cells = account.cells
+        cell = cells[asset] if asset < len(cells) else None
+        if cell is None:
+            return records.INSUFFICIENT_FUNDS  # An order needs at least one atom.
+        self.paying = cell
+        available = cell.available
         by_quote = flags & records.BY_QUOTE != 0
         if flags & records.MARKET_ORDER == 0 or by_quote == (side == records.BID):
             # What it needs is known: the notional, the base atoms, or the budget.
@@ -105,6 +126,7 @@ class OrderChecks:
             elif flags & records.MARKET_ORDER == 0:
                 needed = command.price * quantity * market.tick_atoms
             return records.INSUFFICIENT_FUNDS if needed > available else 0
+        book.begin_walk(self.matcher.frame, command.sequence)
         dry_run = self.matcher.dry_run
         dry_run.run(
             book,
@@ -125,7 +147,7 @@ class OrderChecks:
         market = book.market
         if self.tables.accounts[order.account].frozen:
             return records.ACCOUNT_FROZEN
-        if self.tables.cancel_only:
+        if self.tables.paused:
             return records.TRADING_PAUSED
         if not state_admits(market, order.flags):
             return records.MARKET_CLOSED
@@ -133,18 +155,20 @@ class OrderChecks:
             return records.BAD_PRICE
         if quantity <= order.filled or bad_lots(market, quantity, price):
             return records.BAD_QUANTITY
+        remaining = quantity - order.filled
+        keeps_place = price == order.price and remaining < order.remaining
+        # Its fills after this may add 2^62 at once, and then its rest: below 2^63 in all.
+        if not keeps_place and order.quote > MAX_ATOMS - price * remaining * market.tick_atoms:
+            return records.BAD_QUANTITY
         if price != order.price:
             own_side = book.side(order.side)
             if len(own_side.keys) >= market.levels_max and not own_side.has(price):
                 return records.BOOK_FULL
-        remaining = quantity - order.filled
         if order.side == records.BID:
             more = (price * remaining - order.price * order.remaining) * market.tick_atoms
-            asset = market.quote
         else:
             more = (remaining - order.remaining) * market.lot_atoms
-            asset = market.base
-        if more > self.tables.ledger.cell(order.account, asset).available:
+        if more > order.pays.available:
             return records.INSUFFICIENT_FUNDS
         post_only = order.flags & records.POST_ONLY != 0
         if post_only and book.side(1 - order.side).crosses(lowest_key(order.side, price)):

@@ -5,12 +5,14 @@ Each command is checked completely, and only then executed; its events end with 
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
 from fairbook.core import records
+from fairbook.core.admin_call import AdminCall
+from fairbook.core.admin_records import MAY_TRADE
 from fairbook.core.book import SLOT_BITS, Book, Order
 from fairbook.core.client_ids import (
     CREATED_NS,
@@ -18,15 +20,34 @@ from fairbook.core.client_ids import (
     NO_ENTRY,
     ORDER_ID,
     OUTCOME,
+    PAYLOAD,
     QUOTE,
     ClientIdTable,
 )
-from fairbook.core.event_writer import put_accepted, put_order_outcome, put_outcome
+from fairbook.core.event_writer import (
+    put_accepted,
+    put_acted,
+    put_ended,
+    put_order_outcome,
+    put_outcome,
+    put_text,
+)
+from fairbook.core.gateways import ENDED_ORDERS_PER_FRAME
 from fairbook.core.matching import NO_BUDGET, Matcher, lowest_key, market_key
-from fairbook.core.order_checks import EVERY_LOT, OrderChecks, is_malformed_place
+from fairbook.core.order_checks import (
+    EVERY_LOT,
+    OrderChecks,
+    credential_reject,
+    is_malformed_place,
+)
+from fairbook.core.parts import Parts
 from fairbook.core.records import Command
+from fairbook.core.signatures import SIGNATURES_MAX
 from fairbook.core.tables import Tables
 from fairbook.core.trading_account import Account
+
+# Of the first word of a command: kind, variant, flags and market; not its parts and credential.
+PAYLOAD_MASK: Final = 0xFFFF_FF00_FFFF
 
 
 def put_reject(out: BytesWriter, command: Command, reason: i64) -> None:
@@ -46,8 +67,9 @@ class OrderCommands:
         self.matcher = matcher
         self.checks = OrderChecks(tables, matcher)
 
-    def place(self, command: Command, out: BytesWriter) -> None:
+    def place(self, command: Command, parts: Parts, out: BytesWriter) -> None:
         tables = self.tables
+        time_ns = self.matcher.time_ns
         reject: i64 = 0
         if is_malformed_place(command):
             reject = records.MALFORMED
@@ -55,7 +77,10 @@ class OrderCommands:
             reject = records.NO_RULES
         elif not tables.is_user(command.account):
             reject = records.UNKNOWN_ACCOUNT
-        elif not 0 < command.market < len(tables.books):
+        if reject == 0 and command.credential != 0:
+            acting = tables.accounts[command.account]
+            reject = credential_reject(acting, command.credential, MAY_TRADE, time_ns)
+        if reject == 0 and not 0 < command.market < len(tables.books):
             reject = records.UNKNOWN_MARKET
         if reject != 0:
             put_reject(out, command, reject)
@@ -63,11 +88,17 @@ class OrderCommands:
         flags = command.flags
         account = tables.accounts[command.account]
         client_ids = account.client_ids
-        if flags & records.HAS_CLIENT_ID != 0 and client_ids is not None:
-            client_ids.expire(self.matcher.time_ns)
-            entry = client_ids.find(command.client_id())
+        has_id = flags & records.HAS_CLIENT_ID != 0 or command.parts & records.HAS_TEXT_PART != 0
+        if has_id and client_ids is not None:
+            client_ids.expire(time_ns)
+            entry = find_entry(client_ids, command)
             if entry != NO_ENTRY:
                 self._repeat(command, client_ids, entry, out)
+                return
+        if command.parts & records.HAS_SIGNATURE != 0:
+            reject = self.use_signature(parts.signature)
+            if reject != 0:
+                put_reject(out, command, reject)
                 return
         book = tables.books[command.market]
         side = command.side
@@ -76,19 +107,27 @@ class OrderCommands:
             key_min = market_key(book, side)
         reject = self.checks.place_reject(command, account, book)
         if reject == 0:
-            reject = self.checks.funds_reject(command, book, key_min)
+            reject = self.checks.funds_reject(command, account, book, key_min)
         if reject == 0 and flags & records.POST_ONLY != 0 and book.side(1 - side).crosses(key_min):
             reject = records.WOULD_CROSS
         if reject != 0:
             put_reject(out, command, reject)
             return
+        self._execute_place(command, account, book, key_min, out)
+
+    def _execute_place(
+        self, command: Command, account: Account, book: Book, key_min: i64, out: BytesWriter
+    ) -> None:
+        """Accept an order that passed every check, and run it."""
         order = self._accept(command, account, book, out)
-        budget: i64 = command.quantity if flags & records.BY_QUOTE != 0 else NO_BUDGET
-        self.matcher.run(order, key_min, budget, out)
+        budget: i64 = command.quantity if order.flags & records.BY_QUOTE != 0 else NO_BUDGET
+        matcher = self.matcher
+        matcher.run(order, key_min, budget, out)
         if order.client_id_entry != NO_ENTRY:
-            client_ids = account.client_id_table()
-            client_ids.set_outcome(order, self.matcher.status, self.matcher.reason)
-        put_order_outcome(out, command, order, self.matcher.status, self.matcher.reason)
+            client_ids = account.client_ids
+            if client_ids is not None:
+                client_ids.set_outcome(order, matcher.status, matcher.reason)
+        put_order_outcome(out, command, order, matcher.status, matcher.reason)
 
     def _repeat(
         self, command: Command, client_ids: ClientIdTable, entry: i64, out: BytesWriter
@@ -96,7 +135,8 @@ class OrderCommands:
         """Answer a client id that is in the table: the first outcome again, or a reject if the
         first order was another one.
         """
-        if not client_ids.matches(entry, command.head, command.price, command.quantity):
+        payload = command.head & PAYLOAD_MASK
+        if not client_ids.matches(entry, payload, command.price, command.quantity):
             put_reject(out, command, records.DUPLICATE_CLIENT_ID)
             return
         outcome = client_ids.word(entry, OUTCOME)
@@ -114,32 +154,55 @@ class OrderCommands:
 
     def _accept(self, command: Command, account: Account, book: Book, out: BytesWriter) -> Order:
         """Give an order that passed every check an id, and enter it in the tables."""
-        slots = self.matcher.slots
-        order_id = command.sequence << SLOT_BITS | slots.take()
-        order = Order(book, command, order_id, self.matcher.time_ns)
+        tables = self.tables
+        order_id = command.sequence << SLOT_BITS | book.slots.take()
+        order = Order(book, command, order_id, self.matcher.time_ns, self.checks.paying)
         if order.flags & records.BY_QUOTE != 0:
             order.remaining = EVERY_LOT
-        slots.put(order)
+        book.slots.put(order)
         account.add(order)
-        if order.flags & records.HAS_CLIENT_ID != 0:
-            order.client_id_entry = account.client_id_table().add(
-                order.client_id(), command.head, command.price, command.quantity, order.id
+        if order.session != 0:
+            tables.gateways.current.add(order)
+        has_text = command.parts & records.HAS_TEXT_PART != 0
+        if has_text:
+            order.flags |= records.HAS_TEXT
+            order.rare_fields().text = command.text
+        if has_text or order.flags & records.HAS_CLIENT_ID != 0:
+            order.client_id_entry = account.client_id_table(tables.salt).add(
+                order.client_id(),
+                command.text,
+                command.head & PAYLOAD_MASK,
+                command.price,
+                command.quantity,
+                order.id,
             )
+        if has_text:
+            put_text(out, command.text)
         put_accepted(out, order, command.quantity)
         return order
 
-    def cancel(self, command: Command, out: BytesWriter) -> None:
-        order = self._named_order(command, out)
+    def use_signature(self, signature: bytes) -> i64:
+        """Remember a signature; the reject of one that was used before, or 0."""
+        signatures, time_ns = self.tables.signatures, self.matcher.time_ns
+        if signatures.is_used(signature, time_ns):
+            return records.REPEATED_SIGNATURE
+        if signatures.count >= SIGNATURES_MAX:
+            return records.SIGNATURES_FULL
+        signatures.add(signature, time_ns)
+        return 0
+
+    def cancel(self, command: Command, parts: Parts, out: BytesWriter) -> None:
+        order = self._named_order(command, parts, out)
         if order is not None:
             self.matcher.cancel(order, records.BY_REQUEST, out)
             put_order_outcome(out, command, order, self.matcher.status, self.matcher.reason)
 
-    def amend(self, command: Command, out: BytesWriter) -> None:
+    def amend(self, command: Command, parts: Parts, out: BytesWriter) -> None:
         price, quantity = command.price, command.quantity
         if price < 0 or quantity < 0 or (price == 0 and quantity == 0):
             put_reject(out, command, records.MALFORMED)
             return
-        order = self._named_order(command, out)
+        order = self._named_order(command, parts, out)
         if order is None:
             return
         if price == 0:
@@ -157,72 +220,126 @@ class OrderCommands:
             self.matcher.replace(order, price, remaining, command.sequence, out)
         put_order_outcome(out, command, order, self.matcher.status, self.matcher.reason)
 
-    def _named_order(self, command: Command, out: BytesWriter) -> Order | None:
+    def _named_order(self, command: Command, parts: Parts, out: BytesWriter) -> Order | None:
         """The order that a CANCEL or AMEND names; None after the command was rejected."""
-        reject: i64 = records.UNKNOWN_ORDER
+        reject: i64 = 0
         if self.tables.rules == 0:
             reject = records.NO_RULES
         elif not self.tables.is_user(command.account):
             reject = records.UNKNOWN_ACCOUNT
-        else:
-            account, market = command.account, command.market
-            if command.flags & records.HAS_CLIENT_ID != 0:
-                order = self.find_by_client_id(account, market, command.client_id())
+        elif command.credential != 0:
+            acting = self.tables.accounts[command.account]
+            reject = credential_reject(acting, command.credential, MAY_TRADE, self.matcher.time_ns)
+        if reject == 0 and command.parts & records.HAS_SIGNATURE != 0:
+            reject = self.use_signature(parts.signature)
+        if reject == 0:
+            if (
+                command.flags & records.HAS_CLIENT_ID != 0
+                or command.parts & records.HAS_TEXT_PART != 0
+            ):
+                order = self.find_by_client_id(
+                    command.account, command.market, command.client_id(), command.text
+                )
             else:
-                order = self.find(account, market, command.order_id)
+                order = self.find(command.account, command.market, command.order_id)
             if order is not None:
                 return order
+            reject = records.UNKNOWN_ORDER
         put_reject(out, command, reject)
         return None
 
     def find(self, account: i64, market: i64, order_id: i64) -> Order | None:
-        """An open order of the account; in that market, unless 0."""
-        order = self.matcher.slots.find(order_id)
-        if order is None or order.account != account:
+        """An open order of the account in that market."""
+        if not 0 < market < len(self.tables.books):
             return None
-        if market != 0 and order.book.market.id != market:
+        order = self.tables.books[market].slots.find(order_id)
+        if order is None or order.account != account:
             return None
         return order
 
-    def find_by_client_id(self, account: i64, market: i64, client_id: i64) -> Order | None:
-        """The same, by client id; the account must be a user's."""
+    def find_by_client_id(
+        self, account: i64, market: i64, client_id: i64, text: bytes
+    ) -> Order | None:
+        """An open order by client id: the text, or the number if that is empty; in that market,
+        unless 0. The account must be a user's.
+        """
         client_ids = self.tables.accounts[account].client_ids
         if client_ids is None:
             return None
-        entry = client_ids.find(client_id)
+        entry = client_ids.find(client_id) if len(text) == 0 else client_ids.find_text(text)
         if entry == NO_ENTRY:
             return None
-        return self.find(account, market, client_ids.word(entry, ORDER_ID))
+        placed_in = client_ids.word(entry, PAYLOAD) >> 32 & 0xFFFF
+        if market != 0 and market != placed_in:
+            return None
+        return self.find(account, placed_in, client_ids.word(entry, ORDER_ID))
 
-    def cancel_many(self, command: Command, out: BytesWriter) -> None:
+    def cancel_many(self, command: Command, call: AdminCall, out: BytesWriter) -> None:
         """CANCEL_ALL and END_SESSION: the account's open orders that match, lowest id first."""
-        market, session = command.market, command.session()
-        reason: i64 = records.BY_SESSION_END
-        if command.kind == records.CANCEL_ALL:
-            session = 0
-            reason = records.BY_CANCEL_ALL
-        else:
-            market = 0
-        reject: i64 = 0
-        if command.kind == records.END_SESSION and session == 0:
-            reject = records.MALFORMED
-        elif self.tables.rules == 0:
-            reject = records.NO_RULES
-        elif not self.tables.is_user(command.account):
-            reject = records.UNKNOWN_ACCOUNT
-        elif market >= len(self.tables.books):
-            reject = records.UNKNOWN_MARKET
+        is_session = command.kind == records.END_SESSION
+        reject = self._cancel_many_reject(command, call, is_session)
         if reject != 0:
             put_reject(out, command, reject)
             return
+        market, session = command.market, command.session()
+        reason: i64 = records.BY_SESSION_END if is_session else records.BY_CANCEL_ALL
+        instance = self.tables.gateways.current
         closed: i64 = 0
         order = self.tables.accounts[command.account].first
         while order is not None:
             following = order.account_next
-            if (market == 0 or order.book.market.id == market) and (
-                session == 0 or order.session == session
-            ):
+            if is_session:
+                matches = order.session == session and order.instance() is instance
+            else:
+                matches = market == 0 or order.book.market.id == market
+            if matches:
                 self.matcher.cancel(order, reason, out)
                 closed += 1
             order = following
+        if command.parts & records.HAS_OPERATOR != 0:
+            put_acted(out, call.parts)
         put_outcome(out, command, records.DONE, 0, filled=closed)
+
+    def _cancel_many_reject(self, command: Command, call: AdminCall, is_session: bool) -> i64:
+        tables, actor = self.tables, call.actor_reject
+        if is_session and command.session() == 0:
+            return records.MALFORMED
+        if tables.rules == 0:
+            return records.NO_RULES
+        if not tables.is_user(command.account):
+            return records.UNKNOWN_ACCOUNT
+        if is_session:
+            return 0
+        acting = tables.accounts[command.account]
+        reject = credential_reject(acting, command.credential, MAY_TRADE, self.matcher.time_ns)
+        if reject != 0 and actor != 0:
+            return min(reject, actor)
+        if reject != 0 or actor != 0:
+            return reject | actor
+        if command.market >= len(tables.books):
+            return records.UNKNOWN_MARKET
+        if command.parts & records.HAS_SIGNATURE != 0:
+            return self.use_signature(call.parts.signature)
+        return 0
+
+    def end_instances(self, out: BytesWriter) -> None:
+        """At the head of a frame: cancel orders of ended gateways, a bounded number."""
+        gateways = self.tables.gateways
+        left: i64 = ENDED_ORDERS_PER_FRAME
+        while left > 0 and len(gateways.ending) > 0:
+            instance = gateways.ending[0]
+            closed: i64 = 0
+            while left > 0 and instance.first is not None:
+                self.matcher.cancel(instance.first.order, records.BY_GATEWAY_END, out)
+                closed += 1
+                left -= 1
+            put_ended(out, instance, closed)
+            if instance.count == 0:
+                gateways.forget_ended()
+
+
+def find_entry(client_ids: ClientIdTable, command: Command) -> i64:
+    """The entry of the client id of a PLACE, or NO_ENTRY."""
+    if len(command.text) > 0:
+        return client_ids.find_text(command.text)
+    return client_ids.find(command.client_id())

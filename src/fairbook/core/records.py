@@ -1,11 +1,13 @@
-"""The bytes of commands and events: their codes, how commands are built, how both are read.
+"""The bytes of commands and events: their codes, the commands of clients, how orders are read.
 
-Layout in words: docs/reference/protocol.md. A command has 48 bytes. An event is a head word and
-whole words after it; the head holds the number of words, so a reader can skip an event that it does
-not know. All numbers are little-endian and signed 64 bit, or fields of such a word.
+Layout in words: docs/reference/protocol.md. A command has 48 bytes; the records that may stand
+before it are in parts.py, what only operators and the exchange itself send in admin_records.py. An
+event is a head word and whole words after it; the head holds the number of words, so a reader can
+skip an event that it does not know. All numbers are little-endian and signed 64 bit, or fields of
+such a word.
 
-Offsets stand in this module alone. event_writer.py writes events word by word in the order in which
-the classes here read them.
+Offsets stand in these three modules alone. event_writer.py writes events word by word in the order
+in which the classes here read them.
 """
 
 from __future__ import annotations
@@ -35,6 +37,32 @@ SET_ASSET: Final = 13
 SET_MARKET: Final = 14
 SET_ACCOUNT: Final = 15
 SET_EXCHANGE: Final = 16
+ADD_CREDENTIAL: Final = 17
+REVOKE_CREDENTIAL: Final = 18
+SET_OPERATOR: Final = 19
+HOLD: Final = 20
+RELEASE: Final = 21
+CAPTURE: Final = 22
+CONFIRM_CREDIT: Final = 23
+REFUSE_CREDIT: Final = 24
+PAUSE: Final = 25
+RESUME: Final = 26
+BEGIN_GATEWAY: Final = 27
+END_GATEWAY: Final = 28
+NOTE: Final = 29
+
+# Parts: records before a command that belong to it, and the bits of `parts` that announce them.
+TEXT_PART: Final = 64
+SIGNATURE_PART: Final = 65
+DETAIL_PART: Final = 66
+OPERATOR_PART: Final = 67
+HAS_TEXT_PART: Final = 1
+HAS_SIGNATURE: Final = 2
+HAS_DETAIL: Final = 4
+HAS_OPERATOR: Final = 8
+# The first two records of a frame that says which gateway wrote it.
+ORIGIN: Final = 72
+ORIGIN_REST: Final = 73
 
 BID: Final = 0
 ASK: Final = 1
@@ -53,32 +81,10 @@ STP_MASK: Final = 3
 REJECT_TAKER: Final = 0
 REJECT_MAKER: Final = 1
 REJECT_BOTH: Final = 2
+HAS_TEXT: Final = 64  # of an order: its client id is a text; never in a command
 
 # The session of orders that were made by the generator of the demo's first day.
 GENERATED_SESSION: Final = 0xFFFFFFFF
-
-# Parameters of SET commands, per kind.
-RESERVE_CAP: Final = 1
-STATE: Final = 1
-MAKER_FEE_PPM: Final = 2
-TAKER_FEE_PPM: Final = 3
-PRICE_MIN: Final = 4
-PRICE_MAX: Final = 5
-QUANTITY_MIN: Final = 6
-QUANTITY_MAX: Final = 7
-BAND_PPM: Final = 8
-LEVELS_MAX: Final = 9
-FROZEN: Final = 1
-ORDERS_MAX: Final = 2
-ACCOUNTS_MAX: Final = 3
-
-# States of a market; the exchange itself knows OPEN and its own CANCEL_ONLY.
-OPEN: Final = 0
-ONLY_POST: Final = 1
-ONLY_LIMIT: Final = 2
-ONLY_CANCEL: Final = 3
-CLOSED_STATE: Final = 4
-EXCHANGE_CANCEL_ONLY: Final = 1
 
 # Kinds of events.
 OUTCOME: Final = 1
@@ -93,6 +99,14 @@ ACCOUNT: Final = 9
 ASSET: Final = 10
 MARKET: Final = 11
 PARAMETER: Final = 12
+TEXT: Final = 13
+CREDENTIAL: Final = 14
+ACTED: Final = 15
+PAUSED: Final = 16
+GATEWAY: Final = 17
+PASSED: Final = 18
+NOTED: Final = 19
+ENDED: Final = 20
 
 REPEATED: Final = 1  # flag of OUTCOME
 
@@ -104,6 +118,7 @@ FILLED: Final = 3
 CANCELLED: Final = 4
 EXPIRED: Final = 5
 DONE: Final = 6
+PENDING: Final = 7
 
 # Why an order was closed.
 BY_FILL: Final = 1
@@ -115,34 +130,48 @@ FILL_OR_KILL: Final = 6
 SELF_TRADE: Final = 7
 INSUFFICIENT_LIQUIDITY: Final = 8
 PRICE_OUT_OF_BOUNDS: Final = 9
+WALK_LIMIT: Final = 10
+BY_GATEWAY_END: Final = 11
 
 # Rejects; numbered in their order of precedence.
 MALFORMED: Final = 1
 NO_RULES: Final = 2
 UNKNOWN_ACCOUNT: Final = 3
-UNKNOWN_MARKET: Final = 4
-UNKNOWN_ASSET: Final = 5
-DUPLICATE_CLIENT_ID: Final = 6
-UNKNOWN_ORDER: Final = 7
-ALREADY_LISTED: Final = 8
-BAD_VALUE: Final = 9
-ACCOUNT_FROZEN: Final = 10
-TRADING_PAUSED: Final = 11
-MARKET_CLOSED: Final = 12
-BAD_PRICE: Final = 13
-BAD_QUANTITY: Final = 14
-TOO_MANY_ORDERS: Final = 15
-BOOK_FULL: Final = 16
-TABLE_FULL: Final = 17
-OVER_CAP: Final = 18
-INSUFFICIENT_FUNDS: Final = 19
-WOULD_CROSS: Final = 20
+BAD_CREDENTIAL: Final = 4
+NOT_PERMITTED: Final = 5
+UNKNOWN_MARKET: Final = 6
+UNKNOWN_ASSET: Final = 7
+DUPLICATE_CLIENT_ID: Final = 8
+REPEATED_SIGNATURE: Final = 9
+SIGNATURES_FULL: Final = 10
+DUPLICATE_REFERENCE: Final = 11
+DUPLICATE_CREDENTIAL: Final = 12
+UNKNOWN_ORDER: Final = 13
+UNKNOWN_REFERENCE: Final = 14
+UNKNOWN_CREDENTIAL: Final = 15
+UNKNOWN_GATEWAY: Final = 16
+ALREADY_LISTED: Final = 17
+ALREADY_DECIDED: Final = 18
+BAD_VALUE: Final = 19
+GATEWAY_ALIVE: Final = 20
+ACCOUNT_FROZEN: Final = 21
+TRADING_PAUSED: Final = 22
+MARKET_CLOSED: Final = 23
+BAD_PRICE: Final = 24
+BAD_QUANTITY: Final = 25
+TOO_MANY_ORDERS: Final = 26
+BOOK_FULL: Final = 27
+TABLE_FULL: Final = 28
+OVER_CAP: Final = 29
+OVER_DAILY_LIMIT: Final = 30
+TOO_YOUNG: Final = 31
+INSUFFICIENT_FUNDS: Final = 32
+WOULD_CROSS: Final = 33
 
 LOW: Final = 0xFFFFFFFF  # the low half of a word
 
 _COMMAND: Final = Struct("<BBBBHHIIIIqqq")
-_LIST_ASSET: Final = Struct("<BBBBHHIIIIq16s")
-_LIST_MARKET: Final = Struct("<BBBBHHIIqq16s")
+_TEXT: Final = Struct("<BB10x36s")
 
 
 def place(
@@ -155,19 +184,41 @@ def place(
     tif: int = GTC,
     flags: int = 0,
     client_id: int = 0,
+    text: str | None = None,
     session: int = 0,
+    credential: int = 0,
 ) -> bytes:
-    """`price` in ticks (0: market order), `quantity` in lots, or in quote atoms with BY_QUOTE."""
-    return _COMMAND.pack(
-        PLACE, side, tif, flags, market, 0, account, client_id, session, 0, 0, price, quantity
-    )
+    """`price` in ticks (0: market order), `quantity` in lots, or in quote atoms with BY_QUOTE.
+    `text`: the client id as a text, instead of a number with HAS_CLIENT_ID.
+    """
+    variant = side | tif << 1
+    return _with_text(
+        text,
+        _COMMAND.pack(
+            PLACE, variant, 0 if text is None else HAS_TEXT_PART, flags, market, credential,
+            account, client_id, session, 0, 0, price, quantity,
+        ),
+    )  # fmt: skip
 
 
 def cancel(
-    *, account: int, order_id: int = 0, market: int = 0, flags: int = 0, client_id: int = 0
+    *,
+    account: int,
+    order_id: int = 0,
+    market: int = 0,
+    flags: int = 0,
+    client_id: int = 0,
+    text: str | None = None,
+    credential: int = 0,
 ) -> bytes:
-    """By order id, or by client id with HAS_CLIENT_ID in `flags`; in any market if 0."""
-    return _COMMAND.pack(CANCEL, 0, 0, flags, market, 0, account, client_id, 0, 0, order_id, 0, 0)
+    """By order id and market; or by client id, with HAS_CLIENT_ID in `flags` or as `text`, in any
+    market if 0.
+    """
+    parts = 0 if text is None else HAS_TEXT_PART
+    command = _COMMAND.pack(
+        CANCEL, 0, parts, flags, market, credential, account, client_id, 0, 0, order_id, 0, 0
+    )
+    return _with_text(text, command)
 
 
 def amend(
@@ -179,16 +230,21 @@ def amend(
     quantity: int = 0,
     flags: int = 0,
     client_id: int = 0,
+    text: str | None = None,
+    credential: int = 0,
 ) -> bytes:
-    """`quantity` is the new total in lots; 0 keeps a term as it is."""
-    return _COMMAND.pack(
-        AMEND, 0, 0, flags, market, 0, account, client_id, 0, 0, order_id, price, quantity
-    )
+    """Names the order as `cancel` does. `quantity` is the new total in lots; 0 keeps a term."""
+    parts = 0 if text is None else HAS_TEXT_PART
+    command = _COMMAND.pack(
+        AMEND, 0, parts, flags, market, credential, account, client_id, 0, 0, order_id, price,
+        quantity,
+    )  # fmt: skip
+    return _with_text(text, command)
 
 
-def cancel_all(*, account: int, market: int = 0) -> bytes:
+def cancel_all(*, account: int, market: int = 0, credential: int = 0) -> bytes:
     """In one market, or in all if 0."""
-    return _COMMAND.pack(CANCEL_ALL, 0, 0, 0, market, 0, account, 0, 0, 0, 0, 0, 0)
+    return _COMMAND.pack(CANCEL_ALL, 0, 0, 0, market, credential, account, 0, 0, 0, 0, 0, 0)
 
 
 def end_session(*, account: int, session: int) -> bytes:
@@ -196,64 +252,13 @@ def end_session(*, account: int, session: int) -> bytes:
     return _COMMAND.pack(END_SESSION, 0, 0, 0, 0, 0, account, 0, session, 0, 0, 0, 0)
 
 
-def open_account(user_id: int) -> bytes:
-    """The outcome carries the account."""
-    return _COMMAND.pack(OPEN_ACCOUNT, 0, 0, 0, 0, 0, 0, 0, 0, 0, user_id, 0, 0)
-
-
-def credit(*, account: int, asset: int, atoms: int, reference: int = 0) -> bytes:
-    return _COMMAND.pack(CREDIT, 0, 0, 0, asset, 0, account, 0, 0, 0, reference, 0, atoms)
-
-
-def debit(*, account: int, asset: int, atoms: int, reference: int = 0) -> bytes:
-    return _COMMAND.pack(DEBIT, 0, 0, 0, asset, 0, account, 0, 0, 0, reference, 0, atoms)
-
-
-def rules(version: int = 1) -> bytes:
-    """From here on, this version of matching and fees holds."""
-    return _COMMAND.pack(RULES, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, version)
-
-
-def tick() -> bytes:
-    """Log time passes."""
-    return _COMMAND.pack(TICK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-
-
-def list_asset(*, asset: int, decimals: int, name: str) -> bytes:
-    """`name`: 1 to 16 of A-Z 0-9 _."""
-    return _LIST_ASSET.pack(LIST_ASSET, 0, 0, 0, asset, 0, 0, 0, 0, 0, decimals, _name(name))
-
-
-def list_market(
-    *, market: int, base: int, quote: int, lot_atoms: int, tick_atoms: int, name: str
-) -> bytes:
-    """It starts Closed; lot and tick never change."""
-    return _LIST_MARKET.pack(
-        LIST_MARKET, 0, 0, 0, market, 0, base, quote, lot_atoms, tick_atoms, _name(name)
-    )
-
-
-def set_asset(*, asset: int, parameter: int, value: int) -> bytes:
-    return _COMMAND.pack(SET_ASSET, 0, 0, 0, asset, 0, 0, 0, 0, parameter, 0, 0, value)
-
-
-def set_market(*, market: int, parameter: int, value: int) -> bytes:
-    return _COMMAND.pack(SET_MARKET, 0, 0, 0, market, 0, 0, 0, 0, parameter, 0, 0, value)
-
-
-def set_account(*, account: int, parameter: int, value: int) -> bytes:
-    return _COMMAND.pack(SET_ACCOUNT, 0, 0, 0, 0, 0, account, 0, 0, parameter, 0, 0, value)
-
-
-def set_exchange(*, parameter: int, value: int) -> bytes:
-    return _COMMAND.pack(SET_EXCHANGE, 0, 0, 0, 0, 0, 0, 0, 0, parameter, 0, 0, value)
-
-
-def _name(name: str) -> bytes:
-    encoded = name.encode("ascii")
-    if len(encoded) > 16:
-        raise ValueError(f"a name has at most 16 characters: {name!r}")
-    return encoded
+def _with_text(text: str | None, command: bytes) -> bytes:
+    if text is None:
+        return command
+    encoded = text.encode("ascii")
+    if not 1 <= len(encoded) <= 36:
+        raise ValueError(f"a client id has 1 to 36 characters: {text!r}")
+    return _TEXT.pack(TEXT_PART, len(encoded), encoded) + command
 
 
 @final
@@ -265,31 +270,36 @@ class Command:
     """
 
     def __init__(self) -> None:
-        self.head: i64 = 0  # the first word: kind, side, tif, flags, market, and a reserved zero
+        self.head: i64 = 0  # the first word
         self.kind: i64 = 0
+        self.variant: i64 = 0  # of an order side | tif << 1; else as the kind says
         self.side: i64 = 0
         self.tif: i64 = 0
+        self.parts: i64 = 0
         self.flags: i64 = 0
         self.market: i64 = 0  # or asset
-        self.reserved: i64 = 0  # malformed unless 0
+        self.credential: i64 = 0
         self.owner: i64 = 0  # one word, account | client id << 32; may be negative
         self.account: i64 = 0
         self.session_word: i64 = 0  # session | parameter << 32
-        self.order_id: i64 = 0  # or user id, reference, decimals
+        self.order_id: i64 = 0  # or user id, decimals, time; with `price` a reference
         self.price: i64 = 0
         self.quantity: i64 = 0  # or atoms, value
         self.sequence: i64 = 0  # its number in the log; not among the bytes
+        self.text: bytes = b""  # the client id as a text; empty: none
 
     def read(self, frame: bytes, at: i64, sequence: i64) -> None:
-        """Take the command that begins at `at`."""
+        """Take the command that begins at `at`, without its parts."""
         self.sequence = sequence
         head = self.head = read_i64_le(frame, at)
         self.kind = head & 255
-        self.side = head >> 8 & 255
-        self.tif = head >> 16 & 255
+        variant = self.variant = head >> 8 & 255
+        self.side = variant & 1
+        self.tif = variant >> 1
+        self.parts = head >> 16 & 255
         self.flags = head >> 24 & 255
         self.market = head >> 32 & 0xFFFF
-        self.reserved = head >> 48
+        self.credential = head >> 48 & 0xFFFF
         owner = self.owner = read_i64_le(frame, at + 8)
         self.account = owner & LOW
         self.session_word = read_i64_le(frame, at + 16)
@@ -305,19 +315,6 @@ class Command:
 
     def parameter(self) -> i64:
         return self.session_word >> 32 & LOW
-
-
-@final
-class Listing:
-    """LIST_ASSET or LIST_MARKET: the fields that no other command has."""
-
-    def __init__(self, frame: bytes, at: i64) -> None:
-        word = read_i64_le(frame, at + 8)
-        self.base: i64 = word & LOW
-        self.quote: i64 = word >> 32 & LOW
-        self.lot_atoms: i64 = read_i64_le(frame, at + 16)
-        self.tick_atoms: i64 = read_i64_le(frame, at + 24)
-        self.name: bytes = frame[at + 32 : at + COMMAND_BYTES].rstrip(b"\0")
 
 
 def owner_at(frame: bytes, at: i64) -> i64:
@@ -354,8 +351,9 @@ class Placed:
 
     def __init__(self, data: bytes, at: i64, is_event: bool) -> None:
         word = read_i64_le(data, at)
-        self.side: i64 = word >> 8 & 255
-        self.tif: i64 = word >> 16 & 255
+        variant = word >> 8 & 255
+        self.side: i64 = variant if is_event else variant & 1
+        self.tif: i64 = word >> 16 & 255 if is_event else variant >> 1
         self.flags: i64 = (word >> 56 if is_event else word >> 24) & 255
         self.market: i64 = word >> 32 & 0xFFFF
         word = read_i64_le(data, at + 8)
@@ -428,20 +426,7 @@ class OrderRecord:
         self.quote: i64 = read_i64_le(data, at + 56)
         self.created_ns: i64 = read_i64_le(data, at + 64)
         self.fee: i64 = read_i64_le(data, at + 72)
-
-
-@final
-class Change:
-    """MOVED, ACCOUNT, ASSET, MARKET or PARAMETER: the head's fields and the words after it."""
-
-    def __init__(self, data: bytes, at: i64) -> None:
-        word = read_i64_le(data, at)
-        self.kind: i64 = word & 255
-        self.command: i64 = word >> 8 & 255  # of PARAMETER: which SET command, or RULES
-        self.is_debit: bool = word >> 8 & 255 == ASK  # of MOVED
-        self.subject: i64 = word >> 32 & 0xFFFF  # the asset or market that changed, or 0
-        count = word >> 24 & 255
-        self.words: list[int] = [read_i64_le(data, at + 8 * i) for i in range(1, count)]
+        self.text: str | None = None  # only of an ORDER with HAS_TEXT
 
 
 def kind_at(events: bytes, at: i64) -> i64:
@@ -453,8 +438,17 @@ def next_at(events: bytes, at: i64) -> i64:
     return at + (read_i64_le(events, at) >> 24 & 255) * 8
 
 
+def text_at(events: bytes, at: i64) -> str:
+    """The client id of the TEXT event at `at`: that of the ACCEPTED or ORDER after it."""
+    length = read_i64_le(events, at) >> 8 & 255
+    return events[at + 8 : at + 8 + length].decode("ascii")
+
+
 def split(events: bytes) -> list[bytes]:
-    """The events of a frame, per command and in order; each ends with its OUTCOME."""
+    """The events of a frame, per command and in order; each ends with its OUTCOME.
+
+    What belongs to no command is left out: orders of ended gateways, and PASSED.
+    """
     parts: list[bytes] = []
     start: i64 = 0
     at: i64 = 0
@@ -463,6 +457,8 @@ def split(events: bytes) -> list[bytes]:
         at = next_at(events, at)
         if kind == OUTCOME:
             parts.append(events[start:at])
+            start = at
+        elif kind == ENDED or kind == PASSED:
             start = at
     return parts
 
@@ -475,17 +471,24 @@ def read_outcome(events: bytes) -> Outcome:
 def order_records(events: bytes) -> list[OrderRecord]:
     """CLOSED, AMENDED and ORDER in `events`, in order."""
     found: list[OrderRecord] = []
+    text: str | None = None
     at: i64 = 0
     while at < len(events):
         kind = kind_at(events, at)
-        if kind == CLOSED or kind == AMENDED or kind == ORDER:
-            found.append(OrderRecord(events, at))
+        if kind == TEXT:
+            text = text_at(events, at)
+        elif kind == CLOSED or kind == AMENDED or kind == ORDER:
+            record = OrderRecord(events, at)
+            if kind == ORDER:
+                record.text, text = text, None
+            found.append(record)
         at = next_at(events, at)
     return found
 
 
-def read_placed(command: bytes) -> Placed:
-    return Placed(command, 0, is_event=False)
+def read_placed(unit: bytes) -> Placed:
+    """The terms of a PLACE, which may have parts before it."""
+    return Placed(unit, len(unit) - COMMAND_BYTES, is_event=False)
 
 
 def read_accepted(events: bytes, at: i64) -> Placed:

@@ -1,9 +1,8 @@
-"""The state as bytes: the fields of each kind of record, the whole state as one image, its digest.
+"""The state as bytes: the whole state as one image, and its digest.
 
-Design: each kind of record has a function that writes its fields, and a list of their names: for
-the whole state in `dump`, for a share of it in state_slices.py. Every field is a 64-bit word,
-except names, which are two. Orders are dumped by rising priority, so that appending them one by one
-rebuilds every queue.
+Design: the records of state_records.py, one table after the other, each behind its count. Orders
+are dumped by rising priority, so that appending them one by one rebuilds every queue. Balances of
+zero are left out: a cell of zeros means the same as none.
 
 Invariants: load(dump(x)) dumps to the same bytes, and goes on to give the same events as x. The
 order of the words depends on nothing but the state.
@@ -15,166 +14,49 @@ number of their own: a change here raises it (engine/snapshots.py).
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final, final
+from typing import Final
 
-from librt.strings import BytesWriter, read_i64_le, write_i64_le
-from mypy_extensions import i64
+from librt.strings import BytesWriter, write_i64_le
 
+from fairbook.core.admin_records import OF_ACCOUNT, OF_GATEWAYS, SIGNED_LOG
 from fairbook.core.book import Order
-from fairbook.core.client_ids import ENTRY_WORDS, NO_ENTRY, OUTCOME, ClientIdTable
-from fairbook.core.event_writer import put_name
+from fairbook.core.client_ids import NO_ENTRY
+from fairbook.core.credential_commands import slots_of
+from fairbook.core.credential_table import REVOKED, Credential
 from fairbook.core.exchange import Exchange
-from fairbook.core.ledger import FIRST_USER, Cell
-from fairbook.core.markets import Asset, Market
-from fairbook.core.records import LOW, Command
-from fairbook.core.tables import Tables
+from fairbook.core.ledger import FIRST_USER
+from fairbook.core.state_records import (
+    TEXT_BYTES,
+    Words,
+    find_instance,
+    put_account,
+    put_asset,
+    put_cell,
+    put_closed_client_id,
+    put_credential,
+    put_daily,
+    put_group_fees,
+    put_instance,
+    put_market,
+    put_order,
+    put_padded_text,
+    put_pause,
+    put_reference,
+    put_tables,
+    read_asset,
+    read_client_id,
+    read_credential,
+    read_instance,
+    read_market,
+    read_order,
+    read_reference,
+    read_tables,
+)
+from fairbook.core.tables import Operator, Tables
 from fairbook.core.trading_account import Account
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 DIGEST_BYTES: Final = 32
-
-EXCHANGE_FIELDS: Final = (
-    "rules sequence time_ns cancel_only orders_max accounts_max assets markets accounts"
-)
-ASSET_FIELDS: Final = "name_1 name_2 decimals reserve_cap"
-MARKET_FIELDS: Final = (
-    "name_1 name_2 base quote lot_atoms tick_atoms created_ns state maker_fee_ppm taker_fee_ppm"
-    " price_min price_max quantity_min quantity_max band_ppm levels_max update_id last_trade_id"
-)
-_MARKET_NUMBERS: Final = MARKET_FIELDS.split()[2:]
-ACCOUNT_FIELDS: Final = "user_id frozen"
-ORDER_FIELDS: Final = (
-    "id market owner session_tif side flags price remaining filled quote fee_atoms"
-    " fee_millionths created_ns priority"
-)
-CLIENT_ID_FIELDS: Final = "payload price quantity order_id outcome filled quote created_ns"
-CLOSED_CLIENT_ID_FIELDS: Final[str] = f"account client_id closed_ns {CLIENT_ID_FIELDS}"
-
-
-@final
-class Words:
-    """A cursor over the words of a dump."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at: i64 = 0
-
-    def next(self) -> i64:
-        word = read_i64_le(self.data, self.at)
-        self.at += 8
-        return word
-
-    def next_name(self) -> str:
-        name = self.data[self.at : self.at + 16].rstrip(b"\0").decode("ascii")
-        self.at += 16
-        return name
-
-
-def put_exchange(out: BytesWriter, exchange: Exchange) -> None:
-    tables = exchange.tables
-    for word in (
-        tables.rules,
-        exchange.sequence,
-        exchange.time_ns,
-        1 if tables.cancel_only else 0,
-        tables.orders_max,
-        tables.accounts_max,
-        len(tables.assets),
-        len(tables.markets),
-        len(tables.accounts),
-    ):
-        write_i64_le(out, word)
-
-
-def put_asset(out: BytesWriter, asset: Asset) -> None:
-    put_name(out, asset.name)
-    write_i64_le(out, asset.decimals)
-    write_i64_le(out, asset.reserve_cap)
-
-
-def put_market(out: BytesWriter, market: Market) -> None:
-    put_name(out, market.name)
-    for field in _MARKET_NUMBERS:
-        write_i64_le(out, getattr(market, field))
-
-
-def read_market(words: Words, market_id: i64, assets: list[Asset]) -> Market:
-    market = Market(
-        market_id,
-        words.next_name(),
-        base=assets[words.next()],
-        quote=assets[words.next()],
-        lot_atoms=words.next(),
-        tick_atoms=words.next(),
-        created_ns=words.next(),
-    )
-    for field in _MARKET_NUMBERS[5:]:
-        setattr(market, field, words.next())
-    return market
-
-
-def put_account(out: BytesWriter, account: Account) -> None:
-    write_i64_le(out, account.user_id)
-    write_i64_le(out, 1 if account.frozen else 0)
-
-
-def put_cell(out: BytesWriter, cell: Cell) -> None:
-    write_i64_le(out, cell.available)
-    write_i64_le(out, cell.locked)
-
-
-def put_order(out: BytesWriter, order: Order) -> None:
-    write_i64_le(out, order.id)
-    write_i64_le(out, order.book.market.id)
-    write_i64_le(out, order.owner)
-    write_i64_le(out, order.session | order.tif << 32)
-    write_i64_le(out, order.side)
-    write_i64_le(out, order.flags)
-    write_i64_le(out, order.price)
-    write_i64_le(out, order.remaining)
-    write_i64_le(out, order.filled)
-    write_i64_le(out, order.quote)
-    write_i64_le(out, order.fee_atoms)
-    write_i64_le(out, order.fee_millionths)
-    write_i64_le(out, order.created_ns)
-    write_i64_le(out, order.priority)
-
-
-def read_order(words: Words, tables: Tables) -> Order:
-    order_id = words.next()
-    book = tables.books[words.next()]
-    command = Command()
-    command.owner = words.next()
-    command.account = command.owner & LOW
-    session_tif = words.next()
-    command.session_word, command.tif = session_tif & LOW, session_tif >> 32
-    command.side, command.flags = words.next(), words.next()
-    command.price, command.quantity = words.next(), words.next()
-    order = Order(book, command, order_id, 0)
-    order.filled, order.quote = words.next(), words.next()
-    order.fee_atoms, order.fee_millionths = words.next(), words.next()
-    order.created_ns, order.priority = words.next(), words.next()
-    return order
-
-
-def read_client_id(words: Words, table: ClientIdTable, client_id: i64) -> i64:
-    """Add the entry that ClientIdTable.put wrote; returns it."""
-    payload, price, quantity, order_id = words.next(), words.next(), words.next(), words.next()
-    entry = table.add(client_id, payload, price, quantity, order_id)
-    for which in range(OUTCOME, ENTRY_WORDS):
-        table.set_word(entry, which, words.next())
-    return entry
-
-
-def put_closed_client_ids(out: BytesWriter, number: i64, account: Account) -> None:
-    """The client ids of an account's closed orders, in closing order."""
-    table = account.client_ids
-    if table is not None:
-        for which in range(table.closed):
-            write_i64_le(out, number)
-            write_i64_le(out, table.closed_client_id(which))
-            write_i64_le(out, table.closed_ns(which))
-            table.put(table.closed_entry(which), out)
 
 
 def digest(exchange: Exchange) -> bytes:
@@ -185,34 +67,138 @@ def digest(exchange: Exchange) -> bytes:
 def dump(exchange: Exchange) -> bytes:
     """The whole state."""
     out = BytesWriter()
-    tables, slots = exchange.tables, exchange.matcher.slots
+    tables = exchange.tables
     write_i64_le(out, FORMAT)
-    put_exchange(out, exchange)
-    for asset in tables.assets[1:]:
-        put_asset(out, asset)
-    for market in tables.markets[1:]:
-        put_market(out, market)
+    write_i64_le(out, exchange.sequence)
+    write_i64_le(out, exchange.time_ns)
+    put_tables(out, tables)
+    put_pause(out, tables.audit_pause)
+    put_pause(out, tables.operator_pause)
+    _put_listings(out, tables)
+    write_i64_le(out, len(tables.accounts))
     for account in tables.accounts:
         put_account(out, account)
-    for cell in tables.ledger.cells:
-        put_cell(out, cell)
-    write_i64_le(out, len(slots.orders))
-    write_i64_le(out, len(slots.free))
-    for slot in slots.free:
-        write_i64_le(out, slot)
+    for row in range(len(tables.accounts)):
+        _put_row(out, tables, row)
+    _put_credentials(out, tables)
+    _put_money(out, tables)
+    _put_gateways(out, tables)
+    _put_orders(out, exchange)
+    for number, account in enumerate(tables.accounts):
+        table = account.client_ids
+        if table is not None:
+            for which in range(table.closed):
+                put_closed_client_id(out, number, table, which)
+    return out.getvalue()
+
+
+def _put_listings(out: BytesWriter, tables: Tables) -> None:
+    write_i64_le(out, len(tables.assets))
+    for asset in tables.assets[1:]:
+        put_asset(out, asset)
+    write_i64_le(out, len(tables.markets))
+    for market in tables.markets[1:]:
+        put_market(out, market)
+        write_i64_le(out, len(market.group_fees))
+        for fees in market.group_fees:
+            put_group_fees(out, market.id, fees)
+
+
+def _put_row(out: BytesWriter, tables: Tables, account: int) -> None:
+    """The balances of an account that are not zero; then a 0 in place of an asset."""
+    for asset, cell in enumerate(tables.ledger.rows[account]):
+        if cell is not None and (cell.available != 0 or cell.locked != 0):
+            put_cell(out, asset, cell)
+    write_i64_le(out, 0)
+
+
+def all_credentials(tables: Tables) -> list[Credential]:
+    """What is in the slots of all owners: accounts, operators, gateways."""
+    found: list[Credential] = []
+    for account in tables.accounts:
+        if account.credentials is not None:
+            found.extend(account.credentials)
+    for operator in tables.operators:
+        found.extend(operator.credentials)
+    found.extend(tables.credentials.of_gateways)
+    return found
+
+
+def _put_credentials(out: BytesWriter, tables: Tables) -> None:
+    write_i64_le(out, len(tables.operators))
+    for operator in tables.operators[1:]:
+        write_i64_le(out, operator.roles)
+    credentials = all_credentials(tables)
+    write_i64_le(out, len(credentials))
+    for credential in credentials:
+        put_credential(out, credential)
+    write_i64_le(out, len(tables.credentials.revoked))
+    for revoked in tables.credentials.revoked:
+        out.write(revoked)
+
+
+def _put_money(out: BytesWriter, tables: Tables) -> None:
+    write_i64_le(out, len(tables.references.rows))
+    for row in tables.references.rows:
+        put_reference(out, row)
+    write_i64_le(out, len(tables.daily_withdrawals.rows))
+    for daily in tables.daily_withdrawals.rows:
+        put_daily(out, daily)
+
+
+def _put_gateways(out: BytesWriter, tables: Tables) -> None:
+    signatures, gateways = tables.signatures, tables.gateways
+    write_i64_le(out, signatures.count)
+    for place in range(signatures.first, len(signatures.hashes)):
+        out.write(signatures.hashes[place])
+        write_i64_le(out, signatures.times[place])
+    write_i64_le(out, len(gateways.rows))
+    for instance in gateways.rows:
+        put_instance(out, instance)
+    write_i64_le(out, len(gateways.ending))
+    for ended in gateways.ending:
+        write_i64_le(out, ended.number)
+    write_i64_le(out, len(gateways.begins))
+    for key, number in gateways.begins.items():
+        out.write(key)
+        write_i64_le(out, number)
+    write_i64_le(out, local_instance(tables))
+
+
+def local_instance(tables: Tables) -> int:
+    """The instance to which the next frame belongs, in a log that is not signed; else 0."""
+    return 0 if tables.flags & SIGNED_LOG != 0 else tables.gateways.current.number
+
+
+def _put_orders(out: BytesWriter, exchange: Exchange) -> None:
+    tables = exchange.tables
+    orders = 0
+    for book in tables.books[1:]:
+        slots = book.slots
+        write_i64_le(out, len(slots.orders))
+        write_i64_le(out, len(slots.free))
+        for slot in slots.free:
+            write_i64_le(out, slot)
+        orders += len(slots.orders) - len(slots.free)
+    write_i64_le(out, orders)
     for order in by_priority(exchange):
         put_order(out, order)
-        write_i64_le(out, 0 if order.client_id_entry == NO_ENTRY else 1)
-        if order.client_id_entry != NO_ENTRY:
-            tables.accounts[order.account].client_id_table().put(order.client_id_entry, out)
-    for number, account in enumerate(tables.accounts):
-        put_closed_client_ids(out, number, account)
-    return out.getvalue()
+        text = order.text()
+        write_i64_le(out, len(text))
+        if len(text) > 0:
+            put_padded_text(out, text)
+        table = tables.accounts[order.account].client_ids
+        has_entry = order.client_id_entry != NO_ENTRY and table is not None
+        write_i64_le(out, 1 if has_entry else 0)
+        if has_entry and table is not None:
+            table.put(order.client_id_entry, out)
 
 
 def by_priority(exchange: Exchange) -> list[Order]:
     """Every open order, the highest priority (the lowest number) first. No two are equal."""
-    orders = [order for order in exchange.matcher.slots.orders if order is not None]
+    orders: list[Order] = []
+    for book in exchange.tables.books:
+        orders.extend([order for order in book.slots.orders if order is not None])
     return sorted(orders, key=lambda order: order.priority)
 
 
@@ -226,49 +212,117 @@ def load(data: bytes) -> Exchange:
         raise ValueError(f"not a state of format {FORMAT}")
     exchange = Exchange()
     tables = exchange.tables
-    tables.rules = words.next()
     exchange.sequence = words.next()
     exchange.time_ns = words.next()
     exchange.matcher.time_ns = exchange.time_ns
-    tables.cancel_only = words.next() == 1
-    tables.orders_max = words.next()
-    tables.accounts_max = words.next()
-    assets, markets, accounts = words.next(), words.next(), words.next()
-    for number in range(1, assets):
-        asset = Asset(number, words.next_name(), words.next())
-        asset.reserve_cap = words.next()
-        tables.add_asset(asset)
-    for number in range(1, markets):
-        tables.add_market(read_market(words, number, tables.assets))
-    for number in range(accounts):
-        user_id = words.next()
-        if number >= FIRST_USER:
-            tables.add_account(Account(user_id))
-        tables.accounts[number].frozen = words.next() == 1
-    for cell in tables.ledger.cells:
-        cell.available, cell.locked = words.next(), words.next()
+    read_tables(words, tables)
+    for pause in (tables.audit_pause, tables.operator_pause):
+        pause.reason, detail = words.next(), words.next_bytes(32)
+        pause.detail = detail if detail != bytes(32) else b""
+    tables.set_paused()
+    _load_listings(words, tables)
+    _load_accounts(words, tables)
+    _load_credentials(words, tables)
+    _load_money(words, tables)
+    _load_gateways(words, tables)
     _load_orders(words, exchange)
     while words.at < len(data):
-        table = tables.accounts[words.next()].client_id_table()
-        client_id, closed_ns = words.next(), words.next()
-        table.close(read_client_id(words, table, client_id), client_id, closed_ns)
+        table = tables.accounts[words.next()].client_id_table(tables.salt)
+        client_id = words.next()
+        text = words.next_bytes(TEXT_BYTES).rstrip(b"\0")
+        closed_ns = words.next()
+        table.close(read_client_id(words, table, client_id, text), client_id, text, closed_ns)
     return exchange
 
 
+def _load_listings(words: Words, tables: Tables) -> None:
+    for number in range(1, words.next()):
+        tables.assets.append(read_asset(words, number))
+    for number in range(1, words.next()):
+        market = read_market(words, number, tables.assets)
+        for _ in range(words.next()):
+            words.next()
+            fees = market.fees_of_group(words.next())
+            fees.maker_fee_ppm, fees.taker_fee_ppm = words.next(), words.next()
+        tables.add_market(market)
+
+
+def _load_accounts(words: Words, tables: Tables) -> None:
+    count = words.next()
+    for number in range(count):
+        user_id = words.next()
+        if number >= FIRST_USER:
+            tables.add_account(Account(user_id))
+        account = tables.accounts[number]
+        account.frozen, account.fee_group = words.next() == 1, words.next()
+    for number in range(count):
+        asset = words.next()
+        while asset != 0:
+            cell = tables.ledger.cell(number, asset)
+            cell.available, cell.locked = words.next(), words.next()
+            asset = words.next()
+
+
+def _load_credentials(words: Words, tables: Tables) -> None:
+    for _ in range(1, words.next()):
+        operator = Operator()
+        operator.roles = words.next()
+        tables.operators.append(operator)
+    for _ in range(words.next()):
+        credential = read_credential(words)
+        assert OF_ACCOUNT <= credential.owner_kind <= OF_GATEWAYS
+        slots = slots_of(tables, credential.owner_kind, credential.owner)
+        tables.credentials.put(slots, credential)
+    for _ in range(words.next()):
+        revoked = words.next_bytes(32)
+        tables.credentials.places.put(revoked, REVOKED)
+        tables.credentials.revoked.append(revoked)
+
+
+def _load_money(words: Words, tables: Tables) -> None:
+    for _ in range(words.next()):
+        tables.references.add(read_reference(words))
+    for _ in range(words.next()):
+        row = tables.daily_withdrawals.row(words.next(), words.next())
+        row.atoms_max, row.day, row.atoms = words.next(), words.next(), words.next()
+
+
+def _load_gateways(words: Words, tables: Tables) -> None:
+    gateways = tables.gateways
+    for _ in range(words.next()):
+        used = words.next_bytes(16)
+        tables.signatures.add(used, words.next())
+    for _ in range(words.next()):
+        gateways.rows.append(read_instance(words))
+    for _ in range(words.next()):
+        gateways.ending.append(find_instance(tables, words.next()))
+    for _ in range(words.next()):
+        key = words.next_bytes(32)
+        gateways.begins[key] = words.next()
+    gateways.current = find_instance(tables, words.next())
+
+
 def _load_orders(words: Words, exchange: Exchange) -> None:
-    tables, slots = exchange.tables, exchange.matcher.slots
-    count, free = words.next(), words.next()
-    slots.orders = [None] * count
-    for _ in range(free):
-        slots.free.append(words.next())
+    tables = exchange.tables
+    for book in tables.books[1:]:
+        count, free = words.next(), words.next()
+        book.slots.orders = [None] * count
+        for _ in range(free):
+            book.slots.free.append(words.next())
     orders: list[Order] = []
-    for _ in range(count - free):
+    for _ in range(words.next()):
         order = read_order(words, tables)
+        length = words.next()
+        if length > 0:
+            order.rare_fields().text = words.next_bytes(TEXT_BYTES)[:length]
         if words.next() == 1:
-            table = tables.accounts[order.account].client_id_table()
-            order.client_id_entry = read_client_id(words, table, order.client_id())
-        slots.put(order)
+            table = tables.accounts[order.account].client_id_table(tables.salt)
+            order.client_id_entry = read_client_id(words, table, order.client_id(), order.text())
+        order.book.slots.put(order)
         order.book.side(order.side).add(order)
         orders.append(order)
     for order in sorted(orders, key=lambda each: each.id):
         tables.accounts[order.account].add(order)
+        instance = order.instance()
+        if instance is not None:
+            instance.add(order)

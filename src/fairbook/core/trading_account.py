@@ -13,6 +13,8 @@ from mypy_extensions import i64, mypyc_attr
 
 from fairbook.core.book import Order
 from fairbook.core.client_ids import ClientIdTable
+from fairbook.core.credential_table import Credential
+from fairbook.core.ledger import Cell
 from fairbook.core.records import COMMAND_BYTES, LOW, owner_at
 
 
@@ -23,7 +25,10 @@ class Account:
 
     def __init__(self, user_id: i64) -> None:
         self.user_id = user_id
+        self.cells: list[Cell | None] = []  # its row of the ledger
         self.frozen = False
+        self.fee_group: i64 = 0
+        self.credentials: list[Credential] | None = None  # by slot, the first is 1
         self.open: i64 = 0  # how many orders are
         self.first: Order | None = None
         self.last: Order | None = None
@@ -53,12 +58,19 @@ class Account:
         order.account_prev = order.account_next = None
         self.open -= 1
 
-    def client_id_table(self) -> ClientIdTable:
-        """Made on first use: most accounts never use a client id."""
+    def client_id_table(self, salt: i64) -> ClientIdTable:
+        """Made on first use: most accounts never use a client id. `salt`: that of the log."""
         table = self.client_ids
         if table is None:
-            table = self.client_ids = ClientIdTable()
+            table = self.client_ids = ClientIdTable(salt)
         return table
+
+    def credential(self, slot: i64) -> Credential | None:
+        """What is in a slot."""
+        credentials = self.credentials
+        if credentials is None or slot < 1 or slot > len(credentials):
+            return None
+        return credentials[slot - 1]
 
 
 def prefetch_client_ids(frame: bytes, accounts: list[Account]) -> i64:

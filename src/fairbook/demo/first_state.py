@@ -12,10 +12,11 @@ Invariants:
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.ports.commands import Commands
 from fairbook.ports.queries import Catalogue, Queries, StateView
 
@@ -151,18 +152,20 @@ def require_done(outcomes: Iterable[records.Outcome]) -> None:
 def missing_listings(catalogue: Catalogue) -> Iterator[bytes]:
     """Rules, assets, markets and their parameters; a market is open for the ladder's orders."""
     if not catalogue.assets():
-        yield records.rules()
+        yield admin_records.rules()
     for number, asset in enumerate(ASSETS, start=1):
         listed = catalogue.asset_named(asset.name)
         if listed is None:
-            yield records.list_asset(asset=number, decimals=asset.decimals, name=asset.name)
+            yield admin_records.list_asset(asset=number, decimals=asset.decimals, name=asset.name)
         cap_atoms = asset.cap_units * 10**asset.decimals
         if listed is None or listed.reserve_cap != cap_atoms:
-            yield records.set_asset(asset=number, parameter=records.RESERVE_CAP, value=cap_atoms)
+            yield admin_records.set_asset(
+                asset=number, parameter=admin_records.RESERVE_CAP, value=cap_atoms
+            )
     for number, market in enumerate(MARKETS, start=1):
         traded = catalogue.market_named(market.name)
         if traded is None:
-            yield records.list_market(
+            yield admin_records.list_market(
                 market=number,
                 base=market.base,
                 quote=USDC,
@@ -171,23 +174,23 @@ def missing_listings(catalogue: Catalogue) -> Iterator[bytes]:
                 name=market.name,
             )
         for parameter, value, found in (
-            (records.MAKER_FEE_PPM, MAKER_FEE_PPM, traded and traded.maker_fee_ppm),
-            (records.TAKER_FEE_PPM, TAKER_FEE_PPM, traded and traded.taker_fee_ppm),
-            (records.BAND_PPM, BAND_PPM, traded and traded.band_ppm),
+            (admin_records.MAKER_FEE_PPM, MAKER_FEE_PPM, traded and traded.maker_fee_ppm),
+            (admin_records.TAKER_FEE_PPM, TAKER_FEE_PPM, traded and traded.taker_fee_ppm),
+            (admin_records.BAND_PPM, BAND_PPM, traded and traded.band_ppm),
         ):
             if found != value:
-                yield records.set_market(market=number, parameter=parameter, value=value)
-        if traded is None or traded.state not in (records.OPEN, records.ONLY_POST):
-            yield _set_state(number, records.ONLY_POST)
+                yield admin_records.set_market(market=number, parameter=parameter, value=value)
+        if traded is None or traded.state not in (admin_records.OPEN, admin_records.ONLY_POST):
+            yield _set_state(number, admin_records.ONLY_POST)
 
 
 def _set_state(market: int, state: int) -> bytes:
-    return records.set_market(market=market, parameter=records.STATE, value=state)
+    return admin_records.set_market(market=market, parameter=admin_records.STATE, value=state)
 
 
 def account_openings() -> list[bytes]:
     """One for each of USERS. Opening an account again changes nothing."""
-    return [records.open_account(user_id) for user_id in USERS.values()]
+    return [admin_records.open_account(user_id) for user_id in USERS.values()]
 
 
 def opened_accounts(outcomes: Sequence[records.Outcome]) -> dict[str, int]:
@@ -202,12 +205,20 @@ def missing_credits(view: StateView, account: int) -> Iterator[bytes]:
     for number, asset in enumerate(ASSETS, start=1):
         if held.get(number, 0) == 0:
             atoms = asset.start_units * 10**asset.decimals
-            yield records.credit(account=account, asset=number, atoms=atoms)
+            reference = start_reference(account, number)
+            yield admin_records.credit(
+                account=account, asset=number, atoms=atoms, reference=reference
+            )
+
+
+def start_reference(account: int, asset: int) -> bytes:
+    """Of the balance with which an account of the demo begins."""
+    return blake2b(f"demo start {account} {asset}".encode(), digest_size=16).digest()
 
 
 def _generated_session_ends(view: StateView) -> Iterator[bytes]:
     """Cancel the quotes that an interrupted generated day left: the ladder might cross them."""
-    for account, session in view.sessions():
+    for account, _, session in view.sessions():
         if session == records.GENERATED_SESSION:
             yield records.end_session(account=account, session=session)
 
@@ -235,5 +246,5 @@ def missing_ladder_orders(view: StateView, account: int) -> Iterator[bytes]:
 
 def missing_market_openings(catalogue: Catalogue) -> Iterator[bytes]:
     for number in range(1, len(MARKETS) + 1):
-        if catalogue.market(number).state != records.OPEN:
-            yield _set_state(number, records.OPEN)
+        if catalogue.market(number).state != admin_records.OPEN:
+            yield _set_state(number, admin_records.OPEN)

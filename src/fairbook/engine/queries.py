@@ -27,7 +27,12 @@ class EngineView:
         return self._exchange.open_orders(account, market)
 
     def order(
-        self, account: int, *, market: int = 0, order_id: int = 0, client_id: int | None = None
+        self,
+        account: int,
+        *,
+        market: int = 0,
+        order_id: int = 0,
+        client_id: int | str | None = None,
     ) -> OrderRecord | None:
         if client_id is not None:
             return self._exchange.order_of_client(account, market, client_id)
@@ -41,7 +46,7 @@ class EngineView:
     def paused(self) -> bool:
         return self._exchange.paused
 
-    def sessions(self) -> Sequence[tuple[int, int]]:
+    def sessions(self) -> Sequence[tuple[int, int, int]]:
         return self._exchange.sessions()
 
 

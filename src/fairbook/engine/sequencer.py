@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.engine.clock import Clock
 from fairbook.engine.runner import Runner
 from fairbook.log.command_log import CommandLog, Entry
@@ -230,7 +230,7 @@ class Sequencer:
         rest_s = self._last_frame_s + self._tick_after_s - self._loop.time()
         if rest_s <= 0:
             if self._is_idle:
-                self.submit(records.tick())
+                self.submit(admin_records.tick())
             rest_s = self._tick_after_s
         self._timer = self._loop.call_later(rest_s, self._tick_if_quiet)
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.followers import audit_files
 from fairbook.followers.audit_files import Verdict, summary
@@ -34,6 +34,7 @@ SLICES_KEPT: Final = 64
 RESUME_WAIT_S: Final = 15.0
 APPROVAL_WAIT_S: Final = 10.0
 STARTING_WAIT_S: Final = 3.0  # for a replica that is down: it may be starting
+PAUSE_REASON: Final = 1  # of PAUSE: engine and replica differ
 BUSY_WAIT_S: Final = 0.001
 SAVE_WAIT_S: Final = 0.2
 """How long a verdict may take to be written until trading is paused without it."""
@@ -146,7 +147,7 @@ class Audit:
         was_paused = verdict["paused_before"]
         if not was_paused:
             try:
-                await self._set_state(records.OPEN)
+                await self._submit(admin_records.resume(admin_records.BY_AUDIT))
             except Stopped as stopped:
                 raise ControlRefused("the exchange is stopping: start it, and resume") from stopped
         path = audit_files.archive_verdict(self._directory, verdict)
@@ -272,10 +273,9 @@ class Audit:
     async def _pause(self) -> None:
         if not self._exchange.paused:
             with suppress(Stopped):  # Trading has ended, and the next start sees the verdict.
-                await self._set_state(records.EXCHANGE_CANCEL_ONLY)
+                await self._submit(admin_records.pause(admin_records.BY_AUDIT, PAUSE_REASON))
 
-    async def _set_state(self, value: int) -> None:
-        command = records.set_exchange(parameter=records.STATE, value=value)
+    async def _submit(self, command: bytes) -> None:
         while True:
             try:
                 answer = await self._commands.submit(command)

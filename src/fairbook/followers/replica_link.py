@@ -108,7 +108,7 @@ class ReplicaLink(FollowerLink):
         self._outstanding: dict[int, Slice] = {}
         self._serial = 0
         self._differs = False
-        orders = len(runner.exchange.matcher.slots.orders)
+        orders = sum(len(book.slots.orders) for book in runner.exchange.tables.books)
         self._index, self._count = 0, slices_for(orders * ORDER_BYTES)
         self._round_bytes = 0
         self._round = ComparisonRound(0, self._count)

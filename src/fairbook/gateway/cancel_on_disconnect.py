@@ -77,7 +77,7 @@ async def end_old_sessions(commands: Commands, queries: Queries) -> int:
     sessions = list(view.sessions())
     for first in range(0, len(sessions), ENDED_AT_ONCE):
         some = sessions[first : first + ENDED_AT_ONCE]
-        ends = [records.end_session(account=account, session=number) for account, number in some]
+        ends = [records.end_session(account=account, session=number) for account, _, number in some]
         for future in [commands.submit(command) for command in ends]:
             await future
     return len(sessions)

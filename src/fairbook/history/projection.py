@@ -8,13 +8,23 @@ Invariant: every FILL is one trade, every ACCEPTED one order, every MOVED one tr
 on nothing but the events and that exchange.
 """
 
+from typing import Final
+
 from fairbook.candles.bars import Bar
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import GENERATED_SESSION, OrderRecord
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.history.sqlite_store import SqliteStore, bar_row
 from fairbook.history.store import LENGTHS_S, Row, RowBatch
+
+# Movements of money that are recorded as transfers, and their side: 0 came, 1 went.
+SIDES: Final = {
+    admin_records.CREDITED: 0,
+    admin_records.CONFIRMED: 0,
+    admin_records.DEBITED: 1,
+    admin_records.CAPTURED: 1,
+}
 
 
 class HistoryProjection:
@@ -48,11 +58,12 @@ class HistoryProjection:
                 session = order.session
                 self._touched[order.order_id] = (order.account, order.market)
             elif kind == records.MOVED:
-                moved = records.Change(events, at)
-                account, reference, atoms = moved.words
-                self._rows.transfers.append(
-                    (account, moved.subject, int(moved.is_debit), atoms, reference, time_ns)
-                )
+                moved = admin_records.Moved(events, at)
+                if moved.movement in SIDES:
+                    self._rows.transfers.append((
+                        moved.account, moved.asset, SIDES[moved.movement], moved.atoms,
+                        moved.reference, time_ns,
+                    ))  # fmt: skip
             at = records.next_at(events, at)
 
     def commit(self, *, position: int, time_ns: int, chain: bytes) -> None:

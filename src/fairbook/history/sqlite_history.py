@@ -151,7 +151,7 @@ class SqliteHistory:
         *,
         side: int,
         span: Span = ALWAYS,
-        reference: int | None = None,
+        reference: bytes | None = None,
     ) -> Sequence[TransferRow]:
         way = _direction(page)
         of_reference = "" if reference is None else "AND reference = ?7"
@@ -160,7 +160,7 @@ class SqliteHistory:
             " AND time_ns BETWEEN ?3 AND ?4"
             f" ORDER BY time_ns {way}, transfer_id {way} LIMIT ?5 OFFSET ?6)"
         )
-        parameters = [account, side, *span, page.limit, page.offset]
+        parameters: list[int | bytes] = [account, side, *span, page.limit, page.offset]
         if reference is not None:
             parameters.append(reference)
         rows = await self._rows(TransferRow._fields, table, parameters)
@@ -194,7 +194,7 @@ class SqliteHistory:
         )
 
     async def _rows(
-        self, columns: Sequence[str], table: str, parameters: Sequence[int]
+        self, columns: Sequence[str], table: str, parameters: Sequence[int | bytes]
     ) -> list[list[Any]]:
         return await self._read(lambda reader: reader.rows(", ".join(columns), table, parameters))
 

@@ -24,7 +24,7 @@ from fairbook.history.store import Row, RowBatch, StoreInvalid, StoreTaken, Stor
 from fairbook.ports.history import OrderRow, TradeRow, TransferRow
 
 FILE_NAME: Final = "history.db"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 APPLICATION_ID: Final = 0x46_62_48_31  # "FbH1"
 CHAIN_BYTES: Final = 32
 LOW_BITS: Final = 32
@@ -69,7 +69,8 @@ CREATE TABLE orders (
 CREATE INDEX orders_by_account ON orders (account, order_id, market);
 CREATE INDEX orders_by_client ON orders (account, client_id, order_id) WHERE flags & 1;
 CREATE TABLE transfers (
-    transfer_id INTEGER PRIMARY KEY, {_integers(TransferRow._fields[1:])}
+    transfer_id INTEGER PRIMARY KEY, {_integers(("account", "asset", "side", "atoms"))},
+    reference BLOB NOT NULL, time_ns INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX transfers_by_account ON transfers (account, side, time_ns);
 CREATE INDEX transfers_by_reference ON transfers (account, side, reference, time_ns);

@@ -91,14 +91,14 @@ class FillRow(NamedTuple):
 
 
 class TransferRow(NamedTuple):
-    """A credit (side 0) or debit (side 1): one MOVED event."""
+    """Money that came (side 0) or went (side 1): one MOVED event."""
 
     transfer_id: int  # counts from 1 over all transfers
     account: int
     asset: int
     side: int
     atoms: int
-    reference: int
+    reference: bytes  # 16
     time_ns: int
 
 
@@ -146,7 +146,7 @@ class History(Protocol):
         *,
         side: int,
         span: Span = ALWAYS,
-        reference: int | None = None,
+        reference: bytes | None = None,
     ) -> Sequence[TransferRow]:
         """Credits (side 0) or debits (side 1), by time; None: any reference."""
 

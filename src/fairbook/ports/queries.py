@@ -26,7 +26,12 @@ class StateView(Protocol):
         """Open orders by rising id; market 0: all markets."""
 
     def order(
-        self, account: int, *, market: int = 0, order_id: int = 0, client_id: int | None = None
+        self,
+        account: int,
+        *,
+        market: int = 0,
+        order_id: int = 0,
+        client_id: int | str | None = None,
     ) -> OrderRecord | None:
         """One open order of the account, by order id or client id; market 0: any market."""
 
@@ -36,8 +41,8 @@ class StateView(Protocol):
     def paused(self) -> bool:
         """Whether the exchange is CancelOnly."""
 
-    def sessions(self) -> Sequence[tuple[int, int]]:
-        """(account, session) of every session that has open orders."""
+    def sessions(self) -> Sequence[tuple[int, int, int]]:
+        """(account, instance of a gateway, session) of every session that has open orders."""
 
 
 class Queries(Protocol):

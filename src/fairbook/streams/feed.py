@@ -22,9 +22,17 @@ from fairbook.api.listings import Listings
 from fairbook.api.stream_names import StreamName, parse_stream_name
 from fairbook.candles.bars import INTERVALS, bucket_start
 from fairbook.candles.ticker import WINDOW_S
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.markets import FIRST_UPDATE_ID
-from fairbook.core.records import FILL, LEVEL, Fill, LevelChange, OrderRecord, kind_at, next_at
+from fairbook.core.records import (
+    FILL,
+    LEVEL,
+    Fill,
+    LevelChange,
+    OrderRecord,
+    kind_at,
+    next_at,
+)
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.history import TradeBars
 from fairbook.ports.queries import Catalogue, StateView
@@ -266,7 +274,7 @@ class Feed:
             if account is not None:
                 account.on_accepted(placed, time_ns)
         elif kind == records.MOVED:
-            account = self._accounts.get(records.Change(events, at).words[0])
+            account = self._accounts.get(admin_records.Change(events, at).words[0])
         else:
             record = OrderRecord(events, at)
             account = self._accounts.get(record.account)

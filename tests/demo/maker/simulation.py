@@ -25,7 +25,7 @@ from fairbook.client.errors import RequestRefused
 from fairbook.client.grid import Grid
 from fairbook.client.local_book import LocalBook
 from fairbook.client.messages import Depth, OrderState, OrderUpdate
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
 from fairbook.demo import first_state as demo
@@ -74,9 +74,11 @@ class MakerSimulation:
         self.start_atoms = self.base_atoms()
 
     def _list(self) -> None:
-        self.do(records.rules())
+        self.do(admin_records.rules())
         for number, asset in enumerate(demo.ASSETS, start=1):
-            self.do(records.list_asset(asset=number, decimals=asset.decimals, name=asset.name))
+            self.do(
+                admin_records.list_asset(asset=number, decimals=asset.decimals, name=asset.name)
+            )
         market = demo.MARKETS[0]
         for command in open_market(
             MARKET, market.name, base=market.base, quote=demo.USDC, lot_atoms=market.lot_atoms,

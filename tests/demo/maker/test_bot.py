@@ -18,7 +18,7 @@ import fairbook
 from fairbook.client.credentials import BearerToken
 from fairbook.client.messages import NewOrder
 from fairbook.client.rest import RestClient
-from fairbook.core import records
+from fairbook.core import admin_records
 from fairbook.demo.maker.bot import Bot, CredentialsRefused
 from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan
 from tests.world.clock import FastClock
@@ -219,7 +219,9 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
         bot = Bot(venue.http_url, venue.ws_url, TOKENS, seed=5, plans=plans, back_off_ms=1000)
         async with running(bot):
             await until(lambda: trades(exchange, 1) and trades(exchange, 2))
-            state = records.set_market(market=1, parameter=records.STATE, value=records.ONLY_CANCEL)
+            state = admin_records.set_market(
+                market=1, parameter=admin_records.STATE, value=admin_records.ONLY_CANCEL
+            )
             exchange.do(state)
             began, before = len(exchange.received), trades(exchange, 2)
             await until(lambda: trades(exchange, 2) > before + 2)
@@ -230,7 +232,11 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
                 if int.from_bytes(command[4:6], "little") == 1 and command[8] == MAKER
             ]
             assert len(to_closed) <= 20
-            exchange.do(records.set_market(market=1, parameter=records.STATE, value=records.OPEN))
+            exchange.do(
+                admin_records.set_market(
+                    market=1, parameter=admin_records.STATE, value=admin_records.OPEN
+                )
+            )
             await until(lambda: logged("making SOL_USDC again") == 1)
             assert is_two_sided(exchange, 1)
         assert logged("not making SOL_USDC for a while") == 1

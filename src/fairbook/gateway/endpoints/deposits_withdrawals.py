@@ -22,7 +22,7 @@ from fairbook.api.errors import BadRequest
 from fairbook.api.listings import Listings
 from fairbook.api.market_data import asset_names
 from fairbook.api.requests import Fields, is_absent, number_field, text_field
-from fairbook.core import records
+from fairbook.core import admin_records
 from fairbook.gateway.endpoints.money_requests import amount_fields, move_money
 from fairbook.gateway.endpoints.paging import page, span
 from fairbook.gateway.read_barrier import AsyncHandler, ReadBarrier
@@ -98,17 +98,19 @@ class CapitalEndpoints:
             )  # fmt: skip
             if named is None:
                 return b"[]"
-            reference = named.reference
+            reference = named.reference.to_bytes(16, "little")
         history = await self._barrier.settled()
         rows = await history.transfers(
             request.account, wanted, side=DEBITED, span=within, reference=reference
         )
-        references = [row.reference for row in rows]
+        references = [int.from_bytes(row.reference[:8], "little") for row in rows]
         stored = await asyncio.to_thread(self._store.withdrawals_of, request.account, references)
         by_reference = {withdrawal.reference: withdrawal for withdrawal in stored}
 
         def text_of(row: TransferRow) -> str:
-            withdrawal = by_reference.get(row.reference) or self._unrequested(row)
+            withdrawal = by_reference.get(
+                int.from_bytes(row.reference[:8], "little")
+            ) or self._unrequested(row)
             return self._withdrawal_json(withdrawal, row.time_ns).decode()
 
         return await self._barrier.array(rows, text_of)
@@ -134,9 +136,9 @@ class CapitalEndpoints:
                 raise BadRequest(str(refused)) from None
             time_ns = await self._debited_ns(withdrawal) if is_repeated else None
             if time_ns is None:
-                command = records.debit(
+                command = admin_records.debit(
                     account=withdrawal.account, asset=withdrawal.asset, atoms=withdrawal.atoms,
-                    reference=withdrawal.reference,
+                    reference=withdrawal.reference.to_bytes(16, "little"),
                 )  # fmt: skip
                 undo = partial(self._store.remove_withdrawal, withdrawal.withdrawal_id)
                 time_ns = (await move_money(self._submitter, command, undo=undo)).time_ns
@@ -146,7 +148,10 @@ class CapitalEndpoints:
         """The time of its DEBIT; None: there is none, and none is under way."""
         history = await self._barrier.settled()
         rows = await history.transfers(
-            withdrawal.account, Page(1), side=DEBITED, reference=withdrawal.reference
+            withdrawal.account,
+            Page(1),
+            side=DEBITED,
+            reference=withdrawal.reference.to_bytes(16, "little"),
         )
         return rows[0].time_ns if rows else None
 
@@ -166,7 +171,9 @@ class CapitalEndpoints:
         """A debit by an operator, or from before the store was lost. Its id is negative."""
         blockchain = asset_names(self._listings.catalogue.asset(row.asset)).blockchain
         return Withdrawal(
-            withdrawal_id=-row.transfer_id, reference=row.reference, account=row.account,
+            withdrawal_id=-row.transfer_id,
+            reference=int.from_bytes(row.reference[:8], "little"),
+            account=row.account,
             client_id=None, asset=row.asset, atoms=row.atoms, address="", blockchain=blockchain,
             created_ns=row.time_ns,
         )  # fmt: skip

@@ -4,6 +4,7 @@ Invariant: an account never gets more than the cap; a credit with unknown outcom
 """
 
 import asyncio
+import secrets
 from collections.abc import Mapping
 from functools import partial
 
@@ -12,7 +13,7 @@ import msgspec
 from fairbook.api.account import faucet_object
 from fairbook.api.errors import ApiError
 from fairbook.api.listings import Listings
-from fairbook.core import records
+from fairbook.core import admin_records
 from fairbook.gateway.endpoints.money_requests import amount_fields, move_money
 from fairbook.gateway.request import Endpoint, Endpoints, Request, not_offered
 from fairbook.gateway.submitter import Submitter
@@ -38,9 +39,8 @@ def faucet_endpoints(
         if left < 0:
             rest = scale.text(max(left + atoms, 0))
             raise ApiError(400, "INVALID_QUANTITY", f"Faucet limit: {rest} {asset.name} remaining")
-        await move_money(
-            submitter, records.credit(**grant), undo=partial(transfers.remove_grant, **grant)
-        )
+        command = admin_records.credit(**grant, reference=secrets.token_bytes(16))
+        await move_money(submitter, command, undo=partial(transfers.remove_grant, **grant))
         shape = faucet_object(asset.name, quantity=scale.text(atoms), left=scale.text(left))
         return msgspec.json.encode(shape)
 
