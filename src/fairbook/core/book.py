@@ -99,13 +99,11 @@ class Order:
     ) -> None:
         self.book = book
         self.pays = pays  # the cell of what it spends
-        self.gets: Cell | None = None  # and of what it receives, known from its first fill on
         self.id = order_id
         self.owner = command.owner  # account and client id
         self.account = command.account
-        self.session = command.session()
+        self.session_tif = command.session() | command.tif << 32
         self.side = command.side
-        self.tif = command.tif
         self.flags = command.flags
         self.price = command.price
         self.remaining = command.quantity
@@ -142,6 +140,12 @@ class Order:
         """The gateway that placed it, if it has a session."""
         rare = self.rare
         return None if rare is None else rare.instance
+
+    def session(self) -> i64:
+        return self.session_tif & LOW
+
+    def tif(self) -> i64:
+        return self.session_tif >> 32
 
     def fee_paid(self) -> i64:
         """The fee so far: rounded up to whole atoms once, for the order and not for each fill."""

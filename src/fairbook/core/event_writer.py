@@ -56,10 +56,10 @@ def put_order_outcome(
 
 def put_accepted(out: BytesWriter, order: Order, quantity: i64) -> None:
     """An order was accepted; what it did follows. `quantity` as in the command."""
-    head = records.ACCEPTED | order.side << 8 | order.tif << 16 | 6 << 24
+    head = records.ACCEPTED | order.side << 8 | order.tif() << 16 | 6 << 24
     write_i64_le(out, head | order.book.market.id << 32 | order.flags << 56)
     write_i64_le(out, order.owner)
-    write_i64_le(out, order.session)
+    write_i64_le(out, order.session())
     write_i64_le(out, order.id)
     write_i64_le(out, order.price)
     write_i64_le(out, quantity)
@@ -98,7 +98,7 @@ def put_order(
     head = kind | order.side << 8 | reason << 16 | 10 << 24
     write_i64_le(out, head | order.book.market.id << 32 | status << 48 | order.flags << 56)
     write_i64_le(out, order.owner)
-    write_i64_le(out, order.session | order.tif << 32)
+    write_i64_le(out, order.session_tif)
     write_i64_le(out, order.id)
     write_i64_le(out, order.price)
     write_i64_le(out, quantity)

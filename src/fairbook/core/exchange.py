@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, final
 
-from librt.strings import BytesWriter
+from librt.strings import BytesWriter, read_i64_le
 from mypy_extensions import i64
 
 from fairbook.core import records
@@ -73,9 +73,16 @@ class Exchange:
         self.time_ns = time_ns
         self.matcher.time_ns = time_ns
         out = BytesWriter()
-        at = self._begin_frame(frame, out)
-        if at < 0:
-            return out.getvalue()
+        tables = self.tables
+        at: i64 = 0
+        if tables.flags != 0 or (len(frame) >= 8 and read_i64_le(frame, 0) & 255 == records.ORIGIN):
+            at = self._admit(frame, out)
+            if at < 0:
+                return out.getvalue()
+        tables.begin_frame(frame, self.sequence, time_ns)
+        self.matcher.frame += 1
+        if len(tables.gateways.ending) > 0:
+            self.orders.end_instances(out)
         command = self.command
         end: i64 = len(frame)
         parts: i64 = 0  # how many stand right before `at`
@@ -87,7 +94,10 @@ class Exchange:
             else:
                 self.sequence += 1
                 if parts | command.parts == 0:
-                    self._apply_one(frame, at, out)
+                    if kind == records.PLACE:
+                        self.orders.place(command, self.parts, out)
+                    else:
+                        self._apply_one(frame, at, out)
                 else:
                     self._apply_unit(frame, at, parts, out)
                     parts = 0
@@ -101,27 +111,17 @@ class Exchange:
             put_reject(out, incomplete, records.MALFORMED)
         return out.getvalue()
 
-    def _begin_frame(self, frame: bytes, out: BytesWriter) -> i64:
-        """What precedes the commands of a frame. Returns where they begin; -1: the frame is passed
-        over.
-        """
+    def _admit(self, frame: bytes, out: BytesWriter) -> i64:
+        """Where the commands of a frame begin that may name its instance; -1: it is passed over."""
         tables = self.tables
-        at: i64 = 0
-        if tables.flags != 0 or (len(frame) > 0 and frame[0] == records.ORIGIN):
-            keys = tables.credentials.of_gateways
-            passed = tables.gateways.admit(frame, tables.flags, tables.log_id, keys, self.time_ns)
-            is_named = has_origin(frame)
-            if passed != 0:
-                origin = FrameOrigin(frame) if is_named else FrameOrigin(bytes(ORIGIN_BYTES))
-                put_passed(out, passed, origin.instance, origin.number)
-                return -1
-            if is_named:
-                at = ORIGIN_BYTES
-        tables.begin_frame(frame, self.sequence, self.time_ns)
-        self.matcher.frame += 1
-        if len(tables.gateways.ending) > 0:
-            self.orders.end_instances(out)
-        return at
+        keys = tables.credentials.of_gateways
+        passed = tables.gateways.admit(frame, tables.flags, tables.log_id, keys, self.time_ns)
+        is_named = has_origin(frame)
+        if passed != 0:
+            origin = FrameOrigin(frame if is_named else bytes(ORIGIN_BYTES))
+            put_passed(out, passed, origin.instance, origin.number)
+            return -1
+        return ORIGIN_BYTES if is_named else 0
 
     def _apply_unit(self, frame: bytes, at: i64, parts: i64, out: BytesWriter) -> None:
         """Execute a command that has parts, or that parts stand before. `sequence` counts it."""
@@ -284,7 +284,7 @@ class Exchange:
             for order in book.slots.orders:
                 instance = None if order is None else order.instance()
                 if order is not None and instance is not None:
-                    found[(order.account, instance.number, order.session)] = 1
+                    found[(order.account, instance.number, order.session())] = 1
         return sorted(found)
 
     def account_of_user(self, user_id: int) -> int:

@@ -156,7 +156,7 @@ def _check_gateways(exchange: Exchange) -> None:
     gateways = exchange.tables.gateways
     with_session = 0
     for order in by_priority(exchange):
-        if order.session != 0:
+        if order.session() != 0:
             with_session += 1
             instance = order.instance()
             assert instance is gateways.none or instance in gateways.rows, (

@@ -78,6 +78,8 @@ class Market:
             base_decimals=base.decimals,
             quote_decimals=quote.decimals,
         )
+        self.lots_max = MAX_ATOMS // lot_atoms  # so that base atoms are at most MAX_ATOMS
+        self.tick_lots_max = MAX_ATOMS // tick_atoms  # price * lots, so that the notional is
         self.created_ns = created_ns
         self.state: i64 = CLOSED_STATE
         self.maker_fee_ppm: i64 = 0

@@ -169,7 +169,7 @@ class Matcher:
             own_side, opposite = book.asks, book.bids
         stop: i64 = MET_LIMIT
         if opposite.crosses(key_min):
-            if order.tif == records.FOK and not self._fills_whole(order, key_min):
+            if order.tif() == records.FOK and not self._fills_whole(order, key_min):
                 why: i64 = records.FILL_OR_KILL
                 if self.dry_run.met_bound:
                     why = records.WALK_LIMIT
@@ -188,7 +188,7 @@ class Matcher:
             self._expire(order, records.SELF_TRADE, out)
         elif stop == MET_BOUND:
             self._expire(order, records.WALK_LIMIT, out)
-        elif order.tif == records.GTC:
+        elif order.tif() == records.GTC:
             level = own_side.add(order)
             self._lock(order, order.remaining)
             put_level(out, book.market, order.side, level)
@@ -197,7 +197,7 @@ class Matcher:
             reason: i64 = records.IMMEDIATE_OR_CANCEL
             if order.flags & records.MARKET_ORDER != 0:
                 reason = no_match_reason(opposite)
-            elif order.tif == records.FOK:
+            elif order.tif() == records.FOK:
                 reason = records.FILL_OR_KILL
             self._expire(order, reason, out)
 
@@ -316,12 +316,9 @@ class Matcher:
 
     def _received(self, order: Order) -> Cell:
         """The cell of what an order receives."""
-        cell = order.gets
-        if cell is None:
-            market = order.book.market
-            asset = market.base if order.side == records.BID else market.quote
-            cell = order.gets = self.ledger.cell(order.account, asset)
-        return cell
+        market = order.book.market
+        asset = market.base if order.side == records.BID else market.quote
+        return self.ledger.cell(order.account, asset)
 
     def _lock(self, order: Order, lots: i64) -> None:
         """Move what `lots` of an order may cost from available to locked; back if negative."""

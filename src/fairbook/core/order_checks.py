@@ -11,7 +11,7 @@ from mypy_extensions import i64
 from fairbook.core import records
 from fairbook.core.admin_records import ONLY_CANCEL, ONLY_LIMIT, ONLY_POST
 from fairbook.core.book import Book, Order
-from fairbook.core.ledger import EXTERNAL
+from fairbook.core.ledger import Cell
 from fairbook.core.markets import Market
 from fairbook.core.matching import NO_BUDGET, NO_CAP, Matcher, lowest_key
 from fairbook.core.records import Command
@@ -21,6 +21,7 @@ from fairbook.core.units import MAX_ATOMS, MAX_UNITS
 
 EVERY_LOT: Final = MAX_ATOMS  # "no bound in lots" for an order by quote
 FLAGS_KNOWN: Final = 63
+_SMALL: Final = 1 << 31  # two numbers below it have a product below 2^62
 LAST_ORDER_SEQUENCE: Final = (1 << 43) - (1 << 40)  # ids end at 2^43
 
 
@@ -40,8 +41,12 @@ def bad_lots(market: Market, lots: i64, price: i64) -> bool:
     """Whether a quantity in lots is out of range, alone or times the price; 0: any price."""
     if lots < 1 or lots > MAX_UNITS or lots < market.quantity_min or lots > market.quantity_max:
         return True
-    # price * lots is at most 2^80: divide twice instead of multiplying.
-    return lots > MAX_ATOMS // market.lot_atoms or price > MAX_ATOMS // market.tick_atoms // lots
+    if lots > market.lots_max:
+        return True
+    if price < _SMALL and lots < _SMALL:
+        return price * lots > market.tick_lots_max
+    # The product is at most 2^80: divide instead of multiplying.
+    return price > market.tick_lots_max // lots
 
 
 def bad_price(market: Market, price: i64) -> bool:
@@ -75,7 +80,6 @@ class OrderChecks:
     def __init__(self, tables: Tables, matcher: Matcher) -> None:
         self.tables = tables
         self.matcher = matcher
-        self.paying = tables.ledger.cell(EXTERNAL, 0)  # of the last order that had enough
 
     def place_reject(self, command: Command, account: Account, book: Book) -> i64:
         """All reasons but the lack of money."""
@@ -106,17 +110,11 @@ class OrderChecks:
             return records.TABLE_FULL
         return 0
 
-    def funds_reject(self, command: Command, account: Account, book: Book, key_min: i64) -> i64:
-        """INSUFFICIENT_FUNDS if an order needs more than is available, else 0."""
+    def funds_reject(self, command: Command, pays: Cell, book: Book, key_min: i64) -> i64:
+        """INSUFFICIENT_FUNDS if an order needs more than the cell has that pays it, else 0."""
         market = book.market
         side, flags, quantity = command.side, command.flags, command.quantity
-        asset = market.quote if side == records.BID else market.base
-        cells = account.cells
-        cell = cells[asset] if asset < len(cells) else None
-        if cell is None:
-            return records.INSUFFICIENT_FUNDS  # An order needs at least one atom.
-        self.paying = cell
-        available = cell.available
+        available = pays.available
         by_quote = flags & records.BY_QUOTE != 0
         if flags & records.MARKET_ORDER == 0 or by_quote == (side == records.BID):
             # What it needs is known: the notional, the base atoms, or the budget.

@@ -33,6 +33,7 @@ from fairbook.core.event_writer import (
     put_text,
 )
 from fairbook.core.gateways import ENDED_ORDERS_PER_FRAME
+from fairbook.core.ledger import Cell
 from fairbook.core.matching import NO_BUDGET, Matcher, lowest_key, market_key
 from fairbook.core.order_checks import (
     EVERY_LOT,
@@ -105,22 +106,20 @@ class OrderCommands:
         key_min: i64 = lowest_key(side, command.price)
         if flags & records.MARKET_ORDER != 0:
             key_min = market_key(book, side)
+        market = book.market
+        pays = account.cell(market.quote if side == records.BID else market.base)
         reject = self.checks.place_reject(command, account, book)
-        if reject == 0:
-            reject = self.checks.funds_reject(command, account, book, key_min)
+        if reject == 0 and pays is None:
+            reject = records.INSUFFICIENT_FUNDS  # An order needs at least one atom.
+        elif reject == 0 and pays is not None:
+            reject = self.checks.funds_reject(command, pays, book, key_min)
         if reject == 0 and flags & records.POST_ONLY != 0 and book.side(1 - side).crosses(key_min):
             reject = records.WOULD_CROSS
-        if reject != 0:
+        if reject != 0 or pays is None:
             put_reject(out, command, reject)
             return
-        self._execute_place(command, account, book, key_min, out)
-
-    def _execute_place(
-        self, command: Command, account: Account, book: Book, key_min: i64, out: BytesWriter
-    ) -> None:
-        """Accept an order that passed every check, and run it."""
-        order = self._accept(command, account, book, out)
-        budget: i64 = command.quantity if order.flags & records.BY_QUOTE != 0 else NO_BUDGET
+        order = self._accept(command, account, book, pays, out)
+        budget: i64 = command.quantity if flags & records.BY_QUOTE != 0 else NO_BUDGET
         matcher = self.matcher
         matcher.run(order, key_min, budget, out)
         if order.client_id_entry != NO_ENTRY:
@@ -152,16 +151,18 @@ class OrderCommands:
             created_ns=client_ids.word(entry, CREATED_NS),
         )
 
-    def _accept(self, command: Command, account: Account, book: Book, out: BytesWriter) -> Order:
+    def _accept(
+        self, command: Command, account: Account, book: Book, pays: Cell, out: BytesWriter
+    ) -> Order:
         """Give an order that passed every check an id, and enter it in the tables."""
         tables = self.tables
         order_id = command.sequence << SLOT_BITS | book.slots.take()
-        order = Order(book, command, order_id, self.matcher.time_ns, self.checks.paying)
+        order = Order(book, command, order_id, self.matcher.time_ns, pays)
         if order.flags & records.BY_QUOTE != 0:
             order.remaining = EVERY_LOT
         book.slots.put(order)
         account.add(order)
-        if order.session != 0:
+        if order.session() != 0:
             tables.gateways.current.add(order)
         has_text = command.parts & records.HAS_TEXT_PART != 0
         if has_text:
@@ -289,7 +290,7 @@ class OrderCommands:
         while order is not None:
             following = order.account_next
             if is_session:
-                matches = order.session == session and order.instance() is instance
+                matches = order.session() == session and order.instance() is instance
             else:
                 matches = market == 0 or order.book.market.id == market
             if matches:

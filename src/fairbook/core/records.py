@@ -317,11 +317,6 @@ class Command:
         return self.session_word >> 32 & LOW
 
 
-def owner_at(frame: bytes, at: i64) -> i64:
-    """`owner` of the command that begins at `at`."""
-    return read_i64_le(frame, at + 8)
-
-
 @final
 @mypyc_attr(acyclic=True)
 class Outcome:

@@ -174,7 +174,7 @@ def put_order(out: BytesWriter, order: Order) -> None:
     write_i64_le(out, order.id)
     write_i64_le(out, order.book.market.id)
     write_i64_le(out, order.owner)
-    write_i64_le(out, order.session | order.tif << 32)
+    write_i64_le(out, order.session_tif)
     write_i64_le(out, 0 if instance is None else instance.number)
     write_i64_le(out, order.side)
     write_i64_le(out, order.flags)
@@ -207,7 +207,7 @@ def read_order(words: Words, tables: Tables) -> Order:
     order.filled, order.quote = words.next(), words.next()
     order.fee_atoms, order.fee_millionths = words.next(), words.next()
     order.created_ns, order.priority = words.next(), words.next()
-    if order.session != 0:
+    if order.session() != 0:
         order.rare_fields().instance = find_instance(tables, instance)
     return order
 

@@ -104,7 +104,8 @@ class Tables:
         table = self.accounts[sequence % len(self.accounts)].client_ids
         if table is not None:
             table.expire(time_ns)
-        self.signatures.forget(time_ns)
+        if len(self.signatures.hashes) > 0:
+            self.signatures.forget(time_ns)
         self.is_first_frame = sequence == 0
         if COMPILED and len(frame) > COMMAND_BYTES:
             self.prefetched = prefetch_client_ids(frame, self.accounts)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import final
 
+from librt.strings import read_i64_le
 from mypy_extensions import i64, mypyc_attr
 
 from fairbook.core.book import Order
 from fairbook.core.client_ids import ClientIdTable
 from fairbook.core.credential_table import Credential
 from fairbook.core.ledger import Cell
-from fairbook.core.records import COMMAND_BYTES, LOW, owner_at
+from fairbook.core.records import COMMAND_BYTES, HAS_CLIENT_ID, LOW
 
 
 @final
@@ -65,6 +66,11 @@ class Account:
             table = self.client_ids = ClientIdTable(salt)
         return table
 
+    def cell(self, asset: i64) -> Cell | None:
+        """What it owns of an asset; None: never anything."""
+        cells = self.cells
+        return cells[asset] if asset < len(cells) else None
+
     def credential(self, slot: i64) -> Credential | None:
         """What is in a slot."""
         credentials = self.credentials
@@ -85,11 +91,12 @@ def prefetch_client_ids(frame: bytes, accounts: list[Account]) -> i64:
     last: i64 = len(frame) - COMMAND_BYTES
     count: i64 = len(accounts)
     while at <= last:
-        owner = owner_at(frame, at)
-        account = owner & LOW
-        if account < count:
-            table = accounts[account].client_ids
-            if table is not None:
-                mixed ^= table.prefetch(owner >> 32 & LOW)
+        if read_i64_le(frame, at) >> 24 & HAS_CLIENT_ID != 0:
+            owner = read_i64_le(frame, at + 8)
+            account = owner & LOW
+            if account < count:
+                table = accounts[account].client_ids
+                if table is not None:
+                    mixed ^= table.prefetch(owner >> 32 & LOW)
         at += COMMAND_BYTES
     return mixed
