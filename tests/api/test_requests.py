@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import (
+    JsonNumber,
     client_id_field,
     order_id_field,
     query_fields,
@@ -125,29 +126,42 @@ def test_queries() -> None:
         query_fields(read_query(b"symbol=A&symbol=B"))
 
 
-def test_client_ids() -> None:
-    """A 32-bit number, or its digits; null and an empty text mean none."""
-    for value, expected in (("0", 0), ("42", 42), ("4294967295", 2**32 - 1), ("007", 7)):
-        assert client_id_field({"clientId": value}) == expected
-    for fields in ({}, {"clientId": None}, {"clientId": ""}):
-        assert client_id_field(fields) is None
-    wrong: tuple[object, ...] = (
+@pytest.mark.parametrize("name", ["clientId", "clientOrderId"])
+def test_client_ids(name: str) -> None:
+    """A 32-bit number, or its digits, in either field; another text; null and an empty text mean
+    none.
+    """
+    for value, expected in (("0", 0), ("42", 42), ("4294967295", 2**32 - 1)):
+        assert client_id_field({name: value}) == expected
+        assert client_id_field(read_object(b'{"%b":%b}' % (name.encode(), value.encode()))) == (
+            expected
+        )
+        assert client_id_field({"clientId": value, "clientOrderId": JsonNumber(value)}) == expected
+    for text in (
+        "007",
+        "00",
         "-1",
         "4294967296",
         "1.0",
         "1e3",
-        "\u0663",
         "x",
-        " 1",
         "0" * 11,
-        True,
-        [],
-        {},
-        ["1"],
-    )
+        "a.b_c:d/e-F",
+        "9" * 36,
+    ):
+        assert client_id_field({name: text}) == text
+    for fields in ({}, {name: None}, {name: ""}):
+        assert client_id_field(fields) is None
+    wrong: list[object] = [
+        "\u0663", " 1", "a b", "x" * 37, "a\n", "\u00e9", "%20", True, False, [], {}, ["1"],
+        *map(JsonNumber, ("-1", "4294967296", "1.0", "1e3", "-0", "9" * 36)),
+    ]  # fmt: skip
     for bad in wrong:
-        with pytest.raises(BadRequest, match="Invalid clientId"):
-            client_id_field({"clientId": bad})
+        with pytest.raises(BadRequest, match=f"Invalid {name}"):
+            client_id_field({name: bad})
+    for other in ("8", "007", "x"):
+        with pytest.raises(BadRequest, match="differ"):
+            client_id_field({"clientId": "7", "clientOrderId": other})
 
 
 def test_order_ids() -> None:

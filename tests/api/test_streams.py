@@ -76,7 +76,13 @@ def order(
 
 
 def placed(**more: int) -> bytes:
-    terms = {"account": 2, "market": 1, "side": records.BID, "price": 14150, "quantity": 1000}
+    terms: dict[str, Any] = {
+        "account": 2,
+        "market": 1,
+        "side": records.BID,
+        "price": 14150,
+        "quantity": 1000,
+    }
     return records.place(**{**terms, **more})
 
 
@@ -89,6 +95,14 @@ def update(made: StreamedOrder, event: str, status: int, reason: int = 0) -> Any
     return json.loads(
         streams.order_update(made, SCALES, event=event, status=status, reason=reason, **NOW)
     )
+
+
+def test_the_client_id_is_a_number_or_a_text() -> None:
+    numbered = order(placed(flags=records.HAS_CLIENT_ID, client_id=7))
+    assert accepted_update(numbered)["c"] == 7
+    assert "c" not in accepted_update(order(placed()))
+    text = StreamedOrder(read_placed(placed()), "007")
+    assert accepted_update(text)["c"] == "007"
 
 
 def accepted_update(made: StreamedOrder) -> Any:

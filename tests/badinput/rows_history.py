@@ -122,7 +122,7 @@ def _names() -> list[Row]:
             rows.append(
                 Row("C6", where, request("GET", where), 400, BAD_REQUEST, "Invalid orderId")
             )
-    where = "/wapi/v1/history/orders?clientId=4294967296"
+    where = "/wapi/v1/history/orders?clientId=x%20y"
     rows.append(Row("N8", where, request("GET", where), 400, BAD_REQUEST, "Invalid clientId"))
     for text in ("", "solana", "Solana%00", "Tron", "' OR 1=1".replace(" ", "%20")):
         where = f"/wapi/v1/capital/deposit/address?blockchain={text}"

@@ -78,7 +78,15 @@ NUMBERS = [
     Row("N8", "clientId 2^32", order(clientId=2**32), 400, BAD_REQUEST, "Invalid clientId"),
     Row("N8", "clientId 1.0", order(clientId=1.0), 400, BAD_REQUEST, "Invalid clientId"),
     Row("N8", "clientId true", order(clientId=True), 400, BAD_REQUEST, "Invalid clientId"),
-    Row("N8", "clientId text", order(clientId="x1"), 400, BAD_REQUEST, "Invalid clientId"),
+    *(
+        Row("N8", f"clientId text {text!r}"[:40], order(clientId=text), 400, BAD_REQUEST,
+            "Invalid clientId")
+        for text in ("x y", "x" * 37, "x+y", "x\n", "x%20y", "\u00e9", "x\0", "(x)")
+    ),
+    Row("N8", "clientOrderId 2^32", order(clientOrderId=2**32), 400, BAD_REQUEST,
+        "Invalid clientOrderId"),
+    Row("N8", "clientOrderId text", order(clientOrderId="x y"), 400, BAD_REQUEST,
+        "Invalid clientOrderId"),
     Row("N8", "clientId digits that are not ASCII", order(clientId="\u0661"), 400, BAD_REQUEST,
         "Invalid clientId"),
     Row("N9", "price between ticks", order(price="100.001"), *PRICE_LONG),

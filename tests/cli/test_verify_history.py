@@ -87,7 +87,9 @@ def test_a_store_behind_the_log_is_valid(past: Path, capsys: pytest.CaptureFixtu
         ("orders", "account", "account + 1"),
         ("orders", "closed_ns", "closed_ns + 1"),
         ("transfers", "atoms", "atoms * 10"),
-        ("transfers", "reference", "reference + 1"),
+        ("transfers", "reference", "zeroblob(16)"),
+        ("transfers", "movement", "movement + 1"),
+        ("orders", "client_text", "'another'"),
         ("bars", "high", "high + 1"),
         ("bars", "quote_low", "quote_low + 1"),
         ("place", "time_ns", "time_ns - 1"),
@@ -111,7 +113,7 @@ def test_a_changed_row_is_named(
         database.execute(f"UPDATE {table} SET {field} = {change} WHERE {where}")
         (now,) = database.execute(f"SELECT {field} FROM {table} WHERE {where}").fetchone()
         code, _, err = verify(past, capsys)
-    shown = [each.hex() if isinstance(each, bytes) else str(each) for each in (now, was)]
+    shown = [each.hex() if isinstance(each, bytes) else repr(each) for each in (now, was)]
     first, last = err.splitlines()
     assert first == f"history.db: {table} {named}: {field} is {shown[0]}, by the log {shown[1]}"
     assert last.endswith("history.db differs from the log: 1 differences")

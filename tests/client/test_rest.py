@@ -23,19 +23,21 @@ SIGNS = SigningKey(
 BID = NewOrder(symbol="SOL_USDC", side="Bid", price="99.5", quantity="1.5", client_id=7)
 
 
+@pytest.mark.parametrize("client_id", [7, "seven", "a/b:c"])
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signatures"])
 @with_live_exchange(live_exchange)
 async def test_an_order_from_placing_to_cancelling(
-    venue: RunningExchange, who: Credentials
+    venue: RunningExchange, who: Credentials, client_id: int | str
 ) -> None:
     """Every private call is authenticated; the same client id is the same order."""
+    bid = msgspec.structs.replace(BID, client_id=client_id)
     async with RestClient(venue.http_url, who) as rest:
-        order = await rest.place(BID)
+        order = await rest.place(bid)
         assert (order.status, order.price, order.quantity) == ("New", "99.5", "1.5")
-        assert order.client_id == 7
-        assert await rest.place(BID) == order
+        assert order.client_id == client_id
+        assert await rest.place(bid) == order
         assert await rest.open_orders("SOL_USDC") == [order]
-        assert await rest.open_order("SOL_USDC", client_id=7) == order
+        assert await rest.open_order("SOL_USDC", client_id=client_id) == order
         less = await rest.amend("SOL_USDC", order_id=order.id, quantity="1")
         assert (less.id, less.quantity) == (order.id, "1")
         assert (await rest.balances())["USDC"].locked == "99.5"

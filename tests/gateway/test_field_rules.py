@@ -136,6 +136,8 @@ def client_ids() -> list[Rule]:
                  "clientId and clientOrderId differ"),
             Rule(f"{request}, clientOrderId alone", request,
                  {"clientId": "", "clientOrderId": "7"}, ""),
+            Rule(f"{request}, a number and a text", request, {"clientOrderId": "007"}, BAD,
+                 "clientId and clientOrderId differ"),
             Rule(f"{request}, a malformed clientOrderId", request, {"clientOrderId": "a b"}, BAD,
                  "Invalid clientOrderId"),
         ]  # fmt: skip

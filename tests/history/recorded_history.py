@@ -160,6 +160,6 @@ def require_bars(found: dict[str, list[tuple[Any, ...]]]) -> None:
     assert found["bars"] == expected
 
 
-def generated(**terms: int) -> bytes:
+def generated(**terms: Any) -> bytes:
     """A PLACE of the generated first day."""
     return records.place(session=records.GENERATED_SESSION, **terms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,18 +49,46 @@ def test_a_new_recorder_continues_from_the_store(tmp_path: Path) -> None:
     require_equal(tmp_path, past.naive)
 
 
+def test_texts_of_client_ids_outlive_their_transactions(tmp_path: Path) -> None:
+    """CLOSED comes without the text: an order keeps it if it is accepted in one transaction and
+    closed in another, by another recorder, or both in one.
+    """
+    past = RecordedHistory(tmp_path, 15)
+    terms: dict[str, Any] = {"market": 1, "account": 2, "side": records.BID, "quantity": 1}
+    past.frame(records.place(text="one", price=10, **terms))
+    past.commit()
+    past.frame(records.place(text="two", price=10, **terms))
+    past.frame(records.cancel(account=2, text="two"))
+    past.frame(records.place(text="three", price=10, **terms))
+    past.frame(records.amend(account=2, text="one", price=11))
+    past.commit()
+    past.store.close()
+    past.store = SqliteStore(tmp_path / FILE_NAME)
+    past.recorder = HistoryProjection(past.store, past.exchange)
+    past.frame(records.cancel(account=2, text="one"))
+    past.frame(records.place(price=10, **terms))
+    past.commit()
+    past.store.close()
+    rows = [past.naive.orders[order_id] for order_id in sorted(past.naive.orders)]
+    assert [(row.client_text, row.closed_ns > 0) for row in rows] == [
+        ("one", True), ("two", True), ("three", False), (None, False),
+    ]  # fmt: skip
+    require_equal(tmp_path, past.naive)
+
+
 def test_generated_orders_and_trades_are_marked(tmp_path: Path) -> None:
     """An order by its session, a trade by its taker."""
     past = RecordedHistory(tmp_path, 9)
-    terms = {"market": 1, "price": 100, "quantity": 2}
+    terms: dict[str, Any] = {"market": 1, "price": 100, "quantity": 2}
     past.frame(generated(account=2, side=records.ASK, **terms))
     past.frame(generated(account=3, side=records.BID, **terms))
     past.frame(generated(account=2, side=records.ASK, **terms))
     past.frame(records.place(account=3, side=records.BID, session=1, **terms))
     past.frame(generated(account=2, side=records.ASK, market=1, price=105, quantity=1))
-    past.frame(records.amend(account=2, order_id=max(past.naive.orders), price=106))
+    past.frame(records.amend(account=2, market=1, order_id=max(past.naive.orders), price=106))
     past.frame(records.place(account=3, side=records.BID, market=1, price=104, quantity=1))
-    past.frame(records.amend(account=2, order_id=sorted(past.naive.orders)[-2], price=104))
+    older = sorted(past.naive.orders)[-2]
+    past.frame(records.amend(account=2, market=1, order_id=older, price=104))
     past.commit()
     past.store.close()
     assert [trade.is_generated for trade in past.naive.trades] == [True, False, True]
@@ -158,9 +187,9 @@ def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:
         SqliteStore(path)
     path.unlink()
     store = SqliteStore(path)
-    store._database.execute("PRAGMA user_version = 2")
+    store._database.execute("PRAGMA user_version = 1")
     store.close()
-    with pytest.raises(StoreInvalid, match="version 2"):
+    with pytest.raises(StoreInvalid, match="it has schema version 1, not 2"):
         SqliteStore(path)
     with pytest.raises(StoreUnavailable):
         SqliteStore(tmp_path / "no such folder" / FILE_NAME)

@@ -99,7 +99,8 @@ async def test_a_market_order_by_quote_ends_with_its_last_fill() -> None:
     harness = FeedHarness()
     bob = await harness.join(ORDERS, BOB)
     await harness.run(sell(ANN, 10000, 100), sell(EVE, 10000, 100))
-    by_quote = {"flags": records.MARKET_ORDER | records.BY_QUOTE, "tif": records.IOC}
+    flags = records.MARKET_ORDER | records.BY_QUOTE
+    by_quote: dict[str, Any] = {"flags": flags, "tif": records.IOC}
     await harness.run(
         records.place(
             account=BOB, market=MARKET, side=records.BID, quantity=150_000_001, **by_quote
@@ -144,10 +145,11 @@ async def test_an_amended_order_is_published_with_its_new_terms() -> None:
     ann = await harness.join(ORDERS, ANN)
     placed = read_outcome(await harness.run(buy(ANN, 9900, 500)))
     await harness.run(sell(BOB, 9900, 100), sell(BOB, 10000, 150))
-    await harness.run(records.amend(account=ANN, order_id=placed.order_id, quantity=400))
+    named: dict[str, Any] = {"account": ANN, "market": MARKET, "order_id": placed.order_id}
+    await harness.run(records.amend(**named, quantity=400))
     assert told(ann[2:]) == [("orderModified", "PartiallyFilled", "", "1")]
     assert (ann[2]["q"], ann[2]["p"]) == ("4", "99")
-    await harness.run(records.amend(account=ANN, order_id=placed.order_id, price=10000))
+    await harness.run(records.amend(**named, price=10000))
     assert told(ann[3:]) == [
         ("orderModified", "PartiallyFilled", "", "1"),
         ("orderFill", "PartiallyFilled", "1.5", "2.5"),
@@ -156,6 +158,34 @@ async def test_an_amended_order_is_published_with_its_new_terms() -> None:
     await harness.run(sell(BOB, 10000, 150))
     assert told(ann[5:]) == [("orderFill", "Filled", "1.5", "4")]
     assert ann[5]["m"] is True
+
+
+async def test_a_text_is_in_every_update_of_its_order() -> None:
+    """Though only ACCEPTED comes with it: also of orders from before, and with no other text."""
+    harness = FeedHarness()
+    await harness.run(text_sell("early", 10100), sell(ANN, 10200, 100))
+    ann = await harness.join(ORDERS, ANN)
+    await harness.run(text_sell("late", 10000), sell(ANN, 10300, 100), text_sell("7a", 10050))
+    await harness.run(records.amend(account=ANN, text="late", quantity=50))
+    await harness.run(records.amend(account=ANN, text="early", price=10150))
+    await harness.run(buy(BOB, 10000, 50), records.cancel(account=ANN, text="early"))
+    harness.leave(ORDERS, ANN)
+    ann += await harness.join(ORDERS, ANN)
+    await harness.run(records.cancel_all(account=ANN))
+    assert [(one["e"], one.get("c")) for one in ann] == [
+        ("orderAccepted", "late"), ("orderAccepted", None), ("orderAccepted", "7a"),
+        ("orderModified", "late"), ("orderModified", "early"), ("orderFill", "late"),
+        ("orderCancelled", "early"),
+    ]  # fmt: skip
+    assert [(one["e"], one.get("c")) for one in harness.received[Channel(ORDERS, ANN)]] == [
+        ("orderCancelled", None), ("orderCancelled", None), ("orderCancelled", "7a"),
+    ]  # fmt: skip
+
+
+def text_sell(text: str, price: int) -> bytes:
+    return records.place(
+        account=ANN, market=MARKET, side=records.ASK, price=price, quantity=100, text=text
+    )
 
 
 async def test_orders_of_before_are_known() -> None:

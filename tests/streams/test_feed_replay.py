@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fairbook.api.numbers import MarketScales
+from fairbook.api.orders import client_id_of
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
@@ -266,7 +267,7 @@ class Owner:
         return {
             "s": scales.symbol,
             "S": "Ask" if record.side else "Bid",
-            "c": record.client_id if record.flags & records.HAS_CLIENT_ID else None,
+            "c": client_id_of(record),
             "p": scales.price.text(record.price),
             "q": scales.quantity.text(record.quantity),
             "z": scales.quantity.text(record.filled),

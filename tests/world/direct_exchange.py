@@ -132,6 +132,9 @@ class DirectExchange:
             return self.core.order_of_client(account, market, client_id)
         return self.core.order(account, market, order_id)
 
+    def text_of(self, order: OrderRecord) -> str | None:
+        return self.core.text_of(order)
+
     def depth(self, market: int, levels_max: int) -> BookDepth:
         bids, asks = self.core.depth(market, levels_max)
         return BookDepth(self.core.markets[market].update_id, self.core.time_ns, bids, asks)

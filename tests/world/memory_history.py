@@ -4,7 +4,7 @@ Set `lag` to hold it back: later positions are not recorded until it is lifted.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 from fairbook.candles.bars import Bar
@@ -70,15 +70,15 @@ class MemoryHistory:
         *,
         market: int = 0,
         order_id: int = 0,
-        client_id: int | None = None,
+        client_id: int | str | None = None,
     ) -> Sequence[OrderRow]:
         def fits(row: OrderRow) -> bool:
-            has_client_id = bool(row.flags & records.HAS_CLIENT_ID)
+            own_id = row.client_id if row.flags & records.HAS_CLIENT_ID else row.client_text
             return (
                 row.account == account
                 and market in (0, row.market)
                 and order_id in (0, row.order_id)
-                and (client_id is None or (has_client_id and row.client_id == client_id))
+                and client_id in (None, own_id)
             )
 
         return _page(filter(fits, self._recorded().orders.values()), page)
@@ -100,13 +100,14 @@ class MemoryHistory:
         account: int,
         page: Page,
         *,
-        side: int,
+        movements: Collection[int],
         span: Span = ALWAYS,
         reference: bytes | None = None,
     ) -> Sequence[TransferRow]:
         def fits(row: TransferRow) -> bool:
             return (
-                (row.account, row.side) == (account, side)
+                row.account == account
+                and row.movement in movements
                 and reference in (None, row.reference)
                 and span.from_ns <= row.time_ns <= span.to_ns
             )

@@ -40,12 +40,16 @@ class NaiveHistory:
         """One frame."""
         self.position += 1
         self.time_ns = time_ns
+        text: str | None = None  # of the next ACCEPTED
         for event in wire.split_events(events):
             match event:
                 case wire.MarketListed():
                     self._tick_atoms[event.market] = event.tick_atoms
+                case wire.ClientText():
+                    text = event.text.decode()
                 case wire.Accepted():
-                    self.orders[event.order_id] = _accepted(event, time_ns)
+                    self.orders[event.order_id] = _accepted(event, text, time_ns)
+                    text = None
                 case wire.Fill():
                     self._fill(event, time_ns)
                 case wire.Closed():
@@ -53,8 +57,7 @@ class NaiveHistory:
                 case wire.Amended():
                     self._has(event.order, 0)
                 case wire.Moved():
-                    moved = (event.account, event.asset, event.side, event.atoms, event.reference)
-                    self.transfers.append(TransferRow(len(self.transfers) + 1, *moved, time_ns))
+                    self._moved(event, time_ns)
 
     def market(self, market: int) -> list[TradeRow]:
         """Its trades, oldest first."""
@@ -73,7 +76,7 @@ class NaiveHistory:
                         trade_id=trade.trade_id,
                         market=trade.market,
                         order_id=order.order_id,
-                        client_id=order.client_id if order.flags & 1 else None,
+                        client_id=order.client_id if order.flags & 1 else order.client_text,
                         side=order.side,
                         price=trade.price,
                         lots=trade.lots,
@@ -147,6 +150,21 @@ class NaiveHistory:
                 status=wire.PARTIALLY_FILLED,
             )
 
+    def _moved(self, event: wire.Moved, time_ns: int) -> None:
+        self.transfers.append(
+            TransferRow(
+                transfer_id=len(self.transfers) + 1,
+                account=event.account,
+                asset=event.asset,
+                movement=event.movement,
+                atoms=event.atoms,
+                fee_atoms=event.fee_atoms,
+                operator=event.operator,
+                reference=event.reference,
+                time_ns=time_ns,
+            )
+        )
+
     def _has(self, order: wire.Record, closed_ns: int) -> None:
         """What the event says of an order must be what the events before it made of it."""
         before = self.orders[order.order_id]
@@ -207,7 +225,7 @@ def bucket(interval: str, time_s: int) -> tuple[int, int]:
     return int(begin.timestamp()), int(end.timestamp())
 
 
-def _accepted(event: wire.Accepted, time_ns: int) -> OrderRow:
+def _accepted(event: wire.Accepted, text: str | None, time_ns: int) -> OrderRow:
     return OrderRow(
         order_id=event.order_id,
         account=event.account,
@@ -226,4 +244,5 @@ def _accepted(event: wire.Accepted, time_ns: int) -> OrderRow:
         created_ns=time_ns,
         closed_ns=0,
         is_generated=event.session == GENERATED,
+        client_text=text,
     )

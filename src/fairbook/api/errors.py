@@ -42,6 +42,8 @@ REJECTS: Final[dict[int, tuple[int, str, str]]] = {  # status, code, message
     records.MALFORMED: (400, INVALID_CLIENT_REQUEST, "Malformed request"),
     records.NO_RULES: (503, "MAINTENANCE", "The exchange is not open yet"),
     records.UNKNOWN_ACCOUNT: (403, "FORBIDDEN", "Account not open"),
+    records.BAD_CREDENTIAL: (401, "UNAUTHORIZED", "Unauthorized"),
+    records.NOT_PERMITTED: (403, "FORBIDDEN", "Permission denied"),
     records.UNKNOWN_MARKET: (400, "INVALID_MARKET", "Unknown market"),
     records.UNKNOWN_ASSET: (400, "INVALID_ASSET", "Unknown asset"),
     records.DUPLICATE_CLIENT_ID: (
@@ -49,9 +51,26 @@ REJECTS: Final[dict[int, tuple[int, str, str]]] = {  # status, code, message
         "INVALID_ORDER",
         "Order with client ID already exists: {client_id}",
     ),
+    records.REPEATED_SIGNATURE: (400, INVALID_CLIENT_REQUEST, "Request already seen"),
+    records.SIGNATURES_FULL: (
+        503,
+        "TRADING_PAUSED",
+        "Too many signed requests, use a clientId",
+    ),
+    records.DUPLICATE_REFERENCE: (
+        400,
+        INVALID_CLIENT_REQUEST,
+        "The reference was used for something else",
+    ),
+    records.DUPLICATE_CREDENTIAL: (400, INVALID_CLIENT_REQUEST, "The credential was used before"),
     records.UNKNOWN_ORDER: (400, "INVALID_ORDER", "Order Not Found (RESOURCE_NOT_FOUND)"),
+    records.UNKNOWN_REFERENCE: (400, INVALID_CLIENT_REQUEST, "Unknown reference"),
+    records.UNKNOWN_CREDENTIAL: (400, INVALID_CLIENT_REQUEST, "Unknown credential"),
+    records.UNKNOWN_GATEWAY: (400, INVALID_CLIENT_REQUEST, "Unknown gateway"),
     records.ALREADY_LISTED: (400, INVALID_CLIENT_REQUEST, "Already listed"),
+    records.ALREADY_DECIDED: (400, INVALID_CLIENT_REQUEST, "Already decided"),
     records.BAD_VALUE: (400, INVALID_CLIENT_REQUEST, "Value out of range"),
+    records.GATEWAY_ALIVE: (400, INVALID_CLIENT_REQUEST, "The gateway is alive"),
     records.ACCOUNT_FROZEN: (403, "FORBIDDEN", "Account is frozen"),
     records.TRADING_PAUSED: (503, "TRADING_PAUSED", "Trading is paused, only cancels are taken"),
     records.MARKET_CLOSED: (400, "INVALID_ORDER", "Market does not take this order now"),
@@ -61,6 +80,8 @@ REJECTS: Final[dict[int, tuple[int, str, str]]] = {  # status, code, message
     records.BOOK_FULL: (400, "ORDER_LIMIT", "The order book has no room at this price"),
     records.TABLE_FULL: (400, INVALID_CLIENT_REQUEST, "No more room"),
     records.OVER_CAP: (400, "INVALID_QUANTITY", "The supply would exceed its cap"),
+    records.OVER_DAILY_LIMIT: (403, "FORBIDDEN", "Over the daily withdrawal limit"),
+    records.TOO_YOUNG: (403, "FORBIDDEN", "The credential is too young to withdraw"),
     records.INSUFFICIENT_FUNDS: (400, "INSUFFICIENT_FUNDS", "Insufficient funds"),
     records.WOULD_CROSS: (400, "INVALID_ORDER", "Order would immediately match and take"),
 }
@@ -77,10 +98,12 @@ CLOSE_REASONS: Final[dict[int, str | None]] = {
     records.SELF_TRADE: "SelfTradePrevention",
     records.INSUFFICIENT_LIQUIDITY: "InsufficientLiquidity",
     records.PRICE_OUT_OF_BOUNDS: "PriceOutOfBounds",
+    records.WALK_LIMIT: "WalkLimit",
+    records.BY_GATEWAY_END: None,
 }
 
 
-def rejected(reason: int, *, client_id: int = 0) -> ApiError:
+def rejected(reason: int, *, client_id: int | str | None = None) -> ApiError:
     """The error of a reject of the core. client_id: of the command."""
     status, code, message = REJECTS[reason]
     return ApiError(status, code, message.format(client_id=client_id))

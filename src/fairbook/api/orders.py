@@ -10,12 +10,14 @@ from typing import Final
 from fairbook.api import field_names, requests
 from fairbook.api.errors import CLOSE_REASONS, BadRequest, rejected
 from fairbook.api.numbers import MarketScales, Scale
-from fairbook.api.requests import Fields, choice, is_absent, symbol_field
+from fairbook.api.requests import ClientId, Fields, choice, is_absent, symbol_field
 from fairbook.api.times import utc_text
 from fairbook.core import records
 from fairbook.core.records import (
+    HAS_TEXT,
     OrderRecord,
     Outcome,
+    Placed,
     order_records,
     read_outcome,
     read_placed,
@@ -24,6 +26,7 @@ from fairbook.core.units import MILLION
 from fairbook.ports.history import FillRow, OrderRow
 
 ScalesOf = Callable[[str], MarketScales]  # by exact symbol; raises INVALID_MARKET
+TextOf = Callable[[OrderRecord], str | None]  # Queries.text_of
 
 # By the core's numbers.
 SIDE_TEXT: Final = ("Bid", "Ask")
@@ -50,6 +53,7 @@ class OrderCommand:
     __slots__ = ("command", "scales")
 
     def __init__(self, command: bytes, scales: MarketScales) -> None:
+        """command: with its parts."""
         self.command = command
         self.scales = scales
 
@@ -61,46 +65,73 @@ class OrderCommand:
 class PlaceCommand(OrderCommand):
     """PLACE. The answer repeats the fields of the request."""
 
-    __slots__ = ()
+    __slots__ = ("client_id",)
+
+    def __init__(
+        self, command: bytes, scales: MarketScales, client_id: ClientId | None = None
+    ) -> None:
+        super().__init__(command, scales)
+        self.client_id = client_id
 
     def result(self, events: bytes) -> str:
-        placed = read_placed(self.command)
-        outcome = _accepted(events, client_id=placed.client_id)
-        return _order_text(self.scales, placed, outcome, created=outcome.created_ns // MILLION)
+        outcome = _accepted(events, client_id=self.client_id)
+        return _order_text(
+            self.scales, read_placed(self.command), outcome, client_id=self.client_id,
+            created=outcome.created_ns // MILLION,
+        )  # fmt: skip
 
 
-class CancelCommand(OrderCommand):
+class ChangeCommand(OrderCommand):
+    """A command whose answer is made of the records of the orders that it changes."""
+
+    __slots__ = ("_text_of",)
+
+    def __init__(self, command: bytes, scales: MarketScales, text_of: TextOf) -> None:
+        super().__init__(command, scales)
+        self._text_of = text_of
+
+    def records(self, events: bytes) -> list[OrderRecord]:
+        """The order records among its events, with the texts, which events leave out."""
+        found = order_records(events)
+        for order in found:
+            if order.flags & HAS_TEXT:
+                order.text = self._text_of(order)
+        return found
+
+
+class CancelCommand(ChangeCommand):
     """CANCEL."""
 
     __slots__ = ()
 
     def result(self, events: bytes) -> str:
         _accepted(events)
-        return record_text(order_records(events)[0], self.scales)
+        return record_text(self.records(events)[0], self.scales)
 
 
-class AmendCommand(OrderCommand):
+class AmendCommand(ChangeCommand):
     """AMEND."""
 
     __slots__ = ()
 
     def result(self, events: bytes) -> str:
         outcome = _accepted(events)
-        own = [order for order in order_records(events) if order.order_id == outcome.order_id]
+        own = [order for order in self.records(events) if order.order_id == outcome.order_id]
         return record_text(own[-1], self.scales, outcome)
 
 
-class CancelAllCommand(OrderCommand):
+class CancelAllCommand(ChangeCommand):
     """CANCEL_ALL in one market."""
 
     __slots__ = ()
 
     def result(self, events: bytes) -> str:
         _accepted(events)
-        return f"[{','.join(record_text(order, self.scales) for order in order_records(events))}]"
+        closed = self.records(events)
+        return f"[{','.join(record_text(order, self.scales) for order in closed)}]"
 
 
-def _accepted(events: bytes, *, client_id: int = 0) -> Outcome:
+def _accepted(events: bytes, *, client_id: ClientId | None = None) -> Outcome:
     outcome = read_outcome(events)
     if outcome.status == records.REJECTED:
         raise rejected(outcome.reason, client_id=client_id)
@@ -122,9 +153,8 @@ def place_command(
         tif = choice(fields, "timeInForce", _TIMES_IN_FORCE, records.GTC)
     flags = is_market | choice(fields, "selfTradePrevention", _SELF_TRADE, 0)
     field_names.refuse_restrictions(fields)
-    client_id = requests.client_id_field(fields)
-    if client_id is not None:
-        flags |= records.HAS_CLIENT_ID
+    named = Naming(requests.client_id_field(fields))
+    flags |= named.flags
     post_only = requests.flag(fields, "postOnly")
     price = 0
     if is_market:
@@ -143,9 +173,9 @@ def place_command(
         quantity = scales.quantity.units(fields.get("quantity"))
     command = records.place(
         account=account, market=scales.id, side=side, tif=tif, flags=flags,
-        client_id=client_id or 0, session=session, price=price, quantity=quantity,
+        client_id=named.number, text=named.text, session=session, price=price, quantity=quantity,
     )  # fmt: skip
-    return PlaceCommand(command, scales)
+    return PlaceCommand(command, scales, named.client_id)
 
 
 def _market_amount(fields: Fields, scales: MarketScales) -> tuple[int, int]:
@@ -164,7 +194,19 @@ def _market_amount(fields: Fields, scales: MarketScales) -> tuple[int, int]:
     return records.BY_QUOTE, scales.quote.units(fields["quoteQuantity"])
 
 
-def named_order(fields: Fields) -> tuple[int, int | None]:
+class Naming:
+    """A client id as the builders of commands take it."""
+
+    __slots__ = ("client_id", "flags", "number", "text")
+
+    def __init__(self, client_id: ClientId | None) -> None:
+        self.client_id = client_id
+        self.text = client_id if isinstance(client_id, str) else None
+        self.number = client_id if isinstance(client_id, int) else 0
+        self.flags = records.HAS_CLIENT_ID if isinstance(client_id, int) else 0
+
+
+def named_order(fields: Fields) -> tuple[int, ClientId | None]:
     """(order id, None) or (0, client id). Raises BadRequest unless exactly one is given."""
     order_id = requests.order_id_field(fields)
     client_id = requests.client_id_field(fields)
@@ -173,18 +215,23 @@ def named_order(fields: Fields) -> tuple[int, int | None]:
     return order_id or 0, client_id
 
 
-def cancel_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> CancelCommand:
+def cancel_command(
+    fields: Fields, *, account: int, scales_of: ScalesOf, text_of: TextOf
+) -> CancelCommand:
     """The command of a request to cancel one order. Raises BadRequest or INVALID_MARKET."""
     scales = scales_of(symbol_field(fields))
     order_id, client_id = named_order(fields)
+    named = Naming(client_id)
     command = records.cancel(
-        account=account, market=scales.id, order_id=order_id,
-        flags=0 if client_id is None else records.HAS_CLIENT_ID, client_id=client_id or 0,
+        account=account, market=scales.id, order_id=order_id, flags=named.flags,
+        client_id=named.number, text=named.text,
     )  # fmt: skip
-    return CancelCommand(command, scales)
+    return CancelCommand(command, scales, text_of)
 
 
-def amend_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> AmendCommand:
+def amend_command(
+    fields: Fields, *, account: int, scales_of: ScalesOf, text_of: TextOf
+) -> AmendCommand:
     """The command of a request to amend an order. A term that is absent stays as it is."""
     scales = scales_of(symbol_field(fields))
     field_names.refuse_restrictions(fields)
@@ -194,22 +241,23 @@ def amend_command(fields: Fields, *, account: int, scales_of: ScalesOf) -> Amend
     quantity = _new_term(fields, "quantity", scales.quantity, records.BAD_QUANTITY)
     if not price and not quantity:
         raise BadRequest("Must specify a new price or quantity")
+    named = Naming(client_id)
     command = records.amend(
         account=account, market=scales.id, order_id=order_id, price=price, quantity=quantity,
-        flags=0 if client_id is None else records.HAS_CLIENT_ID, client_id=client_id or 0,
+        flags=named.flags, client_id=named.number, text=named.text,
     )  # fmt: skip
-    return AmendCommand(command, scales)
+    return AmendCommand(command, scales, text_of)
 
 
 def cancel_all_command(
-    fields: Fields, *, account: int, scales_of: ScalesOf
+    fields: Fields, *, account: int, scales_of: ScalesOf, text_of: TextOf
 ) -> CancelAllCommand | bytes:
     """The command; or the answer, if only conditional orders are meant, which do not exist."""
     scales = scales_of(symbol_field(fields))
     field_names.refuse_selection(fields)
     if choice(fields, "orderType", _CANCEL_ALL_KINDS, 0):
         return b"[]"
-    return CancelAllCommand(records.cancel_all(account=account, market=scales.id), scales)
+    return CancelAllCommand(records.cancel_all(account=account, market=scales.id), scales, text_of)
 
 
 def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
@@ -223,8 +271,10 @@ def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
 
 def record_text(order: OrderRecord, scales: MarketScales, outcome: Outcome | None = None) -> str:
     """outcome: of an AMEND, which is newer than the record."""
-    state = order if outcome is None else outcome
-    return _order_text(scales, order, state, created=order.created_ns // MILLION)
+    return _order_text(
+        scales, order, order if outcome is None else outcome, client_id=client_id_of(order),
+        created=order.created_ns // MILLION,
+    )  # fmt: skip
 
 
 def history_text(order: OrderRow | OrderRecord, scales: MarketScales) -> str:
@@ -234,18 +284,20 @@ def history_text(order: OrderRow | OrderRecord, scales: MarketScales) -> str:
     if not order.flags & records.MARKET_ORDER:
         rest += '"quoteQuantity":null,'
     return _order_text(
-        scales, order, order, created=f'"{utc_text(order.created_ns, decimals=3)}"',
+        scales, order, order, client_id=client_id_of(order),
+        created=f'"{utc_text(order.created_ns, decimals=3)}"',
         rest=f'{rest}"systemOrderType":null,{_REST}',
     )  # fmt: skip
 
 
 def _order_text(
-    scales: MarketScales, order: records.Placed | OrderRow | OrderRecord,
-    state: Outcome | OrderRow | OrderRecord, *, created: int | str, rest: str = _REST,
+    scales: MarketScales, order: Placed | OrderRow | OrderRecord,
+    state: Outcome | OrderRow | OrderRecord, *, client_id: ClientId | None, created: int | str,
+    rest: str = _REST,
 ) -> str:  # fmt: skip
     """created: as JSON: milliseconds, or a text with its quotes."""
     flags, quantity = order.flags, scales.quantity.text
-    client = order.client_id if flags & records.HAS_CLIENT_ID else "null"
+    client = "null" if client_id is None else client_id_text(client_id)
     executed = quantity(state.filled)
     if not flags & records.MARKET_ORDER:
         kind = "Limit"
@@ -283,6 +335,18 @@ def fill_text(fill: FillRow, scales: MarketScales) -> str:
         f'"isMaker":{"true" if fill.is_maker else "false"},"systemOrderType":null,'
         f'"timestamp":"{utc_text(fill.time_ns, decimals=3)}"}}'
     )
+
+
+def client_id_of(order: OrderRow | OrderRecord) -> ClientId | None:
+    """order: of an event, only with its text."""
+    if order.flags & HAS_TEXT:
+        return order.text
+    return order.client_id if order.flags & records.HAS_CLIENT_ID else None
+
+
+def client_id_text(client_id: ClientId) -> str:
+    """As JSON: a number or a string. The characters of a client id need no escapes."""
+    return f'"{client_id}"' if isinstance(client_id, str) else str(client_id)
 
 
 def self_trade_text(flags: int) -> str:

@@ -10,6 +10,7 @@ Invariants:
 - a value that was read can be encoded again.
 """
 
+import re
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
@@ -22,9 +23,11 @@ BODY_BYTES_MAX: Final = 16 * 1024
 QUERY_FIELDS_MAX: Final = 64
 CLIENT_ID_MAX: Final = 0xFFFFFFFF
 CLIENT_ID_NAMES: Final = ("clientId", "clientOrderId")
+_is_client_text: Final = re.compile(r"[A-Za-z0-9._:/-]{1,36}").fullmatch
 ORDER_ID_MAX: Final = (1 << 63) - 1
 
 Fields = dict[str, Any]
+ClientId = int | str  # no text is the decimal of a number
 Pairs = list[tuple[str, str | None]]
 
 
@@ -214,25 +217,35 @@ def number_field(
     return number
 
 
-def client_id_field(fields: Fields) -> int | None:
-    """`clientId` or `clientOrderId`: a 32-bit number or the same as digits; None without either.
-    Raises BadRequest for an invalid one, and for two that differ.
+def client_id_field(fields: Fields) -> ClientId | None:
+    """`clientId` or `clientOrderId`; None without either. Raises BadRequest for an invalid one, and
+    for two that differ.
     """
     found = None
     for name in CLIENT_ID_NAMES:
         if is_absent(fields, name):
             continue
-        number = whole_number(fields[name], digits_max=10)
-        if number is None or number > CLIENT_ID_MAX:
-            raise BadRequest(f"Invalid {name}")
-        if found is not None and found != number:
+        client_id = _client_id(name, fields[name])
+        if found is not None and found != client_id:
             raise BadRequest("clientId and clientOrderId differ")
-        found = number
+        found = client_id
     return found
 
 
+def _client_id(name: str, value: Any) -> ClientId:
+    """A 32-bit number, as a JSON number or as its decimal text without leading zeros; or another
+    text of the characters of client ids.
+    """
+    number = whole_number(value, digits_max=10)
+    if number is not None and number <= CLIENT_ID_MAX and value == str(number):
+        return number
+    if type(value) is str and _is_client_text(value):
+        return value
+    raise BadRequest(f"Invalid {name}")
+
+
 def order_id_field(fields: Fields) -> int | None:
-    """As `client_id_field`. Raises UNKNOWN_ORDER for an id that is too large for any order."""
+    """`orderId`; None if it is absent. Raises UNKNOWN_ORDER for one that no order can have."""
     if is_absent(fields, "orderId"):
         return None
     text = fields["orderId"]

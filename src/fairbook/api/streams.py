@@ -10,7 +10,13 @@ from typing import Final
 
 from fairbook.api.errors import CLOSE_REASONS
 from fairbook.api.numbers import MarketScales, Scale
-from fairbook.api.orders import SIDE_TEXT, STATUS_TEXT, TIME_IN_FORCE_TEXT, self_trade_text
+from fairbook.api.orders import (
+    SIDE_TEXT,
+    STATUS_TEXT,
+    TIME_IN_FORCE_TEXT,
+    client_id_text,
+    self_trade_text,
+)
 from fairbook.api.times import utc_second
 from fairbook.candles.bars import Bar
 from fairbook.candles.ticker import Totals
@@ -98,11 +104,12 @@ def kline(scales: MarketScales, bar: Bar, *, end_s: int, is_final: bool, sent_us
 class StreamedOrder:
     """An open order, as updates about it need it: its terms, and what changes with its fills."""
 
-    __slots__ = ("_terms_texts", "filled", "quote", "terms")
+    __slots__ = ("_terms_texts", "filled", "quote", "terms", "text")
 
-    def __init__(self, terms: Placed | OrderRecord) -> None:
-        """terms: ACCEPTED, or a record of the order as it is now."""
+    def __init__(self, terms: Placed | OrderRecord, text: str | None = None) -> None:
+        """terms: ACCEPTED, or a record of the order as it is now. text: its client id as a text."""
         self.terms = terms
+        self.text = text
         self.filled: int = terms.filled if isinstance(terms, OrderRecord) else 0
         self.quote: int = terms.quote if isinstance(terms, OrderRecord) else 0
         self._terms_texts: tuple[str, str, str] | None = None
@@ -112,7 +119,11 @@ class StreamedOrder:
         texts = self._terms_texts
         if texts is None:
             terms, flags = self.terms, self.terms.flags
-            client = f'"c":{terms.client_id},' if flags & records.HAS_CLIENT_ID else ""
+            client = ""
+            if self.text is not None:
+                client = f'"c":{client_id_text(self.text)},'
+            elif flags & records.HAS_CLIENT_ID:
+                client = f'"c":{terms.client_id},'
             texts = (
                 f'"s":"{scales.symbol}",{client}"S":"{SIDE_TEXT[terms.side]}",{self._kind(scales)}',
                 f'"V":"{self_trade_text(flags)}","T":',

@@ -113,7 +113,7 @@ class OrderState(Struct, frozen=True, rename="camel"):
     executed_quote_quantity: str
     time_in_force: str
     created_at: int | str
-    client_id: int | None = None
+    client_id: int | str | None = None
     price: str | None = None
     quantity: str | None = None
     quote_quantity: str | None = None
@@ -149,7 +149,7 @@ class NewOrder(Struct, frozen=True, rename="camel", kw_only=True):
     quote_quantity: str | UnsetType = UNSET
     time_in_force: str | UnsetType = UNSET
     post_only: bool | UnsetType = UNSET
-    client_id: int | UnsetType = UNSET
+    client_id: int | str | UnsetType = UNSET
     self_trade_prevention: str | UnsetType = UNSET
 
 
@@ -239,7 +239,7 @@ class OrderUpdate(_StreamMessage, frozen=True):
     status: str
     order_id: str
     executed: str
-    client_id: int | None = None
+    client_id: int | str | None = None
     price: str | None = None
     quantity: str | None = None
     fill_price: str | None = None

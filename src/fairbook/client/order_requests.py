@@ -31,7 +31,7 @@ class OrderRequests:
         symbol: str,
         *,
         order_id: str | None = None,
-        client_id: int | None = None,
+        client_id: int | str | None = None,
         price: str | None = None,
         quantity: str | None = None,
     ) -> OrderState:
@@ -40,7 +40,7 @@ class OrderRequests:
         return await self._order_request("amend", fields, OrderState)
 
     async def cancel(
-        self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
+        self, symbol: str, *, order_id: str | None = None, client_id: int | str | None = None
     ) -> OrderState:
         """Returns the closed order."""
         fields = _fields(symbol, order_id, client_id)
@@ -51,7 +51,7 @@ class OrderRequests:
         return await self._order_request("cancelAll", {"symbol": symbol}, list[OrderState])
 
     async def open_order(
-        self, symbol: str, *, order_id: str | None = None, client_id: int | None = None
+        self, symbol: str, *, order_id: str | None = None, client_id: int | str | None = None
     ) -> OrderState:
         """One open order. RequestRefused with 404 if it is not open."""
         fields = _fields(symbol, order_id, client_id)
@@ -62,7 +62,7 @@ class OrderRequests:
 
 
 def _fields(
-    symbol: str, order_id: str | None, client_id: int | None, **terms: str | None
+    symbol: str, order_id: str | None, client_id: int | str | None, **terms: str | None
 ) -> dict[str, str]:
     """Numbers are sent as text. Raises ValueError unless exactly one id is given."""
     if (order_id is None) == (client_id is None):

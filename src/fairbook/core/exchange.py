@@ -72,6 +72,7 @@ class Exchange:
         assert time_ns >= self.time_ns, "log time never decreases"
         self.time_ns = time_ns
         self.matcher.time_ns = time_ns
+        self.matcher.texts_of_frame.clear()
         out = BytesWriter()
         tables = self.tables
         at: i64 = 0
@@ -269,6 +270,16 @@ class Exchange:
         if not 0 <= number <= LOW or (isinstance(client_id, str) and len(text) == 0):
             return None
         return _record_of(self.orders.find_by_client_id(account, market, number, text))
+
+    def text_of(self, order: OrderRecord) -> str | None:
+        """The client id, if it is a text, of an order that is open or that the newest frame has
+        closed. order: an event of that frame, which leaves it out.
+        """
+        closed = self.matcher.texts_of_frame.get(order.order_id)
+        if closed is not None:
+            return closed.decode("ascii")
+        found = self.order(order.account, order.market, order.order_id)
+        return None if found is None else found.text
 
     def depth(
         self, market: int, levels_max: int

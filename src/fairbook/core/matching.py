@@ -153,6 +153,7 @@ class Matcher:
         self.budget_left: i64 = NO_BUDGET  # of the taker, in quote atoms
         self.looks_left: i64 = 0  # how many more orders it may look at
         self.frame: i64 = 0  # a number that no other frame has
+        self.texts_of_frame: dict[int, bytes] = {}  # of orders that it has closed, by id
         # The state of the order of the last call.
         self.status: i64 = 0
         self.reason: i64 = 0
@@ -342,7 +343,10 @@ class Matcher:
             table = account.client_ids
             if table is not None:
                 table.close(order.client_id_entry, order.client_id(), order.text(), self.time_ns)
-        if order.rare is not None:
+        rare = order.rare
+        if rare is not None:
+            if len(rare.text) > 0:
+                self.texts_of_frame[order.id] = rare.text
             _forget_rare(order)
         self.status = status
         self.reason = reason

@@ -72,6 +72,9 @@ class EngineQueries:
             raise Stopped("the state machine failed")
         return self._view
 
+    def text_of(self, order: OrderRecord) -> str | None:
+        return self._runner.exchange.text_of(order)
+
     def end(self, reason: str) -> None:
         """The engine applies no more frames: waiting and later calls raise Stopped."""
         self._ended = reason

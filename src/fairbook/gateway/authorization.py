@@ -1,17 +1,17 @@
 """Authenticate a request, read its fields, and check its permission, rate limit and replay."""
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from fairbook.api import requests
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest
 from fairbook.api.field_names import is_known
-from fairbook.api.requests import BODY_BYTES_MAX, Fields
+from fairbook.api.requests import BODY_BYTES_MAX, CLIENT_ID_NAMES, Fields, is_absent
 from fairbook.gateway.authentication import Authenticator, Headers, SignedRequest, query_pairs
 from fairbook.gateway.rate_limits import RateLimits
 from fairbook.gateway.request import Endpoint, Request
 from fairbook.net.addresses import address_key
-from fairbook.ports.accounts import Access
+from fairbook.ports.accounts import WITHDRAW, Access
 
 _USUAL_JSON_TYPES: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
 _JSON_TYPES: Final = frozenset(  # in lower case, without spaces
@@ -130,15 +130,21 @@ def _refuse_query_fields(pairs: list[tuple[str, str]]) -> None:
 
 def _is_repeatable(endpoint: Endpoint, request: Request) -> bool:
     """Whether client ids ensure that the request is executed once, however often it is sent."""
-    return endpoint.repeatable and all(
-        _is_unambiguous(fields.get("clientId")) for fields in request.orders or [request.fields]
-    )
-
-
-def _is_unambiguous(client_id: Any) -> bool:
-    """Whether there is a client id, and its signed text is that of no other id: null is signed as
-    "None", and "a b" as "a%20b".
-    """
-    if not isinstance(client_id, str) or client_id in ("", "None", "null"):
+    if not endpoint.repeatable:
         return False
-    return quote(client_id, safe="") == client_id
+    # A client id of an order has no "%", so ":" and "/" are not those of an encoded text.
+    plain = "" if endpoint.permission == WITHDRAW else ":/"
+    return all(_has_client_id(fields, plain) for fields in request.orders or [request.fields])
+
+
+def _has_client_id(fields: Fields, plain: str) -> bool:
+    """Whether there is a client id, and its signed text is that of no other id: null is signed as
+    "None", and "a b" as "a%20b". plain: characters that need not be encoded.
+    """
+    given = [fields[name] for name in CLIENT_ID_NAMES if not is_absent(fields, name)]
+    return bool(given) and all(
+        isinstance(value, str)
+        and value not in ("None", "null")
+        and quote(value, safe=plain) == value
+        for value in given
+    )

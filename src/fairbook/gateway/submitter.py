@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from fairbook.api.errors import ApiError, busy, maintenance, outcome_unknown
 from fairbook.api.orders import OrderCommand
+from fairbook.core.records import OrderRecord
 from fairbook.gateway.request import Respond
 from fairbook.ports.commands import Answer, Busy, Commands, Stopped, Waiter
 from fairbook.ports.queries import Queries, StateView
@@ -101,6 +102,10 @@ class Submitter:
     async def view_now(self) -> StateView:
         """The engine's current state, for public data. Raises 503 if the engine has stopped."""
         return await self._view_at(0)
+
+    def text_of(self, order: OrderRecord) -> str | None:
+        """As Queries.text_of."""
+        return self._queries.text_of(order)
 
     async def position(self) -> int:
         """A position after all that was submitted before. Raises as `view` does."""

@@ -161,7 +161,7 @@ class WebSocketOrders:
 
     def _handler(self, to_command: Callable[..., OrderCommand | bytes]) -> OrderHandler:
         return lambda _connection, account, fields: to_command(
-            fields, account=account, scales_of=self._scales_of
+            fields, account=account, scales_of=self._scales_of, text_of=self._submitter.text_of
         )
 
     def _cancel_on_disconnect(

@@ -8,8 +8,6 @@ Invariant: every FILL is one trade, every ACCEPTED one order, every MOVED one tr
 on nothing but the events and that exchange.
 """
 
-from typing import Final
-
 from fairbook.candles.bars import Bar
 from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
@@ -17,14 +15,6 @@ from fairbook.core.records import GENERATED_SESSION, OrderRecord
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.history.sqlite_store import SqliteStore, bar_row
 from fairbook.history.store import LENGTHS_S, Row, RowBatch
-
-# Movements of money that are recorded as transfers, and their side: 0 came, 1 went.
-SIDES: Final = {
-    admin_records.CREDITED: 0,
-    admin_records.CONFIRMED: 0,
-    admin_records.DEBITED: 1,
-    admin_records.CAPTURED: 1,
-}
 
 
 class HistoryProjection:
@@ -36,11 +26,13 @@ class HistoryProjection:
         self._rows = RowBatch()  # its orders and bars are made at the commit
         self._closed: dict[int, Row] = {}
         self._touched: dict[int, tuple[int, int]] = {}  # order id: (account, market)
+        self._texts: dict[int, str] = {}  # client ids of orders that were accepted meanwhile
         self._seconds: dict[tuple[int, int], Bar] = {}  # (market, second)
 
     def take(self, time_ns: int, events: bytes) -> None:
         """Collect the rows of one frame, which is the last one that the exchange has applied."""
         session = 0  # of the taker: every FILL follows the ACCEPTED or AMENDED of its command
+        text: str | None = None  # of the next ACCEPTED
         at, end = 0, len(events)
         while at < end:
             kind = records.kind_at(events, at)
@@ -48,10 +40,16 @@ class HistoryProjection:
                 placed = records.read_accepted(events, at)
                 session = placed.session
                 self._touched[placed.order_id] = (placed.account, placed.market)
+                if text is not None:
+                    self._texts[placed.order_id] = text
+                    text = None
+            elif kind == records.TEXT:
+                text = records.text_at(events, at)
             elif kind == records.FILL:
                 self._fill(records.Fill(events, at), time_ns, session == GENERATED_SESSION)
             elif kind == records.CLOSED:
                 order = OrderRecord(events, at)
+                order.text = self._texts.get(order.order_id)
                 self._closed[order.order_id] = order_row(order, time_ns)
             elif kind == records.AMENDED:
                 order = OrderRecord(events, at)
@@ -59,11 +57,10 @@ class HistoryProjection:
                 self._touched[order.order_id] = (order.account, order.market)
             elif kind == records.MOVED:
                 moved = admin_records.Moved(events, at)
-                if moved.movement in SIDES:
-                    self._rows.transfers.append((
-                        moved.account, moved.asset, SIDES[moved.movement], moved.atoms,
-                        moved.reference, time_ns,
-                    ))  # fmt: skip
+                self._rows.transfers.append((
+                    moved.account, moved.asset, moved.movement, moved.atoms, moved.fee_atoms,
+                    moved.operator, moved.reference, time_ns,
+                ))  # fmt: skip
             at = records.next_at(events, at)
 
     def commit(self, *, position: int, time_ns: int, chain: bytes) -> None:
@@ -74,6 +71,7 @@ class HistoryProjection:
         self._rows = RowBatch()
         self._closed = {}
         self._touched = {}
+        self._texts = {}
         self._seconds = {}
 
     def _fill(self, fill: records.Fill, time_ns: int, is_generated: bool) -> None:
@@ -130,5 +128,5 @@ def order_row(order: OrderRecord, closed_ns: int) -> Row:
         order.order_id, order.account, order.client_id, order.market, order.side, order.tif,
         order.flags, order.price, order.quantity, order.filled, order.quote, order.fee,
         order.status, order.reason, order.created_ns, closed_ns,
-        order.session == GENERATED_SESSION,
+        order.session == GENERATED_SESSION, order.text,
     )  # fmt: skip

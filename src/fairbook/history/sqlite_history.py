@@ -4,7 +4,7 @@ Invariant: a store that is far behind the engine, or has less than the recorder 
 shown: HistoryBehind.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -30,10 +30,11 @@ BEHIND_MAX_S: Final = 60.0
 
 _FILL: Final = (
     "trade.trade_id", "trade.market", "fill.order_id",
-    f"iif(placed.flags & {HAS_CLIENT_ID}, placed.client_id, NULL)",
+    f"iif(placed.flags & {HAS_CLIENT_ID}, placed.client_id, placed.client_text)",
     f"iif(is_maker, {BID + ASK} - taker_side, taker_side)",
     "trade.price", "lots", "iif(is_maker, maker_fee, taker_fee)", "is_maker", "trade.time_ns",
 )  # fmt: skip
+_TRANSFER: Final = (*TransferRow._fields[:-2], "hex(reference)", "time_ns")
 _DURING: Final = (
     "max(?2, (SELECT created_ns FROM orders WHERE order_id = ?5 AND account = ?1))"
     " AND min(?3, (SELECT iif(closed_ns, closed_ns, ?3) FROM orders WHERE order_id = ?5))"
@@ -95,16 +96,20 @@ class SqliteHistory:
         *,
         market: int = 0,
         order_id: int = 0,
-        client_id: int | None = None,
+        client_id: int | str | None = None,
     ) -> Sequence[OrderRow]:
-        index, terms, parameters = "INDEXED BY orders_by_account", ["account = ?"], [account]
+        index, terms = "INDEXED BY orders_by_account", ["account = ?"]
+        parameters: list[int | str] = [account]
         if order_id:
             index = ""
             terms.append("order_id = ?")
             parameters.append(order_id)
         if client_id is not None:
-            index = "" if order_id else "INDEXED BY orders_by_client"
-            terms.append(f"client_id = ? AND flags & {HAS_CLIENT_ID}")
+            is_text = isinstance(client_id, str)
+            index = "" if order_id else f"INDEXED BY orders_by_{'text' if is_text else 'client'}"
+            terms.append(
+                "client_text = ?" if is_text else f"client_id = ? AND flags & {HAS_CLIENT_ID}"
+            )
             parameters.append(client_id)
         if market:
             terms.append("market = ?")
@@ -114,7 +119,7 @@ class SqliteHistory:
             f" ORDER BY order_id {_direction(page)} LIMIT ? OFFSET ?)"
         )
         rows = await self._rows(OrderRow._fields, table, (*parameters, page.limit, page.offset))
-        return [OrderRow._make([*row[:-1], bool(row[-1])]) for row in rows]
+        return [OrderRow._make([*row[:-2], bool(row[-2]), row[-1]]) for row in rows]
 
     async def fills(
         self, account: int, page: Page, *, span: Span = ALWAYS, market: int = 0, order_id: int = 0
@@ -149,22 +154,23 @@ class SqliteHistory:
         account: int,
         page: Page,
         *,
-        side: int,
+        movements: Collection[int],
         span: Span = ALWAYS,
         reference: bytes | None = None,
     ) -> Sequence[TransferRow]:
         way = _direction(page)
-        of_reference = "" if reference is None else "AND reference = ?7"
+        of_reference = "" if reference is None else "AND reference = ?6"
+        kinds = ", ".join(str(int(movement)) for movement in movements)
         table = (
-            f"(SELECT * FROM transfers WHERE account = ?1 AND side = ?2 {of_reference}"
-            " AND time_ns BETWEEN ?3 AND ?4"
-            f" ORDER BY time_ns {way}, transfer_id {way} LIMIT ?5 OFFSET ?6)"
+            f"(SELECT * FROM transfers WHERE account = ?1 AND movement IN ({kinds}) {of_reference}"
+            " AND time_ns BETWEEN ?2 AND ?3"
+            f" ORDER BY time_ns {way}, transfer_id {way} LIMIT ?4 OFFSET ?5)"
         )
-        parameters: list[int | bytes] = [account, side, *span, page.limit, page.offset]
+        parameters: list[int | str | bytes] = [account, *span, page.limit, page.offset]
         if reference is not None:
             parameters.append(reference)
-        rows = await self._rows(TransferRow._fields, table, parameters)
-        return [TransferRow(*row) for row in rows]
+        rows = await self._rows(_TRANSFER, table, parameters)
+        return [TransferRow._make([*row[:-2], bytes.fromhex(row[-2]), row[-1]]) for row in rows]
 
     async def klines(
         self, market: int, interval: str, *, start_s: int, end_s: int, bars_max: int
@@ -194,7 +200,7 @@ class SqliteHistory:
         )
 
     async def _rows(
-        self, columns: Sequence[str], table: str, parameters: Sequence[int | bytes]
+        self, columns: Sequence[str], table: str, parameters: Sequence[int | str | bytes]
     ) -> list[list[Any]]:
         return await self._read(lambda reader: reader.rows(", ".join(columns), table, parameters))
 

@@ -64,16 +64,18 @@ CREATE INDEX trades_by_taker
 CREATE INDEX trades_by_maker
     ON trades (maker_account, time_ns, market, trade_id, maker_order_id);
 CREATE TABLE orders (
-    order_id INTEGER PRIMARY KEY, {_integers(OrderRow._fields[1:])}
+    order_id INTEGER PRIMARY KEY, {_integers(OrderRow._fields[1:-1])}, client_text TEXT
 ) STRICT;
 CREATE INDEX orders_by_account ON orders (account, order_id, market);
 CREATE INDEX orders_by_client ON orders (account, client_id, order_id) WHERE flags & 1;
+CREATE INDEX orders_by_text ON orders (account, client_text, order_id)
+    WHERE client_text IS NOT NULL;
 CREATE TABLE transfers (
-    transfer_id INTEGER PRIMARY KEY, {_integers(("account", "asset", "side", "atoms"))},
+    transfer_id INTEGER PRIMARY KEY, {_integers(TransferRow._fields[1:7])},
     reference BLOB NOT NULL, time_ns INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX transfers_by_account ON transfers (account, side, time_ns);
-CREATE INDEX transfers_by_reference ON transfers (account, side, reference, time_ns);
+CREATE INDEX transfers_by_account ON transfers (account, time_ns);
+CREATE INDEX transfers_by_reference ON transfers (account, reference, time_ns);
 CREATE TABLE bars (
     {_integers(_BAR_COLUMNS)}, PRIMARY KEY (market, length_s, start_s)
 ) STRICT, WITHOUT ROWID;
@@ -81,7 +83,8 @@ CREATE TABLE bars (
 
 _ADD_TRADES: Final = _insert("trades", TradeRow._fields)
 _ADD_TRANSFERS: Final = _insert("transfers", TransferRow._fields[1:])
-# Only columns that change are updated: no index is touched.
+# Only columns that change are updated: no index is touched, and the text of a client id stays,
+# which the rows of closed orders have only if the order was accepted in the same transaction.
 _PUT_ORDERS: Final = (
     f"{_insert('orders', OrderRow._fields)}"
     " ON CONFLICT (order_id) DO UPDATE SET price = excluded.price, quantity = excluded.quantity,"

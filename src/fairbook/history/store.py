@@ -5,7 +5,7 @@ from typing import Final
 
 LENGTHS_S: Final = (1, 60, 900, 3_600, 86_400)  # lengths of the stored bars; each divides the next
 
-Row = tuple[int | bytes, ...]
+Row = tuple[int | str | bytes | None, ...]
 
 
 class StoreInvalid(Exception):

@@ -3,11 +3,12 @@
 Prices are in ticks, quantities in lots, amounts in atoms, times in ns of log time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from fairbook.candles.bars import Bar
 from fairbook.candles.ticker import Totals
+from fairbook.core.admin_records import CAPTURED, CONFIRMED, CREDITED, DEBITED
 
 TIME_NS_MAX: Final = (1 << 63) - 1  # where log time ends, in the year 2262
 
@@ -32,6 +33,10 @@ class Span(NamedTuple):
 
 
 ALWAYS: Final = Span()
+
+# The movements with which money came into an account, and went from it.
+MONEY_IN: Final = (CREDITED, CONFIRMED)
+MONEY_OUT: Final = (DEBITED, CAPTURED)
 
 
 class TradeRow(NamedTuple):
@@ -73,6 +78,12 @@ class OrderRow(NamedTuple):
     created_ns: int
     closed_ns: int  # 0 while the order is open
     is_generated: bool
+    client_text: str | None  # the client id of an order with HAS_TEXT in `flags`
+
+    @property
+    def text(self) -> str | None:
+        """As OrderRecord has it."""
+        return self.client_text
 
 
 class FillRow(NamedTuple):
@@ -81,7 +92,7 @@ class FillRow(NamedTuple):
     trade_id: int
     market: int
     order_id: int
-    client_id: int | None
+    client_id: int | str | None
     side: int
     price: int
     lots: int
@@ -91,14 +102,16 @@ class FillRow(NamedTuple):
 
 
 class TransferRow(NamedTuple):
-    """Money that came (side 0) or went (side 1): one MOVED event."""
+    """Money came, went, or is held: one MOVED event."""
 
     transfer_id: int  # counts from 1 over all transfers
     account: int
     asset: int
-    side: int
+    movement: int  # admin_records.CREDITED to CAPTURED
     atoms: int
-    reference: bytes  # 16
+    fee_atoms: int  # kept by the exchange, of what was captured
+    operator: int  # who ordered it; 0: none
+    reference: bytes  # 16; of its command, and of what came of that later
     time_ns: int
 
 
@@ -130,7 +143,7 @@ class History(Protocol):
         *,
         market: int = 0,
         order_id: int = 0,
-        client_id: int | None = None,
+        client_id: int | str | None = None,
     ) -> Sequence[OrderRow]:
         """By order id. Market and order id 0: any."""
 
@@ -144,11 +157,11 @@ class History(Protocol):
         account: int,
         page: Page,
         *,
-        side: int,
+        movements: Collection[int],
         span: Span = ALWAYS,
         reference: bytes | None = None,
     ) -> Sequence[TransferRow]:
-        """Credits (side 0) or debits (side 1), by time; None: any reference."""
+        """Those of some movements, such as MONEY_IN, by time; None: any reference."""
 
 
 class TradeBars(Protocol):

@@ -33,7 +33,9 @@ class StateView(Protocol):
         order_id: int = 0,
         client_id: int | str | None = None,
     ) -> OrderRecord | None:
-        """One open order of the account, by order id or client id; market 0: any market."""
+        """One open order of the account, by order id and market, or by client id; then market 0 is
+        any market.
+        """
 
     def depth(self, market: int, levels_max: int) -> BookDepth:
         """The levels nearest the spread. `levels_max` is at least 1."""
@@ -50,6 +52,13 @@ class Queries(Protocol):
 
     async def at(self, position: int) -> StateView:
         """The state at or after `position`. It is valid until the next await. Raises Stopped."""
+
+    def text_of(self, order: OrderRecord) -> str | None:
+        """The client id, if it is a text, of an order that is open or that the newest frame has
+        closed. So an answer finds the texts that the events of its command leave out.
+
+        order: as an event has it.
+        """
 
 
 class Catalogue(Protocol):

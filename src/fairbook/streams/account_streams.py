@@ -46,7 +46,8 @@ class AccountStreams:
         """market: 0 for the channel of all markets."""
         if not self._order_channels:
             self._orders = {
-                record.order_id: StreamedOrder(record) for record in view.open_orders(self.account)
+                record.order_id: StreamedOrder(record, record.text)
+                for record in view.open_orders(self.account)
             }
         self._order_channels[market] = channel
 
@@ -75,14 +76,16 @@ class AccountStreams:
 
     # Events, in their order.
 
-    def on_accepted(self, placed: Placed, time_ns: int) -> None:
+    def on_accepted(self, placed: Placed, text: str | None, time_ns: int) -> None:
+        """text: the client id, if it is one."""
         if self._order_channels:
-            order = self._orders[placed.order_id] = StreamedOrder(placed)
+            order = self._orders[placed.order_id] = StreamedOrder(placed, text)
             self._publish(order, streams.ORDER_ACCEPTED, status=records.NEW, time_ns=time_ns)
 
     def on_amended(self, record: OrderRecord, time_ns: int) -> None:
         if self._order_channels:
-            order = self._orders[record.order_id] = StreamedOrder(record)
+            text = self._orders[record.order_id].text
+            order = self._orders[record.order_id] = StreamedOrder(record, text)
             self._publish(order, streams.ORDER_MODIFIED, status=record.status, time_ns=time_ns)
 
     def on_fill(self, fill: Fill, *, is_maker: bool, is_last: bool, time_ns: int) -> None:

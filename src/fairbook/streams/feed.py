@@ -45,7 +45,7 @@ from fairbook.streams.replay_tail import ReplayTail
 
 ANSWER_TURNS: Final = 2  # of the loop, until answers are written: one makes them, one sends them
 _ACCOUNT_EVENTS: Final = frozenset(
-    (records.ACCEPTED, records.CLOSED, records.AMENDED, records.MOVED)
+    (records.TEXT, records.ACCEPTED, records.CLOSED, records.AMENDED, records.MOVED)
 )
 
 
@@ -75,6 +75,7 @@ class Feed:
         self._is_folding = False
         self._is_stopped = False
         self._time_ns = 0
+        self._text: str | None = None  # of a TEXT whose ACCEPTED comes next
         self._second_end_ns = 0  # of the running second of log time
         self._markets: dict[int, MarketStreams] = {}
         self._accounts: dict[int, AccountStreams] = {}  # with open channels
@@ -268,13 +269,17 @@ class Feed:
 
     def _fold_account_event(self, kind: int, events: bytes, at: int, time_ns: int) -> None:
         """Pass an event to its account, if that has open channels."""
-        if kind == records.ACCEPTED:
+        account: AccountStreams | None = None
+        if kind == records.TEXT:
+            self._text = records.text_at(events, at)
+        elif kind == records.ACCEPTED:
             placed = records.read_accepted(events, at)
+            text, self._text = self._text, None
             account = self._accounts.get(placed.account)
             if account is not None:
-                account.on_accepted(placed, time_ns)
+                account.on_accepted(placed, text, time_ns)
         elif kind == records.MOVED:
-            account = self._accounts.get(admin_records.Change(events, at).words[0])
+            account = self._accounts.get(admin_records.Moved(events, at).account)
         else:
             record = OrderRecord(events, at)
             account = self._accounts.get(record.account)

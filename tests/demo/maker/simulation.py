@@ -42,6 +42,10 @@ MS = 1_000_000
 SIDES = {BID: records.BID, ASK: records.ASK}
 
 
+def no_text(_order: records.OrderRecord) -> None:
+    """The maker's orders have no client ids."""
+
+
 class MakerSimulation:
     """One market, its maker, and a simulated clock."""
 
@@ -162,11 +166,11 @@ class MakerSimulation:
         match command:
             case CancelAll():
                 record = records.cancel_all(account=MAKER, market=MARKET)
-                return CancelAllCommand(record, self.scales)
+                return CancelAllCommand(record, self.scales, no_text)
             case CancelOrder():
                 order_id = int(command.order_id)
                 record = records.cancel(account=MAKER, market=MARKET, order_id=order_id)
-                return CancelCommand(record, self.scales)
+                return CancelCommand(record, self.scales, no_text)
             case AmendOrder():
                 record = records.amend(
                     account=MAKER,
@@ -175,7 +179,7 @@ class MakerSimulation:
                     price=command.price,
                     quantity=command.total,
                 )
-                return AmendCommand(record, self.scales)
+                return AmendCommand(record, self.scales, no_text)
         return self._place(MAKER, command.side, command.price, command.lots, post_only=True)
 
     def _place(

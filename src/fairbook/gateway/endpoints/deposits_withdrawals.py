@@ -29,10 +29,8 @@ from fairbook.gateway.read_barrier import AsyncHandler, ReadBarrier
 from fairbook.gateway.request import Endpoint, Endpoints, Handler, Request, not_offered
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ, WITHDRAW, AccountRefused, Transfers, Withdrawal
-from fairbook.ports.history import Page, TransferRow
+from fairbook.ports.history import MONEY_IN, MONEY_OUT, Page, TransferRow
 
-CREDITED: Final = 0
-DEBITED: Final = 1
 ADDRESS_CHARACTERS_MAX: Final = 256
 CLIENT_ID_CHARACTERS_MAX: Final = 100
 
@@ -74,7 +72,7 @@ class CapitalEndpoints:
     async def deposits(self, request: Request) -> bytes:
         wanted, within = page(request.fields), span(request.fields)
         history = await self._barrier.settled()
-        rows = await history.transfers(request.account, wanted, side=CREDITED, span=within)
+        rows = await history.transfers(request.account, wanted, movements=MONEY_IN, span=within)
         return await self._barrier.array(rows, self._deposit_text)
 
     async def deposit_address(self, request: Request) -> bytes:
@@ -101,7 +99,7 @@ class CapitalEndpoints:
             reference = named.reference.to_bytes(16, "little")
         history = await self._barrier.settled()
         rows = await history.transfers(
-            request.account, wanted, side=DEBITED, span=within, reference=reference
+            request.account, wanted, movements=MONEY_OUT, span=within, reference=reference
         )
         references = [int.from_bytes(row.reference[:8], "little") for row in rows]
         stored = await asyncio.to_thread(self._store.withdrawals_of, request.account, references)
@@ -150,7 +148,7 @@ class CapitalEndpoints:
         rows = await history.transfers(
             withdrawal.account,
             Page(1),
-            side=DEBITED,
+            movements=MONEY_OUT,
             reference=withdrawal.reference.to_bytes(16, "little"),
         )
         return rows[0].time_ns if rows else None

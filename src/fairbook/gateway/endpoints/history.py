@@ -7,7 +7,7 @@ from fairbook.api.errors import ApiError, BadRequest, not_implemented
 from fairbook.api.field_names import refuse_filters
 from fairbook.api.listings import Listings
 from fairbook.api.market_data import kline_text, ticker_text, trade_text
-from fairbook.api.orders import fill_text, history_text
+from fairbook.api.orders import client_id_of, fill_text, history_text
 from fairbook.api.requests import (
     CLIENT_ID_NAMES,
     Fields,
@@ -18,7 +18,7 @@ from fairbook.api.requests import (
 )
 from fairbook.candles.bars import INTERVALS, Bar, bucket_end
 from fairbook.candles.ticker import NO_TRADES
-from fairbook.core.records import HAS_CLIENT_ID, OrderRecord
+from fairbook.core.records import OrderRecord
 from fairbook.gateway.endpoints.markets import wants_spot
 from fairbook.gateway.endpoints.paging import SECONDS_MAX, page, seconds, sorted_page, span
 from fairbook.gateway.read_barrier import ReadBarrier
@@ -115,9 +115,7 @@ class HistoryEndpoints:
             # The engine knows an open order, even while the recorder is down.
             view = await self._submitter.view()
             order = view.order(request.account, market=market, order_id=order_id)
-            if order is not None and (
-                client_id is None or (order.flags & HAS_CLIENT_ID and order.client_id == client_id)
-            ):
+            if order is not None and client_id in (None, client_id_of(order)):
                 return f"[{self._order_text(order)}]".encode()
         history = await self._barrier.settled()
         rows = await history.orders(

@@ -12,8 +12,7 @@ from fairbook.api import orders
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
-from fairbook.api.orders import OrderCommand, PlaceCommand, place_command
-from fairbook.core.records import HAS_CLIENT_ID, read_placed
+from fairbook.api.orders import OrderCommand, PlaceCommand, client_id_text, place_command
 from fairbook.gateway.request import Endpoint, Endpoints, Handler, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE
@@ -59,11 +58,11 @@ class OrderEndpoints:
 
     async def _place_async(self, order: PlaceCommand) -> Reply:
         """`Prefer: respond-async`: the client asks for the outcome later, by client id."""
-        placed = read_placed(order.command)
-        if not placed.flags & HAS_CLIENT_ID:
+        if order.client_id is None:
             raise BadRequest("Prefer: respond-async requires a clientId")
         answer = await self._submitter.outcome(self._submitter.submit(order.command))
-        body = b'{"clientId":%d,"position":"%d"}' % (placed.client_id, answer.position)
+        client = client_id_text(order.client_id)
+        body = f'{{"clientId":{client},"position":"{answer.position}"}}'.encode()
         return Reply(body, 202, headers=((b"preference-applied", b"respond-async"),))
 
     async def place_batch(self, request: Request) -> bytes:
@@ -92,5 +91,6 @@ class OrderEndpoints:
 
     def _handler(self, to_command: Callable[..., OrderCommand | bytes]) -> Handler:
         return lambda request: to_command(
-            request.fields, account=request.account, scales_of=self._scales_of
-        )
+            request.fields, account=request.account, scales_of=self._scales_of,
+            text_of=self._submitter.text_of,
+        )  # fmt: skip
