@@ -51,6 +51,7 @@ TEST_PARTS = {
 CAMPAIGNS = {
     "audit": ("FAIRBOOK_AUDIT_ROUNDS", ["tests/followers/test_one_atom.py"]),
     "kill": ("FAIRBOOK_CRASH_ROUNDS", ["-m", "crash", "tests/crash", "tests/followers"]),
+    "texts": ("FAIRBOOK_TEXT_ROUNDS", ["tests/clients/test_text_ids.py"]),
 }
 CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
 LOCK_TOOL = "uv==0.13.9"
@@ -143,6 +144,9 @@ def campaign(arguments: list[str]) -> int:
     prepare(TEST_LISTS)
     compile_core(must=True)
     rounds_variable, tests = CAMPAIGNS[options.name]
+    if "tests/clients" in tests[-1]:
+        for client in CLIENTS:
+            prepare_client(client)
     given = {rounds_variable: options.rounds, "FAIRBOOK_SEED": options.seed}
     environment = {name: str(value) for name, value in given.items() if value is not None}
     return run([str(python_of(VENV)), "-m", "pytest", "-m", "", *tests], environment)

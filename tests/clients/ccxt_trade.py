@@ -232,6 +232,38 @@ def test_client_order_id(venue: Venue) -> None:
     assert ex.fetch_open_orders() == []
 
 
+def test_text_as_client_order_id(venue: Venue) -> None:
+    """The same with a text, which ccxt sends as `clientOrderId`."""
+    ex, price, lots = client(venue), far_below(venue), amount(venue)
+    text = f"my-order/{next(client_ids)}:a"
+    named = {"clientOrderId": text}
+
+    def place(**params: Any) -> Any:
+        return ex.create_order(SYMBOL, "limit", "buy", lots, price, {**named, **params})
+
+    first = place()
+    assert first["clientOrderId"] == text, first
+    assert place()["id"] == first["id"]
+    refused(ccxt.InvalidOrder, f"already exists: {text}", lambda: place(postOnly=True))
+    assert [each["clientOrderId"] for each in ex.fetch_open_orders()] == [text]
+    assert ex.fetch_open_order("", SYMBOL, named)["id"] == first["id"]
+    cancelled = ex.cancel_order("", SYMBOL, named)
+    assert (cancelled["id"], cancelled["clientOrderId"]) == (first["id"], text), cancelled
+    assert place()["id"] == first["id"], "also after it was closed"
+    again = ex.create_order(SYMBOL, "limit", "buy", lots, price, {"clientOrderId": text + "b"})
+    by_id = ex.cancel_order(again["id"], SYMBOL)
+    assert by_id["clientOrderId"] == text + "b", by_id
+    several = ex.create_orders([
+        {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": lots, "price": price,
+         "params": {"clientOrderId": f"{text}{end}"}}
+        for end in "cd"
+    ])  # fmt: skip
+    assert [each["clientOrderId"] for each in several] == [f"{text}c", f"{text}d"], several
+    cancelled = ex.cancel_all_orders(SYMBOL)
+    assert [each["clientOrderId"] for each in cancelled] == [f"{text}c", f"{text}d"], cancelled
+    assert ex.fetch_open_orders() == []
+
+
 def test_self_trade_prevention(venue: Venue) -> None:
     ex, lots = client(venue), amount(venue)
     _, inside, _ = spread(venue)
@@ -285,6 +317,18 @@ def test_stubs(venue: Venue) -> None:
 
 def test_not_offered(venue: Venue) -> None:
     ex, price, lots = client(venue), far_below(venue), amount(venue)
+    for kind, name, value in (
+        (ccxt.OperationFailed, "stopLossPrice", price),
+        (ccxt.OperationFailed, "reduceOnly", True),
+        (ccxt.BadRequest, "trailingPercent", 1),
+        (ccxt.BadRequest, "post_only", True),
+    ):
+        params = {name: value}
+        refused(
+            kind,
+            name,
+            lambda: ex.create_order(SYMBOL, "limit", "buy", lots, price, params),  # noqa: B023
+        )
     trigger = {"triggerPrice": price}
     refused(
         ccxt.OperationFailed,
@@ -315,6 +359,7 @@ run(
             test_create_orders,
             test_twenty_orders,
             test_client_order_id,
+            test_text_as_client_order_id,
             test_self_trade_prevention,
             test_account,
             test_stubs,
