@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from fairbook.client.credentials import BearerToken, Credentials
@@ -42,18 +43,19 @@ async def logged_in(venue: RunningExchange, who: Credentials = ALICE) -> WebSock
     return socket
 
 
+@pytest.mark.parametrize("client_id", [7, "007"])
 @pytest.mark.parametrize("who", [ALICE, SIGNS], ids=["token", "signature"])
 @with_live_exchange(live_exchange)
 async def test_an_order_from_placing_to_cancelling(
-    venue: RunningExchange, who: Credentials
+    venue: RunningExchange, who: Credentials, client_id: int | str
 ) -> None:
     async with await logged_in(venue, who) as socket:
-        order = await socket.place(BID)
-        assert (order.status, order.client_id) == ("New", 7)
-        assert await socket.open_order("SOL_USDC", client_id=7) == order
+        order = await socket.place(msgspec.structs.replace(BID, client_id=client_id))
+        assert (order.status, order.client_id) == ("New", client_id)
+        assert await socket.open_order("SOL_USDC", client_id=client_id) == order
         less = await socket.amend("SOL_USDC", order_id=order.id, quantity="1")
         assert (less.id, less.quantity) == (order.id, "1")
-        gone = await socket.cancel("SOL_USDC", client_id=7)
+        gone = await socket.cancel("SOL_USDC", client_id=client_id)
         assert gone.status == "Cancelled"
         placed = [await socket.place(limit("Bid", f"9{n}", "0.1")) for n in range(3)]
         gone_all = await socket.cancel_all("SOL_USDC")
@@ -104,7 +106,8 @@ async def test_every_stream_is_typed(venue: RunningExchange) -> None:
             "markPrice.SOL_USDC",
             handler=received.append,
         )
-        await alice.place(limit("Bid", "10", "2"))
+        bid = msgspec.structs.replace(limit("Bid", "10", "2"), client_id="typed/1")
+        assert (await alice.place(bid)).client_id == "typed/1"
         await bob.place(limit("Ask", "10", "0.5"))
         kinds = (BookTicker, TradeUpdate, TickerUpdate, KlineUpdate, OrderUpdate, BalanceUpdate)
         await until(lambda: {type(message) for message in received} == set(kinds))
@@ -114,6 +117,7 @@ async def test_every_stream_is_typed(venue: RunningExchange) -> None:
             ("orderAccepted", "New", "0"),
             ("orderFill", "PartiallyFilled", "0.5"),
         ]
+        assert [u.client_id for u in updates] == ["typed/1", "typed/1"]
         assert (updates[1].fill_price, updates[1].fee, updates[1].is_maker) == (
             "10",
             "0.0004",

@@ -139,7 +139,11 @@ class OwnFill(Struct, frozen=True, rename="camel"):
 
 
 class NewOrder(Struct, frozen=True, rename="camel", kw_only=True):
-    """A request to place an order; UNSET fields are not sent."""
+    """A request to place an order; UNSET fields are not sent.
+
+    client_id: 0 to 2^32 - 1, or a text of up to 36 characters A-Z a-z 0-9 . _ : / - ; the decimal
+    text of a number is that number.
+    """
 
     symbol: str
     side: str
