@@ -78,7 +78,7 @@ def role_for(command: Command) -> i64:
     """The role that an operator needs for a command; 0: any."""
     kind = command.kind
     if kind == records.ADD_CREDENTIAL or kind == records.REVOKE_CREDENTIAL:
-        return ACCOUNTS_ROLE if command.variant == OF_ACCOUNT else OPERATORS_ROLE
+        return ACCOUNTS_ROLE if command.variant() == OF_ACCOUNT else OPERATORS_ROLE
     if kind == records.OPEN_ACCOUNT or kind == records.SET_ACCOUNT or kind == records.CANCEL_ALL:
         return ACCOUNTS_ROLE
     if kind == records.CREDIT or kind == records.DEBIT:

@@ -367,7 +367,7 @@ def set_exchange(tables: Tables, command: Command, actor: i64) -> i64:
 
 def pause_or_resume(tables: Tables, call: AdminCall, out: BytesWriter) -> i64:
     command = call.command
-    cause, reason = command.variant, command.parameter()
+    cause, reason = command.variant(), command.parameter()
     is_pause = command.kind == records.PAUSE
     if cause > admin_records.BY_OPERATOR or (is_pause and reason == 0):
         return records.MALFORMED
@@ -389,7 +389,7 @@ def pause_or_resume(tables: Tables, call: AdminCall, out: BytesWriter) -> i64:
 
 def note(call: AdminCall, out: BytesWriter) -> i64:
     command = call.command
-    if not 1 <= command.variant <= admin_records.NOTE_BYTES:
+    if not 1 <= command.variant() <= admin_records.NOTE_BYTES:
         return records.MALFORMED
     if call.actor_reject != 0:
         return call.actor_reject

@@ -28,16 +28,16 @@ from fairbook.core.tables import OPERATORS_MAX, Operator, Tables
 def add_credential(tables: Tables, call: AdminCall, out: BytesWriter) -> i64:
     command = call.command
     credential_type, permissions = command.session(), command.parameter()
-    if command.variant > OF_GATEWAYS or permissions & ~ALL_PERMISSIONS != 0:
+    if command.variant() > OF_GATEWAYS or permissions & ~ALL_PERMISSIONS != 0:
         return records.MALFORMED
-    if not is_type_of(credential_type, command.variant == OF_GATEWAYS):
+    if not is_type_of(credential_type, command.variant() == OF_GATEWAYS):
         return records.MALFORMED
     reject = _owner_reject(tables, call)
     if reject != 0:
         return reject
-    slots = slots_of(tables, command.variant, command.account)
+    slots = slots_of(tables, command.variant(), command.account)
     digest, expires_ns, time_ns = call.parts.detail, command.order_id, call.time_ns
-    known_slot = tables.credentials.slot_of(digest, command.variant, command.account)
+    known_slot = tables.credentials.slot_of(digest, command.variant(), command.account)
     if known_slot != 0 and _is_same(slots[known_slot - 1], command, time_ns):
         call.order_id = known_slot
         return call.repeat()
@@ -53,7 +53,7 @@ def add_credential(tables: Tables, call: AdminCall, out: BytesWriter) -> i64:
         _revoke(slots[replaced - 1], time_ns, out)
     added = Credential(
         digest,
-        owner_kind=command.variant,
+        owner_kind=command.variant(),
         owner=command.account,
         slot=slot,
         credential_type=credential_type,
@@ -69,13 +69,13 @@ def add_credential(tables: Tables, call: AdminCall, out: BytesWriter) -> i64:
 
 def revoke_credential(tables: Tables, call: AdminCall, out: BytesWriter) -> i64:
     command = call.command
-    if command.variant > OF_GATEWAYS:
+    if command.variant() > OF_GATEWAYS:
         return records.MALFORMED
     reject = _owner_reject(tables, call)
     if reject != 0:
         return reject
-    slot = tables.credentials.slot_of(call.parts.detail, command.variant, command.account)
-    slots = slots_of(tables, command.variant, command.account)
+    slot = tables.credentials.slot_of(call.parts.detail, command.variant(), command.account)
+    slots = slots_of(tables, command.variant(), command.account)
     if slot == 0 or slots[slot - 1].revoked_ns != 0:
         return records.UNKNOWN_CREDENTIAL
     _revoke(slots[slot - 1], call.time_ns, out)
@@ -103,16 +103,16 @@ def _owner_reject(tables: Tables, call: AdminCall) -> i64:
         return records.NO_RULES
     owner = command.account
     reject = call.actor_reject
-    if command.variant == OF_OPERATOR:
+    if command.variant() == OF_OPERATOR:
         if not 0 < owner < len(tables.operators):
             return records.UNKNOWN_ACCOUNT
-    elif command.variant == OF_GATEWAYS:
+    elif command.variant() == OF_GATEWAYS:
         if owner != 0:
             return records.UNKNOWN_ACCOUNT
     elif not tables.is_user(owner):
         return records.UNKNOWN_ACCOUNT
-    elif command.credential != 0:
-        acting = tables.accounts[owner].credential(command.credential)
+    elif command.credential() != 0:
+        acting = tables.accounts[owner].credential(command.credential())
         if acting is None or not acting.is_live(call.time_ns):
             return records.BAD_CREDENTIAL
     return reject

@@ -56,10 +56,10 @@ def put_order_outcome(
 
 def put_accepted(out: BytesWriter, order: Order, quantity: i64) -> None:
     """An order was accepted; what it did follows. `quantity` as in the command."""
-    head = records.ACCEPTED | order.side << 8 | order.tif() << 16 | 6 << 24
+    head = records.ACCEPTED | order.side << 8 | order.session_tif >> 32 << 16 | 6 << 24
     write_i64_le(out, head | order.book.market.id << 32 | order.flags << 56)
     write_i64_le(out, order.owner)
-    write_i64_le(out, order.session())
+    write_i64_le(out, order.session_tif & records.LOW)
     write_i64_le(out, order.id)
     write_i64_le(out, order.price)
     write_i64_le(out, quantity)
@@ -203,7 +203,7 @@ def put_passed(out: BytesWriter, reason: i64, instance: i64, number: i64) -> Non
 
 def put_note(out: BytesWriter, command: Command, text: bytes) -> None:
     """`text`: 40 bytes, padded."""
-    write_i64_le(out, records.NOTED | command.variant << 8 | 6 << 24 | (command.flags & 1) << 56)
+    write_i64_le(out, records.NOTED | command.variant() << 8 | 6 << 24 | (command.flags & 1) << 56)
     out.write(text)
 
 

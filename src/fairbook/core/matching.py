@@ -318,8 +318,14 @@ class Matcher:
     def _received(self, order: Order) -> Cell:
         """The cell of what an order receives."""
         market = order.book.market
-        asset = market.base if order.side == records.BID else market.quote
-        return self.ledger.cell(order.account, asset)
+        account = self.accounts[order.account]
+        if order.side == records.BID:
+            asset = market.base
+            cell = account.cell_for_asks(asset)
+        else:
+            asset = market.quote
+            cell = account.cell_for_bids(asset)
+        return self.ledger.cell(order.account, asset) if cell is None else cell
 
     def _lock(self, order: Order, lots: i64) -> None:
         """Move what `lots` of an order may cost from available to locked; back if negative."""

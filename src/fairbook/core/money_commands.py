@@ -85,7 +85,7 @@ def _who_reject(tables: Tables, call: AdminCall, reference: bytes) -> i64:
     if not tables.is_user(account):
         return records.UNKNOWN_ACCOUNT
     acting = tables.accounts[account]
-    reject = credential_reject(acting, command.credential, MAY_WITHDRAW, call.time_ns)
+    reject = credential_reject(acting, command.credential(), MAY_WITHDRAW, call.time_ns)
     if reject != 0 and call.actor_reject != 0:
         return min(reject, call.actor_reject)
     return reject | call.actor_reject
@@ -156,7 +156,7 @@ def _hold_reject(tables: Tables, call: AdminCall) -> i64:
         used = row.used(day_of(call.time_ns))
     if command.quantity > atoms_max - used:
         return records.OVER_DAILY_LIMIT
-    credential = tables.accounts[command.account].credential(command.credential)
+    credential = tables.accounts[command.account].credential(command.credential())
     if credential is not None:
         delay_ns = tables.withdrawal_delay_s * NS_PER_SECOND
         if call.time_ns - credential.added_ns < delay_ns:

@@ -78,9 +78,9 @@ class OrderCommands:
             reject = records.NO_RULES
         elif not tables.is_user(command.account):
             reject = records.UNKNOWN_ACCOUNT
-        if reject == 0 and command.credential != 0:
+        if reject == 0 and command.credential() != 0:
             acting = tables.accounts[command.account]
-            reject = credential_reject(acting, command.credential, MAY_TRADE, time_ns)
+            reject = credential_reject(acting, command.credential(), MAY_TRADE, time_ns)
         if reject == 0 and not 0 < command.market < len(tables.books):
             reject = records.UNKNOWN_MARKET
         if reject != 0:
@@ -107,7 +107,10 @@ class OrderCommands:
         if flags & records.MARKET_ORDER != 0:
             key_min = market_key(book, side)
         market = book.market
-        pays = account.cell(market.quote if side == records.BID else market.base)
+        if side == records.BID:
+            pays = account.cell_for_bids(market.quote)
+        else:
+            pays = account.cell_for_asks(market.base)
         reject = self.checks.place_reject(command, account, book)
         if reject == 0 and pays is None:
             reject = records.INSUFFICIENT_FUNDS  # An order needs at least one atom.
@@ -228,9 +231,11 @@ class OrderCommands:
             reject = records.NO_RULES
         elif not self.tables.is_user(command.account):
             reject = records.UNKNOWN_ACCOUNT
-        elif command.credential != 0:
+        elif command.credential() != 0:
             acting = self.tables.accounts[command.account]
-            reject = credential_reject(acting, command.credential, MAY_TRADE, self.matcher.time_ns)
+            reject = credential_reject(
+                acting, command.credential(), MAY_TRADE, self.matcher.time_ns
+            )
         if reject == 0 and command.parts & records.HAS_SIGNATURE != 0:
             reject = self.use_signature(parts.signature)
         if reject == 0:
@@ -312,7 +317,7 @@ class OrderCommands:
         if is_session:
             return 0
         acting = tables.accounts[command.account]
-        reject = credential_reject(acting, command.credential, MAY_TRADE, self.matcher.time_ns)
+        reject = credential_reject(acting, command.credential(), MAY_TRADE, self.matcher.time_ns)
         if reject != 0 and actor != 0:
             return min(reject, actor)
         if reject != 0 or actor != 0:

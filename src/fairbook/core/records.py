@@ -272,13 +272,11 @@ class Command:
     def __init__(self) -> None:
         self.head: i64 = 0  # the first word
         self.kind: i64 = 0
-        self.variant: i64 = 0  # of an order side | tif << 1; else as the kind says
         self.side: i64 = 0
         self.tif: i64 = 0
         self.parts: i64 = 0
         self.flags: i64 = 0
         self.market: i64 = 0  # or asset
-        self.credential: i64 = 0
         self.owner: i64 = 0  # one word, account | client id << 32; may be negative
         self.account: i64 = 0
         self.session_word: i64 = 0  # session | parameter << 32
@@ -293,19 +291,24 @@ class Command:
         self.sequence = sequence
         head = self.head = read_i64_le(frame, at)
         self.kind = head & 255
-        variant = self.variant = head >> 8 & 255
-        self.side = variant & 1
-        self.tif = variant >> 1
+        self.side = head >> 8 & 1
+        self.tif = head >> 9 & 127
         self.parts = head >> 16 & 255
         self.flags = head >> 24 & 255
         self.market = head >> 32 & 0xFFFF
-        self.credential = head >> 48 & 0xFFFF
         owner = self.owner = read_i64_le(frame, at + 8)
         self.account = owner & LOW
         self.session_word = read_i64_le(frame, at + 16)
         self.order_id = read_i64_le(frame, at + 24)
         self.price = read_i64_le(frame, at + 32)
         self.quantity = read_i64_le(frame, at + 40)
+
+    def variant(self) -> i64:
+        """Of commands other than orders; of an order it is side | tif << 1."""
+        return self.head >> 8 & 255
+
+    def credential(self) -> i64:
+        return self.head >> 48 & 0xFFFF
 
     def client_id(self) -> i64:
         return self.owner >> 32 & LOW

@@ -27,6 +27,11 @@ class Account:
     def __init__(self, user_id: i64) -> None:
         self.user_id = user_id
         self.cells: list[Cell | None] = []  # its row of the ledger
+        # The cells that paid last, by the side of the order: found without the row.
+        self.bid_asset: i64 = 0
+        self.bid_cell: Cell | None = None
+        self.ask_asset: i64 = 0
+        self.ask_cell: Cell | None = None
         self.frozen = False
         self.fee_group: i64 = 0
         self.credentials: list[Credential] | None = None  # by slot, the first is 1
@@ -66,10 +71,21 @@ class Account:
             table = self.client_ids = ClientIdTable(salt)
         return table
 
-    def cell(self, asset: i64) -> Cell | None:
-        """What it owns of an asset; None: never anything."""
-        cells = self.cells
-        return cells[asset] if asset < len(cells) else None
+    def cell_for_bids(self, asset: i64) -> Cell | None:
+        """What it owns of the quote asset of a market; None: never anything."""
+        if self.bid_asset != asset:
+            cells = self.cells
+            self.bid_cell = cells[asset] if asset < len(cells) else None
+            self.bid_asset = 0 if self.bid_cell is None else asset
+        return self.bid_cell
+
+    def cell_for_asks(self, asset: i64) -> Cell | None:
+        """The same of the base asset."""
+        if self.ask_asset != asset:
+            cells = self.cells
+            self.ask_cell = cells[asset] if asset < len(cells) else None
+            self.ask_asset = 0 if self.ask_cell is None else asset
+        return self.ask_cell
 
     def credential(self, slot: i64) -> Credential | None:
         """What is in a slot."""
