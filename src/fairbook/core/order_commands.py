@@ -106,11 +106,7 @@ class OrderCommands:
         key_min: i64 = lowest_key(side, command.price)
         if flags & records.MARKET_ORDER != 0:
             key_min = market_key(book, side)
-        market = book.market
-        if side == records.BID:
-            pays = account.cell_for_bids(market.quote)
-        else:
-            pays = account.cell_for_asks(market.base)
+        pays = account.paying_cell(book.market, side)
         reject = self.checks.place_reject(command, account, book)
         if reject == 0 and pays is None:
             reject = records.INSUFFICIENT_FUNDS  # An order needs at least one atom.

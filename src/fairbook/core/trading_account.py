@@ -16,7 +16,8 @@ from fairbook.core.book import Order
 from fairbook.core.client_ids import ClientIdTable
 from fairbook.core.credential_table import Credential
 from fairbook.core.ledger import Cell
-from fairbook.core.records import COMMAND_BYTES, HAS_CLIENT_ID, LOW
+from fairbook.core.markets import Market
+from fairbook.core.records import BID, COMMAND_BYTES, HAS_CLIENT_ID, LOW
 
 
 @final
@@ -70,6 +71,12 @@ class Account:
         if table is None:
             table = self.client_ids = ClientIdTable(salt)
         return table
+
+    def paying_cell(self, market: Market, side: i64) -> Cell | None:
+        """What pays an order of this side; None: never anything."""
+        if side == BID:
+            return self.cell_for_bids(market.quote)
+        return self.cell_for_asks(market.base)
 
     def cell_for_bids(self, asset: i64) -> Cell | None:
         """What it owns of the quote asset of a market; None: never anything."""
