@@ -170,6 +170,7 @@ class Matcher:
             own_side, opposite = book.asks, book.bids
         stop: i64 = MET_LIMIT
         if opposite.crosses(key_min):
+            book.begin_walk(self.frame, order.priority)
             if order.tif() == records.FOK and not self._fills_whole(order, key_min):
                 why: i64 = records.FILL_OR_KILL
                 if self.dry_run.met_bound:
@@ -177,7 +178,6 @@ class Matcher:
                 self.close(order, records.EXPIRED, why, order.remaining, out)
                 return
             self.budget_left = budget
-            book.begin_walk(self.frame, order.priority)
             self.looks_left = book.walk_max
             stop = self._match(order, opposite, key_min, out)
             book.end_walk(book.walk_max - self.looks_left)
