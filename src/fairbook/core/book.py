@@ -1,7 +1,7 @@
 """The order book of one market: price levels, each a FIFO queue of orders.
 
-Design: each side keeps a sorted list of keys with the best last (a bid's key is its price, an ask's
-the negated price), a level for each key, and in a level a linked list of orders. Adding at a known
+Design: each side keeps sorted keys with the best last (a bid's key is its price, an ask's the
+negated price), a level for each key, and in a level a linked list of orders. Adding at a known
 price, removing, and finding the best are O(1).
 
 Invariants (invariants.py checks them after every command in tests):
@@ -11,7 +11,6 @@ Invariants (invariants.py checks them after every command in tests):
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from typing import Final, final
 
 from mypy_extensions import i64, mypyc_attr
@@ -19,6 +18,7 @@ from mypy_extensions import i64, mypyc_attr
 from fairbook.core.ledger import Cell
 from fairbook.core.markets import Market
 from fairbook.core.records import BID, LOW, Command
+from fairbook.core.sorted_keys import SortedKeys
 
 SLOT_BITS: Final = 20
 SLOT_MASK: Final = (1 << SLOT_BITS) - 1
@@ -197,7 +197,7 @@ class BookSide:
 
     def __init__(self, sign: i64) -> None:
         self.sign = sign
-        self.keys: list[int] = []
+        self.keys = SortedKeys()
         self.levels: dict[int, Level] = {}
 
     def add(self, order: Order) -> Level:
@@ -207,7 +207,7 @@ class BookSide:
         if level is None:
             level = Level(order.price)
             self.levels[key] = level
-            insort(self.keys, key)
+            self.keys.add(key)
         level.append(order)
         return level
 
@@ -225,11 +225,7 @@ class BookSide:
         """Remove an empty level."""
         key: int = self.sign * level.price
         del self.levels[key]
-        keys = self.keys
-        if keys[-1] == key:
-            keys.pop()
-        else:
-            del keys[bisect_left(keys, key)]
+        self.keys.remove(key)
 
     def has(self, price: i64) -> bool:
         key: int = self.sign * price
@@ -237,7 +233,7 @@ class BookSide:
 
     def crosses(self, key_min: i64) -> bool:
         """Whether the best order satisfies a limit, given as the lowest acceptable key."""
-        keys = self.keys
+        keys = self.keys.last
         return len(keys) > 0 and i64(keys[-1]) >= key_min
 
 

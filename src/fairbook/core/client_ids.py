@@ -73,7 +73,7 @@ class ClientIdTable:
         self.factor: i64 = (salt >> 32 ^ HASH_FACTOR) & MASK_31 | 1
         self.shift: i64 = shift_of(2 * ENTRIES_MIN)
         self.texts: dict[bytes, int] = {}  # entries by text; never walked through
-        self.closed_texts: dict[int, bytes] = {}  # texts of closed orders by entry; the same
+        self.text_of: list[bytes] = []  # by entry, as far as there are texts
         self.table: vec[i64] = zeros((2 + 2 + ENTRY_WORDS) * ENTRIES_MIN)
         self.index_words: i64 = 2 * ENTRIES_MIN  # first; 0: empty; a power of two, half full
         self.ring_words: i64 = 2 * ENTRIES_MIN  # then; pairs, one for each entry up to CLOSED_MAX
@@ -150,6 +150,9 @@ class ClientIdTable:
             self._insert_in_index(entry | client_id << ENTRY_BITS)
         else:
             self.texts[text] = entry
+            while len(self.text_of) <= entry:
+                self.text_of.append(b"")
+            self.text_of[entry] = text
         self.count += 1
         return entry
 
@@ -177,13 +180,12 @@ class ClientIdTable:
     def set_word(self, entry: i64, which: i64, word: i64) -> None:
         self.table[self.entries_at + entry * ENTRY_WORDS + which] = word
 
-    def close(self, entry: i64, client_id: i64, text: bytes, time_ns: i64) -> None:
+    def close(self, entry: i64, client_id: i64, has_text: bool, time_ns: i64) -> None:
         """The order of an entry is closed: it is kept for KEPT_NS, among the last CLOSED_MAX."""
         if self.closed == CLOSED_MAX:
             self._evict_oldest()
-        if len(text) != 0:
+        if has_text:
             client_id = TEXT_ID
-            self.closed_texts[entry] = text
         table = self.table
         at = self._ring_at(self.closed)
         table[at] = entry | client_id << ENTRY_BITS
@@ -205,7 +207,9 @@ class ClientIdTable:
 
     def closed_text(self, which: i64) -> bytes:
         """The text, or empty."""
-        return self.closed_texts.get(self.closed_entry(which), b"")
+        if self.closed_client_id(which) != TEXT_ID:
+            return b""
+        return self.text_of[self.closed_entry(which)]
 
     def closed_ns(self, which: i64) -> i64:
         return self.table[self._ring_at(which) + 1]
@@ -227,7 +231,8 @@ class ClientIdTable:
         self.count -= 1
         entry = word & ENTRY_MASK
         if word >> ENTRY_BITS == TEXT_ID:
-            del self.texts[self.closed_texts.pop(entry)]
+            del self.texts[self.text_of[entry]]
+            self.text_of[entry] = b""
         else:
             self._remove_from_index(word)
         self.set_word(entry, PAYLOAD, self.free)

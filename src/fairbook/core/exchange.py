@@ -72,7 +72,8 @@ class Exchange:
         assert time_ns >= self.time_ns, "log time never decreases"
         self.time_ns = time_ns
         self.matcher.time_ns = time_ns
-        self.matcher.texts_of_frame.clear()
+        if len(self.matcher.texts_of_frame) > 0:
+            self.matcher.texts_of_frame.clear()
         out = BytesWriter()
         tables = self.tables
         at: i64 = 0
@@ -377,7 +378,7 @@ def _record_of(order: Order | None) -> OrderRecord | None:
 
 
 def _levels(side: BookSide, levels_max: int) -> list[tuple[int, int]]:
-    levels = [side.levels[key] for key in reversed(side.keys[-levels_max:])]
+    levels = [side.levels[key] for key in side.keys.best(levels_max)]
     return [(level.price, level.lots) for level in levels]
 
 

@@ -25,7 +25,7 @@ def check(exchange: Exchange) -> None:
         book = exchange.tables.books[market]
         _check_side(book.bids)
         _check_side(book.asks)
-        bids, asks = book.bids.keys, book.asks.keys
+        bids, asks = book.bids.keys.last, book.asks.keys.last
         assert not bids or not asks or bids[-1] < -asks[-1], f"12: market {market} is crossed"
     _check_indexes(exchange)
     _check_gateways(exchange)
@@ -81,8 +81,11 @@ def _open_holds(exchange: Exchange) -> dict[tuple[int, int], int]:
 
 
 def _check_side(side: BookSide) -> None:
-    assert side.keys == sorted(side.levels), "20: keys and levels differ"
-    for key in side.keys:
+    keys = side.keys.best(len(side.levels) + 1)
+    assert keys == sorted(side.levels, reverse=True), "20: keys and levels differ"
+    assert [block[0] for block in side.keys.blocks[1:]] == side.keys.firsts, "20: blocks"
+    assert side.keys.blocks[-1] is side.keys.last, "20: the last block"
+    for key in keys:
         level = side.levels[key]
         assert level.price * side.sign == key, f"20: level {key} has another price"
         total: i64 = 0

@@ -61,16 +61,16 @@ def market_key(book: Book, side: i64) -> i64:
     """The limit of a market order: the band around the best opposite price, or NO_LIMIT."""
     opposite = book.asks if side == records.BID else book.bids
     band = book.market.band_ppm
-    if band == 0 or len(opposite.keys) == 0:
+    if band == 0 or len(opposite.levels) == 0:
         return NO_LIMIT
-    best: i64 = opposite.keys[-1]
+    best: i64 = opposite.keys.last[-1]
     price = best * opposite.sign
     return best - ppm_floor(price, band)
 
 
 def no_match_reason(opposite: BookSide) -> i64:
     """Why a market order found no more: no orders, or none within its band."""
-    if len(opposite.keys) == 0:
+    if len(opposite.levels) == 0:
         return records.INSUFFICIENT_LIQUIDITY
     return records.PRICE_OUT_OF_BOUNDS
 
@@ -107,10 +107,13 @@ class DryRun:
         self.over = self.met_bound = False
         looked_at: i64 = 0
         opposite = book.asks if side == records.BID else book.bids
-        i: i64 = len(opposite.keys) - 1
+        blocks = opposite.keys.blocks
+        block_at: i64 = len(blocks) - 1
+        keys = blocks[block_at]
+        i: i64 = len(keys) - 1
         is_done = False
-        while not is_done and i >= 0 and i64(opposite.keys[i]) >= key_min:
-            level = opposite.levels[opposite.keys[i]]
+        while not is_done and i >= 0 and i64(keys[i]) >= key_min:
+            level = opposite.levels[keys[i]]
             lot_quote = level.price * book.market.tick_atoms
             maker = level.head
             while maker is not None:
@@ -138,6 +141,10 @@ class DryRun:
                     break
                 maker = maker.next
             i -= 1
+            if i < 0 and block_at > 0:
+                block_at -= 1
+                keys = blocks[block_at]
+                i = len(keys) - 1
         book.end_walk(looked_at)
 
 
@@ -232,7 +239,7 @@ class Matcher:
         return dry_run.lots == order.remaining
 
     def _match(self, taker: Order, opposite: BookSide, key_min: i64, out: BytesWriter) -> i64:
-        keys = opposite.keys
+        keys = opposite.keys.last
         market = taker.book.market
         stop: i64 = MET_LIMIT
         while (
@@ -244,7 +251,8 @@ class Matcher:
             if level.lots != before:
                 put_level(out, market, 1 - taker.side, level)
             if level.head is None:
-                del opposite.levels[keys.pop()]
+                opposite.drop(level)
+                keys = opposite.keys.last
         return stop
 
     def _take(self, taker: Order, level: Level, out: BytesWriter) -> i64:
@@ -348,7 +356,8 @@ class Matcher:
         if order.client_id_entry != NO_ENTRY:
             table = account.client_ids
             if table is not None:
-                table.close(order.client_id_entry, order.client_id(), order.text(), self.time_ns)
+                has_text = order.flags & records.HAS_TEXT != 0
+                table.close(order.client_id_entry, order.client_id(), has_text, self.time_ns)
         rare = order.rare
         if rare is not None:
             if len(rare.text) > 0:

@@ -102,7 +102,7 @@ class OrderChecks:
             if account.open >= self.tables.orders_max:
                 return records.TOO_MANY_ORDERS
             own_side = book.side(command.side)
-            if len(own_side.keys) >= market.levels_max and not own_side.has(price):
+            if len(own_side.levels) >= market.levels_max and not own_side.has(price):
                 return records.BOOK_FULL
         if book.slots.is_full():
             return records.BOOK_FULL
@@ -160,7 +160,7 @@ class OrderChecks:
             return records.BAD_QUANTITY
         if price != order.price:
             own_side = book.side(order.side)
-            if len(own_side.keys) >= market.levels_max and not own_side.has(price):
+            if len(own_side.levels) >= market.levels_max and not own_side.has(price):
                 return records.BOOK_FULL
         if order.side == records.BID:
             more = (price * remaining - order.price * order.remaining) * market.tick_atoms

@@ -231,7 +231,8 @@ def load(data: bytes) -> Exchange:
         client_id = words.next()
         text = words.next_bytes(TEXT_BYTES).rstrip(b"\0")
         closed_ns = words.next()
-        table.close(read_client_id(words, table, client_id, text), client_id, text, closed_ns)
+        entry = read_client_id(words, table, client_id, text)
+        table.close(entry, client_id, len(text) > 0, closed_ns)
     return exchange
 
 

@@ -277,8 +277,8 @@ def _put_markets(out: BytesWriter, exchange: Exchange, share: range) -> None:
         write_i64_le(out, market.id)
         state_records.put_market(out, market)
         for side in (book.bids, book.asks):
-            write_i64_le(out, len(side.keys))
-            write_i64_le(out, side.keys[-1] if side.keys else 0)
+            write_i64_le(out, len(side.levels))
+            write_i64_le(out, side.keys.last[-1] if side.keys.last else 0)
         write_i64_le(out, len(book.slots.orders))
         write_i64_le(out, len(book.slots.free))
 
