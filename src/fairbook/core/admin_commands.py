@@ -211,10 +211,15 @@ def set_parameter(tables: Tables, call: AdminCall, out: BytesWriter) -> i64:
     return reject
 
 
+def check_rules(command: Command) -> None:
+    """Raise RulesUnknown for a RULES of a later version."""
+    if command.quantity > RULES_VERSION:
+        raise RulesUnknown(f"rules of version {command.quantity}; this release knows 1")
+
+
 def set_rules(tables: Tables, command: Command, actor: i64) -> i64:
     flags, log_id, salt = command.parameter(), command.order_id, command.price
-    if command.quantity > RULES_VERSION:
-        raise RulesUnknown(f"rules of version {command.quantity}")
+    check_rules(command)
     if actor != 0:
         return actor
     if command.quantity < 1 or flags & ~_FLAGS != 0:

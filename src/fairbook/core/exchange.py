@@ -20,7 +20,7 @@ from mypy_extensions import i64
 
 from fairbook.core import records
 from fairbook.core.admin_call import AdminCall
-from fairbook.core.admin_commands import apply_admin
+from fairbook.core.admin_commands import apply_admin, check_rules
 from fairbook.core.admin_records import BY_AUDIT, TEST_LOG
 from fairbook.core.book import SLOTS_MAX, Book, BookSide, Instance, Order
 from fairbook.core.bytes_index import ABSENT, key_of
@@ -154,6 +154,8 @@ class Exchange:
         while place < at:
             self.parts.read(frame, place)
             place += COMMAND_BYTES
+        if command.kind == records.RULES:
+            check_rules(command)  # A later release may allow other parts.
         if not belongs or not are_valid(self.parts, command.kind, bits, command.flags):
             put_reject(out, command, records.MALFORMED)
             return
