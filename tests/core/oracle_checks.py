@@ -1,5 +1,5 @@
 """Stateless checks of the naive exchange; each is one sentence of docs/reference/protocol.md
-("Rejects", "Rules").
+("Parts", "Rejects", "Rules").
 """
 
 from __future__ import annotations
@@ -7,7 +7,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from tests.core import wire
-from tests.core.oracle_state import (
+from tests.core.commands import Command
+from tests.core.oracle_records import (
     ACCOUNT_PARAMETERS,
     ASSET_PARAMETERS,
     BAND,
@@ -22,36 +23,47 @@ from tests.core.oracle_state import (
     Asset,
     Market,
     Order,
+    Ranges,
 )
-from tests.core.wire import Command, Kind, Reject
+from tests.core.wire import Kind, Reject
 
-LISTED_MAX = 1000
+LISTED_MAX = 4096
 LISTED_ATOMS_MAX = 10**18
 NAME_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
-PARAMETERS: dict[int, dict[int, tuple[int, int, int]]] = {
+TEXT_CHARACTERS = NAME_CHARACTERS + b"abcdefghijklmnopqrstuvwxyz.:/-"
+TEXT, SIGNATURE, DETAIL, OPERATOR = 1, 2, 4, 8
+ALLOWED_PARTS = {
+    **dict.fromkeys((Kind.PLACE, Kind.CANCEL, Kind.AMEND), TEXT | SIGNATURE),
+    Kind.CANCEL_ALL: SIGNATURE | OPERATOR,
+    **dict.fromkeys((Kind.TICK, Kind.END_SESSION, Kind.END_GATEWAY), 0),
+    Kind.BEGIN_GATEWAY: DETAIL,
+    Kind.ADD_CREDENTIAL: DETAIL | OPERATOR,
+    Kind.REVOKE_CREDENTIAL: DETAIL | OPERATOR,
+    Kind.HOLD: DETAIL | OPERATOR,
+    Kind.PAUSE: DETAIL | OPERATOR,
+}  # the others: OPERATOR
+NEED_DETAIL = (Kind.HOLD, Kind.ADD_CREDENTIAL, Kind.REVOKE_CREDENTIAL)
+WITH_REFERENCE = (
+    Kind.CREDIT, Kind.DEBIT, Kind.HOLD, Kind.RELEASE, Kind.CAPTURE, Kind.CONFIRM_CREDIT,
+    Kind.REFUSE_CREDIT,
+)  # fmt: skip
+PARAMETERS: dict[int, Ranges] = {
     Kind.SET_ASSET: ASSET_PARAMETERS,
     Kind.SET_MARKET: MARKET_PARAMETERS,
     Kind.SET_ACCOUNT: ACCOUNT_PARAMETERS,
     Kind.SET_EXCHANGE: EXCHANGE_PARAMETERS,
 }
+TYPES_OF_OWNER = {0: (1, 2, 3, 4), 1: (1, 2, 3, 4), 2: (5,)}
+PERMISSIONS = 1 | 2 | 4
 
 
 def is_malformed(c: Command) -> bool:
     """Whether the command is malformed regardless of the state."""
-    if not Kind.RULES <= c.kind <= Kind.SET_EXCHANGE or c.reserved:
+    if not Kind.RULES <= c.kind <= Kind.NOTE or has_bad_parts(c):
         return True
     match c.kind:
         case Kind.PLACE:
-            is_market, is_post_only = c.flags & wire.MARKET, c.flags & wire.POST_ONLY
-            return bool(
-                c.side > 1
-                or c.tif > 2
-                or c.flags > 63
-                or c.self_trade == 3
-                or (c.flags & wire.BY_QUOTE and not is_market)
-                or (is_market and (is_post_only or c.tif != wire.IOC or c.price))
-                or (is_post_only and c.tif != wire.GTC)
-            )
+            return is_malformed_order(c)
         case Kind.AMEND:
             return c.price < 0 or c.quantity < 0 or c.price == c.quantity == 0
         case Kind.END_SESSION:
@@ -62,7 +74,55 @@ def is_malformed(c: Command) -> bool:
             return c.market == 0 or not has_good_name(c) or not 0 <= c.order_id <= 18
         case Kind.LIST_MARKET:
             return c.market == 0 or not has_good_name(c)
+        case Kind.ADD_CREDENTIAL:
+            return (
+                c.variant not in TYPES_OF_OWNER
+                or c.session not in TYPES_OF_OWNER[c.variant]
+                or c.parameter & ~PERMISSIONS != 0
+            )
+        case Kind.REVOKE_CREDENTIAL:
+            return c.variant not in TYPES_OF_OWNER
+        case Kind.SET_OPERATOR:
+            return c.account == 0
+        case Kind.PAUSE:
+            return c.variant > 1 or c.parameter == 0
+        case Kind.RESUME:
+            return c.variant > 1
+        case Kind.NOTE:
+            return not 1 <= c.variant <= 40
+    if c.kind in WITH_REFERENCE:
+        return c.reference == bytes(16)
     return c.kind in PARAMETERS and c.parameter not in PARAMETERS[c.kind]
+
+
+def has_bad_parts(c: Command) -> bool:
+    """Whether a part is missing, not allowed, or a text that is none."""
+    return (
+        not c.has_its_parts
+        or c.parts & ~ALLOWED_PARTS.get(Kind(c.kind), OPERATOR) != 0
+        or (c.kind in NEED_DETAIL and c.detail is None)
+        or (c.text is not None and bool(c.flags & wire.HAS_CLIENT_ID or not is_text(c.text)))
+    )
+
+
+def is_text(text: bytes) -> bool:
+    """Whether it is a client id as a text: the decimal of a number is none."""
+    if not text or any(character not in TEXT_CHARACTERS for character in text):
+        return False
+    return not text.isdigit() or int(text) >= 2**32 or str(int(text)).encode() != text
+
+
+def is_malformed_order(c: Command) -> bool:
+    """Whether the flags, the time in force and the price of a PLACE contradict each other."""
+    is_market, is_post_only = c.flags & wire.MARKET, c.flags & wire.POST_ONLY
+    return bool(
+        c.tif > 2
+        or c.flags > 63
+        or c.self_trade == 3
+        or (c.flags & wire.BY_QUOTE and not is_market)
+        or (is_market and (is_post_only or c.tif != wire.IOC or c.price))
+        or (is_post_only and c.tif != wire.GTC)
+    )
 
 
 def name_of(c: Command) -> bytes:

@@ -1,188 +1,68 @@
-"""The state of the naive exchange: accounts, assets, markets, open orders, remembered client ids.
+"""The state of the naive exchange, and queries on it.
 
-Design: nothing is stored that can be computed. The locked amount is the sum over the open orders, a
-price level the sum over its orders, a book the sorted open orders. The core maintains all of these
-incrementally, and must agree.
+Design: little is stored that can be computed. The locked amount is the sum over open orders and
+open holds, a price level the sum over its orders, a book the sorted open orders. The core maintains
+all of these incrementally, and must agree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from tests.core import wire
+from tests.core.oracle_records import (
+    EXCHANGE_PARAMETERS,
+    Account,
+    Asset,
+    Credential,
+    Gateway,
+    Market,
+    Order,
+    Reference,
+    Remembered,
+    at_listing,
+)
 
 EXTERNAL, FEE, FIRST_USER = 0, 1, 2
+OF_ACCOUNT, OF_OPERATOR, OF_GATEWAYS = range(3)
 
-MAX_UNITS = 2**40
-MAX_ATOMS = 2**62
-MILLION = 10**6
+SECOND = 10**9
+DAY_NS = 86_400 * SECOND
 REMEMBERED_MAX = 256
-REMEMBERED_NS = 600 * 10**9
-
-# Parameter -> (lowest, highest, at listing), as the table in docs/reference/protocol.md.
-RESERVE_CAP = 1
-ASSET_PARAMETERS = {RESERVE_CAP: (0, MAX_ATOMS, MAX_ATOMS)}
-STATE, MAKER_FEE, TAKER_FEE, PRICE_MIN, PRICE_MAX, QUANTITY_MIN, QUANTITY_MAX, BAND, LEVELS = range(
-    1, 10
-)
-MARKET_PARAMETERS = {
-    STATE: (0, 4, 4),
-    MAKER_FEE: (0, 999_999, 0),
-    TAKER_FEE: (0, 999_999, 0),
-    PRICE_MIN: (1, MAX_UNITS, 1),
-    PRICE_MAX: (1, MAX_UNITS, MAX_UNITS),
-    QUANTITY_MIN: (1, MAX_UNITS, 1),
-    QUANTITY_MAX: (1, MAX_UNITS, MAX_UNITS),
-    BAND: (0, 1_000_000, 0),
-    LEVELS: (1, 2**20, 100_000),
-}
-FROZEN = 1
-ACCOUNT_PARAMETERS = {FROZEN: (0, 1, 0)}
-ORDERS_MAX, ACCOUNTS_MAX = 2, 3
-EXCHANGE_PARAMETERS = {
-    STATE: (0, 1, 0),
-    ORDERS_MAX: (1, 2**20, 10_000),
-    ACCOUNTS_MAX: (2, 2**31 - 1, 1_000_000),
-}
-OPEN, ONLY_POST, ONLY_LIMIT, ONLY_CANCEL, CLOSED = range(5)
-
-
-def at_listing(parameters: dict[int, tuple[int, int, int]]) -> dict[int, int]:
-    """The values before any is set."""
-    return {parameter: start for parameter, (_, _, start) in parameters.items()}
-
-
-@dataclass
-class Asset:
-    id: int
-    name: bytes
-    decimals: int
-    parameters: dict[int, int] = field(default_factory=lambda: at_listing(ASSET_PARAMETERS))
-
-
-@dataclass
-class Market:
-    """Two assets, their units, and two counters."""
-
-    id: int
-    name: bytes
-    base: Asset
-    quote: Asset
-    lot_atoms: int
-    tick_atoms: int
-    update_id: int = 12
-    last_trade_id: int = 0
-    parameters: dict[int, int] = field(default_factory=lambda: at_listing(MARKET_PARAMETERS))
-
-
-@dataclass
-class Account:
-    """Of one user."""
-
-    user_id: int
-    parameters: dict[int, int] = field(default_factory=lambda: at_listing(ACCOUNT_PARAMETERS))
-
-
-@dataclass(eq=False)
-class Order:
-    """The terms of an order and its progress. `quantity` is quote atoms with BY_QUOTE."""
-
-    id: int
-    priority: int
-    account: int
-    market: Market
-    side: int
-    tif: int
-    flags: int
-    client_id: int
-    session: int
-    price: int
-    quantity: int
-    created_ns: int
-    filled: int = 0
-    quote: int = 0
-    rate_times_received: int = 0  # ppm * atoms, exact
-
-    @property
-    def is_market(self) -> bool:
-        """Whether it takes any price."""
-        return bool(self.flags & wire.MARKET)
-
-    @property
-    def is_by_quote(self) -> bool:
-        """Whether its quantity is in quote atoms."""
-        return bool(self.flags & wire.BY_QUOTE)
-
-    @property
-    def self_trade(self) -> int:
-        """The mode of self-trade prevention: two bits of the flags."""
-        return self.flags >> 4 & 3
-
-    @property
-    def rest(self) -> int:
-        """Lots that are not filled."""
-        return self.quantity - self.filled
-
-    @property
-    def fee(self) -> int:
-        """Atoms paid so far: the exact sum, rounded up once."""
-        return -(-self.rate_times_received // MILLION)
-
-    @property
-    def spends(self) -> Asset:
-        """The asset that it pays with: quote for a buy, base for a sell."""
-        return self.market.quote if self.side == wire.BID else self.market.base
-
-    @property
-    def reserved(self) -> int:
-        """Atoms locked while it is open."""
-        if self.side == wire.BID:
-            return self.price * self.rest * self.market.tick_atoms
-        return self.rest * self.market.lot_atoms
-
-    def satisfied_by(self, price: int) -> bool:
-        """Whether its limit allows this price."""
-        if self.is_market:
-            return True
-        return price <= self.price if self.side == wire.BID else price >= self.price
-
-    def record(self, status: int, reason: int = 0) -> wire.Record:
-        """The order as events carry it."""
-        return wire.Record(
-            self.side, reason, self.market.id, status, self.flags,
-            self.account, self.client_id, self.session, self.tif, self.id,
-            self.price, self.quantity, self.filled, self.quote, self.created_ns, self.fee,
-        )  # fmt: skip
-
-
-@dataclass
-class Receipt:
-    """A remembered client id: the payload of the order and the outcome of its PLACE."""
-
-    client_id: int
-    payload: tuple[int, ...]
-    order_id: int
-    outcome: wire.Outcome | None = None
-    closed_ns: int | None = None
+REMEMBERED_NS = 600 * SECOND
+SIGNATURE_NS = 130 * SECOND
 
 
 class State:
-    """The whole state, and queries on it."""
+    """The whole state."""
 
     def __init__(self) -> None:
         self.sequence = 0
         self.time_ns = 0
         self.rules = 0
+        self.is_test = False
+        self.is_signed = False
+        self.log_id = 0
         self.parameters = at_listing(EXCHANGE_PARAMETERS)
         self.accounts = [Account(0), Account(0)]  # EXTERNAL, FEE
         self.assets: list[Asset] = []
         self.markets: list[Market] = []
-        self.owned: dict[
-            tuple[int, int], int
-        ] = {}  # (account, asset) -> atoms, locked ones included
+        self.owned: dict[tuple[int, int], int] = {}  # account, asset -> atoms, with locked ones
         self.orders: dict[int, Order] = {}  # open ones
-        self.receipts: dict[tuple[int, int], Receipt] = {}  # by account and client id
-        self.closed_receipts: dict[int, list[Receipt]] = {}  # by account, oldest first
+        self.at_price: dict[tuple[int, int], dict[int, list[Order]]] = {}  # market, side -> price
+        self.orders_of: dict[int, dict[int, Order]] = {}  # account -> id
+        self.remembered: dict[tuple[int, int | bytes], Remembered] = {}  # account, client id
+        self.closed: dict[int, list[Remembered]] = {}  # by account, oldest first
+        self.signatures: dict[bytes, int] = {}  # used ones -> time
+        self.references: dict[bytes, Reference] = {}
+        self.held_in_day: dict[tuple[int, int, int], int] = {}  # account, asset, day -> atoms
+        self.credentials: dict[tuple[int, int], dict[int, Credential]] = {}  # owner -> slots
+        self.revoked: dict[bytes, None] = {}  # hashes, oldest first
+        self.operators: list[int] = []  # roles, by id
+        self.pauses: dict[int, tuple[int, bytes]] = {}  # cause -> reason, hash
+        self.gateways: dict[int, Gateway] = {}  # alive or waiting for ENDED; ended ones by end
+        self.last_begins: dict[bytes, int] = {}  # key -> number of its last begin
+        self.instance = 0  # that the commands now belong to
+
+    # Accounts, assets, markets.
 
     def account(self, number: int) -> Account | None:
         """Of a user; house accounts do not count."""
@@ -196,10 +76,17 @@ class State:
         """By id."""
         return self.markets[number - 1] if 1 <= number <= len(self.markets) else None
 
+    # Money.
+
     def locked(self, account: int, asset: int) -> int:
-        """Atoms that open orders reserve."""
-        own = (order for order in self.orders.values() if order.account == account)
-        return sum(order.reserved for order in own if order.spends.id == asset)
+        """Atoms that open orders and holds reserve."""
+        orders = [o for o in self.orders_of.get(account, {}).values() if o.spends.id == asset]
+        holds = [
+            reference.atoms
+            for reference in self.accounts[account].open_holds.values()
+            if reference.asset == asset
+        ]
+        return sum(order.reserved for order in orders) + sum(holds)
 
     def available(self, account: int, asset: int) -> int:
         """Atoms that a new order may use."""
@@ -209,42 +96,98 @@ class State:
         """Atoms that were credited from outside and not paid out."""
         return -self.owned.get((EXTERNAL, asset), 0)
 
-    def book(self, market: Market, side: int) -> list[Order]:
-        """The open orders of one side, in order of priority."""
-        sign = -1 if side == wire.BID else 1
-        found = [o for o in self.orders.values() if o.market is market and o.side == side]
-        return sorted(found, key=lambda order: (sign * order.price, order.priority))
+    def pay(self, giver: int, receiver: int, asset: int, atoms: int) -> None:
+        """Move atoms. The caller has checked that they are available."""
+        self.owned[giver, asset] = self.owned.get((giver, asset), 0) - atoms
+        self.owned[receiver, asset] = self.owned.get((receiver, asset), 0) + atoms
+
+    # Orders.
+
+    def add_order(self, order: Order) -> None:
+        """It is open from now on."""
+        self.orders[order.id] = order
+        self.orders_of.setdefault(order.account, {})[order.id] = order
+        prices = self.at_price.setdefault((order.market.id, order.side), {})
+        prices.setdefault(order.price, []).append(order)
+
+    def remove_order(self, order: Order) -> None:
+        """It is not open any more, or about to change its price."""
+        if self.orders.pop(order.id, None) is None:
+            return
+        del self.orders_of[order.account][order.id]
+        prices = self.at_price[order.market.id, order.side]
+        prices[order.price].remove(order)
+        if not prices[order.price]:
+            del prices[order.price]
+
+    def prices(self, market: Market, side: int) -> list[int]:
+        """Of the open orders of one side, best first."""
+        found = self.at_price.get((market.id, side), {})
+        return sorted(found, reverse=side == wire.BID)
+
+    def orders_at(self, market: Market, side: int, price: int) -> list[Order]:
+        """In order of priority."""
+        found = self.at_price.get((market.id, side), {}).get(price, [])
+        return sorted(found, key=lambda order: order.priority)
+
+    def lots_at(self, market: Market, side: int, price: int) -> int:
+        """Open lots at one price."""
+        return sum(order.rest for order in self.orders_at(market, side, price))
 
     def levels(self, market: Market, side: int) -> list[tuple[int, int]]:
         """(price, lots), best first."""
-        lots: dict[int, int] = {}
-        for order in self.book(market, side):
-            lots[order.price] = lots.get(order.price, 0) + order.rest
-        return list(lots.items())
+        prices = self.prices(market, side)
+        return [(price, self.lots_at(market, side, price)) for price in prices]
 
     def open_orders(self, account: int) -> list[Order]:
         """Lowest id first."""
-        own = [order for order in self.orders.values() if order.account == account]
+        own = self.orders_of.get(account, {})
+        return sorted(own.values(), key=lambda order: order.id)
+
+    def orders_in(self, market: Market) -> list[Order]:
+        """All open ones."""
+        return [order for order in self.orders.values() if order.market is market]
+
+    def orders_of_instance(self, instance: int) -> list[Order]:
+        """Those with a session, lowest id first."""
+        own = [o for o in self.orders.values() if o.session and o.instance == instance]
         return sorted(own, key=lambda order: order.id)
 
-    def pay(self, giver: int, receiver: int, asset: Asset, atoms: int) -> None:
-        """Move atoms. The caller has checked that they are available."""
-        self.owned[giver, asset.id] = self.owned.get((giver, asset.id), 0) - atoms
-        self.owned[receiver, asset.id] = self.owned.get((receiver, asset.id), 0) + atoms
+    # Client ids and signatures.
 
-    def forget_old_receipts(self, time_ns: int) -> None:
-        """Forget receipts that were closed ten minutes ago."""
-        for account, closed in self.closed_receipts.items():
-            while closed and time_ns >= (closed[0].closed_ns or 0) + REMEMBERED_NS:
-                del self.receipts[account, closed.pop(0).client_id]
+    def forget(self) -> None:
+        """Forget client ids of orders that were closed ten minutes ago, and old signatures."""
+        for account, closed in self.closed.items():
+            while closed and self.time_ns >= (closed[0].closed_ns or 0) + REMEMBERED_NS:
+                del self.remembered[account, closed.pop(0).client_id]
+        for signature, used_ns in list(self.signatures.items()):  # oldest first
+            if self.time_ns < used_ns + SIGNATURE_NS:
+                break
+            del self.signatures[signature]
 
-    def close_receipt(self, order: Order, time_ns: int) -> None:
-        """Mark a receipt as closed; only the last 256 of an account are kept."""
-        if not order.flags & wire.HAS_CLIENT_ID:
+    def close_client_id(self, order: Order) -> None:
+        """Its order is closed; only the last 256 of an account are kept."""
+        if order.client_key is None:
             return
-        receipt = self.receipts[order.account, order.client_id]
-        receipt.closed_ns = time_ns
-        closed = self.closed_receipts.setdefault(order.account, [])
-        closed.append(receipt)
+        known = self.remembered[order.account, order.client_key]
+        known.closed_ns = self.time_ns
+        closed = self.closed.setdefault(order.account, [])
+        closed.append(known)
         if len(closed) > REMEMBERED_MAX:
-            del self.receipts[order.account, closed.pop(0).client_id]
+            del self.remembered[order.account, closed.pop(0).client_id]
+
+    # Credentials.
+
+    def live(self, owner_kind: int, owner: int, slot: int) -> Credential | None:
+        """The credential in a slot, if it has not ended."""
+        found = self.credentials.get((owner_kind, owner), {}).get(slot)
+        return None if found is None or found.has_ended(self.time_ns) else found
+
+    def in_slots(self) -> dict[bytes, Credential]:
+        """By hash: every credential that has a slot, ended ones included."""
+        slots = [each for slots in self.credentials.values() for each in slots.values()]
+        return {credential.hash: credential for credential in slots}
+
+    def known_hashes(self) -> int:
+        """How many hashes of credentials are known."""
+        return len(self.revoked) + sum(each not in self.revoked for each in self.in_slots())

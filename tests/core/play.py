@@ -13,7 +13,8 @@ survives being written and read, and that the same frames give the same digest a
 
 Orders: `buy|sell USER QUANTITY ASSET @ PRICE|at market WORDS`, or `buy|sell USER for AMOUNT ASSET`
 (a market order by quote). Words: ioc, fok, post-only, reject-maker, reject-both, as LABEL, id
-CLIENT_ID, session NUMBER. The rest of the vocabulary is in `Play.VERBS`.
+CLIENT_ID, text CLIENT_ID, session NUMBER, with KEY, signed NUMBER. The rest of the vocabulary is in
+`Play.VERBS`; money and who may act are in play_powers.py.
 
 Markets: BTC_USDT and ETH_USDT, lots of 0.001, ticks of 0.1. Assets: BTC and ETH with 8 decimals,
 USDT with 6. There are no fees unless they are set.
@@ -25,35 +26,41 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import ClassVar
 
-from fairbook.core import records, state
+from fairbook.core import admin_records as admin
+from fairbook.core import parts, records, state
 from fairbook.core.exchange import Exchange
 from tests.core import wire
-from tests.core.lockstep import Lockstep
+from tests.core.play_powers import ASSETS, MARKETS, PowerPlay, atoms, option_of
 
-SECOND = 10**9
-ASSETS = {"BTC": (1, 8), "ETH": (2, 8), "USDT": (3, 6)}  # id, decimals
-MARKETS = {"BTC_USDT": 1, "ETH_USDT": 2}
 LOTS_IN_ONE, TICKS_IN_ONE = 1000, 10
 PARAMETERS = {
-    "state": records.STATE,
-    "maker-fee": records.MAKER_FEE_PPM,
-    "taker-fee": records.TAKER_FEE_PPM,
-    "price-min": records.PRICE_MIN,
-    "price-max": records.PRICE_MAX,
-    "quantity-min": records.QUANTITY_MIN,
-    "quantity-max": records.QUANTITY_MAX,
-    "band": records.BAND_PPM,
-    "levels-max": records.LEVELS_MAX,
-    "orders-max": records.ORDERS_MAX,
-    "accounts-max": records.ACCOUNTS_MAX,
+    "state": admin.STATE,
+    "maker-fee": admin.MAKER_FEE_PPM,
+    "taker-fee": admin.TAKER_FEE_PPM,
+    "price-min": admin.PRICE_MIN,
+    "price-max": admin.PRICE_MAX,
+    "quantity-min": admin.QUANTITY_MIN,
+    "quantity-max": admin.QUANTITY_MAX,
+    "band": admin.BAND_PPM,
+    "levels-max": admin.LEVELS_MAX,
+    "walk-max": admin.WALK_MAX,
 }
-STATES = {"open": 0, "post-only": 1, "limit-only": 2, "cancel-only": 3, "closed": 4, "paused": 1}
+EXCHANGE_PARAMETERS = {
+    "orders-max": admin.ORDERS_MAX,
+    "accounts-max": admin.ACCOUNTS_MAX,
+    "credentials-max": admin.CREDENTIALS_MAX,
+    "owner-credentials-max": admin.OWNER_CREDENTIALS_MAX,
+    "references-max": admin.REFERENCES_MAX,
+    "withdrawal-delay": admin.WITHDRAWAL_DELAY_S,
+}
+STATES = {"open": 0, "post-only": 1, "limit-only": 2, "cancel-only": 3, "closed": 4}
 REASONS = {
     wire.IMMEDIATE_OR_CANCEL: "immediate-or-cancel",
     wire.FILL_OR_KILL: "fill-or-kill",
     wire.SELF_TRADE: "self-trade",
     wire.INSUFFICIENT_LIQUIDITY: "insufficient-liquidity",
     wire.PRICE_OUT_OF_BOUNDS: "out-of-bounds",
+    wire.WALK_LIMIT: "walk-limit",
 }
 
 
@@ -65,38 +72,27 @@ def play(script: str) -> Play:
     return story
 
 
-class Play:
+class Play(PowerPlay):
     """An exchange with its users and labelled orders."""
 
     def __init__(self) -> None:
-        self.both = Lockstep()
-        self.time_ns = SECOND
-        self.frames: list[tuple[bytes, int]] = []
-        self.users: dict[str, int] = {}
-        self.labels: dict[str, int] = {}  # label -> order id
-        self.send(records.rules())
+        super().__init__()
+        self.labels: dict[str, tuple[int, int]] = {}  # label -> order id, market
+        self.send(admin.rules(flags=admin.TEST_LOG, log_id=1, salt=2))
         for name, (asset, decimals) in ASSETS.items():
-            self.send(records.list_asset(asset=asset, decimals=decimals, name=name))
+            self.send(admin.list_asset(asset=asset, decimals=decimals, name=name))
         for name, market in MARKETS.items():
             self.send(
-                records.list_market(
+                admin.list_market(
                     market=market, base=market, quote=3, lot_atoms=10**5, tick_atoms=100, name=name
                 )
             )
-            self.send(records.set_market(market=market, parameter=records.STATE, value=0))
+            self.send(admin.set_market(market=market, parameter=admin.STATE, value=0))
 
     @property
     def core(self) -> Exchange:
         """The exchange of the story, for queries without a verb."""
         return self.both.core
-
-    def send(self, frame: bytes) -> list[wire.Event]:
-        """Apply one frame to core and oracle, and check the invariants."""
-        self.frames.append((frame, self.time_ns))
-        events = self.both.apply(frame, self.time_ns)
-        self.both.compare()
-        self.both.check()
-        return events
 
     def perform(self, script: str) -> None:
         for line in script.splitlines():
@@ -108,8 +104,11 @@ class Play:
             events = verb(self, words)
             if events is None:
                 continue
+            if isinstance(events[0], wire.ClientText):
+                events = events[1:]
             if "as" in words and isinstance(events[0], wire.Accepted):
-                self.labels[words[words.index("as") + 1]] = events[0].order_id
+                accepted = events[0]
+                self.labels[option_of(words, "as")] = accepted.order_id, accepted.market
             did = self.summary(events)
             if expected.strip():
                 assert did == " ".join(expected.split()), f"{line.strip()!r} did: {did}"
@@ -129,7 +128,8 @@ class Play:
         """The effects of a command, in the words of the scripts."""
         outcome = events[-1]
         assert isinstance(outcome, wire.Outcome)
-        did = ["amended" for event in events if isinstance(event, wire.Amended)]
+        did = [f"ended {e.closed} left {e.left}" for e in events if isinstance(e, wire.Ended)]
+        did += ["amended" for event in events if isinstance(event, wire.Amended)]
         for event in events:
             if isinstance(event, wire.Fill):
                 did.append(f"fills {lots_text(event.lots)} @ {price_text(event.price)}")
@@ -149,26 +149,20 @@ class Play:
             did.append(f"expires {REASONS[outcome.reason]}")
         elif outcome.command in (wire.Kind.CANCEL_ALL, wire.Kind.END_SESSION):
             did.append(f"cancelled {outcome.filled}")
+        elif outcome.status == wire.PENDING:
+            did.append("pending")
         return ", ".join(did)
 
-    def account(self, name: str) -> int:
-        """Of a user; opened when the name first appears."""
-        if name in ("fee", "external"):
-            return int(name == "fee")
-        if name not in self.users:
-            events = self.send(records.open_account(1000 + len(self.users)))
-            assert isinstance(events[-1], wire.Outcome)
-            self.users[name] = events[-1].account
-        return self.users[name]
-
     def _label(self, order_id: int) -> str:
-        return next((label for label, known in self.labels.items() if known == order_id), "?")
+        return next((label for label, known in self.labels.items() if known[0] == order_id), "?")
 
     def _order(self, words: list[str]) -> list[wire.Event]:
         account = self.account(words[1])
         by_quote = words[2] == "for"
         flags = 0
-        price, tif, client_id, session = 0, records.GTC, 0, 0
+        price, tif, client_id, session, credential = 0, records.GTC, 0, 0, 0
+        text: str | None = None
+        signature = b""
         if by_quote:
             flags = records.MARKET_ORDER | records.BY_QUOTE
             tif, rest, market = records.IOC, words[5:], 1
@@ -193,46 +187,62 @@ class Play:
                 case "id":
                     flags |= records.HAS_CLIENT_ID
                     client_id = int(next(following))
+                case "text":
+                    text = next(following)
                 case "session":
                     session = int(next(following))
+                case "with":
+                    credential = self.slot(account, next(following))
+                case "signed":
+                    signature = bytes(15) + bytes([int(next(following))])
                 case "as":
                     next(following)
                 case _:
                     raise ValueError(f"what is {word!r}?")
-        return self.send(
-            records.place(
-                account=account,
-                market=market,
-                side=records.BID if words[0] == "buy" else records.ASK,
-                quantity=quantity,
-                price=price,
-                tif=tif,
-                flags=flags,
-                client_id=client_id,
-                session=session,
-            )
+        unit = records.place(
+            account=account,
+            market=market,
+            side=records.BID if words[0] == "buy" else records.ASK,
+            quantity=quantity,
+            price=price,
+            tif=tif,
+            flags=flags,
+            client_id=client_id,
+            text=text,
+            session=session,
+            credential=credential,
         )
-
-    def _move(self, words: list[str]) -> list[wire.Event]:
-        command = records.credit if words[0] == "deposit" else records.debit
-        account = self.account(words[1])
-        asset = ASSETS[words[3]][0]
-        return self.send(command(account=account, asset=asset, atoms=atoms(words[2], words[3])))
+        return self.send(parts.with_signature(unit, signature) if signature else unit)
 
     def _cancel(self, words: list[str]) -> list[wire.Event]:
         account = self.account(words[1])
+        credential = self.slot(account, option_of(words, "with"))
         if words[2] == "id":
             flags, client_id = records.HAS_CLIENT_ID, int(words[3])
-            return self.send(records.cancel(account=account, flags=flags, client_id=client_id))
-        return self.send(records.cancel(account=account, order_id=self.labels[words[2]]))
+            return self.send(
+                records.cancel(
+                    account=account, flags=flags, client_id=client_id, credential=credential
+                )
+            )
+        if words[2] == "text":
+            unit = records.cancel(account=account, text=words[3], credential=credential)
+            return self.send(unit)
+        order_id, market = self.labels[words[2]]
+        return self.send(
+            records.cancel(account=account, order_id=order_id, market=market, credential=credential)
+        )
 
     def _amend(self, words: list[str]) -> list[wire.Event]:
+        order_id, market = self.labels[words[2]]
+        account = self.account(words[1])
         return self.send(
             records.amend(
-                account=self.account(words[1]),
-                order_id=self.labels[words[2]],
+                account=account,
+                order_id=order_id,
+                market=market,
                 quantity=lots(words[3]),
                 price=ticks(words[6]),
+                credential=self.slot(account, option_of(words, "with")),
             )
         )
 
@@ -245,21 +255,19 @@ class Play:
         return self.send(records.end_session(account=account, session=int(words[2])))
 
     def _set(self, words: list[str]) -> list[wire.Event]:
-        parameter = PARAMETERS[words[2]]
         value = STATES[words[3]] if words[3] in STATES else int(words[3])
         if words[1] == "exchange":
-            return self.send(records.set_exchange(parameter=parameter, value=value))
-        market = MARKETS[words[1]]
-        return self.send(records.set_market(market=market, parameter=parameter, value=value))
+            parameter = EXCHANGE_PARAMETERS[words[2]]
+            return self.send(admin.set_exchange(parameter=parameter, value=value))
+        group = int(option_of(words, "group") or 0)
+        command = admin.set_market(
+            market=MARKETS[words[1]], parameter=PARAMETERS[words[2]], value=value, fee_group=group
+        )
+        return self.send(command)
 
     def _freeze(self, words: list[str]) -> list[wire.Event]:
         account, value = self.account(words[1]), int(words[0] == "freeze")
-        return self.send(
-            records.set_account(account=account, parameter=records.FROZEN, value=value)
-        )
-
-    def _wait(self, words: list[str]) -> None:
-        self.time_ns += int(Decimal(words[1]) * SECOND)
+        return self.send(admin.set_account(account=account, parameter=admin.FROZEN, value=value))
 
     def _balance(self, words: list[str]) -> None:
         column = 1 if words[0] == "balance" else 2
@@ -276,18 +284,16 @@ class Play:
         assert ", ".join(given) == " ".join(words[2:]), f"{' '.join(words)}: it is {given}"
 
     VERBS: ClassVar[dict[str, Callable[[Play, list[str]], list[wire.Event] | None]]] = {
-        "deposit": _move,
-        "withdraw": _move,
+        **PowerPlay.POWER_VERBS,
         "buy": _order,
         "sell": _order,
-        "cancel": _cancel,  # USER LABEL, or USER id CLIENT_ID
+        "cancel": _cancel,  # USER LABEL, or USER id|text CLIENT_ID
         "amend": _amend,  # USER LABEL QUANTITY ASSET @ PRICE
         "cancel-all": _cancel_all,  # USER [MARKET]
         "end-session": _end_session,  # USER NUMBER
-        "set": _set,  # MARKET|exchange PARAMETER VALUE
+        "set": _set,  # MARKET|exchange PARAMETER VALUE [group FEE_GROUP]
         "freeze": _freeze,
         "unfreeze": _freeze,
-        "wait": _wait,  # SECONDS
         "balance": _balance,  # USER AMOUNT ASSET, ...: available
         "locked": _balance,
         "bids": _book,
@@ -303,11 +309,6 @@ def lots(text: str) -> int:
 def ticks(text: str) -> int:
     """A price of a script, in ticks."""
     return int(Decimal(text) * TICKS_IN_ONE)
-
-
-def atoms(text: str, asset: str) -> int:
-    """An amount, in atoms."""
-    return int(Decimal(text) * 10 ** ASSETS[asset][1])
 
 
 def lots_text(quantity: int) -> str:

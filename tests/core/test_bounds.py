@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import pytest
 
+from fairbook.core import admin_records as admin
 from fairbook.core import records
 from tests.core import wire
 from tests.core.lockstep import Lockstep
 from tests.core.wire import Reject
+from tests.world import money
 
 ANN, BOB = 2, 3
 UNITS, ATOMS, LAST = 2**40, 2**62, 2**63 - 1
@@ -25,12 +27,12 @@ class Bounds:
 
     def __init__(self) -> None:
         self.both = Lockstep()
-        self.send(records.rules())
+        self.send(admin.rules())
         for asset in (BASE, QUOTE):
-            self.send(records.list_asset(asset=asset, decimals=0, name=f"A{asset}"))
+            self.send(admin.list_asset(asset=asset, decimals=0, name=f"A{asset}"))
         for market, unit in ((FINE, 1), (COARSE, 2**22)):
             self.send(
-                records.list_market(
+                admin.list_market(
                     market=market,
                     base=BASE,
                     quote=QUOTE,
@@ -39,9 +41,9 @@ class Bounds:
                     name=f"M{market}",
                 )
             )
-            self.send(records.set_market(market=market, parameter=records.STATE, value=0))
+            self.send(admin.set_market(market=market, parameter=admin.STATE, value=0))
         for account in (ANN, BOB):
-            self.send(records.open_account(account))
+            self.send(admin.open_account(account))
 
     def send(self, command: bytes) -> wire.Outcome:
         """Apply to both; compare and check everything after it."""
@@ -53,7 +55,7 @@ class Bounds:
 
     def credit(self, account: int, asset: int, atoms: int) -> int:
         """The reject code, or 0."""
-        return self.send(records.credit(account=account, asset=asset, atoms=atoms)).reason
+        return self.send(money.credit(account=account, asset=asset, atoms=atoms)).reason
 
     def place(
         self,
@@ -123,11 +125,11 @@ def test_base_atoms_of_an_order() -> None:
     """quantity * lot_atoms is bounded for buyers too."""
     bounds = Bounds()
     bounds.send(
-        records.list_market(
+        admin.list_market(
             market=3, base=BASE, quote=QUOTE, lot_atoms=2**40, tick_atoms=2**22, name="WIDE"
         )
     )
-    bounds.send(records.set_market(market=3, parameter=records.STATE, value=0))
+    bounds.send(admin.set_market(market=3, parameter=admin.STATE, value=0))
     bounds.credit(ANN, QUOTE, ATOMS)
     assert bounds.place(ANN, wire.BID, 1, 2**22, market=3).reason == 0
     assert bounds.place(ANN, wire.BID, 1, 2**22 + 1, market=3).reason == Reject.BAD_QUANTITY
@@ -152,7 +154,7 @@ def test_amounts_of_credits_and_debits(atoms: int, reject: int) -> None:
     bounds = Bounds()
     assert bounds.credit(ANN, BASE, atoms) == reject
     bounds.credit(ANN, BASE, ATOMS)
-    assert bounds.send(records.debit(account=ANN, asset=BASE, atoms=atoms)).reason == reject
+    assert bounds.send(money.debit(account=ANN, asset=BASE, atoms=atoms)).reason == reject
 
 
 def test_the_supply_of_an_asset_never_exceeds_two_to_the_62() -> None:
@@ -163,7 +165,7 @@ def test_the_supply_of_an_asset_never_exceeds_two_to_the_62() -> None:
     assert bounds.credit(BOB, BASE, 2) == Reject.OVER_CAP
     assert bounds.credit(BOB, BASE, 1) == 0
     assert bounds.credit(1, BASE, 1) == Reject.OVER_CAP
-    bounds.send(records.debit(account=ANN, asset=BASE, atoms=ATOMS - 1))
+    bounds.send(money.debit(account=ANN, asset=BASE, atoms=ATOMS - 1))
     assert bounds.credit(1, BASE, ATOMS - 1) == 0
 
 
@@ -186,11 +188,11 @@ def test_a_market_sell_by_quote_whose_walk_needs_more_base_than_64_bits_hold() -
     """Bids at one tick for 2^62 base atoms each: four of them wrap to 0."""
     bounds = Bounds()
     bounds.send(
-        records.list_market(
+        admin.list_market(
             market=3, base=BASE, quote=QUOTE, lot_atoms=2**22, tick_atoms=2**10, name="CHEAP"
         )
     )
-    bounds.send(records.set_market(market=3, parameter=records.STATE, value=0))
+    bounds.send(admin.set_market(market=3, parameter=admin.STATE, value=0))
     bounds.credit(ANN, QUOTE, ATOMS)
     bounds.credit(BOB, BASE, 2**40)
     flags = wire.MARKET | wire.BY_QUOTE
@@ -225,8 +227,8 @@ def test_fees_of_the_largest_trade(rate_ppm: int) -> None:
     bounds = Bounds()
     bounds.credit(ANN, BASE, ATOMS)
     bounds.credit(BOB, QUOTE, ATOMS)
-    for parameter in (records.MAKER_FEE_PPM, records.TAKER_FEE_PPM):
-        bounds.send(records.set_market(market=COARSE, parameter=parameter, value=rate_ppm))
+    for parameter in (admin.MAKER_FEE_PPM, admin.TAKER_FEE_PPM):
+        bounds.send(admin.set_market(market=COARSE, parameter=parameter, value=rate_ppm))
     for lots in (2**20 - 7, 7):
         bounds.place(ANN, wire.ASK, 2**20, lots, market=COARSE)
     outcome = bounds.place(BOB, wire.BID, 2**20, 2**20, market=COARSE)
@@ -259,7 +261,7 @@ def test_amended_terms(side: int, price: int, lots: int, reject: int) -> None:
     bounds.credit(ANN, BASE, ATOMS)
     bounds.credit(ANN, QUOTE, ATOMS)
     order_id = bounds.place(ANN, side, 1, 1).order_id
-    amend = records.amend(account=ANN, order_id=order_id, price=price, quantity=lots)
+    amend = records.amend(account=ANN, market=FINE, order_id=order_id, price=price, quantity=lots)
     assert bounds.send(amend).reason == reject
 
 
@@ -269,7 +271,7 @@ def test_a_band_at_the_highest_price() -> None:
     bounds.credit(ANN, BASE, ATOMS)
     bounds.credit(ANN, QUOTE, ATOMS // 2)
     bounds.credit(BOB, QUOTE, ATOMS // 2)
-    bounds.send(records.set_market(market=FINE, parameter=records.BAND_PPM, value=1_000_000))
+    bounds.send(admin.set_market(market=FINE, parameter=admin.BAND_PPM, value=1_000_000))
     bounds.place(ANN, wire.ASK, UNITS, 2)
     bounds.place(ANN, wire.ASK, UNITS - 1, 1)
     bounds.place(ANN, wire.BID, 1, 1)
@@ -296,28 +298,29 @@ def test_the_widest_identifiers_come_back_as_they_were() -> None:
     )
     assert bounds.send(order).client_id == wide
     assert bounds.send(order).repeated == 1
-    assert bounds.both.core.sessions() == [(ANN, wide)]
+    assert bounds.both.core.sessions() == [(ANN, 0, wide)]
     for order_id in (-1, -LAST - 1, LAST, 2**24 - 1):
-        assert bounds.send(records.cancel(account=ANN, order_id=order_id)).reason == 7
+        cancel = records.cancel(account=ANN, market=FINE, order_id=order_id)
+        assert bounds.send(cancel).reason == Reject.UNKNOWN_ORDER
     cancel = records.cancel(account=ANN, flags=wire.HAS_CLIENT_ID, client_id=wide)
     assert bounds.send(cancel).status == wire.CANCELLED
-    for reference in (LAST, -LAST - 1):
-        command = records.credit(account=ANN, asset=BASE, atoms=1, reference=reference)
+    for reference in (b"\xff" * 16, bytes(15) + b"\1", b"\1" + bytes(15)):
+        command = admin.credit(account=ANN, asset=BASE, atoms=1, reference=reference)
         assert bounds.send(command).status == wire.DONE
-    assert bounds.send(records.open_account(LAST)).account == 4
+    assert bounds.send(admin.open_account(LAST)).account == 4
 
 
 def test_time_may_be_as_late_as_64_bits_allow() -> None:
     """Closing times plus ten minutes must not wrap."""
     both = Lockstep()
     last = LAST - KEPT
-    both.apply(records.rules() + records.open_account(2), last)
-    both.apply(records.list_asset(asset=1, decimals=0, name="A"), last)
-    both.apply(records.list_asset(asset=2, decimals=0, name="B"), last)
+    both.apply(admin.rules() + admin.open_account(2), last)
+    both.apply(admin.list_asset(asset=1, decimals=0, name="A"), last)
+    both.apply(admin.list_asset(asset=2, decimals=0, name="B"), last)
     both.apply(
-        records.list_market(market=1, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="A_B")
-        + records.set_market(market=1, parameter=1, value=0)
-        + records.credit(account=2, asset=1, atoms=5),
+        admin.list_market(market=1, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="A_B")
+        + admin.set_market(market=1, parameter=1, value=0)
+        + money.credit(account=2, asset=1, atoms=5),
         last,
     )
     ioc = records.place(

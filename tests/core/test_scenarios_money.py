@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from fairbook.core import admin_records as admin
 from fairbook.core import records
 from tests.core import wire
 from tests.core.play import Play, play
+from tests.world import money
 
 
 def test_funds_exactly_and_one_atom_short() -> None:
@@ -84,7 +86,7 @@ def test_ten_thousand_fills_of_one_lot_cost_the_fee_of_one_fill(rate_ppm: int) -
         take = records.place(
             account=buyer, market=1, side=records.BID, quantity=10_000 // pieces, price=1199
         )
-        events = story.send(take * pieces)
+        events = story.send_many([take] * pieces)
         filled = [event for event in events if isinstance(event, wire.Closed)]
         maker = next(event.order for event in filled if event.order.account == seller)
         fees.append((maker.fee, story.core.balances(1)[2][1]))
@@ -96,11 +98,9 @@ def test_ten_thousand_fills_of_one_lot_cost_the_fee_of_one_fill(rate_ppm: int) -
 def test_a_fee_is_at_least_one_atom_and_at_most_what_is_received() -> None:
     """With lots of one atom the first fill pays the whole fee, the next thousands pay nothing."""
     story = Play()
-    story.send(
-        records.list_market(market=3, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="TINY")
-    )
-    for parameter, value in ((records.STATE, 0), (records.MAKER_FEE_PPM, 100)):
-        story.send(records.set_market(market=3, parameter=parameter, value=value))
+    story.send(admin.list_market(market=3, base=1, quote=2, lot_atoms=1, tick_atoms=1, name="TINY"))
+    for parameter, value in ((admin.STATE, 0), (admin.MAKER_FEE_PPM, 100)):
+        story.send(admin.set_market(market=3, parameter=parameter, value=value))
     story.perform("""
         deposit ann 1 BTC
         deposit bob 1 ETH
@@ -108,7 +108,7 @@ def test_a_fee_is_at_least_one_atom_and_at_most_what_is_received() -> None:
     ann, bob = story.account("ann"), story.account("bob")
     story.send(records.place(account=ann, market=3, side=records.ASK, quantity=10_001, price=1))
     buy = records.place(account=bob, market=3, side=records.BID, quantity=1, price=1)
-    fills = [event for event in story.send(buy * 10_001) if isinstance(event, wire.Fill)]
+    fills = [event for event in story.send_many([buy] * 10_001) if isinstance(event, wire.Fill)]
     assert [at for at, fill in enumerate(fills) if fill.maker_fee] == [0, 10_000]
     assert {fill.maker_fee for fill in fills} == {0, 1}
     story.finish()
@@ -151,10 +151,10 @@ def test_the_reserve_cap_bounds_the_supply() -> None:
     """One atom more is OVER_CAP; debits make room; a lower cap takes nothing away."""
     story = Play()
     ann = story.account("ann")
-    story.send(records.set_asset(asset=1, parameter=records.RESERVE_CAP, value=1000))
+    story.send(admin.set_asset(asset=1, parameter=admin.RESERVE_CAP, value=1000))
 
     def credit(atoms: int) -> int:
-        outcome = story.send(records.credit(account=ann, asset=1, atoms=atoms))[-1]
+        outcome = story.send(money.credit(account=ann, asset=1, atoms=atoms))[-1]
         assert isinstance(outcome, wire.Outcome)
         return outcome.reason
 
@@ -163,9 +163,9 @@ def test_the_reserve_cap_bounds_the_supply() -> None:
     assert credit(401) == wire.Reject.OVER_CAP
     assert credit(400) == 0
     assert credit(1) == wire.Reject.OVER_CAP
-    story.send(records.debit(account=ann, asset=1, atoms=10))
+    story.send(money.debit(account=ann, asset=1, atoms=10))
     assert credit(10) == 0
-    story.send(records.set_asset(asset=1, parameter=records.RESERVE_CAP, value=0))
+    story.send(admin.set_asset(asset=1, parameter=admin.RESERVE_CAP, value=0))
     assert story.core.balances(ann)[0][1:] == (1000, 0)
     assert credit(1) == wire.Reject.OVER_CAP
     story.finish()
@@ -195,8 +195,8 @@ def test_a_frozen_account_may_cancel_and_receive_but_not_order_or_withdraw() -> 
 def test_the_fee_account_can_be_paid_out() -> None:
     """CREDIT and DEBIT work on account 1, but never on account 0."""
     story = Play()
-    for account, asset, reject in ((1, 1, 0), (0, 1, 3), (2, 1, 3), (1, 4, 5), (1, 0, 5)):
-        for command in (records.credit, records.debit):
+    for account, asset, reject in ((1, 1, 0), (0, 1, 3), (2, 1, 3), (1, 4, 7), (1, 0, 7)):
+        for command in (money.credit, money.debit):
             outcome = story.send(command(account=account, asset=asset, atoms=5))[-1]
             assert isinstance(outcome, wire.Outcome)
             assert outcome.reason == reject

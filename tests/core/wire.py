@@ -1,8 +1,8 @@
-"""An independent reader of docs/reference/protocol.md: commands and events as named tuples.
+"""An independent reader of docs/reference/protocol.md: codes, and events as named tuples.
 
 It is written from the document with `struct` and shares nothing with the core's records, so that a
 wrong offset there is found. Decoding is strict: unused fields of an event must be zero, otherwise
-two equal-looking events could differ in their bytes.
+two equal-looking events could differ in their bytes. Commands: commands.py.
 """
 
 from __future__ import annotations
@@ -11,90 +11,37 @@ from enum import IntEnum
 from struct import Struct
 from typing import Any, NamedTuple
 
-COMMAND_BYTES = 48
-
 BID, ASK = 0, 1
 GTC, IOC, FOK = 0, 1, 2
-HAS_CLIENT_ID, POST_ONLY, MARKET, BY_QUOTE = 1, 2, 4, 8
+HAS_CLIENT_ID, POST_ONLY, MARKET, BY_QUOTE, HAS_TEXT = 1, 2, 4, 8, 64
 REJECT_TAKER, REJECT_MAKER, REJECT_BOTH = 0, 1, 2
 
-REJECTED, NEW, PARTIALLY_FILLED, FILLED, CANCELLED, EXPIRED, DONE = range(7)
+REJECTED, NEW, PARTIALLY_FILLED, FILLED, CANCELLED, EXPIRED, DONE, PENDING = range(8)
 
 BY_FILL, REQUESTED, BY_CANCEL_ALL, SESSION_ENDED = 1, 2, 3, 4
 IMMEDIATE_OR_CANCEL, FILL_OR_KILL, SELF_TRADE, INSUFFICIENT_LIQUIDITY, PRICE_OUT_OF_BOUNDS = range(
     5, 10
 )
+WALK_LIMIT, GATEWAY_ENDED = 10, 11
 
 Reject = IntEnum(
     "Reject",
-    "MALFORMED NO_RULES UNKNOWN_ACCOUNT UNKNOWN_MARKET UNKNOWN_ASSET DUPLICATE_CLIENT_ID"
-    " UNKNOWN_ORDER ALREADY_LISTED BAD_VALUE ACCOUNT_FROZEN TRADING_PAUSED MARKET_CLOSED BAD_PRICE"
-    " BAD_QUANTITY TOO_MANY_ORDERS BOOK_FULL TABLE_FULL OVER_CAP INSUFFICIENT_FUNDS WOULD_CROSS",
+    "MALFORMED NO_RULES UNKNOWN_ACCOUNT BAD_CREDENTIAL NOT_PERMITTED UNKNOWN_MARKET UNKNOWN_ASSET"
+    " DUPLICATE_CLIENT_ID REPEATED_SIGNATURE SIGNATURES_FULL DUPLICATE_REFERENCE"
+    " DUPLICATE_CREDENTIAL UNKNOWN_ORDER UNKNOWN_REFERENCE UNKNOWN_CREDENTIAL UNKNOWN_GATEWAY"
+    " ALREADY_LISTED ALREADY_DECIDED BAD_VALUE GATEWAY_ALIVE ACCOUNT_FROZEN TRADING_PAUSED"
+    " MARKET_CLOSED BAD_PRICE BAD_QUANTITY TOO_MANY_ORDERS BOOK_FULL TABLE_FULL OVER_CAP"
+    " OVER_DAILY_LIMIT TOO_YOUNG INSUFFICIENT_FUNDS WOULD_CROSS",
 )
 Kind = IntEnum(
     "Kind",
     "RULES TICK PLACE CANCEL AMEND CANCEL_ALL END_SESSION OPEN_ACCOUNT CREDIT DEBIT LIST_ASSET"
-    " LIST_MARKET SET_ASSET SET_MARKET SET_ACCOUNT SET_EXCHANGE",
+    " LIST_MARKET SET_ASSET SET_MARKET SET_ACCOUNT SET_EXCHANGE ADD_CREDENTIAL REVOKE_CREDENTIAL"
+    " SET_OPERATOR HOLD RELEASE CAPTURE CONFIRM_CREDIT REFUSE_CREDIT PAUSE RESUME BEGIN_GATEWAY"
+    " END_GATEWAY NOTE",
 )
-
-_COMMAND = Struct("<BBBBHHIIIIqqq")
-_NAME_AT = 32
-_LOT_AND_TICK = Struct("<qq")  # at 16, of LIST_MARKET
-
-
-class Command(NamedTuple):
-    """The 48 bytes of every kind but the two listings; `raw` for those."""
-
-    kind: int
-    side: int
-    tif: int
-    flags: int
-    market: int
-    reserved: int
-    account: int
-    client_id: int
-    session: int
-    parameter: int
-    order_id: int
-    price: int
-    quantity: int
-    raw: bytes
-
-    @property
-    def self_trade(self) -> int:
-        """Which self-trade prevention: two bits of the flags."""
-        return self.flags >> 4 & 3
-
-    @property
-    def name(self) -> bytes:
-        """The name in a listing, with its padding."""
-        return self.raw[_NAME_AT:]
-
-    @property
-    def lot_and_tick(self) -> tuple[int, int]:
-        """(lot_atoms, tick_atoms) of LIST_MARKET."""
-        lot_atoms, tick_atoms = _LOT_AND_TICK.unpack_from(self.raw, 16)
-        return lot_atoms, tick_atoms
-
-
-def split_frame(frame: bytes) -> list[Command | None]:
-    """The commands of a frame; None for a rest that is too short."""
-    pieces = [frame[at : at + COMMAND_BYTES] for at in range(0, len(frame), COMMAND_BYTES)]
-    return [read_command(raw) if len(raw) == COMMAND_BYTES else None for raw in pieces]
-
-
-def read_command(raw: bytes) -> Command:
-    """Decode 48 bytes."""
-    return Command._make((*_COMMAND.unpack(raw), raw))
-
-
-def describe(command: Command | None) -> str:
-    """One line for a failure report."""
-    if command is None:
-        return "(shorter than a command)"
-    name = Kind(command.kind).name if 0 < command.kind <= len(Kind) else f"kind {command.kind}"
-    fields = zip(command._fields[1:-1], command[1:-1], strict=True)
-    return f"{name} " + " ".join(f"{field}={value}" for field, value in fields if value)
+CREDITED, DEBITED, PENDING_CREDIT, CONFIRMED, REFUSED, HELD, RELEASED, CAPTURED = range(8)
+UNSIGNED, NOT_BEGUN, OUT_OF_NUMBER, BAD_SIGNATURE, BAD_BEGIN = range(1, 6)
 
 
 class Outcome(NamedTuple):
@@ -189,13 +136,15 @@ class Amended(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A credit (side 0) or debit (1) from or to EXTERNAL."""
+    """Money came, went, or is held: `movement` is CREDITED..CAPTURED; `operator` may be 0."""
 
-    side: int
+    movement: int
     asset: int
     account: int
-    reference: int
+    operator: int
+    reference: bytes
     atoms: int
+    fee_atoms: int
 
 
 class AccountOpened(NamedTuple):
@@ -230,40 +179,104 @@ class Parameter(NamedTuple):
     value: int
 
 
+class ClientText(NamedTuple):
+    """The client id of the order that follows."""
+
+    text: bytes
+
+
+class CredentialChanged(NamedTuple):
+    """A credential was added, or revoked."""
+
+    owner_kind: int
+    revoked: int
+    slot: int
+    owner: int
+    type: int
+    permissions: int
+    expires_ns: int
+    hash: bytes
+
+
+class Acted(NamedTuple):
+    """The operator who ordered the command, with which credential, and why."""
+
+    slot: int
+    operator: int
+    reference: int
+    reason_hash: bytes
+
+
+class PauseChanged(NamedTuple):
+    """The pause of one cause began (paused 1) or ended."""
+
+    cause: int
+    paused: int
+    reason: int
+    hash: bytes
+
+
+class GatewayChanged(NamedTuple):
+    """An instance began, or ended."""
+
+    ended: int
+    instance: int
+    key: bytes
+
+
+class Passed(NamedTuple):
+    """The frame was not executed."""
+
+    reason: int
+    instance: int
+    number: int
+
+
+class Noted(NamedTuple):
+    """A piece of text: the first `length` of 40 bytes."""
+
+    length: int
+    continued: int
+    text: bytes
+
+
+class Ended(NamedTuple):
+    """Orders of an ended instance were cancelled, and so many are left."""
+
+    instance: int
+    closed: int
+    left: int
+
+
 Event = (
-    Outcome | Accepted | Fill | Level | Closed | Amended | Moved
-    | AccountOpened | AssetListed | MarketListed | Parameter
+    Outcome | Accepted | Fill | Level | Closed | Amended | Moved | AccountOpened | AssetListed
+    | MarketListed | Parameter | ClientText | CredentialChanged | Acted | PauseChanged
+    | GatewayChanged | Passed | Noted | Ended
 )  # fmt: skip
 
 _HEAD = Struct("<BBBBHBB")
-# Per kind: the words after the head (Q: a pair, which is two u32), and which head fields it uses.
-_WORDS = {
-    1: Struct("<IIqqqqq"),
-    2: Struct("<IIqqqq"),
-    3: Struct("<IIqqqqqqq"),
-    4: Struct("<qqq"),
-    5: Struct("<IIIIqqqqqqq"),
-    6: Struct("<IIIIqqqqqqq"),
-    7: Struct("<IIIIqqqqqqq"),
-    8: Struct("<qqq"),
-    9: Struct("<qq"),
-    10: Struct("<q16s"),
-    11: Struct("<IIqq16s"),
-    12: Struct("<qqq"),
-}
-_HEAD_FIELDS = {
-    1: "side reason market status flags",
-    2: "side reason market flags",
-    3: "side market",
-    4: "side market",
-    5: "side reason market status flags",
-    6: "side market status flags",
-    7: "side market status flags",
-    8: "side market",
-    9: "",
-    10: "market",
-    11: "market",
-    12: "side market",
+# Per kind: the words after the head (II: a pair in one word), and which head fields it uses.
+_LAYOUTS = {
+    1: (Struct("<IIqqqqq"), "side reason market status flags"),
+    2: (Struct("<IIqqqq"), "side reason market flags"),
+    3: (Struct("<IIqqqqqqq"), "side market"),
+    4: (Struct("<qqq"), "side market"),
+    5: (Struct("<IIIIqqqqqqq"), "side reason market status flags"),
+    6: (Struct("<IIIIqqqqqqq"), "side market status flags"),
+    7: (Struct("<IIIIqqqqqqq"), "side market status flags"),
+    8: (Struct("<II16sqq"), "side market"),
+    9: (Struct("<qq"), ""),
+    10: (Struct("<q16s"), "market"),
+    11: (Struct("<IIqq16s"), "market"),
+    12: (Struct("<qqq"), "side market"),
+    13: (Struct("<40s"), "side"),
+    14: (Struct("<IIqq32s"), "side reason market"),
+    15: (Struct("<qq32s"), "market"),
+    16: (Struct("<q32s"), "side flags"),
+    17: (Struct("<q32s"), "reason"),
+    18: (Struct("<qq"), "reason"),
+    19: (Struct("<40s"), "side flags"),
+    20: (Struct("<qqq"), ""),
 }
 
 
@@ -273,10 +286,10 @@ def split_events(events: bytes) -> list[Event]:
     at = 0
     while at < len(events):
         kind, side, reason, words, market, status, flags = _HEAD.unpack_from(events, at)
-        layout = _WORDS[kind]
+        layout, used = _LAYOUTS[kind]
         assert words * 8 == 8 + layout.size, f"event {kind} says it has {words} words"
         head = {"side": side, "reason": reason, "market": market, "status": status, "flags": flags}
-        unused = set(head) - set(_HEAD_FIELDS[kind].split())
+        unused = set(head) - set(used.split())
         assert not any(head[field] for field in unused), f"event {kind}: {head}"
         found.append(_event(kind, head, layout.unpack_from(events, at + 8)))
         at += words * 8
@@ -321,4 +334,35 @@ def _event(kind: int, head: dict[str, int], words: tuple[Any, ...]) -> Event:
             return MarketListed._make((market, *words[:4], words[4].rstrip(b"\0")))
         case 12:
             return Parameter(side, market, *words)
+    return _administrative_event(kind, head, words)
+
+
+def _administrative_event(kind: int, head: dict[str, int], words: tuple[Any, ...]) -> Event:
+    side, reason, market, flags = head["side"], head["reason"], head["market"], head["flags"]
+    assert flags in (0, 1)
+    match kind:
+        case 13:
+            return ClientText(_padded(words[0], side))
+        case 14:
+            assert reason in (0, 1)
+            return CredentialChanged(side, reason, market, *words)
+        case 15:
+            return Acted(market, *words)
+        case 16:
+            return PauseChanged(side, flags, *words)
+        case 17:
+            assert reason in (0, 1)
+            return GatewayChanged(reason, *words)
+        case 18:
+            return Passed(reason, *words)
+        case 19:
+            return Noted(side, flags, *words)
+        case 20:
+            return Ended(*words)
     raise AssertionError(f"no event of kind {kind}")
+
+
+def _padded(text: bytes, length: int) -> bytes:
+    """The first `length` bytes; the others must be NUL."""
+    assert not text[length:].strip(b"\0"), text
+    return text[:length]
