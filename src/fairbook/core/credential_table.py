@@ -54,8 +54,10 @@ class Credential:
         return self.revoked_ns == 0 and (self.expires_ns == 0 or time_ns < self.expires_ns)
 
     def ended_ns(self) -> i64:
-        """When it ended, if it has."""
-        return self.revoked_ns if self.revoked_ns != 0 else self.expires_ns
+        """When it ended, if it has: it may have expired before it was revoked."""
+        if self.revoked_ns == 0 or 0 < self.expires_ns < self.revoked_ns:
+            return self.expires_ns
+        return self.revoked_ns
 
 
 @final

@@ -290,7 +290,8 @@ class Matcher:
             if maker.remaining == 0:
                 level.unlink(maker)
                 self.close(maker, records.FILLED, records.BY_FILL, maker.filled, out)
-            if self.budget_left == 0:
+            # The budget is spent, or does not pay another lot of this order.
+            if self.budget_left == 0 or (self.budget_left != NO_BUDGET and maker.remaining > 0):
                 return MET_BUDGET
         return MET_LIMIT
 

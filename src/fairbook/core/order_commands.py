@@ -56,6 +56,8 @@ def put_reject(out: BytesWriter, command: Command, reason: i64) -> None:
     order_id: i64 = 0
     if command.kind == records.CANCEL or command.kind == records.AMEND:
         order_id = command.order_id
+    if command.kind == records.NOTE:
+        command.owner = 0  # text stands there
     put_outcome(out, command, records.REJECTED, reason, order_id)
 
 
