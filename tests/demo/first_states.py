@@ -11,6 +11,7 @@ from fairbook.core import invariants
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.engine.engine import Engine
+from fairbook.engine.local_instance import begin_instance
 from fairbook.engine.snapshots import Snapshots
 from fairbook.log.disk import Disk
 from fairbook.log.file_log import FileLog
@@ -95,5 +96,6 @@ def picture(exchange: Exchange) -> object:
 
 
 async def prepare(engine: Engine, accounts: SqliteAccounts) -> None:
+    await begin_instance(engine.commands, engine.runner.exchange)
     owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
     assert owners == OWNERS

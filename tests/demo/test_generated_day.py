@@ -21,11 +21,12 @@ NOW_NS = 1_780_000_000_123_456_789
 MINUTE_NS = 60 * 10**9
 SMALL = 3_000  # Commands, with a frame every few minutes: quick to generate.
 MAKER, TAKER = 4, 5
+RULES = admin_records.rules(log_id=7, salt=8)
 
 
 def day(seed: int, commands_max: int = 60_000) -> list[Entry]:
     log = MemoryLog()
-    written = generate(log, now_ns=NOW_NS, seed=seed, commands_max=commands_max)
+    written = generate(log, now_ns=NOW_NS, seed=seed, rules=RULES, commands_max=commands_max)
     assert written == sum(len(entry.frame) for entry in log.entries) // records.COMMAND_BYTES
     return log.entries
 
@@ -133,7 +134,7 @@ def test_a_smaller_day_has_fewer_frames(commands_max: int) -> None:
 def test_a_day_that_is_too_small_is_refused() -> None:
     log = MemoryLog()
     with pytest.raises(ValueError, match="more than 80 commands"):
-        generate(log, now_ns=NOW_NS, seed=1, commands_max=80)
+        generate(log, now_ns=NOW_NS, seed=1, rules=RULES, commands_max=80)
     assert log.entries == []
 
 
@@ -143,10 +144,10 @@ def test_a_day_that_was_cut_short_is_finished(left: int) -> None:
     whole = day(1, SMALL)
     log = MemoryLog(whole[:left])
     later_ns = NOW_NS + 3_600 * 10**9
-    written = generate(log, now_ns=later_ns, seed=1, commands_max=SMALL)
+    written = generate(log, now_ns=later_ns, seed=1, rules=RULES, commands_max=SMALL)
     assert log.entries == whole
     assert written == sum(1 for _ in commands_in(whole[left:]))
-    assert generate(log, now_ns=later_ns, seed=1, commands_max=SMALL) == 0
+    assert generate(log, now_ns=later_ns, seed=1, rules=RULES, commands_max=SMALL) == 0
     assert log.entries == whole
 
 
@@ -163,7 +164,7 @@ def test_a_log_that_is_not_the_beginning_of_this_day_is_left_alone(left: int) ->
         *([(MemoryLog(whole[:left]), NOW_NS, 1, 2_000)] if left not in (1, 2) else []),
     ):
         before = list(log.entries)
-        assert generate(log, now_ns=now_ns, seed=seed, commands_max=commands_max) == 0
+        assert generate(log, now_ns=now_ns, seed=seed, rules=RULES, commands_max=commands_max) == 0
         assert log.entries == before
 
 
@@ -179,7 +180,7 @@ def write(directory: Path, *, now_ns: int = NOW_NS, seed: int = 1) -> int:
     """Generate a day into files with small segments."""
     log = FileLog(directory, segment_bytes=20_000, disk=Unsynced())
     try:
-        return generate(log, now_ns=now_ns, seed=seed, commands_max=SMALL)
+        return generate(log, now_ns=now_ns, seed=seed, rules=RULES, commands_max=SMALL)
     finally:
         log.close()
 
@@ -196,15 +197,17 @@ def test_a_start_after_the_day_adds_the_ladder_only(tmp_path: Path, plain: Excha
     written = write(tmp_path)
     run(tmp_path, prepare)
     exchange = exchange_of(tmp_path)
-    assert exchange.sequence - written == len(demo.USERS) + 2 * demo.LADDER_LEVELS * 3
+    begun = 1
+    assert exchange.sequence - written == begun + len(demo.USERS) + 2 * demo.LADDER_LEVELS * 3
     for market in (1, 2, 3):
         assert exchange.depth(market, 100) == plain.depth(market, 100)
     for account in (2, 3):
         assert exchange.balances(account)[-4:] == plain.balances(account)[-4:]
     before = state.digest(exchange)
     assert write(tmp_path, now_ns=NOW_NS + DAY_NS) == 0
-    run(tmp_path, prepare)
     assert state.digest(exchange_of(tmp_path)) == before
+    run(tmp_path, prepare)
+    assert picture(exchange_of(tmp_path)) == picture(exchange)
 
 
 @pytest.mark.parametrize("left", [1, 2, 3, 70, -1])

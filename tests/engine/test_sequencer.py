@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
-from collections.abc import Awaitable
 
 import pytest
 
@@ -17,49 +15,8 @@ from fairbook.engine.sequencer import GATHER_TURNS_MAX, Sequencer
 from fairbook.log.command_log import Entry, LogFailed
 from fairbook.log.memory_log import MemoryLog
 from fairbook.ports.commands import Answer, Busy, Stopped
+from tests.engine.sequencers import Gate, run, sequencer
 from tests.world import traffic
-
-NEVER_S = 3600.0
-ENOUGH_S = 30.0  # A test that hangs fails.
-
-
-class Gate:
-    """A disk whose appends wait until the gate is opened."""
-
-    def __init__(self, *, is_open: bool = True) -> None:
-        self._open = threading.Event()
-        self.arrived = threading.Semaphore(0)
-        if is_open:
-            self._open.set()
-
-    def pass_through(self, _entry: Entry) -> None:
-        self.arrived.release()
-        assert self._open.wait(ENOUGH_S)
-
-    def open(self) -> None:
-        self._open.set()
-
-    async def until_held(self) -> None:
-        """An append is under way."""
-        assert await asyncio.to_thread(self.arrived.acquire, timeout=ENOUGH_S)
-
-
-def sequencer(log: MemoryLog, runner: Runner | None = None, **limits: int) -> Sequencer:
-    return Sequencer(
-        log,
-        runner if runner is not None else Runner(Exchange()),
-        Clock(),
-        tick_after_s=NEVER_S,
-        **limits,
-    )
-
-
-def run(story: Awaitable[None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(ENOUGH_S):
-            await story
-
-    asyncio.run(bounded())
 
 
 async def turns(count: int = 3) -> None:
@@ -140,7 +97,7 @@ def test_commands_that_arrive_during_an_append_share_the_next_frame() -> None:
 def test_a_frame_is_bounded() -> None:
     async def story() -> None:
         log = MemoryLog()
-        queue = sequencer(log, frame_commands_max=4)
+        queue = sequencer(log, frame_records_max=4)
         answers = await asyncio.gather(*[queue.submit(admin_records.tick()) for _ in range(10)])
         assert [answer.position for answer in answers] == [1] * 4 + [2] * 4 + [3] * 2
         await queue.stop()
@@ -238,7 +195,7 @@ def test_a_command_of_another_length_is_refused() -> None:
     async def story() -> None:
         queue = sequencer(MemoryLog())
         for wrong in (b"", admin_records.tick()[:-1], admin_records.tick() + b"\0"):
-            with pytest.raises(ValueError, match="a command has 48 bytes"):
+            with pytest.raises(ValueError, match="48 bytes each"):
                 queue.submit(wrong)
         await queue.stop()
 
@@ -274,12 +231,15 @@ def test_ticks_are_logged_in_a_quiet_market() -> None:
         log = MemoryLog()
         three = asyncio.Event()
         runner = Runner(Exchange())
-        runner.subscribe(lambda position, *_: three.set() if position == 3 else None)
+        runner.subscribe(lambda position, *_: three.set() if position == 4 else None)
         queue = Sequencer(log, runner, Clock(), tick_after_s=0.001)
+        await asyncio.sleep(0.01)
+        assert not log.entries, "a log begins with RULES"
+        await queue.submit(admin_records.rules())
         await three.wait()
         await queue.stop()
         count = len(log.entries)
-        assert {entry.frame for entry in log.entries} == {admin_records.tick()}
+        assert {entry.frame for entry in log.entries[1:]} == {admin_records.tick()}
         await asyncio.sleep(0.01)
         assert len(log.entries) == count
 
@@ -308,7 +268,7 @@ def test_settled_names_a_position_after_everything_submitted() -> None:
 
     async def story() -> None:
         log = MemoryLog(before_durable=gate.pass_through)
-        queue = sequencer(log, frame_commands_max=2)
+        queue = sequencer(log, frame_records_max=2)
         assert await queue.settled() == 0
         futures = [queue.submit(admin_records.tick()) for _ in range(5)]
         await gate.until_held()
@@ -403,7 +363,7 @@ def test_a_bug_in_the_state_machine_stops_everything() -> None:
 
         runner = Runner(Exchange())
         runner.subscribe(bug)
-        queue = sequencer(log, runner, frame_commands_max=1)
+        queue = sequencer(log, runner, frame_records_max=1)
         futures = [queue.submit(admin_records.tick()) for _ in range(4)]
         error = await queue.failed
         assert isinstance(error, AssertionError)

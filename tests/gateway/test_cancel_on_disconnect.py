@@ -9,15 +9,14 @@ import pytest
 from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.clock import Clock
+from fairbook.engine.local_instance import begin_instance
 from fairbook.engine.queries import EngineCatalogue, EngineQueries
 from fairbook.engine.runner import Runner
 from fairbook.engine.sequencer import Sequencer
 from fairbook.gateway.cancel_on_disconnect import (
-    ENDED_AT_ONCE,
     RETRY_S,
     SESSION_MAX,
     SessionNumbers,
-    end_old_sessions,
 )
 from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.ws_orders import ACCOUNTS_MAX
@@ -32,7 +31,6 @@ from tests.world.memory_accounts import ALICE, BOB, BOB_TOKEN, MemoryAccounts
 from tests.world.running_exchange import NO_LIMITS, RunningExchange
 
 SYMBOL = {"symbol": "SOL_USDC"}
-GENERATED = 2**32 - 1
 
 
 def session_of(command: bytes) -> int:
@@ -133,14 +131,16 @@ async def test_an_end_after_the_engine_has_stopped_is_left_to_the_next_process(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
     """Nothing is logged or raised; the next start ends the session."""
+    core = venue.exchange.core
+    await begin_instance(venue.exchange, core)
     await alice.cancel_on_disconnect()
     await alice.place(bid("10"))
     venue.exchange.stopped = True
     alice.end()
     await turns()
     venue.exchange.stopped = False
-    assert venue.exchange.sessions() == [(ALICE, 1)]
-    assert await end_old_sessions(venue.exchange, venue.exchange) == 1
+    assert len(core.sessions()) == 1
+    assert await begin_instance(venue.exchange, core) == 1
     assert not venue.exchange.open_orders(ALICE)
 
 
@@ -172,7 +172,7 @@ def test_session_numbers_are_in_range_and_never_shared() -> None:
     exchange = small_exchange()
     sessions = SessionNumbers(exchange, first=SESSION_MAX - 1)
     assert [sessions.begin() for _ in range(4)] == [SESSION_MAX - 1, SESSION_MAX, 1, 2]
-    assert SESSION_MAX + 1 == GENERATED
+    assert SESSION_MAX + 1 == records.GENERATED_SESSION
     again = SessionNumbers(exchange, first=SESSION_MAX)
     assert again.begin() == SESSION_MAX
     for _ in range(3):
@@ -303,29 +303,3 @@ def check_ends(commands: list[bytes]) -> None:
     assert {(account, session) for account, session, _ in ended} == placed.keys()
     assert len(ended) == len(placed)
     assert all(placed[account, session] < at for account, session, at in ended)
-
-
-def test_a_start_ends_all_old_sessions() -> None:
-    """More than are submitted at once, generated ones too; orders without a session stay."""
-    log = traffic.logged([b"".join(traffic.setup())])
-    sessions = [*range(ENDED_AT_ONCE + 10), GENERATED]
-    for session in sessions:
-        for account in traffic.USERS[:2]:
-            order = records.place(
-                account=account, market=traffic.MARKET, side=records.BID, price=100, quantity=1,
-                session=session,
-            )  # fmt: skip
-            log.append(order, traffic.START_NS * 2)
-
-    async def story(stack: SequencedGateway, log: MemoryLog) -> None:
-        before = len(logged_commands(log))
-        count = 2 * (len(sessions) - 1)  # 0 means no session.
-        assert await end_old_sessions(stack.commands, stack.queries) == count
-        assert kinds(logged_commands(log)[before:]) == [records.END_SESSION] * count
-        exchange = stack.runner.exchange
-        assert not exchange.sessions()
-        assert [len(exchange.open_orders(account)) for account in traffic.USERS[:2]] == [1, 1]
-        assert await end_old_sessions(stack.commands, stack.queries) == 0
-        assert len(logged_commands(log)) == before + count
-
-    with_sequenced_gateway(story, log)

@@ -53,7 +53,8 @@ class DirectExchange:
             self.time_ns + MS if self.now_ns is None else max(self.time_ns, self.now_ns())
         )
         events = self.core.apply(command, self.time_ns)
-        answer = Answer(self.position, self.time_ns, events)
+        (of_command,) = records.split(events)
+        answer = Answer(self.position, self.time_ns, of_command)
         self.applied.append(command)
         self.answers.append(answer)
         self.publish(self.position, self.time_ns, command, events)
@@ -142,9 +143,6 @@ class DirectExchange:
     def paused(self) -> bool:
         return self.core.paused
 
-    def sessions(self) -> Sequence[tuple[int, int, int]]:
-        return self.core.sessions()
-
     # Catalogue.
 
     def asset(self, asset_id: int) -> Asset:
@@ -195,7 +193,7 @@ def live_exchange() -> DirectExchange:
 def demo_exchange(now_ns: Callable[[], int] = time.time_ns) -> DirectExchange:
     """The demo's markets by a clock; ALICE and BOB own what a demo account does."""
     exchange = DirectExchange(now_ns)
-    exchange.do(*demo.missing_listings(exchange))
+    exchange.do(admin_records.rules(), *demo.missing_listings(exchange))
     exchange.do(*demo.missing_market_openings(exchange))
     for user_id, account in ((1, ALICE), (2, BOB)):
         exchange.do(admin_records.open_account(user_id))

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import uvloop
 
 from fairbook.core import admin_records
+from fairbook.engine import local_instance
 from fairbook.gateway.authentication import Authenticator
-from fairbook.gateway.cancel_on_disconnect import end_old_sessions
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_connection import ServerLimits
 from fairbook.gateway.http_server import HttpServer
@@ -88,7 +88,7 @@ class RunningExchange:
     async def open(self) -> None:
         """Start the servers, as a new process would."""
         if self.exchange.is_live:
-            await end_old_sessions(self.exchange, self.exchange)
+            await local_instance.begin_instance(self.exchange, self.exchange.core)
         self.gateway = Gateway(
             commands=self.exchange,
             queries=self.exchange,

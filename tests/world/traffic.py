@@ -75,7 +75,8 @@ def busy_traders(seed: int) -> Iterator[bytes]:
         elif kind < 0.96:
             yield records.end_session(account=account, session=1 + chance.randrange(2))
         else:
-            yield bytes(chance.randrange(256) for _ in range(records.COMMAND_BYTES))
+            unknown = bytes([chance.randrange(records.NOTE + 1, records.TEXT_PART), 0, 0])
+            yield unknown + chance.randbytes(records.COMMAND_BYTES - len(unknown))
 
 
 def logged(frames: list[bytes]) -> MemoryLog:

@@ -6,7 +6,7 @@ its stop on the caller's exit stack, so they stop in the reverse order: the make
 pending requests are answered, the ports, then the engine, then its followers.
 
 Invariants:
-- the ports open only when the state is complete and sessions of an earlier process are ended;
+- the ports open only when the state is complete and the instance of an earlier process is ended;
 - a part that fails by a bug ends one of `failures`: the process must exit.
 """
 
@@ -28,6 +28,7 @@ from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo import first_state as demo
 from fairbook.demo.credentials_file import FILE_NAME, MAKER_FILE_NAME, MAKERS, write_credentials
 from fairbook.demo.generated_day import generate
+from fairbook.engine import local_instance
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.recorder_link import RecorderLink
@@ -35,7 +36,6 @@ from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_monitor import ReplicaMonitor
 from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.gateway.authentication import Authenticator
-from fairbook.gateway.cancel_on_disconnect import end_old_sessions
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_server import HttpServer
 from fairbook.history.sqlite_history import SqliteHistory
@@ -119,8 +119,8 @@ class ExchangeApp:
         )
         compressor.start()
         stack.push_async_callback(asyncio.to_thread, compressor.stop)
-        if ended := await end_old_sessions(engine.commands, engine.queries):
-            logger.info("ended sessions of an earlier process", extra={"count": ended})
+        if ended := await local_instance.begin_instance(engine.commands, engine.runner.exchange):
+            logger.info("cancelled orders of an earlier process", extra={"count": ended})
         demo_accounts = await demo.prepare(engine.commands, engine.queries, catalogue, accounts)
         # Commands of an earlier process are in the log.
         authenticator = Authenticator(accounts, taken_until_ms=logged_until_ms)
@@ -255,7 +255,8 @@ def _gateway(
 def _generate(log: FileLog) -> None:
     """Generate a day of trades for a new demo; nothing if the log has entries."""
     began_s = time.monotonic()
-    if count := generate(log, now_ns=time.time_ns(), seed=GENERATED_SEED):
+    rules = local_instance.first_rules()
+    if count := generate(log, now_ns=time.time_ns(), seed=GENERATED_SEED, rules=rules):
         took_s = round(time.monotonic() - began_s, 1)
         logger.info("generated a day of trades", extra={"commands": count, "seconds": took_s})
 

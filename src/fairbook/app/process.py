@@ -30,6 +30,7 @@ from fairbook.app.logs import configure_logs
 from fairbook.app.settings import UpSettings
 from fairbook.demo.credentials_file import FILE_NAME
 from fairbook.demo.first_state import DemoError
+from fairbook.engine.local_instance import LogNotLocal
 from fairbook.history.store import StoreUnavailable
 from fairbook.log.command_log import LogDamaged, LogFailed, LogLocked
 from fairbook.log.durable_file import make_directory
@@ -44,6 +45,7 @@ REFUSALS: Final = (
     LogFailed,
     AccountsDamaged,
     StoreUnavailable,
+    LogNotLocal,
     DemoError,
     Stopped,
     OSError,

@@ -1,7 +1,7 @@
 """The first state of the demo exchange: its assets, markets, funded accounts and resting orders.
 
 Design: `prepare` submits the commands that are missing, so what an earlier start or the generated
-day has done is not done again.
+day has done is not done again. The log has its rules, and an instance of the gateway, before that.
 
 Invariants:
 - killed at any point and started again, the result is the same: clients are not let in before
@@ -100,7 +100,6 @@ async def prepare(
     await _submit(
         commands,
         [
-            *_generated_session_ends(view),
             *(credit for each in opened.values() for credit in missing_credits(view, each)),
             *missing_ladder_orders(view, opened["maker"]),
             *missing_market_openings(catalogue),
@@ -150,9 +149,7 @@ def require_done(outcomes: Iterable[records.Outcome]) -> None:
 
 
 def missing_listings(catalogue: Catalogue) -> Iterator[bytes]:
-    """Rules, assets, markets and their parameters; a market is open for the ladder's orders."""
-    if not catalogue.assets():
-        yield admin_records.rules()
+    """Assets, markets and their parameters; a market is open for the ladder's orders."""
     for number, asset in enumerate(ASSETS, start=1):
         listed = catalogue.asset_named(asset.name)
         if listed is None:
@@ -214,13 +211,6 @@ def missing_credits(view: StateView, account: int) -> Iterator[bytes]:
 def start_reference(account: int, asset: int) -> bytes:
     """Of the balance with which an account of the demo begins."""
     return blake2b(f"demo start {account} {asset}".encode(), digest_size=16).digest()
-
-
-def _generated_session_ends(view: StateView) -> Iterator[bytes]:
-    """Cancel the quotes that an interrupted generated day left: the ladder might cross them."""
-    for account, _, session in view.sessions():
-        if session == records.GENERATED_SESSION:
-            yield records.end_session(account=account, session=session)
 
 
 def missing_ladder_orders(view: StateView, account: int) -> Iterator[bytes]:

@@ -7,8 +7,8 @@ random walk with bursts of volatility and a pull towards the market's own middle
 of it follows from the seed and the last time; the exchange is not asked on the way.
 
 Invariants:
-- the commands are ordinary ones; every generated PLACE has the session GENERATED_SESSION, and what
-  rests at the end is cancelled;
+- the commands are ordinary ones; every generated PLACE has the session GENERATED_SESSION of an
+  instance of its own, and what rests at the end is cancelled;
 - the next call with the same seed and size completes a day that was cut short; any other log is
   left as it is.
 """
@@ -20,7 +20,7 @@ from itertools import chain
 from random import Random
 from typing import Final
 
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo import first_state as demo
@@ -72,20 +72,23 @@ class _TakerBudget:
         return count
 
 
-def generate(log: CommandLog, *, now_ns: int, seed: int, commands_max: int = 60_000) -> int:
+def generate(
+    log: CommandLog, *, now_ns: int, seed: int, rules: bytes, commands_max: int = 60_000
+) -> int:
     """Write the day before `now_ns` into an empty log; return the number of commands written.
 
     A log with the beginning of a day of the same seed and size gets the rest of that day. Any other
-    log is left as it is: 0. Blocks: a sync for each frame. Raises LogFailed; ValueError if
-    `commands_max` is too small for a day.
+    log is left as it is: 0. rules: the first command of a new log, with its id and salt. Blocks: a
+    sync for each frame. Raises LogFailed; ValueError if `commands_max` is too small for a day.
     """
     if log.last.position:
-        begin_ns = next(log.read(1)).time_ns
-        if begin_ns + SETUP_AHEAD_NS + DAY_NS > now_ns:
-            return 0  # A day that began there has not ended.
+        first = next(log.read(1))
+        begin_ns, rules = first.time_ns, first.frame[: records.COMMAND_BYTES]
+        if rules[0] != records.RULES or begin_ns + SETUP_AHEAD_NS + DAY_NS > now_ns:
+            return 0  # No day began there, or it has not ended.
     else:
         begin_ns = now_ns - SETUP_AHEAD_NS - DAY_NS
-    setup, accounts = _first_state(begin_ns)
+    setup, accounts = _first_state(begin_ns, rules)
     spare = commands_max - sum(len(frame) for frame in setup) // records.COMMAND_BYTES - 1
     per_frame = len(demo.MARKETS) * (QUOTE_COMMANDS + TAKER_ORDERS)
     count = min(FRAMES_MAX, int(spare / per_frame))
@@ -109,7 +112,7 @@ def generate(log: CommandLog, *, now_ns: int, seed: int, commands_max: int = 60_
     return written
 
 
-def _first_state(time_ns: int) -> tuple[list[bytes], dict[str, int]]:
+def _first_state(time_ns: int, rules: bytes) -> tuple[list[bytes], dict[str, int]]:
     """The frames of the demo's first state without its ladder, and its accounts by name."""
     exchange = Exchange()
     catalogue = EngineCatalogue(exchange)
@@ -122,8 +125,9 @@ def _first_state(time_ns: int) -> tuple[list[bytes], dict[str, int]]:
         demo.require_done(outcomes)
         return outcomes
 
+    begin = [rules, admin_records.begin_gateway()]
     listings = [*demo.missing_listings(catalogue), *demo.account_openings()]
-    accounts = demo.opened_accounts(apply(listings))
+    accounts = demo.opened_accounts(apply([*begin, *listings]))
     view = EngineView(exchange)
     credits = [
         each for account in accounts.values() for each in demo.missing_credits(view, account)

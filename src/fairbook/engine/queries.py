@@ -46,9 +46,6 @@ class EngineView:
     def paused(self) -> bool:
         return self._exchange.paused
 
-    def sessions(self) -> Sequence[tuple[int, int, int]]:
-        return self._exchange.sessions()
-
 
 class EngineQueries:
     """Waits for positions of the runner."""

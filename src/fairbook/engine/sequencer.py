@@ -7,10 +7,14 @@ loop, so the sequencer gathers: it sends the next frame only after a turn that b
 command, or after GATHER_TURNS_MAX turns. A frame then holds the commands of many clients, and one
 sync serves them all.
 
+A command and the parts that stand before it are one unit: one waiter, one answer, as many places as
+it has records.
+
 Invariants:
 - the order of `enqueue` is the order in the log, and the order of the answers;
+- a frame holds whole units, and each unit gives exactly one OUTCOME;
 - a command is answered only after it is durable and applied; one append at a time is under way;
-- at most `pending_max` commands are unanswered, and the last `reserved_for_cancels` of these places
+- at most `pending_max` records are unanswered, and the last `reserved_for_cancels` of these places
   are for cancels;
 - after an append or a frame has failed, no command is accepted or answered: `failed` holds the
   reason, and the process must exit.
@@ -24,6 +28,8 @@ from threading import Thread
 from typing import Any, Final
 
 from fairbook.core import admin_records, records
+from fairbook.core.parts import bit_of
+from fairbook.core.records import COMMAND_BYTES, TEXT_PART
 from fairbook.engine.clock import Clock
 from fairbook.engine.runner import Runner
 from fairbook.log.command_log import CommandLog, Entry
@@ -31,11 +37,12 @@ from fairbook.ports.commands import Answer, Busy, Stopped, Waiter
 
 PENDING_MAX: Final = 8192
 RESERVED_FOR_CANCELS: Final = 1024
-FRAME_COMMANDS_MAX: Final = 4096
+FRAME_RECORDS_MAX: Final = 4096
 GATHER_TURNS_MAX: Final = 4
 TICK_AFTER_S: Final = 1.0
 
 _CANCELS: Final = frozenset((records.CANCEL, records.CANCEL_ALL, records.END_SESSION))
+_PARTS_AT: Final = 2  # in a command
 
 
 class Sequencer:
@@ -50,10 +57,11 @@ class Sequencer:
         tick_after_s: float = TICK_AFTER_S,
         pending_max: int = PENDING_MAX,
         reserved_for_cancels: int = RESERVED_FOR_CANCELS,
-        frame_commands_max: int = FRAME_COMMANDS_MAX,
+        frame_records_max: int = FRAME_RECORDS_MAX,
     ) -> None:
         """Starts at once; needs a running loop. `runner` must have applied all of `log`.
-        tick_after_s: after this time without a frame a TICK is logged.
+        tick_after_s: after this time without a frame a TICK is logged, but not as the first frame:
+        a log begins with RULES. The other limits count records of 48 bytes: commands and parts.
         """
         assert (runner.position, runner.chain) == (log.last.position, log.last.chain)
         assert 0 <= reserved_for_cancels < pending_max
@@ -64,13 +72,14 @@ class Sequencer:
         self._tick_after_s = tick_after_s
         self._pending_max = pending_max
         self._orders_max = pending_max - reserved_for_cancels
-        self._frame_commands_max = frame_commands_max
+        self._frame_records_max = frame_records_max
 
-        self._commands: list[bytes] = []  # for the next frame
-        self._waiters: list[Waiter] = []  # of these commands
+        self._units: list[bytes] = []  # for the next frame
+        self._waiters: list[Waiter] = []  # of these units
         self._sent: list[Waiter] = []  # of the frame that is being appended
+        self._sent_until = 0  # `_applied` once that frame is applied
         self._settlings: deque[tuple[int, asyncio.Future[int]]] = deque()
-        self._submitted = 0
+        self._submitted = 0  # in records, as `_applied`
         self._applied = 0
         self._is_idle = True  # no append is under way, and no call of `_gather` is scheduled
         self._closed: str | None = None
@@ -85,26 +94,31 @@ class Sequencer:
 
     @property
     def pending(self) -> int:
+        """How many places are taken: records of unanswered commands."""
         return self._submitted - self._applied
 
     def enqueue(self, command: bytes, waiter: Waiter) -> None:
-        """Queue one command of 48 bytes; `waiter` gets the answer once it is durable and applied.
+        """Queue one command, with its parts before it; `waiter` gets the answer once it is durable
+        and applied.
 
-        Raises Busy or Stopped if the command is not and will not be logged. If `waiter` gets
-        Stopped, it is not known whether the command was logged.
+        Raises Busy or Stopped if the command is not and will not be logged; ValueError if it would
+        not give exactly one OUTCOME. If `waiter` gets Stopped, it is not known whether the command
+        was logged.
         """
         if self._closed is not None:
             raise Stopped(self._closed)
-        if len(command) != records.COMMAND_BYTES:
-            raise ValueError(f"a command has {records.COMMAND_BYTES} bytes, not {len(command)}")
-        pending = self._submitted - self._applied
-        if pending >= self._orders_max and (
-            pending >= self._pending_max or command[0] not in _CANCELS
+        places = 1
+        if len(command) != COMMAND_BYTES or command[_PARTS_AT] or command[0] >= TEXT_PART:
+            places = count_records(command)
+        submitted = self._submitted + places
+        pending = submitted - self._applied
+        if pending > self._orders_max and (
+            pending > self._pending_max or command[-COMMAND_BYTES] not in _CANCELS
         ):
-            raise Busy(f"{pending} commands are waiting")
-        self._commands.append(command)
+            raise Busy(f"{pending - places} records are waiting")
+        self._submitted = submitted
+        self._units.append(command)
         self._waiters.append(waiter)
-        self._submitted += 1
         if self._is_idle:
             self._is_idle = False
             self._loop.call_soon(self._gather, 1, GATHER_TURNS_MAX)
@@ -146,22 +160,37 @@ class Sequencer:
 
         seen: how many commands were queued a turn ago. No append is under way.
         """
-        count = len(self._commands)
+        count = len(self._units)
         if count == 0:
             self._is_idle = True
-        elif count == seen or turns_left == 0 or count >= self._frame_commands_max:
+        elif count == seen or turns_left == 0 or count >= self._frame_records_max:
             self._send()
         else:
             self._loop.call_soon(self._gather, count, turns_left - 1)
 
     def _send(self) -> None:
         """Hand the queued commands to the worker, as one frame."""
-        commands, waiters = self._commands, self._waiters
-        frame_max = self._frame_commands_max
-        self._commands, self._waiters = commands[frame_max:], waiters[frame_max:]
-        self._sent = waiters[:frame_max]
+        units, waiters = self._units, self._waiters
+        count, self._sent_until = len(units), self._submitted
+        if self._submitted - self._applied > self._frame_records_max:
+            count = self._count_for_frame()
+        self._units, self._waiters = units[count:], waiters[count:]
+        self._sent = waiters[:count]
         self._last_frame_s = self._loop.time()
-        self._frames.put((b"".join(commands[:frame_max]), self._clock.now_ns()))
+        self._frames.put((b"".join(units[:count]), self._clock.now_ns()))
+
+    def _count_for_frame(self) -> int:
+        """How many of the queued units the next frame takes. Sets `_sent_until`."""
+        records_taken = 0
+        for count, unit in enumerate(self._units):
+            places = len(unit) // COMMAND_BYTES
+            if count > 0 and records_taken + places > self._frame_records_max:
+                break
+            records_taken += places
+        else:
+            count = len(self._units)
+        self._sent_until = self._applied + records_taken
+        return count
 
     def _append_frames(self) -> None:
         """The worker thread: append one frame after the other, and notify the loop."""
@@ -198,7 +227,7 @@ class Sequencer:
             self._fail(error)
             return
         self._sent = []
-        self._applied += len(waiters)
+        self._applied = self._sent_until
         position, time_ns = entry.position, entry.time_ns
         for waiter, its_events in zip(waiters, answers, strict=True):
             if not waiter.done():
@@ -208,7 +237,7 @@ class Sequencer:
             _, settling = settlings.popleft()
             if not settling.done():
                 settling.set_result(position)
-        self._loop.call_soon(self._gather, len(self._commands), GATHER_TURNS_MAX)
+        self._loop.call_soon(self._gather, len(self._units), GATHER_TURNS_MAX)
 
     def _fail(self, error: Exception) -> None:
         """Stop for good: no more appends and no more answers."""
@@ -218,7 +247,7 @@ class Sequencer:
         self._timer.cancel()
         self._frames.put(None)
         waiting = self._sent + self._waiters
-        self._commands, self._waiters, self._sent = [], [], []
+        self._units, self._waiters, self._sent = [], [], []
         for waiter in waiting:
             _stop_waiting(waiter, self._closed)
         for _, settling in self._settlings:
@@ -229,10 +258,31 @@ class Sequencer:
     def _tick_if_quiet(self) -> None:
         rest_s = self._last_frame_s + self._tick_after_s - self._loop.time()
         if rest_s <= 0:
-            if self._is_idle:
+            if self._is_idle and self._runner.position > 0:
                 self.submit(admin_records.tick())
             rest_s = self._tick_after_s
         self._timer = self._loop.call_later(rest_s, self._tick_if_quiet)
+
+
+def count_records(unit: bytes) -> int:
+    """How many records a command and its parts have. Raises ValueError unless the exchange takes
+    them as one: only then they give exactly one OUTCOME.
+    """
+    count, rest = divmod(len(unit), COMMAND_BYTES)
+    if count == 0 or rest != 0:
+        raise ValueError(f"a command and its parts have 48 bytes each, not {len(unit)} in all")
+    found = 0
+    for kind in unit[:-COMMAND_BYTES:COMMAND_BYTES]:
+        bit = bit_of(kind)
+        if bit <= found:
+            raise ValueError(f"a record of kind {kind} cannot stand there before a command")
+        found |= bit
+    kind, announced = unit[-COMMAND_BYTES], unit[_PARTS_AT - COMMAND_BYTES]
+    if kind >= TEXT_PART:
+        raise ValueError(f"a record of kind {kind} is no command")
+    if announced != found:
+        raise ValueError(f"the command announces the parts {announced}, but has {found}")
+    return count
 
 
 def _stop_waiting(waiter: Waiter | asyncio.Future[int], reason: str) -> None:

@@ -22,9 +22,8 @@ from fairbook.core.exchange import Exchange
 from fairbook.log.durable_file import NEW_SUFFIX, make_directory, write_file
 
 DIRECTORY: Final = "snapshots"
-FORMAT: Final = 3
-"""Of the body, too: raised whenever core/state.py changes. Format 2 has the same head."""
-HEAD_FORMATS: Final = (2, FORMAT)
+FORMAT: Final = 4
+"""Of the body, too: raised whenever core/state.py changes."""
 KEPT: Final = 3
 
 _MAGIC: Final = b"FAIRSNAP"
@@ -124,8 +123,6 @@ class Snapshots:
         except OSError as error:
             raise SnapshotInvalid(f"{path.name}: {error}") from error
         head = _parse_head(content[:_HEAD_BYTES], path.name)
-        if head.format != FORMAT:
-            raise SnapshotInvalid(_other_format(path.name, head.format))
         body = content[_HEAD_BYTES:]
         if len(body) != head.length:
             raise SnapshotInvalid(
@@ -137,7 +134,7 @@ class Snapshots:
         return snapshot
 
     def read_head(self, path: Path) -> Head:
-        """Only the head, also of a snapshot in an older format. Raises SnapshotInvalid."""
+        """Only the head. Raises SnapshotInvalid."""
         try:
             with path.open("rb") as file:
                 return _parse_head(file.read(_HEAD_BYTES), path.name)
@@ -172,16 +169,12 @@ def _parse_head(data: bytes, name: str) -> Head:
     magic, found, _, *fields = _HEAD.unpack_from(data)
     if magic != _MAGIC:
         raise SnapshotInvalid(f"{name}: it begins with {magic!r}, expected {_MAGIC!r}")
-    if found not in HEAD_FORMATS:
-        raise SnapshotInvalid(_other_format(name, found))
+    if found != FORMAT:
+        raise SnapshotInvalid(f"{name}: snapshot format {found}, this release reads {FORMAT}")
     head = Head(found, *fields)
     if name != _name(head.position):
         raise SnapshotInvalid(f"{name}: it has position {head.position}")
     return head
-
-
-def _other_format(name: str, found: int) -> str:
-    return f"{name}: snapshot format {found}, this release reads {FORMAT}"
 
 
 def _name(position: int) -> str:

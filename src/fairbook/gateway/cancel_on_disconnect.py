@@ -2,12 +2,12 @@
 
 Design: an order that is cancelled on disconnect carries the session number of its connection. When
 the connection closes, an END_SESSION is submitted after all commands of that connection; if the
-queue is full, it is tried again. A starting process ends the sessions of earlier ones before it
-listens.
+queue is full, it is tried again. The exchange keeps the sessions of each instance of a gateway
+apart, so the numbers of earlier processes do not matter (engine/local_instance.py).
 
 Invariants:
 - a number is 1 to 2^32 - 2. No two connections of a process have the same one; it is free again
-  when its END_SESSION is submitted. Numbers of earlier processes have been ended;
+  when its END_SESSION is submitted;
 - one END_SESSION is logged for each account that placed orders in a session.
 """
 
@@ -18,11 +18,9 @@ from typing import Final
 
 from fairbook.core import records
 from fairbook.ports.commands import Busy, Commands, Stopped
-from fairbook.ports.queries import Queries
 
 SESSION_MAX: Final = 2**32 - 2  # The number above it marks generated orders.
 RETRY_S: Final = 0.05
-ENDED_AT_ONCE: Final = 256  # fewer than the queue reserves for cancels
 
 
 class SessionNumbers:
@@ -69,15 +67,3 @@ class SessionNumbers:
             ending.popleft()
             if not ending or ending[0][1] != session:
                 self._in_use.remove(session)
-
-
-async def end_old_sessions(commands: Commands, queries: Queries) -> int:
-    """End every session that has open orders; return how many there were. Raises Busy, Stopped."""
-    view = await queries.at(await commands.settled())
-    sessions = list(view.sessions())
-    for first in range(0, len(sessions), ENDED_AT_ONCE):
-        some = sessions[first : first + ENDED_AT_ONCE]
-        ends = [records.end_session(account=account, session=number) for account, _, number in some]
-        for future in [commands.submit(command) for command in ends]:
-            await future
-    return len(sessions)

@@ -41,10 +41,7 @@ class StateView(Protocol):
         """The levels nearest the spread. `levels_max` is at least 1."""
 
     def paused(self) -> bool:
-        """Whether the exchange is CancelOnly."""
-
-    def sessions(self) -> Sequence[tuple[int, int, int]]:
-        """(account, instance of a gateway, session) of every session that has open orders."""
+        """Whether trading is paused: only cancels are taken."""
 
 
 class Queries(Protocol):
