@@ -58,9 +58,10 @@ def pytest_report_header() -> str:
 @pytest.fixture(autouse=True)
 def restored_gc() -> Iterator[None]:
     """Undo the GC policy of an exchange in this process: hypothesis cannot see frozen objects."""
-    thresholds = gc.get_threshold()
+    thresholds, callbacks = gc.get_threshold(), list(gc.callbacks)
     yield
     gc.set_threshold(*thresholds)
+    gc.callbacks[:] = callbacks
     gc.enable()
     gc.unfreeze()
 
