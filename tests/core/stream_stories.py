@@ -17,7 +17,7 @@ from tests.core.stream_choices import FIRST, LAST, POOR, WIDE, WIDE_TICK
 if TYPE_CHECKING:
     from tests.core.stream import Stream
 
-SELLER, BUYER = FIRST, FIRST + 1
+FEE, SELLER, BUYER = 1, FIRST, FIRST + 1
 BASE, QUOTE = 3, 1  # of WIDE
 ATOMS_MAX = 2**62
 
@@ -50,7 +50,7 @@ def healed(stream: Stream) -> Iterator[bytes]:
     for parameter, value in (
         (admin.STATE, 0), (admin.PRICE_MIN, 1), (admin.PRICE_MAX, 2**40), (admin.QUANTITY_MIN, 1),
         (admin.QUANTITY_MAX, 2**40), (admin.BAND_PPM, 0), (admin.WALK_MAX, 1_000),
-        (admin.LEVELS_MAX, 100),
+        (admin.LEVELS_MAX, 100), (admin.MAKER_FEE_PPM, 0), (admin.TAKER_FEE_PPM, 0),
     ):  # fmt: skip
         yield admin.set_market(market=WIDE, parameter=parameter, value=value)
     for asset in (BASE, QUOTE):
@@ -78,7 +78,7 @@ def moved(stream: Stream, command: object, account: int, asset: int, atoms: int)
 def turn_money_round(stream: Stream) -> Iterator[bytes]:
     """One order is filled, amended upwards, and filled again with the same money."""
     yield from healed(stream)
-    for account in range(FIRST, LAST + 1):
+    for account in range(FEE, LAST + 1):
         if account != BUYER:
             for atoms in powers(61, 40):
                 yield moved(stream, "debit", account, QUOTE, atoms)

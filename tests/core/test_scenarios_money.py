@@ -201,3 +201,16 @@ def test_the_fee_account_can_be_paid_out() -> None:
             assert isinstance(outcome, wire.Outcome)
             assert outcome.reason == reject
     story.finish()
+
+
+def test_a_market_order_on_an_empty_book_needs_nothing() -> None:
+    """Also of an account that never had the asset: it is accepted, and expires."""
+    play("""
+        buy       ann  1 BTC at market    -> expires insufficient-liquidity
+        deposit   bob  1 USDT
+        buy       bob  0.001 BTC @ 1 as b
+        buy       ann  1 BTC at market    -> expires insufficient-liquidity
+        buy       ann  1 BTC @ 1          -> rejected INSUFFICIENT_FUNDS
+        buy       ann  for 1 USDT         -> rejected INSUFFICIENT_FUNDS
+        sell      ann  1 BTC at market    -> rejected INSUFFICIENT_FUNDS
+    """)

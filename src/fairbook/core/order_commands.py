@@ -110,8 +110,10 @@ class OrderCommands:
             key_min = market_key(book, side)
         pays = account.paying_cell(book.market, side)
         reject = self.checks.place_reject(command, account, book)
+        if pays is None and reject == 0 and flags & records.MARKET_ORDER != 0:
+            pays = self._new_cell(command, book)
         if reject == 0 and pays is None:
-            reject = records.INSUFFICIENT_FUNDS  # An order needs at least one atom.
+            reject = records.INSUFFICIENT_FUNDS  # Only a market order may need nothing.
         elif reject == 0 and pays is not None:
             reject = self.checks.funds_reject(command, pays, book, key_min)
         if reject == 0 and flags & records.POST_ONLY != 0 and book.side(1 - side).crosses(key_min):
@@ -128,6 +130,11 @@ class OrderCommands:
             if client_ids is not None:
                 client_ids.set_outcome(order, matcher.status, matcher.reason)
         put_order_outcome(out, command, order, matcher.status, matcher.reason)
+
+    def _new_cell(self, command: Command, book: Book) -> Cell:
+        """What pays an order of an account that never had the asset: zero, as if it were absent."""
+        asset = book.market.quote if command.side == records.BID else book.market.base
+        return self.tables.ledger.cell(command.account, asset)
 
     def _repeat(
         self, command: Command, client_ids: ClientIdTable, entry: i64, out: BytesWriter
