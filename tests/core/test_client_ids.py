@@ -69,7 +69,7 @@ def test_evicted_ids_are_gone_and_the_others_are_found(choice: str) -> None:
     entries = {each: table.add(each, b"", 1, 2, 3, each) for each in ids}
     random.Random(2).shuffle(ids)
     for number, each in enumerate(ids):
-        table.close(entries[each], each, b"", number)
+        table.close(entries[each], each, False, number)
         if number >= CLOSED_MAX:
             assert table.find(ids[number - CLOSED_MAX]) == NO_ENTRY
         if number % 100 == 0:
@@ -147,6 +147,6 @@ def test_texts_and_numbers_do_not_mix() -> None:
         table.close(entries[text], 7, text, at)
     assert table.find(7) == number
     for at in range(CLOSED_MAX):
-        table.close(table.add(1000 + at, b"", 1, 2, 3, at), 1000 + at, b"", at)
+        table.close(table.add(1000 + at, False, 1, 2, 3, at), 1000 + at, b"", at)
     assert [table.find_text(text) for text in texts] == [NO_ENTRY] * len(texts)
     assert table.find(7) == number

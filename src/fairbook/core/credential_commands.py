@@ -185,10 +185,12 @@ def end_gateway(tables: Tables, call: AdminCall, out: BytesWriter) -> i64:
     if tables.flags & SIGNED_LOG != 0:
         if command.price > instance.last_number:
             return records.BAD_VALUE
-        is_own = instance is gateways.current
-        if command.price < instance.last_number or (
-            not is_own and call.time_ns - instance.last_ns < SILENT_NS
-        ):
+        may_be_alive = (
+            instance is not gateways.current
+            and call.time_ns - instance.last_ns < SILENT_NS
+            and tables.credentials.is_live_gateway(instance.key, call.time_ns)
+        )
+        if may_be_alive or command.price < instance.last_number:
             return records.GATEWAY_ALIVE
     end_instance(tables, instance, out)
     return 0

@@ -14,7 +14,7 @@ from typing import Final, final
 
 from mypy_extensions import i64, mypyc_attr
 
-from fairbook.core.admin_records import GATEWAY_KEY, PASSWORD, SECOND_FACTOR
+from fairbook.core.admin_records import GATEWAY_KEY, OF_GATEWAYS, PASSWORD, SECOND_FACTOR
 from fairbook.core.bytes_index import ABSENT, BytesIndex
 from fairbook.core.records import LOW
 
@@ -99,6 +99,11 @@ class CredentialTable:
         if place < 0 or place >> _SLOT_BITS != owner_kind << _OWNER_BITS | owner:
             return 0
         return place & (1 << _SLOT_BITS) - 1
+
+    def is_live_gateway(self, key: bytes, time_ns: i64) -> bool:
+        """Whether a key may sign frames."""
+        slot = self.slot_of(key, OF_GATEWAYS, 0)
+        return slot != 0 and self.of_gateways[slot - 1].is_live(time_ns)
 
     def place_of(self, digest: bytes) -> tuple[int, int, int] | None:
         """(owner kind, owner, slot) of a credential in a slot."""

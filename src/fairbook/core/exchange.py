@@ -116,7 +116,7 @@ class Exchange:
     def _admit(self, frame: bytes, out: BytesWriter) -> i64:
         """Where the commands of a frame begin that may name its instance; -1: it is passed over."""
         tables = self.tables
-        keys = tables.credentials.of_gateways
+        keys = tables.credentials
         passed = tables.gateways.admit(frame, tables.flags, tables.log_id, keys, self.time_ns)
         is_named = has_origin(frame)
         if passed != 0:

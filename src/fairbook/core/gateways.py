@@ -20,7 +20,7 @@ from nacl.exceptions import BadSignatureError
 
 from fairbook.core.admin_records import SIGNED_LOG
 from fairbook.core.book import Instance
-from fairbook.core.credential_table import Credential
+from fairbook.core.credential_table import CredentialTable
 from fairbook.core.parts import ORIGIN_BYTES, FrameOrigin, has_origin, signed_bytes
 from fairbook.core.records import BEGIN_GATEWAY, COMMAND_BYTES, DETAIL_PART, HAS_DETAIL
 from fairbook.core.units import NS_PER_SECOND
@@ -79,11 +79,11 @@ class Gateways:
         self.rows.remove(self.ending.pop(0))
 
     def admit(
-        self, frame: bytes, flags: i64, log_id: i64, keys: list[Credential], time_ns: i64
+        self, frame: bytes, flags: i64, log_id: i64, keys: CredentialTable, time_ns: i64
     ) -> i64:
         """Why a frame is passed over, or 0: then `current` is its instance.
 
-        `flags`, `log_id`: of the first RULES. `keys`: the credentials of the exchange's gateways.
+        `flags`, `log_id`: of the first RULES.
         """
         self.is_begin_frame = False
         if flags & SIGNED_LOG == 0:
@@ -94,7 +94,7 @@ class Gateways:
         if origin.instance == 0:
             return self._admit_begin(frame, origin, log_id, keys, time_ns)
         instance = self.find(origin.instance)
-        if instance is None:
+        if instance is None or not keys.is_live_gateway(instance.key, time_ns):
             return NOT_BEGUN
         if origin.number != instance.last_number + 1:
             return OUT_OF_NUMBER
@@ -110,7 +110,7 @@ class Gateways:
         frame: bytes,
         origin: FrameOrigin,
         log_id: i64,
-        keys: list[Credential],
+        keys: CredentialTable,
         time_ns: i64,
     ) -> i64:
         at: i64 = ORIGIN_BYTES
@@ -122,11 +122,7 @@ class Gateways:
         ):
             return BAD_BEGIN
         key = frame[at + 16 : at + COMMAND_BYTES]
-        is_known = False
-        for credential in keys:
-            if credential.digest == key and credential.is_live(time_ns):
-                is_known = True
-        if not is_known:
+        if not keys.is_live_gateway(key, time_ns):
             return NOT_BEGUN
         if origin.number <= self.begins.get(key, 0):
             return OUT_OF_NUMBER
