@@ -144,9 +144,9 @@ def test_texts_and_numbers_do_not_mix() -> None:
     assert table.find(7) == number
     assert table.find_text(b"aa") == NO_ENTRY
     for at, text in enumerate(texts):
-        table.close(entries[text], 7, text, at)
+        table.close(entries[text], 7, True, at)
     assert table.find(7) == number
     for at in range(CLOSED_MAX):
-        table.close(table.add(1000 + at, False, 1, 2, 3, at), 1000 + at, b"", at)
+        table.close(table.add(1000 + at, b"", 1, 2, 3, at), 1000 + at, False, at)
     assert [table.find_text(text) for text in texts] == [NO_ENTRY] * len(texts)
     assert table.find(7) == number
