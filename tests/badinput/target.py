@@ -10,18 +10,19 @@ from __future__ import annotations
 import base64
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from nacl.signing import SigningKey
 
-from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.accounts.credentials import new_token
 from fairbook.core import admin_records, records, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import first_state as demo
 from fairbook.log.file_log import FileLog
-from fairbook.ports.accounts import ALL_PERMISSIONS, READ, TRADE
+from fairbook.ports.accounts import READ, TRADE
 from tests.badinput.rows import Known, Row
+from tests.world.credentials import key_added, key_revoked, token_added, token_revoked
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.money import credit
 from tests.world.rest_client import RestClient
@@ -138,42 +139,30 @@ class Target:
         self.replayed.catch_up()
         for name in names:
             assert self.replayed.exchange.balances(self.accounts[name])
-        store = SqliteAccounts(self.venue.folder / ACCOUNTS_NAME)
-        try:
-            self._hand_out(store, names)
-        finally:
-            store.close()
+        self.venue.append_to_log(*self._credentials(names))
 
-    def _hand_out(self, store: SqliteAccounts, names: tuple[str, ...]) -> None:
-        """Create keys and tokens of every kind."""
+    def _credentials(self, names: tuple[str, ...]) -> Iterator[bytes]:
+        """Keys and tokens of every kind."""
         tokens, keys = self.known.tokens, self.known.keys
         self.accounts |= {"rich": self.venue.account("demo1"), "other": self.venue.account("demo2")}
-        for i, name in enumerate(names):
-            store.add_user(user_id=100 + i, name=name)
-            store.set_account(100 + i, self.accounts[name])
-            tokens[name] = store.add_token(
-                account=self.accounts[name], permissions=ALL_PERMISSIONS
-            )[0]
         rich = self.accounts["rich"]
+        for name in names:
+            tokens[name] = new_token()
+            yield token_added(self.accounts[name], tokens[name])
         for name, permissions in (("reader", READ), ("trader", TRADE), ("revoked", READ | TRADE)):
-            tokens[name], token = store.add_token(account=rich, permissions=permissions)
+            tokens[name] = new_token()
             keys[name] = SigningKey(name.encode().ljust(32, b"."))
-            key = store.add_key(
-                account=rich,
-                public_key=bytes(keys[name].verify_key),
-                label=name,
-                permissions=permissions,
-            )
-            if name == "revoked":
-                assert store.revoke_key(account=rich, key_id=key.key_id)
-                assert store.revoke_token(account=rich, token_id=token.token_id)
+            yield token_added(rich, tokens[name], permissions)
+            yield key_added(rich, keys[name], permissions)
+        yield key_revoked(rich, keys["revoked"])
+        yield token_revoked(rich, tokens["revoked"])
         keys["unknown"] = SigningKey(b"unknown".ljust(32, b"."))
         tokens["unknown"] = "A" * len(tokens["rich"])
         self.fleeting_until_s = (time.time_ns() + FLEETING_NS) / 1e9
         for name, lasts_ns in (("expired", EXPIRES_NS), ("fleeting", FLEETING_NS)):
-            tokens[name] = store.add_token(
-                account=rich, permissions=READ | TRADE, expires_ns=time.time_ns() + lasts_ns
-            )[0]
+            tokens[name] = new_token()
+            ends_ns = time.time_ns() + lasts_ns
+            yield token_added(rich, tokens[name], READ | TRADE, expires_ns=ends_ns)
 
     def rest(self, who: str) -> RestClient:
         return RestClient(self.venue.http_port, self.known.tokens[who])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import stat
 import threading
 from pathlib import Path
@@ -12,10 +11,8 @@ from typing import Any
 
 import pytest
 
-from fairbook.accounts.sqlite_accounts import SqliteAccounts, copy_accounts
 from fairbook.app.backup import BackupError, back_up
 from fairbook.cli import main
-from fairbook.ports.accounts import READ, TRADE
 from tests.world.commands import run_fairbook
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import RestClient
@@ -61,7 +58,7 @@ def test_a_backup_of_a_trading_exchange_and_a_start_on_it(tmp_path: Path) -> Non
             rest.close()
         assert done.returncode == 0, done.stderr
         assert "position " in done.stdout and "digest " in done.stdout
-        assert run_fairbook("verify", to).stdout == done.stdout
+        assert run_fairbook("verify", to).stdout.startswith(done.stdout)
         position = done.stdout.split()[1]
         assert run_fairbook("replay", directory, "--to", position).stdout == done.stdout
     for name in ("demo.json", "accounts.db"):
@@ -134,29 +131,8 @@ def test_a_full_backup_names_unknown_files(stopped: Path, tmp_path: Path) -> Non
     assert "notes.txt was not copied" in done.stderr
     assert done.stderr.count("\n") == 1
     assert (to / "audit" / "5-verdict.json").read_text() == "{}"
-    state, history = run_fairbook("verify", stopped).stdout.splitlines()
+    state, accounts, history = run_fairbook("verify", stopped).stdout.splitlines()
     assert history.startswith("history  position ")
-    assert done.stdout == state + "\n" == run_fairbook("verify", to).stdout
+    assert done.stdout == state + "\n"
+    assert run_fairbook("verify", to).stdout.splitlines() == [state, accounts]
     assert os.listdir(to / "snapshots") == os.listdir(stopped / "snapshots")
-
-
-def test_accounts_that_the_copied_log_does_not_have_are_dropped(tmp_path: Path) -> None:
-    """The user stays, so that no other user gets the id, and with it the account in the log."""
-    source, target = tmp_path / "accounts.db", tmp_path / "copy.db"
-    store = SqliteAccounts(source)
-    tokens = []
-    for account in (2, 3, 4):
-        user = store.add_user(name=f"user{account}")
-        store.set_account(user.user_id, account)
-        tokens.append(store.add_token(account=account, permissions=READ | TRADE)[0])
-    copy_accounts(source, target, accounts=4)
-    assert store.by_token(tokens[2]) is not None
-    store.close()
-    copy = SqliteAccounts(target)
-    assert [copy.by_token(token) is not None for token in tokens] == [True, True, False]
-    assert [getattr(copy.user(user_id), "account", None) for user_id in (1, 2, 3)] == [2, 3, 0]
-    assert copy.add_user(name="next").user_id == 4
-    copy.close()
-    with sqlite3.connect(target) as database:
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    database.close()

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 from nacl.bindings import crypto_sign_seed_keypair
+from nacl.signing import SigningKey
 
-from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import admin_records
 from fairbook.ports.accounts import READ
+from tests.world.credentials import key_added
 from tests.world.exchange_process import ExchangeProcess
 
 pytestmark = pytest.mark.clients
@@ -57,8 +57,8 @@ def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangePro
             market(SOL_USDC, admin_records.PRICE_MAX, PRICE_MAX_TICKS),
             market(SOL_USDC, admin_records.QUANTITY_MAX, QUANTITY_MAX_LOTS),
             market(ETH_USDC, admin_records.STATE, admin_records.ONLY_CANCEL),
+            key_added(venue.account("demo1"), SigningKey(READER_SEED), READ),
         )
-        add_reader(venue)
         venue.start()
         yield venue
 
@@ -75,17 +75,6 @@ def paused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess
 
 def market(number: int, parameter: int, value: int) -> bytes:
     return admin_records.set_market(market=number, parameter=parameter, value=value)
-
-
-def add_reader(venue: ExchangeProcess) -> None:
-    """Register a key of demo1 that may only read."""
-    account = venue.account("demo1")
-    accounts = SqliteAccounts(venue.folder / ACCOUNTS_NAME)
-    try:
-        public_key = crypto_sign_seed_keypair(READER_SEED)[0]
-        accounts.add_key(account=account, public_key=public_key, label="reader", permissions=READ)
-    finally:
-        accounts.close()
 
 
 def play(venue: ExchangeProcess, python: Path, client: str, scenario: str, **extra: Any) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_transfers import SqliteTransfers
+from fairbook.core import admin_records
 from fairbook.gateway.gateway import GatewayLimits
+from fairbook.ports.accounts import Withdrawal
 from tests.world.direct_exchange import DirectExchange, list_and_fund
-from tests.world.http_client import HttpClient
+from tests.world.http_client import HttpClient, HttpReply
 from tests.world.markets import SOL
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB
 from tests.world.memory_history import MemoryHistory
 from tests.world.running_exchange import NO_LIMITS, Extras, RunningExchange, play
 
 DEPOSITS = "/wapi/v1/capital/deposits"
+WITHDRAWALS = "/wapi/v1/capital/withdrawals"
 THOUSAND = 1000 * 10**9  # of SOL, in atoms
 CAPS = {"SOL": 10 * 10**9, "USDC": 500 * 10**6}
 
@@ -34,6 +37,11 @@ class Bank:
             for user_id, account in ((1, ALICE), (2, BOB)):
                 store.add_user(user_id=user_id)
                 store.set_account(user_id, account)
+
+    @contextmanager
+    def opened(self) -> Iterator[SqliteAccounts]:
+        with closing(SqliteAccounts(self.path)) as store:
+            yield store
 
     def run(
         self,
@@ -60,3 +68,35 @@ async def listed(client: HttpClient, path: str, token: str = ALICE_TOKEN) -> Any
     reply = await client.ask("GET", path, token=token)
     assert reply.status == 200, reply.body
     return reply.json()
+
+
+def withdrawal_body(quantity: Any = "10", **more: Any) -> dict[str, Any]:
+    """The body of a withdrawal; `...` removes a field."""
+    body = {
+        "symbol": "SOL", "quantity": quantity, "address": "7Np41oeYqPefeNQEHSv1UDhYrehxin3",
+        "blockchain": "Solana", **more,
+    }  # fmt: skip
+    return {name: value for name, value in body.items() if value is not ...}
+
+
+async def withdraw(client: HttpClient, body: Any = None, token: str = ALICE_TOKEN) -> HttpReply:
+    return await client.ask(
+        "POST", WITHDRAWALS, withdrawal_body() if body is None else body, token=token
+    )
+
+
+def stored_withdrawal(bank: Bank, client_id: str | None = "rent") -> Withdrawal:
+    """The row of `withdrawal_body(clientId="rent")`, as it is before its HOLD."""
+    with closing(SqliteAccounts(bank.path)) as store:
+        row, _ = store.transfers.add_withdrawal(
+            account=ALICE, client_id=client_id, asset=SOL, atoms=10 * 10**9,
+            address=withdrawal_body()["address"], blockchain="Solana",
+        )  # fmt: skip
+    return row
+
+
+def hold_of(row: Withdrawal) -> bytes:
+    return admin_records.hold(
+        account=row.account, asset=row.asset, atoms=row.atoms, reference=row.reference,
+        detail=row.detail(),
+    )  # fmt: skip

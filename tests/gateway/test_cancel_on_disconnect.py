@@ -156,7 +156,7 @@ async def test_one_connection_for_several_accounts(
     commands = venue.exchange.record_commands()
     for number in range(ACCOUNTS_MAX):
         token = f"token{number}"
-        venue.accounts.tokens[token] = Access(100 + number, ALL_PERMISSIONS, token_id=100)
+        venue.accounts.tokens[token] = Access(100 + number, ALL_PERMISSIONS, digest=b"100")
         alice.access = venue.accounts.tokens[token]
         status, code, _ = await alice.refusal("order.place", bid("10"))
         accepted = number < ACCOUNTS_MAX - 2
@@ -217,7 +217,7 @@ class SequencedGateway:
 
     def connect(self, account: int) -> MemoryCaller:
         access = self.accounts.tokens.setdefault(
-            str(account), Access(account, ALL_PERMISSIONS, token_id=1000 + account)
+            str(account), Access(account, ALL_PERMISSIONS, digest=b"%d" % account)
         )
         return MemoryCaller(self.gateway.ws_orders, access)
 

@@ -1,7 +1,7 @@
 """Deposits, and withdrawals that happen once, with a real accounts store on disk.
 
-A crash is simulated by what it leaves behind: a stored withdrawal without a DEBIT, or a DEBIT
-without an answer.
+A crash is simulated by what it leaves behind: a stored withdrawal without a HOLD, or a HOLD without
+an answer.
 """
 
 from __future__ import annotations
@@ -21,16 +21,26 @@ from fairbook.accounts.sqlite_transfers import SqliteTransfers
 from fairbook.core import admin_records
 from fairbook.gateway.endpoints.deposits_withdrawals import deposit_address
 from fairbook.ports.accounts import Withdrawal
-from tests.gateway.bank import CAPS, DEPOSITS, THOUSAND, Bank, listed
+from tests.gateway.bank import (
+    CAPS,
+    DEPOSITS,
+    THOUSAND,
+    WITHDRAWALS,
+    Bank,
+    hold_of,
+    listed,
+    stored_withdrawal,
+    withdraw,
+    withdrawal_body,
+)
 from tests.world.direct_exchange import MS, START_NS
-from tests.world.http_client import HttpClient, HttpReply, bid, signed
+from tests.world.http_client import HttpClient, bid, signed
 from tests.world.markets import SOL, USDC
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB, BOB_TOKEN, READER_TOKEN
 from tests.world.money import credit
 from tests.world.running_exchange import NO_LIMITS, Extras, RunningExchange, play
 
 ADDRESS = "/wapi/v1/capital/deposit/address"
-WITHDRAWALS = "/wapi/v1/capital/withdrawals"
 
 
 @pytest.fixture
@@ -38,19 +48,9 @@ def bank(tmp_path: Path) -> Bank:
     return Bank(tmp_path)
 
 
-def withdrawal_body(quantity: Any = "10", **more: Any) -> dict[str, Any]:
-    """The body of a withdrawal; `...` removes a field."""
-    body = {
-        "symbol": "SOL", "quantity": quantity, "address": "7Np41oeYqPefeNQEHSv1UDhYrehxin3",
-        "blockchain": "Solana", **more,
-    }  # fmt: skip
-    return {name: value for name, value in body.items() if value is not ...}
-
-
-async def withdraw(client: HttpClient, body: Any = None, token: str = ALICE_TOKEN) -> HttpReply:
-    return await client.ask(
-        "POST", WITHDRAWALS, withdrawal_body() if body is None else body, token=token
-    )
+def held_ms(bank: Bank) -> int:
+    """The time of the newest HOLD, right after its CAPTURE: a millisecond before."""
+    return bank.exchange.time_ns // MS - 1
 
 
 def test_deposits(bank: Bank) -> None:
@@ -106,7 +106,7 @@ def test_deposit_addresses(bank: Bank) -> None:
 
 
 def test_a_withdrawal(bank: Bank) -> None:
-    """The money is debited, and the list shows what the answer did."""
+    """The money leaves, and the list shows what the answer did."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         made = (await withdraw(client)).json()
@@ -114,7 +114,7 @@ def test_a_withdrawal(bank: Bank) -> None:
             "id": 1, "symbol": "SOL", "quantity": "10", "fee": "0", "status": "confirmed",
             "blockchain": "Solana", "toAddress": "7Np41oeYqPefeNQEHSv1UDhYrehxin3",
             "transactionHash": None, "clientId": None, "identifier": None,
-            "createdAt": f"2027-01-15T08:00:00.{bank.exchange.time_ns // MS % 1000:03d}",
+            "createdAt": f"2027-01-15T08:00:00.{held_ms(bank) % 1000:03d}",
             "isInternal": False, "subaccountId": None, "triggerAt": None,
         }  # fmt: skip
         assert bank.sol() == THOUSAND - 10 * 10**9
@@ -123,7 +123,7 @@ def test_a_withdrawal(bank: Bank) -> None:
         ).json()
         assert (second["clientId"], second["toAddress"]) == ("mine", "a:b/c+d e")
         both = [second, made]
-        at_ms = bank.exchange.time_ns // MS
+        at_ms = held_ms(bank)
         for asked, rows in (
             ("", both), ("?id=1", [made]), ("?id=2", [second]), ("?id=3", []),
             ("?clientId=mine", [second]), ("?clientId=other", []), ("?id=1&clientId=mine", []),
@@ -198,8 +198,8 @@ def test_a_signed_withdrawal_is_never_two(bank: Bank) -> None:
     bank.run(story)
 
 
-def test_a_crash_between_store_and_debit(bank: Bank) -> None:
-    """No money moves and nothing is shown; a repeated request debits once."""
+def test_a_crash_between_store_and_hold(bank: Bank) -> None:
+    """No money moves and nothing is shown; a repeated request withdraws once."""
     terms = {
         "account": ALICE, "asset": SOL, "atoms": 10 * 10**9,
         "address": withdrawal_body()["address"], "blockchain": "Solana",
@@ -221,28 +221,28 @@ def test_a_crash_between_store_and_debit(bank: Bank) -> None:
     assert bank.sol() == THOUSAND - 10 * 10**9
 
 
-def test_a_crash_between_debit_and_answer(bank: Bank) -> None:
-    """A repeated request finds the debit in the history."""
-    with closing(SqliteAccounts(bank.path)) as store:
-        row, is_repeated = store.transfers.add_withdrawal(
-            account=ALICE, client_id="rent", asset=SOL, atoms=10 * 10**9,
-            address=withdrawal_body()["address"], blockchain="Solana",
-        )  # fmt: skip
-    assert not is_repeated
-    bank.exchange.do(
-        admin_records.debit(account=ALICE, asset=SOL, atoms=10 * 10**9, reference=row.reference)
-    )
+@pytest.mark.parametrize("is_captured", [False, True])
+def test_a_crash_between_hold_and_answer(bank: Bank, is_captured: bool) -> None:
+    """It is shown as what it is; a repeated request finds what happened, and does the rest."""
+    row = stored_withdrawal(bank)
+    bank.exchange.do(hold_of(row))
+    if is_captured:
+        bank.exchange.do(admin_records.capture(row.reference))
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         (shown,) = await listed(client, WITHDRAWALS)
-        assert (await withdraw(client, withdrawal_body(clientId="rent"))).json() == shown
+        assert shown["status"] == ("confirmed" if is_captured else "pending")
+        made = (await withdraw(client, withdrawal_body(clientId="rent"))).json()
+        assert made == {**shown, "status": "confirmed"}
+        assert await listed(client, WITHDRAWALS) == [made]
 
     bank.run(story)
     assert bank.sol() == THOUSAND - 10 * 10**9
+    assert bank.exchange.balances(ALICE)[SOL - 1][2] == 0
 
 
 def test_concurrent_requests_with_one_client_id(bank: Bank) -> None:
-    """Twenty connections, while the answer of the first is held back: one debit."""
+    """Twenty connections, while the answer of the first is held back: one withdrawal."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         clients = [await venue.connect() for _ in range(20)]
@@ -275,7 +275,7 @@ class LateTransfers(SqliteTransfers):
 
 
 def test_a_request_that_finds_a_row_waits_for_the_one_that_stored_it(bank: Bank) -> None:
-    """Otherwise it would find no debit yet, and debit again."""
+    """Otherwise one could remove the row that the other has held money for."""
     with closing(sqlite3.connect(bank.path, isolation_level=None, check_same_thread=False)) as file:
         late = LateTransfers(file, Lock(), now_ns=lambda: 1)
 
@@ -307,16 +307,15 @@ def test_a_request_after_504_is_the_same_withdrawal(bank: Bank) -> None:
     assert bank.sol() == THOUSAND - 10 * 10**9
 
 
-def test_repeated_withdrawals_wait_for_the_recorder(bank: Bank) -> None:
-    """A first one succeeds while the recorder is behind; a repeated one is 504."""
+def test_withdrawals_do_not_wait_for_the_recorder(bank: Bank) -> None:
+    """Neither a first nor a repeated one: what has happened is asked of the engine."""
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         bank.history.lag = bank.exchange.position
         made = (await withdraw(client, withdrawal_body(clientId="rent"))).json()
-        behind = (504, "TIMEOUT", "History is behind")
-        assert (await withdraw(client, withdrawal_body(clientId="rent"))).error() == behind
-        bank.history.lag = None
         assert (await withdraw(client, withdrawal_body(clientId="rent"))).json() == made
+        behind = (504, "TIMEOUT", "History is behind")
+        assert (await client.ask("GET", WITHDRAWALS, token=ALICE_TOKEN)).error() == behind
 
     bank.run(story)
     assert bank.sol() == THOUSAND - 10 * 10**9
@@ -422,10 +421,12 @@ def test_debits_by_an_operator_are_shown_too(bank: Bank) -> None:
 
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         made = (await withdraw(client)).json()
-        bank.exchange.do(admin_records.debit(account=ALICE, asset=USDC, atoms=10**6, reference=1))
+        bank.exchange.do(
+            admin_records.debit(account=ALICE, asset=USDC, atoms=10**6, reference=bytes(15) + b"1")
+        )
         taken, first = await listed(client, WITHDRAWALS)
         assert first == made
-        assert (taken["id"], taken["isInternal"], taken["toAddress"]) == (-8, True, "")
+        assert (taken["id"], taken["isInternal"], taken["toAddress"]) == (-9, True, "")
         assert (taken["symbol"], taken["quantity"]) == ("USDC", "1")
 
     bank.run(story)

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from fairbook.core import admin_records, records
+from fairbook.core.credential_table import Credential
 from fairbook.core.exchange import Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
+from fairbook.core.references import Reference
 from fairbook.demo import first_state as demo
 from fairbook.ports.commands import Answer, Busy, Stopped, Waiter
 from fairbook.ports.queries import BookDepth
@@ -142,6 +144,21 @@ class DirectExchange:
 
     def paused(self) -> bool:
         return self.core.paused
+
+    def credential(self, digest: bytes) -> Credential | None:
+        return self.core.credential(digest)
+
+    def credentials(self, account: int) -> Sequence[Credential]:
+        return self.core.credentials(admin_records.OF_ACCOUNT, account)
+
+    def account_of_user(self, user_id: int) -> int:
+        return self.core.account_of_user(user_id)
+
+    def reference(self, reference: bytes) -> Reference | None:
+        return self.core.reference(reference)
+
+    def log_time_ns(self) -> int:
+        return self.core.time_ns
 
     # Catalogue.
 

@@ -14,12 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
 import fairbook
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.demo.first_state import USERS
 from fairbook.log.file_log import FileLog
 from tests.world.rest_client import RestClient
 from tests.world.waiting import WAIT_S, wait_until
@@ -164,13 +166,10 @@ class ExchangeProcess:
 
     def account(self, name: str) -> int:
         """The account number of "demo1" or "demo2"."""
-        store = SqliteAccounts(self.folder / ACCOUNTS_NAME)
-        try:
-            access = store.by_token(self.demo(name)["token"])
-        finally:
-            store.close()
-        assert access is not None
-        return access.account
+        with closing(SqliteAccounts(self.folder / ACCOUNTS_NAME)) as store:
+            user = store.user(USERS[name])
+        assert user is not None
+        return user.account
 
     def append_to_log(self, *commands: bytes) -> None:
         """Log commands of the operator as one frame. The process must not run."""

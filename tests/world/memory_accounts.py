@@ -14,17 +14,21 @@ READER_KEY = SigningKey(sha256(b"reader").digest())
 
 
 class MemoryAccounts:
-    """The accounts port, in two dicts that a test may change."""
+    """The accounts port, in two dicts that a test may change.
+
+    Their commands name no credential, as those of the exchange itself: the core does not know
+    these keys and tokens.
+    """
 
     def __init__(self) -> None:
         self.keys = {
-            bytes(ALICE_KEY.verify_key): Access(ALICE, ALL_PERMISSIONS, key_id=1),
-            bytes(READER_KEY.verify_key): Access(ALICE, READ, key_id=2),
+            bytes(ALICE_KEY.verify_key): Access(ALICE, ALL_PERMISSIONS, digest=b"key 1"),
+            bytes(READER_KEY.verify_key): Access(ALICE, READ, digest=b"key 2"),
         }
         self.tokens = {
-            ALICE_TOKEN: Access(ALICE, ALL_PERMISSIONS, token_id=1),
-            BOB_TOKEN: Access(BOB, ALL_PERMISSIONS, token_id=2),
-            READER_TOKEN: Access(ALICE, READ, token_id=3),
+            ALICE_TOKEN: Access(ALICE, ALL_PERMISSIONS, digest=b"token 1"),
+            BOB_TOKEN: Access(BOB, ALL_PERMISSIONS, digest=b"token 2"),
+            READER_TOKEN: Access(ALICE, READ, digest=b"token 3"),
         }
 
     def by_key(self, public_key: bytes) -> Access | None:

@@ -37,6 +37,16 @@ class MemoryHistory:
         self.waits = 0
         self._naive = NaiveHistory()
 
+    def forge(self, movement: int, account: int, asset: int, atoms: int, reference: bytes) -> None:
+        """Add a transfer that never happened."""
+        transfers = self._recorded().transfers
+        transfers.append(
+            TransferRow(
+                len(transfers) + 1, account, asset, movement, atoms, 0, 0, reference,
+                self.exchange.time_ns,
+            )
+        )  # fmt: skip
+
     @property
     def position(self) -> int:
         last = self.exchange.position

@@ -1,22 +1,27 @@
-"""Users, public keys and bearer tokens, and the rules for them.
+"""Users and credentials as the store has them, and the rules for new ones.
+
+A credential here is a label on a fact of the log: alone it opens nothing.
 
 Invariants:
-- of a key the exchange stores the public half only, of a token only its hash;
+- of a key the exchange stores the public half only, of a token nothing but its hash;
 - a public key is 32 canonical bytes of a point of full order, so that a signature fits one key and
   one text.
 """
 
 import secrets
-from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from nacl.bindings import crypto_core_ed25519_is_valid_point
 
+from fairbook.core.admin_records import PASSWORD, PUBLIC_KEY, SECOND_FACTOR
 from fairbook.ports.accounts import ALL_PERMISSIONS, AccountRefused
+from fairbook.ports.digests import password_digest, public_key_digest, second_factor_digest
 
 PUBLIC_KEY_BYTES: Final = 32
-TOKEN_HASH_BYTES: Final = 32
 TOKEN_CHARACTERS: Final = 43  # 256 random bits, base64url without padding
+LABEL_CHARACTERS_MAX: Final = 100
+PASSWORD_TEXT_MAX: Final = 1000  # characters of an argon2id text
+SECOND_FACTOR_BYTES_MAX: Final = 1000
 
 
 class AccountsDamaged(Exception):
@@ -24,35 +29,46 @@ class AccountsDamaged(Exception):
 
 
 class User(NamedTuple):
-    """A person or a program. `account` 0: not opened yet."""
+    """A person or a program. `account`: as the log has it; 0: not opened yet."""
 
     user_id: int
     name: str | None
     email: str | None
+    email_folded: str | None
     account: int
     created_ns: int
 
 
-class Key(NamedTuple):
-    """A registered public key. `revoked_ns` 0: live."""
+class StoredCredential(NamedTuple):
+    """What the store adds to a credential of the log, and the terms of it, for comparison.
 
-    key_id: int
+    content: of a public key its 32 bytes, of a password its argon2id text, of a second factor its
+    secret record; of a token nothing.
+    """
+
+    credential_id: int
     account: int
-    public_key: bytes
+    type: int  # PUBLIC_KEY, TOKEN, PASSWORD or SECOND_FACTOR
+    digest: bytes
+    content: bytes
     label: str
     permissions: int
-    created_ns: int
-    revoked_ns: int
-
-
-class Token(NamedTuple):
-    """A bearer token. `expires_ns` 0: never."""
-
-    token_id: int
-    account: int
-    permissions: int
-    created_ns: int
     expires_ns: int
+    created_ns: int  # log time
+
+
+def content_digest(stored: StoredCredential, *, user_id: int, email: str) -> bytes:
+    """The hash that its content has in the log; user and e-mail are those of the account. A token
+    has no content: its hash is what is stored.
+    """
+    if stored.type == PUBLIC_KEY:
+        return public_key_digest(stored.content)
+    if stored.type == PASSWORD:
+        text = stored.content.decode(errors="replace")
+        return password_digest(user_id=user_id, email=email, text=text)
+    if stored.type == SECOND_FACTOR:
+        return second_factor_digest(user_id=user_id, record=stored.content)
+    return stored.digest
 
 
 def check_public_key(public_key: bytes) -> None:
@@ -75,8 +91,3 @@ def check_permissions(permissions: int) -> None:
 
 def new_token() -> str:
     return secrets.token_urlsafe(32)
-
-
-def token_hash(token: str) -> bytes:
-    """The stored hash. No salt: 256 random bits cannot be guessed."""
-    return blake2b(token.encode("ascii"), digest_size=TOKEN_HASH_BYTES).digest()

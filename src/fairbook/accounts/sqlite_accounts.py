@@ -1,65 +1,62 @@
-"""Users, public keys and tokens in one SQLite file.
+"""Users and credentials in one SQLite file: what must not be in the log, beside its facts.
 
-A change is committed to the file (WAL, synchronous=FULL), then made in memory; look-ups read memory
-alone. Changes block for a sync to disk and may be called from worker threads, under one lock.
+Each change is one transaction (WAL, synchronous=FULL): it blocks for a sync to disk, and may be
+called from worker threads, under one lock.
 
 Invariants:
-- by_key, by_token and is_live know every live key and token, and none that is revoked or expired;
-- what a method has returned is in the file.
+- what a method has returned is in the file;
+- nothing here gives access: that is decided by the log (logged_credentials.py).
 """
 
+import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
-from fairbook.accounts import credentials
-from fairbook.accounts.credentials import AccountsDamaged, Key, Token, User, token_hash
-from fairbook.accounts.sqlite_schema import transaction, upgrade
+from fairbook.accounts.credentials import AccountsDamaged, StoredCredential, User
+from fairbook.accounts.sqlite_schema import prepare, transaction
 from fairbook.accounts.sqlite_transfers import SqliteTransfers
-from fairbook.ports.accounts import Access, AccountRefused
+from fairbook.core.admin_records import PUBLIC_KEY
+from fairbook.ports.accounts import AccountRefused, Withdrawal
+from fairbook.ports.digests import folded
 
 FILE_NAME: Final = "accounts.db"
-LABEL_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 254
-REVOKED_PER_LIVE_MAX: Final = 20  # revoked keys stay, so that none is registered again
 
-_KEY_COLUMNS: Final = ", ".join(Key._fields)
-_TOKEN_COLUMNS: Final = ", ".join(Token._fields)
-_USER_COLUMNS: Final = "user_id, name, email, coalesce(account, 0), created_ns"
+_CREDENTIAL_COLUMNS: Final = ", ".join(StoredCredential._fields)
+_USER_COLUMNS: Final = "user_id, name, email, email_folded, coalesce(account, 0), created_ns"
+_WITHDRAWAL_COLUMNS: Final = ", ".join(Withdrawal._fields)
+
+StoredRow = User | StoredCredential | Withdrawal
+_ROWS: Final[dict[str, tuple[str, str, Callable[..., StoredRow]]]] = {
+    # by table: its key, its columns, what a row becomes
+    "user": ("user_id", _USER_COLUMNS, User),
+    "credential": ("credential_id", _CREDENTIAL_COLUMNS, StoredCredential),
+    "withdrawal": ("withdrawal_id", _WITHDRAWAL_COLUMNS, Withdrawal),
+}
+TABLES: Final = tuple(_ROWS)
+"""Those whose rows the log must back."""
+FIRST_ID: Final = -(1 << 63)
+LAST_ID: Final = (1 << 63) - 1
 
 
 class SqliteAccounts:
-    """The Accounts port, and the changes to it."""
+    """The store. `transfers` has withdrawals and grants of the same file."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        now_ns: Callable[[], int] = time.time_ns,
-        keys_max: int = 50,
-        tokens_max: int = 50,
-    ) -> None:
-        """Open or create the store. The limits are per account. Raises AccountsDamaged."""
+    def __init__(self, path: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        """Open or create the store. Raises AccountsDamaged."""
         self._now_ns = now_ns
-        self._keys_max = keys_max
-        self._tokens_max = tokens_max
         self._lock = Lock()
-        self._by_key: dict[bytes, Access] = {}
-        self._by_token: dict[bytes, tuple[Access, int]] = {}  # hash: (access, expires_ns)
-        self._key_ids: set[int] = set()  # of those in _by_key
-        self._expiries: dict[int, int] = {}  # token id: expires_ns, of those in _by_token
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._database.execute("PRAGMA journal_mode = WAL")
                 self._database.execute("PRAGMA synchronous = FULL")
-                self._database.execute("PRAGMA foreign_keys = ON")
-                upgrade(self._database, path)
-                self._load()
+                prepare(self._database, path)
             except BaseException:
                 self._database.close()
                 raise
@@ -67,23 +64,27 @@ class SqliteAccounts:
             raise AccountsDamaged(f"{path} cannot be read as an accounts store: {error}") from error
         self.transfers = SqliteTransfers(self._database, self._lock, now_ns=now_ns)
 
-    def by_key(self, public_key: bytes) -> Access | None:
-        return self._by_key.get(public_key)
-
-    def by_token(self, token: str) -> Access | None:
-        if len(token) != credentials.TOKEN_CHARACTERS or not token.isascii():
-            return None
-        found = self._by_token.get(token_hash(token))
-        if found is None:
-            return None
-        access, expires_ns = found
-        return access if _is_live(expires_ns, self._now_ns()) else None
-
-    def is_live(self, access: Access) -> bool:
-        if access.key_id:
-            return access.key_id in self._key_ids
-        expires_ns = self._expiries.get(access.token_id)
-        return expires_ns is not None and _is_live(expires_ns, self._now_ns())
+    @classmethod
+    @contextmanager
+    def as_of_now(cls, path: Path) -> Iterator["SqliteAccounts"]:
+        """A store that may be in use, as of this moment. It cannot be changed. Raises
+        AccountsDamaged.
+        """
+        name = f"{path.absolute().as_uri()}?mode=ro"
+        if not (os.access(path.parent, os.W_OK) or Path(f"{path}-wal").exists()):
+            name += "&immutable=1"  # SQLite cannot create its files here, and there is no writer.
+        store = cls.__new__(cls)
+        store._lock = Lock()
+        try:
+            with closing(sqlite3.connect(name, uri=True, isolation_level=None)) as database:
+                store._database = database
+                prepare(database, path)
+                database.execute("BEGIN")
+                database.execute("SELECT count(*) FROM user").fetchone()
+                store.transfers = SqliteTransfers(database, store._lock, now_ns=time.time_ns)
+                yield store
+        except sqlite3.DatabaseError as error:
+            raise AccountsDamaged(f"{path} cannot be read as an accounts store: {error}") from error
 
     def add_user(
         self, *, name: str | None = None, email: str | None = None, user_id: int | None = None
@@ -96,17 +97,21 @@ class SqliteAccounts:
                 raise AccountRefused(f"A name or email has 1 to {NAME_CHARACTERS_MAX} characters")
         if user_id is not None and user_id < 1:
             raise AccountRefused("User ids count from 1")
+        email_folded = None if email is None else folded(email)
         with self._lock, self._change("That user id, name or email is taken") as database:
             row = database.execute(
-                "INSERT INTO user (user_id, name, email, created_ns) VALUES (?, ?, ?, ?)"
-                f" RETURNING {_USER_COLUMNS}",
-                (user_id, name, email, self._now_ns()),
+                "INSERT INTO user (user_id, name, email, email_folded, created_ns)"
+                f" VALUES (?, ?, ?, ?, ?) RETURNING {_USER_COLUMNS}",
+                (user_id, name, email, email_folded, self._now_ns()),
             ).fetchone()
         return User(*row)
 
     def user(self, user_id: int) -> User | None:
-        rows = self._rows(f"SELECT {_USER_COLUMNS} FROM user WHERE user_id = ?", user_id)
-        return User(*rows[0]) if rows else None
+        return self._user("user_id", user_id)
+
+    def user_of(self, account: int) -> User | None:
+        """Whose account it is, by this store."""
+        return self._user("account", account)
 
     def set_account(self, user_id: int, account: int) -> None:
         """Store the account that OPEN_ACCOUNT answered for the user. Idempotent. Raises
@@ -122,172 +127,95 @@ class SqliteAccounts:
                 raise AccountRefused("The user has another account")
             database.execute("UPDATE user SET account = ? WHERE user_id = ?", (account, user_id))
 
-    def add_key(self, *, account: int, public_key: bytes, label: str, permissions: int) -> Key:
-        """The caller checks that the owner of the key has the secret half. Raises AccountRefused,
-        also for a key that was ever registered.
+    def put_credential(
+        self,
+        *,
+        account: int,
+        credential_type: int,
+        digest: bytes,
+        content: bytes = b"",
+        label: str = "",
+        permissions: int = 0,
+        expires_ns: int = 0,
+        created_ns: int,
+        replaces: Sequence[bytes] = (),
+    ) -> StoredCredential:
+        """Store what belongs to a credential that is in the log, instead of those with the hashes
+        `replaces`.
         """
-        credentials.check_public_key(public_key)
-        credentials.check_permissions(permissions)
-        if len(label) > LABEL_CHARACTERS_MAX:
-            raise AccountRefused(f"A label has at most {LABEL_CHARACTERS_MAX} characters")
+        with self._lock, self._change("The credential is stored already") as database:
+            _delete(database, replaces)
+            if credential_type == PUBLIC_KEY:
+                database.execute(
+                    "UPDATE user SET keys_added = keys_added + 1 WHERE account = ?", (account,)
+                )
+            row = database.execute(
+                "INSERT OR REPLACE INTO credential (account, type, digest, content, label,"
+                " permissions, expires_ns, created_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                f" RETURNING {_CREDENTIAL_COLUMNS}",
+                (account, credential_type, digest, content, label, permissions, expires_ns,
+                 created_ns),
+            ).fetchone()  # fmt: skip
+        return StoredCredential(*row)
+
+    def remove_credentials(self, digests: Sequence[bytes]) -> None:
+        """Delete what belongs to credentials that have ended."""
+        with self._lock, self._change("") as database:
+            _delete(database, digests)
+
+    def credentials(self, account: int) -> list[StoredCredential]:
+        """All of the account, oldest first."""
         with self._lock:
-            with self._change("The public key is already registered") as database:
-                self._require_account(account)
-                live, ever = database.execute(
-                    "SELECT count(*) FILTER (WHERE revoked_ns = 0), count(*) FROM key"
-                    " WHERE account = ?",
-                    (account,),
-                ).fetchone()
-                if live >= self._keys_max or ever >= self._keys_max * (1 + REVOKED_PER_LIVE_MAX):
-                    raise AccountRefused("Too many API keys")
-                row = database.execute(
-                    "INSERT INTO key"
-                    " (account, public_key, label, permissions, created_ns, revoked_ns)"
-                    f" VALUES (?, ?, ?, ?, ?, 0) RETURNING {_KEY_COLUMNS}",
-                    (account, public_key, label, permissions, self._now_ns()),
-                ).fetchone()
-            key = Key(*row)
-            self._cache_key(key)
-        return key
+            rows = self._database.execute(
+                f"SELECT {_CREDENTIAL_COLUMNS} FROM credential WHERE account = ?"
+                " ORDER BY credential_id",
+                (account,),
+            ).fetchall()
+        return [StoredCredential(*row) for row in rows]
 
-    def keys(self, account: int) -> list[Key]:
-        """All keys of the account, revoked ones too, oldest first."""
-        query = f"SELECT {_KEY_COLUMNS} FROM key WHERE account = ? ORDER BY key_id"
-        return [Key(*row) for row in self._rows(query, account)]
-
-    def revoke_key(self, *, account: int, key_id: int) -> bool:
-        """False if the account has no such live key."""
+    def keys_added(self, account: int) -> int:
+        """How many public keys the account has ever had."""
         with self._lock:
-            with self._change("") as database:
-                row = database.execute(
-                    "UPDATE key SET revoked_ns = ?"
-                    " WHERE key_id = ? AND account = ? AND revoked_ns = 0 RETURNING public_key",
-                    (self._now_ns(), key_id, account),
-                ).fetchone()
-            if row is None:
-                return False
-            del self._by_key[row[0]]
-            self._key_ids.remove(key_id)
-            return True
+            row = self._database.execute(
+                "SELECT keys_added FROM user WHERE account = ?", (account,)
+            ).fetchone()
+        return row[0] if row else 0
 
-    def add_token(
-        self, *, account: int, permissions: int, expires_ns: int = 0
-    ) -> tuple[str, Token]:
-        """Add a bearer token. Its text is returned only here. `expires_ns` 0: never.
-        Raises AccountRefused.
-        """
-        credentials.check_permissions(permissions)
-        now_ns = self._now_ns()
-        if not _is_live(expires_ns, now_ns):
-            raise AccountRefused("The token would have expired already")
-        text = credentials.new_token()
+    def rows(self, table: str, first: int, limit: int) -> list[StoredRow]:
+        """Rows of one of TABLES with ids from `first` on, by id."""
+        key, columns, make = _ROWS[table]
         with self._lock:
-            with self._change("") as database:
-                self._require_account(account)
-                dead = database.execute(
-                    "DELETE FROM token WHERE account = ? AND expires_ns BETWEEN 1 AND ?"
-                    " RETURNING hash, token_id",
-                    (account, now_ns),
-                ).fetchall()
-                (live,) = database.execute(
-                    "SELECT count(*) FROM token WHERE account = ?", (account,)
-                ).fetchone()
-                if live >= self._tokens_max:
-                    raise AccountRefused("Too many tokens")
-                row = database.execute(
-                    "INSERT INTO token (account, hash, permissions, created_ns, expires_ns)"
-                    f" VALUES (?, ?, ?, ?, ?) RETURNING {_TOKEN_COLUMNS}",
-                    (account, token_hash(text), permissions, now_ns, expires_ns),
-                ).fetchone()
-            for digest, token_id in dead:
-                self._uncache_token(digest, token_id)
-            token = Token(*row)
-            self._cache_token(token_hash(text), token)
-        return text, token
+            found = self._database.execute(
+                f"SELECT {columns} FROM {table} WHERE {key} >= ? ORDER BY {key} LIMIT ?",
+                (first, limit),
+            ).fetchall()
+        return [make(*row) for row in found]
 
-    def tokens(self, account: int) -> list[Token]:
-        """The live tokens of the account, oldest first."""
-        query = f"SELECT {_TOKEN_COLUMNS} FROM token WHERE account = ? ORDER BY token_id"
-        tokens = [Token(*row) for row in self._rows(query, account)]
-        now_ns = self._now_ns()
-        return [token for token in tokens if _is_live(token.expires_ns, now_ns)]
-
-    def revoke_token(self, *, account: int, token_id: int) -> bool:
-        """False if the account has no such token."""
+    def count(self) -> int:
+        """How many rows TABLES have."""
         with self._lock:
-            with self._change("") as database:
-                row = database.execute(
-                    "DELETE FROM token WHERE token_id = ? AND account = ? RETURNING hash",
-                    (token_id, account),
-                ).fetchone()
-            if row is None:
-                return False
-            self._uncache_token(row[0], token_id)
-            return True
+            counts = [
+                self._database.execute(f"SELECT count(*) FROM {table}").fetchone()
+                for table in TABLES
+            ]
+        return sum(count for (count,) in counts)
 
     def close(self) -> None:
         with self._lock:
             self._database.close()
 
-    def _rows(self, query: str, parameter: int) -> list[tuple[Any, ...]]:
+    def _user(self, column: str, number: int) -> User | None:
         with self._lock:
-            return self._database.execute(query, (parameter,)).fetchall()
-
-    def _load(self) -> None:
-        for row in self._database.execute(f"SELECT {_KEY_COLUMNS} FROM key WHERE revoked_ns = 0"):
-            self._cache_key(Key(*row))
-        for digest, *row in self._database.execute(f"SELECT hash, {_TOKEN_COLUMNS} FROM token"):
-            self._cache_token(digest, Token(*row))
-
-    def _cache_key(self, key: Key) -> None:
-        self._key_ids.add(key.key_id)
-        self._by_key[key.public_key] = Access(key.account, key.permissions, key_id=key.key_id)
-
-    def _cache_token(self, digest: bytes, token: Token) -> None:
-        self._expiries[token.token_id] = token.expires_ns
-        access = Access(token.account, token.permissions, token_id=token.token_id)
-        self._by_token[digest] = (access, token.expires_ns)
-
-    def _uncache_token(self, digest: bytes, token_id: int) -> None:
-        self._by_token.pop(digest, None)
-        self._expiries.pop(token_id, None)
-
-    def _require_account(self, account: int) -> None:
-        found = self._database.execute(
-            "SELECT 1 FROM user WHERE account = ?", (account,)
-        ).fetchone()
-        if found is None:
-            raise AccountRefused("Unknown account")
+            row = self._database.execute(
+                f"SELECT {_USER_COLUMNS} FROM user WHERE {column} = ?", (number,)
+            ).fetchone()
+        return None if row is None else User(*row)
 
     def _change(self, taken: str) -> AbstractContextManager[sqlite3.Connection]:
         return transaction(self._database, taken)
 
 
-def copy_accounts(source: Path, target: Path, *, accounts: int) -> None:
-    """Copy a store that may be in use, for an exchange that has only the accounts below `accounts`.
-
-    Users of later accounts stay without one, so that their ids are not reused; keys, tokens and
-    withdrawals of these accounts are left out. Raises AccountsDamaged.
-    """
-    try:
-        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)) as origin:
-            copied = sqlite3.connect(target, isolation_level=None)
-            with closing(copied):
-                origin.backup(copied)
-                copied.execute("PRAGMA journal_mode = DELETE")
-                copied.execute("PRAGMA synchronous = FULL")
-                upgrade(copied, source)
-                copied.execute("BEGIN IMMEDIATE")
-                for table in ("withdrawal", "granted", "key", "token"):
-                    copied.execute(f"DELETE FROM {table} WHERE account >= ?", (accounts,))
-                copied.execute("UPDATE user SET account = NULL WHERE account >= ?", (accounts,))
-                copied.execute("COMMIT")
-                faults = [row[0] for row in copied.execute("PRAGMA integrity_check")]
-    except sqlite3.Error as error:
-        raise AccountsDamaged(f"{source} cannot be copied: {error}") from error
-    if faults != ["ok"]:
-        raise AccountsDamaged(f"{source} is damaged: {faults[0]}")
-
-
-def _is_live(expires_ns: int, now_ns: int) -> bool:
-    return expires_ns == 0 or now_ns < expires_ns
+def _delete(database: sqlite3.Connection, digests: Sequence[bytes]) -> None:
+    database.executemany(
+        "DELETE FROM credential WHERE digest = ?", [(digest,) for digest in digests]
+    )

@@ -1,7 +1,6 @@
-"""The tables of the accounts store, version by version, and its transactions.
+"""The tables of the accounts store, and its transactions.
 
-Each version is one script in one transaction, which sets the version at its end. A file is upgraded
-by the scripts after its own version; after a crash the upgrade continues where it stopped.
+A new file gets all tables in one transaction; a file of another format is refused.
 """
 
 import sqlite3
@@ -12,78 +11,74 @@ from typing import Final
 from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.ports.accounts import AccountRefused
 
-_STEPS: Final = (
-    """
+SCHEMA_VERSION: Final = 3  # 1 and 2 decided who may act; here only the log does
+
+_TABLES: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE user (
     user_id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT UNIQUE,
-    email TEXT UNIQUE,
+    email TEXT,
+    email_folded TEXT UNIQUE,
     account INTEGER UNIQUE CHECK (account >= 2),
+    keys_added INTEGER NOT NULL DEFAULT 0,
     created_ns INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE key (
-    key_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    account INTEGER NOT NULL REFERENCES user (account),
-    public_key BLOB NOT NULL UNIQUE CHECK (length(public_key) = 32),
+CREATE TABLE credential (
+    credential_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account INTEGER NOT NULL,
+    type INTEGER NOT NULL CHECK (type BETWEEN 1 AND 4),
+    digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    content BLOB NOT NULL,
     label TEXT NOT NULL,
-    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 7),
-    created_ns INTEGER NOT NULL,
-    revoked_ns INTEGER NOT NULL
+    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 0 AND 7),
+    expires_ns INTEGER NOT NULL,
+    created_ns INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX key_of_account ON key (account);
-CREATE TABLE token (
-    token_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    account INTEGER NOT NULL REFERENCES user (account),
-    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
-    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 7),
-    created_ns INTEGER NOT NULL,
-    expires_ns INTEGER NOT NULL
-) STRICT;
-CREATE INDEX token_of_account ON token (account);
-PRAGMA user_version = 1;
-COMMIT;
-""",
-    """
-BEGIN IMMEDIATE;
+CREATE INDEX credential_of_account ON credential (account);
 CREATE TABLE withdrawal (
     withdrawal_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    reference INTEGER NOT NULL UNIQUE CHECK (reference >= 1),
-    account INTEGER NOT NULL REFERENCES user (account),
+    reference BLOB NOT NULL UNIQUE CHECK (length(reference) = 16),
+    account INTEGER NOT NULL,
     client_id TEXT,
     asset INTEGER NOT NULL,
     atoms INTEGER NOT NULL CHECK (atoms >= 1),
     address TEXT NOT NULL,
     blockchain TEXT NOT NULL,
+    memo TEXT NOT NULL,
+    nonce BLOB NOT NULL,
+    is_captured INTEGER NOT NULL CHECK (is_captured IN (0, 1)),
     created_ns INTEGER NOT NULL,
     UNIQUE (account, client_id)
 ) STRICT;
+CREATE INDEX withdrawal_open ON withdrawal (withdrawal_id) WHERE is_captured = 0;
 CREATE TABLE granted (
-    account INTEGER NOT NULL REFERENCES user (account),
+    account INTEGER NOT NULL,
     asset INTEGER NOT NULL,
     atoms INTEGER NOT NULL CHECK (atoms >= 0),
     PRIMARY KEY (account, asset)
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 2;
+PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
-""",
-)
-SCHEMA_VERSION: Final = len(_STEPS)
+"""
 
 
-def upgrade(database: sqlite3.Connection, name: object) -> None:
-    """Upgrade a new or older file to the newest version. `name` is for the message. Raises
-    AccountsDamaged if it is no accounts store, or of a newer version.
+def prepare(database: sqlite3.Connection, name: object) -> None:
+    """Create the tables of a new file. `name` is for the message. Raises AccountsDamaged if it is
+    no accounts store, or one of another format.
     """
+    # Rows may be damaged on purpose: what is no UTF-8 must not stop a reader.
+    database.text_factory = lambda data: data.decode(errors="replace")
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if not 0 <= version <= SCHEMA_VERSION or (version == 0 and tables):
+    if version == SCHEMA_VERSION:
+        return
+    if version != 0 or tables:
         raise AccountsDamaged(
-            f"{name} has version {version} of the accounts schema;"
-            f" this release knows {SCHEMA_VERSION}"
+            f"{name} is no accounts store of format {SCHEMA_VERSION}, the only one that this"
+            f" release reads: it has format {version}"
         )
-    for step in _STEPS[version:]:
-        database.executescript(step)
+    database.executescript(_TABLES)
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """Withdrawal requests and faucet grants: two tables of the SQLite accounts store.
 
-A withdrawal is stored before its DEBIT is logged; a row whose DEBIT is not in the log has moved
+A withdrawal is stored before its HOLD is logged; a row whose HOLD is not in the log has moved
 nothing. A grant is counted before it is credited.
 
 Invariants:
 - an account has one withdrawal of a client id, whose terms never change;
-- references are random, so that no other debit has the same, even if this store was lost;
+- references are random, so that no other command has the same, even if this store was lost;
 - the faucet has given an account at most what is counted here.
 """
 
@@ -16,10 +16,11 @@ from threading import Lock
 from typing import Final
 
 from fairbook.accounts.sqlite_schema import transaction
+from fairbook.core.admin_records import REFERENCE_BYTES
 from fairbook.ports.accounts import AccountRefused, Withdrawal
 
 WITHDRAWALS_MAX: Final = 100_000
-REFERENCE_BITS: Final = 62
+NONCE_BYTES: Final = 16
 
 _COLUMNS: Final = ", ".join(Withdrawal._fields)
 
@@ -51,7 +52,7 @@ class SqliteTransfers:
         address: str,
         blockchain: str,
     ) -> tuple[Withdrawal, bool]:
-        with self._lock, transaction(self._database, "Unknown account") as database:
+        with self._lock, transaction(self._database, "") as database:
             if client_id is not None:
                 row = database.execute(
                     f"SELECT {_COLUMNS} FROM withdrawal WHERE account = ? AND client_id = ?",
@@ -59,8 +60,8 @@ class SqliteTransfers:
                 ).fetchone()
                 if row is not None:
                     found = Withdrawal(*row)
-                    wanted = (asset, atoms, address, blockchain)
-                    if (found.asset, found.atoms, found.address, found.blockchain) != wanted:
+                    wanted = (asset, atoms, address, blockchain, "")
+                    if found[4:9] != wanted:
                         raise AccountRefused("clientId was used for another withdrawal")
                     return found, True
             (count,) = database.execute(
@@ -68,19 +69,36 @@ class SqliteTransfers:
             ).fetchone()
             if count >= self._withdrawals_max:
                 raise AccountRefused("Too many withdrawals")
-            reference = 1 + secrets.randbelow(1 << REFERENCE_BITS)
             row = database.execute(
                 "INSERT INTO withdrawal (reference, account, client_id, asset, atoms, address,"
-                f" blockchain, created_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
-                (reference, account, client_id, asset, atoms, address, blockchain, self._now_ns()),
-            ).fetchone()
+                " blockchain, memo, nonce, is_captured, created_ns)"
+                f" VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, 0, ?) RETURNING {_COLUMNS}",
+                (
+                    secrets.token_bytes(REFERENCE_BYTES), account, client_id, asset, atoms,
+                    address, blockchain, secrets.token_bytes(NONCE_BYTES), self._now_ns(),
+                ),
+            ).fetchone()  # fmt: skip
         return Withdrawal(*row), False
 
     def remove_withdrawal(self, withdrawal_id: int) -> None:
         with self._lock, transaction(self._database, "") as database:
             database.execute("DELETE FROM withdrawal WHERE withdrawal_id = ?", (withdrawal_id,))
 
-    def withdrawals_of(self, account: int, references: Sequence[int]) -> list[Withdrawal]:
+    def mark_captured(self, withdrawal_id: int) -> None:
+        with self._lock, transaction(self._database, "") as database:
+            database.execute(
+                "UPDATE withdrawal SET is_captured = 1 WHERE withdrawal_id = ?", (withdrawal_id,)
+            )
+
+    def open_withdrawals(self) -> list[Withdrawal]:
+        """Those that no CAPTURE was answered of, oldest first: few."""
+        with self._lock:
+            rows = self._database.execute(
+                f"SELECT {_COLUMNS} FROM withdrawal WHERE is_captured = 0 ORDER BY withdrawal_id"
+            ).fetchall()
+        return [Withdrawal(*row) for row in rows]
+
+    def withdrawals_of(self, account: int, references: Sequence[bytes]) -> list[Withdrawal]:
         places = ",".join("?" * len(references))
         with self._lock:
             rows = self._database.execute(
@@ -102,7 +120,7 @@ class SqliteTransfers:
         return None if row is None else Withdrawal(*row)
 
     def add_grant(self, *, account: int, asset: int, atoms: int, atoms_max: int) -> int:
-        with self._lock, transaction(self._database, "Unknown account") as database:
+        with self._lock, transaction(self._database, "") as database:
             row = database.execute(
                 "SELECT atoms FROM granted WHERE account = ? AND asset = ?", (account, asset)
             ).fetchone()

@@ -71,15 +71,15 @@ def deposit_object(symbol: str, scale: Scale, credit: TransferRow) -> dict[str, 
 
 
 def withdrawal_object(
-    symbol: str, scale: Scale, withdrawal: Withdrawal, *, time_ns: int
+    symbol: str, scale: Scale, withdrawal: Withdrawal, *, status: str, time_ns: int
 ) -> dict[str, Any]:
-    """A withdrawal that was debited at `time_ns`. A negative id: by an operator, not requested."""
+    """A withdrawal whose money was held at `time_ns`. A negative id: not requested here."""
     return {
         "id": withdrawal.withdrawal_id,
         "symbol": symbol,
         "quantity": scale.text(withdrawal.atoms),
         "fee": "0",
-        "status": "confirmed",
+        "status": status,
         "blockchain": withdrawal.blockchain,
         "toAddress": withdrawal.address,
         "transactionHash": None,

@@ -139,10 +139,11 @@ def _accepted(events: bytes, *, client_id: ClientId | None = None) -> Outcome:
 
 
 def place_command(
-    fields: Fields, *, account: int, scales_of: ScalesOf, session: int = 0
+    fields: Fields, *, account: int, credential: int, scales_of: ScalesOf, session: int = 0
 ) -> PlaceCommand:
-    """session: the order is cancelled when this session ends; 0: with no session. Raises
-    BadRequest, INVALID_MARKET, or NOT_IMPLEMENTED for terms that are not offered.
+    """credential: the slot of the one that orders it. session: the order is cancelled when this
+    session ends; 0: with no session. Raises BadRequest, INVALID_MARKET, or NOT_IMPLEMENTED for
+    terms that are not offered.
     """
     scales = scales_of(symbol_field(fields))
     side = choice(fields, "side", SIDES)
@@ -174,6 +175,7 @@ def place_command(
     command = records.place(
         account=account, market=scales.id, side=side, tif=tif, flags=flags,
         client_id=named.number, text=named.text, session=session, price=price, quantity=quantity,
+        credential=credential,
     )  # fmt: skip
     return PlaceCommand(command, scales, named.client_id)
 
@@ -216,7 +218,7 @@ def named_order(fields: Fields) -> tuple[int, ClientId | None]:
 
 
 def cancel_command(
-    fields: Fields, *, account: int, scales_of: ScalesOf, text_of: TextOf
+    fields: Fields, *, account: int, credential: int, scales_of: ScalesOf, text_of: TextOf
 ) -> CancelCommand:
     """The command of a request to cancel one order. Raises BadRequest or INVALID_MARKET."""
     scales = scales_of(symbol_field(fields))
@@ -224,13 +226,13 @@ def cancel_command(
     named = Naming(client_id)
     command = records.cancel(
         account=account, market=scales.id, order_id=order_id, flags=named.flags,
-        client_id=named.number, text=named.text,
+        client_id=named.number, text=named.text, credential=credential,
     )  # fmt: skip
     return CancelCommand(command, scales, text_of)
 
 
 def amend_command(
-    fields: Fields, *, account: int, scales_of: ScalesOf, text_of: TextOf
+    fields: Fields, *, account: int, credential: int, scales_of: ScalesOf, text_of: TextOf
 ) -> AmendCommand:
     """The command of a request to amend an order. A term that is absent stays as it is."""
     scales = scales_of(symbol_field(fields))
@@ -244,20 +246,21 @@ def amend_command(
     named = Naming(client_id)
     command = records.amend(
         account=account, market=scales.id, order_id=order_id, price=price, quantity=quantity,
-        flags=named.flags, client_id=named.number, text=named.text,
+        flags=named.flags, client_id=named.number, text=named.text, credential=credential,
     )  # fmt: skip
     return AmendCommand(command, scales, text_of)
 
 
 def cancel_all_command(
-    fields: Fields, *, account: int, scales_of: ScalesOf, text_of: TextOf
+    fields: Fields, *, account: int, credential: int, scales_of: ScalesOf, text_of: TextOf
 ) -> CancelAllCommand | bytes:
     """The command; or the answer, if only conditional orders are meant, which do not exist."""
     scales = scales_of(symbol_field(fields))
     field_names.refuse_selection(fields)
     if choice(fields, "orderType", _CANCEL_ALL_KINDS, 0):
         return b"[]"
-    return CancelAllCommand(records.cancel_all(account=account, market=scales.id), scales, text_of)
+    command = records.cancel_all(account=account, market=scales.id, credential=credential)
+    return CancelAllCommand(command, scales, text_of)
 
 
 def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:

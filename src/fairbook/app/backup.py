@@ -17,11 +17,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from fairbook.accounts.copy_accounts import copy_accounts
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite_accounts import copy_accounts
 from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.demo import credentials_file
+from fairbook.engine.queries import EngineView
 from fairbook.engine.recovery import recover
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
@@ -71,8 +72,8 @@ def back_up(directory: Path, to: Path, *, full: bool) -> tuple[Runner, list[str]
     try:
         runner, problems = copy_log_and_snapshots(directory, unfinished, full=full)
         if (directory / ACCOUNTS_NAME).exists():
-            known = len(runner.exchange.tables.accounts)
-            copy_accounts(directory / ACCOUNTS_NAME, unfinished / ACCOUNTS_NAME, accounts=known)
+            facts = EngineView(runner.exchange)
+            copy_accounts(directory / ACCOUNTS_NAME, unfinished / ACCOUNTS_NAME, facts)
         for name in _SECRETS:
             if (directory / name).exists():
                 shutil.copyfile(directory / name, unfinished / name)

@@ -21,8 +21,12 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from fairbook import core
+from fairbook.accounts.comparison import StoreComparison
+from fairbook.accounts.credential_registry import CredentialRegistry
+from fairbook.accounts.logged_credentials import LoggedCredentials
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.accounts.unfinished_withdrawals import UnfinishedWithdrawals
 from fairbook.app.settings import UpSettings
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo import first_state as demo
@@ -45,6 +49,7 @@ from fairbook.log.file_log import FileLog
 from fairbook.net.control_socket import ControlRequest, ControlServer
 from fairbook.ports.commands import Stopped
 from fairbook.ports.history import HistoryBehind
+from fairbook.ports.queries import StateView
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
 from fairbook.streams.replay_tail import ReplayTail
@@ -53,8 +58,19 @@ from fairbook.streams.ws_server import StreamLimits, StreamServer
 GENERATED_SEED: Final = 1
 BACKFILL_WAIT_S: Final = 3.0  # then the ports open without history
 BACKFILL_RETRY_S: Final = 1.0
+COMPARED_S: Final = 2.0  # before the ports open; the rest of the accounts is compared afterwards
 
 logger = logging.getLogger(__name__)
+
+
+class AccountParts(NamedTuple):
+    """The accounts store, and what stands between it and the log."""
+
+    store: SqliteAccounts
+    lookup: LoggedCredentials
+    registry: CredentialRegistry
+    comparison: StoreComparison
+    withdrawals: UnfinishedWithdrawals
 
 
 class Followers(NamedTuple):
@@ -72,7 +88,7 @@ class ExchangeApp:
     engine: Engine
     _settings: UpSettings
     _stack: AsyncExitStack
-    _accounts: SqliteAccounts
+    _accounts: AccountParts
     _demo_accounts: dict[str, int]  # Account ids of the demo's users, by name.
     _followers: Followers
     _gateway: Gateway
@@ -110,8 +126,7 @@ class ExchangeApp:
         feed = Feed(view=view, catalogue=catalogue, replay_tail=replay_tail)
         engine.runner.subscribe(feed.on_frame)
         _log_start(settings, log, engine)
-        accounts = SqliteAccounts(directory / ACCOUNTS_NAME)
-        stack.callback(accounts.close)
+        accounts = _accounts(settings, stack, engine, view)
         followers = _followers(settings, stack, engine, snapshots)
         stack.push_async_callback(engine.stop, followers.replica.approves_snapshot)
         compressor = SegmentCompressor(
@@ -121,12 +136,18 @@ class ExchangeApp:
         stack.push_async_callback(asyncio.to_thread, compressor.stop)
         if ended := await local_instance.begin_instance(engine.commands, engine.runner.exchange):
             logger.info("cancelled orders of an earlier process", extra={"count": ended})
-        demo_accounts = await demo.prepare(engine.commands, engine.queries, catalogue, accounts)
+        await _compare_accounts(accounts)
+        demo_accounts = await demo.prepare(
+            engine.commands, engine.queries, catalogue, accounts.store
+        )
         # Commands of an earlier process are in the log.
-        authenticator = Authenticator(accounts, taken_until_ms=logged_until_ms)
+        authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
         gateway = _gateway(settings, engine, accounts, authenticator, followers)
         app = cls(engine, settings, stack, accounts, demo_accounts, followers, gateway, feed)
         stack.callback(feed.stop)
+        accounts.comparison.start()
+        stack.push_async_callback(accounts.comparison.stop)
+        stack.callback(asyncio.ensure_future(accounts.withdrawals.run()).cancel)
         if followers.recorder is not None:
             followers.recorder.start()
         await followers.replica.start()
@@ -150,9 +171,10 @@ class ExchangeApp:
             "ws_url": _url("ws", settings.host, ws_port),
         }
         file = settings.data_dir / FILE_NAME
-        write_credentials(file, self._accounts, self._demo_accounts, **urls)
+        lookup, registry = self._accounts.lookup, self._accounts.registry
+        await write_credentials(file, lookup, registry, self._demo_accounts, **urls)
         if settings.with_maker:
-            self._start_maker(urls)
+            await self._start_maker(urls)
         return urls["http_url"]
 
     async def _drain(self) -> None:
@@ -162,10 +184,11 @@ class ExchangeApp:
             async with asyncio.timeout(self._settings.drain_max_s):
                 await self.engine.commands.settled()
 
-    def _start_maker(self, urls: dict[str, str]) -> None:
+    async def _start_maker(self, urls: dict[str, str]) -> None:
         """The maker is an ordinary API client; only its process is run from here."""
         file = self._settings.data_dir / MAKER_FILE_NAME
-        write_credentials(file, self._accounts, self._demo_accounts, MAKERS, **urls)
+        lookup, registry = self._accounts.lookup, self._accounts.registry
+        await write_credentials(file, lookup, registry, self._demo_accounts, MAKERS, **urls)
         command = fairbook_command("maker", "--credentials", str(file), "--lifeline", "0")
         self._maker = Supervisor("maker", command)
         self._stack.push_async_callback(self._maker.stop)
@@ -195,12 +218,38 @@ class ExchangeApp:
     async def _status(self, request: ControlRequest) -> Mapping[str, Any]:
         followers = self._followers
         found = dict(await followers.replica.status(request))
+        found["accounts"] = self._accounts.comparison.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
         found["streams"] = {**self._streams.status(), "has_history": self._has_history}
         if self._maker is not None:
             found["maker"] = self._maker.status()
         return found
+
+
+def _accounts(
+    settings: UpSettings, stack: AsyncExitStack, engine: Engine, view: StateView
+) -> AccountParts:
+    store = SqliteAccounts(settings.data_dir / ACCOUNTS_NAME)
+    stack.callback(store.close)
+    return AccountParts(
+        store,
+        LoggedCredentials(view),
+        CredentialRegistry(store, engine.commands, view),
+        StoreComparison(store, view),
+        UnfinishedWithdrawals(store.transfers, engine.commands, view),
+    )
+
+
+async def _compare_accounts(accounts: AccountParts) -> None:
+    """Finish what a crash interrupted, and name rows that contradict the log. They open nothing,
+    so the exchange starts.
+    """
+    comparison = accounts.comparison
+    comparison.add(await accounts.withdrawals.finish())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(COMPARED_S):
+            await comparison.compare_all(pause_s=0.0)
 
 
 def _followers(
@@ -228,7 +277,7 @@ def _followers(
 def _gateway(
     settings: UpSettings,
     engine: Engine,
-    accounts: SqliteAccounts,
+    accounts: AccountParts,
     authenticator: Authenticator,
     followers: Followers,
 ) -> Gateway:
@@ -236,7 +285,7 @@ def _gateway(
         commands=engine.commands,
         queries=engine.queries,
         catalogue=engine.catalogue,
-        accounts=accounts,
+        accounts=accounts.lookup,
         limits=GatewayLimits(
             account_per_minute=settings.account_per_minute,
             account_burst=settings.account_burst,
@@ -247,7 +296,7 @@ def _gateway(
         authenticator=authenticator,
         checkpoints=followers.replica.link,
         history=followers.history,
-        transfers=accounts.transfers,
+        transfers=accounts.store.transfers,
         faucet_atoms=demo.faucet_atoms(),
     )
 

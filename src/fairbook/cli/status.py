@@ -20,6 +20,8 @@ from fairbook.net import control_socket
 
 ERRORS: Final = (DataError, LogDamaged, OSError, ValueError, control_socket.ControlRefused)
 
+SHOWN_MAX: Final = 20  # contradictions; all are in the log of the process
+
 Status = dict[str, Any]
 
 
@@ -29,7 +31,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 1: a verdict pauses trading."""
+    """Exit code 1: a verdict pauses trading, or rows of the accounts contradict the log."""
     try:
         status = control_socket.ask(arguments.directory, "status")
     except control_socket.NotRunning:
@@ -39,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for label, text in lines(status):
             print(f"{label:9} {text}")
-    return 0 if status["audit"]["verdict"] is None else 1
+    is_contradicted = bool(status.get("accounts", {}).get("contradictions"))
+    return 0 if status["audit"]["verdict"] is None and not is_contradicted else 1
 
 
 def lines(status: Status) -> Iterator[tuple[str, str]]:
@@ -81,8 +84,21 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield "streams", f"{load}; {slow}"
         if not streams["has_history"]:
             yield "", "tickers and candles contain only trades since the start"
+    if accounts := status.get("accounts"):
+        yield from _accounts_lines(accounts)
     if maker := status.get("maker"):
         yield from _process_lines("maker", "running", maker)
+
+
+def _accounts_lines(accounts: Status) -> Iterator[tuple[str, str]]:
+    if accounts["contradictions"]:
+        yield "accounts", f"{_counted(accounts['count'], 'ROW')} OF accounts.db CONTRADICT THE LOG:"
+    elif accounts["passes"]:
+        yield "accounts", f"the log backs {_counted(accounts['rows'], 'row')} of accounts.db"
+    else:
+        yield "accounts", "not compared with the log yet"
+    for sentence in (accounts["contradictions"] + accounts["removed"])[:SHOWN_MAX]:
+        yield "", sentence
 
 
 def _follower_lines(name: str, follower: Status) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,8 @@
-"""`fairbook verify`: replay the log, and check snapshots and history against it.
+"""`fairbook verify`: replay the log, and check snapshots, history and accounts against it.
 
 Nothing that the exchange has computed is trusted: the log is replayed from its first entry, and
-the result is compared with every snapshot and every row of history. The exchange may be running.
+the result is compared with every snapshot, every row of history and every row of the accounts
+store. The exchange may be running.
 """
 
 import argparse
@@ -9,17 +10,19 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.cli import data_directory
 from fairbook.cli.data_directory import DataError
 from fairbook.cli.parser import CommandParser
+from fairbook.cli.verify_accounts import accounts_comparison
 from fairbook.cli.verify_history import HistoryComparison, HistoryUnreadable, history_comparison
 from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot
 
-ERRORS: Final = (*data_directory.REPLAY_ERRORS, HistoryUnreadable)
-SHOWN_MAX: Final = 20  # differences of the history
+ERRORS: Final = (*data_directory.REPLAY_ERRORS, HistoryUnreadable, AccountsDamaged)
+SHOWN_MAX: Final = 20  # differences of the history, rows of the accounts
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -27,12 +30,17 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print position, digest and chain, and how far the history goes."""
+    """Print position, digest and chain, how far the history goes, and how many rows of the accounts
+    the log backs.
+    """
     directory: Path = arguments.directory
     snapshots, problems = data_directory.read_snapshots(directory)
     runner = Runner(Exchange())
-    # The history is opened first: the log has all that it has.
-    with history_comparison(directory, runner.exchange) as history:
+    # History and accounts are opened first: the log has all that they have.
+    with (
+        history_comparison(directory, runner.exchange) as history,
+        accounts_comparison(directory, runner) as accounts,
+    ):
         for entry, events in data_directory.replay_log(directory, runner):
             if history is not None:
                 history.take(entry, events, runner)
@@ -52,8 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(data_directory.summary(runner))
         for problem in problems:
             print(f"warning: {problem}; this snapshot is not used", file=sys.stderr)
+        contradictions = [] if accounts is None else accounts.contradictions()
+        for sentence in contradictions[:SHOWN_MAX]:
+            print(f"accounts.db: {sentence}", file=sys.stderr)
+        if accounts is not None and not contradictions:
+            print(f"accounts {accounts.rows} rows, all backed by the log")
         if history is not None:
             _compare_history(runner, history)
+        if contradictions:
+            raise DataError(f"accounts.db contradicts the log: {len(contradictions)} rows")
     return 0
 
 

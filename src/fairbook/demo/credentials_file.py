@@ -1,6 +1,6 @@
 """`demo.json` and `maker.json`: addresses, and the keys and tokens of the demo's accounts.
 
-Only these files have the secrets: the exchange stores public keys and hashes of tokens.
+Only these files have the secrets: the log has hashes of keys and tokens.
 """
 
 import base64
@@ -12,9 +12,10 @@ from typing import Final
 
 from nacl.bindings import crypto_sign_seed_keypair
 
-from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.accounts.credential_registry import CredentialRegistry
+from fairbook.core.admin_records import TOKEN
 from fairbook.log.durable_file import write_file
-from fairbook.ports.accounts import ALL_PERMISSIONS
+from fairbook.ports.accounts import ALL_PERMISSIONS, Accounts
 
 FILE_NAME: Final = "demo.json"
 MAKER_FILE_NAME: Final = "maker.json"
@@ -29,9 +30,10 @@ Credential = dict[str, str]
 _FIELDS: Final = ("apiKey", "apiSecret", "token")
 
 
-def write_credentials(
+async def write_credentials(
     path: Path,
-    accounts: SqliteAccounts,
+    accounts: Accounts,
+    registry: CredentialRegistry,
     numbers: Mapping[str, int],
     names: Sequence[str] = TRADERS,
     *,
@@ -40,13 +42,14 @@ def write_credentials(
 ) -> dict[str, Credential]:
     """Write addresses and the credential of each of `names`: the one in the file if it is still
     valid, else a new one, for which old ones are revoked. numbers: the account of each name.
+    Raises Stopped if the log fails.
     """
     stored = _read(path, names)
     credentials: dict[str, Credential] = {}
     for name in names:
         credential = stored.get(name)
         if credential is None or not _is_valid(credential, accounts, numbers[name]):
-            credential = _replace(accounts, numbers[name])
+            credential = await _replace(registry, numbers[name])
         credentials[name] = credential
     content = {"http": http_url, "ws": ws_url, "accounts": credentials}
     write_file(path, [json.dumps(content, indent=2).encode() + b"\n"])
@@ -62,7 +65,7 @@ def _read(path: Path, names: Sequence[str]) -> dict[str, Credential]:
         return {}
 
 
-def _is_valid(credential: Credential, accounts: SqliteAccounts, account: int) -> bool:
+def _is_valid(credential: Credential, accounts: Accounts, account: int) -> bool:
     """Whether the halves of the key match, and key and token give access to the account."""
     try:
         seed = base64.b64decode(credential["apiSecret"], validate=True)
@@ -77,19 +80,17 @@ def _is_valid(credential: Credential, accounts: SqliteAccounts, account: int) ->
     )
 
 
-def _replace(accounts: SqliteAccounts, account: int) -> Credential:
+async def _replace(registry: CredentialRegistry, account: int) -> Credential:
     """A new key and token, in place of the demo's old ones."""
-    for key in accounts.keys(account):
-        if key.label == LABEL and key.revoked_ns == 0:
-            accounts.revoke_key(account=account, key_id=key.key_id)
-    for token in accounts.tokens(account):
-        accounts.revoke_token(account=account, token_id=token.token_id)
+    for old in await registry.listed(account):
+        if old.label == LABEL or old.fact.credential_type == TOKEN:
+            await registry.revoke(account=account, digest=old.fact.digest)
     seed = secrets.token_bytes(32)
     public_key = crypto_sign_seed_keypair(seed)[0]
-    accounts.add_key(
+    await registry.add_key(
         account=account, public_key=public_key, label=LABEL, permissions=ALL_PERMISSIONS
     )
-    new_token, _ = accounts.add_token(account=account, permissions=ALL_PERMISSIONS)
+    new_token, _ = await registry.add_token(account=account, permissions=ALL_PERMISSIONS)
     return {
         "apiKey": base64.b64encode(public_key).decode(),
         "apiSecret": base64.b64encode(seed).decode(),

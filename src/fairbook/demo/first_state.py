@@ -11,12 +11,14 @@ Invariants:
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import admin_records, records
+from fairbook.ports.accounts import AccountRefused
 from fairbook.ports.commands import Commands
 from fairbook.ports.queries import Catalogue, Queries, StateView
 
@@ -28,6 +30,8 @@ TAKER_FEE_PPM: Final = 1_000
 BAND_PPM: Final = 50_000
 LADDER_LEVELS: Final = 10
 LADDER_STEP_PPM: Final = 1_000  # Between two levels, of the middle price.
+
+logger = logging.getLogger(__name__)
 
 
 class DemoError(Exception):
@@ -90,7 +94,7 @@ async def prepare(
     """Complete the first state, and return the account of each name in USERS. Must return before
     clients are let in. Raises DemoError, and Stopped if the log fails.
     """
-    known = _known_accounts(catalogue, accounts)
+    known = _known_accounts(catalogue, accounts, await queries.at(0))
     if known is not None:
         return known
 
@@ -110,12 +114,19 @@ async def prepare(
     for name, account in opened.items():
         if accounts.user(USERS[name]) is None:
             accounts.add_user(user_id=USERS[name], name=name)
-        accounts.set_account(USERS[name], account)
+        try:
+            accounts.set_account(USERS[name], account)
+        except AccountRefused as contradiction:
+            logger.error("%s: %s; the log decides", name, contradiction)
     return opened
 
 
-def _known_accounts(catalogue: Catalogue, accounts: SqliteAccounts) -> dict[str, int] | None:
-    """The account of each name; None if the first state was never complete."""
+def _known_accounts(
+    catalogue: Catalogue, accounts: SqliteAccounts, view: StateView
+) -> dict[str, int] | None:
+    """The account of each name by the log; None if the first state was never complete, as the
+    store does not have the accounts.
+    """
     if any(catalogue.market_named(market.name) is None for market in MARKETS):
         return None
     known: dict[str, int] = {}
@@ -123,8 +134,8 @@ def _known_accounts(catalogue: Catalogue, accounts: SqliteAccounts) -> dict[str,
         user = accounts.user(user_id)
         if user is None or user.account == 0:
             return None
-        known[name] = user.account
-    return known
+        known[name] = view.account_of_user(user_id)
+    return known if all(known.values()) else None
 
 
 async def _submit(commands: Commands, batch: Sequence[bytes]) -> list[records.Outcome]:

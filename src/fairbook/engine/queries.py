@@ -6,9 +6,12 @@ Invariants: an answer is of one moment, between two frames; nothing here changes
 import asyncio
 from collections.abc import Sequence
 
+from fairbook.core.admin_records import OF_ACCOUNT
+from fairbook.core.credential_table import Credential
 from fairbook.core.exchange import Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
+from fairbook.core.references import Reference
 from fairbook.engine.runner import Runner
 from fairbook.ports.commands import Stopped
 from fairbook.ports.queries import BookDepth
@@ -45,6 +48,21 @@ class EngineView:
 
     def paused(self) -> bool:
         return self._exchange.paused
+
+    def credential(self, digest: bytes) -> Credential | None:
+        return self._exchange.credential(digest)
+
+    def credentials(self, account: int) -> Sequence[Credential]:
+        return self._exchange.credentials(OF_ACCOUNT, account)
+
+    def account_of_user(self, user_id: int) -> int:
+        return self._exchange.account_of_user(user_id)
+
+    def reference(self, reference: bytes) -> Reference | None:
+        return self._exchange.reference(reference)
+
+    def log_time_ns(self) -> int:
+        return self._exchange.time_ns
 
 
 class EngineQueries:

@@ -43,7 +43,7 @@ class Authorizer:
             self._rates.account.take(access.account)
             raise ApiError(403, "FORBIDDEN", "Permission denied")
         self._rates.account.take(access.account, len(request.orders) or 1)
-        request.account = access.account
+        request.account, request.credential = access.account, access.credential
         if signed is not None and endpoint.writes and not _is_repeatable(endpoint, request):
             return self._authenticator.refuse_repeated(signed)
         return 0.0

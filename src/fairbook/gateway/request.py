@@ -20,11 +20,13 @@ Reads = Literal["query", "body", "body or query", "array"]
 
 
 class Request:
-    """One request. The gateway sets `account` (0: not authenticated) and `fields` of the body or
-    the query, or `orders` of a batch, before it calls the endpoint.
+    """One request. The gateway sets `account` (0: not authenticated), `credential` (its slot) and
+    `fields` of the body or the query, or `orders` of a batch, before it calls the endpoint.
     """
 
-    __slots__ = ("account", "address", "body", "fields", "headers", "orders", "path", "query")
+    __slots__ = (
+        "account", "address", "body", "credential", "fields", "headers", "orders", "path", "query",
+    )  # fmt: skip
 
     def __init__(
         self, path: bytes, query: bytes, headers: dict[bytes, bytes], address: str
@@ -36,6 +38,7 @@ class Request:
         self.address = address
         self.body = b""
         self.account = 0
+        self.credential = 0
         self.fields: Fields = {}
         self.orders: list[Fields] = []
 

@@ -60,8 +60,8 @@ class OrderConnection:
 
 OrderAnswer = OrderCommand | bytes | Awaitable[bytes]
 """As of an HTTP handler: the command whose outcome is the answer, the answer, or a coroutine."""
-OrderHandler = Callable[[OrderConnection, int, Fields], OrderAnswer]
-"""Takes the connection, the account and the fields. Raises ApiError."""
+OrderHandler = Callable[[OrderConnection, Access, Fields], OrderAnswer]
+"""Takes the connection, what it is logged in with and the fields. Raises ApiError."""
 
 
 class WebSocketOrders:
@@ -104,7 +104,7 @@ class WebSocketOrders:
             return False
         permission, handler = known
         try:
-            account = self._admit(caller, permission)
+            access = self._admit(caller, permission)
             if type(params) is not dict:
                 raise BadRequest("params must be a JSON object")
             check_spelling(params)
@@ -113,7 +113,7 @@ class WebSocketOrders:
                 connection = self._connections[caller] = OrderConnection(caller)
             if connection.in_flight >= IN_FLIGHT_MAX:
                 raise ApiError(429, "TOO_MANY_REQUESTS", "Too many requests in flight")
-            answer = handler(connection, account, params)
+            answer = handler(connection, access, params)
             if isinstance(answer, OrderCommand):
                 self._submitter.execute(answer, partial(connection.respond, request_id))
                 connection.in_flight += 1
@@ -135,8 +135,8 @@ class WebSocketOrders:
         if connection is not None and connection.session:
             self._sessions.end(connection.session, connection.accounts)
 
-    def _admit(self, caller: Caller, permission: int) -> int:
-        """The account of the request, if it has the permission and is within its rate limit."""
+    def _admit(self, caller: Caller, permission: int) -> Access:
+        """The access of the request, if it has the permission and is within its rate limit."""
         if self._is_stopping():
             raise errors.maintenance()
         access = caller.access
@@ -146,13 +146,15 @@ class WebSocketOrders:
         self._rates.account.take(access.account)
         if not access.permissions & permission:
             raise ApiError(403, "FORBIDDEN", "Permission denied")
-        return access.account
+        return access
 
-    def _place(self, connection: OrderConnection, account: int, fields: Fields) -> OrderCommand:
+    def _place(self, connection: OrderConnection, access: Access, fields: Fields) -> OrderCommand:
+        account = access.account
         session = connection.session if connection.cancels_on_disconnect else 0
         order = orders.place_command(
-            fields, account=account, scales_of=self._scales_of, session=session
-        )
+            fields, account=account, credential=access.credential, scales_of=self._scales_of,
+            session=session,
+        )  # fmt: skip
         if session and account not in connection.accounts:
             if len(connection.accounts) >= ACCOUNTS_MAX:
                 raise BadRequest("Too many accounts on one connection")
@@ -160,12 +162,13 @@ class WebSocketOrders:
         return order
 
     def _handler(self, to_command: Callable[..., OrderCommand | bytes]) -> OrderHandler:
-        return lambda _connection, account, fields: to_command(
-            fields, account=account, scales_of=self._scales_of, text_of=self._submitter.text_of
-        )
+        return lambda _connection, access, fields: to_command(
+            fields, account=access.account, credential=access.credential,
+            scales_of=self._scales_of, text_of=self._submitter.text_of,
+        )  # fmt: skip
 
     def _cancel_on_disconnect(
-        self, connection: OrderConnection, _account: int, fields: Fields
+        self, connection: OrderConnection, _access: Access, fields: Fields
     ) -> bytes:
         """Applies to orders that are placed from now on; earlier orders keep their setting."""
         enabled = fields.get("enabled")
@@ -177,10 +180,10 @@ class WebSocketOrders:
         return b'{"enabled":true}' if enabled else b'{"enabled":false}'
 
     def _read_status(
-        self, connection: OrderConnection, account: int, fields: Fields
+        self, connection: OrderConnection, access: Access, fields: Fields
     ) -> Awaitable[bytes]:
         request = Request(b"", b"", {}, connection.caller.address)
-        request.account, request.fields = account, fields
+        request.account, request.fields = access.account, fields
         return self._status(request)
 
     def _spawn(self, responding: Coroutine[Any, Any, None]) -> None:

@@ -1,26 +1,37 @@
-"""Accounts beside the ledger: credentials, withdrawal requests and faucet grants."""
+"""Accounts beside the ledger: credentials, withdrawal requests and faucet grants.
+
+Who may act, and what became of money, is in the log; what stands here comes from there, or must not
+be in the log (names, addresses, secrets) and counts only as far as the log has its hash.
+"""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-# Permissions.
-READ: Final = 1
-TRADE: Final = 2
-WITHDRAW: Final = 4
-ALL_PERMISSIONS: Final = READ | TRADE | WITHDRAW
+from fairbook.core import admin_records, records
+from fairbook.core.admin_records import ALL_PERMISSIONS
+from fairbook.core.admin_records import MAY_READ as READ
+from fairbook.core.admin_records import MAY_TRADE as TRADE
+from fairbook.core.admin_records import MAY_WITHDRAW as WITHDRAW
+from fairbook.core.references import Reference
+from fairbook.ports.digests import withdrawal_digest
+
+__all__ = ("ALL_PERMISSIONS", "READ", "TRADE", "WITHDRAW")
 
 
 class AccountRefused(Exception):
-    """The store refuses a change, and nothing changed. The message can be shown to the client."""
+    """A change is refused, and nothing changed. The message can be shown to the client."""
 
 
 class Access(NamedTuple):
-    """The account and permissions of a live key or token. Exactly one of the two ids is not 0."""
+    """What a live key or token gives access to.
+
+    `credential`: its slot in the account, for the commands that it orders. `digest`: its hash.
+    """
 
     account: int
     permissions: int
-    key_id: int = 0
-    token_id: int = 0
+    credential: int = 0
+    digest: bytes = b""
 
 
 class Accounts(Protocol):
@@ -37,17 +48,50 @@ class Accounts(Protocol):
 
 
 class Withdrawal(NamedTuple):
-    """A withdrawal request. `reference` is that of its DEBIT."""
+    """A withdrawal request. What became of its money is in the log, under `reference`."""
 
     withdrawal_id: int
-    reference: int
+    reference: bytes  # 16 random bytes: that of its HOLD
     account: int
     client_id: str | None
     asset: int
     atoms: int
     address: str
     blockchain: str
+    memo: str
+    nonce: bytes
+    is_captured: int  # 1: its CAPTURE was answered; a note for the store's index, decides nothing
     created_ns: int  # by the clock of the process that stored it, not log time
+
+    def detail(self) -> bytes:
+        """The hash of what the money is for, which its HOLD carries."""
+        return withdrawal_digest(
+            withdrawal_id=self.withdrawal_id, asset=self.asset, network=self.blockchain,
+            address=self.address, memo=self.memo, nonce=self.nonce,
+        )  # fmt: skip
+
+    def is_backed_by(self, fact: Reference) -> bool:
+        """Whether the log has a HOLD of exactly this withdrawal."""
+        return not self.differences(fact)
+
+    def differences(self, fact: Reference) -> list[str]:
+        """In what the log says something else under this reference, in words."""
+        if fact.kind() != records.HOLD:
+            return ["its reference is that of another command"]
+        found = [
+            f"its {name} is {has}, in the log {logged}"
+            for name, has, logged in (
+                ("account", self.account, fact.account),
+                ("asset", self.asset, fact.asset),
+                ("amount", self.atoms, fact.atoms),
+            )
+            if has != logged
+        ]
+        if self.detail() != fact.detail:
+            found.append("its address, network, memo, asset or id is not what was held for")
+        if self.is_captured and fact.state == admin_records.HELD:
+            found.append("it is marked as captured, in the log it is held")
+        return found
 
 
 class Transfers(Protocol):
@@ -66,13 +110,16 @@ class Transfers(Protocol):
         """Store a withdrawal, or find the one stored under the same client id.
 
         Returns it, and whether it was there before. Raises AccountRefused if the client id belongs
-        to a withdrawal with other terms, the account is unknown, or it has too many.
+        to a withdrawal with other terms, or the account has too many.
         """
 
     def remove_withdrawal(self, withdrawal_id: int) -> None:
-        """Delete a withdrawal whose money did not move and never will."""
+        """Delete a withdrawal whose money was not held and never will be."""
 
-    def withdrawals_of(self, account: int, references: Sequence[int]) -> Sequence[Withdrawal]:
+    def mark_captured(self, withdrawal_id: int) -> None:
+        """Its money has left: a start need not look at it."""
+
+    def withdrawals_of(self, account: int, references: Sequence[bytes]) -> Sequence[Withdrawal]:
         """The withdrawals with one of these references (at most 1000)."""
 
     def find_withdrawal(
@@ -84,7 +131,6 @@ class Transfers(Protocol):
         """Count a faucet grant unless the total would exceed `atoms_max`.
 
         Returns the atoms that may still be granted; negative: the excess, and nothing was counted.
-        Raises AccountRefused for an unknown account.
         """
 
     def remove_grant(self, *, account: int, asset: int, atoms: int) -> None:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from fairbook.core.credential_table import Credential
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
+from fairbook.core.references import Reference
 
 
 class BookDepth(NamedTuple):
@@ -16,7 +18,31 @@ class BookDepth(NamedTuple):
     asks: Sequence[tuple[int, int]]
 
 
-class StateView(Protocol):
+class Facts(Protocol):
+    """What the log alone decides: who may act, and what became of money. Read when asked, in the
+    thread of the engine. The objects are read-only.
+    """
+
+    def credential(self, digest: bytes) -> Credential | None:
+        """By its hash of 32 bytes, live or ended; None: unknown, or its slot was given out again.
+
+        The object is that credential for ever, and shows when it is revoked.
+        """
+
+    def credentials(self, account: int) -> Sequence[Credential]:
+        """What is in the slots of the account, live or ended."""
+
+    def account_of_user(self, user_id: int) -> int:
+        """0: none."""
+
+    def reference(self, reference: bytes) -> Reference | None:
+        """What became of the money command with these 16 bytes."""
+
+    def log_time_ns(self) -> int:
+        """The time of the newest frame."""
+
+
+class StateView(Facts, Protocol):
     """The engine's state, read when asked; never cached by the reader."""
 
     def balances(self, account: int) -> Sequence[tuple[int, int, int]]:

@@ -1,16 +1,17 @@
 """The endpoints of deposits and simulated withdrawals.
 
-Credits and debits are commands of the log; lists of them come from the history. A withdrawal is
-stored before its DEBIT, which carries its reference. A request that repeats a client id is answered
-with the stored withdrawal, and debited now if no DEBIT has its reference.
+Lists come from the history, but only what the engine has under the same reference is shown, in the
+state that it has there. A withdrawal is stored; then its HOLD, which carries the hash of what it is
+for, locks the money; then, because the demo approves every withdrawal at once, its CAPTURE takes
+the money out. A request that repeats a client id does the same with the stored withdrawal, and the
+engine answers what has happened already.
 
 Invariants:
 - a withdrawal with a client id happens once, across crashes, as long as the store is kept;
-- a stored withdrawal that was never debited is not shown, and moves nothing.
+- a stored withdrawal is shown or captured only if the log has a HOLD of exactly this one.
 """
 
 import asyncio
-from functools import partial
 from hashlib import blake2b
 from typing import Final
 from weakref import WeakValueDictionary
@@ -18,19 +19,28 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from fairbook.api.account import deposit_object, withdrawal_object
-from fairbook.api.errors import BadRequest
+from fairbook.api.errors import ApiError, BadRequest, rejected
 from fairbook.api.listings import Listings
 from fairbook.api.market_data import asset_names
 from fairbook.api.requests import Fields, is_absent, number_field, text_field
-from fairbook.core import admin_records
-from fairbook.gateway.endpoints.money_requests import amount_fields, move_money
+from fairbook.core import admin_records, records
+from fairbook.core.references import Reference
+from fairbook.gateway.endpoints.money_requests import amount_fields
 from fairbook.gateway.endpoints.paging import page, span
 from fairbook.gateway.read_barrier import AsyncHandler, ReadBarrier
 from fairbook.gateway.request import Endpoint, Endpoints, Handler, Request, not_offered
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ, WITHDRAW, AccountRefused, Transfers, Withdrawal
-from fairbook.ports.history import MONEY_IN, MONEY_OUT, Page, TransferRow
+from fairbook.ports.history import MONEY_IN, TransferRow
 
+# A withdrawal is listed from when its money is held; what became of it says the engine.
+_HELD_OR_OUT: Final = (admin_records.HELD, admin_records.DEBITED)
+WITHDRAWAL_STATUS: Final = {
+    admin_records.HELD: "pending",
+    admin_records.CAPTURED: "confirmed",
+    admin_records.RELEASED: "cancelled",
+    admin_records.DEBITED: "confirmed",
+}
 ADDRESS_CHARACTERS_MAX: Final = 256
 CLIENT_ID_CHARACTERS_MAX: Final = 100
 
@@ -73,7 +83,13 @@ class CapitalEndpoints:
         wanted, within = page(request.fields), span(request.fields)
         history = await self._barrier.settled()
         rows = await history.transfers(request.account, wanted, movements=MONEY_IN, span=within)
-        return await self._barrier.array(rows, self._deposit_text)
+        view = await self._submitter.view_now()
+        known: dict[bytes, TransferRow] = {}  # each once
+        for row in rows:
+            fact = view.reference(row.reference)
+            if fact is not None and fact.state in MONEY_IN and _is_of(row, fact):
+                known.setdefault(row.reference, row)
+        return await self._barrier.array(list(known.values()), self._deposit_text)
 
     async def deposit_address(self, request: Request) -> bytes:
         """Always the same one."""
@@ -96,22 +112,30 @@ class CapitalEndpoints:
             )  # fmt: skip
             if named is None:
                 return b"[]"
-            reference = named.reference.to_bytes(16, "little")
+            reference = named.reference
         history = await self._barrier.settled()
         rows = await history.transfers(
-            request.account, wanted, movements=MONEY_OUT, span=within, reference=reference
+            request.account, wanted, movements=_HELD_OR_OUT, span=within, reference=reference
         )
-        references = [int.from_bytes(row.reference[:8], "little") for row in rows]
-        stored = await asyncio.to_thread(self._store.withdrawals_of, request.account, references)
+        stored = await asyncio.to_thread(
+            self._store.withdrawals_of, request.account, [row.reference for row in rows]
+        )
         by_reference = {withdrawal.reference: withdrawal for withdrawal in stored}
-
-        def text_of(row: TransferRow) -> str:
-            withdrawal = by_reference.get(
-                int.from_bytes(row.reference[:8], "little")
-            ) or self._unrequested(row)
-            return self._withdrawal_json(withdrawal, row.time_ns).decode()
-
-        return await self._barrier.array(rows, text_of)
+        view = await self._submitter.view_now()
+        shown: dict[bytes, tuple[Withdrawal, Reference]] = {}
+        for row in rows:
+            fact = view.reference(row.reference)
+            if fact is None or fact.state not in WITHDRAWAL_STATUS or not _is_of(row, fact):
+                continue
+            withdrawal = by_reference.get(row.reference)
+            if withdrawal is None or fact.state == admin_records.DEBITED:
+                withdrawal = self._unrequested(row)
+            elif not withdrawal.is_backed_by(fact):
+                continue
+            shown.setdefault(row.reference, (withdrawal, fact))
+        return await self._barrier.array(
+            list(shown.values()), lambda each: self._withdrawal_json(*each).decode()
+        )
 
     async def withdraw(self, request: Request) -> bytes:
         fields = request.fields
@@ -123,7 +147,7 @@ class CapitalEndpoints:
         if blockchain != asset_names(asset).blockchain:
             raise BadRequest(f"{asset.name} is not withdrawn on this blockchain")
         client_id = _client_id(fields)
-        # One at a time, so that a repeated request finds the debit of the first.
+        # One at a time, so that a repeated request finds what the first has done.
         async with self._locks.setdefault(request.account, asyncio.Lock()):
             try:
                 withdrawal, is_repeated = await asyncio.to_thread(
@@ -132,26 +156,45 @@ class CapitalEndpoints:
                 )  # fmt: skip
             except AccountRefused as refused:
                 raise BadRequest(str(refused)) from None
-            time_ns = await self._debited_ns(withdrawal) if is_repeated else None
-            if time_ns is None:
-                command = admin_records.debit(
-                    account=withdrawal.account, asset=withdrawal.asset, atoms=withdrawal.atoms,
-                    reference=withdrawal.reference.to_bytes(16, "little"),
-                )  # fmt: skip
-                undo = partial(self._store.remove_withdrawal, withdrawal.withdrawal_id)
-                time_ns = (await move_money(self._submitter, command, undo=undo)).time_ns
-        return self._withdrawal_json(withdrawal, time_ns)
+            fact = await self._hold(withdrawal, request.credential, is_repeated=is_repeated)
+            if fact.state == admin_records.HELD:
+                await self._capture(withdrawal)
+            if fact.state == admin_records.CAPTURED and not withdrawal.is_captured:
+                await asyncio.to_thread(self._store.mark_captured, withdrawal.withdrawal_id)
+        return self._withdrawal_json(withdrawal, fact)
 
-    async def _debited_ns(self, withdrawal: Withdrawal) -> int | None:
-        """The time of its DEBIT; None: there is none, and none is under way."""
-        history = await self._barrier.settled()
-        rows = await history.transfers(
-            withdrawal.account,
-            Page(1),
-            movements=MONEY_OUT,
-            reference=withdrawal.reference.to_bytes(16, "little"),
-        )
-        return rows[0].time_ns if rows else None
+    async def _hold(
+        self, withdrawal: Withdrawal, credential: int, *, is_repeated: bool
+    ) -> Reference:
+        """Lock its money, or find what became of it. Raises ApiError; then the stored row is
+        removed if its money certainly was not held and will not be.
+        """
+        command = admin_records.hold(
+            account=withdrawal.account, asset=withdrawal.asset, atoms=withdrawal.atoms,
+            reference=withdrawal.reference, detail=withdrawal.detail(), credential=credential,
+        )  # fmt: skip
+        try:
+            future = self._submitter.submit(command)
+        except ApiError:
+            if not is_repeated:  # Otherwise an earlier HOLD may be under way.
+                await asyncio.to_thread(self._store.remove_withdrawal, withdrawal.withdrawal_id)
+            raise
+        outcome = records.read_outcome((await self._submitter.outcome(future)).events)
+        fact = (await self._submitter.view_now()).reference(withdrawal.reference)
+        if outcome.status == records.REJECTED:
+            if fact is None:
+                await asyncio.to_thread(self._store.remove_withdrawal, withdrawal.withdrawal_id)
+            raise rejected(outcome.reason)
+        assert fact is not None
+        return fact
+
+    async def _capture(self, withdrawal: Withdrawal) -> None:
+        """Approve it. If that is not possible now, it is pending, and approved later."""
+        try:
+            future = self._submitter.submit(admin_records.capture(withdrawal.reference))
+        except ApiError:
+            return
+        await self._submitter.outcome(future)
 
     @property
     def _store(self) -> Transfers:
@@ -161,20 +204,26 @@ class CapitalEndpoints:
     def _deposit_text(self, row: TransferRow) -> str:
         return encode(deposit_object(*self._listings.asset_scale(row.asset), row)).decode()
 
-    def _withdrawal_json(self, withdrawal: Withdrawal, time_ns: int) -> bytes:
+    def _withdrawal_json(self, withdrawal: Withdrawal, fact: Reference) -> bytes:
         symbol, scale = self._listings.asset_scale(withdrawal.asset)
-        return encode(withdrawal_object(symbol, scale, withdrawal, time_ns=time_ns))
+        status = WITHDRAWAL_STATUS[fact.state]
+        return encode(
+            withdrawal_object(symbol, scale, withdrawal, status=status, time_ns=fact.time_ns)
+        )
 
     def _unrequested(self, row: TransferRow) -> Withdrawal:
         """A debit by an operator, or from before the store was lost. Its id is negative."""
         blockchain = asset_names(self._listings.catalogue.asset(row.asset)).blockchain
         return Withdrawal(
-            withdrawal_id=-row.transfer_id,
-            reference=int.from_bytes(row.reference[:8], "little"),
-            account=row.account,
+            withdrawal_id=-row.transfer_id, reference=row.reference, account=row.account,
             client_id=None, asset=row.asset, atoms=row.atoms, address="", blockchain=blockchain,
-            created_ns=row.time_ns,
+            memo="", nonce=b"", is_captured=0, created_ns=row.time_ns,
         )  # fmt: skip
+
+
+def _is_of(row: TransferRow, fact: Reference) -> bool:
+    """Whether the log has this transfer under its reference."""
+    return (row.account, row.asset, row.atoms) == (fact.account, fact.asset, fact.atoms)
 
 
 def deposit_address(account: int, blockchain: str) -> str:

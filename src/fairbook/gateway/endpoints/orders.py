@@ -13,6 +13,7 @@ from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand, PlaceCommand, client_id_text, place_command
+from fairbook.api.requests import Fields
 from fairbook.gateway.request import Endpoint, Endpoints, Handler, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE
@@ -50,7 +51,7 @@ class OrderEndpoints:
         }
 
     def place(self, request: Request) -> OrderCommand | Awaitable[Reply]:
-        order = place_command(request.fields, account=request.account, scales_of=self._scales_of)
+        order = self._place_command(request, request.fields)
         prefer = request.headers.get(b"prefer")
         if prefer is not None and b"respond-async" in prefer.lower():
             return self._place_async(order)
@@ -73,7 +74,7 @@ class OrderEndpoints:
         for fields in request.orders:
             try:
                 check_spelling(fields)
-                order = place_command(fields, account=request.account, scales_of=self._scales_of)
+                order = self._place_command(request, fields)
                 submitted.append((order, self._submitter.submit(order.command)))
             except ApiError as error:
                 submitted.append(error)
@@ -89,8 +90,14 @@ class OrderEndpoints:
                 items.append('{"operation":"Err",' + error.body().decode()[1:])
         return f"[{','.join(items)}]".encode()
 
+    def _place_command(self, request: Request, fields: Fields) -> PlaceCommand:
+        return place_command(
+            fields, account=request.account, credential=request.credential,
+            scales_of=self._scales_of,
+        )  # fmt: skip
+
     def _handler(self, to_command: Callable[..., OrderCommand | bytes]) -> Handler:
         return lambda request: to_command(
-            request.fields, account=request.account, scales_of=self._scales_of,
-            text_of=self._submitter.text_of,
+            request.fields, account=request.account, credential=request.credential,
+            scales_of=self._scales_of, text_of=self._submitter.text_of,
         )  # fmt: skip
