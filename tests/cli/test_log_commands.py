@@ -162,15 +162,18 @@ def test_inspect_prints_commands_outcomes_and_events(
     ]
     assert main(["inspect", str(directory), "--to", "1"]) == 0
     first = capsys.readouterr().out.splitlines()
-    assert first[1:3] == ["  #1 RULES -> DONE", "      rules of version 1"]
-    assert first[-1] == "      STATE = Open"
+    assert first[1:3] == ["  #1 RULES version 1 -> DONE", "      rules of version 1"]
+    assert first[-2:] == [
+        "  #5 SET_MARKET GOLD_COIN STATE = Open -> DONE",
+        "      STATE = Open",
+    ]
     text = "\n".join(lines)
-    assert "CREDIT account 2 500 atoms of GOLD -> DONE" in text
+    assert "CREDIT account 2 500 atoms of GOLD reference 74657374" in text
     assert "PLACE GOLD_COIN Ask 100 @ 3 GTC account 2 client id 42 POST_ONLY -> NEW" in text
     assert "PLACE GOLD_COIN Bid 150 @ 4 IOC account 3 session 5 RejectMaker -> EXPIRED" in text
     assert "trade 1 of GOLD_COIN: 100 @ 3, taker 3" in text
     assert "CANCEL (market 0) account 2 client id 42 -> REJECTED UNKNOWN_ORDER" in text
-    assert f"({b'short'.hex()}) -> REJECTED MALFORMED" in text
+    assert "(5 bytes) -> REJECTED MALFORMED" in text
     assert "[1]" not in text
 
 

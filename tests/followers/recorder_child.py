@@ -9,11 +9,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from fairbook.core import admin_records
 from fairbook.core.exchange import Exchange
 from fairbook.followers import wire as follower_wire
 from fairbook.log.file_log import FileLog
 from tests.core import wire
-from tests.core.stream import SplitMix64, Stream, opening
+from tests.core.stream import SplitMix64, Stream, has_later_rules, opening
 from tests.world.naive_history import NaiveHistory
 
 RUN = """
@@ -40,13 +41,18 @@ def write_log(directory: Path, *, seed: int, frames: int) -> NaiveHistory:
     stream = Stream(SplitMix64(seed).pick)
     log = FileLog(directory, segment_bytes=256 * 1024)
     for number in range(frames):
-        frame = b"".join(stream.command() for _ in range(20)) if number else opening()
+        frame = many_units(stream) if number else opening()
         entry = log.append(frame, START_NS + number * 370_000_000)
         events = exchange.apply(entry.frame, entry.time_ns)
         naive.take(entry.time_ns, events)
         stream.saw(wire.split_events(events))
     log.close()
     return naive
+
+
+def many_units(stream: Stream) -> bytes:
+    frame = b"".join(stream.command() for _ in range(20))
+    return admin_records.tick() if has_later_rules(frame) else frame
 
 
 class RecorderChild:

@@ -87,7 +87,9 @@ def test_what_was_answered_is_recorded_when_it_is_waited_for(
             await recorded.history.reached(answer.position)
             (order,) = await recorded.history.orders(2, Page(2), order_id=order_id)
             assert order.status == records.NEW and order.client_id == number
-            (answer,) = await recorded.do([records.cancel(account=2, order_id=order_id)])
+            (answer,) = await recorded.do(
+                [records.cancel(account=2, market=traffic.MARKET, order_id=order_id)]
+            )
             await recorded.history.reached(answer.position)
             (order,) = await recorded.history.orders(2, Page(2), order_id=order_id)
             assert order.status == records.CANCELLED

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final
 from fairbook.accounts.copy_accounts import copy_accounts
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.core import invariants, state
+from fairbook.core.admin_commands import RulesUnknown
 from fairbook.core.exchange import Exchange
 from fairbook.demo import credentials_file
 from fairbook.engine.queries import EngineView
@@ -218,7 +219,7 @@ def _read_back(to: Path, *, full: bool) -> Runner:
                         f"at position {runner.position} the replay of the whole log differs from"
                         f" the replay from the snapshot of position {recovery.snapshot_position}"
                     )
-        except LogDamaged as problem:
+        except (LogDamaged, RulesUnknown) as problem:
             raise BackupError(f"the copy, read back: {problem}") from problem
         except AssertionError as problem:
             raise BackupError(f"in the copy an invariant does not hold: {problem}") from None

@@ -28,6 +28,7 @@ from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.app.exchange_app import ExchangeApp
 from fairbook.app.logs import configure_logs
 from fairbook.app.settings import UpSettings
+from fairbook.core.admin_commands import RulesUnknown
 from fairbook.demo.credentials_file import FILE_NAME
 from fairbook.demo.first_state import DemoError
 from fairbook.engine.local_instance import LogNotLocal
@@ -43,6 +44,7 @@ REFUSALS: Final = (
     LogLocked,
     LogDamaged,
     LogFailed,
+    RulesUnknown,
     AccountsDamaged,
     StoreUnavailable,
     LogNotLocal,

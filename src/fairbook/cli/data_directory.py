@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.core import state
+from fairbook.core.admin_commands import RulesUnknown
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
 from fairbook.engine.snapshots import Snapshot, SnapshotInvalid, Snapshots
@@ -18,7 +19,7 @@ class DataError(Exception):
     """A data directory has no log, or its files contradict each other. The message says where."""
 
 
-REPLAY_ERRORS: Final = (DataError, LogDamaged, OSError)
+REPLAY_ERRORS: Final = (DataError, LogDamaged, RulesUnknown, OSError)
 
 
 def require_log(directory: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from fairbook.app.logs import configure_logs
 from fairbook.app.settings import read_settings
 from fairbook.cli.parser import CommandParser
+from fairbook.core.admin_commands import RulesUnknown
 from fairbook.followers.supervisor import DAMAGED_EXIT_STATUS
 from fairbook.log.command_log import LogDamaged
 
@@ -38,7 +39,7 @@ def run_follower(name: str, work: Callable[[], None]) -> int:
     configure_logs(read_settings({}, os.environ).json_logs)
     try:
         work()
-    except LogDamaged as damage:
+    except (LogDamaged, RulesUnknown) as damage:
         print(f"fairbook {name}: {damage}", file=sys.stderr)
         return DAMAGED_EXIT_STATUS
     except OSError:

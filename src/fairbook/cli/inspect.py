@@ -6,7 +6,6 @@ from typing import Final
 from fairbook.cli.data_directory import REPLAY_ERRORS, replay_log
 from fairbook.cli.parser import CommandParser, position
 from fairbook.cli.record_text import frame_lines
-from fairbook.core import records
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 
@@ -32,6 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
     runner = Runner(Exchange())
     for entry, events in replay_log(arguments.directory, runner, to=arguments.to):
         if entry.position >= arguments.first:
-            for line in frame_lines(entry, records.split(events), runner.exchange):
+            for line in frame_lines(entry, events, runner.exchange):
                 print(line)
     return 0

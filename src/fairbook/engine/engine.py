@@ -60,7 +60,7 @@ class Engine:
         """Recover from what is on disk, and take commands from then on.
 
         Blocks the loop while it replays. on_replayed: called with every frame of the replay.
-        Raises LogDamaged, and what a bug raises in the replay; `log` is closed then.
+        Raises LogDamaged, RulesUnknown, and what a bug raises in the replay; `log` is closed then.
         """
         try:
             with gc_policy.frozen_afterwards():

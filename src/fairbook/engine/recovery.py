@@ -32,7 +32,8 @@ def recover(
 ) -> tuple[Runner, Recovery]:
     """The state after the last entry of `log`. `on_replayed` is called with every replayed frame.
 
-    Raises LogDamaged if the log cannot be trusted, and what a bug raises in the replay.
+    Raises LogDamaged if the log cannot be trusted, RulesUnknown if only a later release can execute
+    an entry, and what a bug raises in the replay.
     """
     snapshots.remove_leftovers()
     problems: list[str] = []

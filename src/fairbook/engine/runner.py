@@ -8,7 +8,8 @@ at one position made the same events at every position before it.
 Invariants:
 - entries are applied once each and in order: an older one is passed over, a gap or another chain
   stops the runner;
-- an entry that fails leaves the runner broken for good: it never goes on from half a change.
+- an entry that fails leaves the runner broken for good: it never goes on from half a change, and
+  no subscriber sees anything of that entry.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hashlib import blake2b
 from typing import Final
 
 from fairbook.core import state
+from fairbook.core.admin_commands import RulesUnknown
 from fairbook.core.exchange import Exchange
 from fairbook.engine.snapshots import Snapshot
 from fairbook.log.command_log import CHAIN_BYTES, GENESIS_CHAIN, Entry, LogDamaged
@@ -85,7 +87,8 @@ class Runner:
         """Apply an entry that was appended or read, and return its events; None if it was applied
         before.
 
-        Raises LogDamaged for a gap, RunnerBroken after a failure, and what a bug raises.
+        Raises LogDamaged for a gap, RulesUnknown for an entry that only a later release can
+        execute, RunnerBroken after a failure, and what a bug raises.
         """
         if self.broken:
             raise RunnerBroken(f"an earlier frame failed, after position {self.position}")
@@ -101,7 +104,13 @@ class Runner:
             raise LogDamaged(
                 f"position {position} is of {time_ns} ns, before {self.exchange.time_ns} ns"
             )
-        events = self.exchange.apply(frame, time_ns)
+        try:
+            events = self.exchange.apply(frame, time_ns)
+        except RulesUnknown as unknown:
+            raise RulesUnknown(
+                f"position {position} has {unknown}; everything before it is unharmed, and a later"
+                " release goes on from there"
+            ) from None
         self.position = position
         self.chain = chain
         event_hash = blake2b(self.event_hash, digest_size=EVENT_HASH_BYTES)

@@ -148,7 +148,7 @@ class FileSource:
 
 
 def follow(source: FileSource, follower: Follower) -> None:
-    """Run until the engine is gone. Raises LogDamaged, OSError, and what a bug raises."""
+    """Run until the engine is gone. Raises LogDamaged, RulesUnknown, OSError, what a bug raises."""
     try:
         try:
             for messages in source.messages():

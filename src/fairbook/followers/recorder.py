@@ -9,7 +9,8 @@ one is started.
 Invariants:
 - the log is authoritative: a store that is ahead of it, of another log or damaged is renamed, and
   everything is recorded again from the first entry;
-- a snapshot is written only when the store has everything in it, durably.
+- a snapshot is written only when the store has everything in it, durably;
+- of a frame that only a later release can execute nothing is recorded, of those before it all is.
 """
 
 import socket
@@ -17,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from fairbook.core.admin_commands import RulesUnknown
 from fairbook.core.records import COMMAND_BYTES
 from fairbook.engine import gc_policy
 from fairbook.engine.recovery import restore_before
@@ -38,7 +40,7 @@ FINISH_S: Final = 1.0
 
 def run(directory: Path, descriptor: int, **limits: int) -> None:
     """Be the recorder of the engine at the other end of `descriptor`, until that is gone.
-    Raises LogDamaged, OSError (StoreUnavailable), and what a bug raises.
+    Raises LogDamaged, RulesUnknown, OSError (StoreUnavailable), and what a bug raises.
     """
     connection = socket.socket(fileno=descriptor)
     source = FileSource("recorder", directory, connection, finish_s=FINISH_S)
@@ -89,8 +91,23 @@ class Recorder:
                 self._state = None
                 self._move_aside(str(problem))
                 self._state = self._begin(position)
+            except RulesUnknown:
+                self._record_before_unknown()
+                raise
             self._write_snapshot(self._snapshot_commands)
             self._source.check()
+
+    def _record_before_unknown(self) -> None:
+        """Record everything before a frame that cannot be executed, anew: the state has a part of
+        it.
+        """
+        assert self._state is not None
+        store, runner, _ = self._state
+        last, self._state = runner.position, None
+        recorded = store.position
+        store.close()
+        if recorded < last:
+            self._record_to(last)
 
     def _transaction(self, last: int) -> None:
         """Record some entries, up to position `last` at most."""

@@ -40,7 +40,7 @@ class ReplicaOptions:
 
 def run(directory: Path, descriptor: int, options: ReplicaOptions) -> None:
     """Be the replica of the engine at the other end of `descriptor`, until that is gone.
-    Raises LogDamaged, OSError, and what a bug raises.
+    Raises LogDamaged, RulesUnknown, OSError, and what a bug raises.
     """
     source = FileSource("replica", directory, socket.socket(fileno=descriptor))
     follow(source, Replica(directory, source, options))
