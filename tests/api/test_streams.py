@@ -188,6 +188,7 @@ def test_messages_of_orders_have_only_their_fields() -> None:
     ("reason", "text"),
     [
         (records.IMMEDIATE_OR_CANCEL, "ImmediateOrCancel"),
+        (records.WALK_LIMIT, "WalkLimit"),
         (records.FILL_OR_KILL, "FillOrKill"),
         (records.SELF_TRADE, "SelfTradePrevention"),
         (records.INSUFFICIENT_LIQUIDITY, "InsufficientLiquidity"),

@@ -130,9 +130,9 @@ class KeyList:
 
     def __init__(self) -> None:
         self.live = {
-            "alice": Access(7, READ | TRADE, key_id=1),
-            "bob": Access(8, READ, key_id=2),
-            "trader": Access(7, TRADE, key_id=3),
+            "alice": Access(7, READ | TRADE, credential=1),
+            "bob": Access(8, READ, credential=2),
+            "trader": Access(7, TRADE, credential=3),
         }
 
     def by_token(self, token: str, *, address: str) -> Access:

@@ -153,7 +153,7 @@ def test_after_login_private_streams_need_no_signature(frame: dict[str, Any]) ->
     assert talk.session.access == talk.keys.live["alice"]
     assert talk.subscribe("account.orderUpdate") == [Subscribe(Channel("account.orderUpdate", 7))]
     # A newer token of the same account may take the older one's place.
-    newer = talk.keys.live["newer"] = Access(7, READ, key_id=9)
+    newer = talk.keys.live["newer"] = Access(7, READ, credential=9)
     assert talk.say(method="LOGIN", params={"token": "newer"}) == []
     assert talk.session.access == newer
 
