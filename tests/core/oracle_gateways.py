@@ -43,7 +43,7 @@ class GatewayCommands(OrderCommands):
         reason = self._begin_fault(origin, commands) if origin.instance == 0 else 0
         if origin.instance != 0:
             gateway = self.gateways.get(origin.instance)
-            if gateway is None or gateway.has_ended:
+            if gateway is None or gateway.has_ended or not self._is_live(gateway.key):
                 reason = wire.NOT_BEGUN
             elif origin.number != gateway.last_number + 1:
                 reason = wire.OUT_OF_NUMBER
@@ -59,16 +59,16 @@ class GatewayCommands(OrderCommands):
         if (begin.kind, begin.parts) != (Kind.BEGIN_GATEWAY, 4):
             return wire.BAD_BEGIN
         key = commands[16:48]
-        credential = self.in_slots().get(key)
-        if (
-            credential is None
-            or credential.owner_kind != OF_GATEWAYS
-            or credential.has_ended(self.time_ns)
-        ):
+        if not self._is_live(key):
             return wire.NOT_BEGUN
         if origin.number <= self.last_begins.get(key, 0):
             return wire.OUT_OF_NUMBER
         return 0 if self._is_signed_by(key, origin, commands) else wire.BAD_SIGNATURE
+
+    def _is_live(self, key: bytes) -> bool:
+        """Whether it is a credential of the exchange's gateways now."""
+        slots = self.credentials.get((OF_GATEWAYS, 0), {}).values()
+        return any(each.hash == key and not each.has_ended(self.time_ns) for each in slots)
 
     def _is_signed_by(self, key: bytes, origin: Origin, commands: bytes) -> bool:
         try:
@@ -131,7 +131,8 @@ class GatewayCommands(OrderCommands):
             return self.rejected(c, {Reject.UNKNOWN_GATEWAY})
         if self.is_signed:
             age_ns = self.time_ns - gateway.last_ns
-            is_young = age_ns < ALIVE_NS and self.instance != gateway.instance
+            is_own = self.instance == gateway.instance
+            is_young = age_ns < ALIVE_NS and not is_own and self._is_live(gateway.key)
             if c.price > gateway.last_number:
                 return self.rejected(c, {Reject.BAD_VALUE})
             if c.price < gateway.last_number or is_young:
