@@ -53,13 +53,13 @@ class SettingChoices(Choices):
 
     def listing(self, kind: Kind) -> bytes:
         """Mostly wrong in some way."""
-        name = self.one_of(("AAA", "D", "A_LONG_NAME_1234", "low", "X Y"))
+        name = self.one_of(("AAA", "D", "A_LONG_NAME_1234", "low", "X Y", f"N{self.next_number()}"))
         if kind == Kind.LIST_ASSET:
             return admin.list_asset(
-                asset=self.pick(6), decimals=self.one_of((0, 18, 19, -1)), name=name
+                asset=self.pick(8), decimals=self.one_of((0, 18, 19, -1)), name=name
             )
         return admin.list_market(
-            market=self.pick(6),
+            market=self.pick(8),
             base=self.pick(5),
             quote=self.pick(5),
             lot_atoms=self.one_of((1, 10, 3, 10**18, 10**18 + 1, 0, -1)),

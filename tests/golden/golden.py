@@ -55,7 +55,7 @@ class Golden(NamedTuple):
 
 LOGS = (
     Golden("rules-1", Stream, opening, 200_000),
-    Golden("rules-1-signed", SignedStream, signed_opening, 40_000),
+    Golden("rules-1-signed", SignedStream, signed_opening, 16_000),
 )
 
 
