@@ -35,7 +35,7 @@ ORDERS_MAX = 300
 EXACT_ATOMS = 14_000_000  # 0.1 SOL at 140 USDC
 EXPIRES_NS = 1_000_000_000
 FLEETING_NS = 8_000_000_000  # of a token that expires while its connection is subscribed
-SEQUENCE_AND_TIME = slice(16, 32)  # the third and fourth word of a state
+SEQUENCE_AND_TIME = slice(8, 24)  # the second and third word of a state
 
 
 class LogReplay:
