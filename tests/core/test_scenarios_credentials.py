@@ -277,7 +277,7 @@ def test_an_operator_acts_with_a_live_credential_or_none() -> None:
     story.send(admin.set_operator(operator=1, roles=15))
     token = {"credential_type": admin.TOKEN, "owner": 1, "owner_kind": admin.OF_OPERATOR}
     for name in ("one", "two"):
-        story.send(admin.add_credential(detail=named_hash(name), **token))  # type: ignore[arg-type]
+        story.send(admin.add_credential(detail=named_hash(name), **token))
     revoke = admin.revoke_credential(
         detail=named_hash("one"), owner=1, owner_kind=admin.OF_OPERATOR
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fairbook.core import records, state
@@ -116,17 +118,17 @@ def test_texts_share_the_256_of_an_account_with_numbers() -> None:
         deposit   ann  9 BTC
         sell      ann  1 BTC @ 100 ioc text first -> expires immediate-or-cancel
     """)
-    ioc = {"account": story.account("ann"), "market": 1, "side": 1, "quantity": 1, "price": 9000}
-    ioc["tif"] = records.IOC
+    ioc: dict[str, Any] = {"account": story.account("ann"), "market": 1, "side": 1, "quantity": 1}
+    ioc |= {"price": 9000, "tif": records.IOC}
     for number in range(255):
         flags = records.HAS_CLIENT_ID
         story.send(
-            records.place(**ioc, text=f"t{number}")  # type: ignore[arg-type]
+            records.place(**ioc, text=f"t{number}")
             if number % 2
-            else records.place(**ioc, flags=flags, client_id=number)  # type: ignore[arg-type]
+            else records.place(**ioc, flags=flags, client_id=number)
         )
     story.perform("sell ann 1 BTC @ 100 ioc text first -> repeated, expires immediate-or-cancel")
-    story.send(records.place(**ioc, text="last"))  # type: ignore[arg-type]
+    story.send(records.place(**ioc, text="last"))
     story.perform("sell ann 1 BTC @ 100 ioc text first -> expires immediate-or-cancel")
     story.finish()
 
