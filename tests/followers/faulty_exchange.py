@@ -65,7 +65,7 @@ class FaultyExchange(ExchangeProcess):
         return found
 
     def resume(self, verdict: dict[str, Any]) -> None:
-        control.ask(self.folder, "resume", position=verdict["position"])
+        control.ask(self.folder, "resume", acknowledged=str(verdict["position"]))
 
     def signal_replica(self, number: signal.Signals) -> int:
         """Send a signal to the replica; returns its process id."""

@@ -4,84 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
-from collections.abc import Callable, Coroutine
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fairbook.core import admin_records, records, state
+from fairbook.core import records
+from fairbook.core.admin_records import BY_AUDIT
 from fairbook.core.exchange import Exchange
-from fairbook.core.state_slices import slice_bytes
-from fairbook.engine.engine import Engine
-from fairbook.engine.runner import Runner
-from fairbook.engine.snapshots import Snapshots
 from fairbook.followers import audit, audit_files, wire
-from fairbook.followers.audit import Audit
 from fairbook.followers.audit_files import (
-    Verdict,
+    FIELDS,
     edit_memory,
+    finding_hash,
     read_verdict,
     summary,
     write_verdict,
 )
 from fairbook.followers.follower_link import DOWN
 from fairbook.followers.judge import BOTH, ENGINE, NEITHER, REPLICA, judge
-from fairbook.followers.replica_link import Mismatch, ReplicaLink
-from fairbook.log.file_log import FileLog
 from fairbook.net.control_socket import ControlRefused
+from tests.followers.audit_stage import (
+    COUNT,
+    HELD_ATOMS,
+    Stage,
+    accuse,
+    agreeing,
+    filled_log,
+    one_atom,
+    pause_for,
+    staged,
+)
 from tests.world import traffic
 from tests.world.waiting import until
-
-COUNT = 4
-
-
-def filled_log(directory: Path, seed: int = 1, count: int = 60) -> Runner:
-    """A log on disk, and the state after it."""
-    log = FileLog(directory)
-    runner = Runner(Exchange())
-    for number, frame in enumerate(traffic.frames(seed=seed, count=count)):
-        runner.apply(log.append(frame, traffic.START_NS + number))
-        if number == count // 2:
-            Snapshots(directory).write(runner.snapshot())
-    log.close()
-    return runner
-
-
-def accuse(
-    directory: Path, runner: Runner, harmed: dict[str, Callable[[Exchange], None]]
-) -> Verdict:
-    """The files of a difference in slice 2: each of `harmed` has its memory changed."""
-    place: dict[str, Any] = {"position": runner.position, "index": 2, "count": COUNT}
-    for who in (ENGINE, REPLICA):
-        exchange = state.load(state.dump(runner.exchange))
-        if who in harmed:
-            harmed[who](exchange)
-        octets = slice_bytes(exchange, 2, COUNT)
-        place[who] = sha256(octets).hexdigest()
-        path = audit_files.slice_path(directory, runner.position, 2, COUNT, who)
-        audit_files.write_audit_file(path, octets)
-    verdict: Verdict = {
-        "status": "found",
-        "position": runner.position,
-        "wrong": None,
-        "paused_before": False,
-        ENGINE: {"id": "engine-1", "version": "1"},
-        REPLICA: {"id": "replica-1", "version": "1"},
-        "events": None,
-        "slices": [place],
-        "differences": [],
-    }
-    write_verdict(directory, verdict)
-    return verdict
-
-
-def one_atom(exchange: Exchange) -> None:
-    in_slice_2 = len(exchange.tables.accounts) * 2 // COUNT
-    edit_memory(exchange, account=in_slice_2, asset=2, field=0, atoms=1)
 
 
 @pytest.mark.parametrize("who", [ENGINE, REPLICA])
@@ -110,6 +66,33 @@ def test_the_judge_names_process_account_and_asset(tmp_path: Path, who: str) -> 
         }
     ]
     assert f"account {account}" in summary(verdict) and "USDC" in summary(verdict)
+
+
+@pytest.mark.parametrize("who", [ENGINE, REPLICA])
+@pytest.mark.parametrize(("field", "what"), [("hold", "reference"), ("order", "order")])
+def test_the_judge_names_a_hold_or_an_order(
+    tmp_path: Path, who: str, field: str, what: str
+) -> None:
+    """With its account, asset or number, and what was expected."""
+    runner = filled_log(tmp_path)
+
+    def harm(exchange: Exchange) -> None:
+        edit_memory(exchange, account=2, asset=2, field=FIELDS.index(field), atoms=1)
+
+    accuse(tmp_path, runner, {who: harm}, count=1)
+    verdict = judge(tmp_path)
+    assert verdict["wrong"] == who
+    (found,) = verdict["differences"]
+    assert (found["process"], found["what"], found["account"]) == (who, what, 2)
+    assert found["found"] == found["expected"] + 1
+    if field == "hold":
+        row = runner.exchange.tables.references.rows[found["key"]]
+        assert (found["field"], found["expected"]) == ("atoms", HELD_ATOMS)
+        assert (found["reference"], found["asset_name"]) == (row.reference.hex(), "USDC")
+    else:
+        order = next(each for each in runner.exchange.open_orders(2) if each.side == records.BID)
+        assert (found["field"], found["key"]) == ("remaining", order.order_id)
+    assert f"{found['key']} of account 2 (user 1)" in summary(verdict)
 
 
 def test_both_may_be_wrong_or_neither(tmp_path: Path) -> None:
@@ -154,82 +137,6 @@ def test_without_a_difference_there_is_nothing_to_judge(tmp_path: Path) -> None:
         judge(tmp_path)
 
 
-class Stage:
-    """An engine, its link and its audit, and a replica played by the test over a real socket."""
-
-    def __init__(self, directory: Path, engine: Engine) -> None:
-        self.directory = directory
-        self.engine = engine
-        self.link = ReplicaLink(engine.runner, on_mismatch=self._on_mismatch)
-        self.replaced: list[str] = []
-        self.judged = 0
-        self.audit = Audit(
-            directory,
-            engine.runner.exchange,
-            engine.commands,
-            self.link,
-            run_judge=self._judge,
-            replace_replica=self.replaced.append,
-        )
-        self.begin_replica()
-
-    def begin_replica(self) -> None:
-        self.replica, ours = socket.socketpair()
-        self.replica.setblocking(False)
-        self.messages = wire.MessageParser()
-        self.link.connect(ours)
-
-    def _on_mismatch(self, mismatch: Mismatch) -> None:
-        self.audit.add(mismatch)
-
-    async def _judge(self) -> Verdict:
-        self.judged += 1
-        return judge(self.directory)
-
-    def hello(self, version: str = wire.VERSION) -> None:
-        words = {"id": "replica-of-a-test", "version": version}
-        self.replica.send(wire.pack_text(wire.HELLO, json.dumps(words)))
-
-    def done(self) -> None:
-        done = wire.pack(wire.PROGRESS, self.engine.position, 0)
-        self.replica.send(done)
-
-    async def deny_a_slice(self) -> None:
-        """Report that the next slice differs."""
-        loop = asyncio.get_running_loop()
-        while True:
-            for message in self.messages.feed(await loop.sock_recv(self.replica, 65536)):
-                if message.kind == wire.SLICE:
-                    self.replica.send(
-                        wire.pack(
-                            wire.SLICE_DIFFERS,
-                            message.position,
-                            message.number,
-                            message.detail,
-                            bytes(32),
-                        )
-                    )
-                    return
-
-
-def staged(directory: Path, story: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
-    async def main() -> None:
-        engine = await Engine.start(FileLog(directory), Snapshots(directory))
-        if not engine.catalogue.markets():
-            await asyncio.gather(*[engine.commands.submit(each) for each in traffic.setup()])
-        stage = Stage(directory, engine)
-        try:
-            await stage.audit.start()
-            await story(stage)
-        finally:
-            await stage.audit.stop()
-            stage.link.disconnect("the test ends")
-            stage.replica.close()
-            await engine.stop()
-
-    asyncio.run(main())
-
-
 def test_a_replica_of_another_version_is_no_evidence(tmp_path: Path) -> None:
     """The difference is reported with both versions; trading goes on without a replica."""
 
@@ -255,25 +162,22 @@ def test_a_wrong_replica_is_replaced_and_trading_waits_for_a_person(tmp_path: Pa
         stage.hello()
         stage.done()
         await stage.deny_a_slice()
-        await until(lambda: stage.engine.runner.exchange.paused)
+        await until(lambda: stage.exchange.paused)
         await until(lambda: stage.judged == 1 and bool(stage.replaced))
         verdict = stage.audit.verdict
         assert verdict is not None and verdict["wrong"] == REPLICA
         with pytest.raises(ControlRefused, match="verdict is of position"):
-            await stage.audit.resume(verdict["position"] + 1)
+            await stage.audit.resume(str(verdict["position"] + 1))
 
     staged(tmp_path, story)
     verdict = read_verdict(tmp_path)
     assert verdict is not None
 
     async def next_day(stage: Stage) -> None:
-        assert stage.engine.runner.exchange.paused
+        assert stage.exchange.paused
         assert stage.judged == 0
-        agreeing = asyncio.ensure_future(agree_with_all(stage))
-        try:
-            told = await stage.audit.resume(verdict["position"])
-        finally:
-            agreeing.cancel()
+        async with agreeing(stage):
+            told = await stage.audit.resume(str(verdict["position"]))
         assert "open again" in told
         assert stage.audit.verdict is None
         (answer,) = await asyncio.gather(stage.engine.commands.submit(traffic.buy()))
@@ -285,31 +189,11 @@ def test_a_wrong_replica_is_replaced_and_trading_waits_for_a_person(tmp_path: Pa
     assert json.loads(kept.read_bytes())["wrong"] == REPLICA
 
 
-def test_trading_is_paused_when_the_verdict_is_on_disk(
+def test_trading_is_paused_before_the_verdict_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash in between leaves what `resume` needs."""
-    found: list[Verdict | None] = []
-
-    async def story(stage: Stage) -> None:
-        async def pause(_value: int) -> None:
-            found.append(read_verdict(tmp_path))
-
-        monkeypatch.setattr(stage.audit, "_set_state", pause)
-        stage.hello()
-        stage.done()
-        await stage.deny_a_slice()
-        await until(lambda: bool(found) and bool(stage.replaced))
-
-    staged(tmp_path, story)
-    assert found[0] is not None
-
-
-def test_a_disk_that_hangs_does_not_keep_trading_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    """A disk that hangs does not keep trading open. The pause vouches for what is written later."""
     going_on = threading.Event()
-    monkeypatch.setattr(audit, "SAVE_WAIT_S", 0.01)
     write = audit_files.write_verdict
 
     def hang(*arguments: Any) -> None:
@@ -322,45 +206,44 @@ def test_a_disk_that_hangs_does_not_keep_trading_open(
         stage.done()
         await stage.deny_a_slice()
         try:
-            await until(lambda: stage.engine.runner.exchange.paused)
+            await until(lambda: stage.exchange.paused)
             assert read_verdict(tmp_path) is None
         finally:
             going_on.set()
         await until(lambda: bool(stage.replaced))
+        found = read_verdict(tmp_path)
+        assert found is not None
+        assert stage.exchange.pause(BY_AUDIT).detail == finding_hash(found)
 
     staged(tmp_path, story)
-    assert read_verdict(tmp_path) is not None
 
 
 def test_a_resume_that_meets_the_stop_of_the_exchange_leaves_the_verdict(tmp_path: Path) -> None:
     """Trading was not opened in the log: without the verdict nothing could ever open it."""
     runner = filled_log(tmp_path)
-    accuse(tmp_path, runner, {REPLICA: one_atom})
+    pause_for(tmp_path, accuse(tmp_path, runner, {REPLICA: one_atom}))
 
     async def story(stage: Stage) -> None:
         await until(lambda: bool(stage.replaced))
-        resuming = asyncio.ensure_future(stage.audit.resume(runner.position))
+        resuming = asyncio.ensure_future(stage.audit.resume(str(runner.position)))
         await asyncio.sleep(0)
         await stage.engine.commands.stop()
-        agreeing = asyncio.ensure_future(agree_with_all(stage))
-        try:
+        async with agreeing(stage):
             with pytest.raises(ControlRefused, match="is stopping"):
                 await resuming
-        finally:
-            agreeing.cancel()
-        assert stage.engine.runner.exchange.paused
+        assert stage.exchange.paused
 
     staged(tmp_path, story)
     assert read_verdict(tmp_path) is not None
 
 
 def test_a_difference_that_was_not_judged_is_judged_at_the_next_start(tmp_path: Path) -> None:
-    """And trading is paused, if the process was killed before it could be."""
+    """The process that found it was killed meanwhile."""
     runner = filled_log(tmp_path)
-    accuse(tmp_path, runner, {ENGINE: one_atom})
+    pause_for(tmp_path, accuse(tmp_path, runner, {ENGINE: one_atom}))
 
     async def story(stage: Stage) -> None:
-        assert stage.engine.runner.exchange.paused
+        assert stage.exchange.paused
         await until(lambda: stage.judged == 1)
         await until(lambda: (stage.audit.verdict or {}).get("wrong") == ENGINE)
         # An earlier process was wrong: this one may write snapshots again.
@@ -424,45 +307,8 @@ def test_events_that_differ_leave_no_snapshot_although_all_slices_agree(tmp_path
         await asyncio.sleep(0)
         both = {"position": stage.engine.position, ENGINE: "00" * 32, REPLICA: "11" * 32}
         stage.replica.send(wire.pack_text(wire.EVENTS_DIFFER, json.dumps(both)))
-        agreeing = asyncio.ensure_future(agree_with_all(stage))
-        try:
+        async with agreeing(stage):
             assert not await approving
-        finally:
-            agreeing.cancel()
         assert stage.audit.verdict is not None
 
     staged(tmp_path, story)
-
-
-def test_an_exchange_that_was_paused_before_stays_so(tmp_path: Path) -> None:
-    """The audit does not open what an operator has paused."""
-
-    async def story(stage: Stage) -> None:
-        pause = admin_records.pause(admin_records.BY_OPERATOR, 1)
-        await stage.engine.commands.submit(pause)
-        stage.hello()
-        stage.done()
-        await stage.deny_a_slice()
-        await until(lambda: stage.judged == 1)
-        assert stage.audit.verdict is not None
-        agreeing = asyncio.ensure_future(agree_with_all(stage))
-        try:
-            told = await stage.audit.resume(stage.audit.verdict["position"])
-        finally:
-            agreeing.cancel()
-        assert "stays so" in told and stage.engine.runner.exchange.paused
-
-    staged(tmp_path, story)
-
-
-async def agree_with_all(stage: Stage) -> None:
-    """Agree with every frame and slice."""
-    stage.hello()
-    stage.done()
-    loop = asyncio.get_running_loop()
-    while True:
-        for message in stage.messages.feed(await loop.sock_recv(stage.replica, 65536)):
-            if message.kind in (wire.APPLIED, wire.SLICE):
-                serial = message.number if message.kind == wire.SLICE else 0
-                done = wire.pack(wire.PROGRESS, message.position, serial)
-                await loop.sock_sendall(stage.replica, done)

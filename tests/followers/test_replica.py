@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fairbook.cli import main
-from fairbook.core import records
+from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.state_slices import slice_digest
 from fairbook.engine.engine import Engine
@@ -34,6 +34,7 @@ from fairbook.ports.queries import Checkpoint
 from tests.core import wire
 from tests.core.stream import SplitMix64, Stream, has_later_rules, opening
 from tests.world import traffic
+from tests.world.money import new_reference
 from tests.world.waiting import until
 
 WAIT_S = 30.0
@@ -78,7 +79,7 @@ def run(
         snapshots = Snapshots(directory)
         engine = await Engine.start(FileLog(directory), snapshots)
         monitor = ReplicaMonitor(directory, engine, snapshots, options, round_s=ROUND_S)
-        await monitor.start()
+        monitor.start()
         try:
             await story(MonitoredEngine(engine, monitor, snapshots))
         finally:
@@ -118,7 +119,11 @@ def no_false_alarm(directory: Path, commands: int) -> None:
         await trade(monitored, commands, seed=commands)
         assert await monitored.link.round_agreed(within_s=WAIT_S)
         assert monitored.link.agreed_position == monitored.engine.position
-        assert (await monitored.status())["audit"] == {"verdict": None, "summary": None}
+        assert (await monitored.status())["audit"] == {
+            "verdict": None,
+            "summary": None,
+            "not_believed": None,
+        }
         starts = (await monitored.status())["replica"]
         assert isinstance(starts, dict) and starts["starts"] == 1
         await until(lambda: monitored.link.snapshot_position > 0)
@@ -268,35 +273,48 @@ def test_events_that_differ_are_found_before_the_state_is(tmp_path: Path) -> Non
         assert audit.verdict["events"] is not None
         first = audit.verdict["differences"][0]
         assert (first["process"], first["account"], first["asset"]) == ("replica", 3, 2)
-        assert await audit.resume(audit.verdict["position"])
+        assert await audit.resume(str(audit.verdict["position"]))
         assert not monitored.engine.runner.exchange.paused
 
     run(tmp_path, story)
 
 
-def test_one_atom_in_either_memory_is_found_and_named(tmp_path: Path) -> None:
-    """By the slices alone: no frame uses the balance."""
+@pytest.mark.parametrize(
+    ("field", "what", "named"),
+    [
+        ("available", "balance", "available"),
+        ("locked", "balance", "locked"),
+        ("hold", "reference", "atoms"),
+        ("order", "order", "remaining"),
+    ],
+)
+def test_one_atom_in_either_memory_is_found_and_named(
+    tmp_path: Path, field: str, what: str, named: str
+) -> None:
+    """By the slices alone: no frame uses it."""
+    hold = admin_records.hold(
+        account=3, asset=2, atoms=9, reference=new_reference(), detail=bytes(32)
+    )
 
     async def story(monitored: MonitoredEngine) -> None:
-        await monitored.do(traffic.setup())
+        await monitored.do([*traffic.setup(), traffic.buy(3), hold])
         await monitored.until_following()
         audit, edit = monitored.monitor.audit, monitored.monitor.handlers()["edit"]
         for process in ("replica", "engine"):
-            await edit(
-                {"process": process, "account": 3, "asset": 2, "field": "locked", "atoms": 1}
-            )
+            await edit({"process": process, "account": 3, "asset": 2, "field": field, "atoms": 1})
             await until(lambda: (audit.verdict or {}).get("status") == "judged")
             verdict = audit.verdict
             assert verdict is not None and verdict["wrong"] == process
             (found,) = verdict["differences"]
-            assert (found["process"], found["account"], found["asset"]) == (process, 3, 2)
-            assert (found["field"], found["found"]) == ("locked", found["expected"] + 1)
+            assert (found["process"], found["what"], found["account"]) == (process, what, 3)
+            assert found.get("asset_name") == (None if what == "order" else "USDC")
+            assert (found["field"], found["found"]) == (named, found["expected"] + 1)
             assert monitored.engine.runner.exchange.paused
             if process == "replica":
-                assert "open again" in await audit.resume(verdict["position"])
+                assert "open again" in await audit.resume(str(verdict["position"]))
             else:
                 with pytest.raises(ControlRefused, match="restart it"):
-                    await audit.resume(verdict["position"])
+                    await audit.resume(str(verdict["position"]))
 
     run(tmp_path, story)
     assert Snapshots(tmp_path).paths() == []  # Neither wrote one of a state in doubt.

@@ -150,7 +150,7 @@ class ExchangeApp:
         stack.callback(asyncio.ensure_future(accounts.withdrawals.run()).cancel)
         if followers.recorder is not None:
             followers.recorder.start()
-        await followers.replica.start()
+        followers.replica.start()
         handlers = {**followers.replica.handlers(), "status": app._status}
         control = ControlServer(directory, handlers)
         stack.push_async_callback(control.stop)

@@ -5,22 +5,23 @@ import json
 from pathlib import Path
 from typing import Final
 
-from fairbook.cli.parser import CommandParser, position
-from fairbook.followers.audit_files import read_verdict, summary
+from fairbook.cli import status
+from fairbook.cli.parser import CommandParser
+from fairbook.cli.status import audit_lines, read_status
 from fairbook.net import control_socket
 
-ERRORS: Final = (OSError, control_socket.NotRunning, control_socket.ControlRefused)
+ERRORS: Final = (*status.ERRORS, control_socket.NotRunning)
 
 
 def add_arguments(parser: CommandParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    resume = actions.add_parser("resume", help="resume trading that a verdict has paused")
+    resume = actions.add_parser("resume", help="resume trading that the audit has paused")
     resume.add_directory()
     resume.add_argument(
         "--acknowledge",
-        type=position,
         metavar="POSITION",
-        help="position of the verdict that you have read; without it, show the verdict",
+        help="position of the verdict that you have read, or the name of a pause whose verdict is"
+        " gone; without it, show what there is to acknowledge",
     )
     confirm = actions.add_parser(
         "confirm-clock", help="accept a jump of the wall clock: log time follows it"
@@ -34,22 +35,27 @@ def run(arguments: argparse.Namespace) -> int:
         print(control_socket.ask(directory, "confirm-clock")["done"])
         return 0
     if arguments.acknowledge is None:
-        return _show_verdict(directory)
-    print(control_socket.ask(directory, "resume", position=arguments.acknowledge)["done"])
+        return _show_pause(directory)
+    print(control_socket.ask(directory, "resume", acknowledged=arguments.acknowledge)["done"])
     return 0
 
 
-def _show_verdict(directory: Path) -> int:
+def _show_pause(directory: Path) -> int:
     """Print what has to be acknowledged; trading is not resumed."""
-    verdict = read_verdict(directory)
-    if verdict is None:
+    found = read_status(directory)
+    audit, pause = found["audit"], found["pauses"]["audit"]
+    if pause is None:
         raise control_socket.ControlRefused(
-            "there is no verdict to acknowledge: the audit has not paused trading"
+            "the audit has not paused trading: there is nothing to resume"
         )
-    print(json.dumps(verdict, indent=2))
-    print(summary(verdict))
+    verdict = audit["verdict"]
+    if verdict is not None:
+        print(json.dumps(verdict, indent=2))
+    for _, text in audit_lines(found):
+        print(text)
+    name = pause["name"] if verdict is None else verdict["position"]
     print(
         "When you know the cause and have decided what to do, resume trading:\n"
-        f"  fairbook admin resume {directory} --acknowledge {verdict['position']}"
+        f"  fairbook admin resume {directory} --acknowledge {name}"
     )
     return 1

@@ -54,7 +54,7 @@ def outcome_text(outcome: records.Outcome) -> str:
         words.append("repeated")
     if outcome.command == records.OPEN_ACCOUNT:
         words.append(f"account {outcome.account}")
-    if outcome.order_id:
+    if outcome.order_id and (outcome.command not in _REFERS or outcome.repeated):
         words.append(f"{_what_order_id_is(outcome.command)} {outcome.order_id}")
     if outcome.filled and outcome.command in _COUNTS_ORDERS:
         words.append(f"{outcome.filled} orders cancelled")

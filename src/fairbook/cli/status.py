@@ -1,24 +1,36 @@
 """`fairbook status`: the state of an exchange, running or stopped.
 
-A running exchange answers over its control socket; of a stopped one the files are read.
+A running exchange answers over its control socket; of a stopped one the state is computed from the
+newest snapshot and the log. A file in DIR/audit is believed if the state vouches for it.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from fairbook.cli.data_directory import DataError, read_snapshots
+from fairbook.cli.data_directory import REPLAY_ERRORS, require_log
 from fairbook.cli.parser import CommandParser
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.followers.audit_files import read_verdict, summary
-from fairbook.log.command_log import LogDamaged
+from fairbook.engine.recovery import restore_before
+from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
+from fairbook.engine.snapshots import Snapshots
+from fairbook.followers.audit import believed_verdict
+from fairbook.followers.pauses import (
+    AUDIT_REASONS,
+    find_starts,
+    pause_statuses,
+    standing_reasons,
+)
+from fairbook.followers.replica_monitor import audit_status, room_status
 from fairbook.log.file_log import FileLog
 from fairbook.net import control_socket
 
-ERRORS: Final = (DataError, LogDamaged, OSError, ValueError, control_socket.ControlRefused)
+ERRORS: Final = (*REPLAY_ERRORS, ValueError, control_socket.ControlRefused)
+ROOM_SHARE: Final = 0.01  # of a table, from which on it is shown how full it is
 
 SHOWN_MAX: Final = 20  # contradictions; all are in the log of the process
 
@@ -31,39 +43,71 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 1: a verdict pauses trading, or rows of the accounts contradict the log."""
-    try:
-        status = control_socket.ask(arguments.directory, "status")
-    except control_socket.NotRunning:
-        status = _stopped(arguments.directory)
+    """Exit code 1: the audit has paused trading, or rows of the accounts contradict the log."""
+    status = read_status(arguments.directory)
     if arguments.json:
         print(json.dumps(status, indent=2))
     else:
         for label, text in lines(status):
             print(f"{label:9} {text}")
     is_contradicted = bool(status.get("accounts", {}).get("contradictions"))
-    return 0 if status["audit"]["verdict"] is None and not is_contradicted else 1
+    is_paused = status["audit"]["verdict"] is not None or status["pauses"]["audit"] is not None
+    return 1 if is_paused or is_contradicted else 0
+
+
+def read_status(directory: Path) -> Status:
+    """Of a running exchange, or of a stopped one. Raises ERRORS."""
+    try:
+        return control_socket.ask(directory, "status")
+    except control_socket.NotRunning:
+        return _stopped(directory)
 
 
 def lines(status: Status) -> Iterator[tuple[str, str]]:
     """What a person needs to know, as (label, text)."""
-    engine, replica, audit = status["engine"], status["replica"], status["audit"]
+    engine, replica = status["engine"], status["replica"]
     if engine["pid"] is None:
         yield "engine", f"not running; the log ends at position {engine['position']}"
         newest = replica["snapshot_position"]
         yield "snapshot", f"position {newest}" if newest else "no valid one"
     else:
         yield from _running_lines(status)
-    if audit["verdict"] is None:
-        yield "audit", "no difference between the engines"
+    yield from audit_lines(status)
+    if operator := status["pauses"]["operator"]:
+        yield "operator", f"TRADING IS PAUSED{_since(operator)}: reason {operator['reason']}"
+    for room in status["room"]:
+        if room["used"] > room["most"] * ROOM_SHARE:
+            share = f"{100 * room['used'] / room['most']:.1f} %"
+            yield "room", f"{room['name']}: {share} used, {room['left']} left"
+
+
+def audit_lines(status: Status) -> Iterator[tuple[str, str]]:
+    """What the audit says, as (label, text)."""
+    audit, pause = status["audit"], status["pauses"]["audit"]
+    if audit["verdict"] is not None:
+        since = "" if pause is None else _since(pause)
+        yield "audit", f"TRADING IS PAUSED{since}: {audit['summary']}"
+    elif pause is not None:
+        reason = AUDIT_REASONS.get(pause["reason"], f"reason {pause['reason']}")
+        gone = f"the verdict of pause {pause['name']} is gone"
+        yield "audit", f"TRADING IS PAUSED{_since(pause)}: {reason}; {gone}"
     else:
-        yield "audit", f"TRADING IS PAUSED: {audit['summary']}"
+        yield "audit", "no difference between the engines"
+    if audit["not_believed"] is not None:
+        yield "", f"not believed: {audit['not_believed']}"
+
+
+def _since(pause: Status) -> str:
+    if pause["since_ns"] is None:
+        return ""
+    at = datetime.fromtimestamp(pause["since_ns"] // NS_PER_SECOND, UTC)
+    return f" since {at:%Y-%m-%d %H:%M:%S} UTC (position {pause['since_position']})"
 
 
 def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
     engine, replica = status["engine"], status["replica"]
     paused = "; trading is paused, only cancels are accepted" if engine["paused"] else ""
-    at = f"position {engine['position']}, {_counted(engine['pending'], 'command')} pending"
+    at = f"position {engine['position']}, {_counted(engine['pending'], 'record')} pending"
     yield "engine", f"running: {at} (process {engine['pid']}){paused}"
     if engine["clock_jump_ns"]:
         ahead_s = engine["clock_jump_ns"] // NS_PER_SECOND
@@ -122,12 +166,21 @@ def _counted(count: int, noun: str) -> str:
 
 def _stopped(directory: Path) -> Status:
     """The part of the status that can be read from the files."""
-    snapshots, _ = read_snapshots(directory)
+    require_log(directory)
+    newest_first = [Snapshots(directory)] if (directory / SNAPSHOTS_NAME).is_dir() else []
     with closing(FileLog(directory, read_only=True)) as log:
         position = log.last.position
-    verdict = read_verdict(directory)
+        runner = restore_before(log, newest_first, position, is_checked=False)
+        snapshot_position = runner.position
+        for entry in log.read(snapshot_position + 1):
+            runner.apply(entry)
+        exchange = runner.exchange
+        reasons = standing_reasons(exchange)
+        began = find_starts(log.read(1), reasons, {}, position) if reasons else {}
     return {
-        "engine": {"pid": None, "position": position, "paused": verdict is not None},
-        "replica": {"state": "down", "snapshot_position": max(snapshots, default=0)},
-        "audit": {"verdict": verdict, "summary": verdict and summary(verdict)},
+        "engine": {"pid": None, "position": position, "paused": bool(exchange.paused)},
+        "replica": {"state": "down", "snapshot_position": snapshot_position},
+        "audit": audit_status(*believed_verdict(directory, exchange)),
+        "pauses": pause_statuses(exchange, began),
+        "room": room_status(exchange),
     }

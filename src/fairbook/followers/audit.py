@@ -1,10 +1,11 @@
 """The audit: pause trading when engine and replica differ, until an operator resumes it.
 
-Design: docs/operate/replicas.md, "When they differ".
+Design: docs/operate/replicas.md, "When they differ". That trading is paused is a fact of the log;
+verdict.json says more about it, and is believed if it is what the logged pause vouches for.
 
 Invariants:
-- while there is a verdict.json, the exchange is CancelOnly, over restarts too;
-- only `resume` opens it, unless an operator had paused it before the difference;
+- nothing in DIR/audit pauses trading or opens it;
+- only `resume` lifts the audit's pause; it leaves an operator's pause as it is;
 - no snapshot is written of a state that is in doubt.
 """
 
@@ -18,11 +19,14 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.core import admin_records, records
+from fairbook.core.admin_records import BY_AUDIT
 from fairbook.core.exchange import Exchange
+from fairbook.core.parts import with_detail
 from fairbook.followers import audit_files
 from fairbook.followers.audit_files import Verdict, summary
 from fairbook.followers.follower_link import DOWN
 from fairbook.followers.judge import BOTH, ENGINE, REPLICA, UNKNOWN
+from fairbook.followers.pauses import DIFFERENCE, pause_name
 from fairbook.followers.replica_link import Mismatch, ReplicaLink, Slice
 from fairbook.followers.wire import VERSION
 from fairbook.net.control_socket import ControlRefused
@@ -34,10 +38,7 @@ SLICES_KEPT: Final = 64
 RESUME_WAIT_S: Final = 15.0
 APPROVAL_WAIT_S: Final = 10.0
 STARTING_WAIT_S: Final = 3.0  # for a replica that is down: it may be starting
-PAUSE_REASON: Final = 1  # of PAUSE: engine and replica differ
 BUSY_WAIT_S: Final = 0.001
-SAVE_WAIT_S: Final = 0.2
-"""How long a verdict may take to be written until trading is paused without it."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +58,12 @@ class Audit:
         has_replica: bool = True,
     ) -> None:
         """run_judge: `judge.judge`, in another process; it may raise. replace_replica: ends the
-        replica and starts another; given the reason. Raises OSError for an unreadable verdict.
+        replica and starts another; given the reason. exchange: recovered.
         """
-        self.verdict = audit_files.read_verdict(directory)
-        """The verdict that is not acknowledged yet."""
+        self.verdict: Verdict | None = None
+        """The verdict of the audit's pause, or of a difference that is about to pause trading."""
+        self.not_believed: str | None = None
+        """What is wrong with a verdict.json that is of no pause."""
         self.versions: str | None = None
         """Set if a replica of another version differed, which proves nothing."""
         self._directory = directory
@@ -72,15 +75,20 @@ class Audit:
         self._has_replica = has_replica
         self._slices: list[Slice] = []  # The engine's, of those that differed.
         self._investigation: asyncio.Task[None] | None = None
+        self._resuming = asyncio.Lock()
+        self.verdict, self.not_believed = believed_verdict(directory, exchange)
 
-    async def start(self) -> None:
-        """Pause trading if an earlier process left a verdict. Awaited before trading begins."""
-        if self.verdict is None:
-            return
-        logger.error("trading stays paused: %s", summary(self.verdict))
-        await self._pause()
-        if self.verdict["status"] != "judged":
-            self._investigation = asyncio.ensure_future(self._judge())
+    def start(self) -> None:
+        """Continue what an earlier process has begun."""
+        if self.not_believed is not None:
+            logger.error("not believed: %s", self.not_believed)
+        pause = self._exchange.pause(BY_AUDIT)
+        if self.verdict is not None:
+            logger.error("trading stays paused: %s", summary(self.verdict))
+            if self.verdict["status"] != "judged":
+                self._investigation = asyncio.ensure_future(self._judge())
+        elif pause.reason != 0:
+            logger.error("trading stays paused by the audit: pause %s", pause_name(pause))
 
     async def stop(self) -> None:
         """End an investigation that is under way: the next start continues it."""
@@ -119,16 +127,44 @@ class Audit:
             logger.error("no snapshot: this engine's memory is in doubt")
         return in_doubt
 
-    async def resume(self, position: int) -> str:
-        """Acknowledge the verdict of `position`: open trading again. Raises ControlRefused."""
-        verdict = self.verdict
+    async def resume(self, acknowledged: str) -> str:
+        """Lift the audit's pause. acknowledged: the position of its verdict; the name of the pause
+        if the verdict is gone. A second call waits for the first one. Raises ControlRefused.
+        """
+        async with self._resuming:
+            verdict = self._acknowledge(acknowledged)
+            if not await self._link.round_agreed(within_s=RESUME_WAIT_S):
+                raise ControlRefused(
+                    f"engine and replica have not agreed on the whole state (replica:"
+                    f" {self._link.state}): see `fairbook status`, and try again"
+                )
+            if self.verdict is not verdict:
+                raise ControlRefused("the verdict has changed meanwhile: see `fairbook status`")
+            try:
+                await self._submit(admin_records.resume(BY_AUDIT))
+            except Stopped as stopped:
+                raise ControlRefused("the exchange is stopping: start it, and resume") from stopped
+            self.verdict = None
+            logger.warning("the audit's pause is lifted: %s is acknowledged", acknowledged)
+            is_open = not self._exchange.paused
+            told = "trading is open again" if is_open else "an operator's pause stays"
+            return f"{told}; {await self._kept(verdict)}"
+
+    def _acknowledge(self, acknowledged: str) -> Verdict | None:
+        """The verdict that may be acknowledged now; None: it is gone. Raises ControlRefused."""
+        pause, verdict = self._exchange.pause(BY_AUDIT), self.verdict
         if verdict is None:
+            if pause.reason == 0:
+                raise ControlRefused("the audit has not paused trading: there is nothing to resume")
+            name = pause_name(pause)
+            if acknowledged != name:
+                raise ControlRefused(
+                    f"the verdict of this pause is gone: acknowledge the pause itself, {name}"
+                )
+            return None
+        if acknowledged != str(verdict["position"]):
             raise ControlRefused(
-                "there is no verdict to acknowledge: the audit has not paused trading"
-            )
-        if verdict["position"] != position:
-            raise ControlRefused(
-                f"the verdict is of position {verdict['position']}, not {position}"
+                f"the verdict is of position {verdict['position']}, not {acknowledged}"
             )
         if verdict["status"] != "judged":
             raise ControlRefused("the difference is not judged yet: wait, and read the verdict")
@@ -137,24 +173,18 @@ class Audit:
                 "the memory of this engine is wrong: restart it (SIGTERM, then `fairbook up`), so"
                 " that it recovers from an agreed snapshot; then resume"
             )
-        if not await self._link.round_agreed(within_s=RESUME_WAIT_S):
-            raise ControlRefused(
-                f"engine and replica have not agreed on the whole state (replica:"
-                f" {self._link.state}): see `fairbook status`, and try again"
-            )
-        if self.verdict is not verdict:
-            raise ControlRefused("the verdict has changed meanwhile: see `fairbook status`")
-        was_paused = verdict["paused_before"]
-        if not was_paused:
-            try:
-                await self._submit(admin_records.resume(admin_records.BY_AUDIT))
-            except Stopped as stopped:
-                raise ControlRefused("the exchange is stopping: start it, and resume") from stopped
-        path = audit_files.archive_verdict(self._directory, verdict)
-        self.verdict = None
-        logger.warning("the verdict of position %d is acknowledged", position)
-        opened = "it was paused before, and stays so" if was_paused else "trading is open again"
-        return f"{opened}; the verdict is kept in {path.name}"
+        return verdict
+
+    async def _kept(self, verdict: Verdict | None) -> str:
+        """Keep an acknowledged verdict under its own name; says where it is."""
+        if verdict is None:
+            return "there was no verdict to keep"
+        try:
+            path = await asyncio.to_thread(audit_files.archive_verdict, self._directory, verdict)
+        except OSError as error:
+            logger.exception("the acknowledged verdict was not kept")
+            return f"the verdict was not kept: {error}"
+        return f"the verdict is kept in {path.name}"
 
     def _is_engine_in_doubt(self) -> bool:
         """Whether the verdict says, or may yet say, that the memory of this process is wrong."""
@@ -185,9 +215,8 @@ class Audit:
             "position": mismatch.position,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "wrong": None,
-            "paused_before": self._exchange.paused,
             ENGINE: {"id": self._link.id, "version": VERSION},
-            REPLICA: {"id": replica.get("id"), "version": replica.get("version")},
+            REPLICA: {"id": str(replica.get("id")), "version": str(replica.get("version"))},
             "events": None,
             "slices": [],
             "differences": [],
@@ -217,26 +246,23 @@ class Audit:
         logger.error(
             "engine and replica differ at position %d: trading is paused", verdict["position"]
         )
-        # The verdict first: paused without it, trading could not be resumed after a crash. But a
-        # disk that hangs must not keep trading open.
-        saving = asyncio.ensure_future(self._save())
-        await asyncio.wait([saving], timeout=SAVE_WAIT_S)
-        pausing = asyncio.ensure_future(self._pause())
+        # Before anything is written: a disk that hangs must not keep trading open.
+        with suppress(Stopped):  # Trading has ended. The next start is sound: it replays the log.
+            pause = admin_records.pause(BY_AUDIT, DIFFERENCE)
+            await self._submit(with_detail(pause, audit_files.finding_hash(verdict)))
+        await self._put_aside()
+        await self._save()
+        if verdict["events"] is not None:
+            # The state differed before the events did: compare all of it.
+            await self._link.round_agreed(within_s=ROUND_WAIT_S)
+        slices = list(self._slices)
         try:
-            await saving
-            if verdict["events"] is not None:
-                # The state differed before the events did: compare all of it.
-                await self._link.round_agreed(within_s=ROUND_WAIT_S)
-            slices = list(self._slices)
-            try:
-                await asyncio.to_thread(self._write_slices, slices)
-            except OSError:
-                logger.exception("a slice that differs was not written")
-            verdict["slices"] = verdict["slices"][: len(slices)]
-            await self._save()
-            await self._judge()
-        finally:
-            await pausing
+            await asyncio.to_thread(self._write_slices, slices)
+        except OSError:
+            logger.exception("a slice that differs was not written")
+        verdict["slices"] = verdict["slices"][: len(slices)]
+        await self._save()
+        await self._judge()
 
     def _write_slices(self, slices: list[Slice]) -> None:
         for made in slices:
@@ -255,11 +281,23 @@ class Audit:
         except OSError:
             logger.exception("the verdict was not written")
 
+    async def _put_aside(self) -> None:
+        """Make room for a verdict.json that is believed."""
+        if self.not_believed is not None:
+            try:
+                await asyncio.to_thread(audit_files.put_aside, self._directory)
+            except OSError:
+                logger.exception("a verdict that is not believed was not put aside")
+            self.not_believed = None
+
     async def _judge(self) -> None:
         """Have the difference judged, and replace a wrong replica."""
         assert self.verdict is not None
         try:
-            self.verdict = await self._run_judge()
+            judged = await self._run_judge()
+            if audit_files.finding_hash(judged) != audit_files.finding_hash(self.verdict):
+                raise ValueError("verdict.json was replaced")
+            self.verdict = judged
         except Exception as error:
             # The log, the disk, a bug: in any case a person must look.
             logger.exception("the difference could not be judged")
@@ -269,11 +307,6 @@ class Audit:
         self._slices = []
         if self.verdict["wrong"] in (REPLICA, BOTH, UNKNOWN):
             self._replace_replica("its memory was wrong")
-
-    async def _pause(self) -> None:
-        if not self._exchange.paused:
-            with suppress(Stopped):  # Trading has ended, and the next start sees the verdict.
-                await self._submit(admin_records.pause(admin_records.BY_AUDIT, PAUSE_REASON))
 
     async def _submit(self, command: bytes) -> None:
         while True:
@@ -285,3 +318,23 @@ class Audit:
             outcome = records.read_outcome(answer.events)
             assert outcome.status == records.DONE, f"reject {outcome.reason}"
             return
+
+
+def believed_verdict(directory: Path, exchange: Exchange) -> tuple[Verdict | None, str | None]:
+    """The verdict of the audit's pause, if verdict.json is that; else what is wrong with the file.
+
+    Both are None if there is no file.
+    """
+    name = f"{audit_files.DIRECTORY}/{audit_files.VERDICT_NAME}"
+    try:
+        verdict = audit_files.read_verdict(directory)
+    except (OSError, ValueError) as error:
+        return None, f"{name} cannot be read: {error}"
+    if verdict is None:
+        return None, None
+    pause = exchange.pause(BY_AUDIT)
+    if pause.reason == 0:
+        return None, f"{name}, of position {verdict['position']}: the audit has not paused trading"
+    if pause.detail != audit_files.finding_hash(verdict):
+        return None, f"{name}, of position {verdict['position']}: it is not of this pause"
+    return verdict, None

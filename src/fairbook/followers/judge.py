@@ -122,13 +122,18 @@ def describe(exchange: Exchange, difference: Difference) -> dict[str, Any]:
     """A difference with names. mine: what is expected; theirs: what was found."""
     registry = exchange.tables
     described: dict[str, Any] = {"what": difference.kind, "key": difference.key}
-    if difference.account > 0 or difference.asset > 0:
-        described["account"] = difference.account
-        if difference.account < len(registry.accounts):
-            described["user"] = registry.accounts[difference.account].user_id
-    if difference.asset > 0:
-        described["asset"] = difference.asset
-        described["asset_name"] = exchange.assets[difference.asset].name
+    account, asset = difference.account, difference.asset
+    if difference.kind == "reference" and difference.key < len(registry.references.rows):
+        row = registry.references.rows[difference.key]
+        account, asset = row.account, row.asset
+        described["reference"] = row.reference.hex()
+    if account > 0 or asset > 0:
+        described["account"] = account
+        if account < len(registry.accounts):
+            described["user"] = registry.accounts[account].user_id
+    if 0 < asset < len(exchange.assets):
+        described["asset"] = asset
+        described["asset_name"] = exchange.assets[asset].name
     if difference.kind == "market" and difference.key < len(exchange.markets):
         described["market_name"] = exchange.markets[difference.key].name
     return described | {

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fairbook.core.exchange import Exchange
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.audit import Audit
 from fairbook.followers.audit_files import FIELDS, Verdict, edit_memory, read_verdict, summary
+from fairbook.followers.pauses import PauseStarts
 from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_link import ROUND_S, Mismatch, ReplicaLink
 from fairbook.followers.supervisor import Supervisor, fairbook_command
@@ -37,7 +39,7 @@ class ReplicaMonitor:
         has_replica: bool = True,
         round_s: float = ROUND_S,
     ) -> None:
-        """Needs a running loop. Raises OSError if there is a verdict that cannot be read."""
+        """Needs a running loop."""
         self.link = ReplicaLink(engine.runner, on_mismatch=self._on_mismatch, round_s=round_s)
         self.supervisor = Supervisor(
             "replica",
@@ -54,13 +56,14 @@ class ReplicaMonitor:
             replace_replica=self._replace_replica,
             has_replica=has_replica,
         )
+        self._pauses = PauseStarts(directory)
         self._engine = engine
         self._options = options
         self._has_replica = has_replica
 
-    async def start(self) -> None:
-        """To be awaited before trading begins."""
-        await self.audit.start()
+    def start(self) -> None:
+        """Before trading begins."""
+        self.audit.start()
         if self._has_replica:
             self.supervisor.start()
 
@@ -97,7 +100,8 @@ class ReplicaMonitor:
     async def status(self, _request: ControlRequest) -> Mapping[str, Any]:
         engine = self._engine
         exchange = engine.runner.exchange
-        verdict = self.audit.verdict
+        audit = self.audit
+        verdict = audit.verdict
         replica = self.link.status() | self.supervisor.status()
         if not self._has_replica:
             replica["state"] = "not wanted"
@@ -113,15 +117,17 @@ class ReplicaMonitor:
                 "pending": engine.commands.pending,
                 "paused": bool(exchange.paused),
             },
-            "replica": replica | {"other_version": self.audit.versions},
-            "audit": {"verdict": verdict, "summary": None if verdict is None else summary(verdict)},
+            "replica": replica | {"other_version": audit.versions},
+            "audit": audit_status(verdict, audit.not_believed),
+            "pauses": await self._pauses.status(exchange, engine.position),
+            "room": room_status(exchange),
         }
 
     async def _resume(self, request: ControlRequest) -> Mapping[str, Any]:
-        position = request.get("position")
-        if type(position) is not int:
+        acknowledged = request.get("acknowledged")
+        if type(acknowledged) is not str:
             raise ControlRefused("name the position of the verdict that you have read")
-        return {"done": await self.audit.resume(position)}
+        return {"done": await self.audit.resume(acknowledged)}
 
     async def _confirm_clock(self, _request: ControlRequest) -> Mapping[str, Any]:
         clock = self._engine.clock
@@ -146,6 +152,20 @@ class ReplicaMonitor:
             raise ControlRefused(f"cannot edit: {error!r}") from error
         logger.warning("the memory of the %s was edited, as requested: %s", process, cell)
         return {"position": self._engine.position}
+
+
+def audit_status(verdict: Verdict | None, not_believed: str | None) -> dict[str, Any]:
+    """For `fairbook status`."""
+    return {
+        "verdict": verdict,
+        "summary": None if verdict is None else summary(verdict),
+        "not_believed": not_believed,
+    }
+
+
+def room_status(exchange: Exchange) -> list[dict[str, Any]]:
+    """How full each table is, for `fairbook status`."""
+    return [room._asdict() | {"left": room.most - room.used} for room in exchange.room()]
 
 
 def replica_command(directory: Path, options: ReplicaOptions) -> list[str]:
