@@ -52,6 +52,7 @@ class SignedStream(Stream):
         self.begins: dict[bytes, int] = {}  # number of the last begin frame of a key
         self.key_of: dict[int, SigningKey] = {}  # instances that are not ended
         self.ended: list[int] = []
+        self.silenced: set[int] = set()  # instances whose key is revoked or has expired
         self.numbers: dict[int, int] = {}  # last numbers of all instances
         self.sent: tuple[int, int, bytes] = (0, 0, b"")  # instance, number, key
 
@@ -73,6 +74,8 @@ class SignedStream(Stream):
         """A frame that was not passed over has used its number."""
         instance, number, public = self.sent
         was_passed = bool(events) and isinstance(events[0], wire.Passed)
+        if was_passed and events[0] == wire.Passed(wire.NOT_BEGUN, instance, number):
+            self.silenced.add(instance)
         if not was_passed and instance:
             self.numbers[instance] = number
         elif not was_passed and public:
@@ -88,10 +91,11 @@ class SignedStream(Stream):
 
     def frame(self) -> bytes:
         """Mostly of an instance that may append."""
-        if not self.key_of or self.rarely(60):
+        speaking = [each for each in self.key_of if each not in self.silenced][-2:]
+        if not speaking or self.rarely(60):
             return self._begin()
         commands = super().frame()
-        instance = self.one_of(list(self.key_of)[-2:])
+        instance = self.one_of(speaking)
         key, number = self.key_of[instance], self.numbers[instance] + 1
         if self.rarely(15):
             return self._faulty(instance, key, number, commands)

@@ -8,13 +8,18 @@ from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from tests.core import wire
 from tests.core.stream import START_NS, SplitMix64, Stream, opening
+from tests.core.stream_signed import SignedStream, signed_opening
+
+KINDS = [(Stream, opening()), (SignedStream, signed_opening())]
 
 
-def recorded(seed: int, frames_count: int) -> list[tuple[bytes, int]]:
+def recorded(
+    seed: int, frames_count: int, kind: type[Stream] = Stream, first: bytes | None = None
+) -> list[tuple[bytes, int]]:
     """Frames of a stream, with their times."""
     exchange = Exchange()
-    stream = Stream(SplitMix64(seed).pick)
-    frames = [(opening(), START_NS)]
+    stream = kind(SplitMix64(seed).pick)
+    frames = [(opening() if first is None else first, START_NS)]
     stream.saw(wire.split_events(exchange.apply(*frames[0])))
     for _ in range(frames_count):
         frame, time_ns = stream.frame(), stream.step()
@@ -23,9 +28,12 @@ def recorded(seed: int, frames_count: int) -> list[tuple[bytes, int]]:
     return frames
 
 
-def test_restored_at_any_frame_the_next_commands_give_equal_events() -> None:
+@pytest.mark.parametrize(("kind", "first"), KINDS)
+def test_restored_at_any_frame_the_next_commands_give_equal_events(
+    kind: type[Stream], first: bytes
+) -> None:
     """At each k, equal bytes of events, and an equal state at the end."""
-    frames = recorded(seed=5, frames_count=400)
+    frames = recorded(5, 400, kind, first)
     whole = Exchange()
     events, images = [], []
     for frame, time_ns in frames:
@@ -44,9 +52,12 @@ def test_restored_at_any_frame_the_next_commands_give_equal_events() -> None:
 @pytest.mark.parametrize(
     "seed", [11, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (12, 13))]
 )
-def test_a_restored_state_goes_on_for_ten_thousand_commands(seed: int) -> None:
+@pytest.mark.parametrize(("kind", "first"), KINDS)
+def test_a_restored_state_goes_on_for_ten_thousand_commands(
+    seed: int, kind: type[Stream], first: bytes
+) -> None:
     """Long enough for client ids to expire, slots to be reused and levels to come and go."""
-    frames = recorded(seed, frames_count=6000)
+    frames = recorded(seed, 6000, kind, first)
     whole = Exchange()
     half = len(frames) // 8
     for frame in frames[:half]:
