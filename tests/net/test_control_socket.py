@@ -104,7 +104,7 @@ def test_a_directory_without_an_exchange_is_refused(
     assert main(["status", str(tmp_path)]) == 1
     assert "there is no log in this directory" in capsys.readouterr().err
     assert main(["admin", "resume", str(tmp_path)]) == 1
-    assert "no verdict" in capsys.readouterr().err
+    assert "there is no log in this directory" in capsys.readouterr().err
     assert main(["judge", str(tmp_path)]) == 1
     assert "no difference" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
