@@ -31,7 +31,7 @@ from fairbook.ports.queries import Facts
 
 ROWS_AT_ONCE: Final = 300  # about 1 ms
 PAUSE_S: Final = 0.05  # between them
-PASS_EVERY_S: Final = 3.0  # of a small store
+PASS_EVERY_S: Final = 1.0  # of a small store
 UNHELD_S: Final = 5.0  # longer than a HOLD takes, or its request has failed
 NAMED_MAX: Final = 1000
 
