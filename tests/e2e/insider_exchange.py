@@ -181,6 +181,13 @@ class InsiderExchange:
         found = self.accounts_status()
         return "\n".join(found["contradictions"] + found["removed"])
 
+    def check_status_stopped(self, *sentences: str) -> None:
+        """The same of `status` while the exchange is stopped."""
+        done = run_fairbook("status", self.venue.folder)
+        assert done.returncode == (1 if sentences else 0), done.stdout
+        for sentence in sentences:
+            assert sentence in done.stdout
+
     def check_verified(self, *sentences: str, differs: str = "accounts.db contradicts") -> None:
         """`verify` names each, with exit code 1; without any, all is well."""
         done = run_fairbook("verify", self.venue.folder)

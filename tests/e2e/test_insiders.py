@@ -69,6 +69,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InsiderExchan
     try:
         exchange.open()
         exchange.check_verified()
+        exchange.check_status_stopped()
         yield exchange
     finally:
         exchange.venue.kill()
@@ -92,6 +93,7 @@ def attack(
         insiders.venue.stop()
         edit()
         insiders.check_verified(*sentences, differs=differs)
+        insiders.check_status_stopped(*sentences)
         insiders.venue.start()
     else:
         edit()

@@ -12,9 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from fairbook.accounts.comparison import NAMED_MAX
+from fairbook.accounts.contradictions import contradictions
+from fairbook.accounts.credentials import AccountsDamaged
+from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.cli.data_directory import REPLAY_ERRORS, require_log
 from fairbook.cli.parser import CommandParser
+from fairbook.core.exchange import Exchange
 from fairbook.core.units import NS_PER_SECOND
+from fairbook.engine.queries import EngineView
 from fairbook.engine.recovery import restore_before
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
 from fairbook.engine.snapshots import Snapshots
@@ -29,7 +36,7 @@ from fairbook.followers.replica_monitor import audit_status, room_status
 from fairbook.log.file_log import FileLog
 from fairbook.net import control_socket
 
-ERRORS: Final = (*REPLAY_ERRORS, ValueError, control_socket.ControlRefused)
+ERRORS: Final = (*REPLAY_ERRORS, AccountsDamaged, ValueError, control_socket.ControlRefused)
 ROOM_SHARE: Final = 0.01  # of a table, from which on it is shown how full it is
 
 SHOWN_MAX: Final = 20  # contradictions; all are in the log of the process
@@ -50,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for label, text in lines(status):
             print(f"{label:9} {text}")
-    is_contradicted = bool(status.get("accounts", {}).get("contradictions"))
+    accounts = status.get("accounts")
+    is_contradicted = accounts is not None and bool(accounts["contradictions"])
     is_paused = status["audit"]["verdict"] is not None or status["pauses"]["audit"] is not None
     return 1 if is_paused or is_contradicted else 0
 
@@ -72,6 +80,8 @@ def lines(status: Status) -> Iterator[tuple[str, str]]:
         yield "snapshot", f"position {newest}" if newest else "no valid one"
     else:
         yield from _running_lines(status)
+    if accounts := status.get("accounts"):
+        yield from _accounts_lines(accounts)
     yield from audit_lines(status)
     if operator := status["pauses"]["operator"]:
         yield "operator", f"TRADING IS PAUSED{_since(operator)}: reason {operator['reason']}"
@@ -128,8 +138,6 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield "streams", f"{load}; {slow}"
         if not streams["has_history"]:
             yield "", "tickers and candles contain only trades since the start"
-    if accounts := status.get("accounts"):
-        yield from _accounts_lines(accounts)
     if maker := status.get("maker"):
         yield from _process_lines("maker", "running", maker)
 
@@ -183,4 +191,16 @@ def _stopped(directory: Path) -> Status:
         "audit": audit_status(*believed_verdict(directory, exchange)),
         "pauses": pause_statuses(exchange, began),
         "room": room_status(exchange),
+        "accounts": _stopped_accounts(directory, exchange),
     }
+
+
+def _stopped_accounts(directory: Path, exchange: Exchange) -> Status | None:
+    """As StoreComparison.status; None: there is no store."""
+    path = directory / ACCOUNTS_NAME
+    if not path.exists():
+        return None
+    with SqliteAccounts.as_of_now(path) as store:
+        found = contradictions(store, EngineView(exchange))
+        counts = {"rows": store.count(), "passes": 1, "age_s": 0, "count": len(found)}
+    return {**counts, "contradictions": found[:NAMED_MAX], "removed": []}
