@@ -21,6 +21,7 @@ def check(exchange: Exchange) -> None:
     The numbers are those of the list in docs/reference/ledger-rules.md.
     """
     _check_money(exchange)
+    _check_paying_cells(exchange)
     for market in range(1, len(exchange.markets)):
         book = exchange.tables.books[market]
         _check_side(book.bids)
@@ -64,6 +65,18 @@ def _check_money(exchange: Exchange) -> None:
     assert not locks, f"3: locks that the ledger does not know: {locks}"
     for asset, total in totals.items():
         assert total == 0, f"1: asset {asset} sums to {total}"
+
+
+def _check_paying_cells(exchange: Exchange) -> None:
+    """An account finds what pays its orders without the ledger: it must be the same cell."""
+    ledger = exchange.tables.ledger
+    for number, account in enumerate(exchange.tables.accounts):
+        for asset, paying in (
+            (account.bid_asset, account.bid_cell),
+            (account.ask_asset, account.ask_cell),
+        ):
+            known = None if asset == 0 else ledger.find(number, asset)
+            assert paying is known, f"20: account {number} pays from another cell"
 
 
 def _open_holds(exchange: Exchange) -> dict[tuple[int, int], int]:
