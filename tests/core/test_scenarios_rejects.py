@@ -408,6 +408,8 @@ def test_the_tables_of_assets_and_markets_end_at_4096() -> None:
         (admin.set_asset(asset=1, parameter=1, value=2**62 + 1), "BAD_VALUE"),
         (admin.set_asset(asset=1, parameter=1, value=-1), "BAD_VALUE"),
         (admin.set_market(market=1, parameter=9, value=0), "BAD_VALUE"),
+        (admin.set_market(market=1, parameter=9, value=1), ""),
+        (admin.set_market(market=1, parameter=10, value=1), ""),
         (admin.set_market(market=1, parameter=10, value=0), "BAD_VALUE"),
         (admin.set_market(market=1, parameter=10, value=4_000), ""),
         (admin.set_market(market=1, parameter=10, value=4_001), "BAD_VALUE"),

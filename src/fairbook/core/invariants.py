@@ -96,8 +96,11 @@ def _open_holds(exchange: Exchange) -> dict[tuple[int, int], int]:
 def _check_side(side: BookSide) -> None:
     keys = side.keys.best(len(side.levels) + 1)
     assert keys == sorted(side.levels, reverse=True), "20: keys and levels differ"
-    assert [block[0] for block in side.keys.blocks[1:]] == side.keys.firsts, "20: blocks"
-    assert side.keys.blocks[-1] is side.keys.last, "20: the last block"
+    blocks = side.keys.blocks
+    assert len(blocks) == len(side.keys.firsts) + 1, "20: blocks"
+    for at, first in enumerate(side.keys.firsts):
+        assert blocks[at][-1] < first <= blocks[at + 1][0], f"20: block {at + 1}"
+    assert blocks[-1] is side.keys.last, "20: the last block"
     for key in keys:
         level = side.levels[key]
         assert level.price * side.sign == key, f"20: level {key} has another price"

@@ -3,7 +3,8 @@
 Removing one of 100,000 keys from one list moves up to 800 kB; a command that cancels 16,384 orders
 at prices of their own would take half a second. A block has at most BLOCK_MAX keys.
 
-Invariants: the blocks in order are all keys in order; no block is empty but the only one.
+Invariants: the blocks in order are all keys in order; no block is empty but the only one; an entry
+of `firsts` lies between two blocks, but its own key may be gone.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -21,7 +22,7 @@ class SortedKeys:
     def __init__(self) -> None:
         self.last: list[int] = []  # the last block: the best keys
         self.blocks: list[list[int]] = [self.last]
-        self.firsts: list[int] = []  # the first key of each block but the first, in order
+        self.firsts: list[int] = []  # the least key that goes into each block but the first
 
     def add(self, key: int) -> None:
         """Enter a key that is not there."""
