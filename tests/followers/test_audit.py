@@ -95,6 +95,22 @@ def test_the_judge_names_a_hold_or_an_order(
     assert f"{found['key']} of account 2 (user 1)" in summary(verdict)
 
 
+@pytest.mark.parametrize("field", ["available", "locked"])
+def test_the_judge_names_a_balance_that_was_nothing(tmp_path: Path, field: str) -> None:
+    """A balance of zero has no record: only the number that was changed is named."""
+    runner = filled_log(tmp_path, count=1)
+    edit = {"account": 1, "asset": 1, "field": FIELDS.index(field), "atoms": 1}
+
+    def harm(exchange: Exchange) -> None:
+        edit_memory(exchange, **edit)
+
+    assert runner.exchange.balances(1)[0] == (1, 0, 0)
+    accuse(tmp_path, runner, {ENGINE: harm}, count=1)
+    (found,) = judge(tmp_path)["differences"]
+    assert (found["what"], found["account"], found["asset"]) == ("balance", 1, 1)
+    assert (found["field"], found["expected"], found["found"]) == (field, 0, 1)
+
+
 def test_both_may_be_wrong_or_neither(tmp_path: Path) -> None:
     """Two different faults; and a wrong digest of a right state."""
     runner = filled_log(tmp_path)

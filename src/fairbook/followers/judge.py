@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fairbook.core.exchange import Exchange
-from fairbook.core.state_slices import Difference, differences, slice_bytes
+from fairbook.core.state_slices import BALANCE, NAMES, Difference, differences, slice_bytes
 from fairbook.engine import gc_policy
 from fairbook.engine.recovery import restore_before
 from fairbook.engine.runner import Runner
@@ -29,6 +29,7 @@ NEITHER: Final = "neither"
 UNKNOWN: Final = "unknown"
 
 SHOWN_MAX: Final = 20
+BALANCE_NAME: Final = NAMES[BALANCE]
 
 
 def judge(directory: Path) -> Verdict:
@@ -44,7 +45,7 @@ def judge(directory: Path) -> Verdict:
             # Neither has what was computed here: make sure that the snapshot was loaded rightly.
             wrong, found = _compared(directory, log, verdict, is_checked=True)
     # A balance explains more than what followed from it.
-    found.sort(key=lambda described: described["what"] != "balance")
+    found.sort(key=lambda described: described["what"] != BALANCE_NAME)
     verdict |= {
         "status": "judged",
         "wrong": {0: NEITHER, 1: "".join(wrong), 2: BOTH}[len(wrong)],
@@ -113,9 +114,13 @@ def _found(
         yield {"process": process, "what": f"its slice cannot be read: {error}"}
         return
     for each in found:
-        yield {"process": process, "position": dispute["position"]} | describe(
-            runner.exchange, each
-        )
+        if each.kind == BALANCE_NAME:
+            # A balance of zero has no record.
+            each = each._replace(mine=each.mine or 0, theirs=each.theirs or 0)
+        if each.mine != each.theirs:
+            yield {"process": process, "position": dispute["position"]} | describe(
+                runner.exchange, each
+            )
 
 
 def describe(exchange: Exchange, difference: Difference) -> dict[str, Any]:

@@ -163,6 +163,7 @@ class Supervisor:
         except asyncio.CancelledError:
             # It runs all the same, and `stop` must end it.
             self._process = await spawning
+            self.starts += 1
             raise
         self.starts += 1
 
