@@ -213,4 +213,8 @@ def test_a_market_order_on_an_empty_book_needs_nothing() -> None:
         buy       ann  1 BTC @ 1          -> rejected INSUFFICIENT_FUNDS
         buy       ann  for 1 USDT         -> rejected INSUFFICIENT_FUNDS
         sell      ann  1 BTC at market    -> rejected INSUFFICIENT_FUNDS
+        deposit   cid  9 BTC
+        sell      cid  1 BTC @ 2
+        deposit   dan  9 BTC
+        buy       dan  1 BTC at market    -> rejected INSUFFICIENT_FUNDS
     """)
