@@ -8,8 +8,11 @@ from tests.world.running_exchange import RunningExchange, with_exchange
 
 PUBLIC_EMPTY = [
     "/api/v1/securities", "/api/v1/collateral", "/api/v1/borrowLend/markets",
-    "/api/v1/borrowLend/markets/history", "/api/v1/borrowLend/apy", "/api/v1/markPrices",
+    "/api/v1/borrowLend/markets/history", "/api/v1/markPrices",
     "/api/v1/openInterest", "/api/v1/fundingRates", "/api/v1/wallets", "/api/v1/prediction",
+    "/api/v1/prediction/tags", "/api/v1/market-sessions", "/api/v1/market-holidays",
+    "/api/v1/stockSessions", "/api/v1/stockHolidays", "/api/v1/stockIndicativeQuote",
+    "/api/v1/vaults", "/api/v1/vaults/history",
 ]  # fmt: skip
 PRIVATE_EMPTY = {
     "/api/v1/position": "positionQuery",
@@ -28,6 +31,8 @@ PRIVATE_EMPTY = {
     "/wapi/v1/history/quote": "quoteHistoryQueryAll",
     "/wapi/v1/history/quote/fill": "quoteFillHistoryQueryAll",
     "/wapi/v1/history/position": "positionHistoryQueryAll",
+    "/wapi/v1/history/vault/mint": "vaultMintHistoryQueryAll",
+    "/wapi/v1/history/vault/redeem": "vaultRedeemHistoryQueryAll",
 }
 PRIVATE_LATER = {
     "/wapi/v1/history/orders": "orderHistoryQueryAll",
@@ -43,6 +48,13 @@ PUBLIC_LATER = ["ticker", "tickers", "klines", "trades", "trades/history", "chec
 @with_exchange()
 async def test_public_stubs(venue: RunningExchange, client: HttpClient, path: str) -> None:
     assert (await client.ask("GET", path)).json() == []
+
+
+@with_exchange()
+async def test_the_rates_of_loans(venue: RunningExchange, client: HttpClient) -> None:
+    """An object with two lists: the official Rust client reads both."""
+    reply = await client.ask("GET", "/api/v1/borrowLend/apy")
+    assert reply.json() == {"borrowLend": [], "staking": []}
 
 
 @with_exchange()
@@ -62,8 +74,16 @@ async def test_private_stubs_and_endpoints_that_are_not_offered(
     for name in PUBLIC_LATER:
         reply = await client.ask("GET", f"/api/v1/{name}?symbol=SOL_USDC")
         assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
-    for path in ("borrowLend", "rfq", "strategy", "faucet"):
+    for path in (
+        "borrowLend", "rfq", "strategy", "faucet", "vault/mint", "vault/redeem",
+        "account/convertDust",
+    ):  # fmt: skip
         reply = await client.ask("POST", f"/api/v1/{path}", {"a": 1}, token=ALICE_TOKEN)
+        assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
+    for path in (
+        "/api/v1/borrowLend/position/liquidationPrice", "/wapi/v1/capital/withdrawals/delay",
+    ):  # fmt: skip
+        reply = await client.ask("GET", path, token=ALICE_TOKEN)
         assert reply.error()[:2] == (501, "NOT_IMPLEMENTED")
     body = {"symbol": "SOL", "quantity": "1", "address": "x", "blockchain": "Solana"}
     reply = await client.ask("POST", "/wapi/v1/capital/withdrawals", body, token=ALICE_TOKEN)

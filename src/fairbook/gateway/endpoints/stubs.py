@@ -1,4 +1,8 @@
-"""Fixed answers: empty lists where a spot exchange has no data, 501 for what it does not offer."""
+"""Fixed answers: empty lists where a spot exchange has no data, 501 for what it does not offer.
+
+Invariant: no path that a public client knows is 404, because ccxt takes a 404 for an outage and
+retries it.
+"""
 
 from typing import Final
 
@@ -11,10 +15,13 @@ _COLLATERAL: Final = always(
     b'"marginFraction":null,"mmf":"0","netEquity":"0","netEquityAvailable":"0","netEquityLocked":"0",'
     b'"netExposureFutures":"0","pnlUnrealized":"0","unsettledEquity":"0"}'
 )
+_APY: Final = always(b'{"borrowLend":[],"staking":[]}')
 
 _PUBLIC_EMPTY: Final = (
     "securities", "collateral", "borrowLend/markets", "borrowLend/markets/history",
-    "borrowLend/apy", "markPrices", "openInterest", "fundingRates", "wallets", "prediction",
+    "markPrices", "openInterest", "fundingRates", "wallets", "prediction", "prediction/tags",
+    "market-sessions", "market-holidays", "stockSessions", "stockHolidays", "stockIndicativeQuote",
+    "vaults", "vaults/history",
 )  # fmt: skip
 _PRIVATE_EMPTY: Final = {
     "/api/v1/position": "positionQuery",
@@ -34,6 +41,8 @@ _PRIVATE_EMPTY: Final = {
     "/wapi/v1/history/quote": "quoteHistoryQueryAll",
     "/wapi/v1/history/quote/fill": "quoteFillHistoryQueryAll",
     "/wapi/v1/history/position": "positionHistoryQueryAll",
+    "/wapi/v1/history/vault/mint": "vaultMintHistoryQueryAll",
+    "/wapi/v1/history/vault/redeem": "vaultRedeemHistoryQueryAll",
 }
 _NEVER: Final = {
     (b"POST", "/api/v1/borrowLend"): "borrowLendExecute",
@@ -46,6 +55,13 @@ _NEVER: Final = {
     (b"POST", "/api/v1/strategy"): "strategyCreate",
     (b"DELETE", "/api/v1/strategy"): "strategyCancel",
     (b"DELETE", "/api/v1/strategies"): "strategyCancelAll",
+    (b"POST", "/api/v1/vault/mint"): "vaultMint",
+    (b"POST", "/api/v1/vault/redeem"): "vaultRedeem",
+    (b"POST", "/api/v1/account/convertDust"): "convertDust",
+    (b"GET", "/api/v1/borrowLend/position/liquidationPrice"): "borrowLendPositionQuery",
+    (b"GET", "/wapi/v1/capital/withdrawals/delay"): "withdrawalDelayQuery",
+    (b"POST", "/wapi/v1/capital/withdrawals/delay"): "withdrawalDelayCreate",
+    (b"PATCH", "/wapi/v1/capital/withdrawals/delay"): "withdrawalDelayUpdate",
 }
 _SIGN_UP: Final = (
     (b"POST", "/auth/v1/signup"),
@@ -62,6 +78,7 @@ def stub_endpoints() -> Endpoints:
     found: Endpoints = {(b"GET", b"/api/v1/capital/collateral"): Endpoint(
         _COLLATERAL, "collateralQuery", READ
     )}  # fmt: skip
+    found[b"GET", b"/api/v1/borrowLend/apy"] = Endpoint(_APY)
     for name in _PUBLIC_EMPTY:
         found[b"GET", f"/api/v1/{name}".encode()] = Endpoint(_EMPTY)
     for path, instruction in _PRIVATE_EMPTY.items():
