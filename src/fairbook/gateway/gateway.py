@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from httptools import HttpParserError, parse_url
 
 from fairbook.api.errors import ApiError, maintenance, not_found, outcome_unknown, server_error
+from fairbook.api.enumerations import check_values
 from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand
@@ -187,6 +188,8 @@ class Gateway:
             if request.query:
                 request.fields = query_fields(read_query(request.query))
         check_spelling(request.fields)
+        if endpoint.reads == "query" and request.fields:
+            check_values(request.path, request.fields)
         return wait_s
 
     async def _respond_later(

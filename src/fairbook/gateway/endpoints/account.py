@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from fairbook.api import account as shapes
+from fairbook.api.enumerations import wants_spot
 from fairbook.api.errors import ApiError, not_found, rejected
 from fairbook.api.listings import Listings
 from fairbook.api.orders import SIDES, named_order, record_text
 from fairbook.api.requests import choice, is_absent, symbol_field, text_field
 from fairbook.core.records import ASK, BAD_PRICE
 from fairbook.core.units import MAX_UNITS
-from fairbook.gateway.endpoints.markets import wants_spot
 from fairbook.gateway.request import Endpoint, Endpoints, Request, always
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ, TRADE

@@ -8,9 +8,10 @@ from typing import Final
 
 import msgspec
 
+from fairbook.api.enumerations import wants_spot
 from fairbook.api.listings import Listings
 from fairbook.api.market_data import asset_object, depth_object, market_object
-from fairbook.api.requests import Fields, number_field, symbol_field
+from fairbook.api.requests import number_field, symbol_field
 from fairbook.api.status import status_object
 from fairbook.gateway.request import TEXT_TYPE, Endpoint, Endpoints, Reply, Request, always
 from fairbook.gateway.submitter import Submitter
@@ -74,9 +75,3 @@ class MarketEndpoints:
         levels_max = next((levels for levels in _DEPTH_LEVELS if levels >= wanted), most)
         book = (await self._submitter.view_now()).depth(scales.id, levels_max)
         return encode(depth_object(scales, book))
-
-
-def wants_spot(fields: Fields) -> bool:
-    """Whether `marketType`, which may be given several times, includes spot markets."""
-    kinds = fields.get("marketType")
-    return not kinds or "SPOT" in kinds
