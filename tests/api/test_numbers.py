@@ -30,14 +30,32 @@ TRAPS = [
 
 @pytest.mark.parametrize("text", TRAPS)
 def test_text_outside_the_grammar_is_refused(text: str) -> None:
-    with pytest.raises(BadRequest, match=r"^Invalid price$"):
+    with pytest.raises(BadRequest, match=r"^Invalid price: "):
         Scale("Price", step=1, decimals=2).units(text)
 
 
 @pytest.mark.parametrize("value", [None, True, 1, 1.5, [], {}, b"1"])
 def test_other_types_than_text_are_refused(value: object) -> None:
-    with pytest.raises(BadRequest, match=r"^Invalid price$"):
+    with pytest.raises(BadRequest, match=r"^Invalid price: "):
         Scale("Price", step=1, decimals=2).units(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1e-05", "write it without an exponent, such as 0.00001 for 1e-05"),
+        ("1.5E+3", "write it without an exponent, such as 0.00001 for 1e-05"),
+        ("", "it is missing"),
+        ("-1", "it must not be negative"),
+        ("1" * 19, "at most 18 digits before and after the point"),
+        ("1,5", "it must be a decimal such as 0.05"),
+        (1.5, "it must be a decimal such as 0.05"),
+    ],
+)
+def test_the_message_says_why(text: object, why: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        Scale("Price", step=1, decimals=2).units(text)
+    assert refused.value.message == f"Invalid price: {why}"
 
 
 @given(scales, st.integers(0, 10**18 - 1), st.text("0123456789", min_size=0, max_size=18))
@@ -46,7 +64,7 @@ def test_units_are_exact_or_refused(scale: Scale, whole: int, fraction: str) -> 
     text = f"{whole}.{fraction}" if fraction else str(whole)
     value = Fraction(f"{whole}.{fraction}0") * 10**scale.decimals / scale.step
     if value.denominator != 1:
-        with pytest.raises(BadRequest, match=r"^Price decimal too long$"):
+        with pytest.raises(BadRequest, match=r"^Price decimal too long: "):
             scale.units(text)
     else:
         assert scale.units(text) == min(value.numerator, UNITS_OUT)
@@ -125,9 +143,13 @@ def test_scales_of_a_market() -> None:
     assert scales.quantity.units("1.75") == 7
     assert scales.quote.units("1.5") == 1_500_000
     for scale, text, message in (
-        (scales.price, "100.01", "Price decimal too long"),
-        (scales.quantity, "1.1", "Quantity decimal too long"),
-        (scales.quote, "0.0000001", "Quantity decimal too long"),
+        (scales.price, "100.01", "Price decimal too long: it must be a multiple of 0.05"),
+        (scales.quantity, "1.1", "Quantity decimal too long: it must be a multiple of 0.25"),
+        (
+            scales.quote,
+            "0.0000001",
+            "Quantity decimal too long: it must be a multiple of 0.000001",
+        ),
     ):
         with pytest.raises(BadRequest, match=f"^{message}$"):
             scale.units(text)

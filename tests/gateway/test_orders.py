@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fairbook.api.listings import Listings
 from fairbook.core import admin_records
 from tests.world.http_client import HttpClient, ask, bid
 from tests.world.markets import SOL_USDC
@@ -225,19 +226,36 @@ async def test_malformed_orders_never_reach_the_log(
 @with_exchange()
 async def test_rejects_of_the_core(venue: RunningExchange, client: HttpClient) -> None:
     await place(client, ask("100", "1"), BOB_TOKEN)
+    scales = Listings(venue.exchange).scales("SOL_USDC")
+    price_max = scales.price.text(scales.market.price_max)
+    quantity_max = scales.quantity.text(scales.market.quantity_max)
     for order, expected in (
         (bid("100", "1000"), (400, "INSUFFICIENT_FUNDS", "Insufficient funds")),
         (
             bid("100", postOnly=True),
             (400, "INVALID_ORDER", "Order would immediately match and take"),
         ),
-        (bid("0"), (400, "INVALID_PRICE", "Price is out of range")),
-        (bid("9" * 18), (400, "INVALID_PRICE", "Price is out of range")),
-        (bid("100", "0"), (400, "INVALID_QUANTITY", "Quantity is out of range")),
-        (bid("1", "9" * 18), (400, "INVALID_QUANTITY", "Quantity is out of range")),
+        (bid("0"), (400, "INVALID_PRICE", "Price is too small, the least is 0.01")),
+        (
+            bid("9" * 18),
+            (
+                400,
+                "INVALID_PRICE",
+                f"Price is too large, the most is {price_max}",
+            ),
+        ),
+        (bid("100", "0"), (400, "INVALID_QUANTITY", "Quantity is too small, the least is 0.01")),
+        (
+            bid("1", "9" * 18),
+            (
+                400,
+                "INVALID_QUANTITY",
+                f"Quantity is too large, the most is {quantity_max}",
+            ),
+        ),
         (
             bid(..., ..., orderType="Market", quoteQuantity="0"),
-            (400, "INVALID_QUANTITY", "Quantity is out of range"),
+            (400, "INVALID_QUANTITY", "Quantity is too small, the least is 0.000001"),
         ),
     ):
         assert await refused(client, order) == expected
@@ -435,7 +453,10 @@ async def test_a_batch_answers_each_order_in_its_place(
     check_shape(items[0])
     check_shape(items[4])
     assert items[1] == {"code": "INSUFFICIENT_FUNDS", "message": "Insufficient funds"}
-    assert items[2] == {"code": "INVALID_CLIENT_REQUEST", "message": "Invalid price"}
+    assert items[2] == {
+        "code": "INVALID_CLIENT_REQUEST",
+        "message": "Invalid price: it must be a decimal such as 0.05",
+    }
     assert items[3]["code"] == "INVALID_MARKET"
     assert items[5] == items[0]
     malformed: list[Any] = [[], [bid()] * 51, {}, [1], b"[{},]"]

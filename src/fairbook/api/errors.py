@@ -155,3 +155,11 @@ def invalid_range(name: str) -> ApiError:
 
 def invalid_market() -> ApiError:
     return rejected(records.UNKNOWN_MARKET)
+
+
+def beyond_limit(reason: int, limit: str, *, is_small: bool) -> ApiError:
+    """BAD_PRICE or BAD_QUANTITY, naming the limit that is exceeded. limit: as text."""
+    status, code, message = REJECTS[reason]
+    name = message.partition(" ")[0]
+    why = f"small, the least is {limit}" if is_small else f"large, the most is {limit}"
+    return ApiError(status, code, f"{name} is too {why}")

@@ -10,6 +10,7 @@ Invariants:
 - units are at most UNITS_OUT, which is above every bound of the core and fits 64 bits.
 """
 
+import re
 from typing import Final
 
 from fairbook.api.errors import BadRequest
@@ -19,6 +20,7 @@ from fairbook.core.units import MAX_ATOMS
 
 DIGITS_MAX: Final = 18
 CACHED_MAX: Final = 2048  # texts, and as many numbers, of one scale
+_is_scientific: Final = re.compile(r"[0-9.]{1,40}[eE][-+]?[0-9]{1,5}").fullmatch
 UNITS_OUT: Final = MAX_ATOMS + 1  # in place of any larger number; the core refuses it
 
 
@@ -51,7 +53,7 @@ class Scale:
         text: of JSON. Raises BadRequest if it is malformed or not a whole number of units.
         """
         if not isinstance(text, str):
-            raise BadRequest(f"Invalid {self.name.lower()}")
+            raise self._invalid("it must be a decimal such as 0.05")
         units = self._units.get(text)
         if units is None:
             units = self._read(text)
@@ -63,25 +65,31 @@ class Scale:
     def _read(self, text: str) -> int:
         whole, point, fraction = text.partition(".")
         if not (whole.isdigit() and text.isascii()) or len(whole) > DIGITS_MAX:
-            raise BadRequest(f"Invalid {self.name.lower()}")
+            raise self._invalid(_why_invalid(text))
         missing = self.decimals
         if point:
             if not fraction.isdigit() or len(fraction) > DIGITS_MAX:
-                raise BadRequest(f"Invalid {self.name.lower()}")
+                raise self._invalid(_why_invalid(text))
             missing -= len(fraction)
             if missing < 0:
                 fraction = fraction.rstrip("0")
                 missing = self.decimals - len(fraction)
                 if missing < 0:
-                    raise BadRequest(f"{self.name} decimal too long")
+                    raise self._too_long()
         units = int(whole + fraction)
         if missing:
             units *= 10**missing
         if self.step != 1:
             units, rest = divmod(units, self.step)
             if rest:
-                raise BadRequest(f"{self.name} decimal too long")
+                raise self._too_long()
         return units if units < UNITS_OUT else UNITS_OUT
+
+    def _invalid(self, why: str) -> BadRequest:
+        return BadRequest(f"Invalid {self.name.lower()}: {why}")
+
+    def _too_long(self) -> BadRequest:
+        return BadRequest(f"{self.name} decimal too long: it must be a multiple of {self.text(1)}")
 
     def text(self, units: int) -> str:
         """Plain notation without trailing zeros: "0.00001", "141.5", "10"."""
@@ -104,6 +112,19 @@ class Scale:
             digits = digits.zfill(decimals + 1)
         fraction = digits[-decimals:].rstrip("0")
         return f"{digits[:-decimals]}.{fraction}" if fraction else digits[:-decimals]
+
+
+def _why_invalid(text: str) -> str:
+    """Why a text is outside the grammar: said of the mistakes that programs make."""
+    if not text:
+        return "it is missing"
+    if text.startswith("-"):
+        return "it must not be negative"
+    if _is_scientific(text):
+        return "write it without an exponent, such as 0.00001 for 1e-05"
+    if max(map(len, text.split("."))) > DIGITS_MAX:
+        return f"at most {DIGITS_MAX} digits before and after the point"
+    return "it must be a decimal such as 0.05"
 
 
 class MarketScales:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from fairbook.api import field_names, requests
-from fairbook.api.errors import CLOSE_REASONS, BadRequest, rejected
-from fairbook.api.numbers import MarketScales, Scale
+from fairbook.api.errors import CLOSE_REASONS, BadRequest, beyond_limit, rejected
+from fairbook.api.numbers import MarketScales
 from fairbook.api.requests import ClientId, Fields, choice, is_absent, symbol_field
 from fairbook.api.times import utc_text
 from fairbook.core import records
@@ -22,7 +22,7 @@ from fairbook.core.records import (
     read_outcome,
     read_placed,
 )
-from fairbook.core.units import MILLION
+from fairbook.core.units import MAX_ATOMS, MILLION
 from fairbook.ports.history import FillRow, OrderRow
 
 ScalesOf = Callable[[str], MarketScales]  # by exact symbol; raises INVALID_MARKET
@@ -74,9 +74,16 @@ class PlaceCommand(OrderCommand):
         self.client_id = client_id
 
     def result(self, events: bytes) -> str:
-        outcome = _accepted(events, client_id=self.client_id)
+        placed = read_placed(self.command)
+        outcome = read_outcome(events)
+        if outcome.status == records.REJECTED:
+            by_quote = placed.flags & records.BY_QUOTE != 0
+            check_limits(
+                self.scales, outcome.reason, placed.price, placed.quantity, by_quote=by_quote
+            )
+            raise rejected(outcome.reason, client_id=self.client_id)
         return _order_text(
-            self.scales, read_placed(self.command), outcome, client_id=self.client_id,
+            self.scales, placed, outcome, client_id=self.client_id,
             created=outcome.created_ns // MILLION,
         )  # fmt: skip
 
@@ -110,12 +117,26 @@ class CancelCommand(ChangeCommand):
 
 
 class AmendCommand(ChangeCommand):
-    """AMEND."""
+    """AMEND. A new price or quantity of 0: it stays."""
 
-    __slots__ = ()
+    __slots__ = ("_price", "_quantity")
+
+    def __init__(
+        self, command: bytes, scales: MarketScales, text_of: TextOf, *, price: int = 0,
+        quantity: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(command, scales, text_of)
+        self._price = price
+        self._quantity = quantity
 
     def result(self, events: bytes) -> str:
-        outcome = _accepted(events)
+        outcome = read_outcome(events)
+        if outcome.status == records.REJECTED:
+            check_limits(
+                self.scales, outcome.reason, self._price or None, self._quantity or None,
+                by_quote=False,
+            )  # fmt: skip
+            raise rejected(outcome.reason)
         own = [order for order in self.records(events) if order.order_id == outcome.order_id]
         return record_text(own[-1], self.scales, outcome)
 
@@ -131,11 +152,37 @@ class CancelAllCommand(ChangeCommand):
         return f"[{','.join(record_text(order, self.scales) for order in closed)}]"
 
 
-def _accepted(events: bytes, *, client_id: ClientId | None = None) -> Outcome:
+def _accepted(events: bytes) -> Outcome:
     outcome = read_outcome(events)
     if outcome.status == records.REJECTED:
-        raise rejected(outcome.reason, client_id=client_id)
+        raise rejected(outcome.reason)
     return outcome
+
+
+def check_limits(
+    scales: MarketScales,
+    reason: int,
+    price: int | None,
+    quantity: int | None,
+    *,
+    by_quote: bool,
+) -> None:
+    """Of an order that the core refused as BAD_PRICE or BAD_QUANTITY: raise the error that names
+    the limit, unless the reason is another. price, quantity None: not given.
+    """
+    market = scales.market
+    if reason == records.BAD_PRICE:
+        value, scale, least, most = price, scales.price, market.price_min, market.price_max
+    elif reason != records.BAD_QUANTITY:
+        return
+    elif by_quote:
+        value, scale, least, most = quantity, scales.quote, 1, MAX_ATOMS
+    else:
+        value, scale = quantity, scales.quantity
+        least, most = market.quantity_min, market.quantity_max
+    if value is not None and not least <= value <= most:
+        is_small = value < least
+        raise beyond_limit(reason, scale.text(least if is_small else most), is_small=is_small)
 
 
 def place_command(
@@ -239,8 +286,8 @@ def amend_command(
     field_names.refuse_restrictions(fields)
     field_names.refuse_kept_terms(fields)
     order_id, client_id = named_order(fields)
-    price = _new_term(fields, "price", scales.price, records.BAD_PRICE)
-    quantity = _new_term(fields, "quantity", scales.quantity, records.BAD_QUANTITY)
+    price = _new_term(fields, "price", scales, records.BAD_PRICE)
+    quantity = _new_term(fields, "quantity", scales, records.BAD_QUANTITY)
     if not price and not quantity:
         raise BadRequest("Must specify a new price or quantity")
     named = Naming(client_id)
@@ -248,7 +295,7 @@ def amend_command(
         account=account, market=scales.id, order_id=order_id, price=price, quantity=quantity,
         flags=named.flags, client_id=named.number, text=named.text, credential=credential,
     )  # fmt: skip
-    return AmendCommand(command, scales, text_of)
+    return AmendCommand(command, scales, text_of, price=price, quantity=quantity)
 
 
 def cancel_all_command(
@@ -263,12 +310,14 @@ def cancel_all_command(
     return CancelAllCommand(command, scales, text_of)
 
 
-def _new_term(fields: Fields, name: str, scale: Scale, reject: int) -> int:
+def _new_term(fields: Fields, name: str, scales: MarketScales, reject: int) -> int:
     if is_absent(fields, name):
         return 0
+    scale = scales.price if name == "price" else scales.quantity
     units = scale.units(fields[name])
-    if not units:
-        raise rejected(reject)  # in the command 0 means "keep"
+    if not units:  # In the command 0 means "keep".
+        check_limits(scales, reject, 0, 0, by_quote=False)
+        raise rejected(reject)
     return units
 
 

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from httptools import HttpParserError, parse_url
 
-from fairbook.api.errors import ApiError, maintenance, not_found, outcome_unknown, server_error
 from fairbook.api.enumerations import check_values
+from fairbook.api.errors import ApiError, maintenance, not_found, outcome_unknown, server_error
 from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand
