@@ -115,6 +115,7 @@ def test_demo_json_and_markets_are_complete_when_it_is_ready(up: Starter) -> Non
 
 def test_orders_by_token_and_by_signature(up: Starter) -> None:
     exchange = up()
+    assert f"\n  streams: {exchange.demo_file()['ws']}\n" in exchange.stdout()
     status, placed = exchange.place(1)
     assert (status, placed["status"], placed["clientId"]) == (200, "New", 1)
 
@@ -312,7 +313,7 @@ def test_a_signal_before_it_is_ready_ends_it_at_once(tmp_path: Path) -> None:
         assert "Traceback" not in said
 
 
-def test_a_second_signal_ends_it_at_once(up: Starter) -> None:
+def test_a_later_signal_ends_it_at_once(up: Starter) -> None:
     """While it drains a response that the client does not read; acknowledged orders are kept."""
     exchange = up(FAIRBOOK_DRAIN_MAX_S="60")
     assert exchange.place(1)[0] == 200
@@ -325,12 +326,15 @@ def test_a_second_signal_ends_it_at_once(up: Starter) -> None:
             while True:  # until the exchange, which waits for the client to read, reads no more
                 slow.sendall(large)
         exchange.signal(SIGTERM)
+        for _ in range(2):  # within a second: they count once, as wrappers send them twice
+            with pytest.raises(subprocess.TimeoutExpired):
+                exchange.wait(0.3)
+            exchange.signal(SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
-            exchange.wait(0.3)
+            exchange.wait(1.0)
         exchange.signal(signal.SIGINT)
         code = exchange.wait()
-    # On a machine so busy that both came at once, Python sees the lower number first.
-    assert code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    assert code == 128 + signal.SIGINT
     assert up().open_client_ids() == [1]
 
 

@@ -81,6 +81,13 @@ class Followers(NamedTuple):
     history: SqliteHistory | None
 
 
+class Urls(NamedTuple):
+    """Where clients on this machine reach the ports."""
+
+    http_url: str
+    ws_url: str
+
+
 @dataclass
 class ExchangeApp:
     """A running exchange. It ends with the stack that `build` was given."""
@@ -157,8 +164,8 @@ class ExchangeApp:
         await control.start()
         return app
 
-    async def listen(self) -> str:
-        """Open the ports, write `demo.json`, start the maker; return the HTTP address."""
+    async def listen(self) -> Urls:
+        """Open the ports, write `demo.json`, start the maker; return the addresses."""
         settings, stack = self._settings, self._stack
         await self._start_backfill()
         stack.push_async_callback(self._http.stop, settings.drain_max_s)
@@ -166,16 +173,15 @@ class ExchangeApp:
         stack.push_async_callback(self._streams.stop, settings.drain_max_s)
         ws_port = await self._streams.start(settings.host, settings.ws_port)
         stack.push_async_callback(self._drain)
-        urls = {
-            "http_url": _url("http", settings.host, http_port),
-            "ws_url": _url("ws", settings.host, ws_port),
-        }
+        urls = Urls(
+            _url("http", settings.host, http_port), _url("ws", settings.host, ws_port)
+        )  # fmt: skip
         file = settings.data_dir / FILE_NAME
         lookup, registry = self._accounts.lookup, self._accounts.registry
-        await write_credentials(file, lookup, registry, self._demo_accounts, **urls)
+        await write_credentials(file, lookup, registry, self._demo_accounts, **urls._asdict())
         if settings.with_maker:
             await self._start_maker(urls)
-        return urls["http_url"]
+        return urls
 
     async def _drain(self) -> None:
         """Refuse new requests, and answer pending ones before their connections are closed."""
@@ -184,11 +190,13 @@ class ExchangeApp:
             async with asyncio.timeout(self._settings.drain_max_s):
                 await self.engine.commands.settled()
 
-    async def _start_maker(self, urls: dict[str, str]) -> None:
+    async def _start_maker(self, urls: Urls) -> None:
         """The maker is an ordinary API client; only its process is run from here."""
         file = self._settings.data_dir / MAKER_FILE_NAME
         lookup, registry = self._accounts.lookup, self._accounts.registry
-        await write_credentials(file, lookup, registry, self._demo_accounts, MAKERS, **urls)
+        await write_credentials(
+            file, lookup, registry, self._demo_accounts, MAKERS, **urls._asdict()
+        )
         command = fairbook_command("maker", "--credentials", str(file), "--lifeline", "0")
         self._maker = Supervisor("maker", command)
         self._stack.push_async_callback(self._maker.stop)

@@ -1,8 +1,9 @@
 """`fairbook up`: one exchange in one process, its signals and its exit code.
 
 Design: the first SIGTERM or SIGINT stops the exchange in order: refuse new requests, answer pending
-ones, write a snapshot, exit 0. A second signal, or one before the ports are open, ends the process
-at once, as a crash does: nothing that was acknowledged is lost.
+ones, write a snapshot, exit 0. A later signal, or one before the ports are open, ends the process
+at once, as a crash does: nothing that was acknowledged is lost. A signal that is repeated within
+REPEATED_S counts once, because wrappers and terminals send it to the process and to its group.
 
 Invariants:
 - `demo.json` is written and the ready message printed when requests are accepted, not before;
@@ -17,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import FrameType
@@ -25,7 +27,7 @@ from typing import Any, Final
 import uvloop
 
 from fairbook.accounts.credentials import AccountsDamaged
-from fairbook.app.exchange_app import ExchangeApp
+from fairbook.app.exchange_app import ExchangeApp, Urls
 from fairbook.app.logs import configure_logs
 from fairbook.app.settings import UpSettings
 from fairbook.core.admin_commands import RulesUnknown
@@ -38,6 +40,8 @@ from fairbook.log.durable_file import make_directory
 from fairbook.ports.commands import Stopped
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+REPEATED_S: Final = 1.0
 
 # Errors that an operator can fix. Every other exception is a bug.
 REFUSALS: Final = (
@@ -79,8 +83,8 @@ async def _up(settings: UpSettings, signals: Signals) -> int:
     async with AsyncExitStack() as stack:
         app = await ExchangeApp.build(settings, stack)
         stop = signals.drain()
-        http_url = await app.listen()
-        _print_ready(http_url, settings.data_dir / FILE_NAME)
+        urls = await app.listen()
+        _print_ready(urls, settings.data_dir / FILE_NAME)
         await asyncio.wait([stop, *app.failures], return_when=asyncio.FIRST_COMPLETED)
     for failed in app.failures:
         if failed.done():
@@ -94,7 +98,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._stop: asyncio.Future[None] | None = None
-        self._seen = False
+        self._first_s = 0.0  # when the first came, by the monotonic clock; 0: none
 
     def __enter__(self) -> Signals:
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
@@ -113,9 +117,12 @@ class Signals:
         if self._stop is None:
             # No request was accepted yet, so there is nothing to drain.
             os._exit(0)
-        if self._seen:
-            os._exit(128 + number)
-        self._seen = True
+        now_s = time.monotonic()
+        if self._first_s:
+            if now_s - self._first_s >= REPEATED_S:
+                os._exit(128 + number)
+            return
+        self._first_s = now_s
         self._stop.get_loop().call_soon_threadsafe(self._stop.set_result, None)
 
 
@@ -130,10 +137,11 @@ def _require_free_port(host: str, port: int) -> None:
             raise OSError(f"cannot listen on {host} port {port}: {error.strerror}") from error
 
 
-def _print_ready(http_url: str, file: Path) -> None:
-    logger.info("ready", extra={"http": http_url})
+def _print_ready(urls: Urls, file: Path) -> None:
+    logger.info("ready", extra={"http": urls.http_url, "ws": urls.ws_url})
     text = (
-        f"Fairbook is ready: {http_url}\n"
+        f"Fairbook is ready: {urls.http_url}\n"
+        f"  streams: {urls.ws_url}\n"
         f"  keys and tokens of demo1 and demo2: {file.resolve()}\n"
         "  Press Ctrl-C to stop."
     )
