@@ -75,6 +75,8 @@ VERSION_13 = Refused(426, BAD_REQUEST, "WebSocket version 13 is required")
 BROKEN = Refused(400, BAD_REQUEST, MALFORMED)
 NO_KEY = Refused(400, BAD_REQUEST, "Invalid Sec-WebSocket-Key")
 NO_ORIGIN = Refused(403, "FORBIDDEN", "Pages of this origin may not connect")
+ONE_HOST = Refused(400, BAD_REQUEST, "Exactly one Host header is required")
+NO_HOST = Refused(400, BAD_REQUEST, "Unknown host")
 NO_BODY = Refused(400, BAD_REQUEST, "An upgrade has no body")
 TOO_LARGE = Refused(400, BAD_REQUEST, "Request is too large")
 
@@ -113,8 +115,10 @@ HEADS: list[tuple[str, bytes, Refused]] = [
       )),
     ("two Origins", head(Origin="http://localhost", lines=b"Origin: http://localhost\r\n"),
      NO_ORIGIN),
-    ("two Hosts and an Origin", head(Origin="http://localhost", lines=b"Host: localhost\r\n"),
-     NO_ORIGIN),
+    ("two Hosts", head(Origin="http://localhost", lines=b"Host: localhost\r\n"), ONE_HOST),
+    ("no Host", head(Host=None), ONE_HOST),
+    *((f"Host {host[:40]}", head(Host=host), NO_HOST)
+      for host in ("evil.example", "", "x:", "localhost.evil.example", "localhost@x", "h" * 300)),
     *((version, head(version=version), BROKEN)
       for version in ("HTTP/1.0", "HTTP/0.9", "HTTP/2.0", "HTTP/3.0", "HTTP/1.2", "HTTP/11",
                       "http/1.1", "ICE/1.0", "")),

@@ -97,6 +97,7 @@ def test_demo_json_and_markets_are_complete_when_it_is_ready(up: Starter) -> Non
     exchange = up(followers=True)
     demo = exchange.demo_file()
     assert demo["http"] in exchange.stdout()
+    assert f"\n  streams: {demo['ws']}\n" in exchange.stdout()
     assert exchange.call("GET", "/api/v1/ping") == (200, "pong")
     assert set(demo) == {"http", "ws", "accounts"}
     assert set(demo["accounts"]) == {"demo1", "demo2"}
@@ -115,7 +116,6 @@ def test_demo_json_and_markets_are_complete_when_it_is_ready(up: Starter) -> Non
 
 def test_orders_by_token_and_by_signature(up: Starter) -> None:
     exchange = up()
-    assert f"\n  streams: {exchange.demo_file()['ws']}\n" in exchange.stdout()
     status, placed = exchange.place(1)
     assert (status, placed["status"], placed["clientId"]) == (200, "New", 1)
 
@@ -321,7 +321,7 @@ def test_a_later_signal_ends_it_at_once(up: Starter) -> None:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", exchange.http_port))
         slow.settimeout(0.2)
-        large = b"GET /api/v1/markets HTTP/1.1\r\nX: %b\r\n\r\n" % (b"x" * 2000)
+        large = b"GET /api/v1/markets HTTP/1.1\r\nHost: localhost\r\nX: %b\r\n\r\n" % (b"x" * 2000)
         with pytest.raises(TimeoutError):
             while True:  # until the exchange, which waits for the client to read, reads no more
                 slow.sendall(large)

@@ -141,7 +141,7 @@ def test_a_refused_body_is_read_to_its_end(path: bytes) -> None:
     after it are not executed. The same holds after "Connection: close".
     """
     head = b"POST " + path + b" HTTP/1.1\r\n" + HEAD
-    ping = b"GET /api/v1/ping HTTP/1.1\r\nConnection: close\r\n"
+    ping = b"GET /api/v1/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 
     async def story(venue: RunningExchange, _client: HttpClient) -> None:
         for data, status in (

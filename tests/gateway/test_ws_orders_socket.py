@@ -50,7 +50,7 @@ async def test_orders_after_a_login(venue: RunningExchange, _client: HttpClient)
         status = await ask(socket, 2, "order.status", SYMBOL | {"clientId": 7})
         assert status == {"id": 2, "status": 200, "result": order}
         refused = await ask(socket, 3, "order.place", bid("99.999"))
-        assert refused["error"]["message"] == "Price decimal too long"
+        assert refused["error"]["message"].startswith("Price decimal too long")
         await socket.send_str('{"method":"order.cancelAll","id":"x-1","params":{}}')
         assert json.loads(await socket.receive_str())["id"] == "x-1"
         unknown = await ask(socket, 4, "order.fill", {})

@@ -77,6 +77,17 @@ def test_other_requests_are_refused_in_json(name: str) -> None:
     play(story)
 
 
+@with_stream_server(StreamLimits(origins=("*",), hosts=frozenset(("localhost",))))
+async def test_the_host_header_names_this_exchange(harness: StreamServerHarness) -> None:
+    """Even a page of any origin cannot use another name: it could be one that it controls."""
+    for host in ("localhost:8001", "127.0.0.1"):
+        assert (await (await harness.dial()).ask(head(host=host)))[0] == 101
+    refused = (400, "INVALID_CLIENT_REQUEST")
+    two = head(host="localhost").replace(b"\r\n\r\n", b"\r\nHost: localhost\r\n\r\n")
+    for request in (head(host="evil.example"), head(host=None), two):
+        assert await (await harness.dial()).refusal(request) == refused
+
+
 @with_stream_server(StreamLimits(origins=("*",)))
 async def test_any_origin_may_be_allowed(harness: StreamServerHarness) -> None:
     client = await harness.dial()

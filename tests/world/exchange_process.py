@@ -28,6 +28,7 @@ from tests.world.waiting import WAIT_S, wait_until
 
 SOURCE = Path(fairbook.__file__).parents[1]  # The tested sources are those that run.
 READY = "Fairbook is ready"
+HOSTS = {"FAIRBOOK_HOSTS": "x"}  # what requests that tests write themselves say
 
 
 class StartFailed(AssertionError):
@@ -88,7 +89,7 @@ class ExchangeProcess:
         self._outputs = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115  wait closes.
         self.process = subprocess.Popen(
             [*command, *self.options],
-            env={**os.environ, "PYTHONPATH": str(SOURCE), **self.environment},
+            env={**os.environ, "PYTHONPATH": str(SOURCE), **HOSTS, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=self._outputs[0] if stdout is None else stdout,
             stderr=self._outputs[1],

@@ -41,12 +41,14 @@ from fairbook.followers.replica_monitor import ReplicaMonitor
 from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.gateway import Gateway, GatewayLimits
+from fairbook.gateway.http_connection import ServerLimits
 from fairbook.gateway.http_server import HttpServer
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
 from fairbook.log.compressor import SegmentCompressor
 from fairbook.log.file_log import FileLog
 from fairbook.net.control_socket import ControlRequest, ControlServer
+from fairbook.net.hosts import own_names
 from fairbook.ports.commands import Stopped
 from fairbook.ports.history import HistoryBehind
 from fairbook.ports.queries import StateView
@@ -104,13 +106,15 @@ class ExchangeApp:
     def __post_init__(self) -> None:
         gateway, settings = self._gateway, self._settings
         hub = Hub(self._feed, authority=gateway.logins, requests=gateway.ws_orders)
+        hosts = None if "*" in settings.hosts else own_names(settings.host, settings.hosts)
         limits = StreamLimits(
             connections_max=settings.ws_connections,
             connections_per_address_max=settings.ws_per_address,
             origins=settings.ws_origins,
+            hosts=hosts,
         )
         self._streams = StreamServer(hub, limits)
-        self._http = HttpServer(gateway)
+        self._http = HttpServer(gateway, ServerLimits(origins=settings.ws_origins, hosts=hosts))
         self._maker: Supervisor | None = None
         self._has_history = False
         self._failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()

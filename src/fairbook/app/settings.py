@@ -86,6 +86,7 @@ _PORT: Final = _whole(0, 65_535, "PORT")
 _COUNT: Final = _whole(1, COUNT_MAX)
 _COUNT_OR_ZERO: Final = _whole(0, COUNT_MAX)
 _ORIGINS: Final = Values("origins, separated by commas", _words)
+_NAMES: Final = Values("host names, separated by commas", _words)
 _LOG_FORMAT: Final = Values("text or json", {"text": False, "json": True}.__getitem__)
 
 
@@ -122,7 +123,10 @@ class UpSettings:
     ws_per_address: int = _setting(1024, _COUNT, "WebSocket connections per IP address")
     ws_connections: int = _setting(4096, _COUNT, "WebSocket connections in all")
     ws_origins: tuple[str, ...] = _setting(
-        (), _ORIGINS, "web origins that may connect besides its own; `*`: any"
+        (), _ORIGINS, "web origins that may use both ports besides its own; `*`: any"
+    )
+    hosts: tuple[str, ...] = _setting(
+        (), _NAMES, "names under which clients reach it, besides this machine's; `*`: any"
     )
     deadline_s: float = _setting(2.0, _seconds(60), "longest wait for an order's outcome, then 504")
     drain_max_s: float = _setting(5.0, _seconds(60), "longest wait for open requests at a stop")

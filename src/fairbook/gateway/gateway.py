@@ -131,6 +131,8 @@ class Gateway:
         """The endpoint of a request, its path and its query. Paths match byte for byte, but for
         doubled slashes. Raises 404, 405; HttpParserError for a malformed URL.
         """
+        if method == b"HEAD":
+            method = b"GET"  # The server leaves out the body.
         endpoint = self._endpoints.get((method, url))
         if endpoint is not None:
             return endpoint, url, b""
@@ -148,9 +150,9 @@ class Gateway:
             endpoint = endpoints.get((method, key))
             if endpoint is not None:
                 return endpoint, path, parsed.query or b""
-            allowed = sorted(m.decode() for m, known in endpoints if known == key)
+            allowed = {m.decode() for m, known in endpoints if known == key}
             if allowed:
-                raise MethodNotAllowed(allowed)
+                raise MethodNotAllowed(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
         raise not_found()
 
     def handle(
@@ -237,9 +239,8 @@ def _rate_limits(limits: GatewayLimits) -> RateLimits:
 
 
 def _page_endpoints(pages: Mapping[str, Reply]) -> Endpoints:
-    """GET and HEAD of static files. They cost nothing, so they take no tokens."""
+    """Static files. They cost nothing, so they take no tokens."""
     return {
-        (method, path.encode()): Endpoint(always(page), is_metered=False)
+        (b"GET", path.encode()): Endpoint(always(page), is_metered=False)
         for path, page in pages.items()
-        for method in (b"GET", b"HEAD")
     }

@@ -19,7 +19,7 @@ import logging
 import time
 from asyncio import BaseTransport, Transport
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from email.utils import formatdate
 from typing import Any, Final, NamedTuple, cast
 
@@ -28,10 +28,12 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import BODY_BYTES_MAX
 from fairbook.gateway.authorization import too_large
+from fairbook.gateway.cors import PREFLIGHT, cors_headers, is_preflight
 from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.request import Endpoint, JsonOrReply, Request, ok_head, to_reply
 from fairbook.net.addresses import address_key
 from fairbook.net.connection_limits import ConnectionLimits
+from fairbook.net.hosts import refusal
 
 _URL_BYTES_MAX: Final = 8 * 1024
 _HEAD_BYTES_MAX: Final = 64 * 1024  # received while a head is incomplete
@@ -60,6 +62,8 @@ class ServerLimits(NamedTuple):
     idle_s: float = 75.0  # between requests
     reply_s: float = 60.0  # from the last byte of a request to the last of its response
     sweep_s: float = 1.0  # between checks of these times
+    origins: Collection[str] = ()  # whose pages may read answers: see net/origins.py
+    hosts: Collection[str] | None = None  # names of this exchange; None: any
 
 
 class ServerState:
@@ -98,8 +102,12 @@ class ServerState:
 class _ReceivedRequest(Request):
     """A request in the queue of its connection."""
 
-    __slots__ = ("endpoint", "error", "is_head", "is_ready", "keeps_alive", "wants_continue")
+    __slots__ = (
+        "added_headers", "endpoint", "error", "is_head", "is_ready", "keeps_alive",
+        "wants_continue",
+    )  # fmt: skip
 
+    added_headers: tuple[tuple[bytes, bytes], ...]  # to those of the response
     endpoint: Endpoint
     error: ApiError | None  # instead of an endpoint
     is_head: bool  # the response has no body
@@ -121,6 +129,7 @@ class HttpConnection(asyncio.Protocol):
         self._reading: _ReceivedRequest | None = None  # its head is complete, its body is not
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []  # of the head that is being read
+        self._host: bytes | None = None  # a Host header that was accepted
         self._is_reading = True  # a request has begun and is not complete; also before the first
         self._is_in_head = True
         self._received_bytes = 0  # of the request that is being read
@@ -276,10 +285,11 @@ class HttpConnection(asyncio.Protocol):
         request.error = None
         expect = request.headers.get(b"expect")
         request.wants_continue = expect is not None and expect.lower() == b"100-continue"
+        origin = request.headers.get(b"origin")
+        request.added_headers = () if origin is None else self._cors_headers(origin, request)
         try:
-            request.endpoint, request.path, request.query = self._server.gateway.find(
-                method, self._url
-            )
+            self._check_host(request.headers)
+            request.endpoint, request.path, request.query = self._find(method, request)
             length = request.headers.get(b"content-length", b"")
             reads_body = request.endpoint.reads != "query"
             if reads_body and len(length) > _LENGTH_DIGITS_MAX:
@@ -291,6 +301,23 @@ class HttpConnection(asyncio.Protocol):
         self._is_in_head = False
         self._reading = request
         self._requests.append(request)
+
+    def _check_host(self, headers: dict[bytes, bytes]) -> None:
+        host = headers.get(b"host")
+        if host is None or host != self._host or len(headers) != len(self._headers):
+            hosts = [value for name, value in self._headers if name == b"host"]
+            why = refusal(hosts, self._server.limits.hosts)
+            if why is not None:
+                raise BadRequest(why)
+            self._host = host
+
+    def _find(self, method: bytes, request: Request) -> tuple[Endpoint, bytes, bytes]:
+        if b"origin" in request.headers and is_preflight(method, request.headers):
+            return PREFLIGHT, self._url, b""
+        return self._server.gateway.find(method, self._url)
+
+    def _cors_headers(self, origin: bytes, request: Request) -> tuple[tuple[bytes, bytes], ...]:
+        return cors_headers(origin, request.headers.get(b"host"), self._server.limits.origins)
 
     def on_body(self, body: bytes) -> None:
         request = self._reading
@@ -332,11 +359,14 @@ class HttpConnection(asyncio.Protocol):
         if self._is_lingering or self.transport.is_closing():
             return
         request = self._requests[0]
-        if type(answer) is bytes and request.keeps_alive and not request.is_head:
+        added = request.added_headers
+        if type(answer) is bytes and request.keeps_alive and not (request.is_head or added):
             self.transport.write(b"%s%d\r\n\r\n%s" % (self._server.ok_head, len(answer), answer))
             self._answered()
             return
         reply = to_reply(answer)
+        if added:
+            reply = reply._replace(headers=reply.headers + added)
         if reply.closes:
             request.keeps_alive = False
         head = reply.head(self._server.date_line, is_closing=not request.keeps_alive)

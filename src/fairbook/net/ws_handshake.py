@@ -9,17 +9,17 @@ import binascii
 import re
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from fairbook.net.hosts import refusal
+from fairbook.net.origins import ANY_ORIGIN, may_connect
 
 HEAD_BYTES_MAX: Final = 16 * 1024
 HEAD_END: Final = b"\r\n\r\n"
 PATHS: Final = (b"/", b"/ws")
-ANY_ORIGIN: Final = "*"
 
 _HEADERS_MAX: Final = 100
-_LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 _MALFORMED: Final = "Malformed HTTP request"
 
 
@@ -32,11 +32,14 @@ class HandshakeError(Exception):
         self.message = message
 
 
-def check_head(head: bytes, origins: Collection[str]) -> bytes:
+def check_head(
+    head: bytes, origins: Collection[str], hosts: Collection[str] | None = None
+) -> bytes:
     """Check a request's head, which ends with HEAD_END; return one that opens the same WebSocket.
 
     origins: whose pages may connect, such as "https://example.org", or ANY_ORIGIN; pages of the
-    same host and of this machine always may. Raises HandshakeError.
+    same host and of this machine always may. hosts: names of this exchange; None: any. Raises
+    HandshakeError.
     """
     found = _Head()
     parser = HttpRequestParser(found)
@@ -49,6 +52,9 @@ def check_head(head: bytes, origins: Collection[str]) -> bytes:
         raise HandshakeError(400, _MALFORMED) from None
     if len(found.lines) > _HEADERS_MAX or parser.get_http_version() != "1.1":
         raise HandshakeError(400, _MALFORMED)
+    unknown_host = refusal(found.values(b"host"), hosts)
+    if unknown_host is not None:
+        raise HandshakeError(400, unknown_host)
     # Runs of slashes count as one, as base URLs may end with one.
     if re.sub(b"/+", b"/", found.url.partition(b"?")[0]) not in PATHS:
         raise HandshakeError(404, "Not Found")
@@ -99,17 +105,5 @@ def _check_origin(given: list[bytes], hosts: list[bytes], origins: Collection[st
     """Browsers name the page that connects; other programs send no Origin, and may connect."""
     if not given or ANY_ORIGIN in origins:
         return
-    origin = given[0].decode("latin-1")
-    if len(given) == 1 and len(hosts) <= 1:
-        host = _host_name("//" + hosts[0].decode("latin-1")) if hosts else None
-        from_host = _host_name(origin)
-        if origin in origins or (from_host and from_host in (host, *_LOCAL_HOSTS)):
-            return
-    raise HandshakeError(403, "Pages of this origin may not connect")
-
-
-def _host_name(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
+    if len(given) != 1 or not may_connect(given[0], hosts[0], origins):
+        raise HandshakeError(403, "Pages of this origin may not connect")

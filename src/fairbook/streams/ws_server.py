@@ -46,7 +46,8 @@ class StreamLimits(NamedTuple):
     pong_s: float = 120.0  # since the last pong, or the beginning
     linger_s: float = 2.0  # for a Close frame to arrive and be answered
     transport_bytes_max: int = 64 * 1024  # unsent; with more the client is slow
-    origins: Collection[str] = ()  # whose pages may connect: see net/ws_handshake.py
+    origins: Collection[str] = ()  # whose pages may connect: see net/origins.py
+    hosts: Collection[str] | None = None  # names of this exchange; None: any
 
 
 class StreamServer:
@@ -213,7 +214,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         if self._refusal is not None:
             raise self._refusal
         limits = self._server.limits
-        head = check_head(bytes(self._buffer[:head_bytes]), limits.origins)
+        head = check_head(bytes(self._buffer[:head_bytes]), limits.origins, limits.hosts)
         received = bytes(self._buffer[head_bytes : self._size])
         self._buffer = bytearray()
         self._abort_at = math.inf
