@@ -1,13 +1,16 @@
 """Upgrade requests: ignored unless granted. `curl --http2` and Java's client send them."""
 
 import asyncio
+import json
+from typing import Any
 
 import pytest
 
-from fairbook.gateway.request import Request
 from tests.world.http_client import HttpClient, bid, request_bytes
-from tests.world.memory_accounts import ALICE
+from tests.world.memory_accounts import ALICE, ALICE_TOKEN
 from tests.world.running_exchange import RunningExchange, play, with_exchange
+from tests.world.waiting import until
+from tests.world.ws_frames import head, says
 
 ORDER = b'{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"90","quantity":"0.1"}'
 H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
@@ -84,48 +87,65 @@ def test_an_upgrade_header_changes_no_limit() -> None:
     play(story)
 
 
-class Echo(asyncio.Protocol):
-    """Another protocol on the same connection."""
-
-    def __init__(self, transport: asyncio.Transport, received: bytes) -> None:
-        self.transport = transport
-        self.is_lost = asyncio.Event()
-        transport.set_protocol(self)
-        transport.write(b"echo:" + received)
-
-    def data_received(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        self.is_lost.set()
+async def json_frame(client: HttpClient) -> Any:
+    """The next message of the server, which is short enough for a head of two or four bytes."""
+    first, size = await client.reader.readexactly(2)
+    assert first == 0x81
+    if size == 126:
+        size = int.from_bytes(await client.reader.readexactly(2), "big")
+    return json.loads(await client.reader.readexactly(size))
 
 
-@with_exchange()
-async def test_a_granted_upgrade_hands_over_the_transport(
-    venue: RunningExchange, client: HttpClient
-) -> None:
-    """With the bytes after the head. The HTTP server then no longer counts the connection."""
-    granted: list[Echo] = []
+@pytest.mark.parametrize("path", ["/ws", "//ws", "/ws?client=x"])
+@pytest.mark.parametrize("is_whole", [True, False], ids=["at once", "byte by byte"])
+def test_a_websocket_is_opened_on_the_http_port(path: str, *, is_whole: bool) -> None:
+    """After requests whose answers are sent, with frames right behind the head. The HTTP server
+    then no longer counts the connection, but the streams do.
+    """
 
-    def upgrade(request: Request, transport: asyncio.Transport, received: bytes) -> bool:
-        if request.path != b"/ws" or request.headers[b"upgrade"] != b"websocket":
-            return False
-        granted.append(Echo(transport, received))
-        return True
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        assert (await client.ask("GET", "/api/v1/ping", headers=WEBSOCKET)).body == b"pong"
+        login = says(id=1, method="LOGIN", params={"token": ALICE_TOKEN})
+        order = says(id=2, method="order.place", params=bid("90", "0.1"))
+        data = head(path) + login + order
+        for piece in [data] if is_whole else [data[i : i + 1] for i in range(len(data))]:
+            await client.send(piece)
+            if not is_whole:
+                await asyncio.sleep(0)
+        opened = await client.reader.readuntil(b"\r\n\r\n")
+        assert opened.startswith(b"HTTP/1.1 101 ")
+        assert await json_frame(client) == {"id": 1, "result": None}
+        assert (await json_frame(client))["result"]["status"] == "New"
+        state = venue.server.state
+        assert not state.connections and not state.admitted.open_of
+        assert venue.streams.admitted.open == 1
+        client.writer.close()
+        await until(lambda: not venue.streams.admitted.open)
 
-    state = venue.server.state
-    state.upgrade = upgrade
-    assert (await client.ask("GET", "/api/v1/ping", headers=WEBSOCKET)).body == b"pong"
-    assert not granted
-    order = request_bytes("POST", "/api/v1/order", bid("90", "0.1"))
-    header = request_bytes("GET", "/ws", headers=WEBSOCKET)
-    await client.send(order + header)  # Not while a response is missing.
-    assert (await client.reply()).json()["status"] == "New"
-    assert (await client.reply()).error()[0] == 404
-    await client.send(header + b"first")
-    assert await client.reader.readexactly(10) == b"echo:first"
-    await client.send(b"\x00GET / HTTP/1.1\r\n\r\n")
-    assert await client.reader.readexactly(19) == b"\x00GET / HTTP/1.1\r\n\r\n"
-    assert not state.connections and not state.admitted.open_of
-    client.writer.close()
-    await granted[0].is_lost.wait()
+    play(story, streams=True)
+
+
+def test_refused_handshakes_and_a_stop_on_the_http_port() -> None:
+    """The rules of the streams' port; at a stop the WebSocket gets a Close frame."""
+
+    async def story(venue: RunningExchange, client: HttpClient) -> None:
+        await client.send(request_bytes("POST", "/api/v1/order", bid("90", "0.1")) + head("/ws"))
+        assert (await client.reply()).json()["status"] == "New"
+        assert (await client.reply()).status == 404  # Not while a response is missing.
+        for data, status in (
+            (head("/ws", Sec_WebSocket_Key="short"), 400),
+            (head("/ws", Origin="https://evil.example"), 403),
+            (head("/ws", Sec_WebSocket_Version="8"), 426),
+            (head("/ws", Host=None), 400),
+        ):
+            refused = await venue.connect()
+            await refused.send(data)
+            assert (await refused.reply()).error()[0] == status
+            assert await refused.is_closed()
+        stopped = await venue.connect()
+        await stopped.send(head("/ws"))
+        assert b" 101 " in await stopped.reader.readuntil(b"\r\n\r\n")
+        await venue.streams.stop(0.1)
+        assert (await stopped.reader.read())[:1] == b"\x88"
+
+    play(story, streams=True)

@@ -106,6 +106,7 @@ class RunningExchange:
             gateway = self.gateway
             self.hub = Hub(self.feed, authority=gateway.logins, requests=gateway.ws_orders)
             self.streams = StreamServer(self.hub)
+            self.server.state.upgrade = self.streams.adopt
             self.ws_port = await self.streams.start(HOST, self.ws_port)
 
     def _authenticator(self) -> Authenticator:

@@ -114,7 +114,11 @@ class ExchangeApp:
             hosts=hosts,
         )
         self._streams = StreamServer(hub, limits)
-        self._http = HttpServer(gateway, ServerLimits(origins=settings.ws_origins, hosts=hosts))
+        self._http = HttpServer(
+            gateway,
+            ServerLimits(origins=settings.ws_origins, hosts=hosts),
+            upgrade=self._streams.adopt,
+        )
         self._maker: Supervisor | None = None
         self._has_history = False
         self._failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()

@@ -45,10 +45,9 @@ _LINGER_S: Final = 2
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-Upgrade = Callable[[Request, Transport, bytes], bool]
-"""Takes over the transport of an upgrade request, for another protocol, and the bytes that were
-received after the request's head. False: the request is answered as if it had no Upgrade header.
-"""
+Upgrade = Callable[[Transport, bytes], None]
+"""Takes over the transport of a WebSocket request: it gets the head and what came after it."""
+_UPGRADE_URLS: Final = (b"/ws", b"//ws")
 
 logger = logging.getLogger(__name__)
 
@@ -222,26 +221,29 @@ class HttpConnection(asyncio.Protocol):
                 rest = data[upgrade.args[0] :]
                 if self._hand_over(rest):
                     return
-                head = self._head_without_upgrade()
+                head = self._head(without=b"upgrade")
                 self._parser = self._new_parser()
                 self._parser.feed_data(head)
                 data = rest
 
-    def _head_without_upgrade(self) -> bytes:
+    def _head(self, *, without: bytes = b"") -> bytes:
+        """The head that was read, but for headers of the name `without`."""
         version = self._parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s\r\n" % (self._parser.get_method(), self._url, version)]
-        lines += [b"%s: %s\r\n" % line for line in self._headers if line[0] != b"upgrade"]
+        lines += [b"%s: %s\r\n" % line for line in self._headers if line[0] != without]
         return b"".join((*lines, b"\r\n"))
 
     def _hand_over(self, received: bytes) -> bool:
-        """Give the transport to another protocol, if the upgrade is granted."""
+        """Give the transport to the streams, if a WebSocket at /ws is asked for."""
         upgrade = self._server.upgrade
         if upgrade is None or self._is_owing():
             return False
-        request = Request(self._url, b"", dict(self._headers), self._address)
-        if not upgrade(request, self.transport, received):
+        wanted = dict(self._headers).get(b"upgrade", b"").lower()
+        if self._url.partition(b"?")[0] not in _UPGRADE_URLS or wanted != b"websocket":
             return False
+        head = self._head()
         self._forget()
+        upgrade(self.transport, head + received)
         return True
 
     # The parser's callbacks. It raises what they raise as an HttpParserError.

@@ -79,6 +79,11 @@ class WebSocket(WSListener):
         _feed(protocol, head)
         _feed(protocol, received)
 
+    def feed(self, received: bytes) -> None:
+        """More of what was received before `start`. Nothing if the socket is closed."""
+        if not self._socket.is_closing():
+            _feed(self._socket.get_protocol(), received)
+
     # What picows calls.
 
     def on_ws_connected(self, transport: WSTransport) -> None:

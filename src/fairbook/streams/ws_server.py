@@ -81,6 +81,18 @@ class StreamServer:
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
 
+    def adopt(self, transport: Transport, received: bytes) -> None:
+        """Serve a connection that another server has accepted, under the limits of this one.
+        received: what its client has sent: at least the head of its request.
+        """
+        accepted = transport.get_extra_info("socket")
+        if accepted is not None:
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_WRITE_BYTES)
+        connection = StreamConnection(self, asyncio.get_running_loop())
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.receive(received)
+
     async def stop(self, drain_s: float) -> None:
         """Stop listening, then close all connections, many of them spread over `drain_s`."""
         if self._listener is None:
@@ -174,6 +186,17 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._refuse(ApiError(error.status, code, error.message))
         except ApiError as error:
             self._refuse(error)
+
+    def receive(self, received: bytes) -> None:
+        """What was received before this connection read from its transport."""
+        while received and self.websocket is None and not self._is_answered:
+            room = self.get_buffer(-1)
+            size = min(len(room), len(received))
+            room[:size] = received[:size]
+            received = received[size:]
+            self.buffer_updated(size)
+        if received and self.websocket is not None:
+            self.websocket.feed(received)
 
     def eof_received(self) -> bool:
         return False
