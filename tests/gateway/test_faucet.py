@@ -36,6 +36,7 @@ def test_the_faucet_credits_up_to_its_cap(bank: Bank) -> None:
     async def story(venue: RunningExchange, client: HttpClient, transfers: SqliteTransfers) -> None:
         given = await ask_for(client, "7.5")
         assert given.json() == {"symbol": "SOL", "quantity": "7.5", "left": "2.5"}
+        assert await listed(client, FAUCET) == {"SOL": "2.5", "BTC": "0", "USDC": "500"}
         refused = (400, "INVALID_QUANTITY", "Faucet limit: 2.5 SOL remaining")
         assert (await ask_for(client, "2.500000001")).error() == refused
         bank.exchange.busy = True

@@ -116,3 +116,17 @@ async def test_depth_is_ascending_and_cut_at_the_outer_levels(
         assert reply.error() == (400, "INVALID_RANGE", "Invalid limit")
     assert (await client.ask("GET", "/api/v1/depth")).error()[1] == "INVALID_CLIENT_REQUEST"
     assert (await client.ask("GET", "/api/v1/depth?symbol=X")).error()[1] == "INVALID_MARKET"
+
+
+@with_exchange()
+async def test_the_venue(venue: RunningExchange, client: HttpClient) -> None:
+    """Public: what a page needs before it begins."""
+    found = (await client.ask("GET", "/api/v1/venue", token=None)).json()
+    fees = found.pop("markets")
+    assert found.pop("version").split(".")[0].isdigit()
+    assert found == {"name": "Fairbook", "ws": "/ws", "demo": False, "test": False}
+    markets = {market.name: market for market in venue.exchange.markets()}
+    assert fees.keys() == markets.keys()
+    for name, market in markets.items():
+        assert float(fees[name]["makerFee"]) * 100 == market.maker_fee_ppm
+        assert float(fees[name]["takerFee"]) * 100 == market.taker_fee_ppm

@@ -132,6 +132,13 @@ class SqliteTransfers:
                 )
         return atoms_max - total
 
+    def grant_left(self, *, account: int, asset: int, atoms_max: int) -> int:
+        with self._lock:
+            row = self._database.execute(
+                "SELECT atoms FROM granted WHERE account = ? AND asset = ?", (account, asset)
+            ).fetchone()
+        return max(0, atoms_max - (row[0] if row else 0))
+
     def remove_grant(self, *, account: int, asset: int, atoms: int) -> None:
         with self._lock, transaction(self._database, "") as database:
             database.execute(

@@ -20,6 +20,10 @@ def balance_object(scale: Scale, *, available: int, locked: int) -> dict[str, st
     return {"available": scale.text(available), "locked": scale.text(locked), "staked": "0"}
 
 
+def basis_points(fee_ppm: int) -> str:
+    return _BASIS_POINTS.text(fee_ppm)
+
+
 def account_object(*, open_orders: int, maker_fee_ppm: int, taker_fee_ppm: int) -> dict[str, Any]:
     """The settings of an account. Fees are shown in basis points."""
     return {

@@ -32,6 +32,7 @@ from fairbook.gateway.endpoints.history import HistoryEndpoints
 from fairbook.gateway.endpoints.markets import MarketEndpoints
 from fairbook.gateway.endpoints.orders import OrderEndpoints
 from fairbook.gateway.endpoints.stubs import stub_endpoints, stub_endpoints_under
+from fairbook.gateway.endpoints.venue import venue_endpoints
 from fairbook.gateway.rate_limits import RateLimits, TokenBuckets
 from fairbook.gateway.read_barrier import ReadBarrier
 from fairbook.gateway.request import (
@@ -117,6 +118,7 @@ class Gateway:
             **HistoryEndpoints(submitter, listings, barrier).endpoints(),
             **CapitalEndpoints(submitter, listings, barrier, transfers).endpoints(),
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
+            **venue_endpoints(listings, is_demo=bool(transfers and faucet_atoms)),
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
             **_page_endpoints(pages or {}),
         }

@@ -133,5 +133,8 @@ class Transfers(Protocol):
         Returns the atoms that may still be granted; negative: the excess, and nothing was counted.
         """
 
+    def grant_left(self, *, account: int, asset: int, atoms_max: int) -> int:
+        """The atoms that the faucet may still grant."""
+
     def remove_grant(self, *, account: int, asset: int, atoms: int) -> None:
         """Undo `add_grant` for a credit that did not happen and never will."""

@@ -1,4 +1,4 @@
-"""POST /api/v1/faucet: credits demo money, up to a cap per account and asset.
+"""/api/v1/faucet credits demo money, up to a cap per account and asset, and says what is left.
 
 Invariant: an account never gets more than the cap; a credit with unknown outcome counts as given.
 """
@@ -17,7 +17,7 @@ from fairbook.core import admin_records
 from fairbook.gateway.endpoints.money_requests import amount_fields, move_money
 from fairbook.gateway.request import Endpoint, Endpoints, Request, not_offered
 from fairbook.gateway.submitter import Submitter
-from fairbook.ports.accounts import TRADE, Transfers
+from fairbook.ports.accounts import READ, TRADE, Transfers
 
 
 def faucet_endpoints(
@@ -26,7 +26,7 @@ def faucet_endpoints(
     transfers: Transfers | None,
     caps_atoms: Mapping[str, int] | None,
 ) -> Endpoints:
-    """The endpoint; 501 without a store or caps. caps_atoms: by asset, of one account."""
+    """The endpoints; 501 without a store or caps. caps_atoms: by asset, of one account."""
 
     async def give(request: Request) -> bytes:
         assert transfers is not None and caps_atoms is not None
@@ -44,6 +44,22 @@ def faucet_endpoints(
         shape = faucet_object(asset.name, quantity=scale.text(atoms), left=scale.text(left))
         return msgspec.json.encode(shape)
 
+    async def left(request: Request) -> bytes:
+        assert transfers is not None and caps_atoms is not None
+        found = {}
+        for asset in listings.catalogue.assets():
+            atoms = await asyncio.to_thread(
+                transfers.grant_left, account=request.account, asset=asset.id,
+                atoms_max=caps_atoms.get(asset.name, 0),
+            )  # fmt: skip
+            found[asset.name] = listings.asset_scale(asset.id)[1].text(atoms)
+        return msgspec.json.encode(found)
+
     is_offered = transfers is not None and caps_atoms is not None
-    handler = give if is_offered else not_offered("faucet")
-    return {(b"POST", b"/api/v1/faucet"): Endpoint(handler, "faucet", TRADE, "body", writes=True)}
+    refuse, path = not_offered("faucet"), b"/api/v1/faucet"
+    return {
+        (b"POST", path): Endpoint(
+            give if is_offered else refuse, "faucet", TRADE, "body", writes=True
+        ),
+        (b"GET", path): Endpoint(left if is_offered else refuse, "faucetQuery", READ),
+    }
