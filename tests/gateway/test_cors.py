@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairbook.gateway.http_connection import ServerLimits
+from fairbook.gateway.server_state import ServerLimits
 from fairbook.net.hosts import NO_HOST, UNKNOWN_HOST, own_names
 from tests.world.http_client import HttpClient, HttpReply, bid
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fairbook.gateway.http_connection import ServerLimits
 from fairbook.gateway.request import Endpoint, Reply, Request, always
+from fairbook.gateway.server_state import ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN
 from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, with_exchange
@@ -308,7 +308,7 @@ def test_a_long_answer_is_sent_in_pieces() -> None:
         head = await slow.reader.readuntil(b"\r\n\r\n")
         assert b"transfer-encoding: chunked\r\n" in head and b"content-length" not in head
         connections = venue.server.state.connections
-        await until(lambda: any(connection._drained for connection in connections))
+        await until(lambda: any(connection._drained for connection in connections))  # type: ignore[attr-defined]
         assert 0 < len(sent) < 200
         received = b""
         while size := int(await slow.reader.readuntil(b"\r\n"), 16):

@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
-from fairbook.gateway.http_connection import HttpConnection, ServerLimits
 from fairbook.gateway.request import Reply
+from fairbook.gateway.server_state import OpenConnection, ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes
 from tests.world.running_exchange import (
     NO_LIMITS,
@@ -101,12 +102,17 @@ async def ping(venue: RunningExchange) -> None:
     assert (await (await venue.connect()).ask("GET", "/api/v1/ping")).status == 200
 
 
-async def unread(venue: RunningExchange, request: bytes) -> tuple[HttpClient, HttpConnection]:
+async def unread(venue: RunningExchange, request: bytes) -> tuple[HttpClient, OpenConnection]:
     """A client that sends a request and does not read; part of the response cannot be sent."""
     client = await venue.connect(receive_bytes=4096)
     assert (await client.ask("GET", "/api/v1/ping")).status == 200
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    (connection,) = venue.server.state.connections
+    name = client.writer.get_extra_info("sockname")
+    (connection,) = (
+        connection
+        for connection in venue.server.state.connections
+        if connection.transport.get_extra_info("peername") == name
+    )
     sock = connection.transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     await client.send(request)
@@ -147,3 +153,45 @@ async def test_a_slow_client_gets_the_whole_last_response() -> None:
         sweep(venue, 61)
         await ping(venue)
         assert connection not in venue.server.state.connections
+
+
+async def test_a_client_that_reads_a_little_now_and_then_is_still_answered() -> None:
+    """Only a minute without anything read ends a connection."""
+    async with run_exchange(extras=page(8192)) as venue:
+        client, connection = await unread(venue, request_bytes("GET", "/page"))
+        for _ in range(5):
+            unsent = connection.transport.get_write_buffer_size()
+            client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            await client.reader.readexactly(100_000)
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            while connection.transport.get_write_buffer_size() == unsent:
+                await ping(venue)
+            sweep(venue, 50)
+            await ping(venue)
+            assert connection in venue.server.state.connections
+        sweep(venue, 70)
+        await ping(venue)
+        assert connection not in venue.server.state.connections
+
+
+async def test_new_requests_do_not_keep_a_client_that_does_not_read() -> None:
+    """Their answers are small: they count as sent, and the next request is answered too."""
+    async with run_exchange(extras=page(16)) as venue:
+        client, connection = await unread(venue, request_bytes("GET", "/page"))
+        for _ in range(20):
+            sweep(venue, 9)
+            with suppress(ConnectionError):
+                await client.send(request_bytes("GET", "/api/v1/ping"))
+            await ping(venue)
+        assert connection not in venue.server.state.connections
+
+
+async def test_answers_that_nobody_reads_take_bounded_memory() -> None:
+    """The connection that has not read for longest is aborted, and its bytes are free again."""
+    limits = ServerLimits(unsent_bytes_per_address_max=2_500_000)
+    async with run_exchange(server_limits=limits, extras=page(1024)) as venue:
+        connections = [(await unread(venue, request_bytes("GET", "/page")))[1] for _ in range(4)]
+        await ping(venue)
+        held = [connection in venue.server.state.connections for connection in connections]
+        assert held == [False, False, True, True]
+        assert 2_000_000 < venue.server.state.unsent.in_all <= 2_500_000

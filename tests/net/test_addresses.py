@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fairbook.gateway.gateway import GatewayLimits
-from fairbook.gateway.http_connection import HttpConnection, ServerLimits
+from fairbook.gateway.http_connection import HttpConnection
+from fairbook.gateway.server_state import ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes, signed
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN
 from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, run_exchange

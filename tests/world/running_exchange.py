@@ -17,9 +17,9 @@ from fairbook.core import admin_records
 from fairbook.engine import local_instance
 from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.gateway import Gateway, GatewayLimits
-from fairbook.gateway.http_connection import ServerLimits
 from fairbook.gateway.http_server import HttpServer
 from fairbook.gateway.request import Reply
+from fairbook.gateway.server_state import ServerLimits
 from fairbook.ports.accounts import Transfers
 from fairbook.ports.history import History
 from fairbook.streams.feed import Feed

@@ -41,8 +41,8 @@ from fairbook.followers.replica_monitor import ReplicaMonitor
 from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.gateway import Gateway, GatewayLimits
-from fairbook.gateway.http_connection import ServerLimits
 from fairbook.gateway.http_server import HttpServer
+from fairbook.gateway.server_state import ServerLimits
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
 from fairbook.log.compressor import SegmentCompressor

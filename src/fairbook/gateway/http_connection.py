@@ -16,12 +16,11 @@ Invariants:
 
 import asyncio
 import logging
-import time
+import math
 from asyncio import BaseTransport, Transport
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
-from email.utils import formatdate
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import AsyncIterator
+from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -29,10 +28,9 @@ from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import BODY_BYTES_MAX
 from fairbook.gateway.authorization import too_large
 from fairbook.gateway.cors import PREFLIGHT, cors_headers, is_preflight
-from fairbook.gateway.gateway import Gateway
-from fairbook.gateway.request import Endpoint, JsonOrReply, Request, ok_head, to_reply
+from fairbook.gateway.request import Endpoint, JsonOrReply, Request, to_reply
+from fairbook.gateway.server_state import ServerState
 from fairbook.net.addresses import address_key
-from fairbook.net.connection_limits import ConnectionLimits
 from fairbook.net.hosts import refusal
 
 _URL_BYTES_MAX: Final = 8 * 1024
@@ -45,57 +43,9 @@ _LINGER_S: Final = 2
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-Upgrade = Callable[[Transport, bytes], None]
-"""Takes over the transport of a WebSocket request: it gets the head and what came after it."""
 _UPGRADE_URLS: Final = (b"/ws", b"//ws")
 
 logger = logging.getLogger(__name__)
-
-
-class ServerLimits(NamedTuple):
-    """Limits of connections."""
-
-    connections_max: int = 4096
-    connections_per_address_max: int = 1024
-    request_s: float = 10.0  # from the first byte of a request, or the connection, to its last
-    idle_s: float = 75.0  # between requests
-    reply_s: float = 60.0  # from the last byte of a request to the last of its response
-    sweep_s: float = 1.0  # between checks of these times
-    origins: Collection[str] = ()  # whose pages may read answers: see net/origins.py
-    hosts: Collection[str] | None = None  # names of this exchange; None: any
-
-
-class ServerState:
-    """What the connections of one server share."""
-
-    def __init__(self, gateway: Gateway, limits: ServerLimits, upgrade: Upgrade | None) -> None:
-        self.gateway = gateway
-        self.limits = limits
-        self.upgrade = upgrade
-        self.admitted = ConnectionLimits(
-            connections_max=limits.connections_max,
-            per_address_max=limits.connections_per_address_max,
-        )
-        self.connections: set[HttpConnection] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.progress = asyncio.Event()  # set when a request is answered or a connection lost
-        self.swept_s = 0.0  # the clock of the connections: seconds of sweeps so far
-        self.date_line = b""  # the Date header
-        self.ok_head = b""
-
-    def sweep(self) -> None:
-        """Advance the clock, and close what is too slow."""
-        self.swept_s += self.limits.sweep_s
-        self.date_line = b"date: %s\r\n" % formatdate(time.time(), usegmt=True).encode()
-        self.ok_head = ok_head(self.date_line)
-        for connection in list(self.connections):
-            connection.check_pace()
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine in a task of its own, which the server cancels when it has stopped."""
-        task = asyncio.get_running_loop().create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
 
 class _ReceivedRequest(Request):
@@ -140,6 +90,8 @@ class HttpConnection(asyncio.Protocol):
         self._is_lingering = False  # and nothing more is sent
         self._drained: asyncio.Future[None] | None = None  # pending while writing is paused
         self._since_s = server.swept_s  # when reading, waiting or answering began
+        self._unsent_bytes = 0  # as the last sweep has seen them
+        self._read_s = 0.0  # when the client read some of what was unsent, or that began
 
     # The transport's callbacks.
 
@@ -191,8 +143,12 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._drained = asyncio.get_running_loop().create_future()
+        unsent_bytes = self.transport.get_write_buffer_size()
+        self._server.unsent.hold(self, self._address_key, unsent_bytes)
 
     def resume_writing(self) -> None:
+        self._server.unsent.release(self)
+        self._read_s = self._server.swept_s
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
@@ -482,15 +438,19 @@ class HttpConnection(asyncio.Protocol):
 
     def check_pace(self) -> None:
         """Abort if the client is too slow: closing would wait for one that does not read."""
-        limits = self._server.limits
-        if self._is_lingering:
-            is_sent = not self.transport.get_write_buffer_size()
-            seconds_max = _LINGER_S if is_sent else limits.reply_s
-        elif self._is_reading:
+        limits, now_s = self._server.limits, self._server.swept_s
+        before, unsent = self._unsent_bytes, self.transport.get_write_buffer_size()
+        self._unsent_bytes = unsent
+        if unsent < before or (unsent and not before):
+            self._read_s = now_s
+        if self._is_reading and not self._is_lingering:
             seconds_max = limits.request_s
-        elif self._is_owing():
-            seconds_max = limits.reply_s
+        elif unsent:
+            seconds_max = math.inf
+        elif self._is_lingering:
+            seconds_max = _LINGER_S
         else:
-            seconds_max = limits.idle_s
-        if self._server.swept_s - self._since_s > seconds_max:
+            seconds_max = limits.reply_s if self._is_owing() else limits.idle_s
+        is_unread = unsent and now_s - self._read_s > limits.reply_s
+        if is_unread or now_s - max(self._since_s, self._read_s) > seconds_max:
             self.transport.abort()

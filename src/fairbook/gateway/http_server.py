@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from fairbook.gateway.gateway import Gateway
-from fairbook.gateway.http_connection import HttpConnection, ServerLimits, ServerState, Upgrade
+from fairbook.gateway.http_connection import HttpConnection
+from fairbook.gateway.server_state import ServerLimits, ServerState, Upgrade
 
 _CLOSE_S: Final = 1.0  # for closed transports to end
 
