@@ -55,6 +55,14 @@ def test_retry_after_is_long_enough() -> None:
     buckets.take("a")
 
 
+def test_a_part_is_half_a_burst_at_most() -> None:
+    buckets = TokenBuckets(per_minute=60, burst=10, now_ns=Clock())
+    buckets.take_part("a", 1000)
+    assert taken(buckets, "a", 30) == 5
+    buckets.take_part("b", 3)
+    assert taken(buckets, "b", 30) == 7
+
+
 def test_several_tokens_are_taken_together_or_not_at_all() -> None:
     clock = Clock()
     buckets = TokenBuckets(per_minute=60, burst=10, now_ns=clock)

@@ -8,6 +8,8 @@ import pytest
 from fairbook.api.errors import ApiError
 from fairbook.core import records
 from fairbook.gateway.gateway import GatewayLimits
+from fairbook.gateway.long_answers import LongAnswers
+from fairbook.gateway.rate_limits import RateLimits, TokenBuckets
 from fairbook.gateway.submitter import SWEEP_S, Submitter
 from fairbook.ports.commands import Stopped
 from tests.world.direct_exchange import DirectExchange, small_exchange
@@ -15,6 +17,7 @@ from tests.world.http_client import HttpClient, bid
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, READER_TOKEN
 from tests.world.running_exchange import NO_LIMITS, RunningExchange, play, with_exchange
 
+NO_LONG_ANSWERS = LongAnswers(RateLimits(*[TokenBuckets(per_minute=0, burst=1)] * 3))
 SOON = NO_LIMITS._replace(deadline_s=0.05)
 
 
@@ -105,7 +108,7 @@ def cancel() -> bytes:
 async def test_one_timer_serves_all_waiting_commands() -> None:
     """A thousand late and a thousand timely answers: each is right, and the queue empties."""
     exchange = small_exchange()
-    answers = Submitter(exchange, exchange, deadline_s=0.05)
+    answers = Submitter(exchange, exchange, NO_LONG_ANSWERS, deadline_s=0.05)
     exchange.held = []
     late = [answers.submit(cancel()) for _ in range(1000)]
     held, exchange.held = exchange.held, None
@@ -124,7 +127,7 @@ async def test_a_cancelled_request_is_not_a_late_one() -> None:
     """Cancelling the task cancels it, and gives no 504."""
     exchange = small_exchange()
     exchange.held = []
-    answers = Submitter(exchange, exchange, deadline_s=30)
+    answers = Submitter(exchange, exchange, NO_LONG_ANSWERS, deadline_s=30)
     task = asyncio.create_task(answers.outcome(answers.submit(cancel())))
     await asyncio.sleep(0)
     task.cancel()
@@ -199,7 +202,7 @@ async def test_the_deadline_is_kept() -> None:
     """No command is given up early."""
     exchange: DirectExchange = small_exchange()
     exchange.held = []
-    answers = Submitter(exchange, exchange, deadline_s=0.2)
+    answers = Submitter(exchange, exchange, NO_LONG_ANSWERS, deadline_s=0.2)
     began = time.monotonic()
     with pytest.raises(ApiError):
         await answers.outcome(answers.submit(cancel()))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from fairbook.core import admin_records, records
 from fairbook.core.credential_table import Credential
-from fairbook.core.exchange import Exchange
+from fairbook.core.exchange import ORDER_ID_MAX, Exchange
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
 from fairbook.core.references import Reference
@@ -120,8 +120,17 @@ class DirectExchange:
     def balances(self, account: int) -> Sequence[tuple[int, int, int]]:
         return self.core.balances(account)
 
-    def open_orders(self, account: int, market: int = 0) -> Sequence[OrderRecord]:
-        return self.core.open_orders(account, market)
+    def open_orders(
+        self,
+        account: int,
+        market: int = 0,
+        after: OrderRecord | None = None,
+        orders_max: int = ORDER_ID_MAX,
+    ) -> Sequence[OrderRecord]:
+        return self.core.open_orders(account, market, after, orders_max)
+
+    def open_order_count(self, account: int, market: int = 0) -> int:
+        return self.core.open_order_count(account, market)
 
     def order(
         self,

@@ -42,7 +42,8 @@ class HttpClient:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         status, *lines = head[:-4].split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines)
-        body = await self.reader.readexactly(int(headers["content-length"]))
+        length = headers.get("content-length")
+        body = await (self._chunks() if length is None else self.reader.readexactly(int(length)))
         return HttpReply(int(status.split()[1]), headers, body)
 
     async def is_closed(self) -> bool:
@@ -53,6 +54,13 @@ class HttpClient:
         except ConnectionError:
             pass
         return True
+
+    async def _chunks(self) -> bytes:
+        chunks: list[bytes] = []
+        while size := int(await self.reader.readuntil(b"\r\n"), 16):
+            chunks.append((await self.reader.readexactly(size + 2))[:-2])
+        await self.reader.readexactly(2)
+        return b"".join(chunks)
 
     async def ask(
         self,

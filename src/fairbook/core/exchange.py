@@ -236,16 +236,51 @@ class Exchange:
                     found.append((asset, cell.available, cell.locked))
         return found
 
-    def open_orders(self, account: int, market: int = 0) -> list[OrderRecord]:
-        """The account's open orders by rising id; market 0: in all markets."""
+    def open_orders(
+        self,
+        account: int,
+        market: int = 0,
+        after: OrderRecord | None = None,
+        orders_max: int = ORDER_ID_MAX,
+    ) -> list[OrderRecord]:
+        """The account's open orders by rising id; market 0: in all markets. At most `orders_max`,
+        from the first with a higher id than `after`, which may have been closed meanwhile.
+        """
         out = BytesWriter()
-        if self.tables.is_user(account):
-            order = self.tables.accounts[account].first
-            while order is not None:
-                if market == 0 or order.book.market.id == market:
-                    put_open_order(out, order, records.ORDER)
-                order = order.account_next
+        found: i64 = 0
+        order = self._open_order_after(account, after)
+        while order is not None and found < orders_max:
+            if market == 0 or order.book.market.id == market:
+                put_open_order(out, order, records.ORDER)
+                found += 1
+            order = order.account_next
         return order_records(out.getvalue())
+
+    def _open_order_after(self, account: int, after: OrderRecord | None) -> Order | None:
+        if not self.tables.is_user(account):
+            return None
+        order = self.tables.accounts[account].first
+        if after is None:
+            return order
+        same = self.orders.find(account, after.market, after.order_id)
+        if same is not None:
+            return same.account_next
+        while order is not None and order.id <= after.order_id:
+            order = order.account_next
+        return order
+
+    def open_order_count(self, account: int, market: int = 0) -> int:
+        """How many orders of the account are open; market 0: in all markets."""
+        if not self.tables.is_user(account):
+            return 0
+        if market == 0:
+            return self.tables.accounts[account].open
+        count: i64 = 0
+        order = self.tables.accounts[account].first
+        while order is not None:
+            count += order.book.market.id == market
+            order = order.account_next
+        return count
 
     def order(self, account: int, market: int, order_id: int) -> OrderRecord | None:
         """An open order of the account in that market; market 0: in any."""

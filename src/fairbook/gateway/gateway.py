@@ -33,6 +33,7 @@ from fairbook.gateway.endpoints.markets import MarketEndpoints
 from fairbook.gateway.endpoints.orders import OrderEndpoints
 from fairbook.gateway.endpoints.stubs import stub_endpoints, stub_endpoints_under
 from fairbook.gateway.endpoints.venue import venue_endpoints
+from fairbook.gateway.long_answers import LongAnswers
 from fairbook.gateway.rate_limits import RateLimits, TokenBuckets
 from fairbook.gateway.read_barrier import ReadBarrier
 from fairbook.gateway.request import (
@@ -95,11 +96,14 @@ class Gateway:
         authenticator = authenticator or Authenticator(accounts)
         self.authorizer = Authorizer(authenticator, rates)
         self.logins = LoginAuthenticator(accounts, authenticator, rates.failed_logins)
-        self._submitter = submitter = Submitter(commands, queries, deadline_s=limits.deadline_s)
+        long_answers = LongAnswers(rates)
+        self._submitter = submitter = Submitter(
+            commands, queries, long_answers, deadline_s=limits.deadline_s
+        )
         listings = Listings(catalogue)
-        markets = MarketEndpoints(submitter, listings)
-        account = AccountEndpoints(submitter, listings)
-        barrier = ReadBarrier(submitter, history)
+        markets = MarketEndpoints(submitter, listings, long_answers)
+        account = AccountEndpoints(submitter, listings, long_answers)
+        barrier = ReadBarrier(submitter, history, long_answers)
         self.ws_orders = WebSocketOrders(
             submitter=submitter,
             listings=listings,

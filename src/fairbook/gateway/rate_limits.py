@@ -47,6 +47,10 @@ class TokenBuckets:
         if wait_ns:
             raise too_many(wait_ns)
 
+    def take_part(self, key: Hashable, tokens: int) -> None:
+        """Take tokens, but at most half a burst; or raise TOO_MANY_REQUESTS and take none."""
+        self.take(key, min(tokens, max(self._burst // 2, 1)))
+
     def check(self, key: Hashable) -> None:
         """Raise TOO_MANY_REQUESTS if `take` would, and take nothing."""
         bucket = self._buckets.get(key)

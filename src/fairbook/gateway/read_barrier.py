@@ -7,11 +7,12 @@ what is recorded, so they work without a recorder.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final
 
 from fairbook.api.errors import ApiError, not_implemented
+from fairbook.gateway.long_answers import LongAnswers
 from fairbook.gateway.rate_limits import too_many
 from fairbook.gateway.request import Request
 from fairbook.gateway.submitter import Submitter
@@ -20,9 +21,7 @@ from fairbook.ports.history import History, HistoryBehind
 
 MOMENT_S: Final = 0.25
 QUERIES_MAX: Final = 32  # under way for one caller: half of the history's queue
-_ROWS_AT_ONCE: Final = 25  # encoded before other tasks run: about 0.2 ms
 
-Row = TypeVar("Row")
 AsyncHandler = Callable[[Request], Awaitable[bytes]]
 
 
@@ -51,11 +50,13 @@ class QueryShares:
 class ReadBarrier:
     """Access to the history, for handlers under `guard`."""
 
-    def __init__(self, submitter: Submitter, history: History | None) -> None:
+    def __init__(
+        self, submitter: Submitter, history: History | None, long_answers: LongAnswers
+    ) -> None:
+        self.long_answers = long_answers
         self._submitter = submitter
         self._history = history
         self._shares = QueryShares()
-        self._encoding = asyncio.Lock()
 
     def guard(self, handler: AsyncHandler) -> AsyncHandler:
         """The handler; 501 without a history, 504 if it is behind, 429 for too many queries."""
@@ -85,14 +86,3 @@ class ReadBarrier:
                 return await self.settled()
         except (TimeoutError, HistoryBehind):
             return self._history
-
-    async def array(self, rows: Sequence[Row], text_of: Callable[[Row], str]) -> bytes:
-        """A JSON array. Long ones are encoded in pieces, so that orders do not wait for them."""
-        if len(rows) <= _ROWS_AT_ONCE:
-            return f"[{','.join(map(text_of, rows))}]".encode()
-        texts: list[str] = []
-        async with self._encoding:
-            for at in range(0, len(rows), _ROWS_AT_ONCE):
-                texts += map(text_of, rows[at : at + _ROWS_AT_ONCE])
-                await asyncio.sleep(0)
-        return f"[{','.join(texts)}]".encode()

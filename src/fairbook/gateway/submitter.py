@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 from fairbook.api.errors import ApiError, busy, maintenance, outcome_unknown
 from fairbook.api.orders import OrderCommand
 from fairbook.core.records import OrderRecord
-from fairbook.gateway.request import Respond
+from fairbook.gateway.long_answers import LongAnswers
+from fairbook.gateway.request import JsonOrReply, Reply, Respond
 from fairbook.ports.commands import Answer, Busy, Commands, Stopped, Waiter
 from fairbook.ports.queries import Queries, StateView
 
@@ -31,9 +32,10 @@ logger = logging.getLogger(__name__)
 class OrderWaiter:
     """Waits for the outcome of one order command, and responds with it or with an error."""
 
-    __slots__ = ("_is_done", "_order", "_respond")
+    __slots__ = ("_is_done", "_long_answers", "_order", "_respond")
 
-    def __init__(self, order: OrderCommand, respond: Respond) -> None:
+    def __init__(self, order: OrderCommand, respond: Respond, long_answers: LongAnswers) -> None:
+        self._long_answers = long_answers
         self._order = order
         self._respond = respond
         self._is_done = False
@@ -43,7 +45,11 @@ class OrderWaiter:
 
     def set_result(self, answer: Answer, /) -> None:
         try:
-            self._finish(self._order.result(answer.events).encode())
+            result = self._order.result(answer.events)
+            if type(result) is str:
+                self._finish(result.encode())
+            else:
+                self._finish(Reply(b"", pieces=self._long_answers.pieces(*result)))
         except ApiError as error:
             self._finish(error)
         except Exception:
@@ -57,7 +63,7 @@ class OrderWaiter:
         """The deadline has passed."""
         self._finish(outcome_unknown())
 
-    def _finish(self, answer: bytes | ApiError) -> None:
+    def _finish(self, answer: JsonOrReply | ApiError) -> None:
         self._is_done = True
         try:
             self._respond(answer)
@@ -68,7 +74,15 @@ class OrderWaiter:
 class Submitter:
     """Submits commands to the engine, with a deadline for their outcomes."""
 
-    def __init__(self, commands: Commands, queries: Queries, *, deadline_s: float) -> None:
+    def __init__(
+        self,
+        commands: Commands,
+        queries: Queries,
+        long_answers: LongAnswers,
+        *,
+        deadline_s: float,
+    ) -> None:
+        self._long_answers = long_answers
         self._commands = commands
         self._queries = queries
         self._deadline_s = deadline_s
@@ -78,7 +92,7 @@ class Submitter:
 
     def execute(self, order: OrderCommand, respond: Respond) -> None:
         """`respond` gets the answer after this call. Raises 503: nothing is or will be logged."""
-        waiter = OrderWaiter(order, respond)
+        waiter = OrderWaiter(order, respond, self._long_answers)
         self._enqueue(order.command, waiter)
         self._watch(waiter)
 

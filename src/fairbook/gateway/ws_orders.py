@@ -24,7 +24,7 @@ from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import Fields
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
 from fairbook.gateway.rate_limits import RateLimits
-from fairbook.gateway.request import JsonOrReply, Request
+from fairbook.gateway.request import JsonOrReply, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import READ, TRADE, Access
@@ -39,7 +39,9 @@ logger = logging.getLogger(__name__)
 class OrderConnection:
     """One connection: its requests in flight, and its session."""
 
-    __slots__ = ("accounts", "caller", "cancels_on_disconnect", "in_flight", "session")
+    __slots__ = (
+        "accounts", "caller", "cancels_on_disconnect", "in_flight", "session", "waiting",
+    )  # fmt: skip
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
@@ -47,15 +49,8 @@ class OrderConnection:
         self.cancels_on_disconnect = False  # new orders are placed in the session
         self.session = 0  # its number; 0 before it is first needed
         self.accounts: set[int] = set()  # that have placed orders in the session
-
-    def respond(self, request_id: bytes, answer: JsonOrReply | ApiError) -> None:
-        """Answer a request in flight."""
-        self.in_flight -= 1
-        if isinstance(answer, ApiError):
-            self.caller.reply(_refusal(request_id, answer))
-        else:
-            assert type(answer) is bytes
-            self.caller.reply(_result(request_id, answer))
+        self.waiting: list[tuple[bytes, JsonOrReply | ApiError]] | None = None
+        """Answers that follow a long one, while that is built."""
 
 
 OrderAnswer = OrderCommand | bytes | Awaitable[bytes]
@@ -115,13 +110,13 @@ class WebSocketOrders:
                 raise ApiError(429, "TOO_MANY_REQUESTS", "Too many requests in flight")
             answer = handler(connection, access, params)
             if isinstance(answer, OrderCommand):
-                self._submitter.execute(answer, partial(connection.respond, request_id))
+                self._submitter.execute(answer, partial(self._respond, connection, request_id))
                 connection.in_flight += 1
             elif isinstance(answer, bytes):
                 caller.reply(_result(request_id, answer))
             else:
                 connection.in_flight += 1
-                self._spawn(_respond_later(connection, request_id, answer))
+                self._spawn(self._respond_later(connection, request_id, answer))
         except ApiError as error:
             caller.reply(_refusal(request_id, error))
         except Exception:
@@ -186,24 +181,51 @@ class WebSocketOrders:
         request.account, request.fields = access.account, fields
         return self._status(request)
 
+    def _respond(
+        self, connection: OrderConnection, request_id: bytes, answer: JsonOrReply | ApiError
+    ) -> None:
+        """Answer a request in flight."""
+        if connection.waiting is not None:
+            connection.waiting.append((request_id, answer))
+            return
+        if isinstance(answer, Reply):
+            connection.waiting = []
+            self._spawn(self._respond_whole(connection, request_id, answer))
+            return
+        connection.in_flight -= 1
+        if isinstance(answer, ApiError):
+            connection.caller.reply(_refusal(request_id, answer))
+        else:
+            connection.caller.reply(_result(request_id, answer))
+
+    async def _respond_whole(
+        self, connection: OrderConnection, request_id: bytes, long: Reply
+    ) -> None:
+        """Answer with all pieces of a long answer, and then what has come after it."""
+        assert long.pieces is not None
+        whole = b"".join([piece async for piece in long.pieces])
+        waiting, connection.waiting = connection.waiting or [], None
+        self._respond(connection, request_id, whole)
+        for following in waiting:
+            self._respond(connection, *following)
+
+    async def _respond_later(
+        self, connection: OrderConnection, request_id: bytes, awaited: Awaitable[bytes]
+    ) -> None:
+        answer: bytes | ApiError
+        try:
+            answer = await awaited
+        except ApiError as error:
+            answer = error
+        except Exception:
+            logger.exception("a request failed")
+            answer = errors.server_error()
+        self._respond(connection, request_id, answer)
+
     def _spawn(self, responding: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(responding)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _respond_later(
-    connection: OrderConnection, request_id: bytes, awaited: Awaitable[bytes]
-) -> None:
-    answer: bytes | ApiError
-    try:
-        answer = await awaited
-    except ApiError as error:
-        answer = error
-    except Exception:
-        logger.exception("a request failed")
-        answer = errors.server_error()
-    connection.respond(request_id, answer)
 
 
 def _result(request_id: bytes, result: bytes) -> bytes:

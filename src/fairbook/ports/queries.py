@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from fairbook.core.credential_table import Credential
+from fairbook.core.exchange import ORDER_ID_MAX
 from fairbook.core.markets import Asset, Market
 from fairbook.core.records import OrderRecord
 from fairbook.core.references import Reference
@@ -48,8 +49,19 @@ class StateView(Facts, Protocol):
     def balances(self, account: int) -> Sequence[tuple[int, int, int]]:
         """(asset id, available, locked) in atoms, of every asset; empty for an unknown account."""
 
-    def open_orders(self, account: int, market: int = 0) -> Sequence[OrderRecord]:
-        """Open orders by rising id; market 0: all markets."""
+    def open_orders(
+        self,
+        account: int,
+        market: int = 0,
+        after: OrderRecord | None = None,
+        orders_max: int = ORDER_ID_MAX,
+    ) -> Sequence[OrderRecord]:
+        """Open orders by rising id; market 0: all markets. At most `orders_max`, from the first
+        with a higher id than `after`: one that was open.
+        """
+
+    def open_order_count(self, account: int, market: int = 0) -> int:
+        """How many orders are open; market 0: in all markets."""
 
     def order(
         self,

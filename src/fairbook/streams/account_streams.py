@@ -11,7 +11,9 @@ Invariants:
 - what is kept is bounded by what is open.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from fairbook.api import streams
 from fairbook.api.listings import Listings
@@ -21,6 +23,8 @@ from fairbook.core.records import Fill, OrderRecord, Placed
 from fairbook.ports.queries import StateView
 from fairbook.streams.channel_source import Channel, ChannelMessage
 from fairbook.streams.publisher import Publisher
+
+ORDERS_AT_ONCE: Final = 500  # read in one turn of the loop: about 1 ms
 
 
 class AccountStreams:
@@ -33,27 +37,51 @@ class AccountStreams:
         self._orders: dict[int, StreamedOrder] = {}
         self._order_channels: dict[int, Channel] = {}
         """Open channels of orders, by market; 0: of all markets."""
+        self._opening = 0  # channels of orders
+        self._reading = asyncio.Lock()  # held while orders are read
         self._balance_channel: Channel | None = None
         self._balances_sent: dict[int, tuple[int, int]] = {}
 
     @property
     def is_idle(self) -> bool:
-        return not self._order_channels and self._balance_channel is None
+        return not self._keeps_orders and self._balance_channel is None
+
+    @property
+    def _keeps_orders(self) -> bool:
+        return self._opening > 0 or bool(self._order_channels)
 
     # Channels.
 
-    def open_orders(self, channel: Channel, market: int, view: StateView) -> None:
-        """market: 0 for the channel of all markets."""
-        if not self._order_channels:
-            self._orders = {
-                record.order_id: StreamedOrder(record, record.text)
-                for record in view.open_orders(self.account)
-            }
-        self._order_channels[market] = channel
+    async def open_orders(
+        self, channel: Channel, market: int, view: StateView, fold: Callable[[], None]
+    ) -> None:
+        """market: 0 for the channel of all markets. fold: passes all events that `view` has."""
+        self._opening += 1
+        async with self._reading:
+            if not self._order_channels:
+                await self._read_orders(view, fold)
+            self._opening -= 1
+            self._order_channels[market] = channel
+
+    async def _read_orders(self, view: StateView, fold: Callable[[], None]) -> None:
+        """Read the open orders, a part at a time. Events of those that were not read yet are
+        skipped: they are in what is read.
+        """
+        self._orders = {}
+        last: OrderRecord | None = None
+        while True:
+            fold()
+            found = view.open_orders(self.account, 0, last, ORDERS_AT_ONCE)
+            for record in found:
+                self._orders[record.order_id] = StreamedOrder(record, record.text)
+            if len(found) < ORDERS_AT_ONCE:
+                return
+            last = found[-1]
+            await asyncio.sleep(0)
 
     def close_orders(self, market: int) -> None:
         self._order_channels.pop(market, None)
-        if not self._order_channels:
+        if not self._keeps_orders:
             self._orders = {}
 
     def open_balances(self, channel: Channel, view: StateView) -> None:
@@ -78,21 +106,21 @@ class AccountStreams:
 
     def on_accepted(self, placed: Placed, text: str | None, time_ns: int) -> None:
         """text: the client id, if it is one."""
-        if self._order_channels:
+        if self._keeps_orders:
             order = self._orders[placed.order_id] = StreamedOrder(placed, text)
             self._publish(order, streams.ORDER_ACCEPTED, status=records.NEW, time_ns=time_ns)
 
     def on_amended(self, record: OrderRecord, time_ns: int) -> None:
-        if self._order_channels:
-            text = self._orders[record.order_id].text
-            order = self._orders[record.order_id] = StreamedOrder(record, text)
+        known = self._known(record.order_id)
+        if known is not None:
+            order = self._orders[record.order_id] = StreamedOrder(record, known.text)
             self._publish(order, streams.ORDER_MODIFIED, status=record.status, time_ns=time_ns)
 
     def on_fill(self, fill: Fill, *, is_maker: bool, is_last: bool, time_ns: int) -> None:
         """One of its orders traded. is_last: that has completed it."""
-        if not self._order_channels:
+        order = self._known(fill.maker_order_id if is_maker else fill.taker_order_id)
+        if order is None:
             return
-        order = self._orders[fill.maker_order_id if is_maker else fill.taker_order_id]
         order.filled += fill.lots
         order.quote += (
             fill.price * fill.lots * self._listings.scales_of(order.terms.market).market.tick_atoms
@@ -103,15 +131,24 @@ class AccountStreams:
         )  # fmt: skip
 
     def on_closed(self, record: OrderRecord, time_ns: int) -> None:
-        if not self._order_channels:
+        order = self._known(record.order_id)
+        if order is None:
             return
-        order = self._orders.pop(record.order_id)
+        del self._orders[record.order_id]
         assert order.filled == record.filled and order.quote == record.quote
         if record.status != records.FILLED:
             self._publish(
                 order, streams.ORDER_CLOSED[record.status], status=record.status,
                 reason=record.reason, time_ns=time_ns,
             )  # fmt: skip
+
+    def _known(self, order_id: int) -> StreamedOrder | None:
+        """None if no orders are kept, or this one will be read."""
+        if not self._keeps_orders:
+            return None
+        order = self._orders.get(order_id)
+        assert order is not None or self._opening
+        return order
 
     def publish_balances(self, view: StateView, time_ns: int) -> None:
         """Publish the balances that have changed since the last call."""

@@ -1,9 +1,9 @@
 """The hub's source: folds the events of every frame into the messages of streams.
 
 Design: the runner passes each frame as soon as it is applied. The feed keeps it, and folds what it
-kept a few turns of the loop later, so that the answers to the frame's orders are sent first. It
-makes one pass over the events of a frame: fills and levels go to the MarketStreams of their market,
-events of an account with open channels to its AccountStreams.
+kept a few turns of the loop later, so that the answers to the frame's orders are sent first; of a
+long frame some events in each turn, so that other work need not wait for all. Fills and levels go
+to the MarketStreams of their market, events of an account with open channels to its AccountStreams.
 
 Invariants:
 - whenever the feed reads the engine's state it has folded every frame in it: the initial messages
@@ -14,7 +14,8 @@ Invariants:
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from fairbook.api import stream_names
@@ -44,6 +45,7 @@ from fairbook.streams.publisher import Publisher
 from fairbook.streams.replay_tail import ReplayTail
 
 ANSWER_TURNS: Final = 2  # of the loop, until answers are written: one makes them, one sends them
+_STEP_BYTES: Final = 24 * 1024  # of events, folded in one turn: some 200, at most 3 ms
 _ACCOUNT_EVENTS: Final = frozenset(
     (records.TEXT, records.ACCEPTED, records.CLOSED, records.AMENDED, records.MOVED)
 )
@@ -70,7 +72,8 @@ class Feed:
         self._publisher = Publisher(now_ns)
         self.failed = self._publisher.failed
         """Ends, with the reason, when something could not be folded or published."""
-        self._pending: list[tuple[int, bytes]] = []  # (time_ns, events)
+        self._pending: deque[tuple[int, bytes]] = deque()  # (time_ns, events)
+        self._steps: Iterator[None] | None = None  # of the fold that has begun
         self._scheduled: asyncio.Handle | None = None
         self._is_folding = False
         self._is_stopped = False
@@ -154,7 +157,7 @@ class Feed:
                 channel.owner, listings=self._listings, publisher=self._publisher
             )  # fmt: skip
         if name.kind == stream_names.ORDER_UPDATE:
-            account.open_orders(channel, market, self._view)
+            await account.open_orders(channel, market, self._view, self._fold)
         else:
             account.open_balances(channel, self._view)
 
@@ -199,35 +202,53 @@ class Feed:
         if turns:
             self._scheduled = loop.call_soon(self._fold_after, turns - 1)
         else:
-            self._scheduled = loop.call_soon(self._fold)
+            self._scheduled = loop.call_soon(self._fold_some)
+
+    def _fold_some(self) -> None:
+        self._scheduled = None
+        if self._fold_step():
+            self._fold_after(0)
 
     def _fold(self) -> None:
-        assert not self._is_folding, "a channel is opened in the middle of a frame"
+        """Fold all that is pending."""
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
-        if not self._pending or self._is_stopped:
-            return
-        pending, self._pending = self._pending, []
+        while self._fold_step():
+            pass
+
+    def _fold_step(self) -> bool:
+        """Fold some events. False: there are no more."""
+        assert not self._is_folding, "a channel is opened in the middle of a step"
+        if self._is_stopped or (self._steps is None and not self._pending):
+            return False
+        if self._steps is None:
+            self._steps = self._fold_pending()
         self._is_folding = True
         try:
-            for time_ns, events in pending:
-                self._fold_frame(time_ns, events)
-            if self._quote_changes:
-                quotes, self._quote_changes = self._quote_changes, {}
-                for market in quotes.values():
-                    market.publish_quote(self._view)
-            if self._balance_changes:
-                balances, self._balance_changes = self._balance_changes, {}
-                for account in balances.values():
-                    account.publish_balances(self._view, self._time_ns)
+            is_done = next(self._steps, self) is self
         except Exception as bug:
             self.stop()
             self._publisher.fail(bug)
             raise
         self._is_folding = False
+        if is_done:
+            self._steps = None
+        return not is_done
 
-    def _fold_frame(self, time_ns: int, events: bytes) -> None:
+    def _fold_pending(self) -> Iterator[None]:
+        """Fold all frames, also those that come meanwhile; yields where it may be interrupted."""
+        while self._pending:
+            time_ns, events = self._pending.popleft()
+            yield from self._fold_frame(time_ns, events)
+        quotes, self._quote_changes = self._quote_changes, {}
+        for market in quotes.values():
+            market.publish_quote(self._view)
+        balances, self._balance_changes = self._balance_changes, {}
+        for account in balances.values():
+            account.publish_balances(self._view, self._time_ns)
+
+    def _fold_frame(self, time_ns: int, events: bytes) -> Iterator[None]:
         self._time_ns = time_ns
         if time_ns >= self._second_end_ns:
             self._second_end_ns = (time_ns // NS_PER_SECOND + 1) * NS_PER_SECOND
@@ -237,7 +258,11 @@ class Feed:
         accounts = self._accounts
         at = 0
         end = len(events)
+        step_end = _STEP_BYTES
         while at < end:
+            if at >= step_end:
+                step_end = at + _STEP_BYTES
+                yield
             kind = kind_at(events, at)
             if kind == LEVEL:
                 level = LevelChange(events, at)

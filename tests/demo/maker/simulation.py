@@ -159,6 +159,7 @@ class MakerSimulation:
             self.refusals.append(error.message)
             self.maker.on_refusal(command, refusal, self.now_ms)
             return
+        assert isinstance(text, str)
         kind: Any = list[OrderState] if isinstance(command, CancelAll) else OrderState
         self.maker.on_answer(command, msgspec.json.decode(text, type=kind))
 

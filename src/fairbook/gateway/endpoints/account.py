@@ -3,6 +3,8 @@
 Invariant: an answer includes everything that was submitted before the request.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -11,11 +13,13 @@ from fairbook.api import account as shapes
 from fairbook.api.enumerations import wants_spot
 from fairbook.api.errors import ApiError, not_found, rejected
 from fairbook.api.listings import Listings
-from fairbook.api.orders import SIDES, named_order, record_text
-from fairbook.api.requests import choice, is_absent, symbol_field, text_field
-from fairbook.core.records import ASK, BAD_PRICE
+from fairbook.api.orders import ROWS_AT_ONCE, SIDES, named_order, record_text
+from fairbook.api.requests import choice, is_absent, number_field, symbol_field, text_field
+from fairbook.core.exchange import ORDER_ID_MAX
+from fairbook.core.records import ASK, BAD_PRICE, OrderRecord
 from fairbook.core.units import MAX_UNITS
-from fairbook.gateway.request import Endpoint, Endpoints, Request, always
+from fairbook.gateway.long_answers import LongAnswers
+from fairbook.gateway.request import Endpoint, Endpoints, JsonOrReply, Reply, Request, always
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ, TRADE
 from fairbook.ports.queries import StateView
@@ -26,8 +30,9 @@ encode = msgspec.json.encode
 class AccountEndpoints:
     """What is read of an account in the engine's state."""
 
-    def __init__(self, submitter: Submitter, listings: Listings) -> None:
+    def __init__(self, submitter: Submitter, listings: Listings, long_answers: LongAnswers) -> None:
         self._submitter = submitter
+        self._long_answers = long_answers
         self._listings = listings
 
     def endpoints(self) -> Endpoints:
@@ -65,15 +70,48 @@ class AccountEndpoints:
             raise not_found()
         return record_text(order, scales).encode()
 
-    async def orders(self, request: Request) -> bytes:
-        """The open ones, by rising id."""
+    async def orders(self, request: Request) -> JsonOrReply:
+        """The open ones, by rising id; `limit` of them, after `offset`. A long answer is made while
+        it is sent: it has each order once that is open all the time, as it is at some moment.
+        """
         market = self._listings.market_id(request.fields)
+        limit = number_field(request.fields, "limit", ORDER_ID_MAX, minimum=1)
+        offset = number_field(request.fields, "offset", 0)
         if not wants_spot(request.fields):
             return b"[]"
         view = await self._submitter.view()
-        scales_of = self._listings.scales_of
-        orders = view.open_orders(request.account, market)
-        return f"[{','.join(record_text(o, scales_of(o.market)) for o in orders)}]".encode()
+        wanted = min(offset + limit, view.open_order_count(request.account, market))
+        if wanted <= ROWS_AT_ONCE:
+            orders = view.open_orders(request.account, market, None, wanted)[offset:]
+            return f"[{','.join(map(self._order_text, orders))}]".encode()
+        self._long_answers.charge(request, wanted)
+        return Reply(b"", pieces=self._order_pieces(request.account, market, offset, wanted))
+
+    async def _order_pieces(
+        self, account: int, market: int, at: int, end: int
+    ) -> AsyncIterator[bytes]:
+        """The orders from `at` to before `end`, in the order of their ids."""
+        start = b"["
+        last: OrderRecord | None = None
+        skipped = at
+        while end:
+            view = await self._submitter.view_now()
+            orders = view.open_orders(account, market, last, min(end, ROWS_AT_ONCE))
+            if not orders:
+                break
+            last = orders[-1]
+            end -= len(orders)
+            shown = orders[skipped:]
+            skipped -= len(orders) - len(shown)
+            if shown:
+                yield start + await self._long_answers.piece(shown, self._order_text)
+                start = b","
+            else:
+                await asyncio.sleep(0)
+        yield b"]" if start == b"," else b"[]"
+
+    def _order_text(self, order: OrderRecord) -> str:
+        return record_text(order, self._listings.scales_of(order.market))
 
     async def capital(self, request: Request) -> bytes:
         """Balances that are not zero, by asset."""
@@ -91,7 +129,7 @@ class AccountEndpoints:
         view = await self._submitter.view()
         return encode(
             shapes.account_object(
-                open_orders=len(view.open_orders(request.account)),
+                open_orders=view.open_order_count(request.account),
                 maker_fee_ppm=max((market.maker_fee_ppm for market in markets), default=0),
                 taker_fee_ppm=max((market.taker_fee_ppm for market in markets), default=0),
             )

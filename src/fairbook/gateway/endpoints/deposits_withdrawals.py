@@ -89,7 +89,9 @@ class CapitalEndpoints:
             fact = view.reference(row.reference)
             if fact is not None and fact.state in MONEY_IN and _is_of(row, fact):
                 known.setdefault(row.reference, row)
-        return await self._barrier.array(list(known.values()), self._deposit_text)
+        return await self._barrier.long_answers.array(
+            request, list(known.values()), self._deposit_text
+        )
 
     async def deposit_address(self, request: Request) -> bytes:
         """Always the same one."""
@@ -133,8 +135,8 @@ class CapitalEndpoints:
             elif not withdrawal.is_backed_by(fact):
                 continue
             shown.setdefault(row.reference, (withdrawal, fact))
-        return await self._barrier.array(
-            list(shown.values()), lambda each: self._withdrawal_json(*each).decode()
+        return await self._barrier.long_answers.array(
+            request, list(shown.values()), lambda each: self._withdrawal_json(*each).decode()
         )
 
     async def withdraw(self, request: Request) -> bytes:

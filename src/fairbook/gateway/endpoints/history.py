@@ -18,14 +18,14 @@ from fairbook.api.requests import (
     text_field,
 )
 from fairbook.candles.bars import Bar, bucket_end
-from fairbook.candles.ticker import NO_TRADES
+from fairbook.candles.ticker import NO_TRADES, Totals
 from fairbook.core.records import OrderRecord
 from fairbook.gateway.endpoints.paging import SECONDS_MAX, page, seconds, sorted_page, span
 from fairbook.gateway.read_barrier import ReadBarrier
 from fairbook.gateway.request import Endpoint, Endpoints, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ
-from fairbook.ports.history import FillRow, History, OrderRow
+from fairbook.ports.history import FillRow, OrderRow
 
 BARS_MAX: Final = 1000
 
@@ -59,7 +59,7 @@ class HistoryEndpoints:
         wanted = page(request.fields)
         history = await self._barrier.recent()
         rows = await history.trades(scales.id, wanted)
-        return await self._barrier.array(rows, partial(trade_text, scales))
+        return await self._barrier.long_answers.array(request, rows, partial(trade_text, scales))
 
     async def klines(self, request: Request) -> bytes:
         """The earliest candles of the range, by rising start, without gaps. ccxt 4.5.90 asks for a
@@ -82,12 +82,13 @@ class HistoryEndpoints:
         def text_of(bar: Bar) -> str:
             return kline_text(scales, bar, end_s=bucket_end(interval, bar.start_s))
 
-        return await self._barrier.array(bars, text_of)
+        return await self._barrier.long_answers.array(request, bars, text_of)
 
     async def ticker(self, request: Request) -> bytes:
         market_id = self._listings.scales(symbol_field(request.fields)).id
         _require_a_day(request.fields)
-        return (await self._ticker_text(await self._barrier.recent(), market_id)).encode()
+        history = await self._barrier.recent()
+        return self._ticker_text((market_id, await history.ticker(market_id))).encode()
 
     async def tickers(self, request: Request) -> bytes:
         _require_a_day(request.fields)
@@ -95,12 +96,12 @@ class HistoryEndpoints:
             return b"[]"
         history = await self._barrier.recent()
         markets = self._listings.catalogue.markets()
-        texts = [await self._ticker_text(history, market.id) for market in markets]
-        return f"[{','.join(texts)}]".encode()
+        tickers = [(market.id, await history.ticker(market.id)) for market in markets]
+        return await self._barrier.long_answers.array(request, tickers, self._ticker_text)
 
-    async def _ticker_text(self, history: History, market_id: int) -> str:
-        totals = await history.ticker(market_id) or NO_TRADES
-        return ticker_text(self._listings.scales_of(market_id), totals)
+    def _ticker_text(self, ticker: tuple[int, Totals | None]) -> str:
+        market_id, totals = ticker
+        return ticker_text(self._listings.scales_of(market_id), totals or NO_TRADES)
 
     async def orders(self, request: Request) -> bytes:
         """Open and closed ones, newest first."""
@@ -121,7 +122,7 @@ class HistoryEndpoints:
         rows = await history.orders(
             request.account, wanted, market=market, order_id=order_id, client_id=client_id
         )
-        return await self._barrier.array(rows, self._order_text)
+        return await self._barrier.long_answers.array(request, rows, self._order_text)
 
     async def fills(self, request: Request) -> bytes:
         fields = request.fields
@@ -137,7 +138,7 @@ class HistoryEndpoints:
         rows = await history.fills(
             request.account, wanted, span=within, market=market, order_id=order_id
         )
-        return await self._barrier.array(rows, self._fill_text)
+        return await self._barrier.long_answers.array(request, rows, self._fill_text)
 
     def _order_text(self, row: OrderRow | OrderRecord) -> str:
         return history_text(row, self._listings.scales_of(row.market))

@@ -13,6 +13,8 @@ from fairbook.api.listings import Listings
 from fairbook.api.market_data import asset_object, depth_object, market_object
 from fairbook.api.requests import number_field, symbol_field
 from fairbook.api.status import status_object
+from fairbook.core.markets import Asset, Market
+from fairbook.gateway.long_answers import LongAnswers
 from fairbook.gateway.request import TEXT_TYPE, Endpoint, Endpoints, Reply, Request, always
 from fairbook.gateway.submitter import Submitter
 
@@ -25,8 +27,9 @@ encode = msgspec.json.encode
 class MarketEndpoints:
     """Ping, time, status, markets, assets, depth."""
 
-    def __init__(self, submitter: Submitter, listings: Listings) -> None:
+    def __init__(self, submitter: Submitter, listings: Listings, long_answers: LongAnswers) -> None:
         self._submitter = submitter
+        self._long_answers = long_answers
         self._listings = listings
 
     def endpoints(self) -> Endpoints:
@@ -53,9 +56,11 @@ class MarketEndpoints:
     async def markets(self, request: Request) -> bytes:
         if not wants_spot(request.fields):
             return b"[]"
-        listings = self._listings
-        markets = listings.catalogue.markets()
-        return encode([market_object(listings.scales_of(market.id)) for market in markets])
+        markets = self._listings.catalogue.markets()
+        return await self._long_answers.array(request, markets, self._market_text)
+
+    def _market_text(self, market: Market) -> str:
+        return encode(market_object(self._listings.scales_of(market.id))).decode()
 
     async def market(self, request: Request) -> bytes:
         return encode(market_object(self._listings.scales(symbol_field(request.fields))))
@@ -64,8 +69,9 @@ class MarketEndpoints:
         symbol = request.path.rpartition(b"/")[2].decode()
         return encode(market_object(self._listings.scales(symbol)))
 
-    async def assets(self, _request: Request) -> bytes:
-        return encode([asset_object(asset) for asset in self._listings.catalogue.assets()])
+    async def assets(self, request: Request) -> bytes:
+        assets = self._listings.catalogue.assets()
+        return await self._long_answers.array(request, assets, _asset_text)
 
     async def depth(self, request: Request) -> bytes:
         """`limit` is rounded up to a documented one."""
@@ -75,3 +81,7 @@ class MarketEndpoints:
         levels_max = next((levels for levels in _DEPTH_LEVELS if levels >= wanted), most)
         book = (await self._submitter.view_now()).depth(scales.id, levels_max)
         return encode(depth_object(scales, book))
+
+
+def _asset_text(asset: Asset) -> str:
+    return encode(asset_object(asset)).decode()
