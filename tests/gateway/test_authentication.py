@@ -8,9 +8,18 @@ from nacl.signing import SigningKey
 
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import read_array, read_object, read_query, signed_pairs
-from fairbook.gateway.authentication import Authenticator, ReplayGuard, candidate_texts, query_pairs
+from fairbook.gateway.authentication import (
+    AHEAD,
+    EXPIRED,
+    Authenticator,
+    SeenBefore,
+    SignatureMemory,
+    SignedRequest,
+    candidate_texts,
+    query_pairs,
+)
 from fairbook.ports.accounts import ALL_PERMISSIONS, Access
-from tests.world.memory_accounts import ALICE_KEY, MemoryAccounts
+from tests.world.memory_accounts import ALICE, ALICE_KEY, MemoryAccounts
 
 KEY = "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik="
 AT_MS = 1614550000000
@@ -219,34 +228,44 @@ def test_bad_tokens(value: bytes) -> None:
     assert authenticator().by_token(b"bearer alice-token").account == 2
 
 
-def test_a_signature_is_accepted_once_while_it_is_valid() -> None:
-    replays = ReplayGuard(entries_max=10, since_ms=0)
-    replays.add(b"a", timestamp_ms=1000, expires_ms=6000, now_ms=1000)
-    replays.add(b"b", timestamp_ms=1000, expires_ms=6000, now_ms=1000)
-    with pytest.raises(BadRequest, match=r"^Request already seen$"):
-        replays.add(b"a", timestamp_ms=1000, expires_ms=6000, now_ms=5999)
-    assert len(replays) == 2
+def test_a_signature_is_used_once_while_it_is_valid() -> None:
+    used = SignatureMemory(entries_max=100)
+    used.add(ALICE, b"a", expires_ms=6000, now_ms=1000)
+    used.add(ALICE, b"b", expires_ms=6000, now_ms=1000)
+    with pytest.raises(SeenBefore, match=r"^Request already seen$"):
+        used.add(ALICE, b"a", expires_ms=6000, now_ms=5999)
+    assert len(used) == 2
 
 
-def test_the_table_forgets_expired_signatures_only() -> None:
-    """A full table refuses new signatures until others expire."""
-    replays = ReplayGuard(entries_max=3, since_ms=0)
+def test_only_expired_signatures_are_forgotten() -> None:
+    used = SignatureMemory(entries_max=48)
     for name in (b"a", b"b", b"c"):
-        replays.add(name, timestamp_ms=1000, expires_ms=6000, now_ms=1000)
+        used.add(ALICE, name, expires_ms=6000, now_ms=1000)
     with pytest.raises(ApiError) as refused:
-        replays.add(b"d", timestamp_ms=2000, expires_ms=7000, now_ms=2000)
-    assert (refused.value.status, refused.value.retry_after_s) == (503, 1)
+        used.add(ALICE, b"d", expires_ms=7000, now_ms=2000)
+    assert (refused.value.status, refused.value.retry_after_s) == (429, 1)
     with pytest.raises(BadRequest, match="already seen"):
-        replays.add(b"a", timestamp_ms=1000, expires_ms=6000, now_ms=6000)
-    replays.add(b"d", timestamp_ms=7000, expires_ms=12000, now_ms=7000)
-    assert len(replays) == 1
+        used.add(ALICE, b"a", expires_ms=6000, now_ms=6000)
+    used.add(ALICE, b"d", expires_ms=12000, now_ms=7000)
+    assert len(used) == 1
 
 
-def test_requests_signed_before_the_start_are_refused() -> None:
-    replays = ReplayGuard(entries_max=3, since_ms=5000)
-    with pytest.raises(BadRequest, match="expired"):
-        replays.add(b"a", timestamp_ms=5000, expires_ms=10000, now_ms=5001)
-    replays.add(b"a", timestamp_ms=5001, expires_ms=10001, now_ms=5001)
+def test_no_account_fills_the_memory_for_the_others() -> None:
+    """After a hundred accounts have taken all they can, the next one finds places."""
+
+    def fill(account: int) -> int:
+        for number in range(100_000):
+            try:
+                used.add(account, number.to_bytes(4, "big"), expires_ms=6000, now_ms=1000)
+            except ApiError:
+                return number
+        raise AssertionError("one account has filled it")
+
+    used = SignatureMemory(entries_max=100_000)
+    assert fill(1) == 5883
+    for account in range(2, 101):
+        assert fill(account) > 13
+    assert fill(101) >= 13
 
 
 @pytest.mark.parametrize("window", [1000, 60_000])
@@ -260,19 +279,11 @@ def test_nothing_is_accepted_again_after_a_restart(window: int) -> None:
         return Authenticator(MemoryAccounts(), now_ms=lambda: clock[0])
 
     def take(asked: Authenticator, at_ms: int) -> bool:
-        signed = asked.check_headers(
-            {
-                b"x-api-key": KEY.encode(),
-                b"x-signature": b64encode(at_ms.to_bytes(64, "big")),
-                b"x-timestamp": str(at_ms).encode(),
-                b"x-window": str(window).encode(),
-            }
-        )
         try:
-            wait_s = asked.refuse_repeated(signed)
+            wait_s = asked.use_once(signed_at(asked, at_ms, window))
             assert wait_s == (max(at_ms + 1 - clock[0], 0) / 1000 if at_ms > clock[0] else 0)
         except BadRequest as error:
-            assert error.message == "Request has expired"
+            assert error.message in (EXPIRED, AHEAD)
             return False
         return True
 
@@ -292,5 +303,60 @@ def test_nothing_is_accepted_again_after_a_restart(window: int) -> None:
 
 def test_after_an_empty_log_no_request_was_seen() -> None:
     """A new exchange accepts a signed order in its first second."""
-    replays = Authenticator(MemoryAccounts(), now_ms=lambda: AT_MS, taken_until_ms=1)._replay_guard
-    replays.add(b"a", timestamp_ms=AT_MS, expires_ms=AT_MS + 5000, now_ms=AT_MS)
+    asked = Authenticator(MemoryAccounts(), now_ms=lambda: AT_MS, taken_until_ms=1)
+    assert asked.use_once(signed_at(asked, AT_MS)) == 0
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "with_id", "login"),
+    [(-1, True, True), (0, True, True), (250, True, True), (251, True, False), (1000, True, False),
+     (1001, False, False)],
+)  # fmt: skip
+def test_how_far_ahead_a_request_may_be(ahead_ms: int, with_id: bool, login: bool) -> None:
+    for is_taken, use in (
+        (with_id, Authenticator.use_with_client_id), (login, Authenticator.use_for_login),
+    ):  # fmt: skip
+        asked = Authenticator(MemoryAccounts(), now_ms=lambda: AT_MS, taken_until_ms=1)
+        asked._started_ms = 1
+        signed = signed_at(asked, AT_MS + ahead_ms)
+        if is_taken:
+            use(asked, signed)
+            with pytest.raises(SeenBefore, match="already seen"):
+                use(asked, signed)
+        else:
+            with pytest.raises(BadRequest, match="later time"):
+                use(asked, signed)
+
+
+def test_what_an_earlier_process_may_have_taken_counts_as_seen() -> None:
+    """Orders with client ids up to a second after the log's last time, because they do not wait;
+    logins until the start, because they are not in the log.
+    """
+    for use, last_ms in (
+        (Authenticator.use_once, AT_MS - 500),
+        (Authenticator.use_with_client_id, AT_MS + 500),
+        (Authenticator.use_for_login, AT_MS),
+    ):
+        clock = [AT_MS]
+        asked = authenticator_of(clock, taken_until_ms=AT_MS - 500)
+        clock[0] += 1000
+        with pytest.raises(SeenBefore, match="expired"):
+            use(asked, signed_at(asked, last_ms))
+        use(asked, signed_at(asked, last_ms + 1))
+
+
+def signed_at(asked: Authenticator, at_ms: int, window: int = 5000) -> SignedRequest:
+    """A request whose signature is not verified here, another one for each time."""
+    return asked.check_headers(
+        {
+            b"x-api-key": KEY.encode(),
+            b"x-signature": b64encode(at_ms.to_bytes(64, "big")),
+            b"x-timestamp": str(at_ms).encode(),
+            b"x-window": str(window).encode(),
+        }
+    )
+
+
+def authenticator_of(clock: list[int], *, taken_until_ms: int) -> Authenticator:
+    """clock: the time in ms."""
+    return Authenticator(MemoryAccounts(), now_ms=lambda: clock[0], taken_until_ms=taken_until_ms)

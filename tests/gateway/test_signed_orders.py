@@ -2,10 +2,12 @@
 
 import asyncio
 
+from fairbook.core import records
 from tests.world.direct_exchange import small_exchange
 from tests.world.http_client import HttpClient, bid, request_bytes, signed
+from tests.world.markets import SOL_USDC
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, READER_TOKEN
-from tests.world.running_exchange import RunningExchange, play, with_exchange
+from tests.world.running_exchange import BEFORE_S, RunningExchange, play, with_exchange
 
 
 @with_exchange()
@@ -74,31 +76,119 @@ async def test_amend_and_cancel_all_are_accepted_once_even_with_a_client_id(
     reply = await client.ask("DELETE", "/api/v1/orders", all_of, headers=headers)
     assert reply.error() == seen
     headers = signed("orderCancel", "clientId=5&symbol=SOL_USDC")
-    for _ in range(2):  # Cancelling a closed order changes nothing.
-        reply = await client.ask("DELETE", "/api/v1/order", named, headers=headers)
-        assert reply.error()[1] == "INVALID_ORDER"
+    reply = await client.ask("DELETE", "/api/v1/order", named, headers=headers)
+    assert reply.error()[1] == "INVALID_ORDER"
+    reply = await client.ask("DELETE", "/api/v1/order", named, headers=headers)
+    assert reply.error() == seen
 
 
 @with_exchange()
-async def test_a_request_without_a_client_id_is_at_most_a_second_ahead(
+async def test_a_request_that_changes_something_is_at_most_a_second_ahead(
     venue: RunningExchange, client: HttpClient
 ) -> None:
-    """Whatever its window; with a client id it may be further ahead."""
+    """Whatever its window."""
     text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
     order = bid("90", "0.1")
     for ahead_ms, status in ((1000, 200), (1001, 400), (60_000, 400)):
-        headers = signed("orderExecute", text, at_ms=venue.now_ms + ahead_ms, window=60_000)
-        reply = await client.ask("POST", "/api/v1/order", order, headers=headers)
-        assert reply.status == status
-        if status == 400:
-            assert reply.error() == (400, "INVALID_CLIENT_REQUEST", "Request has expired")
-    headers = signed(
-        "orderExecute", "clientId=5&" + text, at_ms=venue.now_ms + 60_000, window=60_000
-    )
-    named = {**order, "clientId": 5}
-    assert (await client.ask("POST", "/api/v1/order", named, headers=headers)).status == 200
+        for more, named in (
+            ("", order),
+            (f"clientId={ahead_ms}&", {**order, "clientId": ahead_ms}),
+        ):
+            headers = signed(
+                "orderExecute", more + text, at_ms=venue.now_ms + ahead_ms, window=60_000
+            )
+            reply = await client.ask("POST", "/api/v1/order", named, headers=headers)
+            assert reply.status == status
+            if status == 400:
+                assert reply.error() == (
+                    400, "INVALID_CLIENT_REQUEST",
+                    "Request is of a later time than the exchange's clock shows",
+                )  # fmt: skip
     headers = signed("balanceQuery", at_ms=venue.now_ms + 60_000, window=60_000)
     assert (await client.ask("GET", "/api/v1/capital", headers=headers)).status == 200
+
+
+async def close_others(venue: RunningExchange, count: int) -> None:
+    """Place and cancel so many other orders with client ids: the core forgets older ones."""
+    for number in range(count):
+        venue.exchange.do(
+            records.place(
+                account=ALICE, market=SOL_USDC, side=records.BID, quantity=10, price=5000,
+                client_id=1000 + number, flags=records.HAS_CLIENT_ID,
+            ),
+            records.cancel(account=ALICE, client_id=1000 + number, flags=records.HAS_CLIENT_ID),
+        )  # fmt: skip
+
+
+@with_exchange()
+async def test_a_signature_seen_before_never_places(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """As long as the core remembers the client id, the answer is the first one; then it is refused.
+    The same for each order of a batch.
+    """
+    text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+    order = {**bid("90", "0.1"), "clientId": 5}
+    headers = signed("orderExecute", "clientId=5&" + text)
+    first = await client.ask("POST", "/api/v1/order", order, headers=headers)
+    batch = [{**bid("90", "0.1"), "clientId": number} for number in (6, 7)]
+    both = "&".join(f"instruction=orderExecute&clientId={number}&{text}" for number in (6, 7))
+    of_batch = signed("orderExecute", both.removeprefix("instruction=orderExecute&"))
+    first_batch = await client.ask("POST", "/api/v1/orders", batch, headers=of_batch)
+    assert [item["operation"] for item in first_batch.json()] == ["Ok", "Ok"]
+    position = venue.exchange.position
+    for _ in range(2):
+        again = await client.ask("POST", "/api/v1/order", order, headers=headers)
+        assert (again.status, again.body) == (200, first.body)
+        again = await client.ask("POST", "/api/v1/orders", batch, headers=of_batch)
+        assert (again.status, again.body) == (200, first_batch.body)
+    assert venue.exchange.position == position  # Nothing was logged.
+    venue.exchange.do(records.cancel_all(account=ALICE))
+    await close_others(venue, 260)
+    refusal = (400, "INVALID_CLIENT_REQUEST", "Request already seen")
+    assert (await client.ask("POST", "/api/v1/order", order, headers=headers)).error() == refusal
+    again = await client.ask("POST", "/api/v1/orders", batch, headers=of_batch)
+    assert [(item["operation"], item["message"]) for item in again.json()] == [
+        ("Err", "Request already seen")
+    ] * 2
+    assert venue.exchange.open_orders(ALICE) == []
+
+
+@with_exchange()
+async def test_a_signature_seen_before_a_restart_never_places(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """The new process remembers no signature, but knows the time of the log."""
+    text = "orderType=Limit&price=90&quantity=0.1&side=Bid&symbol=SOL_USDC"
+    order = {**bid("90", "0.1"), "clientId": 5}
+    headers = signed("orderExecute", "clientId=5&" + text, at_ms=venue.now_ms + 900, window=60_000)
+    first = await client.ask("POST", "/api/v1/order", order, headers=headers)
+    assert first.status == 200
+    await venue.close()
+    venue.clock.advance(BEFORE_S)
+    await venue.open()
+    client = await venue.connect()
+    again = await client.ask("POST", "/api/v1/order", order, headers=headers)
+    assert (again.status, again.body) == (200, first.body)
+    venue.exchange.do(records.cancel_all(account=ALICE))
+    await close_others(venue, 260)
+    again = await client.ask("POST", "/api/v1/order", order, headers=headers)
+    assert again.error() == (400, "INVALID_CLIENT_REQUEST", "Request has expired")
+    assert venue.exchange.open_orders(ALICE) == []
+
+
+@with_exchange()
+async def test_a_signed_cancel_by_client_id_is_accepted_once(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """Repeated, it would cancel the next order with the same client id."""
+    order = {**bid("90", "0.1"), "clientId": 5}
+    await client.ask("POST", "/api/v1/order", order, token=ALICE_TOKEN)
+    headers = signed("orderCancel", "clientId=5&symbol=SOL_USDC")
+    named = {"symbol": "SOL_USDC", "clientId": 5}
+    assert (await client.ask("DELETE", "/api/v1/order", named, headers=headers)).status == 200
+    again = await client.ask("DELETE", "/api/v1/order", named, headers=headers)
+    assert again.error() == (400, "INVALID_CLIENT_REQUEST", "Request already seen")
 
 
 @with_exchange()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
-from fairbook.api.errors import ApiError
+from fairbook.api.errors import ApiError, BadRequest
 from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.rate_limits import TokenBuckets
 from fairbook.gateway.ws_login import LoginAuthenticator
@@ -50,14 +50,16 @@ def refused(parts: Sequence[Any], instruction: str = "subscribe") -> tuple[int, 
 
 
 def test_the_signature_of_the_contract_opens_its_account() -> None:
-    """Repeatedly: a login changes nothing, so it may be replayed."""
+    """A login once: who repeats it could place orders."""
     logins, _ = login_authenticator()
     for _ in range(2):
         assert logins.by_signature(VECTOR, "subscribe", address=HERE).account == ALICE
-    assert (
-        logins.by_signature(signed("login", str(NOW_MS), "60000"), "login", address=HERE).account
-        == ALICE
-    )
+    parts = signed("login", str(NOW_MS + 1), "60000")
+    assert logins.by_signature(parts, "login", address=HERE).account == ALICE
+    with pytest.raises(BadRequest, match="already seen"):
+        logins.by_signature(parts, "login", address=HERE)
+    with pytest.raises(BadRequest, match="expired"):  # as an earlier process may have taken it
+        logins.by_signature(signed("login", str(NOW_MS), "60000"), "login", address=HERE)
 
 
 @pytest.mark.parametrize(

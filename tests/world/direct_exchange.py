@@ -144,6 +144,9 @@ class DirectExchange:
             return self.core.order_of_client(account, market, client_id)
         return self.core.order(account, market, order_id)
 
+    def stored_outcome(self, unit: bytes) -> bytes:
+        return self.core.stored_outcome(unit)
+
     def text_of(self, order: OrderRecord) -> str | None:
         return self.core.text_of(order)
 

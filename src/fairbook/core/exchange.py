@@ -309,6 +309,22 @@ class Exchange:
             return None
         return _record_of(self.orders.find_by_client_id(account, market, number, text))
 
+    def stored_outcome(self, unit: bytes) -> bytes:
+        """The OUTCOME that a PLACE, with its parts, would get for a client id that is remembered;
+        empty: it is not, and would be executed.
+        """
+        command, parts = Command(), Parts()
+        at: i64 = 0
+        while at < len(unit) - COMMAND_BYTES:
+            parts.read(unit, at)
+            at += COMMAND_BYTES
+        command.read(unit, at, self.sequence)
+        command.text = parts.text
+        out = BytesWriter()
+        if self.tables.is_user(command.account):
+            self.orders.repeat(command, out)
+        return out.getvalue()
+
     def text_of(self, order: OrderRecord) -> str | None:
         """The client id, if it is a text, of an order that is open or that the newest frame has
         closed. order: an event of that frame, which leaves it out.

@@ -91,12 +91,9 @@ class OrderCommands:
         flags = command.flags
         account = tables.accounts[command.account]
         client_ids = account.client_ids
-        has_id = flags & records.HAS_CLIENT_ID != 0 or command.parts & records.HAS_TEXT_PART != 0
-        if has_id and client_ids is not None:
+        if client_ids is not None and has_client_id(command):
             client_ids.expire(time_ns)
-            entry = find_entry(client_ids, command)
-            if entry != NO_ENTRY:
-                self._repeat(command, client_ids, entry, out)
+            if self.repeat(command, out):
                 return
         if command.parts & records.HAS_SIGNATURE != 0:
             reject = self.use_signature(parts.signature)
@@ -136,16 +133,20 @@ class OrderCommands:
         asset = book.market.quote if command.side == records.BID else book.market.base
         return self.tables.ledger.cell(command.account, asset)
 
-    def _repeat(
-        self, command: Command, client_ids: ClientIdTable, entry: i64, out: BytesWriter
-    ) -> None:
-        """Answer a client id that is in the table: the first outcome again, or a reject if the
-        first order was another one.
+    def repeat(self, command: Command, out: BytesWriter) -> bool:
+        """Answer a PLACE whose client id is in the table of its account, which exists: the first
+        outcome again, or a reject if the first order was another one. It changes nothing.
         """
+        client_ids = self.tables.accounts[command.account].client_ids
+        if client_ids is None or not has_client_id(command):
+            return False
+        entry = find_entry(client_ids, command)
+        if entry == NO_ENTRY:
+            return False
         payload = command.head & PAYLOAD_MASK
         if not client_ids.matches(entry, payload, command.price, command.quantity):
             put_reject(out, command, records.DUPLICATE_CLIENT_ID)
-            return
+            return True
         outcome = client_ids.word(entry, OUTCOME)
         put_outcome(
             out,
@@ -158,6 +159,7 @@ class OrderCommands:
             quote=client_ids.word(entry, QUOTE),
             created_ns=client_ids.word(entry, CREATED_NS),
         )
+        return True
 
     def _accept(
         self, command: Command, account: Account, book: Book, pays: Cell, out: BytesWriter
@@ -347,6 +349,11 @@ class OrderCommands:
             put_ended(out, instance, closed)
             if instance.count == 0:
                 gateways.forget_ended()
+
+
+def has_client_id(command: Command) -> bool:
+    """Whether a PLACE has one, a number or a text."""
+    return command.flags & records.HAS_CLIENT_ID != 0 or command.parts & records.HAS_TEXT_PART != 0
 
 
 def find_entry(client_ids: ClientIdTable, command: Command) -> i64:

@@ -50,6 +50,9 @@ class EngineView:
             return self._exchange.order_of_client(account, market, client_id)
         return self._exchange.order(account, market, order_id)
 
+    def stored_outcome(self, unit: bytes) -> bytes:
+        return self._exchange.stored_outcome(unit)
+
     def depth(self, market: int, levels_max: int) -> BookDepth:
         exchange = self._exchange
         bids, asks = exchange.depth(market, levels_max)

@@ -7,7 +7,13 @@ from fairbook.api import requests
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest
 from fairbook.api.field_names import is_known
 from fairbook.api.requests import BODY_BYTES_MAX, CLIENT_ID_NAMES, Fields, is_absent
-from fairbook.gateway.authentication import Authenticator, Headers, SignedRequest, query_pairs
+from fairbook.gateway.authentication import (
+    Authenticator,
+    Headers,
+    SeenBefore,
+    SignedRequest,
+    query_pairs,
+)
 from fairbook.gateway.rate_limits import RateLimits
 from fairbook.gateway.request import Endpoint, Request
 from fairbook.net.addresses import address_key
@@ -44,8 +50,15 @@ class Authorizer:
             raise ApiError(403, "FORBIDDEN", "Permission denied")
         self._rates.account.take(access.account, len(request.orders) or 1)
         request.account, request.credential = access.account, access.credential
-        if signed is not None and endpoint.writes and not _is_repeatable(endpoint, request):
-            return self._authenticator.refuse_repeated(signed)
+        if signed is None or not endpoint.writes:
+            return 0.0
+        if not _is_repeatable(endpoint, request):
+            return self._authenticator.use_once(signed)
+        if endpoint.permission != WITHDRAW:  # A withdrawal's client id is never forgotten.
+            try:
+                self._authenticator.use_with_client_id(signed)
+            except SeenBefore as seen:
+                request.seen = seen
         return 0.0
 
     def charge(self, error: ApiError, address: str) -> ApiError:

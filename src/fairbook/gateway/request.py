@@ -21,11 +21,14 @@ Reads = Literal["query", "body", "body or query", "array"]
 
 class Request:
     """One request. The gateway sets `account` (0: not authenticated), `credential` (its slot) and
-    `fields` of the body or the query, or `orders` of a batch, before it calls the endpoint.
+    `fields` of the body or the query, or `orders` of a batch, before it calls the endpoint. `seen`
+    is set if orders with client ids were signed by a signature that was used: only what is known of
+    them may be answered, or else this error.
     """
 
     __slots__ = (
         "account", "address", "body", "credential", "fields", "headers", "orders", "path", "query",
+        "seen",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +44,7 @@ class Request:
         self.credential = 0
         self.fields: Fields = {}
         self.orders: list[Fields] = []
+        self.seen: ApiError | None = None
 
 
 class Reply(NamedTuple):

@@ -35,7 +35,8 @@ class LoginAuthenticator:
 
     def by_signature(self, parts: Sequence[Any], instruction: str, *, address: str) -> Access:
         """Raises UNAUTHORIZED if the parts are not four strings or the key is unknown,
-        INVALID_CLIENT_REQUEST for a wrong time, INVALID_SIGNATURE, or TOO_MANY_REQUESTS.
+        INVALID_CLIENT_REQUEST for a wrong time, or a login that was used before; INVALID_SIGNATURE
+        or TOO_MANY_REQUESTS.
         """
         with self._counting_failures(address):
             if len(parts) != 4 or not all(isinstance(part, str) for part in parts):
@@ -43,7 +44,10 @@ class LoginAuthenticator:
             names = (b"x-api-key", b"x-signature", b"x-timestamp", b"x-window")
             headers = dict(zip(names, (part.encode() for part in parts), strict=True))
             signed = self._authenticator.check_headers(headers)
-            return self._authenticator.verify(signed, instruction, [[]])
+            access = self._authenticator.verify(signed, instruction, [[]])
+            if instruction == "login":
+                self._authenticator.use_for_login(signed)
+            return access
 
     @contextmanager
     def _counting_failures(self, address: str) -> Iterator[None]:

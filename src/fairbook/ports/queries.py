@@ -75,6 +75,11 @@ class StateView(Facts, Protocol):
         any market.
         """
 
+    def stored_outcome(self, unit: bytes) -> bytes:
+        """The event that a PLACE, with its parts, would get for a client id that is remembered;
+        empty: it is not, and would be executed.
+        """
+
     def depth(self, market: int, levels_max: int) -> BookDepth:
         """The levels nearest the spread. `levels_max` is at least 1."""
 

@@ -276,7 +276,7 @@ def _names(fields: Fields) -> Collection[str]:
 
 
 def _credential_code(error: ApiError) -> int:
-    if "expired" in error.message:
+    if error.status == 400:  # a wrong time, or used before
         return EXPIRED
     return TOO_MANY if error.status == 429 else INVALID_SIGNATURE
 

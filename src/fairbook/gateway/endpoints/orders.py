@@ -14,10 +14,11 @@ from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand, PlaceCommand, client_id_text, place_command
 from fairbook.api.requests import Fields
-from fairbook.gateway.request import Endpoint, Endpoints, Handler, Reply, Request
+from fairbook.gateway.request import Endpoint, Endpoints, Handler, JsonOrReply, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE
 from fairbook.ports.commands import Answer
+from fairbook.ports.queries import StateView
 
 BATCH_ORDERS_MAX: Final = 50
 
@@ -38,9 +39,7 @@ class OrderEndpoints:
             (b"POST", one): Endpoint(
                 self.place, "orderExecute", TRADE, "body", writes=True, repeatable=True
             ),
-            (b"DELETE", one): Endpoint(
-                cancel, "orderCancel", TRADE, "body or query", writes=True, repeatable=True
-            ),
+            (b"DELETE", one): Endpoint(cancel, "orderCancel", TRADE, "body or query", writes=True),
             (b"PATCH", one): Endpoint(amend, "orderAmend", TRADE, "body", writes=True),
             (b"POST", many): Endpoint(
                 self.place_batch, "orderExecute", TRADE, "array", writes=True, repeatable=True
@@ -50,12 +49,19 @@ class OrderEndpoints:
             ),
         }
 
-    def place(self, request: Request) -> OrderCommand | Awaitable[Reply]:
+    def place(self, request: Request) -> OrderCommand | Awaitable[JsonOrReply]:
         order = self._place_command(request, request.fields)
+        if request.seen is not None:
+            return self._answer_again(order, request.seen)
         prefer = request.headers.get(b"prefer")
         if prefer is not None and b"respond-async" in prefer.lower():
             return self._place_async(order)
         return order
+
+    async def _answer_again(self, order: PlaceCommand, seen: ApiError) -> bytes:
+        """What the order was answered, if its client id is remembered; else the error."""
+        view = await self._submitter.view()
+        return _known_result(view, order, seen).encode()
 
     async def _place_async(self, order: PlaceCommand) -> Reply:
         """`Prefer: respond-async`: the client asks for the outcome later, by client id."""
@@ -70,12 +76,16 @@ class OrderEndpoints:
         """Each order is placed on its own, in turn; a refusal of one does not stop the others."""
         if not 1 <= len(request.orders) <= BATCH_ORDERS_MAX:
             raise BadRequest(f"A batch has 1 to {BATCH_ORDERS_MAX} orders")
-        submitted: list[tuple[PlaceCommand, asyncio.Future[Answer]] | ApiError] = []
+        submitted: list[tuple[PlaceCommand, asyncio.Future[Answer]] | ApiError | str] = []
+        view = None if request.seen is None else await self._submitter.view()
         for fields in request.orders:
             try:
                 check_spelling(fields)
                 order = self._place_command(request, fields)
-                submitted.append((order, self._submitter.submit(order.command)))
+                if view is not None and request.seen is not None:
+                    submitted.append(_known_result(view, order, request.seen))
+                else:
+                    submitted.append((order, self._submitter.submit(order.command)))
             except ApiError as error:
                 submitted.append(error)
         items = []
@@ -83,9 +93,10 @@ class OrderEndpoints:
             try:
                 if isinstance(item, ApiError):
                     raise item
-                order, future = item
-                answer = await self._submitter.outcome(future)
-                items.append('{"operation":"Ok",' + order.result(answer.events)[1:])
+                if not isinstance(item, str):
+                    order, future = item
+                    item = order.result((await self._submitter.outcome(future)).events)
+                items.append('{"operation":"Ok",' + item[1:])
             except ApiError as error:
                 items.append('{"operation":"Err",' + error.body().decode()[1:])
         return f"[{','.join(items)}]".encode()
@@ -101,3 +112,10 @@ class OrderEndpoints:
             request.fields, account=request.account, credential=request.credential,
             scales_of=self._scales_of, text_of=self._submitter.text_of,
         )  # fmt: skip
+
+
+def _known_result(view: StateView, order: PlaceCommand, seen: ApiError) -> str:
+    events = view.stored_outcome(order.command)
+    if not events:
+        raise seen
+    return order.result(events)
