@@ -175,18 +175,6 @@ async def test_a_forbidden_request_takes_a_token_of_its_account(
         assert reply.error()[0] == status
 
 
-@with_exchange(NO_LIMITS._replace(address_per_minute=1, address_burst=3))
-async def test_failed_authentication_is_limited_per_address(
-    venue: RunningExchange, client: HttpClient
-) -> None:
-    """After too many wrong tokens nothing from the address is verified any more."""
-    for i in range(3):
-        reply = await client.ask("GET", "/api/v1/capital", token=f"guess {i}")
-        assert reply.error()[0] == 401
-    assert (await client.ask("GET", "/api/v1/capital", token="guess")).error()[0] == 429
-    assert (await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)).error()[0] == 429
-
-
 @with_exchange(NO_LIMITS._replace(account_per_minute=1, account_burst=10))
 async def test_a_batch_takes_a_token_for_each_order(
     venue: RunningExchange, client: HttpClient

@@ -33,7 +33,7 @@ from tests.world.stories import runner_of
 
 HOST = "127.0.0.1"
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
-NO_LIMITS = GatewayLimits(account_per_minute=0, address_per_minute=0)
+NO_LIMITS = GatewayLimits(account_per_minute=0, address_per_minute=0, guesses_per_minute=0)
 BEFORE_S = 10  # What is signed within this time before a start may have been taken before it.
 
 

@@ -307,6 +307,8 @@ def _gateway(
             account_burst=settings.account_burst,
             address_per_minute=settings.address_per_minute,
             address_burst=settings.address_burst,
+            guesses_per_minute=settings.guesses_per_minute,
+            guesses_burst=settings.guesses_burst,
             deadline_s=settings.deadline_s,
         ),
         authenticator=authenticator,

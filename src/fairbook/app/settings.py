@@ -120,6 +120,10 @@ class UpSettings:
         6_000_000, _COUNT_OR_ZERO, "unauthenticated requests per address and minute"
     )
     address_burst: int = _setting(100_000, _COUNT, "unauthenticated requests per address at once")
+    guesses_per_minute: int = _setting(
+        600, _COUNT_OR_ZERO, "wrong tokens and signatures per address and minute"
+    )
+    guesses_burst: int = _setting(100, _COUNT, "wrong tokens and signatures per address at once")
     ws_per_address: int = _setting(1024, _COUNT, "WebSocket connections per IP address")
     ws_connections: int = _setting(4096, _COUNT, "WebSocket connections in all")
     ws_origins: tuple[str, ...] = _setting(

@@ -32,6 +32,7 @@ EXPIRED: Final = "Request has expired"
 AHEAD: Final = "Request is of a later time than the exchange's clock shows"
 SEEN: Final = "Request already seen"
 
+BYTES_PER_TOKEN: Final = 4096  # of a text that was verified in vain
 _SHARE: Final = 16  # an account may have the free places divided by this
 _MILLISECONDS_DIGITS: Final = 15
 _WINDOW_DIGITS: Final = 5
@@ -102,11 +103,13 @@ class Authenticator:
         )  # fmt: skip
 
     def verify(self, signed: SignedRequest, instruction: str, groups: Sequence[Pairs]) -> Access:
-        """Verify the signature over `groups`, one per order of a batch; or INVALID_SIGNATURE."""
+        """Verify the signature over `groups`, one per order of a batch. Raises InvalidSignature."""
+        tokens = 0
         for text in candidate_texts(groups, instruction, signed.timestamp, signed.window):
             if _verifies(signed, text):
                 return signed.access
-        raise ApiError(401, "INVALID_SIGNATURE", "Invalid signature")
+            tokens += 1 + len(text) // BYTES_PER_TOKEN
+        raise InvalidSignature(tokens)
 
     def use_once(self, signed: SignedRequest) -> float:
         """Use up the signature of a verified request that changes something. Raises SeenBefore;
@@ -143,6 +146,16 @@ class Authenticator:
             signed.access.account, signed.signature, expires_ms=signed.expires_ms, now_ms=now_ms
         )
         return timestamp_ms, now_ms
+
+
+class InvalidSignature(ApiError):
+    """tokens: what verifying it cost: one for each text that was tried, and one for each
+    BYTES_PER_TOKEN bytes of it.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__(401, "INVALID_SIGNATURE", "Invalid signature")
+        self.tokens = tokens
 
 
 class SeenBefore(BadRequest):

@@ -1,19 +1,21 @@
 """Authenticate a request, read its fields, and check its permission, rate limit and replay."""
 
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from fairbook.api import requests
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest
 from fairbook.api.field_names import is_known
-from fairbook.api.requests import BODY_BYTES_MAX, CLIENT_ID_NAMES, Fields, is_absent
+from fairbook.api.requests import BODY_BYTES_MAX, CLIENT_ID_NAMES, Fields, Pairs, is_absent
 from fairbook.gateway.authentication import (
     Authenticator,
     Headers,
+    InvalidSignature,
     SeenBefore,
     SignedRequest,
     query_pairs,
 )
+from fairbook.gateway.guesses import Guesses
 from fairbook.gateway.rate_limits import RateLimits
 from fairbook.gateway.request import Endpoint, Request
 from fairbook.net.addresses import address_key
@@ -25,25 +27,39 @@ _JSON_TYPES: Final = frozenset(  # in lower case, without spaces
 )
 
 
+class TextLimits(NamedTuple):
+    """Characters of the signed text of one order, or of a request, without its times."""
+
+    value: int  # of a name or a value
+    whole: int
+
+
+_TEXT_LIMITS: Final = {
+    False: TextLimits(64, 512),
+    True: TextLimits(256, 1024),  # of a withdrawal, with addresses and memos
+}
+
+
 class Authorizer:
     """The checks of private endpoints."""
 
     def __init__(self, authenticator: Authenticator, rates: RateLimits) -> None:
         self._authenticator = authenticator
         self._rates = rates
+        self._guesses = Guesses(rates.guesses)
 
     def authorize(self, endpoint: Endpoint, request: Request) -> float:
         """Set account, and fields or orders; return the seconds to wait. Raises ApiError."""
         address = address_key(request.address)
-        self._rates.failed_logins.check(address)
         try:
             if endpoint.reads != "query":
                 _check_body(request.headers, request.body)
-            access, signed = self._authenticate(endpoint, request)
+            access, signed = self._authenticate(endpoint, request, address)
+        except InvalidSignature:
+            raise  # It is charged already.
         except ApiError as error:
             if error.status == 401:
-                self._rates.failed_logins.take(address)
-                raise
+                raise self._guesses.charge(error, address) from None
             raise self.charge(error, request.address) from None
         if not access.permissions & endpoint.permission:
             self._rates.account.take(access.account)
@@ -71,7 +87,7 @@ class Authorizer:
         return error
 
     def _authenticate(
-        self, endpoint: Endpoint, request: Request
+        self, endpoint: Endpoint, request: Request, address: str
     ) -> tuple[Access, SignedRequest | None]:
         authorization = request.headers.get(b"authorization")
         if authorization is not None and b"x-signature" not in request.headers:
@@ -79,12 +95,31 @@ class Authorizer:
             _read_fields(endpoint, request)
             return access, None
         signed = self._authenticator.check_headers(request.headers)
+        self._guesses.check(address, signed.public_key)
         pairs, bodies = _read_fields(endpoint, request)
         signed_query = query_pairs(pairs)
         groups = [signed_query + requests.signed_pairs(fields) for fields in bodies] or [
             signed_query
         ]
-        return self._authenticator.verify(signed, endpoint.instruction, groups), signed
+        _check_lengths(groups, _TEXT_LIMITS[endpoint.permission == WITHDRAW])
+        try:
+            return self._authenticator.verify(signed, endpoint.instruction, groups), signed
+        except InvalidSignature as error:
+            self._guesses.charge(error, address, signed.public_key, error.tokens)
+            raise
+
+
+def _check_lengths(groups: list[Pairs], limits: TextLimits) -> None:
+    """Refuse what is longer than an order can be, before its signature is verified."""
+    for pairs in groups:
+        size = 0
+        for name, value in pairs:
+            length = 4 if value is None else len(value)
+            size += len(name) + length + 2
+            if length > limits.value or len(name) > limits.value:
+                raise BadRequest(f"Too long: {name[:64]}")
+        if size > limits.whole:
+            raise BadRequest(f"The signed text exceeds {limits.whole} characters")
 
 
 def too_large() -> ApiError:

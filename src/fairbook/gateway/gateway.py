@@ -67,6 +67,8 @@ class GatewayLimits(NamedTuple):
     account_burst: int = 100
     address_per_minute: int = 1200
     address_burst: int = 100
+    guesses_per_minute: int = 600  # wrong tokens and signatures of an address
+    guesses_burst: int = 100
     deadline_s: float = 2.0
 
 
@@ -95,7 +97,7 @@ class Gateway:
         self._rates = rates = _rate_limits(limits)
         authenticator = authenticator or Authenticator(accounts)
         self.authorizer = Authorizer(authenticator, rates)
-        self.logins = LoginAuthenticator(accounts, authenticator, rates.failed_logins)
+        self.logins = LoginAuthenticator(accounts, authenticator, rates.guesses)
         long_answers = LongAnswers(rates)
         self._submitter = submitter = Submitter(
             commands, queries, long_answers, deadline_s=limits.deadline_s
@@ -234,13 +236,10 @@ def _bug_error(endpoint: Endpoint) -> ApiError:
 
 
 def _rate_limits(limits: GatewayLimits) -> RateLimits:
-    def of_address() -> TokenBuckets:
-        return TokenBuckets(per_minute=limits.address_per_minute, burst=limits.address_burst)
-
     return RateLimits(
         account=TokenBuckets(per_minute=limits.account_per_minute, burst=limits.account_burst),
-        address=of_address(),
-        failed_logins=of_address(),
+        address=TokenBuckets(per_minute=limits.address_per_minute, burst=limits.address_burst),
+        guesses=TokenBuckets(per_minute=limits.guesses_per_minute, burst=limits.guesses_burst),
     )
 
 

@@ -51,6 +51,13 @@ class TokenBuckets:
         """Take tokens, but at most half a burst; or raise TOO_MANY_REQUESTS and take none."""
         self.take(key, min(tokens, max(self._burst // 2, 1)))
 
+    def drain(self, key: Hashable, tokens: int) -> None:
+        """Take tokens, or all that are left."""
+        if self._interval_ns:
+            now_ns = self._now_ns()
+            bucket = self._buckets.get(key) or self._new_bucket(key, now_ns)
+            bucket.drain(now_ns, tokens)
+
     def check(self, key: Hashable) -> None:
         """Raise TOO_MANY_REQUESTS if `take` would, and take nothing."""
         bucket = self._buckets.get(key)
@@ -80,7 +87,7 @@ class RateLimits(NamedTuple):
 
     account: TokenBuckets  # by account id
     address: TokenBuckets  # of public requests, and of those refused before authentication
-    failed_logins: TokenBuckets  # by address
+    guesses: TokenBuckets  # wrong tokens and signatures, by address: see guesses.py
 
 
 def too_many(wait_ns: int) -> ApiError:

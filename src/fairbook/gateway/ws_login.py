@@ -4,12 +4,12 @@ Invariants: the checks come in the order of the API contract, and every refusal 
 Failed logins use up a rate limit of their address, the same one as failed HTTP authentication.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from fairbook.api.errors import ApiError, unauthorized
-from fairbook.gateway.authentication import Authenticator
+from fairbook.gateway.authentication import Authenticator, InvalidSignature
+from fairbook.gateway.guesses import Guesses
 from fairbook.gateway.rate_limits import TokenBuckets
 from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import Access, Accounts
@@ -19,47 +19,44 @@ class LoginAuthenticator:
     """The Authority of WebSocket connections. All look-ups are in memory."""
 
     def __init__(
-        self, accounts: Accounts, authenticator: Authenticator, failed_logins: TokenBuckets
+        self, accounts: Accounts, authenticator: Authenticator, guesses: TokenBuckets
     ) -> None:
         self._accounts = accounts
         self._authenticator = authenticator
-        self._failed_logins = failed_logins
+        self._guesses = Guesses(guesses)
 
     def by_token(self, token: str, *, address: str) -> Access:
         """Raises UNAUTHORIZED or TOO_MANY_REQUESTS."""
-        with self._counting_failures(address):
-            access = self._accounts.by_token(token)
-            if access is None:
-                raise unauthorized()
-            return access
+        access = self._accounts.by_token(token)
+        if access is None:
+            raise self._guesses.charge(unauthorized(), address_key(address))
+        return access
 
     def by_signature(self, parts: Sequence[Any], instruction: str, *, address: str) -> Access:
         """Raises UNAUTHORIZED if the parts are not four strings or the key is unknown,
         INVALID_CLIENT_REQUEST for a wrong time, or a login that was used before; INVALID_SIGNATURE
         or TOO_MANY_REQUESTS.
         """
-        with self._counting_failures(address):
+        key = address_key(address)
+        try:
             if len(parts) != 4 or not all(isinstance(part, str) for part in parts):
                 raise unauthorized()
             names = (b"x-api-key", b"x-signature", b"x-timestamp", b"x-window")
             headers = dict(zip(names, (part.encode() for part in parts), strict=True))
             signed = self._authenticator.check_headers(headers)
-            access = self._authenticator.verify(signed, instruction, [[]])
-            if instruction == "login":
-                self._authenticator.use_for_login(signed)
-            return access
-
-    @contextmanager
-    def _counting_failures(self, address: str) -> Iterator[None]:
-        """Refuse an address with too many failures; count another one."""
-        key = address_key(address)
-        self._failed_logins.check(key)
-        try:
-            yield
         except ApiError as error:
             if error.status == 401:
-                self._failed_logins.take(key)
+                raise self._guesses.charge(error, key) from None
             raise
+        self._guesses.check(key, signed.public_key)
+        try:
+            access = self._authenticator.verify(signed, instruction, [[]])
+        except InvalidSignature as error:
+            self._guesses.charge(error, key, signed.public_key, error.tokens)
+            raise
+        if instruction == "login":
+            self._authenticator.use_for_login(signed)
+        return access
 
     def is_live(self, access: Access) -> bool:
         return self._accounts.is_live(access)

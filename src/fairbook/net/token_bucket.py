@@ -26,6 +26,11 @@ class TokenBucket:
         self.full_at_ns = full_at_ns
         return 0
 
+    def drain(self, now_ns: int, tokens: int) -> None:
+        """Take tokens, or all that are left."""
+        full_at_ns = self._full_at_ns_after(now_ns, tokens)
+        self.full_at_ns = min(full_at_ns, now_ns + self._burst_ns)
+
     def wait_ns(self, now_ns: int) -> int:
         """How long to wait for one token; 0: it can be taken now."""
         return max(0, self._full_at_ns_after(now_ns, 1) - now_ns - self._burst_ns)
