@@ -156,6 +156,12 @@ class Mix:
         live = (client_id for client_id in placed if client_id not in cancelled)
         return [self._step(CANCEL, lane, [client_id], way) for client_id in live]
 
+    def placed_and_cancelled(self, count: int) -> list[Step]:
+        """At least `count` steps of demo1: a passive order, and its cancel."""
+        live: list[int] = []
+        kinds = (PASSIVE, CANCEL) * (count // 2 + 1)
+        return [self._step(kind, 0, live, TOKEN) for kind in kinds]
+
     def burst(self, symbol: str) -> list[Step]:
         """BATCH sellers at the middle of a market of the demo, and a buyer of all of them."""
         ticks = next(market.middle_ticks for market in MARKETS if market.name == symbol)

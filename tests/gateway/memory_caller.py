@@ -25,6 +25,7 @@ class MemoryCaller:
         self.access = access
         self.address = address
         self.told: list[bytes] = []
+        self.is_held = self.is_ended = False
         self._more = asyncio.Event()
         self._ids = 0
 
@@ -33,11 +34,32 @@ class MemoryCaller:
         self.told.append(text)
         self._more.set()
 
+    def hold(self) -> None:
+        self.is_held = True
+
+    def handle(self, payload: bytes) -> None:
+        """As the hub does with a request."""
+        if self.is_ended:
+            return
+        request = json.loads(payload)
+        params = request["params"]
+        literal = None if params is None else read_json(json.dumps(params).encode())
+        assert self.entry.request(self, b"%d" % request["id"], request["method"], literal)
+
+    def go_on(self) -> None:
+        self.is_held = False
+
     def send(self, method: str, params: Any = None, request_id: bytes | None = None) -> bytes:
-        """Send a request without waiting; returns its id. Numbers in `params` stay literal."""
+        """Send a request without waiting; returns its id. Numbers in `params` stay literal. A
+        caller that is held has read it before.
+        """
         if request_id is None:
             self._ids += 1
             request_id = b"%d" % self._ids
+        if self.is_held:
+            message = {"id": int(request_id), "method": method, "params": params}
+            self.entry.keep(self, json.dumps(message).encode())
+            return request_id
         literal = None if params is None else read_json(json.dumps(params).encode())
         assert self.entry.request(self, request_id, method, literal)
         return request_id
@@ -82,6 +104,7 @@ class MemoryCaller:
         }
 
     def end(self) -> None:
+        self.is_ended = True
         self.entry.ended(self)
 
 

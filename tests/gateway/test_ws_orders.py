@@ -238,9 +238,9 @@ async def test_requests_in_flight_are_bounded(venue: RunningExchange, alice: Mem
     other = caller(venue)
     for _ in range(2):
         venue.exchange.held = []
+        alice.send("order.cancel", SYMBOL | {"clientId": 1})
         for _ in range(IN_FLIGHT_MAX - 1):
-            alice.send("order.cancel", SYMBOL | {"clientId": 1})
-        alice.send("order.status", SYMBOL | {"clientId": 1})
+            alice.send("order.status", SYMBOL | {"clientId": 1})
         assert (await alice.refusal("order.place", bid()))[:2] == (429, "TOO_MANY_REQUESTS")
         other.send("order.cancel", SYMBOL | {"clientId": 1})
         venue.exchange.release()

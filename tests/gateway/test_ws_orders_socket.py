@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from fairbook.core import records
+from fairbook.gateway.account_shares import COMMANDS_MAX
 from tests.gateway.memory_caller import kinds
 from tests.world.direct_exchange import START_NS
 from tests.world.http_client import HttpClient, bid
@@ -82,13 +83,14 @@ async def test_a_login_by_signature(venue: RunningExchange, _client: HttpClient)
 async def test_many_in_flight_are_answered_in_order(
     venue: RunningExchange, _client: HttpClient
 ) -> None:
+    """Also those that had to wait for the others."""
     venue.exchange.held = []
     async with connect(venue) as socket:
         for number in range(300):
             frame = {"id": number, "method": "order.place", "params": bid(clientId=number)}
             await socket.send_str(json.dumps(frame))
         held = venue.exchange.held
-        await until(lambda: len(held) == 300)
+        await until(lambda: len(held) == COMMANDS_MAX)
         venue.exchange.release()
         answers = [json.loads(await socket.receive_str()) for _ in range(300)]
     assert [answer["id"] for answer in answers] == list(range(300))

@@ -165,8 +165,18 @@ class MemoryConnection:
         self.room = room
         self.unread = 0
         self.most_unread = 0
+        self._is_read = True
         self._is_paused = False
         self.client: HubClient = hub.connect(self, "192.0.2.1")
+
+    def pause_reading(self) -> None:
+        self._is_read = False
+
+    def resume_reading(self) -> None:
+        self._is_read = True
+
+    def is_read(self) -> bool:
+        return self._is_read
 
     def write(self, frames: bytes) -> None:
         assert self.closed is None, "written after the Close"
@@ -238,20 +248,26 @@ def replayed(updates: Sequence[Any]) -> tuple[int, dict[int, int]]:
 
 
 class EchoRequests:
-    """Handles requests: `echo` is answered at once, `later` by the test."""
+    """Handles requests: `echo` is answered at once, `later` by the test; `hold` holds."""
 
     def __init__(self) -> None:
         self.waiting: list[Caller] = []
         self.gone: list[Caller] = []
+        self.kept: list[bytes] = []
 
     def request(self, caller: Caller, request_id: bytes, method: str, params: Any) -> bool:
         if method == "echo":
             caller.reply(b'{"id":%b,"account":%d}' % (request_id, _account(caller)))
         elif method == "later":
             self.waiting.append(caller)
+        elif method == "hold":
+            caller.hold()
         elif method == "break":
             raise ZeroDivisionError
-        return method in ("echo", "later")
+        return method in ("echo", "later", "hold")
+
+    def keep(self, caller: Caller, payload: bytes) -> None:
+        self.kept.append(payload)
 
     def ended(self, caller: Caller) -> None:
         self.gone.append(caller)

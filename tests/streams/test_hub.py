@@ -189,6 +189,35 @@ async def test_a_failing_request_ends_failed() -> None:
 
 
 @with_hub()
+async def test_what_was_read_of_a_client_that_is_held_is_kept(harness: HubHarness) -> None:
+    """The handler of requests keeps it, subscriptions too, and hands it back later."""
+    a = harness.connect()
+    a.say(id=1, method="hold")
+    assert not a.is_read()
+    a.say(id=2, method="echo")
+    a.subscribe("price")
+    await harness.turn()
+    harness.source.quote(5)
+    await harness.turn()
+    assert a.written == []
+    for payload in harness.requests.kept:
+        a.client.handle(payload)
+    a.client.go_on()
+    assert a.is_read()
+    a.say(id=3, method="echo")
+    await harness.turn()
+    assert [text.get("id") for text in a.texts() if "id" in text] == [2, 3]
+    assert a.received("price") == [5]
+    a.say(id=4, method="hold")
+    a.client.connection_lost()
+    a.say(id=5, method="echo")
+    a.client.handle(harness.requests.kept[0])
+    a.client.go_on()
+    assert len(harness.requests.kept) == 2
+    assert not a.is_read()
+
+
+@with_hub()
 async def test_requests_are_answered_and_their_end_is_reported_once(harness: HubHarness) -> None:
     a, b, c, silent = (harness.connect() for _ in range(4))
     silent.subscribe("depth")

@@ -7,6 +7,7 @@ from fairbook.api import requests
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest
 from fairbook.api.field_names import is_known
 from fairbook.api.requests import BODY_BYTES_MAX, CLIENT_ID_NAMES, Fields, Pairs, is_absent
+from fairbook.gateway.account_shares import AccountBusy, AccountShares
 from fairbook.gateway.authentication import (
     Authenticator,
     Headers,
@@ -43,13 +44,18 @@ _TEXT_LIMITS: Final = {
 class Authorizer:
     """The checks of private endpoints."""
 
-    def __init__(self, authenticator: Authenticator, rates: RateLimits) -> None:
+    def __init__(
+        self, authenticator: Authenticator, rates: RateLimits, shares: AccountShares
+    ) -> None:
         self._authenticator = authenticator
         self._rates = rates
         self._guesses = Guesses(rates.guesses)
+        self._shares = shares
 
     def authorize(self, endpoint: Endpoint, request: Request) -> float:
-        """Set account, and fields or orders; return the seconds to wait. Raises ApiError."""
+        """Set account, and fields or orders; return the seconds to wait. Raises ApiError;
+        AccountBusy if the request must wait for its turn.
+        """
         address = address_key(request.address)
         try:
             if endpoint.reads != "query":
@@ -92,8 +98,14 @@ class Authorizer:
         authorization = request.headers.get(b"authorization")
         if authorization is not None and b"x-signature" not in request.headers:
             access = self._authenticator.by_token(authorization)
+            share = request.share = self._shares[access.account]
+            if share.is_busy and not request.is_held:
+                raise AccountBusy(share)
             _read_fields(endpoint, request)
             return access, None
+        sender, api_key = request.sender, request.headers.get(b"x-api-key")
+        if sender.share.is_busy and sender.api_key == api_key and not request.is_held:
+            raise AccountBusy(sender.share)  # Before the costly part.
         signed = self._authenticator.check_headers(request.headers)
         self._guesses.check(address, signed.public_key)
         pairs, bodies = _read_fields(endpoint, request)
@@ -103,10 +115,15 @@ class Authorizer:
         ]
         _check_lengths(groups, _TEXT_LIMITS[endpoint.permission == WITHDRAW])
         try:
-            return self._authenticator.verify(signed, endpoint.instruction, groups), signed
+            access = self._authenticator.verify(signed, endpoint.instruction, groups)
         except InvalidSignature as error:
             self._guesses.charge(error, address, signed.public_key, error.tokens)
             raise
+        share = request.share = self._shares[access.account]
+        sender.api_key, sender.share = api_key, share
+        if share.is_busy and not request.is_held:
+            raise AccountBusy(share)
+        return access, signed
 
 
 def _check_lengths(groups: list[Pairs], limits: TextLimits) -> None:

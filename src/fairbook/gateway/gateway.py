@@ -21,6 +21,8 @@ from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import query_fields, read_query
+from fairbook.core.units import NS_PER_SECOND
+from fairbook.gateway.account_shares import AccountBusy, AccountShare, AccountShares
 from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.authorization import Authorizer
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
@@ -34,7 +36,7 @@ from fairbook.gateway.endpoints.orders import OrderEndpoints
 from fairbook.gateway.endpoints.stubs import stub_endpoints, stub_endpoints_under
 from fairbook.gateway.endpoints.venue import venue_endpoints
 from fairbook.gateway.long_answers import LongAnswers
-from fairbook.gateway.rate_limits import RateLimits, TokenBuckets
+from fairbook.gateway.rate_limits import RateLimits, TokenBuckets, too_many
 from fairbook.gateway.read_barrier import ReadBarrier
 from fairbook.gateway.request import (
     Endpoint,
@@ -55,6 +57,7 @@ from fairbook.ports.commands import Commands
 from fairbook.ports.history import History
 from fairbook.ports.queries import Catalogue, Checkpoints, Queries
 
+HELD_ALONE_BYTES_MAX: Final = 64 * 1024  # of a connection whose request waits to be refused
 FAILED: Final = "%r failed"
 
 logger = logging.getLogger(__name__)
@@ -96,7 +99,8 @@ class Gateway:
         self._is_stopping = False
         self._rates = rates = _rate_limits(limits)
         authenticator = authenticator or Authenticator(accounts)
-        self.authorizer = Authorizer(authenticator, rates)
+        shares = AccountShares()
+        self.authorizer = Authorizer(authenticator, rates, shares)
         self.logins = LoginAuthenticator(accounts, authenticator, rates.guesses)
         long_answers = LongAnswers(rates)
         self._submitter = submitter = Submitter(
@@ -112,6 +116,7 @@ class Gateway:
             sessions=SessionNumbers(commands),
             status=account.order,
             rates=rates,
+            shares=shares,
             is_live=accounts.is_live,
             is_stopping=lambda: self._is_stopping,
         )
@@ -174,8 +179,11 @@ class Gateway:
             wait_s = self._admit(endpoint, request)
             answer = _call_later(wait_s, endpoint, request) if wait_s else endpoint.handler(request)
             if isinstance(answer, OrderCommand):
-                self._submitter.execute(answer, respond)
+                self._submitter.execute(answer, respond, request.share)
                 return None
+        except AccountBusy as busy:
+            request.is_held = True
+            return self._handle_in_turn(busy.share, endpoint, request, respond)
         except ApiError as error:
             answer = error
         except Exception:
@@ -185,6 +193,25 @@ class Gateway:
             respond(answer)
             return None
         return self._respond_later(answer, endpoint, request, respond)
+
+    async def _handle_in_turn(
+        self, share: AccountShare, endpoint: Endpoint, request: Request, respond: Respond
+    ) -> None:
+        if share.has_room(request.held_bytes, is_cancel=endpoint.reads == "body or query"):
+            await share.turn(request.held_bytes)
+            if request.sender.is_gone:
+                return
+            answering = self.handle(endpoint, request, respond)
+            if answering is not None:
+                await answering
+            return
+        refusal = too_many(NS_PER_SECOND)
+        if request.held_bytes > HELD_ALONE_BYTES_MAX:
+            refusal.close = True  # The requests behind it are dropped too.
+        else:
+            request.body = b""
+            await share.turn(0)
+        respond(refusal)
 
     def _admit(self, endpoint: Endpoint, request: Request) -> float:
         """Check it, set its fields, and return the seconds to wait, nearly always 0."""
@@ -213,7 +240,7 @@ class Gateway:
         try:
             awaited = await answer
             if isinstance(awaited, OrderCommand):
-                self._submitter.execute(awaited, respond)
+                self._submitter.execute(awaited, respond, request.share)
                 return
         except ApiError as error:
             awaited = error

@@ -28,7 +28,7 @@ from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import BODY_BYTES_MAX
 from fairbook.gateway.authorization import too_large
 from fairbook.gateway.cors import PREFLIGHT, cors_headers, is_preflight
-from fairbook.gateway.request import Endpoint, JsonOrReply, Request, to_reply
+from fairbook.gateway.request import Endpoint, JsonOrReply, Request, Sender, to_reply
 from fairbook.gateway.server_state import ServerState
 from fairbook.net.addresses import address_key
 from fairbook.net.hosts import refusal
@@ -74,6 +74,7 @@ class HttpConnection(asyncio.Protocol):
         self._parser = self._new_parser()
         self._address = ""
         self._address_key = ""
+        self._sender = Sender()
         self._requests: deque[_ReceivedRequest] = deque()  # unanswered; the last may be incomplete
         self._reading: _ReceivedRequest | None = None  # its head is complete, its body is not
         self._url = b""
@@ -237,7 +238,7 @@ class HttpConnection(asyncio.Protocol):
             if method == b"CONNECT":
                 raise HttpParserError("CONNECT is not supported")
             return  # The parser stops after this head: see `_parse`.
-        request = _ReceivedRequest(self._url, b"", dict(self._headers), self._address)
+        request = _ReceivedRequest(self._url, b"", dict(self._headers), self._address, self._sender)
         request.keeps_alive = version == "1.1" and parser.should_keep_alive()
         request.is_head = method == b"HEAD"
         request.error = None
@@ -306,6 +307,9 @@ class HttpConnection(asyncio.Protocol):
                 return
             awaited = gateway.handle(request.endpoint, request, self.respond)
             if awaited is not None:
+                if request.is_held:
+                    self.transport.pause_reading()
+                    request.held_bytes = sum(queued.size() for queued in self._requests)
                 self._server.spawn(awaited)
         else:
             self.transport.resume_reading()
@@ -431,7 +435,7 @@ class HttpConnection(asyncio.Protocol):
             self._server.connections.discard(self)
             self._server.admitted.release(self._address_key)
             self._server.progress.set()
-        self._is_ending = self._is_lingering = True
+        self._is_ending = self._is_lingering = self._sender.is_gone = True
         self._requests.clear()
         self.is_answering = self._is_draining = False
         del self._parser  # It refers to this connection.

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, not_implemented
 from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import Fields
+from fairbook.gateway.account_shares import REQUEST_BYTES, AccountShare
 
 JSON_TYPE: Final = (b"content-type", b"application/json; charset=utf-8")
 TEXT_TYPE: Final = (b"content-type", b"text/plain; charset=utf-8")
@@ -19,32 +20,58 @@ Reads = Literal["query", "body", "body or query", "array"]
 """What the fields come from. "body or query" is for DELETE: some clients cannot send a body."""
 
 
+class Sender:
+    """Who sends the requests of a connection, as far as they have proved it."""
+
+    __slots__ = ("api_key", "is_gone", "share")
+
+    def __init__(self) -> None:
+        self.is_gone = False  # the connection is lost
+        self.api_key: bytes | None = None  # of the last valid signature
+        self.share = AccountShare()  # of its account
+
+
 class Request:
-    """One request. The gateway sets `account` (0: not authenticated), `credential` (its slot) and
-    `fields` of the body or the query, or `orders` of a batch, before it calls the endpoint. `seen`
-    is set if orders with client ids were signed by a signature that was used: only what is known of
-    them may be answered, or else this error.
+    """One request. The gateway sets `account` (0: not authenticated), its `share`, `credential`
+    (its slot) and `fields` of the body or the query, or `orders` of a batch, before it calls the
+    endpoint. `seen` is set if orders with client ids were signed by a signature that was used: only
+    what is known of them may be answered, or else this error.
     """
 
     __slots__ = (
-        "account", "address", "body", "credential", "fields", "headers", "orders", "path", "query",
-        "seen",
+        "account", "address", "body", "credential", "fields", "headers", "held_bytes",
+        "is_held", "orders", "path", "query", "seen", "sender", "share",
     )  # fmt: skip
 
+    share: AccountShare  # set with `account`
+    held_bytes: int  # of the request and those behind it, if it is held
+
     def __init__(
-        self, path: bytes, query: bytes, headers: dict[bytes, bytes], address: str
+        self,
+        path: bytes,
+        query: bytes,
+        headers: dict[bytes, bytes],
+        address: str,
+        sender: Sender | None = None,
     ) -> None:
         """headers: by lower-case name."""
         self.path = path
         self.query = query
         self.headers = headers
         self.address = address
+        self.sender = sender or Sender()
         self.body = b""
         self.account = 0
         self.credential = 0
+        self.is_held = False  # it waits for its turn among those of its account, or has waited
         self.fields: Fields = {}
         self.orders: list[Fields] = []
         self.seen: ApiError | None = None
+
+    def size(self) -> int:
+        """The bytes that it takes while it is held."""
+        headers = sum(len(name) + len(value) for name, value in self.headers.items())
+        return REQUEST_BYTES + len(self.path) + headers + len(self.body)
 
 
 class Reply(NamedTuple):

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from fairbook.api.errors import ApiError, busy, maintenance, outcome_unknown
 from fairbook.api.orders import OrderCommand
 from fairbook.core.records import OrderRecord
+from fairbook.gateway.account_shares import AccountShare
 from fairbook.gateway.long_answers import LongAnswers
 from fairbook.gateway.request import JsonOrReply, Reply, Respond
 from fairbook.ports.commands import Answer, Busy, Commands, Stopped, Waiter
@@ -32,12 +33,19 @@ logger = logging.getLogger(__name__)
 class OrderWaiter:
     """Waits for the outcome of one order command, and responds with it or with an error."""
 
-    __slots__ = ("_is_done", "_long_answers", "_order", "_respond")
+    __slots__ = ("_is_done", "_long_answers", "_order", "_respond", "_share")
 
-    def __init__(self, order: OrderCommand, respond: Respond, long_answers: LongAnswers) -> None:
+    def __init__(
+        self,
+        order: OrderCommand,
+        respond: Respond,
+        share: AccountShare,
+        long_answers: LongAnswers,
+    ) -> None:
         self._long_answers = long_answers
         self._order = order
         self._respond = respond
+        self._share = share
         self._is_done = False
 
     def done(self) -> bool:
@@ -65,6 +73,7 @@ class OrderWaiter:
 
     def _finish(self, answer: JsonOrReply | ApiError) -> None:
         self._is_done = True
+        self._share.end()
         try:
             self._respond(answer)
         except Exception:
@@ -90,10 +99,14 @@ class Submitter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_sweeping = False
 
-    def execute(self, order: OrderCommand, respond: Respond) -> None:
-        """`respond` gets the answer after this call. Raises 503: nothing is or will be logged."""
-        waiter = OrderWaiter(order, respond, self._long_answers)
+    def execute(self, order: OrderCommand, respond: Respond, share: AccountShare) -> None:
+        """`respond` gets the answer after this call. Raises 503: nothing is or will be logged.
+
+        share: of its account.
+        """
+        waiter = OrderWaiter(order, respond, share, self._long_answers)
         self._enqueue(order.command, waiter)
+        share.begin()
         self._watch(waiter)
 
     def submit(self, command: bytes) -> asyncio.Future[Answer]:

@@ -12,6 +12,7 @@ Invariants:
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
@@ -22,8 +23,10 @@ from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand
 from fairbook.api.requests import Fields
+from fairbook.core.units import NS_PER_SECOND
+from fairbook.gateway.account_shares import AccountShare, AccountShares
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
-from fairbook.gateway.rate_limits import RateLimits
+from fairbook.gateway.rate_limits import RateLimits, too_many
 from fairbook.gateway.request import JsonOrReply, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.net.addresses import address_key
@@ -31,6 +34,7 @@ from fairbook.ports.accounts import READ, TRADE, Access
 from fairbook.ports.connections import Caller
 
 IN_FLIGHT_MAX: Final = 1024  # unanswered requests of one connection
+REQUESTS_A_TURN: Final = 16  # of a connection that had to wait for its account
 ACCOUNTS_MAX: Final = 16  # that place orders in the session of one connection
 
 logger = logging.getLogger(__name__)
@@ -40,11 +44,17 @@ class OrderConnection:
     """One connection: its requests in flight, and its session."""
 
     __slots__ = (
-        "accounts", "caller", "cancels_on_disconnect", "in_flight", "session", "waiting",
+        "accounts", "caller", "cancels_on_disconnect", "held", "in_flight", "is_held", "kept",
+        "session", "share", "turns", "waiting",
     )  # fmt: skip
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
+        self.is_held = False  # it waits for its account
+        self.held: Callable[[], object] | None = None  # the request with which that began
+        self.kept: deque[bytes] = deque()  # messages after it
+        self.turns = 0  # requests that may go on although the account is busy
+        self.share = AccountShare()  # for which it waits
         self.in_flight = 0
         self.cancels_on_disconnect = False  # new orders are placed in the session
         self.session = 0  # its number; 0 before it is first needed
@@ -52,7 +62,15 @@ class OrderConnection:
         self.waiting: list[tuple[bytes, JsonOrReply | ApiError]] | None = None
         """Answers that follow a long one, while that is built."""
 
+    def takes_turn(self) -> bool:
+        """Whether a request may go on although the account is busy."""
+        if not self.turns:
+            return False
+        self.turns -= 1
+        return True
 
+
+Held = Callable[[], object]
 OrderAnswer = OrderCommand | bytes | Awaitable[bytes]
 """As of an HTTP handler: the command whose outcome is the answer, the answer, or a coroutine."""
 OrderHandler = Callable[[OrderConnection, Access, Fields], OrderAnswer]
@@ -70,6 +88,7 @@ class WebSocketOrders:
         sessions: SessionNumbers,
         status: Callable[[Request], Awaitable[bytes]],
         rates: RateLimits,
+        shares: AccountShares,
         is_live: Callable[[Access], bool],
         is_stopping: Callable[[], bool],
     ) -> None:
@@ -79,6 +98,7 @@ class WebSocketOrders:
         self._sessions = sessions
         self._status = status
         self._rates = rates
+        self._shares = shares
         self._is_live = is_live
         self._is_stopping = is_stopping
         self._connections: dict[Caller, OrderConnection] = {}
@@ -98,19 +118,28 @@ class WebSocketOrders:
         if known is None:
             return False
         permission, handler = known
+        connection = self._connections.get(caller)
+        if connection is None:
+            connection = self._connections[caller] = OrderConnection(caller)
         try:
-            access = self._admit(caller, permission)
+            access = self._access(caller)
+            share = self._shares[access.account]
+            if (share.is_busy or connection.is_held) and not connection.takes_turn():
+                again = partial(self.request, caller, request_id, method, params)
+                self._hold(connection, share, again)
+                return True
+            self._rates.account.take(access.account)
+            if not access.permissions & permission:
+                raise ApiError(403, "FORBIDDEN", "Permission denied")
             if type(params) is not dict:
                 raise BadRequest("params must be a JSON object")
             check_spelling(params)
-            connection = self._connections.get(caller)
-            if connection is None:
-                connection = self._connections[caller] = OrderConnection(caller)
             if connection.in_flight >= IN_FLIGHT_MAX:
                 raise ApiError(429, "TOO_MANY_REQUESTS", "Too many requests in flight")
             answer = handler(connection, access, params)
             if isinstance(answer, OrderCommand):
-                self._submitter.execute(answer, partial(self._respond, connection, request_id))
+                respond = partial(self._respond, connection, request_id)
+                self._submitter.execute(answer, respond, share)
                 connection.in_flight += 1
             elif isinstance(answer, bytes):
                 caller.reply(_result(request_id, answer))
@@ -127,20 +156,58 @@ class WebSocketOrders:
     def ended(self, caller: Caller) -> None:
         """End the session of the connection, which cancels the orders placed in it."""
         connection = self._connections.pop(caller, None)
-        if connection is not None and connection.session:
+        if connection is None:
+            return
+        connection.held = None
+        if connection.session:
             self._sessions.end(connection.session, connection.accounts)
 
-    def _admit(self, caller: Caller, permission: int) -> Access:
-        """The access of the request, if it has the permission and is within its rate limit."""
+    def keep(self, caller: Caller, payload: bytes) -> None:
+        """As RequestHandler has it."""
+        connection = self._connections[caller]
+        share = connection.share
+        if share.has_room(len(payload)):
+            share.held_bytes += len(payload)
+            connection.kept.append(payload)
+        else:
+            caller.handle(payload)  # It is refused.
+
+    def _hold(self, connection: OrderConnection, share: AccountShare, again: Held) -> None:
+        """Hold a request, and what its connection sends after it, until it has its turn."""
+        if connection.held is not None:
+            raise too_many(NS_PER_SECOND)
+        connection.held = again
+        if not connection.is_held:
+            connection.is_held = True
+            connection.share = share
+            connection.caller.hold()
+            self._spawn(self._take_turns(connection))
+
+    async def _take_turns(self, connection: OrderConnection) -> None:
+        """Until nothing is kept, and the account is not busy or the connection has ended."""
+        share, kept = connection.share, connection.kept
+        while connection.held is not None:
+            await share.turn(0)
+            held, connection.held = connection.held, None
+            connection.turns = REQUESTS_A_TURN
+            if held is not None:
+                held()
+            while kept and connection.held is None:
+                payload = kept.popleft()
+                share.held_bytes -= len(payload)
+                connection.caller.handle(payload)
+        connection.turns = 0
+        connection.is_held = False
+        connection.caller.go_on()
+
+    def _access(self, caller: Caller) -> Access:
+        """What the caller is logged in with."""
         if self._is_stopping():
             raise errors.maintenance()
         access = caller.access
         if access is None or not self._is_live(access):
             self._rates.address.take(address_key(caller.address))
             raise errors.unauthorized()
-        self._rates.account.take(access.account)
-        if not access.permissions & permission:
-            raise ApiError(403, "FORBIDDEN", "Permission denied")
         return access
 
     def _place(self, connection: OrderConnection, access: Access, fields: Fields) -> OrderCommand:

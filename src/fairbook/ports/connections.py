@@ -20,6 +20,15 @@ class Caller(Protocol):
     def reply(self, payload: bytes) -> None:
         """Send one text frame. Does nothing after the connection has ended."""
 
+    def hold(self) -> None:
+        """Read no further. What was read already goes to `RequestHandler.keep`."""
+
+    def handle(self, payload: bytes) -> None:
+        """Handle a message that was kept."""
+
+    def go_on(self) -> None:
+        """Read again: nothing is kept any more."""
+
 
 class RequestHandler(Protocol):
     """Handles the requests of connections that are not about subscriptions."""
@@ -30,6 +39,9 @@ class RequestHandler(Protocol):
         request_id: the JSON text of the client's id, `null` if it gave none. params: the JSON value
         with literal numbers (api/requests.py), None if there were none.
         """
+
+    def keep(self, caller: Caller, payload: bytes) -> None:
+        """Keep a message of a caller that is held, or refuse it."""
 
     def ended(self, caller: Caller) -> None:
         """The connection has ended. Called once for each caller that made a request."""

@@ -68,6 +68,12 @@ class FrameTransport(Protocol):
     def waiting_bytes(self) -> int:
         """What the transport still holds."""
 
+    def pause_reading(self) -> None:
+        """Pass on no messages but those that were received."""
+
+    def resume_reading(self) -> None:
+        """Go on reading."""
+
     def close(self, code: int, reason: str) -> None:
         """Send a Close frame, and end the connection soon. Called once at most."""
 
@@ -76,8 +82,8 @@ class HubClient:
     """One connection, and the caller of its requests."""
 
     __slots__ = (
-        "__weakref__", "_hub", "_replies", "address", "buffer", "has_called", "is_ended", "is_slow",
-        "needs_initial", "session", "slow_since_ns", "transport", "write",
+        "__weakref__", "_hub", "_replies", "address", "buffer", "has_called", "is_ended", "is_held",
+        "is_slow", "needs_initial", "session", "slow_since_ns", "transport", "write",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, transport: FrameTransport, address: str, session: Session) -> None:
@@ -88,6 +94,7 @@ class HubClient:
         self.session = session
         self.buffer = SendBuffer(hub.source, hub.limits.waiting_bytes_max)
         self.is_ended = False
+        self.is_held = False
         self.is_slow = False
         self.slow_since_ns = 0
         self.needs_initial: dict[Channel, None] = {}  # open channels; it was slow at the time
@@ -111,6 +118,19 @@ class HubClient:
         if len(replies) >= _BATCH_REPLIES:
             self._send_replies()
 
+    def hold(self) -> None:
+        self.is_held = True
+        self.transport.pause_reading()
+
+    def handle(self, payload: bytes) -> None:
+        if not self.is_ended:
+            self._hub.receive(self, payload)
+
+    def go_on(self) -> None:
+        self.is_held = False
+        if not self.is_ended:
+            self.transport.resume_reading()
+
     def count_control_frame(self) -> None:
         """Charge a ping or pong of the client. Raises ProtocolError if it was one too many."""
         self.session.count_control_frame(self._hub.now_ns())
@@ -125,7 +145,9 @@ class HubClient:
     # What its connection calls.
 
     def receive(self, payload: bytes) -> None:
-        if not self.is_ended:
+        if self.is_held:
+            self._hub.keep(self, payload)
+        elif not self.is_ended:
             self._hub.receive(self, payload)
 
     def pause_writing(self) -> None:
@@ -253,6 +275,12 @@ class Hub:
             client.close(error.close_code, error.reason)
         except Exception as bug:  # noqa: BLE001
             self.fail(bug)
+
+    def keep(self, client: HubClient, payload: bytes) -> None:
+        """Of a client that is held."""
+        assert self._requests is not None
+        if not client.is_ended:
+            self._requests.keep(client, payload)
 
     def remove(self, client: HubClient) -> None:
         """The connection has ended. Does nothing the second time."""

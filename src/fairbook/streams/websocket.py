@@ -143,6 +143,14 @@ class WebSocket(WSListener):
     def waiting_bytes(self) -> int:
         return self._socket.get_write_buffer_size()
 
+    def pause_reading(self) -> None:
+        if not self._socket.is_closing():
+            self._socket.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._socket.is_closing():
+            self._socket.resume_reading()
+
     def close(self, code: int, reason: str) -> None:
         """Send a Close frame. The client's answer ends the connection, or the server's deadline."""
         self._transport.send_close(WSCloseCode(code), reason.encode())

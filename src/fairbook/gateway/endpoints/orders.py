@@ -14,6 +14,7 @@ from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand, PlaceCommand, client_id_text, place_command
 from fairbook.api.requests import Fields
+from fairbook.gateway.account_shares import AccountShare
 from fairbook.gateway.request import Endpoint, Endpoints, Handler, JsonOrReply, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE
@@ -55,7 +56,7 @@ class OrderEndpoints:
             return self._answer_again(order, request.seen)
         prefer = request.headers.get(b"prefer")
         if prefer is not None and b"respond-async" in prefer.lower():
-            return self._place_async(order)
+            return self._place_async(order, request.share)
         return order
 
     async def _answer_again(self, order: PlaceCommand, seen: ApiError) -> bytes:
@@ -63,11 +64,13 @@ class OrderEndpoints:
         view = await self._submitter.view()
         return _known_result(view, order, seen).encode()
 
-    async def _place_async(self, order: PlaceCommand) -> Reply:
+    async def _place_async(self, order: PlaceCommand, share: AccountShare) -> Reply:
         """`Prefer: respond-async`: the client asks for the outcome later, by client id."""
         if order.client_id is None:
             raise BadRequest("Prefer: respond-async requires a clientId")
-        answer = await self._submitter.outcome(self._submitter.submit(order.command))
+        future = self._submitter.submit(order.command)
+        with share.under_way(1):
+            answer = await self._submitter.outcome(future)
         client = client_id_text(order.client_id)
         body = f'{{"clientId":{client},"position":"{answer.position}"}}'.encode()
         return Reply(body, 202, headers=((b"preference-applied", b"respond-async"),))
@@ -89,16 +92,17 @@ class OrderEndpoints:
             except ApiError as error:
                 submitted.append(error)
         items = []
-        for item in submitted:
-            try:
-                if isinstance(item, ApiError):
-                    raise item
-                if not isinstance(item, str):
-                    order, future = item
-                    item = order.result((await self._submitter.outcome(future)).events)
-                items.append('{"operation":"Ok",' + item[1:])
-            except ApiError as error:
-                items.append('{"operation":"Err",' + error.body().decode()[1:])
+        with request.share.under_way(len(submitted)):
+            for item in submitted:
+                try:
+                    if isinstance(item, ApiError):
+                        raise item
+                    if not isinstance(item, str):
+                        order, future = item
+                        item = order.result((await self._submitter.outcome(future)).events)
+                    items.append('{"operation":"Ok",' + item[1:])
+                except ApiError as error:
+                    items.append('{"operation":"Err",' + error.body().decode()[1:])
         return f"[{','.join(items)}]".encode()
 
     def _place_command(self, request: Request, fields: Fields) -> PlaceCommand:
