@@ -7,6 +7,7 @@ an answer.
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -60,12 +61,17 @@ def test_deposits(bank: Bank) -> None:
         bank.exchange.do(credit(account=ALICE, asset=SOL, atoms=5 * 10**8))
         at_ms = bank.exchange.time_ns // MS
         rows = await listed(client, DEPOSITS)
+        hashes = [row.pop("transactionHash") for row in rows]
         assert rows[0] == {
             "id": 7, "symbol": "SOL", "quantity": "0.5", "status": "confirmed",
             "source": "administrator", "createdAt": f"2027-01-15T08:00:00.{at_ms % 1000:03d}",
-            "toAddress": None, "fromAddress": None, "transactionHash": None, "fiatAmount": None,
-            "fiatCurrency": None, "institutionBic": None, "platformMemo": None,
+            "toAddress": None, "fromAddress": None, "fiatAmount": None, "fiatCurrency": None,
+            "institutionBic": None, "platformMemo": None,
         }  # fmt: skip
+        assert len(set(hashes)) == 4, "one for each deposit"
+        assert all(re.fullmatch("simulated-[0-9a-f]{64}", each) for each in hashes)
+        again = await listed(client, DEPOSITS)
+        assert [row["transactionHash"] for row in again] == hashes
         assert [row["symbol"] for row in rows] == ["SOL", "BTC", "USDC", "SOL"]
         for asked, ids in (
             ("limit=1&offset=1", [rows[1]["id"]]),
