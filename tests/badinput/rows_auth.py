@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
+from fairbook.gateway.authentication import AHEAD
 from tests.badinput.rows import (
     BAD_REQUEST,
     Bytes,
@@ -119,7 +120,7 @@ AUTH = [
     Row("A3", "microseconds", signed_order(X_Timestamp="1795316350287000"), *EXPIRED),
     Row("A3", "seconds", signed_order(X_Timestamp="1795316350"), *EXPIRED),
     Row("A4", "2 s ahead in a window of 10, taken once", signed_order(at_ms=2_500, window="10000"),
-        *EXPIRED),
+        400, BAD_REQUEST, AHEAD),
     Row("A5", "6 s old, as after its window", signed_order(at_ms=-6_000), *EXPIRED),
     Row("A7", "another value in the query",
         signed("GET", "/api/v1/orders", "orderQueryAll", {"symbol": "SOL_USDC"},

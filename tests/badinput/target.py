@@ -68,7 +68,9 @@ class Target:
     """The exchange under test."""
 
     def __init__(self, folder: Path) -> None:
-        self.venue = ExchangeProcess(folder, "--no-replica")
+        self.venue = ExchangeProcess(
+            folder, "--no-replica", environment={"FAIRBOOK_GUESSES_PER_MINUTE": "0"}
+        )
         self.known = Known()
         self.replayed = LogReplay(folder)
         self.accounts: dict[str, int] = {}

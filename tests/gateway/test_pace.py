@@ -6,9 +6,11 @@ from contextlib import suppress
 
 import pytest
 
+from fairbook.gateway.http_connection import REFUSED_PAUSE_S
 from fairbook.gateway.request import Reply
 from fairbook.gateway.server_state import OpenConnection, ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes
+from tests.world.memory_accounts import ALICE_TOKEN
 from tests.world.running_exchange import (
     NO_LIMITS,
     Extras,
@@ -195,3 +197,25 @@ async def test_answers_that_nobody_reads_take_bounded_memory() -> None:
         held = [connection in venue.server.state.connections for connection in connections]
         assert held == [False, False, True, True]
         assert 2_000_000 < venue.server.state.unsent.in_all <= 2_500_000
+
+
+@with_exchange(NO_LIMITS._replace(address_per_minute=1, address_burst=1))
+async def test_the_request_after_a_429_waits(venue: RunningExchange, client: HttpClient) -> None:
+    """On its connection; those behind it wait in turn, and others do not wait for them."""
+    loop = asyncio.get_running_loop()
+    ping = b"GET /api/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n"
+    await client.send(ping * 4)
+    assert (await client.reply()).status == 200
+    assert (await client.reply()).status == 429
+    refused_s = loop.time()
+    other = await venue.connect()
+    assert (await other.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)).status == 200
+    for number in (1, 2):
+        assert (await client.reply()).status == 429
+        assert loop.time() - refused_s >= number * REFUSED_PAUSE_S * 0.9
+    gone = await venue.connect()
+    await gone.send(ping * 2)
+    assert (await gone.reply()).status == 429
+    gone.writer.close()
+    await asyncio.sleep(2 * REFUSED_PAUSE_S)
+    assert (await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)).status == 200

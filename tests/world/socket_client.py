@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from tests.world.ws_frames import CLOSE, FIN, TEXT, head, says
@@ -75,7 +75,18 @@ class SocketClient:
             assert self._more(), "the connection ended without a response"
         first, *lines = self._take(end + 4).decode("latin-1").rstrip().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines)
+        if headers.get("transfer-encoding") == "chunked":
+            return int(first.split()[1]), headers, b"".join(self._chunks())
         return int(first.split()[1]), headers, self._take(int(headers.get("content-length", "0")))
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            while (end := self._received.find(b"\r\n")) < 0:
+                assert self._more(), "the connection broke off"
+            chunk = self._take(int(self._take(end + 2), 16) + 2)[:-2]
+            if not chunk:
+                return
+            yield chunk
 
     def frame(self) -> tuple[int, bytes]:
         """Opcode and payload of the next frame."""

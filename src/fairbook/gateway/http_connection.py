@@ -40,6 +40,7 @@ _LENGTH_DIGITS_MAX: Final = 5  # of a Content-Length whose body is worth receivi
 _HEADERS_MAX: Final = 100
 _PIPELINED_MAX: Final = 256  # unanswered requests of one connection
 _LINGER_S: Final = 2
+REFUSED_PAUSE_S: Final = 0.05  # after a 429, before the next request of the connection
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -338,7 +339,7 @@ class HttpConnection(asyncio.Protocol):
             self._server.spawn(self._send_pieces(reply.pieces, is_chunked=request.keeps_alive))
         else:
             self.transport.write(head if request.is_head else head + reply.body)
-            self._answered()
+            self._answered(REFUSED_PAUSE_S if reply.status == 429 else 0.0)
 
     async def _send_pieces(self, pieces: AsyncIterator[bytes], *, is_chunked: bool) -> None:
         """Send a body piece by piece, as fast as the client reads it."""
@@ -361,15 +362,17 @@ class HttpConnection(asyncio.Protocol):
                 transport.write(b"0\r\n\r\n")
             self._answered()
 
-    def _answered(self) -> None:
-        """The response to the first request is written."""
+    def _answered(self, pause_s: float = 0.0) -> None:
+        """The response to the first request is written; the next is answered after a pause."""
         request = self._requests.popleft()
         if not request.keeps_alive:
             self._end()
-        elif self._drained is None:
-            self._next()
-        else:
+        elif self._drained is not None:
             self._is_draining = True
+        elif pause_s:
+            asyncio.get_running_loop().call_later(pause_s, self._next)
+        else:
+            self._next()
 
     def _next(self) -> None:
         self.is_answering = False
