@@ -27,6 +27,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from fairbook.api.errors import ApiError, BadRequest
 from fairbook.api.requests import BODY_BYTES_MAX
 from fairbook.gateway.authorization import too_large
+from fairbook.gateway.compression import COMPRESSED_BYTES_MIN
 from fairbook.gateway.cors import PREFLIGHT, cors_headers, is_preflight
 from fairbook.gateway.request import Endpoint, JsonOrReply, Request, Sender, to_reply
 from fairbook.gateway.server_state import ServerState
@@ -323,11 +324,14 @@ class HttpConnection(asyncio.Protocol):
             return
         request = self._requests[0]
         added = request.added_headers
-        if type(answer) is bytes and request.keeps_alive and not (request.is_head or added):
+        is_plain = request.keeps_alive and not (request.is_head or added)
+        if type(answer) is bytes and len(answer) < COMPRESSED_BYTES_MIN and is_plain:
             self.transport.write(b"%s%d\r\n\r\n%s" % (self._server.ok_head, len(answer), answer))
             self._answered()
             return
         reply = to_reply(answer)
+        if request.error is None and not request.endpoint.writes:
+            reply = self._server.compression.of(reply, request)
         if added:
             reply = reply._replace(headers=reply.headers + added)
         if reply.closes:

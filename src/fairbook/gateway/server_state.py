@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Coroutine
 from email.utils import formatdate
 from typing import Any, NamedTuple, Protocol
 
+from fairbook.gateway.compression import Compression
 from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.request import ok_head
 from fairbook.net.connection_limits import ConnectionLimits
@@ -57,6 +58,7 @@ class ServerState:
             in_all_max=limits.unsent_bytes_max,
             per_address_max=limits.unsent_bytes_per_address_max,
         )
+        self.compression = Compression()
         self.connections: set[OpenConnection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.progress = asyncio.Event()  # set when a request is answered or a connection lost
