@@ -48,6 +48,7 @@ from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
 from fairbook.log.compressor import SegmentCompressor
 from fairbook.log.file_log import FileLog
 from fairbook.net.control_socket import ControlRequest, ControlServer
+from fairbook.net.descriptors import connection_budget
 from fairbook.net.hosts import own_names
 from fairbook.ports.commands import Stopped
 from fairbook.ports.history import HistoryBehind
@@ -113,11 +114,13 @@ class ExchangeApp:
             origins=settings.ws_origins,
             hosts=hosts,
         )
-        self._streams = StreamServer(hub, limits)
+        budget = connection_budget()
+        self._streams = StreamServer(hub, limits, budget=budget)
         self._http = HttpServer(
             gateway,
             ServerLimits(origins=settings.ws_origins, hosts=hosts),
             upgrade=self._streams.adopt,
+            budget=budget,
         )
         self._maker: Supervisor | None = None
         self._has_history = False

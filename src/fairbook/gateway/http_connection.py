@@ -82,6 +82,7 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []  # of the head that is being read
         self._host: bytes | None = None  # a Host header that was accepted
+        self._is_silent = True  # nothing was received
         self._is_reading = True  # a request has begun and is not complete; also before the first
         self._is_in_head = True
         self._received_bytes = 0  # of the request that is being read
@@ -103,7 +104,7 @@ class HttpConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
         self._address_key = address_key(self._address)
-        if self._server.admitted.admit(self._address_key) is not None:
+        if self._server.admitted.admit(self._address_key, self) is not None:
             self._is_ending = True
             self._write_error(ApiError(503, "TRADING_PAUSED", "Too many connections"))
             self.transport.close()
@@ -118,6 +119,9 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_ending:
             return
+        if self._is_silent:
+            self._is_silent = False
+            self._server.admitted.budget.has_spoken(self)
         is_first = not self._is_reading or not self._received_bytes
         self._begun = 0
         if self._is_reading:
@@ -440,12 +444,15 @@ class HttpConnection(asyncio.Protocol):
         """This connection is no longer the server's."""
         if self in self._server.connections:
             self._server.connections.discard(self)
-            self._server.admitted.release(self._address_key)
+            self._server.admitted.release(self._address_key, self)
             self._server.progress.set()
         self._is_ending = self._is_lingering = self._sender.is_gone = True
         self._requests.clear()
         self.is_answering = self._is_draining = False
         del self._parser  # It refers to this connection.
+
+    def give_way(self) -> None:
+        self.transport.abort()
 
     def check_pace(self) -> None:
         """Abort if the client is too slow: closing would wait for one that does not read."""

@@ -8,6 +8,7 @@ from typing import Final
 from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.http_connection import HttpConnection
 from fairbook.gateway.server_state import ServerLimits, ServerState, Upgrade
+from fairbook.net.descriptors import ConnectionBudget
 
 _CLOSE_S: Final = 1.0  # for closed transports to end
 
@@ -21,9 +22,10 @@ class HttpServer:
         limits: ServerLimits | None = None,
         *,
         upgrade: Upgrade | None = None,
+        budget: ConnectionBudget | None = None,
     ) -> None:
-        """upgrade: without it no upgrade request is granted."""
-        self.state = ServerState(gateway, limits or ServerLimits(), upgrade)
+        """upgrade: without it no upgrade request is granted. budget: shared with other servers."""
+        self.state = ServerState(gateway, limits or ServerLimits(), upgrade, budget)
         self._listener: AbstractServer | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -31,7 +33,10 @@ class HttpServer:
         """Listen; return the port, which the system chooses if `port` is 0. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
-            lambda: HttpConnection(self.state), host, port, backlog=2048
+            lambda: HttpConnection(self.state),
+            host,
+            port,
+            backlog=self.state.admitted.budget.backlog,
         )
         self._sweep(loop)
         bound: int = self._listener.sockets[0].getsockname()[1]

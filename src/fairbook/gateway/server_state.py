@@ -11,6 +11,7 @@ from fairbook.gateway.compression import Compression
 from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.request import ok_head
 from fairbook.net.connection_limits import ConnectionLimits
+from fairbook.net.descriptors import ConnectionBudget
 from fairbook.net.unsent_bytes import UnsentBytes
 
 Upgrade = Callable[[Transport, bytes], None]
@@ -45,13 +46,20 @@ class OpenConnection(Protocol):
 class ServerState:
     """The state of one server."""
 
-    def __init__(self, gateway: Gateway, limits: ServerLimits, upgrade: Upgrade | None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        limits: ServerLimits,
+        upgrade: Upgrade | None,
+        budget: ConnectionBudget | None = None,
+    ) -> None:
         self.gateway = gateway
         self.limits = limits
         self.upgrade = upgrade
         self.admitted = ConnectionLimits(
             connections_max=limits.connections_max,
             per_address_max=limits.connections_per_address_max,
+            budget=budget,
         )
         self.unsent: UnsentBytes[OpenConnection] = UnsentBytes(
             lambda connection: connection.transport.abort(),

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple, cast
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest, not_found
 from fairbook.net.addresses import address_key
 from fairbook.net.connection_limits import SERVER_FULL, ConnectionLimits
+from fairbook.net.descriptors import ConnectionBudget
 from fairbook.net.ws_frames import GOING_AWAY
 from fairbook.net.ws_handshake import HEAD_BYTES_MAX, HEAD_END, HandshakeError, check_head
 from fairbook.streams.hub import Hub
@@ -53,7 +54,14 @@ class StreamLimits(NamedTuple):
 class StreamServer:
     """Serves a hub on one port, in one event loop. `start` once; `stop` is idempotent."""
 
-    def __init__(self, hub: Hub, limits: StreamLimits | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        limits: StreamLimits | None = None,
+        *,
+        budget: ConnectionBudget | None = None,
+    ) -> None:
+        """budget: shared with other servers."""
         self.hub = hub
         self.limits = limits or StreamLimits()
         self.connections: dict[StreamConnection, None] = {}
@@ -61,6 +69,7 @@ class StreamServer:
         self.admitted = ConnectionLimits(
             connections_max=self.limits.connections_max,
             per_address_max=self.limits.connections_per_address_max,
+            budget=budget,
         )
         self._refused = 0
         self._listener: asyncio.AbstractServer | None = None
@@ -70,7 +79,11 @@ class StreamServer:
         """Listen; return the port, which the system chooses if `port` is 0. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
-            lambda: StreamConnection(self, loop), host, port, backlog=2048, start_serving=False
+            lambda: StreamConnection(self, loop),
+            host,
+            port,
+            backlog=self.admitted.budget.backlog,
+            start_serving=False,
         )
         for listening in self._listener.sockets:
             # Connections inherit both.
@@ -116,7 +129,7 @@ class StreamServer:
 
     def admit(self, connection: StreamConnection) -> ApiError | None:
         self.connections[connection] = None
-        exceeded = self.admitted.admit(connection.address_key)
+        exceeded = self.admitted.admit(connection.address_key, connection)
         if exceeded is None:
             connection.is_admitted = True
             return None
@@ -130,7 +143,7 @@ class StreamServer:
     def release(self, connection: StreamConnection) -> None:
         del self.connections[connection]
         if connection.is_admitted:
-            self.admitted.release(connection.address_key)
+            self.admitted.release(connection.address_key, connection)
 
     def _sweep(self, loop: AbstractEventLoop) -> None:
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep, loop)
@@ -173,6 +186,7 @@ class StreamConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if self._is_answered:
             return
+        self._server.admitted.budget.has_spoken(self)
         searched = max(0, self._size - len(HEAD_END))
         self._size += nbytes
         head_end = self._buffer.find(HEAD_END, searched, self._size)
@@ -219,6 +233,8 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    give_way = abort
 
     def _closing(self) -> None:
         """The last bytes are sent: what was sent may still arrive."""
