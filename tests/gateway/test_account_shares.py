@@ -14,11 +14,12 @@ import pytest
 
 from fairbook.gateway import authentication
 from fairbook.gateway.account_shares import COMMANDS_MAX, HELD_BYTES_MAX, RESERVED_FOR_CANCELS
+from fairbook.gateway.rate_limits import REFUSED_PAUSE_S
 from fairbook.gateway.ws_orders import REQUESTS_A_TURN
 from tests.gateway.memory_caller import MemoryCaller, caller, turns, with_caller
 from tests.world.http_client import HttpClient, HttpReply, bid, request_bytes, signed
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
-from tests.world.running_exchange import RunningExchange, with_exchange
+from tests.world.running_exchange import NO_LIMITS, RunningExchange, with_exchange
 from tests.world.waiting import until
 
 ORDER, ORDERS = "/api/v1/order", "/api/v1/orders"
@@ -270,3 +271,22 @@ async def test_what_waits_on_a_connection_that_ends_is_dropped(
     assert len(venue.exchange.open_orders(ALICE)) == COMMANDS_MAX
     again = caller(venue)
     await again.place(bid("90", "0.01"))
+
+
+@with_caller(NO_LIMITS._replace(account_per_minute=1, account_burst=5))
+async def test_a_connection_pauses_after_a_429_over_websocket(
+    venue: RunningExchange, alice: MemoryCaller
+) -> None:
+    """What it sent meanwhile is kept, and refused too, one in each pause; others do not wait."""
+    loop = asyncio.get_running_loop()
+    bob = caller(venue, BOB_TOKEN)
+    begun_s = loop.time()
+    for number in range(8):
+        alice.send("order.status", SYMBOL | {"clientId": number})
+    answers = await alice.answers(6)
+    assert sorted(answer["status"] for answer in answers) == [404] * 5 + [429]
+    assert alice.is_held
+    await bob.place(bid("90", "0.01"))
+    assert [answer["status"] for answer in await alice.answers(2)] == [429, 429]
+    assert loop.time() - begun_s >= 2 * REFUSED_PAUSE_S * 0.9
+    alice.end()

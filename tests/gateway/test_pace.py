@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from fairbook.gateway.http_connection import REFUSED_PAUSE_S
+from fairbook.gateway.rate_limits import REFUSED_PAUSE_S
 from fairbook.gateway.request import Reply
 from fairbook.gateway.server_state import OpenConnection, ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes

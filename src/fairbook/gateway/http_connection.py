@@ -29,6 +29,7 @@ from fairbook.api.requests import BODY_BYTES_MAX
 from fairbook.gateway.authorization import too_large
 from fairbook.gateway.compression import COMPRESSED_BYTES_MIN
 from fairbook.gateway.cors import PREFLIGHT, cors_headers, is_preflight
+from fairbook.gateway.rate_limits import REFUSED_PAUSE_S
 from fairbook.gateway.request import Endpoint, JsonOrReply, Request, Sender, to_reply
 from fairbook.gateway.server_state import ServerState
 from fairbook.net.addresses import address_key
@@ -41,7 +42,6 @@ _LENGTH_DIGITS_MAX: Final = 5  # of a Content-Length whose body is worth receivi
 _HEADERS_MAX: Final = 100
 _PIPELINED_MAX: Final = 256  # unanswered requests of one connection
 _LINGER_S: Final = 2
-REFUSED_PAUSE_S: Final = 0.05  # after a 429, before the next request of the connection
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -12,6 +12,7 @@ from fairbook.api.errors import ApiError
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.net.token_bucket import TokenBucket
 
+REFUSED_PAUSE_S: Final = 0.05  # after a 429, before the next request of the same connection
 _SWEEP_NS: Final = NS_PER_SECOND  # a full table is searched for full buckets at most this often
 
 

@@ -15,7 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fairbook.api import errors, orders
 from fairbook.api.errors import ApiError, BadRequest
@@ -26,7 +26,7 @@ from fairbook.api.requests import Fields
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.gateway.account_shares import AccountShare, AccountShares
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
-from fairbook.gateway.rate_limits import RateLimits, too_many
+from fairbook.gateway.rate_limits import REFUSED_PAUSE_S, RateLimits, too_many
 from fairbook.gateway.request import JsonOrReply, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.net.addresses import address_key
@@ -40,27 +40,40 @@ ACCOUNTS_MAX: Final = 16  # that place orders in the session of one connection
 logger = logging.getLogger(__name__)
 
 
+class HeldRequest(NamedTuple):
+    """A request that waits for its account."""
+
+    share: AccountShare
+    again: Callable[[], bool]
+
+
 class OrderConnection:
     """One connection: its requests in flight, and its session."""
 
     __slots__ = (
-        "accounts", "caller", "cancels_on_disconnect", "held", "in_flight", "is_held", "kept",
-        "session", "share", "turns", "waiting",
+        "accounts", "caller", "cancels_on_disconnect", "held", "in_flight", "is_held",
+        "is_refused", "is_waiting", "kept", "session", "share", "turns", "waiting",
     )  # fmt: skip
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
-        self.is_held = False  # it waits for its account
-        self.held: Callable[[], object] | None = None  # the request with which that began
-        self.kept: deque[bytes] = deque()  # messages after it
+        self.share = AccountShare()  # in which `kept` counts
+        self.is_held = False  # it is read no further, as the account is busy or it was refused
+        self.held: HeldRequest | None = None
+        self.is_refused = False  # by the rate limit: it must pause
+        self.is_waiting = False  # for its turn, or in a pause
+        self.kept: deque[bytes] = deque()  # messages that were read before it was held
         self.turns = 0  # requests that may go on although the account is busy
-        self.share = AccountShare()  # for which it waits
         self.in_flight = 0
         self.cancels_on_disconnect = False  # new orders are placed in the session
         self.session = 0  # its number; 0 before it is first needed
         self.accounts: set[int] = set()  # that have placed orders in the session
         self.waiting: list[tuple[bytes, JsonOrReply | ApiError]] | None = None
         """Answers that follow a long one, while that is built."""
+
+    def must_wait(self) -> bool:
+        """Whether nothing more may be handled now."""
+        return self.held is not None or self.is_refused
 
     def takes_turn(self) -> bool:
         """Whether a request may go on although the account is busy."""
@@ -70,7 +83,6 @@ class OrderConnection:
         return True
 
 
-Held = Callable[[], object]
 OrderAnswer = OrderCommand | bytes | Awaitable[bytes]
 """As of an HTTP handler: the command whose outcome is the answer, the answer, or a coroutine."""
 OrderHandler = Callable[[OrderConnection, Access, Fields], OrderAnswer]
@@ -148,6 +160,9 @@ class WebSocketOrders:
                 self._spawn(self._respond_later(connection, request_id, answer))
         except ApiError as error:
             caller.reply(_refusal(request_id, error))
+            if error.status == 429:
+                connection.is_refused = True
+                self._stop_reading(connection, connection.share)
         except Exception:
             logger.exception("%s failed", method)
             caller.reply(_refusal(request_id, errors.outcome_unknown()))
@@ -172,27 +187,41 @@ class WebSocketOrders:
         else:
             caller.handle(payload)  # It is refused.
 
-    def _hold(self, connection: OrderConnection, share: AccountShare, again: Held) -> None:
+    def _hold(
+        self, connection: OrderConnection, share: AccountShare, again: Callable[[], bool]
+    ) -> None:
         """Hold a request, and what its connection sends after it, until it has its turn."""
-        if connection.held is not None:
+        if connection.is_waiting:
             raise too_many(NS_PER_SECOND)
-        connection.held = again
-        if not connection.is_held:
-            connection.is_held = True
-            connection.share = share
-            connection.caller.hold()
-            self._spawn(self._take_turns(connection))
+        connection.held = HeldRequest(share, again)
+        self._stop_reading(connection, share)
 
-    async def _take_turns(self, connection: OrderConnection) -> None:
-        """Until nothing is kept, and the account is not busy or the connection has ended."""
+    def _stop_reading(self, connection: OrderConnection, share: AccountShare) -> None:
+        """Read no further until what was read is handled. share: in which that counts."""
+        if not connection.is_held:
+            connection.share = share
+            connection.is_held = connection.is_waiting = True
+            connection.caller.hold()
+            self._spawn(self._handle_kept(connection))
+
+    async def _handle_kept(self, connection: OrderConnection) -> None:
+        """Handle what is held and kept: each time the account is busy, when the turn has come; and
+        each time the rate limit is exceeded, after a pause.
+        """
         share, kept = connection.share, connection.kept
-        while connection.held is not None:
-            await share.turn(0)
+        while connection.must_wait():
+            connection.is_waiting = True
+            if connection.is_refused:
+                connection.is_refused = False
+                await asyncio.sleep(REFUSED_PAUSE_S)
+            if connection.held is not None:
+                await connection.held.share.turn(0)
+            connection.is_waiting = False
             held, connection.held = connection.held, None
             connection.turns = REQUESTS_A_TURN
             if held is not None:
-                held()
-            while kept and connection.held is None:
+                held.again()
+            while kept and not connection.must_wait():
                 payload = kept.popleft()
                 share.held_bytes -= len(payload)
                 connection.caller.handle(payload)
