@@ -360,3 +360,20 @@ def signed_at(asked: Authenticator, at_ms: int, window: int = 5000) -> SignedReq
 def authenticator_of(clock: list[int], *, taken_until_ms: int) -> Authenticator:
     """clock: the time in ms."""
     return Authenticator(MemoryAccounts(), now_ms=lambda: clock[0], taken_until_ms=taken_until_ms)
+
+
+def test_a_clock_that_was_ahead_is_named_until_it_is_reached_or_confirmed() -> None:
+    clock = [AT_MS]
+    asked = authenticator_of(clock, taken_until_ms=AT_MS + 60_000)
+    assert asked.refuses_until_ms == AT_MS + 60_000
+    with pytest.raises(SeenBefore, match="clock was ahead"):
+        asked.use_once(signed_at(asked, AT_MS))
+    asked.confirm_clock()
+    assert asked.refuses_until_ms == 0
+    with pytest.raises(SeenBefore, match="expired"):
+        asked.use_once(signed_at(asked, AT_MS))
+    asked.use_once(signed_at(asked, AT_MS + 1))
+    waiting = authenticator_of(clock, taken_until_ms=AT_MS + 60_000)
+    clock[0] += 60_000
+    assert waiting.refuses_until_ms == 0
+    waiting.use_once(signed_at(waiting, clock[0] + 1))

@@ -172,11 +172,13 @@ class ExchangeProcess:
         assert user is not None
         return user.account
 
-    def append_to_log(self, *commands: bytes) -> None:
-        """Log commands of the operator as one frame. The process must not run."""
+    def append_to_log(self, *commands: bytes, ahead_s: int = 0) -> None:
+        """Log commands of the operator as one frame, so much ahead of the clock. The process must
+        not run.
+        """
         log = FileLog(self.folder)
         try:
-            log.append(b"".join(commands), time.time_ns())
+            log.append(b"".join(commands), time.time_ns() + ahead_s * 10**9)
         finally:
             log.close()
 

@@ -27,6 +27,7 @@ from fairbook.accounts.logged_credentials import LoggedCredentials
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.unfinished_withdrawals import UnfinishedWithdrawals
+from fairbook.app.disk_watch import DiskWatch
 from fairbook.app.settings import UpSettings
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo import first_state as demo
@@ -103,6 +104,8 @@ class ExchangeApp:
     _followers: Followers
     _gateway: Gateway
     _feed: Feed
+    _disk: DiskWatch
+    _authenticator: Authenticator
 
     def __post_init__(self) -> None:
         gateway, settings = self._gateway, self._settings
@@ -135,6 +138,7 @@ class ExchangeApp:
         snapshots = Snapshots(directory)
         log = FileLog(directory, newest_known=snapshots.newest_known)
         stack.callback(log.close)
+        disk = DiskWatch(directory, low_bytes=settings.disk_low_mib << 20)
         if settings.with_maker:
             _generate(log)
         logged_until_ms = log.last.time_ns // 1_000_000 + 1
@@ -160,8 +164,13 @@ class ExchangeApp:
         )
         # Commands of an earlier process are in the log.
         authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
+        if authenticator.refuses_until_ms:
+            logger.warning("the log is ahead of the clock: signed requests are refused meanwhile")
         gateway = _gateway(settings, engine, accounts, authenticator, followers)
-        app = cls(engine, settings, stack, accounts, demo_accounts, followers, gateway, feed)
+        app = cls(
+            engine, settings, stack, accounts, demo_accounts, followers, gateway, feed, disk,
+            authenticator,
+        )  # fmt: skip
         stack.callback(feed.stop)
         accounts.comparison.start()
         stack.push_async_callback(accounts.comparison.stop)
@@ -169,7 +178,14 @@ class ExchangeApp:
         if followers.recorder is not None:
             followers.recorder.start()
         followers.replica.start()
-        handlers = {**followers.replica.handlers(), "status": app._status}
+        watching = asyncio.ensure_future(disk.run(engine.commands, engine.runner.exchange))
+        watching.add_done_callback(app._stop_if_failed)
+        stack.callback(watching.cancel)
+        handlers = {
+            **followers.replica.handlers(),
+            "status": app._status,
+            "confirm-clock": app._confirm_clock,
+        }
         control = ControlServer(directory, handlers)
         stack.push_async_callback(control.stop)
         await control.start()
@@ -193,6 +209,12 @@ class ExchangeApp:
         if settings.with_maker:
             await self._start_maker(urls)
         return urls
+
+    def _stop_if_failed(self, task: asyncio.Task[None]) -> None:
+        """A task for the whole life of the process has ended."""
+        bug = None if task.cancelled() else task.exception()
+        if isinstance(bug, Exception) and not self._failed.done():
+            self._failed.set_result(bug)
 
     async def _drain(self) -> None:
         """Refuse new requests, and answer pending ones before their connections are closed."""
@@ -234,9 +256,17 @@ class ExchangeApp:
                 self._failed.set_result(bug)
                 return
 
+    async def _confirm_clock(self, request: ControlRequest) -> Mapping[str, Any]:
+        refused_ms = self._authenticator.refuses_until_ms
+        self._authenticator.confirm_clock()
+        done = await self._followers.replica.confirm_clock(request)
+        return {"done": "signed requests are accepted again"} if refused_ms else done
+
     async def _status(self, request: ControlRequest) -> Mapping[str, Any]:
         followers = self._followers
         found = dict(await followers.replica.status(request))
+        found["signed_after_ms"] = self._authenticator.refuses_until_ms
+        found["disk"] = self._disk.status()
         found["accounts"] = self._accounts.comparison.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()

@@ -42,6 +42,7 @@ from fairbook.ports.commands import Stopped
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 REPEATED_S: Final = 1.0
+EARLIEST_S: Final = 1_704_067_200  # 2024-01-01, before the first release
 
 # Errors that an operator can fix. Every other exception is a bug.
 REFUSALS: Final = (
@@ -76,7 +77,14 @@ def up(settings: UpSettings) -> int:
         return 1
 
 
+def _require_right_clock(now_s: float) -> None:
+    """Raises OSError for a clock that was never set: a log would keep its time for ever."""
+    if now_s < EARLIEST_S:
+        raise OSError(f"the clock of this machine shows {time.ctime(now_s)}: set it, then start")
+
+
 async def _up(settings: UpSettings, signals: Signals) -> int:
+    _require_right_clock(time.time())
     _require_free_port(settings.host, settings.http_port)
     _require_free_port(settings.host, settings.ws_port)
     make_directory(settings.data_dir)

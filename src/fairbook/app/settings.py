@@ -132,6 +132,11 @@ class UpSettings:
     hosts: tuple[str, ...] = _setting(
         (), _NAMES, "names under which clients reach it, besides this machine's; `*`: any"
     )
+    disk_low_mib: int = _setting(
+        0, _COUNT_OR_ZERO,
+        "MiB that must be free on the disk of the data directory, or trading is paused; 0: the"
+        " smaller of 1,024 and 5 % of the file system",
+    )  # fmt: skip
     deadline_s: float = _setting(2.0, _seconds(60), "longest wait for an order's outcome, then 504")
     drain_max_s: float = _setting(5.0, _seconds(60), "longest wait for open requests at a stop")
     snapshot_commands: int = _setting(25_000, _COUNT, "commands between two snapshots")

@@ -28,6 +28,8 @@ from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.audit import believed_verdict
 from fairbook.followers.pauses import (
     AUDIT_REASONS,
+    DISK_LOW,
+    OPERATOR_REASONS,
     find_starts,
     pause_statuses,
     standing_reasons,
@@ -50,7 +52,9 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 1: the audit has paused trading, or rows of the accounts contradict the log."""
+    """Exit code 1: the audit or the disk has paused trading, or rows of the accounts contradict the
+    log.
+    """
     status = read_status(arguments.directory)
     if arguments.json:
         print(json.dumps(status, indent=2))
@@ -59,7 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{label:9} {text}")
     accounts = status.get("accounts")
     is_contradicted = accounts is not None and bool(accounts["contradictions"])
-    is_paused = status["audit"]["verdict"] is not None or status["pauses"]["audit"] is not None
+    pauses = status["pauses"]
+    is_paused = status["audit"]["verdict"] is not None or pauses["audit"] is not None
+    operator = pauses["operator"]
+    if operator is not None and operator["reason"] == DISK_LOW:
+        return 1
     return 1 if is_paused or is_contradicted else 0
 
 
@@ -84,7 +92,12 @@ def lines(status: Status) -> Iterator[tuple[str, str]]:
         yield from _accounts_lines(accounts)
     yield from audit_lines(status)
     if operator := status["pauses"]["operator"]:
-        yield "operator", f"TRADING IS PAUSED{_since(operator)}: reason {operator['reason']}"
+        reason = OPERATOR_REASONS.get(operator["reason"], f"reason {operator['reason']}")
+        yield "operator", f"TRADING IS PAUSED{_since(operator)}: {reason}"
+    if disk := status.get("disk"):
+        free, low = disk["free_bytes"] >> 20, disk["low_bytes"] >> 20
+        given = "" if disk["has_reserve"] else "; THERE IS NO RESERVE"
+        yield "disk", f"{free} MiB free at {disk['path']}, the low mark is {low} MiB{given}"
     for room in status["room"]:
         if room["used"] > room["most"] * ROOM_SHARE:
             share = f"{100 * room['used'] / room['most']:.1f} %"
@@ -119,6 +132,12 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
     paused = "; trading is paused, only cancels are accepted" if engine["paused"] else ""
     at = f"position {engine['position']}, {_counted(engine['pending'], 'record')} pending"
     yield "engine", f"running: {at} (process {engine['pid']}){paused}"
+    if until_ms := status.get("signed_after_ms"):
+        until = datetime.fromtimestamp(until_ms // 1000, UTC)
+        why = (
+            f"the clock was ahead: signed requests are refused until {until:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        yield "clock", f"{why}; to accept them now: `fairbook admin confirm-clock`"
     if engine["clock_jump_ns"]:
         ahead_s = engine["clock_jump_ns"] // NS_PER_SECOND
         yield "clock", f"{ahead_s} s ahead of log time; if right: `fairbook admin confirm-clock`"

@@ -18,6 +18,8 @@ from fairbook.log.file_log import FileLog
 
 CAUSES: Final = {"audit": admin_records.BY_AUDIT, "operator": admin_records.BY_OPERATOR}
 DIFFERENCE: Final = 1  # reason of the audit's pause: engine and replica differ
+DISK_LOW: Final = 2
+OPERATOR_REASONS: Final = {DISK_LOW: "the disk is nearly full"}
 AUDIT_REASONS: Final = {DIFFERENCE: "engine and replica differ"}
 NAME_CHARACTERS: Final = 16
 

@@ -84,7 +84,6 @@ class ReplicaMonitor:
         handlers: dict[str, ControlHandler] = {
             "status": self.status,
             "resume": self._resume,
-            "confirm-clock": self._confirm_clock,
         }
         if self._options.allow_faults:
             handlers["edit"] = self._edit
@@ -129,7 +128,7 @@ class ReplicaMonitor:
             raise ControlRefused("name the position of the verdict that you have read")
         return {"done": await self.audit.resume(acknowledged)}
 
-    async def _confirm_clock(self, _request: ControlRequest) -> Mapping[str, Any]:
+    async def confirm_clock(self, _request: ControlRequest) -> Mapping[str, Any]:
         clock = self._engine.clock
         refused_s = clock.jump_ns // 1_000_000_000
         clock.confirm()

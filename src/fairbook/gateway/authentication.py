@@ -31,6 +31,10 @@ LOGIN_AHEAD_MS_MAX: Final = 250
 EXPIRED: Final = "Request has expired"
 AHEAD: Final = "Request is of a later time than the exchange's clock shows"
 SEEN: Final = "Request already seen"
+CLOCK_WAS_AHEAD: Final = (
+    "The exchange's clock was ahead: until it shows that time again, signed requests that change"
+    " something are refused; use a token, or ask the operator"
+)
 
 BYTES_PER_TOKEN: Final = 4096  # of a text that was verified in vain
 _SHARE: Final = 16  # an account may have the free places divided by this
@@ -72,6 +76,20 @@ class Authenticator:
         self._started_ms = now_ms()
         self._taken_until_ms = self._started_ms if taken_until_ms is None else taken_until_ms
         self._used = SignatureMemory(entries_max=signatures_max)
+
+    @property
+    def refuses_until_ms(self) -> int:
+        """Until when signed requests that change something are refused, because the log is ahead of
+        the clock; 0: they are not.
+        """
+        is_ahead = self._taken_until_ms > self._now_ms() + AHEAD_MS_MAX
+        return self._taken_until_ms if is_ahead else 0
+
+    def confirm_clock(self) -> None:
+        """Accept requests from now on although the log is ahead of the clock. Signatures that were
+        made and used while the clock was ahead could be used again when that time has come.
+        """
+        self._taken_until_ms = min(self._taken_until_ms, self._now_ms())
 
     def by_token(self, authorization: bytes) -> Access:
         if authorization[:7].lower() != b"bearer ":
@@ -141,7 +159,7 @@ class Authenticator:
         if timestamp_ms > now_ms + ahead_ms_max:
             raise BadRequest(AHEAD)
         if timestamp_ms <= since_ms:
-            raise SeenBefore(EXPIRED)
+            raise SeenBefore(CLOCK_WAS_AHEAD if self.refuses_until_ms else EXPIRED)
         self._used.add(
             signed.access.account, signed.signature, expires_ms=signed.expires_ms, now_ms=now_ms
         )
