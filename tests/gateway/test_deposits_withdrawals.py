@@ -119,7 +119,7 @@ def test_a_withdrawal(bank: Bank) -> None:
         assert made == {
             "id": 1, "symbol": "SOL", "quantity": "10", "fee": "0", "status": "confirmed",
             "blockchain": "Solana", "toAddress": "7Np41oeYqPefeNQEHSv1UDhYrehxin3",
-            "transactionHash": None, "clientId": None, "identifier": None,
+            "transactionHash": made["transactionHash"], "clientId": None, "identifier": None,
             "createdAt": f"2027-01-15T08:00:00.{held_ms(bank) % 1000:03d}",
             "isInternal": False, "subaccountId": None, "triggerAt": None,
         }  # fmt: skip
@@ -128,6 +128,8 @@ def test_a_withdrawal(bank: Bank) -> None:
             await withdraw(client, withdrawal_body("2.5", clientId="mine", address="a:b/c+d e"))
         ).json()
         assert (second["clientId"], second["toAddress"]) == ("mine", "a:b/c+d e")
+        hashes = {second["transactionHash"], made["transactionHash"]}
+        assert len(hashes) == 2 and all(each.startswith("simulated-") for each in hashes)
         both = [second, made]
         at_ms = held_ms(bank)
         for asked, rows in (
@@ -239,7 +241,9 @@ def test_a_crash_between_hold_and_answer(bank: Bank, is_captured: bool) -> None:
         (shown,) = await listed(client, WITHDRAWALS)
         assert shown["status"] == ("confirmed" if is_captured else "pending")
         made = (await withdraw(client, withdrawal_body(clientId="rent"))).json()
-        assert made == {**shown, "status": "confirmed"}
+        transaction = made["transactionHash"]
+        assert transaction and shown["transactionHash"] == (transaction if is_captured else None)
+        assert made == {**shown, "status": "confirmed", "transactionHash": transaction}
         assert await listed(client, WITHDRAWALS) == [made]
 
     bank.run(story)

@@ -63,8 +63,6 @@ def faucet_object(symbol: str, *, quantity: str, left: str) -> dict[str, str]:
 
 
 def deposit_object(symbol: str, scale: Scale, credit: TransferRow) -> dict[str, Any]:
-    """Some clients need a text as the hash, and tell deposits apart by it, so there is one."""
-    digest = blake2b(credit.reference, digest_size=32).hexdigest()
     return {
         "id": credit.transfer_id,
         "symbol": symbol,
@@ -72,9 +70,14 @@ def deposit_object(symbol: str, scale: Scale, credit: TransferRow) -> dict[str, 
         "status": "confirmed",
         "source": "administrator",
         "createdAt": utc_text(credit.time_ns, decimals=3),
-        "transactionHash": f"simulated-{digest}",
+        "transactionHash": simulated_hash(credit.reference),
         **_NO_CHAIN_OR_BANK,
     }
+
+
+def simulated_hash(reference: bytes) -> str:
+    """A made-up hash of a transaction. Clients need one, and tell deposits apart by it."""
+    return f"simulated-{blake2b(reference, digest_size=32).hexdigest()}"
 
 
 def withdrawal_object(
@@ -89,7 +92,9 @@ def withdrawal_object(
         "status": status,
         "blockchain": withdrawal.blockchain,
         "toAddress": withdrawal.address,
-        "transactionHash": None,
+        "transactionHash": (
+            simulated_hash(withdrawal.reference) if status == "confirmed" else None
+        ),
         "clientId": withdrawal.client_id,
         "identifier": None,
         "createdAt": utc_text(time_ns, decimals=3),
