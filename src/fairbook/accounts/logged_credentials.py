@@ -27,14 +27,24 @@ class LoggedCredentials:
         self._facts = facts
         self._now_ns = now_ns
         self._found: dict[bytes, tuple[Credential, Access]] = {}
+        self._by_token: dict[str, tuple[Credential, Access]] = {}  # saves hashing it again
 
     def by_key(self, public_key: bytes) -> Access | None:
         return self._find(public_key_digest(public_key), PUBLIC_KEY)
 
     def by_token(self, token: str) -> Access | None:
+        known = self._by_token.get(token)
+        if known is not None and self._lives(known[0]):
+            return known[1]
         if len(token) > TOKEN_CHARACTERS_MAX:
             return None
-        return self._find(token_digest(token), TOKEN)
+        digest = token_digest(token)
+        access = self._find(digest, TOKEN)
+        if access is not None:
+            if len(self._by_token) >= REMEMBERED_MAX:
+                self._by_token.clear()
+            self._by_token[token] = self._found[digest]
+        return access
 
     def is_live(self, access: Access) -> bool:
         found = self._found.get(access.digest)

@@ -81,7 +81,8 @@ class PlaceCommand(OrderCommand):
     def __init__(
         self, command: bytes, scales: MarketScales, client_id: ClientId | None = None
     ) -> None:
-        super().__init__(command, scales)
+        self.command = command
+        self.scales = scales
         self.client_id = client_id
 
     def result(self, events: bytes) -> str:
@@ -214,8 +215,12 @@ def place_command(
         tif = choice(fields, "timeInForce", _TIMES_IN_FORCE, records.GTC)
     flags = is_market | choice(fields, "selfTradePrevention", _SELF_TRADE, 0)
     field_names.refuse_restrictions(fields)
-    named = Naming(requests.client_id_field(fields))
-    flags |= named.flags
+    client_id = requests.client_id_field(fields)
+    number, text = 0, None
+    if isinstance(client_id, int):
+        number, flags = client_id, flags | records.HAS_CLIENT_ID
+    else:
+        text = client_id
     post_only = requests.flag(fields, "postOnly")
     price = 0
     if is_market:
@@ -234,10 +239,10 @@ def place_command(
         quantity = scales.quantity.units(fields.get("quantity"))
     command = records.place(
         account=account, market=scales.id, side=side, tif=tif, flags=flags,
-        client_id=named.number, text=named.text, session=session, price=price, quantity=quantity,
+        client_id=number, text=text, session=session, price=price, quantity=quantity,
         credential=credential,
     )  # fmt: skip
-    return PlaceCommand(command, scales, named.client_id)
+    return PlaceCommand(command, scales, client_id)
 
 
 def _market_amount(fields: Fields, scales: MarketScales) -> tuple[int, int]:

@@ -221,21 +221,22 @@ def client_id_field(fields: Fields) -> ClientId | None:
     """`clientId` or `clientOrderId`; None without either. Raises BadRequest for an invalid one, and
     for two that differ.
     """
-    found = None
-    for name in CLIENT_ID_NAMES:
-        if is_absent(fields, name):
-            continue
-        client_id = _client_id(name, fields[name])
-        if found is not None and found != client_id:
-            raise BadRequest("clientId and clientOrderId differ")
-        found = client_id
-    return found
+    found = _client_id("clientId", fields.get("clientId"))
+    value = fields.get("clientOrderId")
+    if value is None:
+        return found
+    other = _client_id("clientOrderId", value)
+    if found is not None and other is not None and found != other:
+        raise BadRequest("clientId and clientOrderId differ")
+    return other if found is None else found
 
 
-def _client_id(name: str, value: Any) -> ClientId:
+def _client_id(name: str, value: Any) -> ClientId | None:
     """A 32-bit number, as a JSON number or as its decimal text without leading zeros; or another
-    text of the characters of client ids.
+    text of the characters of client ids. None: it is absent.
     """
+    if value is None or value == "":
+        return None
     number = whole_number(value, digits_max=10)
     if number is not None and number <= CLIENT_ID_MAX and value == str(number):
         return number

@@ -56,16 +56,15 @@ class Authorizer:
         """Set account, and fields or orders; return the seconds to wait. Raises ApiError;
         AccountBusy if the request must wait for its turn.
         """
-        address = address_key(request.address)
         try:
             if endpoint.reads != "query":
                 _check_body(request.headers, request.body)
-            access, signed = self._authenticate(endpoint, request, address)
+            access, signed = self._authenticate(endpoint, request)
         except InvalidSignature:
             raise  # It is charged already.
         except ApiError as error:
             if error.status == 401:
-                raise self._guesses.charge(error, address) from None
+                raise self._guesses.charge(error, address_key(request.address)) from None
             raise self.charge(error, request.address) from None
         if not access.permissions & endpoint.permission:
             self._rates.account.take(access.account)
@@ -93,7 +92,7 @@ class Authorizer:
         return error
 
     def _authenticate(
-        self, endpoint: Endpoint, request: Request, address: str
+        self, endpoint: Endpoint, request: Request
     ) -> tuple[Access, SignedRequest | None]:
         authorization = request.headers.get(b"authorization")
         if authorization is not None and b"x-signature" not in request.headers:
@@ -107,6 +106,7 @@ class Authorizer:
         if sender.share.is_busy and sender.api_key == api_key and not request.is_held:
             raise AccountBusy(sender.share)  # Before the costly part.
         signed = self._authenticator.check_headers(request.headers)
+        address = address_key(request.address)
         self._guesses.check(address, signed.public_key)
         pairs, bodies = _read_fields(endpoint, request)
         signed_query = query_pairs(pairs)

@@ -81,7 +81,7 @@ class HttpConnection(asyncio.Protocol):
         self._reading: _ReceivedRequest | None = None  # its head is complete, its body is not
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []  # of the head that is being read
-        self._host: bytes | None = None  # a Host header that was accepted
+        self._host = b"\0"  # the Host header that was accepted
         self._is_silent = True  # nothing was received
         self._is_reading = True  # a request has begun and is not complete; also before the first
         self._is_in_head = True
@@ -244,22 +244,27 @@ class HttpConnection(asyncio.Protocol):
             if method == b"CONNECT":
                 raise HttpParserError("CONNECT is not supported")
             return  # The parser stops after this head: see `_parse`.
-        request = _ReceivedRequest(self._url, b"", dict(self._headers), self._address, self._sender)
+        headers = dict(self._headers)
+        request = _ReceivedRequest(self._url, b"", headers, self._address, self._sender)
         request.keeps_alive = version == "1.1" and parser.should_keep_alive()
         request.is_head = method == b"HEAD"
         request.error = None
-        expect = request.headers.get(b"expect")
+        expect = headers.get(b"expect")
         request.wants_continue = expect is not None and expect.lower() == b"100-continue"
-        origin = request.headers.get(b"origin")
-        request.added_headers = () if origin is None else self._cors_headers(origin, request)
+        origin = headers.get(b"origin")
+        request.added_headers = ()
         try:
-            self._check_host(request.headers)
-            request.endpoint, request.path, request.query = self._find(method, request)
-            length = request.headers.get(b"content-length", b"")
-            reads_body = request.endpoint.reads != "query"
-            if reads_body and len(length) > _LENGTH_DIGITS_MAX:
-                raise too_large()
-            request.is_ready = not reads_body
+            if headers.get(b"host") != self._host or len(headers) != len(self._headers):
+                self._check_host()
+            found = None if origin is None else self._cors(origin, method, request)
+            if found is None:
+                found = self._server.gateway.find(method, self._url)
+            request.endpoint, request.path, request.query = found
+            request.is_ready = request.endpoint.reads == "query"
+            if not request.is_ready:
+                length = headers.get(b"content-length")
+                if length is not None and len(length) > _LENGTH_DIGITS_MAX:
+                    raise too_large()
         except ApiError as error:
             request.error = error
             request.is_ready = True
@@ -267,22 +272,20 @@ class HttpConnection(asyncio.Protocol):
         self._reading = request
         self._requests.append(request)
 
-    def _check_host(self, headers: dict[bytes, bytes]) -> None:
-        host = headers.get(b"host")
-        if host is None or host != self._host or len(headers) != len(self._headers):
-            hosts = [value for name, value in self._headers if name == b"host"]
-            why = refusal(hosts, self._server.limits.hosts)
-            if why is not None:
-                raise BadRequest(why)
-            self._host = host
+    def _check_host(self) -> None:
+        hosts = [value for name, value in self._headers if name == b"host"]
+        why = refusal(hosts, self._server.limits.hosts)
+        if why is not None:
+            raise BadRequest(why)
+        self._host = hosts[0]
 
-    def _find(self, method: bytes, request: Request) -> tuple[Endpoint, bytes, bytes]:
-        if b"origin" in request.headers and is_preflight(method, request.headers):
-            return PREFLIGHT, self._url, b""
-        return self._server.gateway.find(method, self._url)
-
-    def _cors_headers(self, origin: bytes, request: Request) -> tuple[tuple[bytes, bytes], ...]:
-        return cors_headers(origin, request.headers.get(b"host"), self._server.limits.origins)
+    def _cors(
+        self, origin: bytes, method: bytes, request: _ReceivedRequest
+    ) -> tuple[Endpoint, bytes, bytes] | None:
+        """Add headers for a page of this origin. Returns what it has found, for a preflight."""
+        host, origins = request.headers.get(b"host"), self._server.limits.origins
+        request.added_headers = cors_headers(origin, host, origins)
+        return (PREFLIGHT, self._url, b"") if is_preflight(method, request.headers) else None
 
     def on_body(self, body: bytes) -> None:
         request = self._reading
