@@ -51,6 +51,7 @@ from fairbook.log.file_log import FileLog
 from fairbook.net.control_socket import ControlRequest, ControlServer
 from fairbook.net.descriptors import connection_budget
 from fairbook.net.hosts import own_names
+from fairbook.net.proxies import TrustedProxies
 from fairbook.ports.commands import Stopped
 from fairbook.ports.history import HistoryBehind
 from fairbook.ports.queries import StateView
@@ -110,18 +111,20 @@ class ExchangeApp:
     def __post_init__(self) -> None:
         gateway, settings = self._gateway, self._settings
         hub = Hub(self._feed, authority=gateway.logins, requests=gateway.ws_orders)
+        proxies = TrustedProxies(settings.trusted_proxies)
         hosts = None if "*" in settings.hosts else own_names(settings.host, settings.hosts)
         limits = StreamLimits(
             connections_max=settings.ws_connections,
             connections_per_address_max=settings.ws_per_address,
             origins=settings.ws_origins,
             hosts=hosts,
+            proxies=proxies,
         )
         budget = connection_budget()
         self._streams = StreamServer(hub, limits, budget=budget)
         self._http = HttpServer(
             gateway,
-            ServerLimits(origins=settings.ws_origins, hosts=hosts),
+            ServerLimits(origins=settings.ws_origins, hosts=hosts, proxies=proxies),
             upgrade=self._streams.adopt,
             budget=budget,
         )

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from fairbook.net.proxies import TrustedProxies
+
 COUNT_MAX: Final = 10**9
 
 _PREFIX: Final = "FAIRBOOK_"
@@ -80,6 +82,12 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _proxies(text: str) -> tuple[str, ...]:
+    words = _words(text)
+    TrustedProxies(words)
+    return words
+
+
 _PATH: Final = Values("a path", Path, "DIR")
 _HOST: Final = Values("an IP address or host name", str, "HOST")
 _PORT: Final = _whole(0, 65_535, "PORT")
@@ -87,6 +95,7 @@ _COUNT: Final = _whole(1, COUNT_MAX)
 _COUNT_OR_ZERO: Final = _whole(0, COUNT_MAX)
 _ORIGINS: Final = Values("origins, separated by commas", _words)
 _NAMES: Final = Values("host names, separated by commas", _words)
+_PROXIES: Final = Values("addresses or networks, separated by commas", _proxies)
 _LOG_FORMAT: Final = Values("text or json", {"text": False, "json": True}.__getitem__)
 
 
@@ -131,6 +140,9 @@ class UpSettings:
     )
     hosts: tuple[str, ...] = _setting(
         (), _NAMES, "names under which clients reach it, besides this machine's; `*`: any"
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), _PROXIES, "proxies whose X-Forwarded-For names the client's address"
     )
     disk_low_mib: int = _setting(
         0, _COUNT_OR_ZERO,

@@ -34,6 +34,7 @@ from fairbook.gateway.request import Endpoint, JsonOrReply, Request, Sender, to_
 from fairbook.gateway.server_state import ServerState
 from fairbook.net.addresses import address_key
 from fairbook.net.hosts import refusal
+from fairbook.net.proxies import FORWARDED_FOR
 
 _URL_BYTES_MAX: Final = 8 * 1024
 _HEAD_BYTES_MAX: Final = 64 * 1024  # received while a head is incomplete
@@ -76,6 +77,7 @@ class HttpConnection(asyncio.Protocol):
         self._parser = self._new_parser()
         self._address = ""
         self._address_key = ""
+        self._is_proxy = False  # each request has an address of its own
         self._sender = Sender()
         self._requests: deque[_ReceivedRequest] = deque()  # unanswered; the last may be incomplete
         self._reading: _ReceivedRequest | None = None  # its head is complete, its body is not
@@ -103,7 +105,8 @@ class HttpConnection(asyncio.Protocol):
         self.transport = cast(Transport, transport)
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
-        self._address_key = address_key(self._address)
+        self._is_proxy = self._server.limits.proxies.trusts(self._address)
+        self._address_key = "" if self._is_proxy else address_key(self._address)
         if self._server.admitted.admit(self._address_key, self) is not None:
             self._is_ending = True
             self._write_error(ApiError(503, "TRADING_PAUSED", "Too many connections"))
@@ -245,6 +248,8 @@ class HttpConnection(asyncio.Protocol):
                 raise HttpParserError("CONNECT is not supported")
             return  # The parser stops after this head: see `_parse`.
         headers = dict(self._headers)
+        if self._is_proxy:
+            self._address = self._client_of_proxy()
         request = _ReceivedRequest(self._url, b"", headers, self._address, self._sender)
         request.keeps_alive = version == "1.1" and parser.should_keep_alive()
         request.is_head = method == b"HEAD"
@@ -271,6 +276,11 @@ class HttpConnection(asyncio.Protocol):
         self._is_in_head = False
         self._reading = request
         self._requests.append(request)
+
+    def _client_of_proxy(self) -> str:
+        peer = str(self.transport.get_extra_info("peername")[0])
+        forwarded = [value for name, value in self._headers if name == FORWARDED_FOR]
+        return self._server.limits.proxies.client(peer, forwarded)
 
     def _check_host(self) -> None:
         hosts = [value for name, value in self._headers if name == b"host"]

@@ -12,6 +12,7 @@ from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.request import ok_head
 from fairbook.net.connection_limits import ConnectionLimits
 from fairbook.net.descriptors import ConnectionBudget
+from fairbook.net.proxies import TrustedProxies
 from fairbook.net.unsent_bytes import UnsentBytes
 
 Upgrade = Callable[[Transport, bytes], None]
@@ -31,6 +32,7 @@ class ServerLimits(NamedTuple):
     unsent_bytes_per_address_max: int = 64 * 1024 * 1024
     origins: Collection[str] = ()  # whose pages may read answers: see net/origins.py
     hosts: Collection[str] | None = None  # names of this exchange; None: any
+    proxies: TrustedProxies = TrustedProxies()
 
 
 class OpenConnection(Protocol):

@@ -22,14 +22,27 @@ class ConnectionLimits:
         self.open_of: Counter[str] = Counter()  # open connections by address key; no entry is 0
 
     def admit(self, address: str, guest: Guest) -> str | None:
-        """Count a new connection of this address key, or return the limit that it would exceed."""
+        """Count a new connection of this address key, or return the limit that it would exceed.
+
+        address: "" for a connection of a proxy, which has no limit of its own.
+        """
         if self.open >= self._connections_max:
             return SERVER_FULL
-        if self.open_of[address] >= self._per_address_max:
+        if address and self.open_of[address] >= self._per_address_max:
             return ADDRESS_FULL
         if not self.budget.enter(guest):
             return SERVER_FULL
         self.open += 1
+        self.open_of[address] += 1
+        return None
+
+    def name(self, address: str) -> str | None:
+        """The client behind a proxy's connection is known: count it as that of this address key, or
+        return the limit that it would exceed.
+        """
+        if self.open_of[address] >= self._per_address_max:
+            return ADDRESS_FULL
+        self.open_of[""] -= 1
         self.open_of[address] += 1
         return None
 

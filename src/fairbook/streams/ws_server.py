@@ -24,6 +24,7 @@ from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, BadRequest, no
 from fairbook.net.addresses import address_key
 from fairbook.net.connection_limits import SERVER_FULL, ConnectionLimits
 from fairbook.net.descriptors import ConnectionBudget
+from fairbook.net.proxies import FORWARDED_FOR, TrustedProxies
 from fairbook.net.ws_frames import GOING_AWAY
 from fairbook.net.ws_handshake import HEAD_BYTES_MAX, HEAD_END, HandshakeError, check_head
 from fairbook.streams.hub import Hub
@@ -49,6 +50,7 @@ class StreamLimits(NamedTuple):
     transport_bytes_max: int = 64 * 1024  # unsent; with more the client is slow
     origins: Collection[str] = ()  # whose pages may connect: see net/origins.py
     hosts: Collection[str] | None = None  # names of this exchange; None: any
+    proxies: TrustedProxies = TrustedProxies()
 
 
 class StreamServer:
@@ -173,7 +175,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._transport = cast(Transport, transport)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
-        self.address_key = address_key(self.address)
+        is_proxy = self._server.limits.proxies.trusts(self.address)
+        self.address_key = "" if is_proxy else address_key(self.address)
         self._refusal = self._server.admit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -253,7 +256,10 @@ class StreamConnection(asyncio.BufferedProtocol):
         if self._refusal is not None:
             raise self._refusal
         limits = self._server.limits
-        head = check_head(bytes(self._buffer[:head_bytes]), limits.origins, limits.hosts)
+        sent = bytes(self._buffer[:head_bytes])
+        head = check_head(sent, limits.origins, limits.hosts)
+        if not self.address_key:
+            self._name_client(sent)
         received = bytes(self._buffer[head_bytes : self._size])
         self._buffer = bytearray()
         self._abort_at = math.inf
@@ -263,6 +269,17 @@ class StreamConnection(asyncio.BufferedProtocol):
         )  # fmt: skip
         self._transport.set_write_buffer_limits(high=limits.transport_bytes_max)
         self.websocket.start(self._transport, head, received)
+
+    def _name_client(self, head: bytes) -> None:
+        """Of a connection through a proxy. Raises TOO_MANY_REQUESTS."""
+        lines = [line.partition(b":") for line in head.split(b"\r\n")]
+        forwarded = [value for name, _, value in lines if name.lower() == FORWARDED_FOR]
+        self.address = self._server.limits.proxies.client(self.address, forwarded)
+        key = address_key(self.address)
+        exceeded = self._server.admitted.name(key)
+        if exceeded is not None:
+            raise ApiError(429, "TOO_MANY_REQUESTS", exceeded, retry_after_s=5)
+        self.address_key = key
 
     def _refuse(self, error: ApiError) -> None:
         """Respond, and let the client close: closing at once could lose the response to a reset."""
