@@ -6,15 +6,19 @@ In each test Alice has a batch under way that is not answered before `release`.
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
+from fairbook.api import requests
 from fairbook.gateway import authentication
-from fairbook.gateway.account_shares import COMMANDS_MAX, HELD_BYTES_MAX, RESERVED_FOR_CANCELS
+from fairbook.gateway.account_shares import HELD_BYTES_MAX, PLACES_MAX, RESERVED_FOR_CANCELS
 from fairbook.gateway.rate_limits import REFUSED_PAUSE_S
+from fairbook.gateway.request import Request
 from fairbook.gateway.ws_orders import REQUESTS_A_TURN
 from tests.gateway.memory_caller import MemoryCaller, caller, turns, with_caller
 from tests.world.http_client import HttpClient, HttpReply, bid, request_bytes, signed
@@ -24,7 +28,7 @@ from tests.world.waiting import until
 
 ORDER, ORDERS = "/api/v1/order", "/api/v1/orders"
 SYMBOL = {"symbol": "SOL_USDC"}
-BATCH = [bid("90", "0.01", clientId=1000 + number) for number in range(COMMANDS_MAX)]
+BATCH = [bid("90", "0.01", clientId=1000 + number) for number in range(PLACES_MAX)]
 REFUSED = (429, "TOO_MANY_REQUESTS", "Too many requests")
 
 
@@ -35,7 +39,7 @@ async def busy(venue: RunningExchange, token: str = ALICE_TOKEN) -> AsyncIterato
     batcher = await venue.connect()
     await batcher.send(request_bytes("POST", ORDERS, BATCH, token=token))
     held = venue.exchange.held
-    await until(lambda: len(held) == COMMANDS_MAX)
+    await until(lambda: len(held) == PLACES_MAX)
     yield batcher
 
 
@@ -60,17 +64,17 @@ async def test_requests_of_a_busy_account_wait_and_others_do_not(
             await send(one, bid("90", "0.01", clientId=number))
         other = await venue.connect()
         await send(other, bid("90", "0.01"), token=BOB_TOKEN)
-        await until(lambda: submitted(venue) == COMMANDS_MAX + 1)
+        await until(lambda: submitted(venue) == PLACES_MAX + 1)
         await turns()
-        assert submitted(venue) == COMMANDS_MAX + 1
+        assert submitted(venue) == PLACES_MAX + 1
         venue.exchange.release()
         placed = (await batcher.reply()).json()
-        assert [each["operation"] for each in placed] == ["Ok"] * COMMANDS_MAX
+        assert [each["operation"] for each in placed] == ["Ok"] * PLACES_MAX
         assert (await other.reply()).status == 200
         for number, one in enumerate(waiting):
             assert (await one.reply()).json()["clientId"] == number
     # First in, first out.
-    ids = [order.client_id for order in venue.exchange.open_orders(ALICE)[COMMANDS_MAX:]]
+    ids = [order.client_id for order in venue.exchange.open_orders(ALICE)[PLACES_MAX:]]
     assert ids == list(range(6))
 
 
@@ -179,7 +183,7 @@ async def test_a_request_whose_connection_is_lost_while_it_waits_is_not_executed
         venue.exchange.release()
         await batcher.reply()
     assert (await client.ask("GET", ORDERS, token=ALICE_TOKEN)).status == 200
-    assert len(venue.exchange.open_orders(ALICE)) == COMMANDS_MAX
+    assert len(venue.exchange.open_orders(ALICE)) == PLACES_MAX
 
 
 def lost_name(client: HttpClient) -> Any:
@@ -199,7 +203,64 @@ async def test_requests_that_wait_are_refused_at_a_stop(
         assert (await batcher.reply()).status == 200
         assert (await client.reply()).status == 503
         await stopping
-    assert len(venue.exchange.open_orders(ALICE)) == COMMANDS_MAX
+    assert len(venue.exchange.open_orders(ALICE)) == PLACES_MAX
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@with_exchange()
+async def test_what_needs_no_command_takes_places_too(
+    venue: RunningExchange, _client: HttpClient, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Batches that are refused, and reads: only so many of them are begun in a turn of the loop."""
+    loop = asyncio.get_running_loop()
+    turn, begun = 0, Counter[int]()
+
+    def tick() -> None:
+        nonlocal turn
+        turn += 1
+        loop.call_soon(tick)
+
+    read_query = requests.read_query
+
+    def counting(query: bytes) -> Any:
+        begun[turn] += 1
+        return read_query(query)
+
+    monkeypatch.setattr(requests, "read_query", counting)
+    batch = [bid("x", clientId="y" * 36)] * PLACES_MAX
+    clients = [await venue.connect() for _ in range(3 * PLACES_MAX if method == "GET" else 20)]
+    sent = request_bytes(method, ORDERS, batch if method == "POST" else None)
+    tick()
+    for client in clients:
+        client.writer.write(sent)
+    for client in clients:
+        assert (await client.reply()).status == 200
+    assert max(begun.values()) <= (PLACES_MAX if method == "GET" else 2)
+
+
+@with_exchange()
+async def test_refused_requests_leave_no_cyclic_garbage(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """They would take memory until a full collection, which is rare."""
+    signature = signed("orderExecute", "clientId=7&orderType=Limit&price=90&quantity=0.01&side=Bid"
+                       "&symbol=SOL_USDC", at_ms=venue.now_ms)  # fmt: skip
+    once = request_bytes("POST", ORDERS, [bid("90", "0.01", clientId=7)], token=None,
+                         headers=signature)  # fmt: skip
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for _ in range(3):
+            assert (await client.ask("POST", ORDER, bid("x"), token=ALICE_TOKEN)).status == 400
+            batch = [bid("x"), bid("90", "0.01"), {}]
+            assert (await client.ask("POST", ORDERS, batch, token=ALICE_TOKEN)).status == 200
+            await client.send(once)
+            assert (await client.reply()).status == 200
+        gc.collect()
+        assert [each for each in gc.garbage if isinstance(each, Request)] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
 
 
 @with_caller()
@@ -212,13 +273,13 @@ async def test_requests_of_a_busy_account_wait_over_websocket(
     sent = [alice.send("order.place", bid("90", "0.01", clientId=n)) for n in range(200)]
     bob.send("order.place", bid("90", "0.01"))
     await turns()
-    assert submitted(venue) == COMMANDS_MAX + 1
+    assert submitted(venue) == PLACES_MAX + 1
     assert alice.is_held
     venue.exchange.release()
     await bob.answers(1)
     venue.exchange.held = []
     await turns(2)
-    assert submitted(venue) <= COMMANDS_MAX + REQUESTS_A_TURN
+    assert submitted(venue) <= PLACES_MAX + REQUESTS_A_TURN
     while submitted(venue):
         venue.exchange.release()
         venue.exchange.held = []
@@ -238,7 +299,7 @@ async def test_messages_beyond_the_bound_are_refused(
     """Those before them are executed, and those of other connections have no room either."""
     other = caller(venue)
     venue.exchange.held = []
-    for number in range(COMMANDS_MAX + 1):
+    for number in range(PLACES_MAX + 1):
         alice.send("order.place", bid("90", "0.01", clientId=number))
     kept = 0
     while not alice.told:
@@ -252,10 +313,8 @@ async def test_messages_beyond_the_bound_are_refused(
     assert (await other.answers(1))[0]["status"] == 429
     venue.exchange.release()
     assert (await other.answers(1))[0]["status"] == 200
-    answers = await alice.answers(COMMANDS_MAX + 1 + kept // 4000 - 1)
-    assert [answer["status"] for answer in answers[: COMMANDS_MAX + 1]] == [200] * (
-        COMMANDS_MAX + 1
-    )
+    answers = await alice.answers(PLACES_MAX + 1 + kept // 4000 - 1)
+    assert [answer["status"] for answer in answers[: PLACES_MAX + 1]] == [200] * (PLACES_MAX + 1)
 
 
 @with_caller()
@@ -263,12 +322,12 @@ async def test_what_waits_on_a_connection_that_ends_is_dropped(
     venue: RunningExchange, alice: MemoryCaller
 ) -> None:
     venue.exchange.held = []
-    for number in range(COMMANDS_MAX + 20):
+    for number in range(PLACES_MAX + 20):
         alice.send("order.place", bid("90", "0.01", clientId=number))
     alice.end()
     venue.exchange.release()
     await turns(10)
-    assert len(venue.exchange.open_orders(ALICE)) == COMMANDS_MAX
+    assert len(venue.exchange.open_orders(ALICE)) == PLACES_MAX
     again = caller(venue)
     await again.place(bid("90", "0.01"))
 

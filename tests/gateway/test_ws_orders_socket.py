@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from fairbook.core import records
-from fairbook.gateway.account_shares import COMMANDS_MAX
+from fairbook.gateway.account_shares import PLACES_MAX
 from tests.gateway.memory_caller import kinds
 from tests.world.direct_exchange import START_NS
 from tests.world.http_client import HttpClient, bid
@@ -90,7 +90,7 @@ async def test_many_in_flight_are_answered_in_order(
             frame = {"id": number, "method": "order.place", "params": bid(clientId=number)}
             await socket.send_str(json.dumps(frame))
         held = venue.exchange.held
-        await until(lambda: len(held) == COMMANDS_MAX)
+        await until(lambda: len(held) == PLACES_MAX)
         venue.exchange.release()
         answers = [json.loads(await socket.receive_str()) for _ in range(300)]
     assert [answer["id"] for answer in answers] == list(range(300))

@@ -1,24 +1,24 @@
-"""Shares of the accounts: how many commands, and bytes of requests, one account may have waiting.
+"""Shares of the accounts: how many requests one account may have under way and waiting.
 
-Design: an account whose commands take all its places is busy. Its further requests are held before
-their bodies are parsed, first in, first out, and their connections are read no further. When places
-are free again, few of them go on in each turn of the loop, so requests of others come between.
-The queue of commands itself is not reordered, and the work of one account in it stays short.
+Design: each command and each read takes a place until it is answered, a batch one for each order;
+what is answered at once has it until the next turn of the loop. With all places taken an account is
+busy: its further requests are held before their bodies are parsed, first in, first out, and their
+connections are read no further. When places are free again, few of them go on in each turn of the
+loop, so requests of others come between. The queue of commands itself is not reordered, and the
+work of one account in it stays short.
 
 Invariants:
 - requests of one connection go on in their order;
-- a request that is held goes on: a busy account has commands under way, and their answers free it;
+- a request that is held goes on: a busy account has something under way, and its answer frees it;
 - what all held requests of an account take is bounded. One that exceeds the bound is refused in its
   turn, not at once: a client that asks again and again would cost as much as one that is served.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
-COMMANDS_MAX: Final = 48  # under way, of one account; a batch may exceed it
+PLACES_MAX: Final = 48  # of one account; a batch may exceed it
 HELD_BYTES_MAX: Final = 1024 * 1024  # of the requests of one account that wait for that
 
 TURN_BYTES: Final = 6 * 1024  # of requests that go on in one turn of the loop, and one more
@@ -29,35 +29,32 @@ RESERVED_FOR_CANCELS: Final = 128 * 1024  # bytes beyond that
 class AccountShare:
     """What one account has under way over all its connections."""
 
-    __slots__ = ("_commands", "_held", "_is_waking", "held_bytes", "is_busy")
+    __slots__ = ("_held", "_is_waking", "_taken", "held_bytes", "is_busy")
 
     def __init__(self) -> None:
         self.is_busy = False  # further requests must be held
-        self._commands = 0  # submitted, and not answered
+        self._taken = 0  # places
         self._held: deque[tuple[asyncio.Future[None], int]] = deque()  # and its bytes
         self.held_bytes = 0
         self._is_waking = False
 
-    def begin(self, commands: int = 1) -> None:
-        """So many commands were submitted."""
-        self._commands += commands
-        if self._commands >= COMMANDS_MAX:
+    def begin(self, places: int = 1) -> None:
+        """Take places for a command that was submitted, or for what takes time otherwise."""
+        self._taken += places
+        if self._taken >= PLACES_MAX:
             self.is_busy = True
 
-    def end(self, commands: int = 1) -> None:
-        """So many are answered, or given up."""
-        self._commands -= commands
-        if self.is_busy and self._commands < COMMANDS_MAX:
+    def end(self, places: int = 1) -> None:
+        """It is answered, or given up."""
+        self._taken -= places
+        if self.is_busy and self._taken < PLACES_MAX:
             self.is_busy = bool(self._held)
             self._wake_soon()
 
-    @contextmanager
-    def under_way(self, commands: int) -> Iterator[None]:
-        self.begin(commands)
-        try:
-            yield
-        finally:
-            self.end(commands)
+    def spend(self) -> None:
+        """Take a place until the next turn of the loop, for what was answered at once."""
+        self.begin()
+        asyncio.get_running_loop().call_soon(self.end)
 
     def has_room(self, size: int, *, is_cancel: bool = False) -> bool:
         """Whether a request of so many bytes may be held."""
@@ -77,14 +74,14 @@ class AccountShare:
             self.held_bytes -= size
 
     def _wake_soon(self) -> None:
-        if self._held and not self._is_waking and self._commands < COMMANDS_MAX:
+        if self._held and not self._is_waking and self._taken < PLACES_MAX:
             self._is_waking = True
             asyncio.get_running_loop().call_soon(self._wake)
 
     def _wake(self) -> None:
         """Let the next requests go on, if there is room."""
         self._is_waking = False
-        if self._commands >= COMMANDS_MAX:
+        if self._taken >= PLACES_MAX:
             return  # `end` comes back.
         woken_bytes = 0
         while self._held and woken_bytes < TURN_BYTES:

@@ -79,7 +79,7 @@ class Authorizer:
             try:
                 self._authenticator.use_with_client_id(signed)
             except SeenBefore as seen:
-                request.seen = seen
+                request.seen = seen.message
         return 0.0
 
     def charge(self, error: ApiError, address: str) -> ApiError:

@@ -183,16 +183,23 @@ class Gateway:
                 return None
         except AccountBusy as busy:
             request.is_held = True
+            request.fields, request.orders = {}, []  # Read to verify a signature, and once more.
             return self._handle_in_turn(busy.share, endpoint, request, respond)
         except ApiError as error:
-            answer = error
+            answer = error.with_traceback(None)  # It would refer to this frame, and so to itself.
         except Exception:
             logger.exception(FAILED, request.path)
             answer = _bug_error(endpoint)
         if isinstance(answer, bytes | Reply | ApiError):
             respond(answer)
+            if request.account:
+                request.share.spend()
             return None
-        return self._respond_later(answer, endpoint, request, respond)
+        places = 0
+        if request.account:
+            places = len(request.orders) or 1
+            request.share.begin(places)
+        return self._respond_later(answer, endpoint, request, respond, places)
 
     async def _handle_in_turn(
         self, share: AccountShare, endpoint: Endpoint, request: Request, respond: Respond
@@ -235,7 +242,9 @@ class Gateway:
         endpoint: Endpoint,
         request: Request,
         respond: Respond,
+        places: int,
     ) -> None:
+        """places: of its account, until it is answered."""
         awaited: JsonOrReply | OrderCommand | ApiError
         try:
             awaited = await answer
@@ -243,10 +252,13 @@ class Gateway:
                 self._submitter.execute(awaited, respond, request.share)
                 return
         except ApiError as error:
-            awaited = error
+            awaited = error.with_traceback(None)
         except Exception:
             logger.exception(FAILED, request.path)
             awaited = _bug_error(endpoint)
+        finally:
+            if places:
+                request.share.end(places)
         respond(awaited)
 
 

@@ -35,7 +35,7 @@ class Request:
     """One request. The gateway sets `account` (0: not authenticated), its `share`, `credential`
     (its slot) and `fields` of the body or the query, or `orders` of a batch, before it calls the
     endpoint. `seen` is set if orders with client ids were signed by a signature that was used: only
-    what is known of them may be answered, or else this error.
+    what is known of them may be answered, or else 400 with this message.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Request:
         self.is_held = False  # it waits for its turn among those of its account, or has waited
         self.fields: Fields = {}
         self.orders: list[Fields] = []
-        self.seen: ApiError | None = None
+        self.seen: str | None = None
 
     def size(self) -> int:
         """The bytes that it takes while it is held."""

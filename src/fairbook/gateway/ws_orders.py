@@ -312,7 +312,7 @@ class WebSocketOrders:
         try:
             answer = await awaited
         except ApiError as error:
-            answer = error
+            answer = error.with_traceback(None)
         except Exception:
             logger.exception("a request failed")
             answer = errors.server_error()

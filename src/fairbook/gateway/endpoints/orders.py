@@ -14,7 +14,6 @@ from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand, PlaceCommand, client_id_text, place_command
 from fairbook.api.requests import Fields
-from fairbook.gateway.account_shares import AccountShare
 from fairbook.gateway.request import Endpoint, Endpoints, Handler, JsonOrReply, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE
@@ -56,21 +55,19 @@ class OrderEndpoints:
             return self._answer_again(order, request.seen)
         prefer = request.headers.get(b"prefer")
         if prefer is not None and b"respond-async" in prefer.lower():
-            return self._place_async(order, request.share)
+            return self._place_async(order)
         return order
 
-    async def _answer_again(self, order: PlaceCommand, seen: ApiError) -> bytes:
+    async def _answer_again(self, order: PlaceCommand, seen: str) -> bytes:
         """What the order was answered, if its client id is remembered; else the error."""
         view = await self._submitter.view()
         return _known_result(view, order, seen).encode()
 
-    async def _place_async(self, order: PlaceCommand, share: AccountShare) -> Reply:
+    async def _place_async(self, order: PlaceCommand) -> Reply:
         """`Prefer: respond-async`: the client asks for the outcome later, by client id."""
         if order.client_id is None:
             raise BadRequest("Prefer: respond-async requires a clientId")
-        future = self._submitter.submit(order.command)
-        with share.under_way(1):
-            answer = await self._submitter.outcome(future)
+        answer = await self._submitter.outcome(self._submitter.submit(order.command))
         client = client_id_text(order.client_id)
         body = f'{{"clientId":{client},"position":"{answer.position}"}}'.encode()
         return Reply(body, 202, headers=((b"preference-applied", b"respond-async"),))
@@ -79,30 +76,29 @@ class OrderEndpoints:
         """Each order is placed on its own, in turn; a refusal of one does not stop the others."""
         if not 1 <= len(request.orders) <= BATCH_ORDERS_MAX:
             raise BadRequest(f"A batch has 1 to {BATCH_ORDERS_MAX} orders")
-        submitted: list[tuple[PlaceCommand, asyncio.Future[Answer]] | ApiError | str] = []
+        submitted: list[tuple[PlaceCommand, asyncio.Future[Answer]] | str] = []
         view = None if request.seen is None else await self._submitter.view()
         for fields in request.orders:
             try:
                 check_spelling(fields)
                 order = self._place_command(request, fields)
                 if view is not None and request.seen is not None:
-                    submitted.append(_known_result(view, order, request.seen))
+                    submitted.append(_accepted(_known_result(view, order, request.seen)))
                 else:
                     submitted.append((order, self._submitter.submit(order.command)))
             except ApiError as error:
-                submitted.append(error)
+                submitted.append(_refused(error))
         items = []
-        with request.share.under_way(len(submitted)):
-            for item in submitted:
-                try:
-                    if isinstance(item, ApiError):
-                        raise item
-                    if not isinstance(item, str):
-                        order, future = item
-                        item = order.result((await self._submitter.outcome(future)).events)
-                    items.append('{"operation":"Ok",' + item[1:])
-                except ApiError as error:
-                    items.append('{"operation":"Err",' + error.body().decode()[1:])
+        for item in submitted:
+            if isinstance(item, str):
+                items.append(item)
+                continue
+            order, future = item
+            try:
+                answer = await self._submitter.outcome(future)
+                items.append(_accepted(order.result(answer.events)))
+            except ApiError as error:
+                items.append(_refused(error))
         return f"[{','.join(items)}]".encode()
 
     def _place_command(self, request: Request, fields: Fields) -> PlaceCommand:
@@ -118,8 +114,16 @@ class OrderEndpoints:
         )  # fmt: skip
 
 
-def _known_result(view: StateView, order: PlaceCommand, seen: ApiError) -> str:
+def _accepted(order: str) -> str:
+    return '{"operation":"Ok",' + order[1:]
+
+
+def _refused(error: ApiError) -> str:
+    return '{"operation":"Err",' + error.body().decode()[1:]
+
+
+def _known_result(view: StateView, order: PlaceCommand, seen: str) -> str:
     events = view.stored_outcome(order.command)
     if not events:
-        raise seen
+        raise BadRequest(seen)
     return order.result(events)
