@@ -1,7 +1,9 @@
 """The endpoints of an account: shapes, instructions, and reads after writes."""
 
 import asyncio
+from typing import Any
 
+from fairbook.core import admin_records
 from tests.world.http_client import HttpClient, ask, bid, query, request_bytes, signed
 from tests.world.markets import BTC
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB_TOKEN
@@ -65,6 +67,37 @@ async def test_limits_of_an_account(venue: RunningExchange, client: HttpClient) 
         path = f"/api/v1/account/limits/{kind}?symbol=NO"
         reply = await client.ask("GET", path, token=ALICE_TOKEN)
         assert reply.error() == (400, "INVALID_ASSET", "Unknown asset")
+
+
+@with_exchange()
+async def test_what_may_be_withdrawn_is_bounded_by_the_day(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    async def quantity() -> Any:
+        path = "/api/v1/account/limits/withdrawal?symbol=SOL"
+        reply = await client.ask("GET", path, token=ALICE_TOKEN)
+        return reply.json()["maxWithdrawalQuantity"]
+
+    sol = venue.exchange.asset_named("SOL")
+    assert sol is not None
+    unit = 10**sol.decimals
+    most = admin_records.DAILY_WITHDRAWAL_MAX
+    venue.exchange.do(admin_records.set_asset(asset=sol.id, parameter=most, value=300 * unit))
+    assert await quantity() == "300"
+    venue.exchange.do(
+        admin_records.hold(
+            account=ALICE, asset=sol.id, atoms=120 * unit, reference=b"r" * 16, detail=bytes(32)
+        )
+    )
+    assert await quantity() == "180"
+    venue.exchange.do(
+        admin_records.set_account(account=ALICE, asset=sol.id, parameter=most, value=100 * unit)
+    )
+    assert await quantity() == "0"  # Less than what was held today.
+    venue.exchange.do(
+        admin_records.set_account(account=ALICE, asset=sol.id, parameter=most, value=5000 * unit)
+    )
+    assert await quantity() == "880"  # The balance is less.
 
 
 def test_instructions_of_reads() -> None:

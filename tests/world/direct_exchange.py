@@ -120,6 +120,9 @@ class DirectExchange:
     def balances(self, account: int) -> Sequence[tuple[int, int, int]]:
         return self.core.balances(account)
 
+    def withdrawable_today(self, account: int, asset: int) -> int:
+        return self.core.withdrawable_today(account, asset)
+
     def open_orders(
         self,
         account: int,

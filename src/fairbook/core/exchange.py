@@ -30,6 +30,7 @@ from fairbook.core.event_writer import put_acted, put_outcome, put_passed
 from fairbook.core.gateways import INSTANCES_MAX
 from fairbook.core.markets import ASSETS_MAX, MARKETS_MAX, Asset, Market
 from fairbook.core.matching import Matcher, put_open_order
+from fairbook.core.money_commands import withdrawable_today
 from fairbook.core.order_checks import LAST_ORDER_SEQUENCE
 from fairbook.core.order_commands import OrderCommands, put_reject
 from fairbook.core.parts import ORIGIN_BYTES, FrameOrigin, Parts, are_valid, bit_of, has_origin
@@ -235,6 +236,10 @@ class Exchange:
                 else:
                     found.append((asset, cell.available, cell.locked))
         return found
+
+    def withdrawable_today(self, account: int, asset: int) -> int:
+        """Atoms that the limit of this day of log time leaves; the balance may be less."""
+        return max(withdrawable_today(self.tables, account, asset, self.time_ns), 0)
 
     def open_orders(
         self,

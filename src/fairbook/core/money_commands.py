@@ -144,17 +144,22 @@ def _leaving_reject(tables: Tables, command: Command) -> i64:
     return 0
 
 
+def withdrawable_today(tables: Tables, account: i64, asset: i64, time_ns: i64) -> i64:
+    """What the limit of the day leaves, in atoms: below 0 if it was lowered since."""
+    atoms_max = tables.assets[asset].daily_withdrawal_max
+    row = tables.daily_withdrawals.find(account, asset)
+    if row is None:
+        return atoms_max
+    if row.atoms_max != AS_ASSET:
+        atoms_max = row.atoms_max
+    return atoms_max - row.used(day_of(time_ns))
+
+
 def _hold_reject(tables: Tables, call: AdminCall) -> i64:
     """The limit of a day, and the age of the credential."""
     command = call.command
-    atoms_max = tables.assets[command.market].daily_withdrawal_max
-    used: i64 = 0
-    row = tables.daily_withdrawals.find(command.account, command.market)
-    if row is not None:
-        if row.atoms_max != AS_ASSET:
-            atoms_max = row.atoms_max
-        used = row.used(day_of(call.time_ns))
-    if command.quantity > atoms_max - used:
+    left = withdrawable_today(tables, command.account, command.market, call.time_ns)
+    if command.quantity > left:
         return records.OVER_DAILY_LIMIT
     credential = tables.accounts[command.account].credential(command.credential())
     if credential is not None:

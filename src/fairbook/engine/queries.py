@@ -26,6 +26,9 @@ class EngineView:
     def balances(self, account: int) -> Sequence[tuple[int, int, int]]:
         return self._exchange.balances(account)
 
+    def withdrawable_today(self, account: int, asset: int) -> int:
+        return self._exchange.withdrawable_today(account, asset)
+
     def open_orders(
         self,
         account: int,

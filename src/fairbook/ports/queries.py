@@ -49,6 +49,9 @@ class StateView(Facts, Protocol):
     def balances(self, account: int) -> Sequence[tuple[int, int, int]]:
         """(asset id, available, locked) in atoms, of every asset; empty for an unknown account."""
 
+    def withdrawable_today(self, account: int, asset: int) -> int:
+        """Atoms that the limit of this day leaves; the balance may be less."""
+
     def open_orders(
         self,
         account: int,

@@ -164,11 +164,12 @@ class AccountEndpoints:
         )
 
     async def withdrawal_limit(self, request: Request) -> bytes:
-        """Everything that is not locked."""
+        """Everything that is not locked, within the limit of the day."""
         asset = self._listings.asset(text_field(request.fields, "symbol"))
         view = await self._submitter.view()
         _, scale = self._listings.asset_scale(asset.id)
-        quantity = scale.text(_available(view, request.account, asset.id))
+        available = _available(view, request.account, asset.id)
+        quantity = scale.text(min(available, view.withdrawable_today(request.account, asset.id)))
         return encode(shapes.withdrawal_limit_object(asset.name, quantity))
 
     async def borrow_limit(self, request: Request) -> bytes:
