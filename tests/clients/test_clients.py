@@ -26,7 +26,9 @@ pytestmark = pytest.mark.clients
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ("ccxt-4.5.90", "ccxt-4.5.64", "bpx-py-2.0.11")
-CCXT_SCRIPTS = ("trade", "past", "streams")  # every other scenario is one of refusals
+CCXT = ("ccxt-4.5.90", "ccxt-4.5.64")
+SDK = "backpack-exchange-sdk-1.1.4"
+CCXT_SCRIPTS = ("trade", "past", "streams", "paths")  # every other scenario is one of refusals
 SECONDS_MAX = 180
 ORDERS_MAX = 5
 PRICE_MAX_TICKS = 100_000  # 1,000 USDC
@@ -104,6 +106,8 @@ def script(client: str, scenario: str) -> str:
     """The module with a client's scenarios."""
     if client.startswith("bpx"):
         return "tests.clients.bpx_scenarios"
+    if client == SDK:
+        return "tests.clients.sdk_scenarios"
     return f"tests.clients.ccxt_{scenario if scenario in CCXT_SCRIPTS else 'refusals'}"
 
 
@@ -116,9 +120,20 @@ def test_demo(demo: ExchangeProcess, client_python: PythonOf, client: str, scena
     play(demo, client_python(client), client, scenario)
 
 
-@pytest.mark.parametrize("version", ["ccxt-4.5.90", "ccxt-4.5.64"])
+@pytest.mark.parametrize(
+    ("version", "scenario"),
+    [*((version, "paths") for version in CCXT), ("bpx-py-2.0.11", "every"), (SDK, "every")],
+)
+def test_every_call(
+    demo: ExchangeProcess, client_python: PythonOf, version: str, scenario: str
+) -> None:
+    """Every path or method that the client has."""
+    play(demo, client_python(version), version, scenario)
+
+
+@pytest.mark.parametrize("version", [*CCXT, SDK])
 def test_streams(demo: ExchangeProcess, client_python: PythonOf, version: str) -> None:
-    """Every stream of ccxt.pro on an otherwise quiet market."""
+    """Every stream of the client on an otherwise quiet market."""
     play(demo, client_python(version), version, "streams")
 
 
