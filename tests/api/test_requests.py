@@ -110,7 +110,8 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 def test_arrays_hold_objects() -> None:
     assert read_array(b'[{"a":1},{}]') == [{"a": "1"}, {}]
-    for body in (b"{}", b"[1]", b"[[]]", b"[{},null]"):
+    assert len(read_array(b"[" + b"{}," * 49 + b"{}]")) == 50
+    for body in (b"{}", b"[1]", b"[[]]", b"[{},null]", b"[]", b"[" + b"{}," * 50 + b"{}]"):
         with pytest.raises(BadRequest):
             read_array(body)
 

@@ -71,3 +71,17 @@ def test_a_signed_order_is_short(more: dict[str, str], message: str) -> None:
             assert reply.error() == (400, "INVALID_CLIENT_REQUEST", message)
 
     story()
+
+
+@with_exchange(FEW)
+async def test_a_batch_of_too_many_is_not_verified(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """16 KiB hold 5,400 empty orders, each with the fields of the query in its signed text."""
+    query = "&".join(f"field{number}=1" for number in range(40))
+    for body, path in ((b"[]", ""), (b"[" + b"{}," * 5400 + b"{}]", f"?{query}")):
+        reply = await client.ask(
+            "POST", f"/api/v1/orders{path}", body, headers=signed("orderExecute", "wrong")
+        )
+        message = "A batch has 1 to 50 orders"
+        assert reply.error() == (400, "INVALID_CLIENT_REQUEST", message)

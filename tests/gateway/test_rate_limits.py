@@ -124,4 +124,15 @@ def test_an_ipv6_network_is_one_address() -> None:
     assert address_key("2001:db8::1") == address_key("2001:db8::ffff:1") == "2001:db8::"
     assert address_key("2001:db8:0:1::1") != address_key("2001:db8::1")
     assert address_key("fe80::1%eth0") == "fe80::"
+    assert address_key("::ffff:10.0.0.1") == "10.0.0.1" != address_key("::ffff:10.0.0.2")
     assert address_key("not:an:address") == "not:an:address"
+
+
+def test_a_full_table_shares_a_bucket_for_wrong_guesses_too() -> None:
+    buckets = TokenBuckets(per_minute=60, burst=2, keys_max=1, now_ns=Clock())
+    buckets.drain("a", 1)
+    buckets.check("b")
+    buckets.drain("b", 2)
+    buckets.check("a")
+    with pytest.raises(ApiError):
+        buckets.check("c")

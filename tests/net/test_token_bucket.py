@@ -27,3 +27,13 @@ def test_more_than_a_burst_counts_as_a_burst() -> None:
     assert bucket.take(1000, 50) == 0
     assert bucket.take(1000) == INTERVAL_NS
     assert bucket.full_at_ns == 1000 + 3 * INTERVAL_NS
+
+
+def test_what_is_drained_is_owed_once() -> None:
+    bucket = TokenBucket(interval_ns=INTERVAL_NS, burst=3)
+    bucket.drain(1000, 1)
+    bucket.drain(1000, 50)  # counts as 3, and 2 were left
+    bucket.drain(1000, 50)
+    assert bucket.wait_ns(1000) == 2 * INTERVAL_NS
+    bucket.drain(1100, 1)
+    assert bucket.wait_ns(1200) == 0

@@ -21,6 +21,7 @@ from fairbook.core.records import UNKNOWN_ORDER
 
 BODY_BYTES_MAX: Final = 16 * 1024
 QUERY_FIELDS_MAX: Final = 64
+BATCH_ORDERS_MAX: Final = 50
 CLIENT_ID_MAX: Final = 0xFFFFFFFF
 CLIENT_ID_NAMES: Final = ("clientId", "clientOrderId")
 _is_client_text: Final = re.compile(r"[A-Za-z0-9._:/-]{1,36}").fullmatch
@@ -93,9 +94,12 @@ def read_object(body: bytes) -> Fields:
 
 
 def read_array(body: bytes) -> list[Fields]:
+    """The orders of a batch."""
     value = read_json(body)
     if type(value) is not list or not all(type(item) is dict for item in value):
         raise BadRequest("Body must be a JSON array of objects")
+    if not 1 <= len(value) <= BATCH_ORDERS_MAX:
+        raise BadRequest(f"A batch has 1 to {BATCH_ORDERS_MAX} orders")
     return value
 
 

@@ -12,7 +12,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -249,16 +249,21 @@ def candidate_texts(
     if is_plain:
         yield first
     has_null = any(value is None for group in groups for _, value in group)
+    encode = cache(partial(quote, safe=""))  # fields of the query are in each group
+    encoded: list[Pairs] = [
+        [(encode(name), None if value is None else encode(value)) for name, value in group]
+        for group in groups
+    ]
     seen = [first]
     for null in ("None", None, "", "null") if has_null else ("",):
-        for encode in (str, _percent_encoded) if is_plain else (_percent_encoded,):
+        for each in (groups, encoded) if is_plain else (encoded,):
             parts = []
-            for group in groups:
+            for group in each:
                 parts.append(f"instruction={instruction}")
                 for name, value in group:
                     text = null if value is None else value
                     if text is not None:
-                        parts.append(f"{encode(name)}={encode(text)}")
+                        parts.append(f"{name}={text}")
             parts.append(end)
             text = "&".join(parts)
             if text not in seen:
@@ -288,5 +293,4 @@ def _from_base64(text: bytes) -> bytes:
         return b""
 
 
-_percent_encoded: Final = partial(quote, safe="")
 _key_of: Final = lru_cache(maxsize=_KEYS_REMEMBERED)(_from_base64)

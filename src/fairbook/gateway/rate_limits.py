@@ -53,7 +53,7 @@ class TokenBuckets:
         self.take(key, min(tokens, max(self._burst // 2, 1)))
 
     def drain(self, key: Hashable, tokens: int) -> None:
-        """Take tokens, or all that are left."""
+        """As TokenBucket does."""
         if self._interval_ns:
             now_ns = self._now_ns()
             bucket = self._buckets.get(key) or self._new_bucket(key, now_ns)
@@ -62,10 +62,11 @@ class TokenBuckets:
     def check(self, key: Hashable) -> None:
         """Raise TOO_MANY_REQUESTS if `take` would, and take nothing."""
         bucket = self._buckets.get(key)
-        if bucket is not None:
-            wait_ns = bucket.wait_ns(self._now_ns())
-            if wait_ns:
-                raise too_many(wait_ns)
+        if bucket is None and len(self._buckets) >= self._keys_max:
+            bucket = self._shared
+        wait_ns = 0 if bucket is None else bucket.wait_ns(self._now_ns())
+        if wait_ns:
+            raise too_many(wait_ns)
 
     def __len__(self) -> int:
         return len(self._buckets)

@@ -2,7 +2,7 @@
 
 Design: the generic cell rate algorithm (GCRA). The state is one number, the time at which the
 bucket will be full again. Taking a token moves it on by the time that one token takes to come back;
-it may lie at most a whole burst ahead of now.
+it may lie at most a whole burst ahead of now, or two with what is owed.
 """
 
 
@@ -27,9 +27,9 @@ class TokenBucket:
         return 0
 
     def drain(self, now_ns: int, tokens: int) -> None:
-        """Take tokens, or all that are left."""
-        full_at_ns = self._full_at_ns_after(now_ns, tokens)
-        self.full_at_ns = min(full_at_ns, now_ns + self._burst_ns)
+        """Take tokens, at most a burst, if one is left. What is not there is owed."""
+        if not self.wait_ns(now_ns):
+            self.full_at_ns = self._full_at_ns_after(now_ns, tokens)
 
     def wait_ns(self, now_ns: int) -> int:
         """How long to wait for one token; 0: it can be taken now."""

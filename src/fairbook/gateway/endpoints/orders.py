@@ -6,7 +6,6 @@ and its own events alone.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from fairbook.api import orders
 from fairbook.api.errors import ApiError, BadRequest
@@ -19,8 +18,6 @@ from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE
 from fairbook.ports.commands import Answer
 from fairbook.ports.queries import StateView
-
-BATCH_ORDERS_MAX: Final = 50
 
 
 class OrderEndpoints:
@@ -74,8 +71,6 @@ class OrderEndpoints:
 
     async def place_batch(self, request: Request) -> bytes:
         """Each order is placed on its own, in turn; a refusal of one does not stop the others."""
-        if not 1 <= len(request.orders) <= BATCH_ORDERS_MAX:
-            raise BadRequest(f"A batch has 1 to {BATCH_ORDERS_MAX} orders")
         submitted: list[tuple[PlaceCommand, asyncio.Future[Answer]] | str] = []
         view = None if request.seen is None else await self._submitter.view()
         for fields in request.orders:
