@@ -18,10 +18,9 @@ from bench.attackers import (
     BATCHES,
     CONNECTIONS,
     FORGED,
-    IDLE,
-    LISTING,
+    READS,
+    REFUSED_BATCHES,
     SOCKETS,
-    UNREAD,
     Attackers,
 )
 from bench.load import HttpWire, Load
@@ -40,7 +39,6 @@ FILES: Final = 1024  # the soft limit of open files that the exchange begins wit
 LANES: Final = 32  # connections of the others
 DUE_S: Final = 0.01  # between their requests
 SETTLE_S: Final = 0.3  # for attackers to be at work, and for what they left to be done
-ATTACKS: Final = (LISTING, UNREAD, FORGED, BATCHES, SOCKETS, IDLE)
 ORDER: Final = {
     "orderType": "Limit", "price": "100.00", "quantity": "0.01", "side": "Bid", "symbol": SYMBOL
 }  # fmt: skip
@@ -67,7 +65,7 @@ def report(run: Run) -> Iterator[str]:
     quiet = others.measured(run.options.seconds)
     yield f"Quiet: p50 {quiet.p50:.2f} ms, p99 {quiet.p99:.2f} ms."
     yield ""
-    kinds = [run.options.only] if run.options.only else ATTACKS
+    kinds = [run.options.only] if run.options.only else CONNECTIONS
     yield from table(HEADINGS, map(others.row, kinds))
 
 
@@ -146,6 +144,8 @@ def _request(kind: str, account: dict[str, str]) -> bytes:
     attacker = Trader(account)
     if kind == BATCHES:
         return attacker.http("POST", "/api/v1/orders", [order] * BATCH)
+    if kind == REFUSED_BATCHES:
+        return attacker.http("POST", "/api/v1/orders", [order | {"price": "x"}] * BATCH)
     if kind == FORGED:
         request = attacker.http("POST", "/api/v1/orders", [order | NULLS] * BATCH)
         proof = (
@@ -156,4 +156,5 @@ def _request(kind: str, account: dict[str, str]) -> bytes:
         return request.replace(f"Authorization: Bearer {account['token']}".encode(), proof.encode())
     if kind == SOCKETS:
         return frame(json.dumps({"id": 1, "method": "order.place", "params": order}).encode())
-    return attacker.http("GET", "/api/v1/orders", {})
+    path = "capital" if kind == READS else "orders"
+    return attacker.http("GET", f"/api/v1/{path}", {})

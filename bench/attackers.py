@@ -28,9 +28,14 @@ LISTING: Final = "all open orders"
 UNREAD: Final = "answers not read"
 FORGED: Final = "bad signatures"
 BATCHES: Final = "batches of orders"
+REFUSED_BATCHES: Final = "batches of refused orders"
+READS: Final = "reads of balances"
 SOCKETS: Final = "orders over WebSocket"
 IDLE: Final = "idle connections"
-CONNECTIONS: Final = {LISTING: 32, UNREAD: 100, FORGED: 32, BATCHES: 200, SOCKETS: 32, IDLE: 1100}
+CONNECTIONS: Final = {
+    LISTING: 32, UNREAD: 100, FORGED: 32, BATCHES: 200, REFUSED_BATCHES: 200, SOCKETS: 32,
+    READS: 200, IDLE: 1100,
+}  # fmt: skip
 
 ADDRESS: Final = "127.0.0.2"  # not that of the others
 IN_FLIGHT: Final = 50  # requests of a WebSocket
