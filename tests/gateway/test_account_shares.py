@@ -349,3 +349,32 @@ async def test_a_connection_pauses_after_a_429_over_websocket(
     assert [answer["status"] for answer in await alice.answers(2)] == [429, 429]
     assert loop.time() - begun_s >= 2 * REFUSED_PAUSE_S * 0.9
     alice.end()
+
+
+@pytest.mark.parametrize("method", ["order.place", "order.status", "order.cancelOnDisconnect"])
+@with_caller()
+async def test_what_needs_no_command_takes_places_over_websocket_too(
+    venue: RunningExchange, alice: MemoryCaller, method: str
+) -> None:
+    """Refused orders, reads and settings: the rest is handled in later turns of the loop."""
+    for _ in range(PLACES_MAX + 1):
+        alice.send(method, {"symbol": "none", "enabled": True})
+    assert alice.is_held
+    await turns(2)
+    assert len(alice.told) >= PLACES_MAX
+    assert len(await alice.answers(PLACES_MAX + 1)) == PLACES_MAX + 1
+    await until(lambda: not alice.is_held)
+
+
+@with_caller()
+async def test_a_connection_that_is_not_logged_in_pauses_after_each_request(
+    venue: RunningExchange, alice: MemoryCaller
+) -> None:
+    stranger = caller(venue, None)
+    begun_s = asyncio.get_running_loop().time()
+    for _ in range(3):
+        stranger.send("order.place", bid())
+    assert len(stranger.told) == 1
+    await alice.place(bid("90", "0.01"))
+    assert [answer["status"] for answer in await stranger.answers(3)] == [401] * 3
+    assert asyncio.get_running_loop().time() - begun_s >= 2 * REFUSED_PAUSE_S * 0.9

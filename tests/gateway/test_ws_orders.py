@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from fairbook.core import records
-from fairbook.gateway.ws_orders import IN_FLIGHT_MAX
 from fairbook.ports.commands import Stopped, Waiter
 from tests.gateway.memory_caller import MemoryCaller, caller, play_caller, turns, with_caller
 from tests.gateway.test_orders import check_shape
@@ -230,22 +229,6 @@ async def test_a_status_request_sees_the_requests_before_it(
     venue.exchange.release()
     answers = {answer["id"]: answer for answer in await alice.answers(3)}
     assert answers[2]["result"] == answers[1]["result"]
-
-
-@with_caller()
-async def test_requests_in_flight_are_bounded(venue: RunningExchange, alice: MemoryCaller) -> None:
-    """Per connection; answered requests make room."""
-    other = caller(venue)
-    for _ in range(2):
-        venue.exchange.held = []
-        alice.send("order.cancel", SYMBOL | {"clientId": 1})
-        for _ in range(IN_FLIGHT_MAX - 1):
-            alice.send("order.status", SYMBOL | {"clientId": 1})
-        assert (await alice.refusal("order.place", bid()))[:2] == (429, "TOO_MANY_REQUESTS")
-        other.send("order.cancel", SYMBOL | {"clientId": 1})
-        venue.exchange.release()
-        await alice.answers(IN_FLIGHT_MAX)
-        await other.answers(1)
 
 
 @with_exchange()

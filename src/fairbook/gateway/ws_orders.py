@@ -33,7 +33,6 @@ from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import READ, TRADE, Access
 from fairbook.ports.connections import Caller
 
-IN_FLIGHT_MAX: Final = 1024  # unanswered requests of one connection
 REQUESTS_A_TURN: Final = 16  # of a connection that had to wait for its account
 ACCOUNTS_MAX: Final = 16  # that place orders in the session of one connection
 
@@ -51,7 +50,7 @@ class OrderConnection:
     """One connection: its requests in flight, and its session."""
 
     __slots__ = (
-        "accounts", "caller", "cancels_on_disconnect", "held", "in_flight", "is_held",
+        "accounts", "caller", "cancels_on_disconnect", "held", "is_held",
         "is_refused", "is_waiting", "kept", "session", "share", "turns", "waiting",
     )  # fmt: skip
 
@@ -60,11 +59,10 @@ class OrderConnection:
         self.share = AccountShare()  # in which `kept` counts
         self.is_held = False  # it is read no further, as the account is busy or it was refused
         self.held: HeldRequest | None = None
-        self.is_refused = False  # by the rate limit: it must pause
+        self.is_refused = False  # as too many, or not logged in: it must pause
         self.is_waiting = False  # for its turn, or in a pause
         self.kept: deque[bytes] = deque()  # messages that were read before it was held
         self.turns = 0  # requests that may go on although the account is busy
-        self.in_flight = 0
         self.cancels_on_disconnect = False  # new orders are placed in the session
         self.session = 0  # its number; 0 before it is first needed
         self.accounts: set[int] = set()  # that have placed orders in the session
@@ -133,6 +131,7 @@ class WebSocketOrders:
         connection = self._connections.get(caller)
         if connection is None:
             connection = self._connections[caller] = OrderConnection(caller)
+        share: AccountShare | None = None
         try:
             access = self._access(caller)
             share = self._shares[access.account]
@@ -146,23 +145,23 @@ class WebSocketOrders:
             if type(params) is not dict:
                 raise BadRequest("params must be a JSON object")
             check_spelling(params)
-            if connection.in_flight >= IN_FLIGHT_MAX:
-                raise ApiError(429, "TOO_MANY_REQUESTS", "Too many requests in flight")
             answer = handler(connection, access, params)
             if isinstance(answer, OrderCommand):
                 respond = partial(self._respond, connection, request_id)
                 self._submitter.execute(answer, respond, share)
-                connection.in_flight += 1
             elif isinstance(answer, bytes):
+                share.spend()
                 caller.reply(_result(request_id, answer))
             else:
-                connection.in_flight += 1
-                self._spawn(self._respond_later(connection, request_id, answer))
+                share.begin()
+                self._spawn(self._respond_later(connection, request_id, answer, share))
         except ApiError as error:
             caller.reply(_refusal(request_id, error))
-            if error.status == 429:
+            if error.status in (401, 429):
                 connection.is_refused = True
                 self._stop_reading(connection, connection.share)
+            elif share is not None:
+                share.spend()
         except Exception:
             logger.exception("%s failed", method)
             caller.reply(_refusal(request_id, errors.outcome_unknown()))
@@ -206,7 +205,7 @@ class WebSocketOrders:
 
     async def _handle_kept(self, connection: OrderConnection) -> None:
         """Handle what is held and kept: each time the account is busy, when the turn has come; and
-        each time the rate limit is exceeded, after a pause.
+        each time it was refused by a rate limit, after a pause.
         """
         share, kept = connection.share, connection.kept
         while connection.must_wait():
@@ -288,7 +287,6 @@ class WebSocketOrders:
             connection.waiting = []
             self._spawn(self._respond_whole(connection, request_id, answer))
             return
-        connection.in_flight -= 1
         if isinstance(answer, ApiError):
             connection.caller.reply(_refusal(request_id, answer))
         else:
@@ -306,7 +304,11 @@ class WebSocketOrders:
             self._respond(connection, *following)
 
     async def _respond_later(
-        self, connection: OrderConnection, request_id: bytes, awaited: Awaitable[bytes]
+        self,
+        connection: OrderConnection,
+        request_id: bytes,
+        awaited: Awaitable[bytes],
+        share: AccountShare,
     ) -> None:
         answer: bytes | ApiError
         try:
@@ -316,6 +318,8 @@ class WebSocketOrders:
         except Exception:
             logger.exception("a request failed")
             answer = errors.server_error()
+        finally:
+            share.end()
         self._respond(connection, request_id, answer)
 
     def _spawn(self, responding: Coroutine[Any, Any, None]) -> None:
