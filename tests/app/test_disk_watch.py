@@ -1,5 +1,7 @@
 """Little room on the disk pauses trading, and a reserve is given back for cancels."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,38 @@ async def test_the_reserve_has_real_blocks_and_is_given_back(tmp_path: Path) -> 
     disk.free_mib = 6
     DiskWatch(tmp_path, disk=disk)  # A start gives it back too.
     assert not reserve.exists()
+
+
+async def test_a_reserve_without_fallocate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(os, "posix_fallocate")
+    exchange, disk = small_exchange(), Disk(100)
+    watch = DiskWatch(tmp_path, disk=disk)
+    await watch.check(exchange, exchange.core)
+    assert (tmp_path / RESERVE_NAME).stat().st_blocks * 512 >= 50 * MIB // 8
+
+
+@pytest.mark.parametrize(
+    ("number", "tries"), [(errno.ENOSPC, 2), (errno.EOPNOTSUPP, 1)], ids=["full", "unsupported"]
+)
+async def test_no_reserve_stops_nothing(
+    number: int, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room it is tried again; a file system that cannot hold one is left alone."""
+    tried = []
+
+    def fail(*_arguments: int) -> None:
+        tried.append(True)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", fail)
+    exchange = small_exchange()
+    watch = DiskWatch(tmp_path, disk=Disk(100))
+    for _ in range(2):
+        await watch.check(exchange, exchange.core)
+    assert len(tried) == tries
+    assert watch.status()["has_reserve"] is False
+    assert reason(exchange) == 0
 
 
 def test_a_real_exchange_says_where_room_is_missing(

@@ -1,9 +1,11 @@
 """Limits of open connections, and the budget that several servers share."""
 
+import resource
+
 import pytest
 
 from fairbook.net.connection_limits import ADDRESS_FULL, SERVER_FULL, ConnectionLimits
-from fairbook.net.descriptors import ConnectionBudget
+from fairbook.net.descriptors import RESERVE, ConnectionBudget, connection_budget
 
 
 class Visitor:
@@ -57,3 +59,26 @@ def test_servers_share_a_budget_and_silent_connections_give_way(
     ports[0].release("a", first)
     assert ports[1].admit("c", sixth) is None
     assert not any(each.gave_way for each in (first, third, fourth, fifth, sixth))
+
+
+@pytest.mark.parametrize(
+    ("highest", "expected"), [(100_000, 65_536), (61_440, 32_768), (10_240, 8192), (300, None)]
+)
+def test_the_soft_limit_is_raised_as_far_as_the_system_allows(
+    highest: int, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """macOS begins with 256, and refuses more than a limit that getrlimit does not tell."""
+    limits = [256, resource.RLIM_INFINITY]
+
+    def setrlimit(_which: int, wanted: tuple[int, int]) -> None:
+        if wanted[0] > highest:
+            raise ValueError("not allowed to raise maximum limit")
+        limits[:] = wanted
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    if expected is None:
+        with pytest.raises(OSError, match="256 file descriptors are too few"):
+            connection_budget()
+    else:
+        assert connection_budget().connections_max == expected - RESERVE

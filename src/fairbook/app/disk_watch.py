@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from fairbook.core.admin_records import BY_OPERATOR, pause, resume
 from fairbook.core.exchange import Exchange
@@ -25,6 +25,7 @@ _LOW_BYTES_MAX: Final = 1 << 30
 _LOW_SHARE: Final = 20  # of the file system: 5 %
 _RESERVE_BYTES_MAX: Final = 64 << 20
 _RESERVE_SHARE: Final = 8  # of the low mark
+_PIECE_BYTES: Final = 1 << 20
 _CHECK_S: Final = 1.0
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class DiskWatch:
             logger.error("%s: trading is paused", self._sentence())
             await commands.submit(pause(BY_OPERATOR, DISK_LOW))
         elif self._free - self._missing_bytes() >= self._low + self._low // 4:
-            if not self._path.exists():
+            if self._reserve and not self._path.exists():
                 await asyncio.to_thread(self._make_reserve)
             if reason == DISK_LOW:
                 logger.warning("%s: trading goes on", self._sentence())
@@ -104,13 +105,20 @@ class DiskWatch:
         logger.error("%s: the reserve was given back, for cancels", self._sentence())
 
     def _make_reserve(self) -> None:
-        """A file with real blocks; none if there is no room after all."""
-        descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600)
+        """A file with real blocks; none if there is no room after all, or it cannot be written."""
         try:
-            os.posix_fallocate(descriptor, 0, max(self._reserve, 1))
+            with self._path.open("wb") as file:
+                _allocate(file, max(self._reserve, 1))
         except OSError as error:
-            self._path.unlink()
+            self._path.unlink(missing_ok=True)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-        finally:
-            os.close(descriptor)
+                self._reserve = 0
+                logger.warning("there is no reserve for cancels: %s", error)
+
+
+def _allocate(file: BinaryIO, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for _ in range(-(-size // _PIECE_BYTES)):
+        file.write(bytes(_PIECE_BYTES))

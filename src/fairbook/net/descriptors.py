@@ -88,10 +88,10 @@ def _raised_limit() -> int:
     if soft == resource.RLIM_INFINITY:
         return WANTED
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
-    if soft >= wanted:
-        return soft
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):
-        return soft  # Some systems have a lower limit of their own.
-    return wanted
+    while soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            break
+        except (OSError, ValueError):
+            wanted //= 2  # Some systems have a lower limit of their own.
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
