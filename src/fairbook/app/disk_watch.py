@@ -46,8 +46,8 @@ class DiskWatch:
         self, directory: Path, *, low_bytes: int = 0, disk: FreeBytes = free_bytes
     ) -> None:
         """low_bytes: the low mark; 0: the smaller of 1 GiB and 5 % of the file system."""
-        self._path = directory / RESERVE_NAME
-        self._directory = directory
+        self._directory = directory.absolute()
+        self._path = self._directory / RESERVE_NAME
         self._disk = disk
         self._free, whole = disk(directory)
         self._low = low_bytes or min(_LOW_BYTES_MAX, whole // _LOW_SHARE)
