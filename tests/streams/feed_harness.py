@@ -98,7 +98,7 @@ class FeedHarness:
     async def run(self, *commands: bytes, seconds: float = 0) -> bytes:
         """The same, and let the feed fold it."""
         events = self.apply(*commands, seconds=seconds)
-        await folded()
+        await folded(self.feed)
         return events
 
     async def tick(self, seconds: int = 1) -> None:
@@ -107,9 +107,11 @@ class FeedHarness:
             await self.run(admin_records.tick(), seconds=1)
 
 
-async def folded() -> None:
-    """Return when every feed has folded what it was shown."""
+async def folded(*feeds: Feed) -> None:
+    """Return when the feeds have folded what they were shown: long frames take more turns."""
     for _ in range(ANSWER_TURNS + 1):
+        await asyncio.sleep(0)
+    while any(feed._scheduled is not None for feed in feeds):  # noqa: ASYNC110 - it has no event
         await asyncio.sleep(0)
 
 

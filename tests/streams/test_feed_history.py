@@ -105,7 +105,7 @@ async def two_feeds(seed: int, *, quiet_s: int) -> None:
         events = await old.run(*commands, seconds=seconds)
         new.time_ns = old.time_ns
         new.feed.on_frame(0, old.time_ns, b"", events)
-        await folded()
+        await folded(new.feed)
         recorded.record(old.time_ns, events)
 
     if not quiet_s:
@@ -162,7 +162,7 @@ async def without_history(seed: int) -> None:
         commands = trade() if chance.random() < 0.5 else [admin_records.tick()]
         events = await old.run(*commands, seconds=chance.choice((0.1, 1, 1, 20, 600)))
         new.feed.on_frame(0, old.time_ns, b"", events)
-        await folded()
+        await folded(new.feed)
     for name, (received_old, received_new) in received.items():
         if not name.startswith("ticker"):
             received_old = [bar for bar in received_old if bar["X"]]

@@ -102,7 +102,7 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
         now, levels = book(harness, scales)
         books[now] = levels
         if chance.random() < 0.8:
-            await folded()
+            await folded(harness.feed)
             await asyncio.sleep(0)
         loop.now_s += 0.01
         for reader in list(readers):
@@ -117,7 +117,7 @@ async def crowd(seed: int, frames: int) -> Counter[str]:
                     happened["closed"] += 1
     for _ in range(4):  # Timers, fold, flush, and what waited.
         loop.now_s += 2
-        await folded()
+        await folded(harness.feed)
         await asyncio.sleep(0)
         for reader in readers:
             reader.wire.read()

@@ -201,7 +201,7 @@ async def follow(seed: int, updates: int) -> None:
             if chance.random() < 0.02:
                 await crowd.come()
         if chance.random() < 0.9:
-            await folded()
+            await folded(harness.feed)
         loop.now_s += 0.005
         for client in crowd.everyone():
             if not client.update_id and chance.random() < 0.1:
@@ -210,7 +210,7 @@ async def follow(seed: int, updates: int) -> None:
         if len(crowd.everyone()) > 12:
             for _ in range(chance.randrange(8)):
                 crowd.go()
-    await folded()
+    await folded(harness.feed)
     loop.now_s += 2
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -331,7 +331,7 @@ async def own(seed: int, frames: int) -> None:
         events = harness.apply(stream.frame())
         stream.saw(wire.split_events(events))
         if chance.random() < 0.8:
-            await folded()
+            await folded(harness.feed)
             for account, owner in owners.items():
                 if account not in away:
                     owner.check()
