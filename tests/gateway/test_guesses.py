@@ -85,3 +85,18 @@ async def test_a_batch_of_too_many_is_not_verified(
         )
         message = "A batch has 1 to 50 orders"
         assert reply.error() == (400, "INVALID_CLIENT_REQUEST", message)
+
+
+@with_exchange(NO_LIMITS._replace(account_per_minute=1, account_burst=3, address_burst=1))
+async def test_a_request_without_tokens_is_not_verified(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """Nor does its 429 cost anything of its address."""
+    batch = [bid("90", "0.1", clientId=number) for number in (1, 2)]
+    wrong = signed("orderExecute", "wrong")
+    for left, status in ((3, 401), (2, 401), (1, 429)):
+        reply = await client.ask("POST", "/api/v1/orders", batch, headers=wrong)
+        assert reply.status == status, left
+        assert (await client.ask("GET", "/api/v1/capital", token=ALICE_TOKEN)).status == 200
+    for _ in range(3):
+        assert (await client.ask("GET", "/api/v1/capital", headers=wrong)).status == 429

@@ -65,6 +65,8 @@ class Authorizer:
         except ApiError as error:
             if error.status == 401:
                 raise self._guesses.charge(error, address_key(request.address)) from None
+            if error.status == 429:
+                raise
             raise self.charge(error, request.address) from None
         if not access.permissions & endpoint.permission:
             self._rates.account.take(access.account)
@@ -114,6 +116,8 @@ class Authorizer:
             signed_query
         ]
         _check_lengths(groups, _TEXT_LIMITS[endpoint.permission == WITHDRAW])
+        # Verified in vain it would cost a client nothing that has no tokens left.
+        self._rates.account.check(signed.access.account, len(groups))
         try:
             access = self._authenticator.verify(signed, endpoint.instruction, groups)
         except InvalidSignature as error:

@@ -59,12 +59,12 @@ class TokenBuckets:
             bucket = self._buckets.get(key) or self._new_bucket(key, now_ns)
             bucket.drain(now_ns, tokens)
 
-    def check(self, key: Hashable) -> None:
+    def check(self, key: Hashable, tokens: int = 1) -> None:
         """Raise TOO_MANY_REQUESTS if `take` would, and take nothing."""
         bucket = self._buckets.get(key)
         if bucket is None and len(self._buckets) >= self._keys_max:
             bucket = self._shared
-        wait_ns = 0 if bucket is None else bucket.wait_ns(self._now_ns())
+        wait_ns = 0 if bucket is None else bucket.wait_ns(self._now_ns(), tokens)
         if wait_ns:
             raise too_many(wait_ns)
 

@@ -31,9 +31,9 @@ class TokenBucket:
         if not self.wait_ns(now_ns):
             self.full_at_ns = self._full_at_ns_after(now_ns, tokens)
 
-    def wait_ns(self, now_ns: int) -> int:
-        """How long to wait for one token; 0: it can be taken now."""
-        return max(0, self._full_at_ns_after(now_ns, 1) - now_ns - self._burst_ns)
+    def wait_ns(self, now_ns: int, tokens: int = 1) -> int:
+        """How long to wait for tokens, at most a burst; 0: they can be taken now."""
+        return max(0, self._full_at_ns_after(now_ns, tokens) - now_ns - self._burst_ns)
 
     def _full_at_ns_after(self, now_ns: int, tokens: int) -> int:
         taken_ns = self._interval_ns * tokens
