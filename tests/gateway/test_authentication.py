@@ -12,6 +12,7 @@ from fairbook.gateway.authentication import (
     AHEAD,
     EXPIRED,
     Authenticator,
+    JustStarted,
     SeenBefore,
     SignatureMemory,
     SignedRequest,
@@ -329,20 +330,24 @@ def test_how_far_ahead_a_request_may_be(ahead_ms: int, with_id: bool, login: boo
 
 
 def test_what_an_earlier_process_may_have_taken_counts_as_seen() -> None:
-    """Orders with client ids up to a second after the log's last time, because they do not wait;
-    logins until the start, because they are not in the log.
+    """Up to the log's last time; logins until the start, because they are not in the log. Orders
+    with client ids, which do not wait for their time, a second longer: new ones may be sent again.
     """
-    for use, last_ms in (
-        (Authenticator.use_once, AT_MS - 500),
-        (Authenticator.use_with_client_id, AT_MS + 500),
-        (Authenticator.use_for_login, AT_MS),
+    for use, last_ms, refusal in (
+        (Authenticator.use_once, AT_MS - 500, SeenBefore),
+        (Authenticator.use_with_client_id, AT_MS + 500, JustStarted),
+        (Authenticator.use_for_login, AT_MS, SeenBefore),
     ):
         clock = [AT_MS]
         asked = authenticator_of(clock, taken_until_ms=AT_MS - 500)
         clock[0] += 1000
-        with pytest.raises(SeenBefore, match="expired"):
+        with pytest.raises(refusal):
             use(asked, signed_at(asked, last_ms))
         use(asked, signed_at(asked, last_ms + 1))
+    with pytest.raises(JustStarted):
+        asked.use_with_client_id(signed_at(asked, AT_MS - 499))
+    with pytest.raises(SeenBefore, match="expired"):
+        asked.use_with_client_id(signed_at(asked, AT_MS - 500))
 
 
 def signed_at(asked: Authenticator, at_ms: int, window: int = 5000) -> SignedRequest:

@@ -142,9 +142,12 @@ class Authenticator:
 
     def use_with_client_id(self, signed: SignedRequest) -> None:
         """The same for orders that all have a client id. They do not wait: those that may be in the
-        log before their own time may have been taken too.
+        log before their own time may have been taken too. A new order is not told from these in the
+        first second, so it is asked for again.
         """
-        self._remember(signed, self._taken_until_ms + AHEAD_MS_MAX, AHEAD_MS_MAX)
+        if 0 < int(signed.timestamp) - self._taken_until_ms <= AHEAD_MS_MAX:
+            raise JustStarted()
+        self._remember(signed, self._taken_until_ms, AHEAD_MS_MAX)
 
     def use_for_login(self, signed: SignedRequest) -> None:
         """The same for a login, which is not logged: an earlier process may have taken it until
@@ -178,6 +181,14 @@ class InvalidSignature(ApiError):
 
 class SeenBefore(BadRequest):
     """The signature was used, or may have been used by an earlier process."""
+
+
+class JustStarted(ApiError):
+    """An earlier process may have taken it, or not: a new order may be signed and sent again."""
+
+    def __init__(self) -> None:
+        message = "The exchange has just started: sign the order again in a second"
+        super().__init__(503, "TRADING_PAUSED", message, retry_after_s=1)
 
 
 class SignatureMemory:

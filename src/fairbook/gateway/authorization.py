@@ -12,6 +12,7 @@ from fairbook.gateway.authentication import (
     Authenticator,
     Headers,
     InvalidSignature,
+    JustStarted,
     SeenBefore,
     SignedRequest,
     query_pairs,
@@ -80,8 +81,8 @@ class Authorizer:
         if endpoint.permission != WITHDRAW:  # A withdrawal's client id is never forgotten.
             try:
                 self._authenticator.use_with_client_id(signed)
-            except SeenBefore as seen:
-                request.seen = seen.message
+            except (JustStarted, SeenBefore) as seen:
+                request.seen = seen
         return 0.0
 
     def charge(self, error: ApiError, address: str) -> ApiError:

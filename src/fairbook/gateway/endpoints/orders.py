@@ -55,7 +55,7 @@ class OrderEndpoints:
             return self._place_async(order)
         return order
 
-    async def _answer_again(self, order: PlaceCommand, seen: str) -> bytes:
+    async def _answer_again(self, order: PlaceCommand, seen: ApiError) -> bytes:
         """What the order was answered, if its client id is remembered; else the error."""
         view = await self._submitter.view()
         return _known_result(view, order, seen).encode()
@@ -117,8 +117,8 @@ def _refused(error: ApiError) -> str:
     return '{"operation":"Err",' + error.body().decode()[1:]
 
 
-def _known_result(view: StateView, order: PlaceCommand, seen: str) -> str:
+def _known_result(view: StateView, order: PlaceCommand, seen: ApiError) -> str:
     events = view.stored_outcome(order.command)
     if not events:
-        raise BadRequest(seen)
+        raise seen
     return order.result(events)
