@@ -31,6 +31,7 @@ LOGIN_AHEAD_MS_MAX: Final = 250
 EXPIRED: Final = "Request has expired"
 AHEAD: Final = "Request is of a later time than the exchange's clock shows"
 SEEN: Final = "Request already seen"
+JUST_STARTED: Final = "The exchange has just started: sign the order again in a second"
 CLOCK_WAS_AHEAD: Final = (
     "The exchange's clock was ahead: until it shows that time again, signed requests that change"
     " something are refused; use a token, or ask the operator"
@@ -187,8 +188,12 @@ class JustStarted(ApiError):
     """An earlier process may have taken it, or not: a new order may be signed and sent again."""
 
     def __init__(self) -> None:
-        message = "The exchange has just started: sign the order again in a second"
-        super().__init__(503, "TRADING_PAUSED", message, retry_after_s=1)
+        super().__init__(503, "TRADING_PAUSED", JUST_STARTED, retry_after_s=1)
+
+
+def seen_error(message: str) -> ApiError:
+    """A new error with the message of a SeenBefore or JustStarted."""
+    return JustStarted() if message == JUST_STARTED else SeenBefore(message)
 
 
 class SignatureMemory:

@@ -82,7 +82,7 @@ class Authorizer:
             try:
                 self._authenticator.use_with_client_id(signed)
             except (JustStarted, SeenBefore) as seen:
-                request.seen = seen
+                request.seen = seen.message  # An error would refer to the request.
         return 0.0
 
     def charge(self, error: ApiError, address: str) -> ApiError:

@@ -66,7 +66,7 @@ class Request:
         self.is_held = False  # it waits for its turn among those of its account, or has waited
         self.fields: Fields = {}
         self.orders: list[Fields] = []
-        self.seen: ApiError | None = None
+        self.seen: str | None = None
 
     def size(self) -> int:
         """The bytes that it takes while it is held."""

@@ -13,6 +13,7 @@ from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand, PlaceCommand, client_id_text, place_command
 from fairbook.api.requests import Fields
+from fairbook.gateway.authentication import seen_error
 from fairbook.gateway.request import Endpoint, Endpoints, Handler, JsonOrReply, Reply, Request
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import TRADE
@@ -55,7 +56,7 @@ class OrderEndpoints:
             return self._place_async(order)
         return order
 
-    async def _answer_again(self, order: PlaceCommand, seen: ApiError) -> bytes:
+    async def _answer_again(self, order: PlaceCommand, seen: str) -> bytes:
         """What the order was answered, if its client id is remembered; else the error."""
         view = await self._submitter.view()
         return _known_result(view, order, seen).encode()
@@ -117,8 +118,8 @@ def _refused(error: ApiError) -> str:
     return '{"operation":"Err",' + error.body().decode()[1:]
 
 
-def _known_result(view: StateView, order: PlaceCommand, seen: ApiError) -> str:
+def _known_result(view: StateView, order: PlaceCommand, seen: str) -> str:
     events = view.stored_outcome(order.command)
     if not events:
-        raise seen
+        raise seen_error(seen)
     return order.result(events)
