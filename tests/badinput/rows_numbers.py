@@ -164,6 +164,15 @@ def _symbols() -> list[Row]:
     return rows
 
 
+RULES = {
+    "side": "one of Bid, Ask",
+    "orderType": "one of Limit, Market",
+    "timeInForce": "one of GTC, IOC, FOK",
+    "selfTradePrevention": "one of RejectTaker, RejectMaker, RejectBoth",
+    "postOnly": "true or false",
+}
+
+
 def _enumerations() -> list[Row]:
     rows = []
     choices: dict[str, tuple[object, ...]] = {
@@ -175,7 +184,7 @@ def _enumerations() -> list[Row]:
     }
     for name, values in choices.items():
         for value in values:
-            told = (400, BAD_REQUEST, f"Missing or malformed field: {name}")
+            told = (400, BAD_REQUEST, f"Invalid {name}, must be {RULES[name]}")
             rows.append(Row("C2", f"{name} {value!r}", order({name: value}), *told))
     for tif in ("IOC", "FOK"):
         send = order(postOnly=True, timeInForce=tif)

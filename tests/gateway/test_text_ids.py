@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fairbook.api.requests import CLIENT_ID_RULE
 from fairbook.core import records
 from tests.gateway.memory_caller import caller
 from tests.world.direct_exchange import DirectExchange, list_and_fund
@@ -64,7 +65,7 @@ async def test_what_is_no_client_id_is_refused(
     position = venue.exchange.position
     named = {"symbol": "SOL_USDC"}
     for name in ("clientId", "clientOrderId"):
-        expected = (400, "INVALID_CLIENT_REQUEST", f"Invalid {name}")
+        expected = (400, "INVALID_CLIENT_REQUEST", f"Invalid {name}, must be {CLIENT_ID_RULE}")
         for method, body in (
             ("POST", bid("90", **{name: value})),
             ("PATCH", {**named, name: value, "price": "1"}),
@@ -130,7 +131,7 @@ async def test_a_batch_with_texts(venue: RunningExchange, client: HttpClient) ->
     ]
     items = (await client.ask("POST", ALL, orders, token=ALICE_TOKEN)).json()
     assert [item.get("clientId") for item in items] == ["first", None, None, 3]
-    assert items[1]["message"] == "Invalid clientOrderId"
+    assert items[1]["message"].startswith("Invalid clientOrderId, ")
     assert items[2]["message"] == "Order with client ID already exists: first"
 
 

@@ -8,8 +8,7 @@ fields of orders are checked where commands are made (orders.py).
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fairbook.api.errors import BadRequest
-from fairbook.api.requests import Fields
+from fairbook.api.requests import Fields, invalid_choice
 from fairbook.candles.bars import INTERVALS
 
 LAST_PRICE: Final = ("Last", "LastPrice")
@@ -44,7 +43,7 @@ def check_values(path: bytes, fields: Fields) -> None:
 def _check(name: str, given: Any, known: tuple[str, ...]) -> None:
     for value in given if isinstance(given, list) else (given,):
         if value and value not in known:
-            raise BadRequest(f"Invalid {name}, must be one of {', '.join(known)}")
+            raise invalid_choice(name, known)
 
 
 def wants_spot(fields: Fields) -> bool:

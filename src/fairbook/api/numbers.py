@@ -31,6 +31,10 @@ def whole_number(text: object, *, digits_max: int) -> int | None:
     return None
 
 
+_MISSING: Final = "it is missing"
+_NO_DECIMAL: Final = "it must be a decimal such as 0.05"
+
+
 class Scale:
     """The unit of a price, quantity or amount: step / 10^decimals."""
 
@@ -53,7 +57,7 @@ class Scale:
         text: of JSON. Raises BadRequest if it is malformed or not a whole number of units.
         """
         if not isinstance(text, str):
-            raise self._invalid("it must be a decimal such as 0.05")
+            raise self._invalid(_MISSING if text is None else _NO_DECIMAL)
         units = self._units.get(text)
         if units is None:
             units = self._read(text)
@@ -117,14 +121,14 @@ class Scale:
 def _why_invalid(text: str) -> str:
     """Why a text is outside the grammar: said of the mistakes that programs make."""
     if not text:
-        return "it is missing"
+        return _MISSING
     if text.startswith("-"):
         return "it must not be negative"
     if _is_scientific(text):
         return "write it without an exponent, such as 0.00001 for 1e-05"
     if max(map(len, text.split("."))) > DIGITS_MAX:
         return f"at most {DIGITS_MAX} digits before and after the point"
-    return "it must be a decimal such as 0.05"
+    return _NO_DECIMAL
 
 
 class MarketScales:

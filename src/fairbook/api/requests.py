@@ -11,6 +11,7 @@ Invariants:
 """
 
 import re
+from collections.abc import Iterable
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
@@ -25,6 +26,7 @@ BATCH_ORDERS_MAX: Final = 50
 CLIENT_ID_MAX: Final = 0xFFFFFFFF
 CLIENT_ID_NAMES: Final = ("clientId", "clientOrderId")
 _is_client_text: Final = re.compile(r"[A-Za-z0-9._:/-]{1,36}").fullmatch
+CLIENT_ID_RULE: Final = "a number below 2^32, or 1 to 36 letters, digits and ._:/-"
 ORDER_ID_MAX: Final = (1 << 63) - 1
 
 Fields = dict[str, Any]
@@ -198,26 +200,31 @@ def choice(fields: Fields, name: str, choices: dict[str, int], default: int | No
         found = choices.get(value)
         if found is not None:
             return found
-    raise BadRequest(f"Missing or malformed field: {name}")
+    raise invalid_choice(name, choices)
+
+
+def invalid_choice(name: str, known: Iterable[str]) -> BadRequest:
+    return BadRequest(f"Invalid {name}, must be one of {', '.join(known)}")
 
 
 def flag(fields: Fields, name: str) -> bool:
     """A field that is true, false or absent. Raises BadRequest."""
     value = fields.get(name)
     if value is not None and type(value) is not bool:
-        raise BadRequest(f"Missing or malformed field: {name}")
+        raise BadRequest(f"Invalid {name}, must be true or false")
     return value is True
 
 
 def number_field(
-    fields: Fields, name: str, default: int, *, minimum: int = 0, maximum: int = 10**18 - 1
-) -> int:
-    """A whole number of a query, at most 18 digits. Raises INVALID_RANGE."""
+    fields: Fields, name: str, default: int, *,
+    minimum: int = 0, maximum: int = 10**18 - 1, unit: str = "",
+) -> int:  # fmt: skip
+    """A whole number of a query, at most 18 digits. Raises INVALID_RANGE. unit: for its message."""
     if is_absent(fields, name):
         return default
     number = whole_number(fields[name], digits_max=18)
     if number is None or not minimum <= number <= maximum:
-        raise invalid_range(name)
+        raise invalid_range(f"{name}, in {unit}" if unit else name)
     return number
 
 
@@ -246,7 +253,7 @@ def _client_id(name: str, value: Any) -> ClientId | None:
         return number
     if type(value) is str and _is_client_text(value):
         return value
-    raise BadRequest(f"Invalid {name}")
+    raise BadRequest(f"Invalid {name}, must be {CLIENT_ID_RULE}")
 
 
 def order_id_field(fields: Fields) -> int | None:

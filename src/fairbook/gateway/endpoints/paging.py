@@ -46,4 +46,4 @@ def seconds(fields: Fields, name: str, default: int | None = None) -> int:
     """A time in seconds. Raises INVALID_RANGE; BadRequest if it is missing without a default."""
     if default is None and is_absent(fields, name):
         raise BadRequest(f"Missing or malformed field: {name}")
-    return number_field(fields, name, default or 0, maximum=SECONDS_MAX)
+    return number_field(fields, name, default or 0, maximum=SECONDS_MAX, unit="seconds")
