@@ -247,7 +247,7 @@ def test_only_expired_signatures_are_forgotten() -> None:
     assert (refused.value.status, refused.value.retry_after_s) == (429, 1)
     with pytest.raises(BadRequest, match="already seen"):
         used.add(ALICE, b"a", expires_ms=6000, now_ms=6000)
-    used.add(ALICE, b"d", expires_ms=12000, now_ms=7000)
+    used.add(ALICE, b"d", expires_ms=12000, now_ms=9000)
     assert len(used) == 1
 
 
@@ -295,7 +295,7 @@ def test_nothing_is_accepted_again_after_a_restart(window: int) -> None:
     assert taken == [at_ms for at_ms in offered if AT_MS - 10_000 < at_ms <= AT_MS + 1000]
     clock[0] = AT_MS + 1000  # The last one was logged only then.
     second = begun()
-    for clock[0] in (AT_MS + 1000, AT_MS + 1001, AT_MS + 2000, AT_MS + window - 1):
+    for clock[0] in sorted((AT_MS + 1000, AT_MS + 1001, AT_MS + 2000, AT_MS + window - 1)):
         for at_ms in taken:
             if abs(at_ms - clock[0]) <= window:
                 assert not take(second, at_ms)
@@ -382,3 +382,38 @@ def test_a_clock_that_was_ahead_is_named_until_it_is_reached_or_confirmed() -> N
     clock[0] += 60_000
     assert waiting.refuses_until_ms == 0
     waiting.use_once(signed_at(waiting, clock[0] + 1))
+
+
+def test_a_clock_that_is_put_back_makes_no_signature_valid_again() -> None:
+    """Its memory was forgotten by the clock. What was signed since the latest time is taken."""
+    clock = [AT_MS]
+    asked = authenticator_of(clock, taken_until_ms=1)
+    clock[0] += 1
+    asked.use_once(signed_at(asked, clock[0]))
+    clock[0] += 3_600_000
+    asked.use_once(signed_at(asked, clock[0]))
+    assert len(asked._used) == 1
+    clock[0] = AT_MS + 1
+    for use in (Authenticator.use_once, Authenticator.use_with_client_id):
+        with pytest.raises(SeenBefore, match="clock was ahead"):
+            use(asked, signed_at(asked, AT_MS + 1))
+    assert asked.refuses_until_ms == AT_MS + 3_600_001
+    clock[0] += 500
+    asked.confirm_clock()
+    asked.use_once(signed_at(asked, clock[0] + 1))
+    clock[0] -= 400  # A small step back: the memory still has what it had.
+    asked.use_once(signed_at(asked, clock[0] + 402))
+    assert asked.refuses_until_ms == 0
+
+
+@pytest.mark.parametrize(("behind_ms", "last_ms"), [(60_000, -60_000), (60_001, 0)])
+def test_a_clock_that_ran_ahead_of_the_log_before_a_restart_makes_none_valid_again(
+    behind_ms: int, last_ms: int
+) -> None:
+    """A jump is in no entry of the log. So if the log is older than any window, all that was signed
+    before the start counts as taken.
+    """
+    asked = authenticator_of([AT_MS], taken_until_ms=AT_MS - behind_ms)
+    with pytest.raises(SeenBefore, match="expired"):
+        asked.use_once(signed_at(asked, AT_MS + last_ms, window=60_000))
+    asked.use_once(signed_at(asked, AT_MS + last_ms + 1, window=60_000))

@@ -38,6 +38,7 @@ CLOCK_WAS_AHEAD: Final = (
 )
 
 BYTES_PER_TOKEN: Final = 4096  # of a text that was verified in vain
+KEPT_S: Final = 2  # beyond their time, for a clock that is put back a little
 _SHARE: Final = 16  # an account may have the free places divided by this
 _MILLISECONDS_DIGITS: Final = 15
 _WINDOW_DIGITS: Final = 5
@@ -70,12 +71,16 @@ class Authenticator:
         signatures_max: int = 1_000_000,
     ) -> None:
         """taken_until_ms: until when an earlier process may have taken requests, as far as these
-        are in the log; default: now.
+        are in the log: its last time, 1 or less if it is empty; default: now. The clock may have
+        jumped ahead of the log: if that is longer ago than any window, they may be of any time.
         """
         self._accounts = accounts
         self._now_ms = now_ms
         self._started_ms = now_ms()
-        self._taken_until_ms = self._started_ms if taken_until_ms is None else taken_until_ms
+        self._latest_ms = self._started_ms  # that was seen
+        if taken_until_ms is None or 1 < taken_until_ms < self._started_ms - WINDOW_MS_MAX:
+            taken_until_ms = self._started_ms
+        self._taken_until_ms = taken_until_ms
         self._used = SignatureMemory(entries_max=signatures_max)
 
     @property
@@ -138,7 +143,9 @@ class Authenticator:
         the log before its own time, and a later process knows from the log's last time which
         requests may have been taken before it.
         """
-        timestamp_ms, now_ms = self._remember(signed, self._taken_until_ms, AHEAD_MS_MAX)
+        now_ms = self._watch_clock()
+        self._remember(signed, self._taken_until_ms, now_ms, AHEAD_MS_MAX)
+        timestamp_ms = int(signed.timestamp)
         return (timestamp_ms - now_ms + 1) / 1000 if timestamp_ms > now_ms else 0.0
 
     def use_with_client_id(self, signed: SignedRequest) -> None:
@@ -146,20 +153,35 @@ class Authenticator:
         log before their own time may have been taken too. A new order is not told from these in the
         first second, so it is asked for again.
         """
+        now_ms = self._watch_clock()
         if 0 < int(signed.timestamp) - self._taken_until_ms <= AHEAD_MS_MAX:
             raise JustStarted()
-        self._remember(signed, self._taken_until_ms, AHEAD_MS_MAX)
+        self._remember(signed, self._taken_until_ms, now_ms, AHEAD_MS_MAX)
 
     def use_for_login(self, signed: SignedRequest) -> None:
         """The same for a login, which is not logged: an earlier process may have taken it until
         this one began. How far it may be ahead is less than the time that a start takes.
         """
+        now_ms = self._watch_clock()
         since_ms = max(self._taken_until_ms, self._started_ms)
-        self._remember(signed, since_ms, LOGIN_AHEAD_MS_MAX)
+        self._remember(signed, since_ms, now_ms, LOGIN_AHEAD_MS_MAX)
 
-    def _remember(self, signed: SignedRequest, since_ms: int, ahead_ms_max: int) -> tuple[int, int]:
-        """Returns the time of the request and ours."""
-        timestamp_ms, now_ms = int(signed.timestamp), self._now_ms()
+    def _watch_clock(self) -> int:
+        """Our time. If the clock was put back, everything until the latest time that it showed may
+        have been taken: the memory forgets by the clock.
+        """
+        now_ms = self._now_ms()
+        if now_ms >= self._latest_ms - AHEAD_MS_MAX:
+            self._latest_ms = max(self._latest_ms, now_ms)
+        else:
+            self._taken_until_ms = max(self._taken_until_ms, self._latest_ms)
+            self._latest_ms = now_ms
+        return now_ms
+
+    def _remember(
+        self, signed: SignedRequest, since_ms: int, now_ms: int, ahead_ms_max: int
+    ) -> None:
+        timestamp_ms = int(signed.timestamp)
         if timestamp_ms > now_ms + ahead_ms_max:
             raise BadRequest(AHEAD)
         if timestamp_ms <= since_ms:
@@ -167,7 +189,6 @@ class Authenticator:
         self._used.add(
             signed.access.account, signed.signature, expires_ms=signed.expires_ms, now_ms=now_ms
         )
-        return timestamp_ms, now_ms
 
 
 class InvalidSignature(ApiError):
@@ -200,7 +221,7 @@ class SignatureMemory:
     """Remembers the signatures that were used and have not expired, by account.
 
     A signature covers its timestamp and window, so the same signature always expires in the same
-    second: they are kept by second, and whole seconds are dropped once they have passed.
+    second: they are kept by second, and whole seconds are dropped KEPT_S after they have passed.
 
     An account may have a 16th of the places that are free: one alone can take 58,000 of a million,
     and after a hundred that took what they can a new one still finds 140 places.
@@ -217,7 +238,7 @@ class SignatureMemory:
         second = expires_ms // 1000
         of_second = self._by_second.get(second)
         if of_second is None:
-            self._forget(now_ms // 1000)
+            self._forget(now_ms // 1000 - KEPT_S)
             of_second = self._by_second[second] = {}
         seen = of_second.get(account)
         if seen is None:
