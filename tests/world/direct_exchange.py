@@ -5,17 +5,14 @@ Set `held` to a list to delay commands until `release`; `busy` and `stopped` ref
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from fairbook.core import admin_records, records
-from fairbook.core.credential_table import Credential
-from fairbook.core.exchange import ORDER_ID_MAX, Exchange
-from fairbook.core.markets import Asset, Market
+from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
-from fairbook.core.references import Reference
 from fairbook.demo import first_state as demo
+from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.ports.commands import Answer, Busy, Stopped, Waiter
-from fairbook.ports.queries import BookDepth
 from tests.world.markets import BTC, SOL, USDC, open_accounts, two_markets
 from tests.world.memory_accounts import ALICE, BOB
 
@@ -23,12 +20,14 @@ MS = 1_000_000
 START_NS = 1_800_000_000_000 * MS
 
 
-class DirectExchange:
+class DirectExchange(EngineView, EngineCatalogue):
     """Commands, Queries, StateView and Catalogue in one."""
 
     def __init__(self, now_ns: Callable[[], int] | None = None) -> None:
         """now_ns: the clock of log time; by default each command comes a millisecond later."""
         self.core = Exchange()
+        EngineView.__init__(self, self.core)
+        EngineCatalogue.__init__(self, self.core)
         self.position = 0
         self.now_ns = now_ns
         self.time_ns = START_NS if now_ns is None else 0
@@ -117,83 +116,8 @@ class DirectExchange:
             raise Stopped("stopped")
         return self
 
-    def balances(self, account: int) -> Sequence[tuple[int, int, int]]:
-        return self.core.balances(account)
-
-    def withdrawable_today(self, account: int, asset: int) -> int:
-        return self.core.withdrawable_today(account, asset)
-
-    def open_orders(
-        self,
-        account: int,
-        market: int = 0,
-        after: OrderRecord | None = None,
-        orders_max: int = ORDER_ID_MAX,
-    ) -> Sequence[OrderRecord]:
-        return self.core.open_orders(account, market, after, orders_max)
-
-    def open_order_count(self, account: int, market: int = 0) -> int:
-        return self.core.open_order_count(account, market)
-
-    def order(
-        self,
-        account: int,
-        *,
-        market: int = 0,
-        order_id: int = 0,
-        client_id: int | str | None = None,
-    ) -> OrderRecord | None:
-        if client_id is not None:
-            return self.core.order_of_client(account, market, client_id)
-        return self.core.order(account, market, order_id)
-
-    def stored_outcome(self, unit: bytes) -> bytes:
-        return self.core.stored_outcome(unit)
-
     def text_of(self, order: OrderRecord) -> str | None:
         return self.core.text_of(order)
-
-    def depth(self, market: int, levels_max: int) -> BookDepth:
-        bids, asks = self.core.depth(market, levels_max)
-        return BookDepth(self.core.markets[market].update_id, self.core.time_ns, bids, asks)
-
-    def paused(self) -> bool:
-        return self.core.paused
-
-    def credential(self, digest: bytes) -> Credential | None:
-        return self.core.credential(digest)
-
-    def credentials(self, account: int) -> Sequence[Credential]:
-        return self.core.credentials(admin_records.OF_ACCOUNT, account)
-
-    def account_of_user(self, user_id: int) -> int:
-        return self.core.account_of_user(user_id)
-
-    def reference(self, reference: bytes) -> Reference | None:
-        return self.core.reference(reference)
-
-    def log_time_ns(self) -> int:
-        return self.core.time_ns
-
-    # Catalogue.
-
-    def asset(self, asset_id: int) -> Asset:
-        return self.core.assets[asset_id]
-
-    def asset_named(self, name: str) -> Asset | None:
-        return next((a for a in self.assets() if a.name == name), None)
-
-    def market(self, market_id: int) -> Market:
-        return self.core.markets[market_id]
-
-    def market_named(self, name: str) -> Market | None:
-        return next((m for m in self.markets() if m.name == name), None)
-
-    def assets(self) -> Sequence[Asset]:
-        return self.core.assets[1:]
-
-    def markets(self) -> Sequence[Market]:
-        return self.core.markets[1:]
 
 
 def _answer(waiter: Waiter, answer: Answer) -> None:

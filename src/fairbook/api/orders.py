@@ -216,11 +216,8 @@ def place_command(
     flags = is_market | choice(fields, "selfTradePrevention", _SELF_TRADE, 0)
     field_names.refuse_restrictions(fields)
     client_id = requests.client_id_field(fields)
-    number, text = 0, None
-    if isinstance(client_id, int):
-        number, flags = client_id, flags | records.HAS_CLIENT_ID
-    else:
-        text = client_id
+    has_number, number, text = naming(client_id)
+    flags |= has_number
     post_only = requests.flag(fields, "postOnly")
     price = 0
     if is_market:
@@ -261,16 +258,11 @@ def _market_amount(fields: Fields, scales: MarketScales) -> tuple[int, int]:
     return records.BY_QUOTE, scales.quote.units(fields["quoteQuantity"])
 
 
-class Naming:
-    """A client id as the builders of commands take it."""
-
-    __slots__ = ("client_id", "flags", "number", "text")
-
-    def __init__(self, client_id: ClientId | None) -> None:
-        self.client_id = client_id
-        self.text = client_id if isinstance(client_id, str) else None
-        self.number = client_id if isinstance(client_id, int) else 0
-        self.flags = records.HAS_CLIENT_ID if isinstance(client_id, int) else 0
+def naming(client_id: ClientId | None) -> tuple[int, int, str | None]:
+    """A client id as the builders of commands take it: flags, number and text."""
+    if isinstance(client_id, int):
+        return records.HAS_CLIENT_ID, client_id, None
+    return 0, 0, client_id
 
 
 def named_order(fields: Fields) -> tuple[int, ClientId | None]:
@@ -288,10 +280,10 @@ def cancel_command(
     """The command of a request to cancel one order. Raises BadRequest or INVALID_MARKET."""
     scales = scales_of(symbol_field(fields))
     order_id, client_id = named_order(fields)
-    named = Naming(client_id)
+    flags, number, text = naming(client_id)
     command = records.cancel(
-        account=account, market=scales.id, order_id=order_id, flags=named.flags,
-        client_id=named.number, text=named.text, credential=credential,
+        account=account, market=scales.id, order_id=order_id, flags=flags, client_id=number,
+        text=text, credential=credential,
     )  # fmt: skip
     return CancelCommand(command, scales, text_of)
 
@@ -308,10 +300,10 @@ def amend_command(
     quantity = _new_term(fields, "quantity", scales, records.BAD_QUANTITY)
     if not price and not quantity:
         raise BadRequest("Must specify a new price or quantity")
-    named = Naming(client_id)
+    flags, number, text = naming(client_id)
     command = records.amend(
         account=account, market=scales.id, order_id=order_id, price=price, quantity=quantity,
-        flags=named.flags, client_id=named.number, text=named.text, credential=credential,
+        flags=flags, client_id=number, text=text, credential=credential,
     )  # fmt: skip
     return AmendCommand(command, scales, text_of, price=price, quantity=quantity)
 

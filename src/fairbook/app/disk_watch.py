@@ -108,7 +108,7 @@ class DiskWatch:
         """A file with real blocks; none if there is no room after all, or it cannot be written."""
         try:
             with self._path.open("wb") as file:
-                _allocate(file, max(self._reserve, 1))
+                _allocate(file, self._reserve)
         except OSError as error:
             self._path.unlink(missing_ok=True)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -66,9 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     pauses = status["pauses"]
     is_paused = status["audit"]["verdict"] is not None or pauses["audit"] is not None
     operator = pauses["operator"]
-    if operator is not None and operator["reason"] == DISK_LOW:
-        return 1
-    return 1 if is_paused or is_contradicted else 0
+    is_disk_low = operator is not None and operator["reason"] == DISK_LOW
+    return 1 if is_paused or is_disk_low or is_contradicted else 0
 
 
 def read_status(directory: Path) -> Status:

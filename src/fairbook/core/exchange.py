@@ -32,7 +32,7 @@ from fairbook.core.markets import ASSETS_MAX, MARKETS_MAX, Asset, Market
 from fairbook.core.matching import Matcher, put_open_order
 from fairbook.core.money_commands import withdrawable_today
 from fairbook.core.order_checks import LAST_ORDER_SEQUENCE
-from fairbook.core.order_commands import OrderCommands, put_reject
+from fairbook.core.order_commands import OrderCommands, has_client_id, put_reject
 from fairbook.core.parts import ORIGIN_BYTES, FrameOrigin, Parts, are_valid, bit_of, has_origin
 from fairbook.core.records import COMMAND_BYTES, LOW, Command, OrderRecord, order_records
 from fairbook.core.references import Reference
@@ -326,8 +326,10 @@ class Exchange:
         command.read(unit, at, self.sequence)
         command.text = parts.text
         out = BytesWriter()
-        if self.tables.is_user(command.account):
-            self.orders.repeat(command, out)
+        if self.tables.is_user(command.account) and has_client_id(command):
+            client_ids = self.tables.accounts[command.account].client_ids
+            if client_ids is not None:
+                self.orders.repeat(command, client_ids, out)
         return out.getvalue()
 
     def text_of(self, order: OrderRecord) -> str | None:

@@ -93,7 +93,7 @@ class OrderCommands:
         client_ids = account.client_ids
         if client_ids is not None and has_client_id(command):
             client_ids.expire(time_ns)
-            if self.repeat(command, out):
+            if self.repeat(command, client_ids, out):
                 return
         if command.parts & records.HAS_SIGNATURE != 0:
             reject = self.use_signature(parts.signature)
@@ -133,13 +133,10 @@ class OrderCommands:
         asset = book.market.quote if command.side == records.BID else book.market.base
         return self.tables.ledger.cell(command.account, asset)
 
-    def repeat(self, command: Command, out: BytesWriter) -> bool:
-        """Answer a PLACE whose client id is in the table of its account, which exists: the first
-        outcome again, or a reject if the first order was another one. It changes nothing.
+    def repeat(self, command: Command, client_ids: ClientIdTable, out: BytesWriter) -> bool:
+        """Answer a PLACE whose client id is in the table: the first outcome again, or a reject if
+        the first order was another one. It changes nothing.
         """
-        client_ids = self.tables.accounts[command.account].client_ids
-        if client_ids is None or not has_client_id(command):
-            return False
         entry = find_entry(client_ids, command)
         if entry == NO_ENTRY:
             return False

@@ -128,12 +128,6 @@ class ReplicaMonitor:
             raise ControlRefused("name the position of the verdict that you have read")
         return {"done": await self.audit.resume(acknowledged)}
 
-    async def confirm_clock(self, _request: ControlRequest) -> Mapping[str, Any]:
-        clock = self._engine.clock
-        refused_s = clock.jump_ns // 1_000_000_000
-        clock.confirm()
-        return {"done": f"log time follows the wall clock; it was {refused_s} s behind"}
-
     async def _edit(self, request: ControlRequest) -> Mapping[str, Any]:
         try:
             process = request["process"]

@@ -133,7 +133,7 @@ class Authenticator:
             if _verifies(signed, text):
                 return signed.access
             tokens += 1 + len(text) // BYTES_PER_TOKEN
-        raise InvalidSignature(tokens)
+        raise InvalidSignature(signed.public_key, tokens)
 
     def use_once(self, signed: SignedRequest) -> float:
         """Use up the signature of a verified request that changes something. Raises SeenBefore;
@@ -193,11 +193,12 @@ class Authenticator:
 
 class InvalidSignature(ApiError):
     """tokens: what verifying it cost: one for each text that was tried, and one for each
-    BYTES_PER_TOKEN bytes of it.
+    BYTES_PER_TOKEN bytes of it. public_key: whose signature it was said to be.
     """
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, public_key: bytes, tokens: int) -> None:
         super().__init__(401, "INVALID_SIGNATURE", "Invalid signature")
+        self.public_key = public_key
         self.tokens = tokens
 
 

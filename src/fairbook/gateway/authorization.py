@@ -11,7 +11,6 @@ from fairbook.gateway.account_shares import AccountBusy, AccountShares
 from fairbook.gateway.authentication import (
     Authenticator,
     Headers,
-    InvalidSignature,
     JustStarted,
     SeenBefore,
     SignedRequest,
@@ -61,8 +60,6 @@ class Authorizer:
             if endpoint.reads != "query":
                 _check_body(request.headers, request.body)
             access, signed = self._authenticate(endpoint, request)
-        except InvalidSignature:
-            raise  # It is charged already.
         except ApiError as error:
             if error.status == 401:
                 raise self._guesses.charge(error, address_key(request.address)) from None
@@ -109,8 +106,7 @@ class Authorizer:
         if sender.share.is_busy and sender.api_key == api_key and not request.is_held:
             raise AccountBusy(sender.share)  # Before the costly part.
         signed = self._authenticator.check_headers(request.headers)
-        address = address_key(request.address)
-        self._guesses.check(address, signed.public_key)
+        self._guesses.check(address_key(request.address), signed.public_key)
         pairs, bodies = _read_fields(endpoint, request)
         signed_query = query_pairs(pairs)
         groups = [signed_query + requests.signed_pairs(fields) for fields in bodies] or [
@@ -119,11 +115,7 @@ class Authorizer:
         _check_lengths(groups, _TEXT_LIMITS[endpoint.permission == WITHDRAW])
         # Verified in vain it would cost a client nothing that has no tokens left.
         self._rates.account.check(signed.access.account, len(groups))
-        try:
-            access = self._authenticator.verify(signed, endpoint.instruction, groups)
-        except InvalidSignature as error:
-            self._guesses.charge(error, address, signed.public_key, error.tokens)
-            raise
+        access = self._authenticator.verify(signed, endpoint.instruction, groups)
         share = request.share = self._shares[access.account]
         sender.api_key, sender.share = api_key, share
         if share.is_busy and not request.is_held:

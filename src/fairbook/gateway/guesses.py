@@ -7,6 +7,7 @@ allowance for each key.
 """
 
 from fairbook.api.errors import ApiError
+from fairbook.gateway.authentication import InvalidSignature
 from fairbook.gateway.rate_limits import TokenBuckets
 
 
@@ -23,19 +24,17 @@ class Guesses:
         except ApiError:
             self._buckets.check((address, public_key))
 
-    def charge(
-        self, error: ApiError, address: str, public_key: bytes = b"", tokens: int = 1
-    ) -> ApiError:
-        """Charge a wrong guess, and return its error; TOO_MANY_REQUESTS if nothing was left.
-
-        public_key: of a signature that was verified.
+    def charge(self, error: ApiError, address: str) -> ApiError:
+        """Charge a failed authentication, and return its error; TOO_MANY_REQUESTS if nothing was
+        left and nothing was verified.
         """
-        if public_key:
-            self._buckets.drain((address, public_key), tokens)
-        else:
-            try:
-                self._buckets.check(address)
-            except ApiError as too_many:
-                error = too_many
-        self._buckets.drain(address, tokens)
+        if isinstance(error, InvalidSignature):
+            self._buckets.drain((address, error.public_key), error.tokens)
+            self._buckets.drain(address, error.tokens)
+            return error
+        try:
+            self._buckets.check(address)
+        except ApiError as too_many:
+            error = too_many
+        self._buckets.drain(address, 1)
         return error

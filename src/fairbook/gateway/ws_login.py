@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fairbook.api.errors import ApiError, unauthorized
-from fairbook.gateway.authentication import Authenticator, InvalidSignature
+from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.guesses import Guesses
 from fairbook.gateway.rate_limits import TokenBuckets
 from fairbook.net.addresses import address_key
@@ -44,15 +44,11 @@ class LoginAuthenticator:
             names = (b"x-api-key", b"x-signature", b"x-timestamp", b"x-window")
             headers = dict(zip(names, (part.encode() for part in parts), strict=True))
             signed = self._authenticator.check_headers(headers)
+            self._guesses.check(key, signed.public_key)
+            access = self._authenticator.verify(signed, instruction, [[]])
         except ApiError as error:
             if error.status == 401:
                 raise self._guesses.charge(error, key) from None
-            raise
-        self._guesses.check(key, signed.public_key)
-        try:
-            access = self._authenticator.verify(signed, instruction, [[]])
-        except InvalidSignature as error:
-            self._guesses.charge(error, key, signed.public_key, error.tokens)
             raise
         if instruction == "login":
             self._authenticator.use_for_login(signed)

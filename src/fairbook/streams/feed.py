@@ -46,6 +46,7 @@ from fairbook.streams.replay_tail import ReplayTail
 
 ANSWER_TURNS: Final = 2  # of the loop, until answers are written: one makes them, one sends them
 _STEP_BYTES: Final = 24 * 1024  # of events, folded in one turn: some 200, at most 3 ms
+_DONE: Final = object()
 _ACCOUNT_EVENTS: Final = frozenset(
     (records.TEXT, records.ACCEPTED, records.CLOSED, records.AMENDED, records.MOVED)
 )
@@ -226,7 +227,7 @@ class Feed:
             self._steps = self._fold_pending()
         self._is_folding = True
         try:
-            is_done = next(self._steps, self) is self
+            is_done = next(self._steps, _DONE) is _DONE
         except Exception as bug:
             self.stop()
             self._publisher.fail(bug)

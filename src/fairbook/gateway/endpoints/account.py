@@ -88,12 +88,11 @@ class AccountEndpoints:
         return Reply(b"", pieces=self._order_pieces(request.account, market, offset, wanted))
 
     async def _order_pieces(
-        self, account: int, market: int, at: int, end: int
+        self, account: int, market: int, skipped: int, end: int
     ) -> AsyncIterator[bytes]:
-        """The orders from `at` to before `end`, in the order of their ids."""
+        """The orders up to `end`, without the first `skipped`, in the order of their ids."""
         start = b"["
         last: OrderRecord | None = None
-        skipped = at
         while end:
             view = await self._submitter.view_now()
             orders = view.open_orders(account, market, last, min(end, ROWS_AT_ONCE))
