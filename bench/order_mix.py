@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from fairbook.client.credentials import signed_text
-from fairbook.demo.first_state import MARKETS
+from fairbook.demo.demo_venue import demo_venue
 
 SYMBOL: Final = "SOL_USDC"
 MIDDLE_TICKS: Final = 14_000  # a tick is 0.01
@@ -164,7 +164,10 @@ class Mix:
 
     def burst(self, symbol: str) -> list[Step]:
         """BATCH sellers at the middle of a market of the demo, and a buyer of all of them."""
-        ticks = next(market.middle_ticks for market in MARKETS if market.name == symbol)
+        books = {market.name: market.book for market in demo_venue().markets}
+        book = books[symbol]
+        assert book is not None
+        ticks = book.middle_ticks
         seller, buyer = self._traders
         sells = [_order(seller.next_id(), "Ask", ticks, symbol, 1) for _ in range(BATCH)]
         buy = _order(buyer.next_id(), "Bid", ticks, symbol, BATCH)

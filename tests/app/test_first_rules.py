@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fairbook.app.exchange_app import ExchangeApp
 from fairbook.app.settings import read_settings
+from fairbook.app.venue_file import load_venue
 from fairbook.core import records
 from fairbook.core.records import Command
 from fairbook.log.file_log import FileLog
@@ -23,7 +24,7 @@ def started(directory: Path, *, with_maker: bool) -> tuple[int, int]:
 
     async def story() -> None:
         async with AsyncExitStack() as stack:
-            await ExchangeApp.build(settings, stack)
+            await ExchangeApp.build(settings, load_venue(None), stack)
 
     asyncio.run(story())
     command = Command()

@@ -67,6 +67,7 @@ def test_every_variable_is_read() -> None:
             assert str(error).startswith(f"{variable} must be ")
             refused.append(variable)
     assert set(variables) - set(refused) == {
+        "FAIRBOOK_CONFIG",
         "FAIRBOOK_DATA",
         "FAIRBOOK_HOST",
         "FAIRBOOK_HOSTS",

@@ -18,7 +18,7 @@ from nacl.signing import SigningKey
 from fairbook.accounts.credentials import new_token
 from fairbook.core import admin_records, records, state
 from fairbook.core.exchange import Exchange
-from fairbook.demo import first_state as demo
+from fairbook.demo.demo_venue import demo_venue
 from fairbook.log.file_log import FileLog
 from fairbook.ports.accounts import READ, TRADE
 from tests.badinput.rows import Known, Row
@@ -128,7 +128,7 @@ class Target:
         limit = admin_records.set_exchange(parameter=admin_records.ORDERS_MAX, value=ORDERS_MAX)
         frame = [*closed, limit]
         names = ("exact", "short", "frozen")
-        first = 2 + len(demo.USERS)  # after the house's two accounts and the demo's
+        first = 2 + len(demo_venue().accounts)  # after the house's two accounts and the demo's
         for i, name in enumerate(names):
             self.accounts[name] = first + i
             atoms = EXACT_ATOMS - (name == "short")

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.demo import first_state as demo
+from fairbook.demo.demo_venue import demo_venue
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import OutcomeUnknown, RestClient
 
@@ -29,7 +29,8 @@ THREADS = 4
 LIFE_S = (0.05, 0.6)
 PATIENCE_S = 30.0
 WITHDRAWALS, FAUCET = "/wapi/v1/capital/withdrawals", "/api/v1/faucet"
-CAP = Decimal(demo.faucet_atoms()["SOL"]) / 10**9
+CAP = Decimal(demo_venue().faucet_atoms()["SOL"]) / 10**9
+START = Decimal(demo_venue().accounts[0].balances["SOL"]) / 10**9
 GIFT = "900"  # So that the cap is met, after a hundred.
 
 
@@ -110,7 +111,7 @@ class Saver:
         assert self.given <= len(gifts) <= CAP / Decimal(GIFT)
         out = sum((Decimal(row["quantity"]) for row in listed), Decimal(0))
         have = Decimal(rest.expect(200, "GET", "/api/v1/capital")["SOL"]["available"])
-        assert have == demo.ASSETS[0].start_units + len(gifts) * Decimal(GIFT) - out
+        assert have == START + len(gifts) * Decimal(GIFT) - out
 
     def whole(self, rest: RestClient, path: str) -> list[dict[str, Any]]:
         """All pages of a list."""

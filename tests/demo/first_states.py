@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.app.venue_file import apply_first_state, load_venue
 from fairbook.core import invariants
 from fairbook.core.exchange import Exchange
-from fairbook.demo import first_state as demo
 from fairbook.engine.engine import Engine
 from fairbook.engine.local_instance import begin_instance
 from fairbook.engine.snapshots import Snapshots
@@ -97,5 +97,6 @@ def picture(exchange: Exchange) -> object:
 
 async def prepare(engine: Engine, accounts: SqliteAccounts) -> None:
     await begin_instance(engine.commands, engine.runner.exchange)
-    owners = await demo.prepare(engine.commands, engine.queries, engine.catalogue, accounts)
+    exchange = engine.runner.exchange
+    owners = await apply_first_state(load_venue(None), engine.commands, exchange, accounts)
     assert owners == OWNERS

@@ -16,12 +16,13 @@ from fairbook.accounts.credential_registry import CredentialRegistry
 from fairbook.accounts.logged_credentials import LoggedCredentials
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.core import admin_records
-from fairbook.demo import first_state as demo
-from fairbook.demo.credentials_file import FILE_NAME, TRADERS, Credential, write_credentials
+from fairbook.demo.credentials_file import FILE_NAME, Credential, write_credentials
 from fairbook.ports.accounts import ALL_PERMISSIONS, READ, Access
 from fairbook.ports.digests import token_digest
 from tests.demo.first_states import OWNERS
 from tests.world.direct_exchange import DirectExchange
+
+TRADERS = {name: OWNERS[name] for name in ("demo1", "demo2")}
 
 
 class Demo:
@@ -30,7 +31,9 @@ class Demo:
     def __init__(self, folder: Path) -> None:
         self.file = folder / FILE_NAME
         self.exchange = DirectExchange()
-        self.exchange.do(admin_records.rules(), *demo.account_openings())
+        self.exchange.do(
+            admin_records.rules(), *[admin_records.open_account(user_id) for user_id in range(1, 5)]
+        )
         self.store = SqliteAccounts(folder / "accounts.db")
         self.registry = CredentialRegistry(self.store, self.exchange, self.exchange)
         self.lookup = LoggedCredentials(self.exchange, now_ns=self.exchange.log_time_ns)
@@ -38,7 +41,7 @@ class Demo:
     def write(self) -> dict[str, Credential]:
         return asyncio.run(
             write_credentials(
-                self.file, self.lookup, self.registry, OWNERS, http_url="http://h", ws_url="ws://h"
+                self.file, self.lookup, self.registry, TRADERS, http_url="http://h", ws_url="ws://h"
             )
         )
 
@@ -112,7 +115,7 @@ def test_a_missing_or_damaged_file_means_new_keys(
         place.file.write_bytes(damage(place.file.read_bytes()))
 
     new = place.write()
-    for name in TRADERS:
+    for name in ("demo1", "demo2"):
         assert place.accesses(old[name]) == [None, None]
         assert None not in place.accesses(new[name])
         assert new[name]["apiSecret"] != old[name]["apiSecret"]

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.app.venue_file import apply_first_state, load_venue
 from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
-from fairbook.demo import first_state as demo
 from fairbook.engine.engine import Engine
 from fairbook.engine.local_instance import begin_instance
 from fairbook.ports.commands import Answer, Waiter
+from fairbook.venue.toml_file import ConfigError
 from tests.demo.first_states import IN_MEMORY, exchange_of, picture, prepare, run
 from tests.world.money import debit
 
@@ -61,7 +62,7 @@ def test_the_first_state_has_markets_ladders_and_balances(first_state: Exchange)
         assert market.state == admin_records.OPEN
         assert (market.maker_fee_ppm, market.taker_fee_ppm) == (800, 1_000)
         bids, asks = first_state.depth(market.id, 100)
-        assert len(bids) == len(asks) == demo.LADDER_LEVELS
+        assert len(bids) == len(asks) == 10
         assert bids[0][0] < asks[0][0]
         # A market order through all levels stays within the band.
         assert asks[-1][0] <= asks[0][0] + asks[0][0] * market.band_ppm // 1_000_000
@@ -88,7 +89,8 @@ def test_after_a_kill_at_any_command_the_next_start_completes_it(
             commands = KillAfter(engine, logged)
             with pytest.raises(Killed):
                 await begin_instance(commands, engine.runner.exchange)
-                await demo.prepare(commands, engine.queries, engine.catalogue, accounts)
+                exchange = engine.runner.exchange
+                await apply_first_state(load_venue(None), commands, exchange, accounts)
 
         run(directory, interrupted, IN_MEMORY)
         run(directory, prepare, IN_MEMORY)
@@ -154,7 +156,7 @@ def test_the_log_of_another_exchange_is_refused(tmp_path: Path) -> None:
             await engine.commands.submit(command)
 
     async def refused(engine: Engine, accounts: SqliteAccounts) -> None:
-        with pytest.raises(demo.DemoError, match="another exchange"):
+        with pytest.raises(ConfigError, match="another exchange"):
             await prepare(engine, accounts)
 
     run(tmp_path, other)

@@ -10,7 +10,7 @@ import pytest
 
 from fairbook.core import admin_records, invariants, records, state
 from fairbook.core.exchange import Exchange
-from fairbook.demo import first_state as demo
+from fairbook.demo.demo_venue import demo_venue
 from fairbook.demo.generated_day import DAY_NS, SETUP_AHEAD_NS, generate
 from fairbook.log.command_log import Entry
 from fairbook.log.file_log import FileLog
@@ -26,7 +26,9 @@ RULES = admin_records.rules(log_id=7, salt=8)
 
 def day(seed: int, commands_max: int = 60_000) -> list[Entry]:
     log = MemoryLog()
-    written = generate(log, now_ns=NOW_NS, seed=seed, rules=RULES, commands_max=commands_max)
+    written = generate(
+        log, demo_venue(), now_ns=NOW_NS, seed=seed, rules=RULES, commands_max=commands_max
+    )
     assert written == sum(len(entry.frame) for entry in log.entries) // records.COMMAND_BYTES
     return log.entries
 
@@ -74,12 +76,13 @@ def test_a_day_of_trades_in_every_market(seed: int) -> None:
             trades[fill.market].append((entry.time_ns, fill.price))
     assert sorted(trades) == [1, 2, 3]
     begin_ns = NOW_NS - DAY_NS
-    for number, market in enumerate(demo.MARKETS, start=1):
+    for number, market in enumerate(demo_venue().markets, start=1):
+        assert market.book is not None
         minutes = Counter(time_ns // MINUTE_NS for time_ns, _ in trades[number])
         # All whole minutes of the day.
         assert set(range(begin_ns // MINUTE_NS + 1, NOW_NS // MINUTE_NS)) <= set(minutes)
         prices = [price for _, price in trades[number]]
-        assert abs(prices[-1] / market.middle_ticks - 1) < 0.005
+        assert abs(prices[-1] / market.book.middle_ticks - 1) < 0.005
         assert 0.01 < max(prices) / min(prices) - 1 < 0.5
         assert len(set(prices)) > 200
 
@@ -90,16 +93,16 @@ def test_what_is_left_is_the_first_state_without_its_ladder() -> None:
     assert exchange.sessions() == []
     for market in (1, 2, 3):
         assert exchange.depth(market, 10) == ([], [])
+    begin = list(demo_venue().accounts[0].balances.values())
     for account in (2, 3):
         assert [row[1:] for row in exchange.balances(account)][-4:] == [
-            (asset.start_units * 10**asset.decimals, 0) for asset in demo.ASSETS
+            (atoms, 0) for atoms in begin
         ]
     for account in (MAKER, TAKER):
-        for asset, (_, available, locked) in zip(
-            demo.ASSETS, exchange.balances(account)[-4:], strict=True
+        for atoms, (_, available, locked) in zip(
+            begin, exchange.balances(account)[-4:], strict=True
         ):
-            # Neither account comes near the end of its balance.
-            assert available > asset.start_units * 10**asset.decimals // 2
+            assert available > atoms // 2, "neither account comes near the end of its balance"
             assert locked == 0
 
 
@@ -134,7 +137,7 @@ def test_a_smaller_day_has_fewer_frames(commands_max: int) -> None:
 def test_a_day_that_is_too_small_is_refused() -> None:
     log = MemoryLog()
     with pytest.raises(ValueError, match="more than 80 commands"):
-        generate(log, now_ns=NOW_NS, seed=1, rules=RULES, commands_max=80)
+        generate(log, demo_venue(), now_ns=NOW_NS, seed=1, rules=RULES, commands_max=80)
     assert log.entries == []
 
 
@@ -144,10 +147,12 @@ def test_a_day_that_was_cut_short_is_finished(left: int) -> None:
     whole = day(1, SMALL)
     log = MemoryLog(whole[:left])
     later_ns = NOW_NS + 3_600 * 10**9
-    written = generate(log, now_ns=later_ns, seed=1, rules=RULES, commands_max=SMALL)
+    written = generate(log, demo_venue(), now_ns=later_ns, seed=1, rules=RULES, commands_max=SMALL)
     assert log.entries == whole
     assert written == sum(1 for _ in commands_in(whole[left:]))
-    assert generate(log, now_ns=later_ns, seed=1, rules=RULES, commands_max=SMALL) == 0
+    assert (
+        generate(log, demo_venue(), now_ns=later_ns, seed=1, rules=RULES, commands_max=SMALL) == 0
+    )
     assert log.entries == whole
 
 
@@ -164,7 +169,12 @@ def test_a_log_that_is_not_the_beginning_of_this_day_is_left_alone(left: int) ->
         *([(MemoryLog(whole[:left]), NOW_NS, 1, 2_000)] if left not in (1, 2) else []),
     ):
         before = list(log.entries)
-        assert generate(log, now_ns=now_ns, seed=seed, rules=RULES, commands_max=commands_max) == 0
+        assert (
+            generate(
+                log, demo_venue(), now_ns=now_ns, seed=seed, rules=RULES, commands_max=commands_max
+            )
+            == 0
+        )
         assert log.entries == before
 
 
@@ -180,7 +190,9 @@ def write(directory: Path, *, now_ns: int = NOW_NS, seed: int = 1) -> int:
     """Generate a day into files with small segments."""
     log = FileLog(directory, segment_bytes=20_000, disk=Unsynced())
     try:
-        return generate(log, now_ns=now_ns, seed=seed, rules=RULES, commands_max=SMALL)
+        return generate(
+            log, demo_venue(), now_ns=now_ns, seed=seed, rules=RULES, commands_max=SMALL
+        )
     finally:
         log.close()
 
@@ -197,8 +209,8 @@ def test_a_start_after_the_day_adds_the_ladder_only(tmp_path: Path, plain: Excha
     written = write(tmp_path)
     run(tmp_path, prepare)
     exchange = exchange_of(tmp_path)
-    begun = 1
-    assert exchange.sequence - written == begun + len(demo.USERS) + 2 * demo.LADDER_LEVELS * 3
+    begun, opened, orders, operators = 1, 4, 2 * 10 * 3, 2
+    assert exchange.sequence - written == begun + opened + orders + operators
     for market in (1, 2, 3):
         assert exchange.depth(market, 100) == plain.depth(market, 100)
     for account in (2, 3):

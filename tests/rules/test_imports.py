@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway": {"api", "candles", "core", "net", "ports"},
     "streams": {"api", "candles", "core", "net", "ports"},
     "client": {"api"},
-    "demo": {"accounts", "api", "client", "core", "engine", "log", "ports"},
+    "venue": {"api", "core", "ports"},
+    "demo": {"accounts", "api", "client", "core", "engine", "log", "ports", "venue"},
 }
 JOINERS = {"app", "cli", "testing"}
 FREE = JOINERS | {"__main__", "__init__"}

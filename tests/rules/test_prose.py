@@ -18,7 +18,7 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 # Files of others: a compiled core to compare with, what pip writes.
 FOREIGN = {"core_mypyc.py", "pyproject.toml"}
 AVOIDED = re.compile(r"\b(?:whoever|somebody|nobody|of ours)\b", re.IGNORECASE)
-EXISTING = {path.name for path in [*python_files(), *DOCS, ROOT / "pyproject.toml"]}
+EXISTING = {path.name for path in [*python_files(), *DOCS]} | {"pyproject.toml", "venue.toml"}
 PLACES = (ROOT, ROOT / "src" / "fairbook", ROOT / "src", ROOT / "tests", ROOT / "docs")
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
-from fairbook.demo import first_state as demo
+from fairbook.demo.demo_venue import demo_venue
 from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.ports.commands import Answer, Busy, Stopped, Waiter
+from fairbook.venue.first_state import steps
 from tests.world.markets import BTC, SOL, USDC, open_accounts, two_markets
 from tests.world.memory_accounts import ALICE, BOB
 
@@ -147,11 +148,12 @@ def live_exchange() -> DirectExchange:
 
 
 def demo_exchange(now_ns: Callable[[], int] = time.time_ns) -> DirectExchange:
-    """The demo's markets by a clock; ALICE and BOB own what a demo account does."""
+    """The demo's assets, markets and accounts by a clock, without orders; ALICE and BOB own what
+    demo1 and demo2 do.
+    """
     exchange = DirectExchange(now_ns)
-    exchange.do(admin_records.rules(), *demo.missing_listings(exchange))
-    exchange.do(*demo.missing_market_openings(exchange))
-    for user_id, account in ((1, ALICE), (2, BOB)):
-        exchange.do(admin_records.open_account(user_id))
-        exchange.do(*demo.missing_credits(exchange, account))
+    exchange.do(admin_records.rules())
+    for step in steps(demo_venue(), exchange.core, is_complete=False):
+        exchange.do(*[change.command for change in step])
+    assert (ALICE, BOB) == (2, 3)
     return exchange

@@ -21,7 +21,7 @@ from typing import IO, Any
 import fairbook
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
-from fairbook.demo.first_state import USERS
+from fairbook.demo.demo_venue import demo_venue
 from fairbook.log.file_log import FileLog
 from tests.world.rest_client import RestClient
 from tests.world.waiting import WAIT_S, wait_until
@@ -168,7 +168,7 @@ class ExchangeProcess:
     def account(self, name: str) -> int:
         """The account number of "demo1" or "demo2"."""
         with closing(SqliteAccounts(self.folder / ACCOUNTS_NAME)) as store:
-            user = store.user(USERS[name])
+            user = store.user(demo_venue().user_ids[name])
         assert user is not None
         return user.account
 

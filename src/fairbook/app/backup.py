@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 
 from fairbook.accounts.copy_accounts import copy_accounts
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
+from fairbook.app import operator_tokens
 from fairbook.app.disk_watch import RESERVE_NAME
 from fairbook.core import invariants, state
 from fairbook.core.admin_commands import RulesUnknown
@@ -50,7 +51,9 @@ TRIES: Final = 10
 _POLL_S: Final = 0.02
 _COPY_BYTES: Final = 1 << 20
 
-_SECRETS: Final = (credentials_file.FILE_NAME, credentials_file.MAKER_FILE_NAME)
+_SECRETS: Final = (
+    credentials_file.FILE_NAME, credentials_file.MAKER_FILE_NAME, *operator_tokens.FILE_NAMES
+)  # fmt: skip
 _COPIED: Final = (LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, *_SECRETS)
 _RECORDED: Final = (HISTORY_NAME, f"{HISTORY_NAME}.aside", RECORDER_NAME)
 _OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME, RESERVE_NAME)

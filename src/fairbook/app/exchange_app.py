@@ -1,7 +1,7 @@
 """One exchange in one event loop: builds its parts, in the order in which they start and stop.
 
-Design: `build` opens the log (which locks the directory), recovers, brings the demo to its first
-state, and starts the followers; `listen` opens the two ports, and starts the maker. Each part puts
+Design: `build` opens the log (which locks the directory), recovers, completes the first state, and
+starts the followers; `listen` opens the two ports, and starts the maker. Each part puts
 its stop on the caller's exit stack, so they stop in the reverse order: the maker first, then, once
 pending requests are answered, the ports, then the engine, then its followers.
 
@@ -15,10 +15,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from fairbook import core
 from fairbook.accounts.comparison import StoreComparison
@@ -27,11 +30,13 @@ from fairbook.accounts.logged_credentials import LoggedCredentials
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.unfinished_withdrawals import UnfinishedWithdrawals
+from fairbook.app.config_apply import ConfigApply
 from fairbook.app.disk_watch import DiskWatch
+from fairbook.app.operator_tokens import write_tokens
 from fairbook.app.settings import UpSettings
+from fairbook.app.venue_file import VenueFile, apply_first_state
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.demo import first_state as demo
-from fairbook.demo.credentials_file import FILE_NAME, MAKER_FILE_NAME, MAKERS, write_credentials
+from fairbook.demo.credentials_file import FILE_NAME, MAKER_FILE_NAME, write_credentials
 from fairbook.demo.generated_day import generate
 from fairbook.engine import local_instance
 from fairbook.engine.engine import Engine
@@ -59,6 +64,7 @@ from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
 from fairbook.streams.replay_tail import ReplayTail
 from fairbook.streams.ws_server import StreamLimits, StreamServer
+from fairbook.venue.venue import MAKERS, Venue
 
 GENERATED_SEED: Final = 1
 BACKFILL_WAIT_S: Final = 3.0  # then the ports open without history
@@ -99,9 +105,10 @@ class ExchangeApp:
 
     engine: Engine
     _settings: UpSettings
+    _file: VenueFile
     _stack: AsyncExitStack
     _accounts: AccountParts
-    _demo_accounts: dict[str, int]  # Account ids of the demo's users, by name.
+    _numbers: dict[str, int]  # of the file's accounts, by name
     _followers: Followers
     _gateway: Gateway
     _feed: Feed
@@ -135,15 +142,17 @@ class ExchangeApp:
         """Each ends, with the reason, when its part failed."""
 
     @classmethod
-    async def build(cls, settings: UpSettings, stack: AsyncExitStack) -> ExchangeApp:
+    async def build(
+        cls, settings: UpSettings, file: VenueFile, stack: AsyncExitStack
+    ) -> ExchangeApp:
         """Everything but the ports. Raises what process.REFUSALS names, and what a bug raises."""
         directory = settings.data_dir
         snapshots = Snapshots(directory)
         log = FileLog(directory, newest_known=snapshots.newest_known)
         stack.callback(log.close)
         disk = DiskWatch(directory, low_bytes=settings.disk_low_mib << 20)
-        if settings.with_maker:
-            _generate(log)
+        if settings.with_maker and file.venue.generated_day:
+            _generate(log, file.venue)
         logged_until_ms = log.last.time_ns // 1_000_000 + 1
         replay_tail = ReplayTail()
         engine = await Engine.start(log, snapshots, on_replayed=replay_tail.on_frame)
@@ -162,37 +171,46 @@ class ExchangeApp:
         if ended := await local_instance.begin_instance(engine.commands, engine.runner.exchange):
             logger.info("cancelled orders of an earlier process", extra={"count": ended})
         await _compare_accounts(accounts)
-        demo_accounts = await demo.prepare(
-            engine.commands, engine.queries, catalogue, accounts.store
+        numbers = await apply_first_state(
+            file, engine.commands, engine.runner.exchange, accounts.store
         )
+        await write_tokens(directory, file.venue.operators, engine.commands, engine.runner.exchange)
         # Commands of an earlier process are in the log.
         authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
         if authenticator.refuses_until_ms:
             logger.warning("the log is ahead of the clock: signed requests are refused meanwhile")
-        gateway = _gateway(settings, engine, accounts, authenticator, followers)
+        gateway = _gateway(settings, file.venue, engine, accounts, authenticator, followers)
         app = cls(
-            engine, settings, stack, accounts, demo_accounts, followers, gateway, feed, disk,
+            engine, settings, file, stack, accounts, numbers, followers, gateway, feed, disk,
             authenticator,
         )  # fmt: skip
-        stack.callback(feed.stop)
+        await app._start()
+        return app
+
+    async def _start(self) -> None:
+        """Everything that runs beside the engine and needs no port."""
+        stack, accounts, followers, engine = (
+            self._stack, self._accounts, self._followers, self.engine
+        )  # fmt: skip
+        stack.callback(self._feed.stop)
         accounts.comparison.start()
         stack.push_async_callback(accounts.comparison.stop)
         stack.callback(asyncio.ensure_future(accounts.withdrawals.run()).cancel)
         if followers.recorder is not None:
             followers.recorder.start()
         followers.replica.start()
-        watching = asyncio.ensure_future(disk.run(engine.commands, engine.runner.exchange))
-        watching.add_done_callback(app._stop_if_failed)
+        watching = asyncio.ensure_future(self._disk.run(engine.commands, engine.runner.exchange))
+        watching.add_done_callback(self._stop_if_failed)
         stack.callback(watching.cancel)
         handlers = {
             **followers.replica.handlers(),
-            "status": app._status,
-            "confirm-clock": app._confirm_clock,
+            "status": self._status,
+            "confirm-clock": self._confirm_clock,
+            "apply": ConfigApply(engine.commands, engine.runner.exchange).apply,
         }
-        control = ControlServer(directory, handlers)
+        control = ControlServer(self._settings.data_dir, handlers)
         stack.push_async_callback(control.stop)
         await control.start()
-        return app
 
     async def listen(self) -> Urls:
         """Open the ports, write `demo.json`, start the maker; return the addresses."""
@@ -206,12 +224,23 @@ class ExchangeApp:
         urls = Urls(
             _url("http", settings.host, http_port), _url("ws", settings.host, ws_port)
         )  # fmt: skip
-        file = settings.data_dir / FILE_NAME
-        lookup, registry = self._accounts.lookup, self._accounts.registry
-        await write_credentials(file, lookup, registry, self._demo_accounts, **urls._asdict())
-        if settings.with_maker:
+        written = [account.name for account in self._file.venue.accounts if account.write_key]
+        await self._write_credentials(FILE_NAME, urls, written)
+        if settings.with_maker and self._file.plans:
             await self._start_maker(urls)
         return urls
+
+    async def _write_credentials(
+        self, file_name: str, urls: Urls, names: Sequence[str], **more: Any
+    ) -> Path:
+        """A file of addresses, and keys and tokens of accounts; its path."""
+        path = self._settings.data_dir / file_name
+        numbers = {name: self._numbers[name] for name in names}
+        accounts = self._accounts
+        await write_credentials(
+            path, accounts.lookup, accounts.registry, numbers, **urls._asdict(), **more
+        )
+        return path
 
     def _stop_if_failed(self, task: asyncio.Task[None]) -> None:
         """A task for the whole life of the process has ended."""
@@ -228,11 +257,8 @@ class ExchangeApp:
 
     async def _start_maker(self, urls: Urls) -> None:
         """The maker is an ordinary API client; only its process is run from here."""
-        file = self._settings.data_dir / MAKER_FILE_NAME
-        lookup, registry = self._accounts.lookup, self._accounts.registry
-        await write_credentials(
-            file, lookup, registry, self._demo_accounts, MAKERS, **urls._asdict()
-        )
+        plans = [msgspec.to_builtins(plan) for plan in self._file.plans]
+        file = await self._write_credentials(MAKER_FILE_NAME, urls, MAKERS, plans=plans)
         command = fairbook_command("maker", "--credentials", str(file), "--lifeline", "0")
         self._maker = Supervisor("maker", command)
         self._stack.push_async_callback(self._maker.stop)
@@ -332,6 +358,7 @@ def _followers(
 
 def _gateway(
     settings: UpSettings,
+    venue: Venue,
     engine: Engine,
     accounts: AccountParts,
     authenticator: Authenticator,
@@ -355,15 +382,16 @@ def _gateway(
         checkpoints=followers.replica.link,
         history=followers.history,
         transfers=accounts.store.transfers,
-        faucet_atoms=demo.faucet_atoms(),
+        faucet_atoms=venue.faucet_atoms(),
+        name=venue.name,
     )
 
 
-def _generate(log: FileLog) -> None:
-    """Generate a day of trades for a new demo; nothing if the log has entries."""
+def _generate(log: FileLog, venue: Venue) -> None:
+    """Generate a day of trades for a new exchange; nothing if the log has entries."""
     began_s = time.monotonic()
     rules = local_instance.first_rules()
-    if count := generate(log, now_ns=time.time_ns(), seed=GENERATED_SEED, rules=rules):
+    if count := generate(log, venue, now_ns=time.time_ns(), seed=GENERATED_SEED, rules=rules):
         took_s = round(time.monotonic() - began_s, 1)
         logger.info("generated a day of trades", extra={"commands": count, "seconds": took_s})
 

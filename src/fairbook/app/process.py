@@ -30,14 +30,15 @@ from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.app.exchange_app import ExchangeApp, Urls
 from fairbook.app.logs import configure_logs
 from fairbook.app.settings import UpSettings
+from fairbook.app.venue_file import VenueFile
 from fairbook.core.admin_commands import RulesUnknown
 from fairbook.demo.credentials_file import FILE_NAME
-from fairbook.demo.first_state import DemoError
 from fairbook.engine.local_instance import LogNotLocal
 from fairbook.history.store import StoreUnavailable
 from fairbook.log.command_log import LogDamaged, LogFailed, LogLocked
 from fairbook.log.durable_file import make_directory
 from fairbook.ports.commands import Stopped
+from fairbook.venue.toml_file import ConfigError
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -53,7 +54,7 @@ REFUSALS: Final = (
     AccountsDamaged,
     StoreUnavailable,
     LogNotLocal,
-    DemoError,
+    ConfigError,
     Stopped,
     OSError,
 )
@@ -61,14 +62,14 @@ REFUSALS: Final = (
 logger = logging.getLogger(__name__)
 
 
-def up(settings: UpSettings) -> int:
-    """Run the demo exchange until a signal; return the exit code."""
+def up(settings: UpSettings, file: VenueFile) -> int:
+    """Run an exchange until a signal; return the exit code."""
     os.umask(0o077)  # Files are for their owner alone.
     configure_logs(settings.json_logs)
     with Signals() as signals:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_up(settings, signals))
+                return runner.run(_up(settings, file, signals))
         except REFUSALS as refusal:
             print(f"fairbook up: {refusal}", file=sys.stderr)
         except Exception as bug:
@@ -83,16 +84,16 @@ def _require_right_clock(now_s: float) -> None:
         raise OSError(f"the clock of this machine shows {time.ctime(now_s)}: set it, then start")
 
 
-async def _up(settings: UpSettings, signals: Signals) -> int:
+async def _up(settings: UpSettings, file: VenueFile, signals: Signals) -> int:
     _require_right_clock(time.time())
     _require_free_port(settings.host, settings.http_port)
     _require_free_port(settings.host, settings.ws_port)
     make_directory(settings.data_dir)
     async with AsyncExitStack() as stack:
-        app = await ExchangeApp.build(settings, stack)
+        app = await ExchangeApp.build(settings, file, stack)
         stop = signals.drain()
         urls = await app.listen()
-        _print_ready(urls, settings.data_dir / FILE_NAME)
+        _print_ready(urls, settings.data_dir / FILE_NAME, file)
         await asyncio.wait([stop, *app.failures], return_when=asyncio.FIRST_COMPLETED)
     for failed in app.failures:
         if failed.done():
@@ -145,14 +146,12 @@ def _require_free_port(host: str, port: int) -> None:
             raise OSError(f"cannot listen on {host} port {port}: {error.strerror}") from error
 
 
-def _print_ready(urls: Urls, file: Path) -> None:
+def _print_ready(urls: Urls, keys: Path, file: VenueFile) -> None:
     logger.info("ready", extra={"http": urls.http_url, "ws": urls.ws_url})
-    text = (
-        f"Fairbook is ready: {urls.http_url}\n"
-        f"  streams: {urls.ws_url}\n"
-        f"  keys and tokens of demo1 and demo2: {file.resolve()}\n"
-        "  Press Ctrl-C to stop."
-    )
+    lines = [f"Fairbook is ready: {urls.http_url}", f"  streams: {urls.ws_url}"]
+    if names := [account.name for account in file.venue.accounts if account.write_key]:
+        lines.append(f"  keys and tokens of {', '.join(names)}: {keys.resolve()}")
+    text = "\n".join([*lines, "  Press Ctrl-C to stop."])
     try:
         print(text, flush=True)
     except BrokenPipeError:

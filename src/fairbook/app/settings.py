@@ -1,7 +1,7 @@
 """The settings of `fairbook up`: one table for the options, the environment and the documentation.
 
-An option overrides its environment variable, which overrides the default. An empty variable counts
-as not set. There is no configuration file: market parameters are commands in the log.
+An option overrides its environment variable, which overrides the [server] table of the venue's
+configuration file, which overrides the default. An empty variable counts as not set.
 
 Invariant: a value that is out of range is refused before anything starts.
 """
@@ -28,6 +28,15 @@ class SettingError(Exception):
     """A value cannot be used. The message names the option or variable that it was given by."""
 
 
+class UnknownSetting(Exception):
+    """A name is no setting; `known` are those that it may be."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(name)
+        self.name = name
+        self.known = known
+
+
 class Values(NamedTuple):
     """The values that a setting takes; `parse` raises ValueError for any other text."""
 
@@ -39,6 +48,7 @@ class Values(NamedTuple):
 class Setting(NamedTuple):
     """One field of UpSettings. Values None: a flag, which inverts the default."""
 
+    name: str
     field: str
     option: str
     variable: str
@@ -89,6 +99,7 @@ def _proxies(text: str) -> tuple[str, ...]:
 
 
 _PATH: Final = Values("a path", Path, "DIR")
+_FILE: Final = Values("a file", Path, "FILE")
 _HOST: Final = Values("an IP address or host name", str, "HOST")
 _PORT: Final = _whole(0, 65_535, "PORT")
 _COUNT: Final = _whole(1, COUNT_MAX)
@@ -105,6 +116,9 @@ class UpSettings:
 
     data_dir: Path = _option(
         Path("fairbook-data"), _PATH, "data directory; created if missing", name="data"
+    )
+    config: Path | None = _option(
+        None, _FILE, "configuration of the venue (default: the demo; see `fairbook init`)"
     )
     host: str = _option("127.0.0.1", _HOST, "address to listen on")
     http_port: int = _option(8000, _PORT, "HTTP port; 0: a free one, see demo.json")
@@ -169,15 +183,42 @@ def _settings() -> Iterator[Setting]:
         values = each.metadata["values"]
         option = f"--{name.replace('_', '-')}" if each.metadata["is_option"] else ""
         variable = _PREFIX + name.upper() if values else ""
-        yield Setting(each.name, option, variable, values, each.default, each.metadata["help"])
+        yield Setting(
+            name, each.name, option, variable, values, each.default, each.metadata["help"]
+        )
 
 
 SETTINGS: Final = tuple(_settings())
 
 
-def read_settings(options: Mapping[str, object], environ: Mapping[str, str]) -> UpSettings:
-    """options: the command line's, by field; None or False: not given. Raises SettingError."""
-    found: dict[str, Any] = {}
+NOT_IN_FILE: Final = ("config", "data")
+
+
+def read_server_table(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Field and value of each setting in [server] of a configuration. Raises UnknownSetting for a
+    name that is none, SettingError.
+    """
+    known = {setting.name: setting for setting in SETTINGS if setting.values is not None}
+    for name in NOT_IN_FILE:
+        del known[name]
+    for name, value in table.items():
+        setting = known.get(name)
+        if setting is None or setting.values is None:
+            raise UnknownSetting(name, list(known))
+        is_list = isinstance(value, list) and all(isinstance(word, str) for word in value)
+        text = ",".join(value) if is_list else str(value)
+        yield setting.field, _parsed(name, text, setting.values)
+
+
+def read_settings(
+    options: Mapping[str, object],
+    environ: Mapping[str, str],
+    server: Mapping[str, Any] | None = None,
+) -> UpSettings:
+    """options: the command line's, by field; None or False: not given. server: of the file, as
+    `read_server_table` gives it. Raises SettingError.
+    """
+    found: dict[str, Any] = dict(server or {})
     for setting in SETTINGS:
         option = options.get(setting.field)
         if setting.values is None:

@@ -20,7 +20,10 @@ from fairbook.app.settings import SettingError
 from fairbook.cli.parser import CommandParser, UsageError
 
 COMMANDS: Final = {
-    "up": "run the demo exchange; the first start sets it up",
+    "up": "run an exchange, by default the demo; the first start sets it up",
+    "init": "write a configuration to begin with",
+    "check": "say whether a configuration can be used, and what it means",
+    "apply": "change a running exchange to what its configuration says",
     "status": "show the state of an exchange, running or stopped",
     "admin": "operate a running exchange",
     "verify": "replay the log, and check snapshots and history against it",

@@ -15,8 +15,9 @@ import uvloop
 from fairbook.app.logs import configure_logs
 from fairbook.app.settings import read_settings
 from fairbook.cli.parser import CommandParser
-from fairbook.demo.credentials_file import MAKERS
 from fairbook.demo.maker.bot import Bot, CredentialsRefused
+from fairbook.demo.maker.plan import read_plan
+from fairbook.venue.venue import MAKERS
 
 ERRORS: Final = (OSError,)
 CLOSE_S: Final = 0.8  # for closing the connections
@@ -46,9 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
         written = json.loads(arguments.credentials.read_bytes())
         tokens = {name: str(written["accounts"][name]["token"]) for name in MAKERS}
         urls = (arguments.http or str(written["http"]), arguments.ws or str(written["ws"]))
+        plans = [read_plan(plan) for plan in written["plans"]]
     except (ValueError, KeyError, TypeError) as error:
         raise OSError(f"{arguments.credentials} is no credentials file: {error!r}") from error
-    bot = Bot(*urls, tokens, seed=random.SystemRandom().getrandbits(32))
+    bot = Bot(*urls, tokens, seed=random.SystemRandom().getrandbits(32), plans=plans)
     return run_maker(bot, arguments.lifeline)
 
 

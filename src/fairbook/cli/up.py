@@ -1,4 +1,4 @@
-"""`fairbook up`: run the demo exchange."""
+"""`fairbook up`: run an exchange; without a configuration the demo."""
 
 import argparse
 import os
@@ -6,9 +6,11 @@ import sys
 from typing import Final
 
 from fairbook.app.settings import SETTINGS, misspelt, read_settings
+from fairbook.app.venue_file import load_venue
 from fairbook.cli.parser import CommandParser
+from fairbook.venue.toml_file import ConfigError
 
-ERRORS: Final = ()  # The process of the exchange prints its own.
+ERRORS: Final = (ConfigError, OSError)  # of the file; the process of the exchange prints its own
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -35,9 +37,10 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    settings = read_settings(vars(arguments), os.environ)
+    file = load_venue(read_settings(vars(arguments), os.environ).config)
+    settings = read_settings(vars(arguments), os.environ, file.server)
     for variable, near in misspelt(os.environ):
         print(f"fairbook up: {variable} is not a setting; did you mean {near}?", file=sys.stderr)
     from fairbook.app.process import up
 
-    return up(settings)
+    return up(settings, file)

@@ -6,9 +6,9 @@ Only these files have the secrets: the log has hashes of keys and tokens.
 import base64
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nacl.bindings import crypto_sign_seed_keypair
 
@@ -19,8 +19,6 @@ from fairbook.ports.accounts import ALL_PERMISSIONS, Accounts
 
 FILE_NAME: Final = "demo.json"
 MAKER_FILE_NAME: Final = "maker.json"
-TRADERS: Final = ("demo1", "demo2")  # For anybody who tries the demo.
-MAKERS: Final = ("maker", "taker")  # The maker's process trades with both.
 LABEL: Final = "demo"
 """Of the keys that are made here."""
 
@@ -35,28 +33,28 @@ async def write_credentials(
     accounts: Accounts,
     registry: CredentialRegistry,
     numbers: Mapping[str, int],
-    names: Sequence[str] = TRADERS,
     *,
     http_url: str,
     ws_url: str,
+    **more: Any,
 ) -> dict[str, Credential]:
-    """Write addresses and the credential of each of `names`: the one in the file if it is still
-    valid, else a new one, for which old ones are revoked. numbers: the account of each name.
-    Raises Stopped if the log fails.
+    """Write addresses and the credential of each account: the one in the file if it is still valid,
+    else a new one, for which old ones are revoked. numbers: of accounts, by name. more: what else
+    the file has. Raises Stopped if the log fails.
     """
-    stored = _read(path, names)
+    stored = _read(path, numbers)
     credentials: dict[str, Credential] = {}
-    for name in names:
+    for name, number in numbers.items():
         credential = stored.get(name)
-        if credential is None or not _is_valid(credential, accounts, numbers[name]):
-            credential = await _replace(registry, numbers[name])
+        if credential is None or not _is_valid(credential, accounts, number):
+            credential = await _replace(registry, number)
         credentials[name] = credential
-    content = {"http": http_url, "ws": ws_url, "accounts": credentials}
+    content = {"http": http_url, "ws": ws_url, "accounts": credentials, **more}
     write_file(path, [json.dumps(content, indent=2).encode() + b"\n"])
     return credentials
 
 
-def _read(path: Path, names: Sequence[str]) -> dict[str, Credential]:
+def _read(path: Path, names: Iterable[str]) -> dict[str, Credential]:
     """What the file has; nothing, if it is missing or damaged."""
     try:
         stored = json.loads(path.read_bytes())["accounts"]

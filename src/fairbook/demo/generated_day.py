@@ -14,18 +14,18 @@ Invariants:
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.demo import first_state as demo
-from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.log.command_log import CommandLog
+from fairbook.venue.first_state import steps
+from fairbook.venue.venue import MAKERS, FirstBook, Venue
 
 DAY_NS: Final = 86_400 * NS_PER_SECOND
 FRAMES_MAX: Final = 2_880
@@ -73,7 +73,13 @@ class _TakerBudget:
 
 
 def generate(
-    log: CommandLog, *, now_ns: int, seed: int, rules: bytes, commands_max: int = 60_000
+    log: CommandLog,
+    venue: Venue,
+    *,
+    now_ns: int,
+    seed: int,
+    rules: bytes,
+    commands_max: int = 60_000,
 ) -> int:
     """Write the day before `now_ns` into an empty log; return the number of commands written.
 
@@ -88,9 +94,9 @@ def generate(
             return 0  # No day began there, or it has not ended.
     else:
         begin_ns = now_ns - SETUP_AHEAD_NS - DAY_NS
-    setup, accounts = _first_state(begin_ns, rules)
+    setup, markets = _first_state(venue, begin_ns, rules)
     spare = commands_max - sum(len(frame) for frame in setup) // records.COMMAND_BYTES - 1
-    per_frame = len(demo.MARKETS) * (QUOTE_COMMANDS + TAKER_ORDERS)
+    per_frame = len(markets) * (QUOTE_COMMANDS + TAKER_ORDERS)
     count = min(FRAMES_MAX, int(spare / per_frame))
     if count < 2:
         raise ValueError(f"a day takes more than {commands_max} commands")
@@ -101,7 +107,7 @@ def generate(
     written = 0
     for time_ns, frame in chain(
         zip((begin_ns, begin_ns + NS_PER_SECOND), setup, strict=True),
-        _day(Random(seed), begin_ns + SETUP_AHEAD_NS, count, accounts, spare),
+        _day(Random(seed), begin_ns + SETUP_AHEAD_NS, count, markets, spare),
     ):
         found = next(entries, None)
         if found is None:
@@ -112,50 +118,58 @@ def generate(
     return written
 
 
-def _first_state(time_ns: int, rules: bytes) -> tuple[list[bytes], dict[str, int]]:
-    """The frames of the demo's first state without its ladder, and its accounts by name."""
+class _TradedMarket(NamedTuple):
+    """A market of the day, and who trades in it."""
+
+    number: int
+    book: FirstBook
+    maker: int
+    taker: int
+
+
+def _first_state(
+    venue: Venue, time_ns: int, rules: bytes
+) -> tuple[list[bytes], list[_TradedMarket]]:
+    """The frames of the first state without its orders and operators, and the traded markets."""
     exchange = Exchange()
-    catalogue = EngineCatalogue(exchange)
-    frames: list[bytes] = []
-
-    def apply(commands: Iterable[bytes]) -> list[records.Outcome]:
-        frames.append(b"".join(commands))
-        events = exchange.apply(frames[-1], time_ns)
-        outcomes = [records.read_outcome(part) for part in records.split(events)]
-        demo.require_done(outcomes)
-        return outcomes
-
     begin = [rules, admin_records.begin_gateway()]
-    listings = [*demo.missing_listings(catalogue), *demo.account_openings()]
-    accounts = demo.opened_accounts(apply([*begin, *listings]))
-    view = EngineView(exchange)
-    credits = [
-        each for account in accounts.values() for each in demo.missing_credits(view, account)
+    frames: list[bytes] = []
+    for step in steps(venue, exchange, is_complete=False):
+        frames.append(b"".join([*begin, *(change.command for change in step)]))
+        begin = []
+        for part in records.split(exchange.apply(frames[-1], time_ns)):
+            assert records.read_outcome(part).status != records.REJECTED, "the file was checked"
+    numbers = {market.name: market.id for market in exchange.markets[1:]}
+    maker, taker = (exchange.account_of_user(venue.user_ids[name]) for name in MAKERS)
+    return frames, [
+        _TradedMarket(numbers[market.name], market.book, maker, taker)
+        for market in venue.markets
+        if market.book is not None
     ]
-    apply([*credits, *demo.missing_market_openings(catalogue)])
-    return frames, accounts
 
 
 def _day(
-    random: Random, begin_ns: int, count: int, accounts: dict[str, int], commands_max: int
+    random: Random,
+    begin_ns: int,
+    count: int,
+    markets: Sequence[_TradedMarket],
+    commands_max: int,
 ) -> Iterator[tuple[int, bytes]]:
     """(time, frame) of `count` frames with trades and of one that ends the day."""
-    visits = count * len(demo.MARKETS)
+    visits = count * len(markets)
     budget = _TakerBudget(commands_max - visits * QUOTE_COMMANDS, visits)
     frame_gap_ns = DAY_NS // count
     volatility = _volatility(random, count)
     shared = [random.gauss(0, 1) for _ in range(count)]
     days = [
-        _MarketDay(
-            random, number, market, accounts, volatility, _mid_prices(random, volatility, shared)
-        )
-        for number, market in enumerate(demo.MARKETS, start=1)
+        _MarketDay(random, market, volatility, _mid_prices(random, volatility, shared))
+        for market in markets
     ]
     for step in range(count):
         moved = 0.5 + random.uniform(-JITTER, JITTER)
         frame = b"".join(command for day in days for command in day.commands(step, budget))
         yield begin_ns + int((step + moved) * frame_gap_ns), frame
-    end = records.end_session(account=accounts["maker"], session=records.GENERATED_SESSION)
+    end = records.end_session(account=markets[0].maker, session=records.GENERATED_SESSION)
     yield begin_ns + DAY_NS - NS_PER_SECOND, end
 
 
@@ -197,9 +211,7 @@ class _MarketDay:
     """Quotes and trades in one market."""
 
     random: Random
-    number: int
-    market: demo.DemoMarket
-    accounts: dict[str, int]
+    market: _TradedMarket
     volatility: Sequence[float]
     mid_prices: Sequence[float]
 
@@ -210,13 +222,13 @@ class _MarketDay:
         after = self.mid_prices[min(step + 1, len(self.mid_prices) - 1)]
         usual_move = DAY_DEVIATION / math.sqrt(len(self.mid_prices))
         lean = 0.3 * math.tanh((after - middle) / (middle * usual_move))
-        quotes = self._quotes(middle * self.market.middle_ticks, volatility)
-        yield records.cancel_all(account=self.accounts["maker"], market=self.number)
+        quotes = self._quotes(middle * self.market.book.middle_ticks, volatility)
+        yield records.cancel_all(account=self.market.maker, market=self.market.number)
         for side, levels in enumerate(quotes):
             for price, lots in levels:
                 yield records.place(
-                    account=self.accounts["maker"],
-                    market=self.number,
+                    account=self.market.maker,
+                    market=self.market.number,
                     side=side,
                     price=price,
                     quantity=lots,
@@ -245,7 +257,7 @@ class _MarketDay:
                 if levels:
                     beyond = levels[-1][0] + sign
                     price = min(price, beyond) if sign < 0 else max(price, beyond)
-                lots = self.market.level_lots * random.uniform(0.4, 1.2) * (1 + level) / 2
+                lots = self.market.book.level_lots * random.uniform(0.4, 1.2) * (1 + level) / 2
                 levels.append((price, max(1, round(lots))))
                 gap = LEVEL_GAP_WIDE if random.random() < WIDE_SHARE else LEVEL_GAP
                 away += middle * gap * volatility * random.uniform(0.3, 1.7)
@@ -257,14 +269,14 @@ class _MarketDay:
     ) -> bytes:
         """One order of the taker, within what is `left` on the other side, less one lot."""
         random = self.random
-        size = self.market.level_lots * TRADE_SHARE * math.sqrt(activity)
+        size = self.market.book.level_lots * TRADE_SHARE * math.sqrt(activity)
         wanted = round(size * random.lognormvariate(0, TRADE_DEVIATION))
         lots = max(1, min(wanted, left[1 - side] - 1))
         left[1 - side] -= lots
         by_market = random.random() < 0.5
         return records.place(
-            account=self.accounts["taker"],
-            market=self.number,
+            account=self.market.taker,
+            market=self.market.number,
             side=side,
             price=0 if by_market else levels[-1][0],
             quantity=lots,

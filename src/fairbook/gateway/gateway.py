@@ -92,9 +92,11 @@ class Gateway:
         history: History | None = None,
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
+        name: str = "Fairbook",
     ) -> None:
         """pages: static files, by path. faucet_atoms: by asset, the most that one account gets.
-        Endpoints that need `history`, `transfers` or `faucet_atoms` answer 501 without it.
+        name: of the venue. Endpoints that need `history`, `transfers` or `faucet_atoms` answer 501
+        without it.
         """
         self._is_stopping = False
         self._rates = rates = _rate_limits(limits)
@@ -129,7 +131,7 @@ class Gateway:
             **HistoryEndpoints(submitter, listings, barrier).endpoints(),
             **CapitalEndpoints(submitter, listings, barrier, transfers).endpoints(),
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
-            **venue_endpoints(listings, is_demo=bool(transfers and faucet_atoms)),
+            **venue_endpoints(listings, name, is_demo=bool(transfers and faucet_atoms)),
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
             **_page_endpoints(pages or {}),
         }

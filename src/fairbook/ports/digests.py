@@ -16,6 +16,9 @@ _TOKEN: Final = b"fairbook token"
 _PASSWORD: Final = b"fairbook password"
 _SECOND_FACTOR: Final = b"fairbook second factor"
 _WITHDRAWAL: Final = b"fairbook withdrawal"
+_REASON: Final = b"fairbook reason"
+_REFERENCE: Final = b"fairbook reference"
+_PROPOSAL: Final = b"fairbook proposal"
 
 
 def public_key_digest(public_key: bytes) -> bytes:
@@ -42,6 +45,21 @@ def withdrawal_digest(
 ) -> bytes:
     """`nonce`: 16 random bytes, so that an address cannot be guessed from the hash."""
     return _digest(_WITHDRAWAL, withdrawal_id, asset, network, address, memo, nonce)
+
+
+def reason_digest(text: str) -> bytes:
+    """Of the reason that an operator gives for an act."""
+    return _digest(_REASON, text)
+
+
+def money_reference(source: str, name: str) -> bytes:
+    """16 bytes: of a payment that its source knows by this name."""
+    return _digest(_REFERENCE, source, name)[:16]
+
+
+def proposal_digest(text: str) -> bytes:
+    """16 bytes: of an act that an operator proposes, as canonical text."""
+    return _digest(_PROPOSAL, text)[:16]
 
 
 def folded(email: str) -> str:

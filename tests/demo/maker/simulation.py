@@ -28,9 +28,9 @@ from fairbook.client.messages import Depth, OrderState, OrderUpdate
 from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.records import OrderRecord
-from fairbook.demo import first_state as demo
+from fairbook.demo.demo_venue import demo_venue, market_plans
 from fairbook.demo.maker.market_maker import COMMANDS_MAX, MarketMaker
-from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan, QuotingParameters
+from fairbook.demo.maker.plan import MarketPlan, QuotingParameters
 from fairbook.demo.maker.quotes import ASK, BID, LimitOrder
 from fairbook.demo.maker.reconcile import AmendOrder, CancelAll, CancelOrder, Command
 from tests.demo.maker.test_quotes import GRIDS
@@ -46,10 +46,13 @@ def no_text(_order: records.OrderRecord) -> None:
     """The maker's orders have no client ids."""
 
 
+DEMO_PLAN = next(market_plans(demo_venue()))
+
+
 class MakerSimulation:
     """One market, its maker, and a simulated clock."""
 
-    def __init__(self, *, seed: int, plan: MarketPlan = DEMO_PLANS[0]) -> None:
+    def __init__(self, *, seed: int, plan: MarketPlan = DEMO_PLAN) -> None:
         self.core = Exchange()
         self.now_ms = 0
         self.refusals: list[str] = []
@@ -79,21 +82,23 @@ class MakerSimulation:
 
     def _list(self) -> None:
         self.do(admin_records.rules())
-        for number, asset in enumerate(demo.ASSETS, start=1):
+        venue = demo_venue()
+        numbers = {asset.name: number for number, asset in enumerate(venue.assets, start=1)}
+        for asset in venue.assets:
             self.do(
-                admin_records.list_asset(asset=number, decimals=asset.decimals, name=asset.name)
+                admin_records.list_asset(
+                    asset=numbers[asset.name], decimals=asset.decimals, name=asset.name
+                )
             )
-        market = demo.MARKETS[0]
+        market = venue.markets[0]
         for command in open_market(
-            MARKET, market.name, base=market.base, quote=demo.USDC, lot_atoms=market.lot_atoms,
-            tick_atoms=market.tick_atoms, maker_fee_ppm=demo.MAKER_FEE_PPM,
-            taker_fee_ppm=demo.TAKER_FEE_PPM,
+            MARKET, market.name, base=numbers[market.base], quote=numbers[market.quote],
+            lot_atoms=market.lot_atoms, tick_atoms=market.tick_atoms,
+            maker_fee_ppm=market.parameters["maker_fee_ppm"],
+            taker_fee_ppm=market.parameters["taker_fee_ppm"],
         ):  # fmt: skip
             self.do(command)
-        atoms = {
-            number: asset.start_units * 10**asset.decimals
-            for number, asset in enumerate(demo.ASSETS, start=1)
-        }
+        atoms = {numbers[name]: atoms for name, atoms in venue.accounts[0].balances.items()}
         accounts = {account: account for account in (MAKER, TAKER, STRANGER)}
         for command in open_accounts(accounts, atoms):
             self.do(command)

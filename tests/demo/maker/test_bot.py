@@ -19,8 +19,9 @@ from fairbook.client.credentials import BearerToken
 from fairbook.client.messages import NewOrder
 from fairbook.client.rest import RestClient
 from fairbook.core import admin_records
+from fairbook.demo.demo_venue import demo_venue, market_plans
 from fairbook.demo.maker.bot import Bot, CredentialsRefused
-from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan
+from fairbook.demo.maker.plan import MarketPlan
 from tests.world.clock import FastClock
 from tests.world.direct_exchange import DirectExchange, demo_exchange
 from tests.world.memory_accounts import ALICE_TOKEN, BOB_TOKEN
@@ -30,6 +31,7 @@ from tests.world.waiting import until
 MAKER, TAKER = 2, 3
 TOKENS = {"maker": ALICE_TOKEN, "taker": BOB_TOKEN}
 MARKETS = (1, 2, 3)
+PLANS = list(market_plans(demo_venue()))
 QUICK = (MarketPlan("SOL_USDC", "140", move_ms=100, take_ms=200),)
 SOURCE = Path(fairbook.__file__).parents[1]
 SPEED = 4.0  # of the clocks of bot and exchange, where a test would only wait
@@ -78,7 +80,7 @@ def test_all_markets_are_made() -> None:
 
     async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
-        bot = Bot(venue.http_url, venue.ws_url, TOKENS, seed=1)
+        bot = Bot(venue.http_url, venue.ws_url, TOKENS, seed=1, plans=PLANS)
         best: dict[int, set[Any]] = {market: set() for market in MARKETS}
         began = len(exchange.received)
         async with running(bot):
@@ -215,7 +217,7 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
 
     async def story(venue: RunningExchange) -> None:
         exchange = venue.exchange
-        plans = [MarketPlan(p.symbol, p.anchor, move_ms=100, take_ms=200) for p in DEMO_PLANS[:2]]
+        plans = [MarketPlan(p.symbol, p.anchor, move_ms=100, take_ms=200) for p in PLANS[:2]]
         bot = Bot(venue.http_url, venue.ws_url, TOKENS, seed=5, plans=plans, back_off_ms=1000)
         async with running(bot):
             await until(lambda: trades(exchange, 1) and trades(exchange, 2))
@@ -247,20 +249,21 @@ def test_a_market_that_is_closed_is_left_alone(caplog: pytest.LogCaptureFixture)
 
 @with_live_exchange(demo_exchange)
 async def test_refused_credentials_end_it(venue: RunningExchange) -> None:
-    bot = Bot(venue.http_url, venue.ws_url, {"maker": "no", "taker": "no"}, seed=1)
+    bot = Bot(venue.http_url, venue.ws_url, {"maker": "no", "taker": "no"}, seed=1, plans=PLANS)
     with pytest.raises(CredentialsRefused):
         await bot.run()
 
 
 def test_a_rate_above_the_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="20"):
-        Bot("", "", TOKENS, seed=1, commands_per_s=21)
+        Bot("", "", TOKENS, seed=1, plans=PLANS, commands_per_s=21)
 
 
 PROCESS = """
 import sys
 from fairbook.cli.maker import run_maker
 from fairbook.demo.maker.bot import Bot
+from fairbook.demo.demo_venue import demo_venue, market_plans
 from fairbook.demo.maker.plan import MarketPlan
 plans = [MarketPlan("SOL_USDC", "140", move_ms=100, take_ms=200)]
 tokens = {"maker": sys.argv[3], "taker": sys.argv[4]}

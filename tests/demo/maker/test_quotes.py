@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fairbook.client.grid import Grid
 from fairbook.client.messages import Filters, MarketInfo, PriceFilter, QuantityFilter
+from fairbook.demo.demo_venue import demo_venue, market_plans
 from fairbook.demo.maker.plan import (
-    DEMO_PLANS,
     PARTS,
     Band,
     MarketPlan,
@@ -31,7 +31,7 @@ GRIDS = {
     "BTC_USDC": grid_of("BTC_USDC", tick="0.1", step="0.00001"),
     "ETH_USDC": grid_of("ETH_USDC", tick="0.01", step="0.0001"),
 }
-STYLES = [QuotingParameters(plan, GRIDS[plan.symbol]) for plan in DEMO_PLANS]
+STYLES = [QuotingParameters(plan, GRIDS[plan.symbol]) for plan in market_plans(demo_venue())]
 SOL = STYLES[0]
 LEVELS = sum(band.levels for band in SOL.plan.bands)
 

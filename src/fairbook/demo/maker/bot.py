@@ -27,7 +27,7 @@ from fairbook.client.reconnect import Backoff, Reconnecting
 from fairbook.client.rest import RestClient
 from fairbook.client.websocket import WebSocketClient
 from fairbook.demo.maker.market_maker import BACK_OFF_MS, MarketMaker
-from fairbook.demo.maker.plan import DEMO_PLANS, MarketPlan, QuotingParameters
+from fairbook.demo.maker.plan import MarketPlan, QuotingParameters
 from fairbook.demo.maker.quotes import LimitOrder
 from fairbook.demo.maker.reconcile import AmendOrder, CancelAll, CancelOrder, Command
 
@@ -122,7 +122,7 @@ class Bot:
         tokens: Mapping[str, str],
         *,
         seed: int,
-        plans: Sequence[MarketPlan] = DEMO_PLANS,
+        plans: Sequence[MarketPlan],
         commands_per_s: float = COMMANDS_PER_S,
         stale_s: float = STALE_S,
         back_off_ms: int = BACK_OFF_MS,

@@ -88,12 +88,6 @@ _RANGES: Final = {
     "take_quote": (1, 10**12),
 }
 
-DEMO_PLANS: Final = (
-    MarketPlan("SOL_USDC", "140"),
-    MarketPlan("BTC_USDC", "100000"),
-    MarketPlan("ETH_USDC", "3500"),
-)
-
 
 def read_plan(given: dict[str, Any]) -> MarketPlan:
     """A plan from JSON: symbol, anchor, and any of the other fields. Raises PlanError."""

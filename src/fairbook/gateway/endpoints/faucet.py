@@ -55,7 +55,7 @@ def faucet_endpoints(
             found[asset.name] = listings.asset_scale(asset.id)[1].text(atoms)
         return msgspec.json.encode(found)
 
-    is_offered = transfers is not None and caps_atoms is not None
+    is_offered = transfers is not None and bool(caps_atoms)
     refuse, path = not_offered("faucet"), b"/api/v1/faucet"
     return {
         (b"POST", path): Endpoint(

@@ -8,14 +8,13 @@ from fairbook.api.account import basis_points
 from fairbook.api.listings import Listings
 from fairbook.gateway.request import Endpoint, Endpoints, Request
 
-NAME = "Fairbook"
 WEBSOCKET_PATH = "/ws"  # on the port that answers this
 
 
-def venue_endpoints(listings: Listings, *, is_demo: bool) -> Endpoints:
+def venue_endpoints(listings: Listings, name: str, *, is_demo: bool) -> Endpoints:
     """is_demo: there is a faucet."""
     fixed = {
-        "name": NAME, "version": version("fairbook"), "ws": WEBSOCKET_PATH, "demo": is_demo,
+        "name": name, "version": version("fairbook"), "ws": WEBSOCKET_PATH, "demo": is_demo,
         "test": False,
     }  # fmt: skip
 
