@@ -77,7 +77,7 @@ def _change(path: Path, text: str, venue: ExchangeProcess, rest: RestClient) -> 
     (market,) = rest.expect(200, "GET", "/api/v1/markets")
     assert market["orderBookState"] == "Open"
 
-    status, said = fairbook("apply", path, directory, "--token-file", tmp_path / "none")
+    status, said = fairbook("apply", path, directory, "--token-file", path.with_name("none"))
     assert status == 1 and "needs the token of an operator" in said
     status, said = fairbook("apply", path, directory, "--token-file", venue.demo_path)
     assert status == 1 and "needs the token of an operator" in said
