@@ -132,7 +132,7 @@ class Server(Process):
     ) -> None:
         """settings: variables of its environment."""
         command = ["-m", "fairbook", "up", "--data", str(directory), "--no-maker"]
-        command += ["--http-port", "0", "--ws-port", "0"]
+        command += ["--http-port", "0", "--ws-port", "0", "--admin-port", "0"]
         command += [] if followers else ["--no-replica", "--no-recorder"]
         self._directory = directory
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the exchange)

@@ -67,6 +67,7 @@ def test_every_variable_is_read() -> None:
             assert str(error).startswith(f"{variable} must be ")
             refused.append(variable)
     assert set(variables) - set(refused) == {
+        "FAIRBOOK_ADMIN_HOST",
         "FAIRBOOK_CONFIG",
         "FAIRBOOK_DATA",
         "FAIRBOOK_HOST",
@@ -96,7 +97,7 @@ def test_misspelt_variables_are_found() -> None:
 
 
 def test_one_port_for_both_servers_is_refused() -> None:
-    with pytest.raises(SettingError, match="8001 for both"):
+    with pytest.raises(SettingError, match="8001 twice"):
         read_settings({"http_port": "8001"}, {})
     assert read_settings({"http_port": "0", "ws_port": "0"}, {}).ws_port == 0
 

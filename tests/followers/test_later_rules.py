@@ -101,7 +101,9 @@ def test_a_running_engine_stops_without_an_answer_or_a_snapshot(tmp_path: Path) 
 
 
 def test_an_exchange_does_not_start(directory: Path) -> None:
-    done = run_fairbook("up", "--data", directory, "--http-port", 0, "--ws-port", 0, "--no-maker")
+    done = run_fairbook(
+        "up", "--data", directory, "--http-port", 0, "--ws-port", 0, "--admin-port", 0, "--no-maker"
+    )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"fairbook up: {SAYS}")
 

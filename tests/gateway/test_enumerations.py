@@ -19,7 +19,7 @@ WRONG = {
 
 def paths(gateway: Gateway) -> list[str]:
     """Every path that is read with GET."""
-    return sorted(path.decode() for method, path in gateway._endpoints if method == b"GET")
+    return sorted(path.decode() for method, path in gateway.routes.endpoints if method == b"GET")
 
 
 @with_exchange()

@@ -300,8 +300,8 @@ def test_a_long_answer_is_sent_in_pieces() -> None:
         def long(_request: Request) -> Reply:
             return Reply(b"", pieces=numbered_pieces(sent))
 
-        venue.gateway._endpoints[b"GET", b"/long"] = Endpoint(long)
-        venue.gateway._endpoints[b"OPTIONS", b"/long"] = Endpoint(always(Reply(b"", 204)))
+        venue.gateway.routes.endpoints[b"GET", b"/long"] = Endpoint(long)
+        venue.gateway.routes.endpoints[b"OPTIONS", b"/long"] = Endpoint(always(Reply(b"", 204)))
         slow = await venue.connect(receive_bytes=4096)
         get, ping = request_bytes("GET", "/long"), request_bytes("GET", "/api/v1/ping")
         await slow.send(get + ping)
@@ -335,7 +335,7 @@ async def test_a_long_answer_ends_when_its_client_leaves(
     venue: RunningExchange, client: HttpClient
 ) -> None:
     sent: list[int] = []
-    venue.gateway._endpoints[b"GET", b"/long"] = Endpoint(
+    venue.gateway.routes.endpoints[b"GET", b"/long"] = Endpoint(
         lambda _request: Reply(b"", pieces=numbered_pieces(sent))
     )
     leaving = await venue.connect(receive_bytes=4096)
@@ -353,7 +353,7 @@ async def test_a_long_answer_ends_when_the_body_of_its_request_is_malformed(
 ) -> None:
     """Without its last chunk, and without a log line, as it is the client's error."""
     sent: list[int] = []
-    venue.gateway._endpoints[b"GET", b"/long"] = Endpoint(
+    venue.gateway.routes.endpoints[b"GET", b"/long"] = Endpoint(
         lambda _request: Reply(b"", pieces=numbered_pieces(sent))
     )
     slow = await venue.connect(receive_bytes=4096)

@@ -114,7 +114,7 @@ def test_no_read_holds_the_loop() -> None:
     """Every endpoint of GET; and the open orders in ways of their own."""
 
     async def story(venue: RunningExchange, client: HttpClient) -> None:
-        paths = [path for method, path in venue.gateway._endpoints if method == b"GET"]
+        paths = [path for method, path in venue.gateway.routes.endpoints if method == b"GET"]
         assert set(QUERIES) | set(OF_THE_TEST) <= set(paths)
         urls = [
             f"{path.decode()}?{QUERIES.get(path, '')}" for path in paths if path not in OF_THE_TEST

@@ -85,6 +85,7 @@ class ExchangeProcess:
         assert self.process is None, "it runs already"
         command = [sys.executable, "-m", "fairbook", "up", "--data", str(self.folder)]
         command += ["--http-port", str(self.http_port), "--ws-port", str(self.ws_port)]
+        command += ["--admin-port", "0"]
         self._earlier_stderr += self.new_stderr()
         self._outputs = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115  wait closes.
         self.process = subprocess.Popen(

@@ -18,6 +18,7 @@ from threading import Lock
 from typing import Final
 
 from fairbook.accounts.credentials import AccountsDamaged, StoredCredential, User
+from fairbook.accounts.sqlite_operators import SqliteOperators
 from fairbook.accounts.sqlite_schema import prepare, transaction
 from fairbook.accounts.sqlite_transfers import SqliteTransfers
 from fairbook.core.admin_records import PUBLIC_KEY
@@ -45,7 +46,9 @@ LAST_ID: Final = (1 << 63) - 1
 
 
 class SqliteAccounts:
-    """The store. `transfers` has withdrawals and grants of the same file."""
+    """The store. `transfers` has withdrawals and grants of the same file, `operators` what
+    operators say.
+    """
 
     def __init__(self, path: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         """Open or create the store. Raises AccountsDamaged."""
@@ -63,6 +66,7 @@ class SqliteAccounts:
         except sqlite3.DatabaseError as error:
             raise AccountsDamaged(f"{path} cannot be read as an accounts store: {error}") from error
         self.transfers = SqliteTransfers(self._database, self._lock, now_ns=now_ns)
+        self.operators = SqliteOperators(self._database, self._lock)
 
     @classmethod
     @contextmanager
@@ -78,10 +82,11 @@ class SqliteAccounts:
         try:
             with closing(sqlite3.connect(name, uri=True, isolation_level=None)) as database:
                 store._database = database
-                prepare(database, path)
+                prepare(database, path, is_read_only=True)
                 database.execute("BEGIN")
                 database.execute("SELECT count(*) FROM user").fetchone()
                 store.transfers = SqliteTransfers(database, store._lock, now_ns=time.time_ns)
+                store.operators = SqliteOperators(database, store._lock)
                 yield store
         except sqlite3.DatabaseError as error:
             raise AccountsDamaged(f"{path} cannot be read as an accounts store: {error}") from error
@@ -112,6 +117,17 @@ class SqliteAccounts:
     def user_of(self, account: int) -> User | None:
         """Whose account it is, by this store."""
         return self._user("account", account)
+
+    def find_users(self, words: str, *, after: int, limit: int) -> list[User]:
+        """Users with accounts above `after` whose name or e-mail address begins so, by account."""
+        pattern = "".join(f"[{letter}]" for letter in folded(words) if letter not in "[]^") + "*"
+        with self._lock:
+            rows = self._database.execute(
+                f"SELECT {_USER_COLUMNS} FROM user WHERE account > ?"
+                " AND (lower(name) GLOB ? OR email_folded GLOB ?) ORDER BY account LIMIT ?",
+                (after, pattern, pattern, limit),
+            ).fetchall()
+        return [User(*row) for row in rows]
 
     def set_account(self, user_id: int, account: int) -> None:
         """Store the account that OPEN_ACCOUNT answered for the user. Idempotent. Raises

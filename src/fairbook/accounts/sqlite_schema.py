@@ -11,10 +11,10 @@ from typing import Final
 from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.ports.accounts import AccountRefused
 
-SCHEMA_VERSION: Final = 3  # 1 and 2 decided who may act; here only the log does
+SCHEMA_VERSION: Final = 4  # 1 and 2 decided who may act; here only the log does
+_WITHOUT_OPERATORS: Final = 3  # a store of this format gets the tables that are new
 
-_TABLES: Final = f"""
-BEGIN IMMEDIATE;
+_TABLES: Final = """
 CREATE TABLE user (
     user_id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT UNIQUE,
@@ -58,27 +58,47 @@ CREATE TABLE granted (
     atoms INTEGER NOT NULL CHECK (atoms >= 0),
     PRIMARY KEY (account, asset)
 ) STRICT, WITHOUT ROWID;
+"""
+_OPERATOR_TABLES: Final = f"""
+CREATE TABLE operator (
+    number INTEGER PRIMARY KEY CHECK (number >= 1),
+    name TEXT NOT NULL,
+    account INTEGER NOT NULL
+) STRICT;
+CREATE TABLE reason (
+    digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
+    text TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE proposal (
+    sequence INTEGER PRIMARY KEY,
+    position INTEGER NOT NULL,
+    operator INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    decision INTEGER NOT NULL CHECK (decision BETWEEN 0 AND 2)
+) STRICT;
+CREATE INDEX proposal_open ON proposal (sequence) WHERE decision = 0;
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
 
 
-def prepare(database: sqlite3.Connection, name: object) -> None:
-    """Create the tables of a new file. `name` is for the message. Raises AccountsDamaged if it is
-    no accounts store, or one of another format.
+def prepare(database: sqlite3.Connection, name: object, *, is_read_only: bool = False) -> None:
+    """Create the tables of a new file, and those that an older one lacks. `name` is for the
+    message. Raises AccountsDamaged if it is no accounts store, or one of another format.
     """
     # Rows may be damaged on purpose: what is no UTF-8 must not stop a reader.
     database.text_factory = lambda data: data.decode(errors="replace")
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if version == SCHEMA_VERSION:
+    if version == SCHEMA_VERSION or (version == _WITHOUT_OPERATORS and is_read_only):
         return
-    if version != 0 or tables:
+    if version != _WITHOUT_OPERATORS and (version != 0 or tables):
         raise AccountsDamaged(
             f"{name} is no accounts store of format {SCHEMA_VERSION}, the only one that this"
             f" release reads: it has format {version}"
         )
-    database.executescript(_TABLES)
+    new = "" if version else _TABLES
+    database.executescript(f"BEGIN IMMEDIATE;{new}{_OPERATOR_TABLES}")
 
 
 @contextmanager

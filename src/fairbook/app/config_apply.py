@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fairbook.accounts.sqlite_operators import SqliteOperators
+from fairbook.admin.operators import operator_of
 from fairbook.app.venue_file import load_venue
 from fairbook.core import records
-from fairbook.core.admin_records import OF_OPERATOR
 from fairbook.core.exchange import Exchange
 from fairbook.core.parts import with_operator
 from fairbook.net.control_socket import ControlRefused, ControlRequest
 from fairbook.ports.commands import Busy, Commands, Stopped
-from fairbook.ports.digests import reason_digest, token_digest
 from fairbook.venue.changes import ConfigChange, changes, not_in_file
 from fairbook.venue.first_state import BATCH
 from fairbook.venue.toml_file import ConfigError, Problem
@@ -21,9 +21,10 @@ from fairbook.venue.toml_file import ConfigError, Problem
 class ConfigApply:
     """The handler of the control socket's command `apply`."""
 
-    def __init__(self, commands: Commands, exchange: Exchange) -> None:
+    def __init__(self, commands: Commands, exchange: Exchange, operators: SqliteOperators) -> None:
         self._commands = commands
         self._exchange = exchange
+        self._operators = operators
 
     async def apply(self, request: ControlRequest) -> Mapping[str, Any]:
         """request: `file`; `dry_run`; `token`, of an operator, unless it is a dry run. Answers what
@@ -43,20 +44,23 @@ class ConfigApply:
         }
         if not request.get("dry_run"):
             allowed = [change for change in found if not change.needs_two]
-            await self._submit(allowed, str(request.get("token", "")), f"apply {file.name}")
+            await self._submit(
+                allowed, str(request.get("token", "")), f"apply {Path(file.name).name}"
+            )
             answer["done"] = len(allowed)
         return answer
 
     async def _submit(self, allowed: list[ConfigChange], token: str, reason: str) -> None:
-        credential = self._exchange.credential(token_digest(token))
-        if credential is None or credential.owner_kind != OF_OPERATOR:
+        operator = operator_of(self._exchange, token)
+        if operator is None:
             raise ControlRefused("this needs the token of an operator: --token-file")
+        reason_hash = await asyncio.to_thread(self._operators.add_reason, reason)
         units = [
             with_operator(
                 change.command,
-                operator=credential.owner,
-                credential=credential.slot,
-                reason_hash=reason_digest(reason),
+                operator=operator.number,
+                credential=operator.credential,
+                reason_hash=reason_hash,
             )
             for change in allowed
         ]

@@ -30,9 +30,12 @@ from fairbook.accounts.logged_credentials import LoggedCredentials
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.unfinished_withdrawals import UnfinishedWithdrawals
+from fairbook.admin.admin_control import AdminControl
+from fairbook.admin.admin_gateway import AdminGateway
+from fairbook.app import admin_port
 from fairbook.app.config_apply import ConfigApply
 from fairbook.app.disk_watch import DiskWatch
-from fairbook.app.operator_tokens import write_tokens
+from fairbook.app.operator_tokens import write_address, write_tokens
 from fairbook.app.settings import UpSettings
 from fairbook.app.venue_file import VenueFile, apply_first_state
 from fairbook.core.units import NS_PER_SECOND
@@ -111,6 +114,7 @@ class ExchangeApp:
     _numbers: dict[str, int]  # of the file's accounts, by name
     _followers: Followers
     _gateway: Gateway
+    _admin: AdminGateway
     _feed: Feed
     _disk: DiskWatch
     _authenticator: Authenticator
@@ -174,14 +178,19 @@ class ExchangeApp:
         numbers = await apply_first_state(
             file, engine.commands, engine.runner.exchange, accounts.store
         )
-        await write_tokens(directory, file.venue.operators, engine.commands, engine.runner.exchange)
+        exchange = engine.runner.exchange
+        await write_tokens(directory, file.venue.operators, engine.commands, exchange)
+        await admin_port.store_operators(file.venue, exchange, accounts.store)
+        admin = admin_port.admin_gateway(
+            directory, engine, log, accounts.store, file.webhook_secret
+        )
         # Commands of an earlier process are in the log.
         authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
         if authenticator.refuses_until_ms:
             logger.warning("the log is ahead of the clock: signed requests are refused meanwhile")
         gateway = _gateway(settings, file.venue, engine, accounts, authenticator, followers)
         app = cls(
-            engine, settings, file, stack, accounts, numbers, followers, gateway, feed, disk,
+            engine, settings, file, stack, accounts, numbers, followers, gateway, admin, feed, disk,
             authenticator,
         )  # fmt: skip
         await app._start()
@@ -206,7 +215,10 @@ class ExchangeApp:
             **followers.replica.handlers(),
             "status": self._status,
             "confirm-clock": self._confirm_clock,
-            "apply": ConfigApply(engine.commands, engine.runner.exchange).apply,
+            "admin": AdminControl(self._admin).handle,
+            "apply": ConfigApply(
+                engine.commands, engine.runner.exchange, accounts.store.operators
+            ).apply,
         }
         control = ControlServer(self._settings.data_dir, handlers)
         stack.push_async_callback(control.stop)
@@ -220,6 +232,10 @@ class ExchangeApp:
         http_port = await self._http.start(settings.host, settings.http_port)
         stack.push_async_callback(self._streams.stop, settings.drain_max_s)
         ws_port = await self._streams.start(settings.host, settings.ws_port)
+        port = await admin_port.serve(self._admin, settings, stack)
+        admin_url = _url("http", settings.admin_host, port)
+        write_address(settings.data_dir, admin_url)
+        logger.info("operators are served", extra={"url": admin_url})
         stack.push_async_callback(self._drain)
         urls = Urls(
             _url("http", settings.host, http_port), _url("ws", settings.host, ws_port)

@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import OF_OPERATOR
@@ -53,9 +53,23 @@ async def write_tokens(
     return paths
 
 
+def write_address(directory: Path, url: str) -> None:
+    """The address of the operators' port, into the first of the files."""
+    path = directory / FILE_NAMES[0]
+    content = {**_read(path), "admin": url}
+    write_file(path, [json.dumps(content, indent=2).encode() + b"\n"])
+
+
 def read_token(path: Path) -> str | None:
     """The token in a file; None if the file is missing or has none."""
+    token = _read(path).get("token")
+    return token if isinstance(token, str) else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a file has; nothing, if it is missing or damaged."""
     try:
-        return str(json.loads(path.read_bytes())["token"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -29,7 +29,7 @@ import uvloop
 from fairbook.accounts.credentials import AccountsDamaged
 from fairbook.app.exchange_app import ExchangeApp, Urls
 from fairbook.app.logs import configure_logs
-from fairbook.app.settings import UpSettings
+from fairbook.app.settings import SettingError, UpSettings
 from fairbook.app.venue_file import VenueFile
 from fairbook.core.admin_commands import RulesUnknown
 from fairbook.demo.credentials_file import FILE_NAME
@@ -47,6 +47,7 @@ EARLIEST_S: Final = 1_704_067_200  # 2024-01-01, before the first release
 
 # Errors that an operator can fix. Every other exception is a bug.
 REFUSALS: Final = (
+    SettingError,
     LogLocked,
     LogDamaged,
     LogFailed,
@@ -88,6 +89,7 @@ async def _up(settings: UpSettings, file: VenueFile, signals: Signals) -> int:
     _require_right_clock(time.time())
     _require_free_port(settings.host, settings.http_port)
     _require_free_port(settings.host, settings.ws_port)
+    _require_free_port(settings.admin_host, settings.admin_port)
     make_directory(settings.data_dir)
     async with AsyncExitStack() as stack:
         app = await ExchangeApp.build(settings, file, stack)

@@ -123,6 +123,8 @@ class UpSettings:
     host: str = _option("127.0.0.1", _HOST, "address to listen on")
     http_port: int = _option(8000, _PORT, "HTTP port; 0: a free one, see demo.json")
     ws_port: int = _option(8001, _PORT, "WebSocket port; 0: a free one, see demo.json")
+    admin_host: str = _setting("127.0.0.1", _HOST, "address on which operators are served")
+    admin_port: int = _option(8002, _PORT, "port of operators; 0: a free one, see admin.json")
     with_maker: bool = _option(
         True, None, "run no market maker; generate no day of trades", name="no_maker"
     )
@@ -228,8 +230,10 @@ def read_settings(
         elif text := environ.get(setting.variable):
             found[setting.field] = _parsed(setting.variable, text, setting.values)
     settings = UpSettings(**found)
-    if settings.http_port == settings.ws_port != 0:
-        raise SettingError(f"HTTP and WebSocket need two ports, not {settings.http_port} for both")
+    ports = [settings.http_port, settings.ws_port, settings.admin_port]
+    for port in ports:
+        if port and ports.count(port) > 1:
+            raise SettingError(f"HTTP, WebSocket and operators need three ports, not {port} twice")
     return settings
 
 

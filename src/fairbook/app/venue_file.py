@@ -34,6 +34,12 @@ class VenueFile(NamedTuple):
     plans: tuple[MarketPlan, ...]
     server: Mapping[str, Any]
 
+    @property
+    def webhook_secret(self) -> Path | None:
+        """The file of the webhook's secret, beside the configuration."""
+        name = self.venue.webhook_secret_file
+        return None if name is None else Path(self.name).parent / name
+
     def error(self, problem: Problem) -> ConfigError:
         return problem.at_line(self.text, self.name)
 

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "init": "write a configuration to begin with",
     "check": "say whether a configuration can be used, and what it means",
     "apply": "change a running exchange to what its configuration says",
+    "keys": "make a key pair or a token",
     "status": "show the state of an exchange, running or stopped",
     "admin": "operate a running exchange",
     "verify": "replay the log, and check snapshots and history against it",

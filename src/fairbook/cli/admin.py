@@ -1,16 +1,36 @@
-"""`fairbook admin`: operate a running exchange."""
+"""`fairbook admin`: operate a running exchange, over its control socket."""
 
 import argparse
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from fairbook.cli import status
-from fairbook.cli.parser import CommandParser
+from fairbook.admin.acts import ACTS
+from fairbook.app.operator_tokens import FILE_NAMES, read_token
+from fairbook.cli import admin_log, status
+from fairbook.cli.parser import CommandParser, UsageError
 from fairbook.cli.status import audit_lines, read_status
 from fairbook.net import control_socket
 
-ERRORS: Final = (*status.ERRORS, control_socket.NotRunning)
+ERRORS: Final = (*status.ERRORS, *admin_log.ERRORS, control_socket.NotRunning)
+READINGS: Final = {
+    "exchange": "limits and pauses of the exchange",
+    "assets": "assets with supply and limits",
+    "markets": "markets with state, fees and bounds",
+    "accounts": "accounts whose name or e-mail address begins with SEARCH",
+    "account": "balances, open orders, keys and sessions of an account",
+    "pending": "credits that wait for an operator",
+    "proposals": "acts that wait for a second operator",
+    "operators": "operators with roles and tokens",
+}
+_FIELDS: Final = {
+    "account": (("accountId", "number of the account", False),),
+    "accounts": (
+        ("search", "beginning of a name or an e-mail address", True),
+        ("after", "only accounts with higher numbers", True),
+    ),
+}
+_PROPOSAL: Final = (("proposal", "its number, as `proposals` shows it", False),)
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -27,16 +47,72 @@ def add_arguments(parser: CommandParser) -> None:
         "confirm-clock", help="accept a jump of the wall clock: log time follows it"
     )
     confirm.add_directory()
+    admin_log.add_arguments(actions.add_parser("log", help="list the acts of operators"))
+    for name, text in READINGS.items():
+        reading = actions.add_parser(name, help=f"show {text}")
+        _add(reading, _FIELDS.get(name, ()))
+    for name, act in ACTS.items():
+        two = " (needs two operators)" if act.needs_two else ""
+        fields = [(field.name, field.help, field.is_optional) for field in act.fields]
+        _add(actions.add_parser(name, help=f"{act.help}{two}"), fields, needs_reason=True)
+    approve = actions.add_parser("approve", help="approve what another operator has proposed")
+    _add(approve, _PROPOSAL, needs_reason=True)
+    _add(actions.add_parser("drop", help="take a proposal back"), _PROPOSAL)
+
+
+def _add(parser: Any, fields: Any, *, needs_reason: bool = False) -> None:
+    """Arguments of an act or a reading: the directory, its fields, the token."""
+    parser.add_directory()
+    for name, text, is_optional in fields:
+        parser.add_argument(
+            f"--{name}", required=not is_optional, metavar=name.upper(), help=text, dest=f"f_{name}"
+        )
+    if needs_reason:
+        parser.add_argument("--reason", required=True, help="why; it is kept, and shown by `log`")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"JSON file with the token of an operator (default: {FILE_NAMES[0]} of DIR)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     directory: Path = arguments.directory
-    if arguments.action == "confirm-clock":
+    action = arguments.action
+    if action == "confirm-clock":
         print(control_socket.ask(directory, "confirm-clock")["done"])
         return 0
-    if arguments.acknowledge is None:
+    if action == "log":
+        return admin_log.run(arguments)
+    if action == "resume":
+        return _resume(directory, arguments.acknowledge)
+    given = {
+        name.removeprefix("f_"): value
+        for name, value in vars(arguments).items()
+        if name.startswith("f_") and value is not None
+    }
+    request: dict[str, Any] = {"fields": given, "token": _token(arguments)}
+    if action in READINGS:
+        request["read"] = action
+    else:
+        request |= {"act": action, "reason": getattr(arguments, "reason", None)}
+    print(json.dumps(control_socket.ask(directory, "admin", **request)["found"], indent=2))
+    return 0
+
+
+def _token(arguments: argparse.Namespace) -> str:
+    path: Path = arguments.token_file or arguments.directory / FILE_NAMES[0]
+    token = read_token(path)
+    if token is None:
+        raise UsageError(f"fairbook admin: {path} has no token of an operator: see --token-file")
+    return token
+
+
+def _resume(directory: Path, acknowledged: str | None) -> int:
+    if acknowledged is None:
         return _show_pause(directory)
-    print(control_socket.ask(directory, "resume", acknowledged=arguments.acknowledge)["done"])
+    print(control_socket.ask(directory, "resume", acknowledged=acknowledged)["done"])
     return 0
 
 

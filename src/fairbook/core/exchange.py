@@ -389,6 +389,12 @@ class Exchange:
         operators = self.tables.operators
         return operators[operator].roles if 0 < operator < len(operators) else 0
 
+    def operator_roles(self, operator: int) -> int:
+        """The roles of an operator; 0 for an unknown one."""
+        if not 0 < operator < len(self.tables.operators):
+            return 0
+        return self.tables.operators[operator].roles
+
     def reference(self, reference: bytes) -> Reference | None:
         """What became of the money command with these 16 bytes."""
         return self.tables.references.find(reference) if len(reference) == 16 else None

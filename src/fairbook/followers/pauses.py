@@ -19,7 +19,10 @@ from fairbook.log.file_log import FileLog
 CAUSES: Final = {"audit": admin_records.BY_AUDIT, "operator": admin_records.BY_OPERATOR}
 DIFFERENCE: Final = 1  # reason of the audit's pause: engine and replica differ
 DISK_LOW: Final = 2
-OPERATOR_REASONS: Final = {DISK_LOW: "the disk is nearly full"}
+BY_ORDER: Final = 1  # of an operator
+OPERATOR_REASONS: Final = {
+    BY_ORDER: "an operator has paused it", DISK_LOW: "the disk is nearly full"
+}  # fmt: skip
 AUDIT_REASONS: Final = {DIFFERENCE: "engine and replica differ"}
 NAME_CHARACTERS: Final = 16
 

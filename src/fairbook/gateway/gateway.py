@@ -1,9 +1,9 @@
 """The gateway: authentication, limits and endpoints of the public API.
 
-Design: the server asks for the endpoint of a request (`find`), and hands over the request once its
-body is read (`handle`). The gateway authenticates it, takes its rate limit, reads its fields and
-calls the endpoint. An order takes the same way as any other request, and no task: a waiter answers
-it when its outcome comes.
+Design: the server looks up the endpoint of a request in `routes`, and hands over the request once
+its body is read (`handle`). The gateway authenticates it, takes its rate limit, reads its fields
+and calls the endpoint. An order takes the same way as any other request, and no task: a waiter
+answers it when its outcome comes.
 
 Invariant: all answers are JSON (ping and time: text; static files: their own type), errors too.
 """
@@ -13,10 +13,8 @@ import logging
 from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, Final, NamedTuple
 
-from httptools import HttpParserError, parse_url
-
 from fairbook.api.enumerations import check_values
-from fairbook.api.errors import ApiError, maintenance, not_found, outcome_unknown, server_error
+from fairbook.api.errors import ApiError, maintenance, outcome_unknown, server_error
 from fairbook.api.field_names import check_spelling
 from fairbook.api.listings import Listings
 from fairbook.api.orders import OrderCommand
@@ -42,12 +40,12 @@ from fairbook.gateway.request import (
     Endpoint,
     Endpoints,
     JsonOrReply,
-    MethodNotAllowed,
     Reply,
     Request,
     Respond,
     always,
 )
+from fairbook.gateway.routes import Routes
 from fairbook.gateway.submitter import Submitter
 from fairbook.gateway.ws_login import LoginAuthenticator
 from fairbook.gateway.ws_orders import WebSocketOrders
@@ -102,7 +100,7 @@ class Gateway:
         self._rates = rates = _rate_limits(limits)
         authenticator = authenticator or Authenticator(accounts)
         shares = AccountShares()
-        self.authorizer = Authorizer(authenticator, rates, shares)
+        self._authorizer = Authorizer(authenticator, rates, shares)
         self.logins = LoginAuthenticator(accounts, authenticator, rates.guesses)
         long_answers = LongAnswers(rates)
         self._submitter = submitter = Submitter(
@@ -123,7 +121,7 @@ class Gateway:
             is_stopping=lambda: self._is_stopping,
         )
         # Later tables replace entries of earlier ones.
-        self._endpoints: Endpoints = {
+        endpoints: Endpoints = {
             **stub_endpoints(),
             **markets.endpoints(),
             **account.endpoints(),
@@ -135,40 +133,15 @@ class Gateway:
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
             **_page_endpoints(pages or {}),
         }
-        # Of paths whose last part is a name: by method and the path before the name.
-        self._endpoints_under = {**stub_endpoints_under(), **markets.endpoints_under()}
+        self.routes = Routes(endpoints, {**stub_endpoints_under(), **markets.endpoints_under()})
 
     def stop(self) -> None:
         """Refuse all requests from now on (503). Requests under way are still answered."""
         self._is_stopping = True
 
-    def find(self, method: bytes, url: bytes) -> tuple[Endpoint, bytes, bytes]:
-        """The endpoint of a request, its path and its query. Paths match byte for byte, but for
-        doubled slashes. Raises 404, 405; HttpParserError for a malformed URL.
-        """
-        if method == b"HEAD":
-            method = b"GET"  # The server leaves out the body.
-        endpoint = self._endpoints.get((method, url))
-        if endpoint is not None:
-            return endpoint, url, b""
-        parsed = parse_url(url)
-        path = parsed.path
-        if not path or not path.isascii():
-            raise HttpParserError("no path")
-        while b"//" in path:
-            path = path.replace(b"//", b"/")
-        tables = [(self._endpoints, path)]
-        parent, _, name = path.rpartition(b"/")
-        if name:
-            tables.append((self._endpoints_under, parent + b"/"))
-        for endpoints, key in tables:
-            endpoint = endpoints.get((method, key))
-            if endpoint is not None:
-                return endpoint, path, parsed.query or b""
-            allowed = {m.decode() for m, known in endpoints if known == key}
-            if allowed:
-                raise MethodNotAllowed(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
-        raise not_found()
+    def charge(self, error: ApiError, address: str) -> ApiError:
+        """The answer to a request that was refused before `handle`."""
+        return self._authorizer.charge(error, address)
 
     def handle(
         self, endpoint: Endpoint, request: Request, respond: Respond
@@ -228,7 +201,7 @@ class Gateway:
             raise maintenance()
         wait_s = 0.0
         if endpoint.permission:
-            wait_s = self.authorizer.authorize(endpoint, request)
+            wait_s = self._authorizer.authorize(endpoint, request)
         elif endpoint.is_metered:
             self._rates.address.take(address_key(request.address))
             if request.query:

@@ -263,7 +263,7 @@ class HttpConnection(asyncio.Protocol):
                 self._check_host()
             found = None if origin is None else self._cors(origin, method, request)
             if found is None:
-                found = self._server.gateway.find(method, self._url)
+                found = self._server.gateway.routes.find(method, self._url)
             request.endpoint, request.path, request.query = found
             request.is_ready = request.endpoint.reads == "query"
             if not request.is_ready:
@@ -322,7 +322,7 @@ class HttpConnection(asyncio.Protocol):
             self.is_answering = True
             gateway = self._server.gateway
             if request.error is not None:
-                self.respond(gateway.authorizer.charge(request.error, self._address))
+                self.respond(gateway.charge(request.error, self._address))
                 return
             awaited = gateway.handle(request.endpoint, request, self.respond)
             if awaited is not None:
@@ -418,7 +418,7 @@ class HttpConnection(asyncio.Protocol):
         if self._is_ending:
             return  # The body of its last request was too large.
         self._is_ending = True
-        answer = self._server.gateway.authorizer.charge(error, self._address)
+        answer = self._server.gateway.charge(error, self._address)
         is_answered = False
         if self._reading is not None:  # Its body is malformed.
             is_answered = self._is_streaming or not self._requests

@@ -5,9 +5,8 @@ from asyncio import AbstractEventLoop, AbstractServer
 from collections.abc import Callable
 from typing import Final
 
-from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.http_connection import HttpConnection
-from fairbook.gateway.server_state import ServerLimits, ServerState, Upgrade
+from fairbook.gateway.server_state import HttpGateway, ServerLimits, ServerState, Upgrade
 from fairbook.net.descriptors import ConnectionBudget
 
 _CLOSE_S: Final = 1.0  # for closed transports to end
@@ -18,7 +17,7 @@ class HttpServer:
 
     def __init__(
         self,
-        gateway: Gateway,
+        gateway: HttpGateway,
         limits: ServerLimits | None = None,
         *,
         upgrade: Upgrade | None = None,

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Coroutine
 from email.utils import formatdate
 from typing import Any, NamedTuple, Protocol
 
+from fairbook.api.errors import ApiError
 from fairbook.gateway.compression import Compression
-from fairbook.gateway.gateway import Gateway
-from fairbook.gateway.request import ok_head
+from fairbook.gateway.request import Endpoint, Request, Respond, ok_head
+from fairbook.gateway.routes import Routes
 from fairbook.net.connection_limits import ConnectionLimits
 from fairbook.net.descriptors import ConnectionBudget
 from fairbook.net.proxies import TrustedProxies
@@ -35,6 +36,23 @@ class ServerLimits(NamedTuple):
     proxies: TrustedProxies = TrustedProxies()
 
 
+class HttpGateway(Protocol):
+    """What answers the requests of a server: Gateway, and AdminGateway on the operators' port."""
+
+    routes: Routes
+
+    def handle(
+        self, endpoint: Endpoint, request: Request, respond: Respond
+    ) -> Coroutine[Any, Any, None] | None:
+        """Answer a request whose body is read, at once, or by the returned coroutine."""
+
+    def charge(self, error: ApiError, address: str) -> ApiError:
+        """The answer to a request that was refused before `handle`."""
+
+    def stop(self) -> None:
+        """Refuse all requests from now on."""
+
+
 class OpenConnection(Protocol):
     """What the server does with a connection."""
 
@@ -50,7 +68,7 @@ class ServerState:
 
     def __init__(
         self,
-        gateway: Gateway,
+        gateway: HttpGateway,
         limits: ServerLimits,
         upgrade: Upgrade | None,
         budget: ConnectionBudget | None = None,

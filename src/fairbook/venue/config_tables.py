@@ -85,7 +85,14 @@ class OperatorTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     name: Text
     roles: tuple[str, ...] = ("accounts", "markets", "money", "operators")
+    account: str | None = None  # their own, on which they may not act
     token_hash: str | None = None  # without it the exchange makes a token and writes it to a file
+
+
+class WebhookTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[webhook]: a payment system that reports deposits."""
+
+    secret_file: Text  # beside the configuration, or absolute; the token of an operator
 
 
 class ExchangeTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -107,6 +114,7 @@ class VenueTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     generated_day: bool = False  # a day of generated trades before the first start
     server: dict[str, Any] = {}  # settings of `fairbook up`, by name
     exchange: ExchangeTable = ExchangeTable()
+    webhook: WebhookTable | None = None
     assets: tuple[AssetTable, ...]
     markets: tuple[MarketTable, ...]
     accounts: tuple[AccountTable, ...] = ()

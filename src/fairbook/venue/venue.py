@@ -115,11 +115,14 @@ class VenueAccount(NamedTuple):
 
 
 class VenueOperator(NamedTuple):
-    """One of the first two operators. `token_hash`: as the log has it; None: a token is made."""
+    """One of the first two operators. `token_hash`: as the log has it; None: a token is made.
+    `user_id`: of their own account; 0: none.
+    """
 
     name: str
     number: int
     roles: int
+    user_id: int
     token_hash: bytes | None
     path: Path
 
@@ -136,6 +139,7 @@ class Venue(NamedTuple):
     markets: tuple[VenueMarket, ...]
     accounts: tuple[VenueAccount, ...]
     operators: tuple[VenueOperator, ...]
+    webhook_secret_file: str | None
 
     @property
     def user_ids(self) -> dict[str, int]:
@@ -169,7 +173,8 @@ def _venue(table: VenueTable) -> Venue:
         for at, account in enumerate(table.accounts)
     )
     _require_different((account.name for account in accounts), "accounts", "name")
-    names = [account.name for account in accounts]
+    user_ids = {account.name: account.user_id for account in accounts}
+    names = list(user_ids)
     markets = tuple(
         _market(market, by_name, names, ("markets", at)) for at, market in enumerate(table.markets)
     )
@@ -178,7 +183,8 @@ def _venue(table: VenueTable) -> Venue:
     _require_different(keys, "accounts", "public_key")
     venue = Venue(
         table.name, table.sign_up, table.generated_day, table.server, _limits(table), assets,
-        markets, accounts, _operators(table.operators),
+        markets, accounts, _operators(table.operators, user_ids),
+        None if table.webhook is None else table.webhook.secret_file,
     )  # fmt: skip
     books = sum(market.book is not None for market in markets)
     if table.generated_day and not (
@@ -320,7 +326,9 @@ def _key(table: KeyTable, path: Path) -> VenueKey:
     return VenueKey(public_key, permissions, table.label)
 
 
-def _operators(tables: tuple[OperatorTable, ...]) -> tuple[VenueOperator, ...]:
+def _operators(
+    tables: tuple[OperatorTable, ...], user_ids: Mapping[str, int]
+) -> tuple[VenueOperator, ...]:
     if len(tables) != OPERATORS:
         raise Problem(
             ("operators", 0),
@@ -336,7 +344,10 @@ def _operators(tables: tuple[OperatorTable, ...]) -> tuple[VenueOperator, ...]:
             raise Problem((*path, "token_hash"), "token_hash: 64 hexadecimal digits")
         roles = _bits(table.roles, ROLES, (*path, "roles"))
         hashed = None if token_hash is None else bytes.fromhex(token_hash)
-        found.append(VenueOperator(table.name, at + 1, roles, hashed, path))
+        user_id = 0
+        if table.account is not None:
+            user_id = user_ids[_one_of(table.account, user_ids, (*path, "account"))]
+        found.append(VenueOperator(table.name, at + 1, roles, user_id, hashed, path))
     _require_different((operator.name for operator in found), "operators", "name")
     hashes = [operator.token_hash for operator in found if operator.token_hash]
     _require_different(hashes, "operators", "token_hash")

@@ -1,0 +1,120 @@
+"""What operators say: reasons of their acts, and acts that one proposes to another.
+
+The log has the hash of each text, so a text that was changed here is not shown and not approved.
+"""
+
+import sqlite3
+from threading import Lock
+from typing import Final, NamedTuple
+
+from fairbook.accounts.sqlite_schema import transaction
+from fairbook.ports.accounts import AccountRefused
+from fairbook.ports.digests import reason_digest
+
+PROPOSALS_MAX: Final = 1_000  # that are not decided
+REASON_CHARACTERS_MAX: Final = 500
+
+_COLUMNS: Final = "sequence, position, operator, text, decision"
+OPEN, APPROVED, WITHDRAWN = range(3)
+
+
+class Proposal(NamedTuple):
+    """An act that waits for a second operator. `sequence`, `position`: of its NOTE in the log."""
+
+    sequence: int
+    position: int
+    operator: int
+    text: str
+    decision: int  # OPEN, APPROVED or WITHDRAWN
+
+
+class StoredOperator(NamedTuple):
+    """Who an operator is. `account`: their own, on which they may not act; 0: none."""
+
+    number: int
+    name: str
+    account: int
+
+
+class SqliteOperators:
+    """Tables of the accounts store. Methods block: call them in worker threads."""
+
+    def __init__(self, database: sqlite3.Connection, lock: Lock) -> None:
+        self._database = database
+        self._lock = lock
+
+    def put_operator(self, known: StoredOperator) -> None:
+        """Store or replace the name and the account of an operator."""
+        with self._lock, transaction(self._database, "") as database:
+            database.execute(
+                "INSERT OR REPLACE INTO operator (number, name, account) VALUES (?, ?, ?)", known
+            )
+
+    def operator(self, number: int) -> StoredOperator:
+        """One without a name has its number as its name."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT number, name, account FROM operator WHERE number = ?", (number,)
+            ).fetchone()
+        return StoredOperator(number, str(number), 0) if row is None else StoredOperator(*row)
+
+    def add_reason(self, text: str) -> bytes:
+        """Store a reason, and return its hash. Raises AccountRefused for one that is empty or too
+        long.
+        """
+        if not 1 <= len(text) <= REASON_CHARACTERS_MAX:
+            raise AccountRefused(f"A reason has 1 to {REASON_CHARACTERS_MAX} characters")
+        digest = reason_digest(text)
+        with self._lock, transaction(self._database, ""):
+            self._database.execute(
+                "INSERT OR REPLACE INTO reason (digest, text) VALUES (?, ?)", (digest, text)
+            )
+        return digest
+
+    def reason(self, digest: bytes) -> str | None:
+        """The text with this hash; None if it is missing or was changed."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT text FROM reason WHERE digest = ?", (digest,)
+            ).fetchone()
+        return None if row is None or reason_digest(row[0]) != digest else str(row[0])
+
+    def add_proposal(self, proposal: Proposal) -> None:
+        """Raises AccountRefused if too many are open."""
+        with self._lock, transaction(self._database, "") as database:
+            (count,) = database.execute(
+                "SELECT count(*) FROM proposal WHERE decision = 0"
+            ).fetchone()
+            if count >= PROPOSALS_MAX:
+                raise AccountRefused("Too many proposals are open")
+            database.execute(f"INSERT INTO proposal ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", proposal)
+
+    def proposal(self, sequence: int) -> Proposal | None:
+        with self._lock:
+            row = self._database.execute(
+                f"SELECT {_COLUMNS} FROM proposal WHERE sequence = ?", (sequence,)
+            ).fetchone()
+        return None if row is None else Proposal(*row)
+
+    def open_proposals(self) -> list[Proposal]:
+        """Oldest first."""
+        with self._lock:
+            rows = self._database.execute(
+                f"SELECT {_COLUMNS} FROM proposal WHERE decision = 0 ORDER BY sequence LIMIT ?",
+                (PROPOSALS_MAX,),
+            ).fetchall()
+        return [Proposal(*row) for row in rows]
+
+    def reopen(self, sequence: int) -> None:
+        """Undo `decide` for an act that was not done."""
+        with self._lock, transaction(self._database, "") as database:
+            database.execute("UPDATE proposal SET decision = 0 WHERE sequence = ?", (sequence,))
+
+    def decide(self, sequence: int, decision: int) -> bool:
+        """False if it was decided before."""
+        with self._lock, transaction(self._database, "") as database:
+            done = database.execute(
+                "UPDATE proposal SET decision = ? WHERE sequence = ? AND decision = 0",
+                (decision, sequence),
+            )
+            return done.rowcount == 1

@@ -1,0 +1,162 @@
+"""The operators' port: `/admin/v1`, and the webhook of deposits.
+
+Design: `POST /admin/v1/ACT` with a JSON body executes an act of acts.py; `GET /admin/v1/NAME` reads
+one of readings.py. A bearer token of an operator is needed, of which the log has the hash. The same
+acts and readings come over the control socket (`fairbook admin`), with the same tokens.
+"""
+
+import logging
+from collections.abc import Awaitable, Coroutine, Mapping
+from typing import Any, Final, cast
+
+import msgspec
+
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.accounts.sqlite_operators import REASON_CHARACTERS_MAX
+from fairbook.admin.act_fields import ActFields
+from fairbook.admin.act_runner import ActRunner, ReadFrame
+from fairbook.admin.acts import ACTS
+from fairbook.admin.operators import OperatorAccess, operator_of
+from fairbook.admin.readings import AdminReadings, ReadActs
+from fairbook.api.errors import (
+    ApiError,
+    BadRequest,
+    maintenance,
+    not_found,
+    outcome_unknown,
+    server_error,
+    unauthorized,
+)
+from fairbook.api.listings import Listings
+from fairbook.api.requests import query_fields, read_object, read_query
+from fairbook.core.exchange import Exchange
+from fairbook.gateway.guesses import Guesses
+from fairbook.gateway.rate_limits import TokenBuckets
+from fairbook.gateway.request import Endpoint, Endpoints, JsonOrReply, Request, Respond
+from fairbook.gateway.routes import Routes
+from fairbook.net.addresses import address_key
+from fairbook.ports.commands import Commands
+from fairbook.ports.queries import Catalogue, Queries
+
+PREFIX: Final = b"/admin/v1/"
+BEARER: Final = b"Bearer "
+GUESSES_PER_MINUTE: Final = 60
+GUESSES_BURST: Final = 20
+
+encode = msgspec.json.encode
+
+logger = logging.getLogger(__name__)
+
+
+class AdminGateway:
+    """Answers the requests of operators."""
+
+    def __init__(
+        self,
+        *,
+        commands: Commands,
+        exchange: Exchange,
+        queries: Queries,
+        catalogue: Catalogue,
+        store: SqliteAccounts,
+        read_frame: ReadFrame,
+        read_acts: ReadActs,
+        more: Endpoints | None = None,
+    ) -> None:
+        """more: endpoints that need no operator."""
+        self._exchange = exchange
+        self._listings = listings = Listings(catalogue)
+        self._acts = ActRunner(commands, exchange, listings, store.operators, read_frame)
+        self._readings = AdminReadings(exchange, queries, listings, store, read_acts)
+        self._guesses = Guesses(TokenBuckets(per_minute=GUESSES_PER_MINUTE, burst=GUESSES_BURST))
+        self._is_stopping = False
+        endpoints: Endpoints = dict(more or {})
+        for name in (*ACTS, "approve", "drop"):
+            endpoints[b"POST", PREFIX + name.encode()] = Endpoint(
+                self._post, permission=1, reads="body", writes=True
+            )
+        for name in self._readings.readings:
+            endpoints[b"GET", PREFIX + name.encode()] = Endpoint(self._get, permission=1)
+        self.routes = Routes(endpoints)
+
+    def stop(self) -> None:
+        """Refuse all requests from now on."""
+        self._is_stopping = True
+
+    def charge(self, error: ApiError, address: str) -> ApiError:
+        """The answer to a request that was refused before `handle`."""
+        return self._guesses.charge(error, address_key(address))
+
+    def handle(
+        self, endpoint: Endpoint, request: Request, respond: Respond
+    ) -> Coroutine[Any, Any, None]:
+        """Answer a request whose body is read."""
+        return self._answer(endpoint, request, respond)
+
+    async def _answer(self, endpoint: Endpoint, request: Request, respond: Respond) -> None:
+        try:
+            if self._is_stopping:
+                raise maintenance()
+            # All handlers of this port are coroutines.
+            respond(await cast(Awaitable[JsonOrReply], endpoint.handler(request)))
+        except ApiError as error:
+            respond(error.with_traceback(None))
+        except Exception:
+            logger.exception("%r failed", request.path)
+            respond(outcome_unknown() if endpoint.writes else server_error())
+
+    def _operator(self, request: Request) -> OperatorAccess:
+        """Raises 401, 429."""
+        header = request.headers.get(b"authorization", b"")
+        operator = None
+        if header.startswith(BEARER):
+            operator = operator_of(self._exchange, header[len(BEARER) :].decode("latin-1"))
+        if operator is None:
+            raise self._guesses.charge(unauthorized(), address_key(request.address))
+        return operator
+
+    async def _post(self, request: Request) -> bytes:
+        operator = self._operator(request)
+        content_type = request.headers.get(b"content-type", b"application/json").lower()
+        if not content_type.startswith(b"application/json"):
+            raise ApiError(415, "INVALID_CLIENT_REQUEST", "Content-Type must be application/json")
+        fields = read_object(request.body)
+        reason = fields.pop("reason", None)
+        name = request.path[len(PREFIX) :].decode()
+        return encode(await self.act(operator, name, fields, reason))
+
+    async def _get(self, request: Request) -> bytes:
+        self._operator(request)
+        name = request.path[len(PREFIX) :].decode()
+        return encode(await self.read(name, query_fields(read_query(request.query))))
+
+    async def act(
+        self, operator: OperatorAccess, name: str, fields: Mapping[str, Any], reason: object
+    ) -> dict[str, Any]:
+        """Execute, propose, approve or drop. Raises ApiError."""
+        if name in ("approve", "drop"):
+            given = ActFields(fields, self._listings)
+            sequence = given.number("proposal", least=1)
+            if name == "drop":
+                return await self._acts.drop(operator, sequence)
+            return await self._acts.approve(operator, sequence, _reason(reason))
+        return await self._acts.run(operator, name, fields, _reason(reason))
+
+    async def read(self, name: str, fields: Mapping[str, Any]) -> Any:
+        """Raises ApiError."""
+        reading = self._readings.readings.get(name)
+        if reading is None:
+            raise not_found()
+        return await reading(ActFields(fields, self._listings))
+
+    def operator(self, token: str) -> OperatorAccess | None:
+        """Of a token that came over the control socket."""
+        return operator_of(self._exchange, token)
+
+
+def _reason(given: object) -> str:
+    if not isinstance(given, str) or not given.strip() or not given.isprintable():
+        raise BadRequest("reason: say why, in a printable text")
+    if len(given) > REASON_CHARACTERS_MAX:
+        raise BadRequest(f"reason: at most {REASON_CHARACTERS_MAX} characters")
+    return str(given)

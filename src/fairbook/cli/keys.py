@@ -1,0 +1,46 @@
+"""`fairbook keys`: make key pairs for bots, and tokens of which an exchange gets the hash only."""
+
+import argparse
+import base64
+import json
+import secrets
+from typing import Final
+
+from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
+
+from fairbook.cli.parser import CommandParser
+from fairbook.ports.digests import token_digest
+
+ERRORS: Final = ()
+
+
+def add_arguments(parser: CommandParser) -> None:
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    kinds.add_parser(
+        "new", help="an API key: public and secret half, and the proof with which it is registered"
+    )
+    kinds.add_parser("token", help="a bearer token, as an operator has one, and its hash")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    made = new_key() if arguments.kind == "new" else new_token()
+    print(json.dumps(made, indent=2))
+    return 0
+
+
+def new_key() -> dict[str, str]:
+    """`proof`: the signature of the new key with which POST /auth/v1/keys takes it."""
+    seed = secrets.token_bytes(32)
+    public_key, secret_key = crypto_sign_seed_keypair(seed)
+    api_key = base64.b64encode(public_key).decode()
+    signed = crypto_sign(f"instruction=registerKey&publicKey={api_key}".encode(), secret_key)
+    return {
+        "apiKey": api_key,
+        "apiSecret": base64.b64encode(seed).decode(),
+        "proof": base64.b64encode(signed[:64]).decode(),
+    }
+
+
+def new_token() -> dict[str, str]:
+    token = secrets.token_urlsafe(32)
+    return {"token": token, "tokenHash": token_digest(token).hex()}
