@@ -90,7 +90,7 @@ def test_a_store_of_another_format_is_refused_by_name(tmp_path: Path, version: i
         file.execute("CREATE TABLE user (user_id INTEGER PRIMARY KEY)")
         file.execute(f"PRAGMA user_version = {version}")
     before = path.read_bytes()
-    message = rf"accounts\.db is no accounts store of format 3.* it has format {version}"
+    message = rf"accounts\.db is no accounts store of format 3 or 4.* it has format {version}"
     with pytest.raises(AccountsDamaged, match=message):
         SqliteAccounts(path)
     with pytest.raises(AccountsDamaged, match=message), SqliteAccounts.as_of_now(path):
@@ -99,6 +99,22 @@ def test_a_store_of_another_format_is_refused_by_name(tmp_path: Path, version: i
         assert file.execute("PRAGMA user_version").fetchone() == (version,)
         assert file.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (1,)
     assert len(path.read_bytes()) == len(before)
+
+
+def test_a_store_of_the_format_before_gets_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.db"
+    with closing(SqliteAccounts(path)) as store:
+        user = store.add_user(email="a@example.org")
+    with closing(sqlite3.connect(path)) as file:
+        for table in ("operator", "reason", "proposal", "invitation"):
+            file.execute(f"DROP TABLE {table}")
+        file.execute("PRAGMA user_version = 3")
+    with SqliteAccounts.as_of_now(path) as store:
+        assert store.user(user.user_id) == user, "read as it is"
+    with closing(SqliteAccounts(path)) as store:
+        assert store.user(user.user_id) == user
+        digest = store.operators.add_reason("why")
+        assert store.operators.reason(digest) == "why"
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "streams": {"api", "candles", "core", "net", "ports"},
     "client": {"api"},
     "admin": {"accounts", "api", "core", "gateway", "net", "ports"},
+    "auth": {"accounts", "api", "core", "gateway", "net", "ports"},
     "venue": {"api", "core", "ports"},
     "demo": {"accounts", "api", "client", "core", "engine", "log", "ports", "venue"},
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fairbook.app.operator_tokens import read_token
 from fairbook.venue.venue import venue_of
 from tests.venue.config_texts import SMALL
 from tests.world.exchange_process import ExchangeProcess
@@ -43,10 +44,10 @@ def test_a_venue_of_ones_own_is_run_and_changed(tmp_path: Path) -> None:
         assert list(venue.demo_file()["accounts"]) == ["alice"]
         _change(path, text, venue, rest)
 
-        token = (directory / "admin.json").read_bytes()
+        token = read_token(directory / "admin.json")
         venue.kill()
         venue.start()
-        assert (directory / "admin.json").read_bytes() == token
+        assert token is not None and read_token(directory / "admin.json") == token
         assert "differs from the exchange" in venue.stderr()
         rest.close()
         (market,) = rest.expect(200, "GET", "/api/v1/markets")

@@ -70,7 +70,14 @@ class CredentialRegistry:
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def add_key(
-        self, *, account: int, public_key: bytes, label: str, permissions: int, acting: int = 0
+        self,
+        *,
+        account: int,
+        public_key: bytes,
+        label: str,
+        permissions: int,
+        expires_ns: int = 0,
+        acting: int = 0,
     ) -> StoredCredential:
         """The caller checks that the owner of the key has the secret half. `acting`: the slot of
         the credential that orders it. Raises AccountRefused, also for a key that was ever
@@ -87,7 +94,7 @@ class CredentialRegistry:
             raise AccountRefused("Too many API keys")
         return await self._add(
             account, PUBLIC_KEY, public_key_digest(public_key), content=public_key, label=label,
-            permissions=permissions, acting=acting,
+            permissions=permissions, expires_ns=expires_ns, acting=acting,
         )  # fmt: skip
 
     async def add_token(

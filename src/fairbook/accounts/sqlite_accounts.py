@@ -114,6 +114,23 @@ class SqliteAccounts:
     def user(self, user_id: int) -> User | None:
         return self._user("user_id", user_id)
 
+    def user_named(self, email: str) -> User | None:
+        """The user whose folded e-mail address this is."""
+        with self._lock:
+            row = self._database.execute(
+                f"SELECT {_USER_COLUMNS} FROM user WHERE email_folded = ?", (folded(email),)
+            ).fetchone()
+        return None if row is None else User(*row)
+
+    def next_user_id(self) -> int:
+        """Above every id that the store has ever given."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT max(user_id) FROM user UNION SELECT seq FROM sqlite_sequence"
+                " WHERE name = 'user'"
+            ).fetchall()
+        return 1 + max((row[0] or 0) for row in rows)
+
     def user_of(self, account: int) -> User | None:
         """Whose account it is, by this store."""
         return self._user("account", account)

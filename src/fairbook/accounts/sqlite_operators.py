@@ -28,6 +28,15 @@ class Proposal(NamedTuple):
     decision: int  # OPEN, APPROVED or WITHDRAWN
 
 
+class Invitation(NamedTuple):
+    """Allows one sign-up. `position`: of its NOTE in the log; `user_id`: who used it, or 0."""
+
+    digest: bytes
+    position: int
+    operator: int
+    user_id: int
+
+
 class StoredOperator(NamedTuple):
     """Who an operator is. `account`: their own, on which they may not act; 0: none."""
 
@@ -78,6 +87,32 @@ class SqliteOperators:
                 "SELECT text FROM reason WHERE digest = ?", (digest,)
             ).fetchone()
         return None if row is None or reason_digest(row[0]) != digest else str(row[0])
+
+    def add_invitation(self, invitation: Invitation) -> None:
+        """Idempotent."""
+        with self._lock, transaction(self._database, "") as database:
+            database.execute(
+                "INSERT OR IGNORE INTO invitation (digest, position, operator) VALUES (?, ?, ?)",
+                invitation[:3],
+            )
+
+    def invitation(self, digest: bytes) -> Invitation | None:
+        with self._lock:
+            row = self._database.execute(
+                "SELECT digest, position, operator, coalesce(user_id, 0) FROM invitation"
+                " WHERE digest = ?",
+                (digest,),
+            ).fetchone()
+        return None if row is None else Invitation(*row)
+
+    def use_invitation(self, digest: bytes, user_id: int) -> bool:
+        """False if it was used before."""
+        with self._lock, transaction(self._database, "") as database:
+            done = database.execute(
+                "UPDATE invitation SET user_id = ? WHERE digest = ? AND user_id IS NULL",
+                (user_id, digest),
+            )
+            return done.rowcount == 1
 
     def add_proposal(self, proposal: Proposal) -> None:
         """Raises AccountRefused if too many are open."""

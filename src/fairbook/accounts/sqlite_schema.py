@@ -76,6 +76,12 @@ CREATE TABLE proposal (
     text TEXT NOT NULL,
     decision INTEGER NOT NULL CHECK (decision BETWEEN 0 AND 2)
 ) STRICT;
+CREATE TABLE invitation (
+    digest BLOB PRIMARY KEY CHECK (length(digest) = 16),
+    position INTEGER NOT NULL,
+    operator INTEGER NOT NULL,
+    user_id INTEGER UNIQUE
+) STRICT, WITHOUT ROWID;
 CREATE INDEX proposal_open ON proposal (sequence) WHERE decision = 0;
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
@@ -94,8 +100,8 @@ def prepare(database: sqlite3.Connection, name: object, *, is_read_only: bool = 
         return
     if version != _WITHOUT_OPERATORS and (version != 0 or tables):
         raise AccountsDamaged(
-            f"{name} is no accounts store of format {SCHEMA_VERSION}, the only one that this"
-            f" release reads: it has format {version}"
+            f"{name} is no accounts store of format {_WITHOUT_OPERATORS} or {SCHEMA_VERSION}, which"
+            f" this release reads: it has format {version}"
         )
     new = "" if version else _TABLES
     database.executescript(f"BEGIN IMMEDIATE;{new}{_OPERATOR_TABLES}")

@@ -13,13 +13,15 @@ Invariants:
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
+from fairbook.accounts.logged_notes import ReadFrame, noted_at, proposal_note
 from fairbook.accounts.sqlite_operators import (
     APPROVED,
     OPEN,
     WITHDRAWN,
+    Invitation,
     Proposal,
     SqliteOperators,
     StoredOperator,
@@ -42,11 +44,10 @@ from fairbook.core.admin_call import role_for
 from fairbook.core.admin_records import BY_OPERATOR
 from fairbook.core.exchange import Exchange
 from fairbook.core.parts import with_operator
-from fairbook.core.records import COMMAND_BYTES, OPERATOR_PART, Command, Outcome
+from fairbook.core.records import COMMAND_BYTES, Command, Outcome
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.accounts import AccountRefused
 from fairbook.ports.commands import Answer, Busy, Commands, Stopped
-from fairbook.ports.digests import proposal_digest
 
 DEADLINE_S: Final = 5.0
 PROPOSAL_S: Final = 24 * 3600
@@ -54,9 +55,6 @@ MONEY_COMMANDS: Final = (records.CREDIT, records.DEBIT)
 DECISIONS: Final = (
     records.CONFIRM_CREDIT, records.REFUSE_CREDIT, records.CAPTURE, records.RELEASE,
 )  # fmt: skip
-
-ReadFrame = Callable[[int], tuple[int, bytes]]
-"""Time and frame at a position of the log. Blocks. Raises KeyError if there is none."""
 
 
 class ActRunner:
@@ -87,6 +85,10 @@ class ActRunner:
         if command[0] == records.PAUSE:
             await self._end_pause_of_disk(operator, reason)
         answer = await self._submit(operator, command, reason)
+        if name == "invite":
+            digest = bytes.fromhex(str(values["codeHash"]))
+            invitation = Invitation(digest, answer.position, operator.number, 0)
+            await asyncio.to_thread(self._store.add_invitation, invitation)
         return self._result(name, answer, command)
 
     async def _end_pause_of_disk(self, operator: OperatorAccess, reason: str) -> None:
@@ -173,7 +175,7 @@ class ActRunner:
             raise rejected(records.NOT_PERMITTED)
         content = {"act": name, "fields": dict(values), "reason": reason}
         text = json.dumps(content, sort_keys=True)
-        answer = await self._submit(operator, _note(text), reason)
+        answer = await self._submit(operator, proposal_note(text), reason)
         outcome = records.read_outcome(answer.events)
         proposal = Proposal(outcome.sequence, answer.position, operator.number, text, OPEN)
         try:
@@ -197,18 +199,9 @@ class ActRunner:
 
     def _check_log(self, proposal: Proposal, now_ns: int) -> None:
         """Raise 403 unless the log has it, of this operator, and not too long ago."""
-        try:
-            time_ns, frame = self._read_frame(proposal.position)
-        except KeyError:
-            frame, time_ns = b"", 0
-        note = _note(proposal.text)[8:]
-        is_there = False
-        for at in range(COMMAND_BYTES, len(frame), COMMAND_BYTES):
-            if frame[at] == records.NOTE and frame[at + 8 : at + COMMAND_BYTES] == note:
-                part = frame[at - COMMAND_BYTES : at]
-                by = int.from_bytes(part[4:8], "little")
-                is_there = is_there or (part[0] == OPERATOR_PART and by == proposal.operator)
-        if not is_there:
+        note = proposal_note(proposal.text)
+        time_ns = noted_at(self._read_frame, proposal.position, note, proposal.operator)
+        if time_ns is None:
             raise ApiError(403, "FORBIDDEN", "The log does not have this proposal")
         if now_ns - time_ns > PROPOSAL_S * NS_PER_SECOND:
             raise ApiError(403, "FORBIDDEN", "The proposal is older than a day")
@@ -268,9 +261,3 @@ async def submitted(commands: Commands, unit: bytes) -> Answer:
             return await future
     except (TimeoutError, Stopped):
         raise outcome_unknown() from None
-
-
-def _note(text: str) -> bytes:
-    """The NOTE of a proposal: 40 bytes of text."""
-    (command,) = admin_records.note(f"propose {proposal_digest(text).hex()}")
-    return command

@@ -8,6 +8,7 @@ operator and approved by another.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from fairbook.accounts.logged_notes import invitation_note
 from fairbook.admin.act_fields import ActFields
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import BY_OPERATOR, OF_ACCOUNT, OF_OPERATOR
@@ -286,6 +287,11 @@ ACTS: Final[dict[str, Act]] = {
         "put an account into a fee group",
         (ACCOUNT, Field("group", "0 to 255; 0: the fees of all accounts")),
         _fee_group,
+    ),
+    "invite": Act(
+        "allow one sign-up with a code of `fairbook keys invitation`",
+        (Field("codeHash", "hash of the code, 32 hexadecimal digits"),),
+        lambda fields: invitation_note(fields.reference("codeHash")),
     ),
     "revoke": Act("end a key or a session of an account", (ACCOUNT, _CREDENTIAL), _revoke),
     "credit": Act(

@@ -11,10 +11,11 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from fairbook.accounts.logged_notes import ReadFrame
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_operators import REASON_CHARACTERS_MAX
 from fairbook.admin.act_fields import ActFields
-from fairbook.admin.act_runner import ActRunner, ReadFrame
+from fairbook.admin.act_runner import ActRunner
 from fairbook.admin.acts import ACTS
 from fairbook.admin.operators import OperatorAccess, operator_of
 from fairbook.admin.readings import AdminReadings, ReadActs

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +28,7 @@ from fairbook import core
 from fairbook.accounts.comparison import StoreComparison
 from fairbook.accounts.credential_registry import CredentialRegistry
 from fairbook.accounts.logged_credentials import LoggedCredentials
+from fairbook.accounts.logged_notes import ReadFrame
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.unfinished_withdrawals import UnfinishedWithdrawals
@@ -38,11 +40,15 @@ from fairbook.app.disk_watch import DiskWatch
 from fairbook.app.operator_tokens import write_address, write_tokens
 from fairbook.app.settings import UpSettings
 from fairbook.app.venue_file import VenueFile, apply_first_state
+from fairbook.auth.endpoints import AuthEndpoints
+from fairbook.auth.password_process import PasswordProcess
+from fairbook.auth.user_accounts import UserAccounts
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo.credentials_file import FILE_NAME, MAKER_FILE_NAME, write_credentials
 from fairbook.demo.generated_day import generate
 from fairbook.engine import local_instance
 from fairbook.engine.engine import Engine
+from fairbook.engine.queries import EngineView
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.recorder_link import RecorderLink
 from fairbook.followers.replica import ReplicaOptions
@@ -51,6 +57,7 @@ from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_server import HttpServer
+from fairbook.gateway.routes import Routes
 from fairbook.gateway.server_state import ServerLimits
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
@@ -118,6 +125,7 @@ class ExchangeApp:
     _feed: Feed
     _disk: DiskWatch
     _authenticator: Authenticator
+    _passwords: PasswordProcess
 
     def __post_init__(self) -> None:
         gateway, settings = self._gateway, self._settings
@@ -188,10 +196,14 @@ class ExchangeApp:
         authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
         if authenticator.refuses_until_ms:
             logger.warning("the log is ahead of the clock: signed requests are refused meanwhile")
-        gateway = _gateway(settings, file.venue, engine, accounts, authenticator, followers)
+        passwords = PasswordProcess(fairbook_command("passwords"))
+        stack.push_async_callback(passwords.stop)
+        reader = partial(admin_port.read_frame, log)
+        auth = _auth(settings, file.venue, engine, accounts, passwords, reader)
+        gateway = _gateway(settings, file.venue, engine, accounts, authenticator, followers, auth)
         app = cls(
             engine, settings, file, stack, accounts, numbers, followers, gateway, admin, feed, disk,
-            authenticator,
+            authenticator, passwords,
         )  # fmt: skip
         await app._start()
         return app
@@ -317,6 +329,7 @@ class ExchangeApp:
         found["signed_after_ms"] = self._authenticator.refuses_until_ms
         found["disk"] = self._disk.status()
         found["accounts"] = self._accounts.comparison.status()
+        found["passwords"] = self._passwords.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
         found["streams"] = {**self._streams.status(), "has_history": self._has_history}
@@ -379,6 +392,7 @@ def _gateway(
     accounts: AccountParts,
     authenticator: Authenticator,
     followers: Followers,
+    auth: AuthEndpoints,
 ) -> Gateway:
     return Gateway(
         commands=engine.commands,
@@ -400,7 +414,28 @@ def _gateway(
         transfers=accounts.store.transfers,
         faucet_atoms=venue.faucet_atoms(),
         name=venue.name,
+        more=Routes(auth.endpoints(), auth.endpoints_under()),
     )
+
+
+def _auth(
+    settings: UpSettings,
+    venue: Venue,
+    engine: Engine,
+    accounts: AccountParts,
+    passwords: PasswordProcess,
+    reader: ReadFrame,
+) -> AuthEndpoints:
+    users = UserAccounts(
+        accounts.store,
+        accounts.registry,
+        engine.commands,
+        EngineView(engine.runner.exchange),
+        passwords,
+        reader,
+        now_ns=time.time_ns,
+    )
+    return AuthEndpoints(users, mode=venue.sign_up, sign_ups_per_hour=settings.sign_ups_per_hour)
 
 
 def _generate(log: FileLog, venue: Venue) -> None:

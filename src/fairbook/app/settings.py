@@ -149,6 +149,9 @@ class UpSettings:
         600, _COUNT_OR_ZERO, "wrong tokens and signatures per address and minute"
     )
     guesses_burst: int = _setting(100, _COUNT, "wrong tokens and signatures per address at once")
+    sign_ups_per_hour: int = _setting(
+        5, _COUNT_OR_ZERO, "sign-ups per address and hour; 0: no limit, also of all together"
+    )
     ws_per_address: int = _setting(1024, _COUNT, "WebSocket connections per IP address")
     ws_connections: int = _setting(4096, _COUNT, "WebSocket connections in all")
     ws_origins: tuple[str, ...] = _setting(

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "maker": "run the demo's market maker, as `up` does",
 }
 INTERNAL: Final = {
+    "passwords": "hash passwords (run by the exchange)",
     "judge": "find out which engine is wrong (run by the exchange)",
     "recorder": "record history (run by the exchange)",
     "replica": "run the second engine (run by the exchange)",

@@ -9,7 +9,7 @@ from typing import Final
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from fairbook.cli.parser import CommandParser
-from fairbook.ports.digests import token_digest
+from fairbook.ports.digests import invitation_digest, token_digest
 
 ERRORS: Final = ()
 
@@ -19,12 +19,13 @@ def add_arguments(parser: CommandParser) -> None:
     kinds.add_parser(
         "new", help="an API key: public and secret half, and the proof with which it is registered"
     )
+    kinds.add_parser("invitation", help="a code for one sign-up, and its hash")
     kinds.add_parser("token", help="a bearer token, as an operator has one, and its hash")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    made = new_key() if arguments.kind == "new" else new_token()
-    print(json.dumps(made, indent=2))
+    make = {"new": new_key, "token": new_token, "invitation": new_invitation}[arguments.kind]
+    print(json.dumps(make(), indent=2))
     return 0
 
 
@@ -39,6 +40,11 @@ def new_key() -> dict[str, str]:
         "apiSecret": base64.b64encode(seed).decode(),
         "proof": base64.b64encode(signed[:64]).decode(),
     }
+
+
+def new_invitation() -> dict[str, str]:
+    code = secrets.token_urlsafe(32)
+    return {"code": code, "codeHash": invitation_digest(code).hex()}
 
 
 def new_token() -> dict[str, str]:

@@ -91,10 +91,11 @@ class Gateway:
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
         name: str = "Fairbook",
+        more: Routes | None = None,
     ) -> None:
         """pages: static files, by path. faucet_atoms: by asset, the most that one account gets.
-        name: of the venue. Endpoints that need `history`, `transfers` or `faucet_atoms` answer 501
-        without it.
+        name: of the venue. more: endpoints beside those of this package. Endpoints that need
+        `history`, `transfers` or `faucet_atoms` answer 501 without it.
         """
         self._is_stopping = False
         self._rates = rates = _rate_limits(limits)
@@ -133,7 +134,8 @@ class Gateway:
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
             **_page_endpoints(pages or {}),
         }
-        self.routes = Routes(endpoints, {**stub_endpoints_under(), **markets.endpoints_under()})
+        routes = Routes(endpoints, {**stub_endpoints_under(), **markets.endpoints_under()})
+        self.routes = routes if more is None else routes.extended(more)
 
     def stop(self) -> None:
         """Refuse all requests from now on (503). Requests under way are still answered."""

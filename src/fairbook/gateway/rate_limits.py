@@ -22,13 +22,16 @@ class TokenBuckets:
     def __init__(
         self,
         *,
-        per_minute: int,
+        per_minute: int = 0,
+        interval_ns: int = 0,
         burst: int,
         keys_max: int = 100_000,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """`per_minute` tokens come back in a minute, up to `burst`; 0: no limit."""
-        self._interval_ns = 60 * NS_PER_SECOND // per_minute if per_minute else 0
+        """`per_minute` tokens come back in a minute, or one each `interval_ns`, up to `burst`; both
+        0: no limit.
+        """
+        self._interval_ns = 60 * NS_PER_SECOND // per_minute if per_minute else interval_ns
         self._burst = burst
         self._keys_max = keys_max
         self._now_ns = now_ns

@@ -1,7 +1,5 @@
 """Find the endpoint of a request: paths match byte for byte, but for doubled slashes."""
 
-from collections.abc import Mapping
-
 from httptools import HttpParserError, parse_url
 
 from fairbook.api.errors import not_found
@@ -13,11 +11,13 @@ class Routes:
     path before the name.
     """
 
-    def __init__(
-        self, endpoints: Endpoints, under: Mapping[tuple[bytes, bytes], Endpoint] | None = None
-    ) -> None:
+    def __init__(self, endpoints: Endpoints, under: Endpoints | None = None) -> None:
         self.endpoints = endpoints
         self.under = under or {}
+
+    def extended(self, more: "Routes") -> "Routes":
+        """With those of `more`, which replace equal ones."""
+        return Routes(self.endpoints | more.endpoints, self.under | more.under)
 
     def find(self, method: bytes, url: bytes) -> tuple[Endpoint, bytes, bytes]:
         """The endpoint of a request, its path and its query. Raises 404, 405; HttpParserError for
@@ -37,7 +37,7 @@ class Routes:
         tables = [(self.endpoints, path)]
         parent, _, name = path.rpartition(b"/")
         if name:
-            tables.append((dict(self.under), parent + b"/"))
+            tables.append((self.under, parent + b"/"))
         for endpoints, key in tables:
             endpoint = endpoints.get((method, key))
             if endpoint is not None:

@@ -19,6 +19,7 @@ _WITHDRAWAL: Final = b"fairbook withdrawal"
 _REASON: Final = b"fairbook reason"
 _REFERENCE: Final = b"fairbook reference"
 _PROPOSAL: Final = b"fairbook proposal"
+_INVITATION: Final = b"fairbook invitation"
 
 
 def public_key_digest(public_key: bytes) -> bytes:
@@ -60,6 +61,11 @@ def money_reference(source: str, name: str) -> bytes:
 def proposal_digest(text: str) -> bytes:
     """16 bytes: of an act that an operator proposes, as canonical text."""
     return _digest(_PROPOSAL, text)[:16]
+
+
+def invitation_digest(code: str) -> bytes:
+    """16 bytes. No salt: a code has 256 random bits. `code` is any text from outside."""
+    return sha256(_INVITATION + code.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def folded(email: str) -> str:

@@ -1,0 +1,210 @@
+"""Users, their sessions and keys: what /auth/v1 does, without HTTP.
+
+Design: each step is a command of the log or a row of the store; the log decides. A sign-up is: the
+row of the user, OPEN_ACCOUNT, the account in the row, ADD_CREDENTIAL of the password. After a crash
+on the way the same request completes it, because no one has ever acted for an account that never
+had a credential. A session is a token that expires: one logged fact; using it logs nothing.
+
+Invariants:
+- a user id that the log has opened is never given to another user, also if the store lost its row;
+- a failed login takes the same time and gives the same answer whether the user exists or not.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
+
+from fairbook.accounts.credential_registry import CredentialRegistry, Listed
+from fairbook.accounts.credentials import StoredCredential, User
+from fairbook.accounts.logged_notes import ReadFrame, invitation_note, noted_at
+from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.accounts.sqlite_operators import Invitation
+from fairbook.api.errors import ApiError, BadRequest, not_implemented, rejected, unauthorized
+from fairbook.auth.password_process import PasswordProcess
+from fairbook.core import admin_records, records
+from fairbook.core.admin_records import ALL_PERMISSIONS, PUBLIC_KEY, TOKEN
+from fairbook.core.credential_table import Credential
+from fairbook.core.units import NS_PER_SECOND
+from fairbook.ports.accounts import AccountRefused
+from fairbook.ports.commands import Commands
+from fairbook.ports.digests import folded, invitation_digest
+from fairbook.ports.queries import Facts
+
+SESSION_S: Final = 24 * 3600
+SESSIONS_MAX: Final = 20  # of an account; the next one ends the oldest
+UNINVITED: Final = "An invitation is needed, and counts once"
+TAKEN: Final = "That e-mail address is taken"
+
+
+class LoginSession(NamedTuple):
+    """A session that was begun. `token` is given out only here."""
+
+    token: str
+    expires_ns: int
+
+
+class UserAccounts:
+    """Call it in the thread of the engine's loop. Methods raise ApiError, AccountRefused, and as
+    `Commands.submit` and PasswordProcess do.
+    """
+
+    def __init__(
+        self,
+        store: SqliteAccounts,
+        registry: CredentialRegistry,
+        commands: Commands,
+        facts: Facts,
+        passwords: PasswordProcess,
+        read_frame: ReadFrame,
+        *,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._commands = commands
+        self._facts = facts
+        self._passwords = passwords
+        self._read_frame = read_frame
+        self._now_ns = now_ns
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def sign_up(self, email: str, password: str, invitation: str | None = None) -> int:
+        """The account of a new user. invitation: a code that is used up, if one is needed."""
+        text = await self._passwords.hash(password)
+        async with self._locks.setdefault(folded(email), asyncio.Lock()):
+            user = await asyncio.to_thread(self._store.user_named, email)
+            if user is not None and self._had_credential(user):
+                raise BadRequest(TAKEN)
+            if user is None:
+                user = await self._new_user(email, invitation)
+            account = await self._open_account(user.user_id)
+            await asyncio.to_thread(self._store.set_account, user.user_id, account)
+            await self._registry.set_password(user.user_id, text)
+        return account
+
+    def _had_credential(self, user: User) -> bool:
+        account = self._facts.account_of_user(user.user_id)
+        return account != 0 and len(self._facts.credentials(account)) > 0
+
+    async def _new_user(self, email: str, invitation: str | None) -> User:
+        user_id = await asyncio.to_thread(self._store.next_user_id)
+        while self._facts.account_of_user(user_id):
+            user_id += 1  # The store has lost its row.
+        if invitation is not None:
+            user_id = await asyncio.to_thread(self._invited, invitation, user_id)
+            if self._facts.account_of_user(user_id):
+                raise ApiError(403, "FORBIDDEN", UNINVITED)
+        try:
+            return await asyncio.to_thread(self._store.add_user, email=email, user_id=user_id)
+        except AccountRefused:
+            # Another sign-up has taken the id meanwhile.
+            raise ApiError(503, "TRADING_PAUSED", "Try again", retry_after_s=1) from None
+
+    def _invited(self, code: str, user_id: int) -> int:
+        """Use a code up for a user; return the user's id, that of before if a crash has left a used
+        code without its user. Raises 403.
+        """
+        operators, digest = self._store.operators, invitation_digest(code)
+        found = operators.invitation(digest)
+        if found is not None and self._is_noted(found):
+            if not found.user_id and operators.use_invitation(digest, user_id):
+                return user_id
+            if found.user_id and self._store.user(found.user_id) is None:
+                return found.user_id
+        raise ApiError(403, "FORBIDDEN", UNINVITED)
+
+    def _is_noted(self, found: Invitation) -> bool:
+        note = invitation_note(found.digest)
+        return noted_at(self._read_frame, found.position, note, found.operator) is not None
+
+    async def _open_account(self, user_id: int) -> int:
+        answer = await self._commands.submit(admin_records.open_account(user_id))
+        outcome = records.read_outcome(answer.events)
+        if outcome.status == records.REJECTED:
+            raise rejected(outcome.reason)
+        return outcome.account
+
+    async def log_in(self, email: str, password: str) -> LoginSession:
+        """Begin a session. Raises 401 for a wrong password and for an unknown user."""
+        user = await asyncio.to_thread(self._store.user_named, email)
+        text = None if user is None else await self._registry.password(user.user_id)
+        if not await self._passwords.is_right(password, text) or user is None:
+            raise unauthorized()
+        if await self._registry.second_factor(user.user_id) is not None:
+            raise not_implemented("second factors")
+        account = self._facts.account_of_user(user.user_id)
+        sessions = sorted(self.sessions(account), key=lambda fact: (fact.added_ns, fact.slot))
+        for oldest in sessions[: max(len(sessions) - SESSIONS_MAX + 1, 0)]:
+            await self._registry.revoke(account=account, digest=oldest.digest)
+        expires_ns = self._now_ns() + SESSION_S * NS_PER_SECOND
+        token, _ = await self._registry.add_token(
+            account=account, permissions=ALL_PERMISSIONS, expires_ns=expires_ns
+        )
+        return LoginSession(token, expires_ns)
+
+    async def change_password(self, account: int, old: str, new: str, acting: bytes) -> None:
+        """And end all other sessions. `acting`: hash of the session that asks. Raises 401 for a
+        wrong password.
+        """
+        user = await asyncio.to_thread(self._store.user_of, account)
+        text = None if user is None else await self._registry.password(user.user_id)
+        if not await self._passwords.is_right(old, text) or user is None:
+            raise unauthorized()
+        await self._registry.set_password(user.user_id, await self._passwords.hash(new))
+        for session in self.sessions(account):
+            if session.digest != acting:
+                await self._registry.revoke(account=account, digest=session.digest)
+
+    def sessions(self, account: int) -> list[Credential]:
+        """The live tokens that expire."""
+        return [fact for fact in self.live(account, TOKEN) if fact.expires_ns != 0]
+
+    def live(self, account: int, credential_type: int) -> list[Credential]:
+        now_ns = max(self._facts.log_time_ns(), self._now_ns())
+        return [
+            fact
+            for fact in self._facts.credentials(account)
+            if fact.credential_type == credential_type and fact.is_live(now_ns)
+        ]
+
+    def acting(self, account: int, slot: int) -> Credential:
+        """The credential in a slot, which must hold one."""
+        return self._facts.credentials(account)[slot - 1]
+
+    async def email(self, account: int) -> str:
+        user = await asyncio.to_thread(self._store.user_of, account)
+        return "" if user is None else user.email or ""
+
+    async def keys(self, account: int) -> list[tuple[Listed, bytes]]:
+        """Live keys with their labels, and the 32 bytes of each; empty if the store lost them."""
+        stored = await asyncio.to_thread(self._store.credentials, account)
+        contents = {row.digest: row.content for row in stored}
+        return [
+            (each, contents.get(each.fact.digest, b""))
+            for each in await self._registry.listed(account)
+            if each.fact.credential_type == PUBLIC_KEY
+        ]
+
+    async def add_key(
+        self,
+        account: int,
+        public_key: bytes,
+        *,
+        label: str,
+        permissions: int,
+        expires_ns: int,
+        acting: int,
+    ) -> StoredCredential:
+        return await self._registry.add_key(
+            account=account, public_key=public_key, label=label, permissions=permissions,
+            expires_ns=expires_ns, acting=acting,
+        )  # fmt: skip
+
+    async def end(self, account: int, digest: bytes, credential_type: int, acting: int) -> bool:
+        """End a key or session of the account. False if there is no such live one."""
+        fact = self._facts.credential(digest)
+        is_own = fact is not None and (fact.owner_kind, fact.owner) == (0, account)
+        if not is_own or fact is None or fact.credential_type != credential_type:
+            return False
+        return await self._registry.revoke(account=account, digest=digest, acting=acting)
