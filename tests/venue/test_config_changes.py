@@ -63,6 +63,13 @@ def test_the_first_state_is_what_the_file_says(tmp_path: Path) -> None:
     assert has_first_state(exchange)
 
 
+def test_a_first_balance_may_be_larger_than_a_later_credit(tmp_path: Path) -> None:
+    file = written(tmp_path, SMALL.replace('credit_max = "5000"', 'credit_max = "1"'))
+    exchange = start(tmp_path / "a", file)
+    assert [row[1] for row in exchange.balances(ALICE)] == [1_005_000, 200_000]
+    assert exchange.assets[2].credit_max == 100
+
+
 def test_the_same_file_again_changes_nothing(tmp_path: Path) -> None:
     file = written(tmp_path, SMALL)
     before = start(tmp_path / "a", file)

@@ -1,13 +1,14 @@
 """Withdrawals that were interrupted between their row, their HOLD and their CAPTURE.
 
-The demo approves every withdrawal at once, so what is held is captured; but only if the row is the
-one that the money was held for. At the start, a row whose HOLD never happened is removed, by name:
+What is approved by rule is captured, but only if the row is the one that the money was held for;
+the rest waits for an operator. At the start, a row whose HOLD never happened is removed, by name:
 it has moved nothing, and no request is under way that could still hold its money.
 """
 
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Callable
 from typing import Final
 
 from fairbook.accounts.contradictions import contradiction
@@ -26,7 +27,15 @@ logger = logging.getLogger(__name__)
 class UnfinishedWithdrawals:
     """Call it in the thread of the engine's loop."""
 
-    def __init__(self, transfers: SqliteTransfers, commands: Commands, facts: Facts) -> None:
+    def __init__(
+        self,
+        transfers: SqliteTransfers,
+        commands: Commands,
+        facts: Facts,
+        approves: Callable[[int, int], bool] = lambda asset, atoms: True,
+    ) -> None:
+        """approves: whether so many atoms of an asset leave without an operator."""
+        self._approves = approves
         self._transfers = transfers
         self._commands = commands
         self._facts = facts
@@ -64,12 +73,16 @@ class UnfinishedWithdrawals:
                 logger.error("withdrawals are not finished: %s", error)
 
     async def _capture(self, row: Withdrawal) -> None:
-        """The CAPTURE of a row that is held, unless trading is paused; and its mark."""
+        """The CAPTURE of a row that is held and approved, unless trading is paused; and the mark of
+        one whose money is held no more.
+        """
         fact = self._facts.reference(row.reference)
         assert fact is not None
         if not row.is_backed_by(fact):
             return
         if fact.state == admin_records.HELD:
+            if not self._approves(row.asset, row.atoms):
+                return
             answer = await self._commands.submit(admin_records.capture(row.reference))
             if records.read_outcome(answer.events).status == records.REJECTED:
                 return

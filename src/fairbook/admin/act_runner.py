@@ -80,7 +80,7 @@ class ActRunner:
         """Execute or propose an act. Raises ApiError."""
         act, command = self._read(name, values)
         await self._check_own_account(operator, values, command)
-        if act.needs_two:
+        if act.needs_two or self._is_large_withdrawal(command):
             return await self._propose(operator, name, values, reason, command)
         if command[0] == records.PAUSE:
             await self._end_pause_of_disk(operator, reason)
@@ -90,6 +90,12 @@ class ActRunner:
             invitation = Invitation(digest, answer.position, operator.number, 0)
             await asyncio.to_thread(self._store.add_invitation, invitation)
         return self._result(name, answer, command)
+
+    def _is_large_withdrawal(self, command: bytes) -> bool:
+        if command[0] != records.CAPTURE:
+            return False
+        fact = self._exchange.reference(admin_records.reference_at(command, 0))
+        return fact is not None and fact.atoms > self._exchange.assets[fact.asset].credit_max
 
     async def _end_pause_of_disk(self, operator: OperatorAccess, reason: str) -> None:
         """There is one pause of operators; that of a full disk would end by itself."""

@@ -223,7 +223,7 @@ def _revoke_operator_token(fields: ActFields) -> bytes:
 
 
 _CREDENTIAL: Final = Field("credential", "hash of the key or session, as `account` shows it")
-_HASH: Final = Field("referenceHash", "reference as `pending` shows it: 32 hexadecimal digits")
+_HASH: Final = Field("referenceHash", "reference as `pending` or `withdrawals` shows it")
 _OPERATOR: Final = Field("operator", "number of the operator")
 _TOKEN_HASH: Final = Field("tokenHash", "SHA-256 of the token, 64 hexadecimal digits")
 
@@ -309,6 +309,16 @@ ACTS: Final[dict[str, Act]] = {
     ),
     "refuse-credit": Act(
         "refuse a credit that waits", (_HASH,), _decide(admin_records.refuse_credit)
+    ),
+    "confirm-withdrawal": Act(
+        "take the money of a withdrawal out, once it is paid; above creditMax two operators",
+        (_HASH, Field("fee", "part that the exchange keeps, in atoms", is_optional=True)),
+        lambda fields: admin_records.capture(
+            fields.reference("referenceHash"), fee_atoms=fields.number("fee", default=0)
+        ),
+    ),
+    "reject-withdrawal": Act(
+        "give the money of a withdrawal back", (_HASH,), _decide(admin_records.release)
     ),
     "asset-limit": Act(
         "set a limit of an asset",

@@ -17,6 +17,7 @@ from fairbook.core import admin_records, records
 from fairbook.core.admin_records import (
     BY_AUDIT,
     BY_OPERATOR,
+    HELD,
     OF_ACCOUNT,
     OF_OPERATOR,
     PENDING_CREDIT,
@@ -85,6 +86,7 @@ class AdminReadings:
             "accounts": self.accounts,
             "account": self.account,
             "pending": self.pending,
+            "withdrawals": self.withdrawals,
             "proposals": self.proposals,
             "operators": self.operators,
             "log": self.log,
@@ -205,6 +207,26 @@ class AdminReadings:
                 break
             if at % ROWS_A_TURN == 0:
                 await asyncio.sleep(0)
+        return found
+
+    async def withdrawals(self, _: ActFields) -> Any:
+        """Withdrawals that wait for an operator, oldest first: those that the log has like this."""
+        found = []
+        for row in await asyncio.to_thread(self._store.transfers.open_withdrawals):
+            fact = self._exchange.reference(row.reference)
+            if fact is None or fact.state != HELD or not row.is_backed_by(fact):
+                continue
+            name, scale = self._listings.asset_scale(row.asset)
+            found.append(
+                {
+                    "referenceHash": row.reference.hex(), "id": row.withdrawal_id,
+                    "accountId": str(row.account), "symbol": name,
+                    "quantity": scale.text(row.atoms), "blockchain": row.blockchain,
+                    "address": row.address, "createdAt": fact.time_ns // 1_000_000,
+                }
+            )  # fmt: skip
+            if len(found) >= PENDING_SHOWN_MAX:
+                break
         return found
 
     async def log(self, fields: ActFields) -> Any:

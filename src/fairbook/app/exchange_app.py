@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -39,7 +39,7 @@ from fairbook.app.config_apply import ConfigApply
 from fairbook.app.disk_watch import DiskWatch
 from fairbook.app.operator_tokens import write_address, write_tokens
 from fairbook.app.settings import UpSettings
-from fairbook.app.venue_file import VenueFile, apply_first_state
+from fairbook.app.venue_file import VenueFile, apply_first_state, approves_withdrawal
 from fairbook.auth.endpoints import AuthEndpoints
 from fairbook.auth.password_process import PasswordProcess
 from fairbook.auth.user_accounts import UserAccounts
@@ -172,7 +172,8 @@ class ExchangeApp:
         feed = Feed(view=view, catalogue=catalogue, replay_tail=replay_tail)
         engine.runner.subscribe(feed.on_frame)
         _log_start(settings, log, engine)
-        accounts = _accounts(settings, stack, engine, view)
+        approves = partial(approves_withdrawal, file.venue, engine.runner.exchange)
+        accounts = _accounts(settings, stack, engine, view, approves)
         followers = _followers(settings, stack, engine, snapshots)
         stack.push_async_callback(engine.stop, followers.replica.approves_snapshot)
         compressor = SegmentCompressor(
@@ -339,7 +340,11 @@ class ExchangeApp:
 
 
 def _accounts(
-    settings: UpSettings, stack: AsyncExitStack, engine: Engine, view: StateView
+    settings: UpSettings,
+    stack: AsyncExitStack,
+    engine: Engine,
+    view: StateView,
+    approves: Callable[[int, int], bool],
 ) -> AccountParts:
     store = SqliteAccounts(settings.data_dir / ACCOUNTS_NAME)
     stack.callback(store.close)
@@ -348,7 +353,7 @@ def _accounts(
         LoggedCredentials(view),
         CredentialRegistry(store, engine.commands, view),
         StoreComparison(store, view),
-        UnfinishedWithdrawals(store.transfers, engine.commands, view),
+        UnfinishedWithdrawals(store.transfers, engine.commands, view, approves),
     )
 
 
@@ -413,6 +418,7 @@ def _gateway(
         history=followers.history,
         transfers=accounts.store.transfers,
         faucet_atoms=venue.faucet_atoms(),
+        approves=partial(approves_withdrawal, venue, engine.runner.exchange),
         name=venue.name,
         more=Routes(auth.endpoints(), auth.endpoints_under()),
     )

@@ -107,6 +107,11 @@ async def apply_first_state(
     }
 
 
+def approves_withdrawal(venue: Venue, exchange: Exchange, asset: int, atoms: int) -> bool:
+    """Whether a withdrawal leaves without an operator."""
+    return venue.withdrawals == "automatic" and atoms <= exchange.assets[asset].credit_max
+
+
 def _require_same_accounts(venue: Venue, exchange: Exchange, store: SqliteAccounts) -> None:
     for account in venue.accounts:
         if not exchange.account_of_user(account.user_id):

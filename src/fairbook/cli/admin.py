@@ -20,6 +20,7 @@ READINGS: Final = {
     "accounts": "accounts whose name or e-mail address begins with SEARCH",
     "account": "balances, open orders, keys and sessions of an account",
     "pending": "credits that wait for an operator",
+    "withdrawals": "withdrawals that wait for an operator",
     "proposals": "acts that wait for a second operator",
     "operators": "operators with roles and tokens",
 }

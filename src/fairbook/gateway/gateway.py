@@ -10,7 +10,7 @@ Invariant: all answers are JSON (ping and time: text; static files: their own ty
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, NamedTuple
 
 from fairbook.api.enumerations import check_values
@@ -90,12 +90,13 @@ class Gateway:
         history: History | None = None,
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
+        approves: Callable[[int, int], bool] = lambda asset, atoms: True,
         name: str = "Fairbook",
         more: Routes | None = None,
     ) -> None:
         """pages: static files, by path. faucet_atoms: by asset, the most that one account gets.
-        name: of the venue. more: endpoints beside those of this package. Endpoints that need
-        `history`, `transfers` or `faucet_atoms` answer 501 without it.
+        approves: whether so many atoms of an asset leave without an operator. name: of the venue.
+        more: further endpoints. Without `history`, `transfers` or `faucet_atoms` some answer 501.
         """
         self._is_stopping = False
         self._rates = rates = _rate_limits(limits)
@@ -128,14 +129,14 @@ class Gateway:
             **account.endpoints(),
             **OrderEndpoints(submitter, listings).endpoints(),
             **HistoryEndpoints(submitter, listings, barrier).endpoints(),
-            **CapitalEndpoints(submitter, listings, barrier, transfers).endpoints(),
+            **CapitalEndpoints(submitter, listings, barrier, transfers, approves).endpoints(),
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
             **venue_endpoints(listings, name, is_demo=bool(transfers and faucet_atoms)),
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
             **_page_endpoints(pages or {}),
         }
-        routes = Routes(endpoints, {**stub_endpoints_under(), **markets.endpoints_under()})
-        self.routes = routes if more is None else routes.extended(more)
+        under = {**stub_endpoints_under(), **markets.endpoints_under()}
+        self.routes = Routes(endpoints, under).extended(more or Routes({}))
 
     def stop(self) -> None:
         """Refuse all requests from now on (503). Requests under way are still answered."""

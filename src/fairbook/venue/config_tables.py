@@ -111,6 +111,7 @@ class VenueTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     name: Text
     sign_up: str = "closed"
+    withdrawals: str = "manual"
     generated_day: bool = False  # a day of generated trades before the first start
     server: dict[str, Any] = {}  # settings of `fairbook up`, by name
     exchange: ExchangeTable = ExchangeTable()

@@ -71,17 +71,21 @@ def steps(
         raise Problem(
             (), f"the exchange has {name}, which is not in the file: is it another exchange's?"
         )
-    first = changes(venue, exchange, is_first=True)
     opening = [
         ConfigChange(
-            f"open account {account.name}", admin_records.open_account(account.user_id),
+            f"open account {account.name}",
+            admin_records.open_account(account.user_id),
             account.path,
         )
         for account in venue.accounts
-    ]  # fmt: skip
-    yield [*first, *opening]
-    funding = [*changes(venue, exchange, is_first=True)]
-    funding += [*_credits(venue, exchange), *_keys(venue, exchange)]
+    ]
+    yield [*_without_credit_limits(venue, exchange), *opening]
+    funding = [
+        *_without_credit_limits(venue, exchange),
+        *_credits(venue, exchange),
+        *_keys(venue, exchange),
+        *(each for each in changes(venue, exchange, is_first=True) if _is_credit_limit(each)),
+    ]
     if is_complete:
         yield funding + list(_first_orders(venue, exchange))
         yield list(_market_states(venue, exchange))
@@ -89,6 +93,17 @@ def steps(
         yield list(_first_tokens(exchange, venue.operators))
     else:
         yield funding + list(_market_states(venue, exchange))
+
+
+def _without_credit_limits(venue: Venue, exchange: Exchange) -> list[ConfigChange]:
+    """A first balance may be larger than what a credit may be later."""
+    return [
+        change for change in changes(venue, exchange, is_first=True) if not _is_credit_limit(change)
+    ]
+
+
+def _is_credit_limit(change: ConfigChange) -> bool:
+    return change.path[-1:] == ("credit_max",)
 
 
 def start_reference(account: int, asset: int) -> bytes:
@@ -210,6 +225,8 @@ def _require_done(events: bytes, batch: Sequence[ConfigChange]) -> None:
     """
     for change, of_command in zip(batch, records.split(events), strict=False):
         outcome = records.read_outcome(of_command)
+        if outcome.status == records.PENDING:
+            raise Problem(change.path, f"{change.text}: it waits for an operator")
         if outcome.status == records.REJECTED and outcome.command != records.PLACE:
             why = _REFUSED.get(outcome.reason, f"the exchange rejects it with {outcome.reason}")
             raise Problem(change.path, f"{change.text}: {why}")

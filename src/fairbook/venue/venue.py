@@ -22,6 +22,7 @@ from fairbook.venue.config_tables import (
 from fairbook.venue.toml_file import Path, Problem, hint, parse
 
 SIGN_UP: Final = ("open", "invitation", "closed")
+WITHDRAWALS: Final = ("automatic", "manual")
 STATES: Final = {
     "open": admin_records.OPEN,
     "post_only": admin_records.ONLY_POST,
@@ -132,6 +133,7 @@ class Venue(NamedTuple):
 
     name: str
     sign_up: str
+    withdrawals: str
     generated_day: bool
     server: Mapping[str, Any]
     limits: Mapping[str, int]
@@ -165,6 +167,7 @@ def venue_of(text: str, name: str) -> Venue:
 
 def _venue(table: VenueTable) -> Venue:
     _one_of(table.sign_up, SIGN_UP, ("sign_up",))
+    _one_of(table.withdrawals, WITHDRAWALS, ("withdrawals",))
     assets = tuple(_asset(asset, ("assets", at)) for at, asset in enumerate(table.assets))
     _require_different((asset.name for asset in assets), "assets", "name")
     by_name = {asset.name: asset for asset in assets}
@@ -182,8 +185,8 @@ def _venue(table: VenueTable) -> Venue:
     keys = (key.public_key for account in accounts for key in account.keys)
     _require_different(keys, "accounts", "public_key")
     venue = Venue(
-        table.name, table.sign_up, table.generated_day, table.server, _limits(table), assets,
-        markets, accounts, _operators(table.operators, user_ids),
+        table.name, table.sign_up, table.withdrawals, table.generated_day, table.server,
+        _limits(table), assets, markets, accounts, _operators(table.operators, user_ids),
         None if table.webhook is None else table.webhook.secret_file,
     )  # fmt: skip
     books = sum(market.book is not None for market in markets)

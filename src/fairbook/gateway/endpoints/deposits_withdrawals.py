@@ -2,9 +2,9 @@
 
 Lists come from the history, but only what the engine has under the same reference is shown, in the
 state that it has there. A withdrawal is stored; then its HOLD, which carries the hash of what it is
-for, locks the money; then, because the demo approves every withdrawal at once, its CAPTURE takes
-the money out. A request that repeats a client id does the same with the stored withdrawal, and the
-engine answers what has happened already.
+for, locks the money; then its CAPTURE takes the money out: at once if a rule approves it, else when
+an operator does. A request that repeats a client id does the same with the stored withdrawal, and
+the engine answers what has happened already.
 
 Invariants:
 - a withdrawal with a client id happens once, across crashes, as long as the store is kept;
@@ -12,6 +12,7 @@ Invariants:
 """
 
 import asyncio
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 from weakref import WeakValueDictionary
@@ -56,7 +57,10 @@ class CapitalEndpoints:
         listings: Listings,
         barrier: ReadBarrier,
         transfers: Transfers | None,
+        approves: Callable[[int, int], bool],
     ) -> None:
+        """approves: whether so many atoms of an asset leave without an operator."""
+        self._approves = approves
         self._submitter = submitter
         self._listings = listings
         self._barrier = barrier
@@ -159,7 +163,7 @@ class CapitalEndpoints:
             except AccountRefused as refused:
                 raise BadRequest(str(refused)) from None
             fact = await self._hold(withdrawal, request.credential, is_repeated=is_repeated)
-            if fact.state == admin_records.HELD:
+            if fact.state == admin_records.HELD and self._approves(asset.id, atoms):
                 await self._capture(withdrawal)
             if fact.state == admin_records.CAPTURED and not withdrawal.is_captured:
                 await asyncio.to_thread(self._store.mark_captured, withdrawal.withdrawal_id)
@@ -191,7 +195,7 @@ class CapitalEndpoints:
         return fact
 
     async def _capture(self, withdrawal: Withdrawal) -> None:
-        """Approve it. If that is not possible now, it is pending, and approved later."""
+        """Take the money out. If that is not possible now, it is pending, and approved later."""
         try:
             future = self._submitter.submit(admin_records.capture(withdrawal.reference))
         except ApiError:
