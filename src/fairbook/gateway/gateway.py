@@ -108,10 +108,9 @@ class Gateway:
         self._submitter = submitter = Submitter(
             commands, queries, long_answers, deadline_s=limits.deadline_s
         )
-        listings = Listings(catalogue)
+        listings, barrier = Listings(catalogue), ReadBarrier(submitter, history, long_answers)
         markets = MarketEndpoints(submitter, listings, long_answers)
         account = AccountEndpoints(submitter, listings, long_answers)
-        barrier = ReadBarrier(submitter, history, long_answers)
         self.ws_orders = WebSocketOrders(
             submitter=submitter,
             listings=listings,
