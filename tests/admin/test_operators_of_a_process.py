@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import OutcomeUnknown, RestClient
 
 FIRST, SECOND = "admin.json", "admin-2.json"
+ROUNDS = int(os.environ.get("FAIRBOOK_CRASH_ROUNDS", "50"))
+SEED = int(os.environ.get("FAIRBOOK_SEED", "2"))
 HALTED_S = 3.0  # three times what is promised
 
 
@@ -132,4 +135,4 @@ def test_credits_survive_kill_9_and_count_once(tmp_path: Path, seed: int) -> Non
 
 @pytest.mark.slow
 def test_credits_survive_many_kills(tmp_path: Path) -> None:
-    play(tmp_path / "d", rounds=50, seed=2)
+    play(tmp_path / "d", rounds=ROUNDS, seed=SEED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from fairbook.cli.keys import new_key
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import OutcomeUnknown, RestClient
 
+ROUNDS = int(os.environ.get("FAIRBOOK_CRASH_ROUNDS", "50"))
+SEED = int(os.environ.get("FAIRBOOK_SEED", "2"))
 PASSWORD = "a long password"
 UNLIMITED = {"FAIRBOOK_SIGN_UPS_PER_HOUR": "0"}
 
@@ -96,4 +99,4 @@ def test_users_survive_kill_9(tmp_path: Path, seed: int) -> None:
 
 @pytest.mark.slow
 def test_users_survive_many_kills(tmp_path: Path) -> None:
-    play(tmp_path / "d", rounds=50, seed=2)
+    play(tmp_path / "d", rounds=ROUNDS, seed=SEED)
