@@ -80,6 +80,20 @@ class AdminGateway:
             endpoints[b"GET", PREFIX + name.encode()] = Endpoint(self._get, permission=1)
         self.routes = Routes(endpoints)
 
+    def add(self, endpoints: Endpoints) -> None:
+        """Before the port is opened: further endpoints, which need no operator."""
+        self.routes = self.routes.extended(Routes(endpoints))
+
+    def is_operator(self, request: Request) -> bool:
+        """Whether a request has the token of an operator. Raises 429."""
+        try:
+            self._operator(request)
+        except ApiError as error:
+            if error.status != 401:
+                raise
+            return False
+        return True
+
     def stop(self) -> None:
         """Refuse all requests from now on."""
         self._is_stopping = True

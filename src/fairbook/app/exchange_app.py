@@ -1,9 +1,9 @@
 """One exchange in one event loop: builds its parts, in the order in which they start and stop.
 
 Design: `build` opens the log (which locks the directory), recovers, completes the first state, and
-starts the followers; `listen` opens the two ports, and starts the maker. Each part puts
-its stop on the caller's exit stack, so they stop in the reverse order: the maker first, then, once
-pending requests are answered, the ports, then the engine, then its followers.
+starts the followers; `listen` opens the ports, and starts the maker. Each part puts its stop on the
+caller's exit stack, so they stop in the reverse order: the maker first, then, once pending requests
+are answered, the ports, then the engine, then its followers.
 
 Invariants:
 - the ports open only when the state is complete and the instance of an earlier process is ended;
@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,39 +25,37 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from fairbook import core
-from fairbook.accounts.comparison import StoreComparison
-from fairbook.accounts.credential_registry import CredentialRegistry
-from fairbook.accounts.logged_credentials import LoggedCredentials
-from fairbook.accounts.logged_notes import ReadFrame
-from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
-from fairbook.accounts.sqlite_accounts import SqliteAccounts
-from fairbook.accounts.unfinished_withdrawals import UnfinishedWithdrawals
 from fairbook.admin.admin_control import AdminControl
 from fairbook.admin.admin_gateway import AdminGateway
 from fairbook.app import admin_port
 from fairbook.app.config_apply import ConfigApply
 from fairbook.app.disk_watch import DiskWatch
+from fairbook.app.gateway_parts import (
+    AccountParts,
+    Followers,
+    account_parts,
+    auth_endpoints,
+    public_gateway,
+)
+from fairbook.app.metrics import LoopDelay, MetricsCollector, work_status
+from fairbook.app.monitoring import monitoring_endpoints
 from fairbook.app.operator_tokens import write_address, write_tokens
 from fairbook.app.settings import UpSettings
 from fairbook.app.venue_file import VenueFile, apply_first_state, approves_withdrawal
-from fairbook.auth.endpoints import AuthEndpoints
 from fairbook.auth.password_process import PasswordProcess
-from fairbook.auth.user_accounts import UserAccounts
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.demo.credentials_file import FILE_NAME, MAKER_FILE_NAME, write_credentials
 from fairbook.demo.generated_day import generate
 from fairbook.engine import local_instance
 from fairbook.engine.engine import Engine
-from fairbook.engine.queries import EngineView
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.recorder_link import RecorderLink
 from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_monitor import ReplicaMonitor
 from fairbook.followers.supervisor import Supervisor, fairbook_command
 from fairbook.gateway.authentication import Authenticator
-from fairbook.gateway.gateway import Gateway, GatewayLimits
+from fairbook.gateway.gateway import Gateway
 from fairbook.gateway.http_server import HttpServer
-from fairbook.gateway.routes import Routes
 from fairbook.gateway.server_state import ServerLimits
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
@@ -69,7 +67,6 @@ from fairbook.net.hosts import own_names
 from fairbook.net.proxies import TrustedProxies
 from fairbook.ports.commands import Stopped
 from fairbook.ports.history import HistoryBehind
-from fairbook.ports.queries import StateView
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
 from fairbook.streams.replay_tail import ReplayTail
@@ -82,24 +79,6 @@ BACKFILL_RETRY_S: Final = 1.0
 COMPARED_S: Final = 2.0  # before the ports open; the rest of the accounts is compared afterwards
 
 logger = logging.getLogger(__name__)
-
-
-class AccountParts(NamedTuple):
-    """The accounts store, and what stands between it and the log."""
-
-    store: SqliteAccounts
-    lookup: LoggedCredentials
-    registry: CredentialRegistry
-    comparison: StoreComparison
-    withdrawals: UnfinishedWithdrawals
-
-
-class Followers(NamedTuple):
-    """The links to the processes that follow the engine, and the history that one records."""
-
-    replica: ReplicaMonitor
-    recorder: RecorderLink | None
-    history: SqliteHistory | None
 
 
 class Urls(NamedTuple):
@@ -148,6 +127,7 @@ class ExchangeApp:
             budget=budget,
         )
         self._maker: Supervisor | None = None
+        self._delay = LoopDelay()
         self._has_history = False
         self._failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self.failures = [self.engine.failed, self._feed.failed, hub.failed, self._failed]
@@ -173,7 +153,7 @@ class ExchangeApp:
         engine.runner.subscribe(feed.on_frame)
         _log_start(settings, log, engine)
         approves = partial(approves_withdrawal, file.venue, engine.runner.exchange)
-        accounts = _accounts(settings, stack, engine, view, approves)
+        accounts = account_parts(settings, stack, engine, view, approves)
         followers = _followers(settings, stack, engine, snapshots)
         stack.push_async_callback(engine.stop, followers.replica.approves_snapshot)
         compressor = SegmentCompressor(
@@ -200,8 +180,10 @@ class ExchangeApp:
         passwords = PasswordProcess(fairbook_command("passwords"))
         stack.push_async_callback(passwords.stop)
         reader = partial(admin_port.read_frame, log)
-        auth = _auth(settings, file.venue, engine, accounts, passwords, reader)
-        gateway = _gateway(settings, file.venue, engine, accounts, authenticator, followers, auth)
+        auth = auth_endpoints(settings, file.venue, engine, accounts, passwords, reader)
+        gateway = public_gateway(
+            settings, file.venue, engine, accounts, authenticator, followers, auth
+        )
         app = cls(
             engine, settings, file, stack, accounts, numbers, followers, gateway, admin, feed, disk,
             authenticator, passwords,
@@ -245,6 +227,15 @@ class ExchangeApp:
         http_port = await self._http.start(settings.host, settings.http_port)
         stack.push_async_callback(self._streams.stop, settings.drain_max_s)
         ws_port = await self._streams.start(settings.host, settings.ws_port)
+        self._delay.start()
+        stack.callback(self._delay.stop)
+        self._admin.add(
+            monitoring_endpoints(
+                MetricsCollector(self.engine.commands.measurements, self._measured, self._delay),
+                self._admin.is_operator,
+                lambda: self._followers.replica.numbers()["engine"],
+            )
+        )
         port = await admin_port.serve(self._admin, settings, stack)
         admin_url = _url("http", settings.admin_host, port)
         write_address(settings.data_dir, admin_url)
@@ -325,8 +316,15 @@ class ExchangeApp:
         return {"done": f"log time follows the wall clock; it was {refused_s} s behind"}
 
     async def _status(self, request: ControlRequest) -> Mapping[str, Any]:
+        found = {**await self._followers.replica.status(request), **self._measured()}
+        if self._maker is not None:
+            found["maker"] = self._maker.status()
+        return found
+
+    def _measured(self) -> dict[str, Any]:
+        """What the metrics are made from; no file is read."""
         followers = self._followers
-        found = dict(await followers.replica.status(request))
+        found = followers.replica.numbers()
         found["signed_after_ms"] = self._authenticator.refuses_until_ms
         found["disk"] = self._disk.status()
         found["accounts"] = self._accounts.comparison.status()
@@ -334,27 +332,9 @@ class ExchangeApp:
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
         found["streams"] = {**self._streams.status(), "has_history": self._has_history}
-        if self._maker is not None:
-            found["maker"] = self._maker.status()
+        found["http"] = {"connections": len(self._http.state.connections)}
+        found["work"] = work_status(self.engine.commands.measurements, self._delay)
         return found
-
-
-def _accounts(
-    settings: UpSettings,
-    stack: AsyncExitStack,
-    engine: Engine,
-    view: StateView,
-    approves: Callable[[int, int], bool],
-) -> AccountParts:
-    store = SqliteAccounts(settings.data_dir / ACCOUNTS_NAME)
-    stack.callback(store.close)
-    return AccountParts(
-        store,
-        LoggedCredentials(view),
-        CredentialRegistry(store, engine.commands, view),
-        StoreComparison(store, view),
-        UnfinishedWithdrawals(store.transfers, engine.commands, view, approves),
-    )
 
 
 async def _compare_accounts(accounts: AccountParts) -> None:
@@ -388,60 +368,6 @@ def _followers(
     history = SqliteHistory(directory / HISTORY_NAME, recorder)
     stack.push_async_callback(history.close)
     return Followers(replica, recorder, history)
-
-
-def _gateway(
-    settings: UpSettings,
-    venue: Venue,
-    engine: Engine,
-    accounts: AccountParts,
-    authenticator: Authenticator,
-    followers: Followers,
-    auth: AuthEndpoints,
-) -> Gateway:
-    return Gateway(
-        commands=engine.commands,
-        queries=engine.queries,
-        catalogue=engine.catalogue,
-        accounts=accounts.lookup,
-        limits=GatewayLimits(
-            account_per_minute=settings.account_per_minute,
-            account_burst=settings.account_burst,
-            address_per_minute=settings.address_per_minute,
-            address_burst=settings.address_burst,
-            guesses_per_minute=settings.guesses_per_minute,
-            guesses_burst=settings.guesses_burst,
-            deadline_s=settings.deadline_s,
-        ),
-        authenticator=authenticator,
-        checkpoints=followers.replica.link,
-        history=followers.history,
-        transfers=accounts.store.transfers,
-        faucet_atoms=venue.faucet_atoms(),
-        approves=partial(approves_withdrawal, venue, engine.runner.exchange),
-        name=venue.name,
-        more=Routes(auth.endpoints(), auth.endpoints_under()),
-    )
-
-
-def _auth(
-    settings: UpSettings,
-    venue: Venue,
-    engine: Engine,
-    accounts: AccountParts,
-    passwords: PasswordProcess,
-    reader: ReadFrame,
-) -> AuthEndpoints:
-    users = UserAccounts(
-        accounts.store,
-        accounts.registry,
-        engine.commands,
-        EngineView(engine.runner.exchange),
-        passwords,
-        reader,
-        now_ns=time.time_ns,
-    )
-    return AuthEndpoints(users, mode=venue.sign_up, sign_ups_per_hour=settings.sign_ups_per_hour)
 
 
 def _generate(log: FileLog, venue: Venue) -> None:

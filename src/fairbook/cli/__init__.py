@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "check": "say whether a configuration can be used, and what it means",
     "apply": "change a running exchange to what its configuration says",
     "keys": "make a key pair or a token",
+    "top": "watch a running exchange in the terminal",
     "status": "show the state of an exchange, running or stopped",
     "admin": "operate a running exchange",
     "verify": "replay the log, and check snapshots and history against it",

@@ -15,6 +15,7 @@ import uvloop
 from fairbook.app.logs import configure_logs
 from fairbook.app.settings import read_settings
 from fairbook.cli.parser import CommandParser
+from fairbook.demo.demo_venue import demo_venue, market_plans
 from fairbook.demo.maker.bot import Bot, CredentialsRefused
 from fairbook.demo.maker.plan import read_plan
 from fairbook.venue.venue import MAKERS
@@ -47,10 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         written = json.loads(arguments.credentials.read_bytes())
         tokens = {name: str(written["accounts"][name]["token"]) for name in MAKERS}
         urls = (arguments.http or str(written["http"]), arguments.ws or str(written["ws"]))
-        plans = [read_plan(plan) for plan in written["plans"]]
+        plans = [read_plan(plan) for plan in written["plans"]] if "plans" in written else None
     except (ValueError, KeyError, TypeError) as error:
         raise OSError(f"{arguments.credentials} is no credentials file: {error!r}") from error
-    bot = Bot(*urls, tokens, seed=random.SystemRandom().getrandbits(32), plans=plans)
+    seed = random.SystemRandom().getrandbits(32)
+    bot = Bot(*urls, tokens, seed=seed, plans=plans or list(market_plans(demo_venue())))
     return run_maker(bot, arguments.lifeline)
 
 

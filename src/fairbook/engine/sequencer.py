@@ -25,12 +25,14 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
+from time import perf_counter
 from typing import Any, Final
 
 from fairbook.core import admin_records, records
 from fairbook.core.parts import bit_of
 from fairbook.core.records import COMMAND_BYTES, TEXT_PART
 from fairbook.engine.clock import Clock
+from fairbook.engine.measurements import STATUSES, Measurements
 from fairbook.engine.runner import Runner
 from fairbook.log.command_log import CommandLog, Entry
 from fairbook.ports.commands import Answer, Busy, Stopped, Waiter
@@ -43,6 +45,8 @@ TICK_AFTER_S: Final = 1.0
 
 _CANCELS: Final = frozenset((records.CANCEL, records.CANCEL_ALL, records.END_SESSION))
 _PARTS_AT: Final = 2  # in a command
+_KIND_AT: Final = -55  # in the events of a command, whose last is its OUTCOME of 56 bytes
+_STATUS_AT: Final = -50
 
 
 class Sequencer:
@@ -74,7 +78,10 @@ class Sequencer:
         self._orders_max = pending_max - reserved_for_cancels
         self._frame_records_max = frame_records_max
 
+        self.measurements = Measurements()
         self._units: list[bytes] = []  # for the next frame
+        self._oldest_s = 0.0  # when the first of these was queued
+        self._sent_oldest_s = 0.0  # of the frame that is being appended
         self._waiters: list[Waiter] = []  # of these units
         self._sent: list[Waiter] = []  # of the frame that is being appended
         self._sent_until = 0  # `_applied` once that frame is applied
@@ -115,8 +122,11 @@ class Sequencer:
         if pending > self._orders_max and (
             pending > self._pending_max or command[-COMMAND_BYTES] not in _CANCELS
         ):
+            self.measurements.refused += 1
             raise Busy(f"{pending - places} records are waiting")
         self._submitted = submitted
+        if not self._units:
+            self._oldest_s = perf_counter()
         self._units.append(command)
         self._waiters.append(waiter)
         if self._is_idle:
@@ -177,6 +187,7 @@ class Sequencer:
         self._units, self._waiters = units[count:], waiters[count:]
         self._sent = waiters[:count]
         self._last_frame_s = self._loop.time()
+        self._sent_oldest_s = self._oldest_s
         self._frames.put((b"".join(units[:count]), self._clock.now_ns()))
 
     def _count_for_frame(self) -> int:
@@ -196,12 +207,14 @@ class Sequencer:
         """The worker thread: append one frame after the other, and notify the loop."""
         while (job := self._frames.get()) is not None:
             frame, time_ns = job
+            began_s = perf_counter()
             try:
                 entry = self._append(frame, time_ns)
             except Exception as error:  # noqa: BLE001
                 # LogFailed, or a bug in the log: either way it is not known what is on disk.
                 self._notify(self._fail, error)
                 return
+            self.measurements.sync.add(perf_counter() - began_s)
             self._notify(self._durable, entry)
 
     def _notify(self, callback: Callable[[Any], None], argument: Entry | Exception) -> None:
@@ -229,9 +242,13 @@ class Sequencer:
         self._sent = []
         self._applied = self._sent_until
         position, time_ns = entry.position, entry.time_ns
+        outcomes = self.measurements.outcomes
         for waiter, its_events in zip(waiters, answers, strict=True):
+            outcomes[its_events[_KIND_AT] * STATUSES + its_events[_STATUS_AT]] += 1
             if not waiter.done():
                 waiter.set_result(Answer(position, time_ns, its_events))
+        self.measurements.frames += 1
+        self.measurements.answered.add(perf_counter() - self._sent_oldest_s, len(waiters))
         settlings = self._settlings
         while settlings and settlings[0][0] <= self._applied:
             _, settling = settlings.popleft()

@@ -99,8 +99,14 @@ class ReplicaMonitor:
     async def status(self, _request: ControlRequest) -> Mapping[str, Any]:
         engine = self._engine
         exchange = engine.runner.exchange
+        pauses = await self._pauses.status(exchange, engine.position)
+        return {**self.numbers(), "pauses": pauses, "room": room_status(exchange)}
+
+    def numbers(self) -> dict[str, Any]:
+        """What `status` has without reading files."""
+        engine = self._engine
+        exchange = engine.runner.exchange
         audit = self.audit
-        verdict = audit.verdict
         replica = self.link.status() | self.supervisor.status()
         if not self._has_replica:
             replica["state"] = "not wanted"
@@ -117,9 +123,7 @@ class ReplicaMonitor:
                 "paused": bool(exchange.paused),
             },
             "replica": replica | {"other_version": audit.versions},
-            "audit": audit_status(verdict, audit.not_believed),
-            "pauses": await self._pauses.status(exchange, engine.position),
-            "room": room_status(exchange),
+            "audit": audit_status(audit.verdict, audit.not_believed),
         }
 
     async def _resume(self, request: ControlRequest) -> Mapping[str, Any]:
