@@ -12,6 +12,7 @@ from fairbook.engine.queries import EngineCatalogue, EngineView
 from fairbook.streams.channel_source import Channel, ChannelMessage
 from fairbook.streams.feed import ANSWER_TURNS, Feed
 from fairbook.streams.replay_tail import ReplayTail
+from tests.world.contract_check import check_event
 from tests.world.markets import BTC, BTC_USDC, SOL, SOL_USDC, USDC, open_accounts, two_markets
 
 START_NS = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20
@@ -63,6 +64,7 @@ class FeedHarness:
 
     def _keep(self, channel: Channel, message: ChannelMessage) -> None:
         frame = json.loads(message.payload)
+        check_event(frame)
         assert list(frame) == ["stream", "data"]
         assert frame["stream"] == channel.name
         self.received[channel].append(frame["data"])

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from nacl.signing import SigningKey
 
+from tests.world.contract_check import check_reply
 from tests.world.direct_exchange import MS, START_NS
 from tests.world.memory_accounts import ALICE_KEY, ALICE_TOKEN
 
@@ -73,7 +74,10 @@ class HttpClient:
     ) -> HttpReply:
         """One request; `body` is bytes as they are, or becomes JSON."""
         await self.send(request_bytes(method, path, body, token=token, headers=headers))
-        return await self.reply()
+        reply = await self.reply()
+        if "content-encoding" not in reply.headers:
+            check_reply(method, path, reply.status, reply.body)
+        return reply
 
 
 def request_bytes(

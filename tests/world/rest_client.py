@@ -1,6 +1,7 @@
 """A blocking HTTP client: one keep-alive connection with a bearer token.
 
-It uses only the standard library and no code of Fairbook, as an independent reader of the answers.
+It uses only the standard library, as an independent reader of the answers; each is checked by the
+contract table.
 A call returns status and decoded body, whatever the status.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 import http.client
 import json
 from typing import Any, NamedTuple
+
+from tests.world.contract_check import check_reply
 
 
 class OutcomeUnknown(Exception):
@@ -43,6 +46,7 @@ class RestClient:
             self.connection.close()
             raise OutcomeUnknown(f"{method} {path}: {error!r}") from error
         headers = {name.lower(): value for name, value in response.getheaders()}
+        check_reply(method, path, response.status, text)
         if not headers.get("content-type", "").startswith("application/json"):
             return Reply(response.status, text.decode(), headers)
         return Reply(response.status, json.loads(text), headers)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from tests.world.contract_check import check_event
 from tests.world.ws_frames import CLOSE, FIN, TEXT, head, says
 
 
@@ -100,7 +101,9 @@ class SocketClient:
         """The JSON of the next frame."""
         opcode, payload = self.frame()
         assert opcode == TEXT, (opcode, payload)
-        return json.loads(payload)
+        message = json.loads(payload)
+        check_event(message)
+        return message
 
     def closed(self) -> tuple[int, str]:
         """Code and reason of the Close frame, after whatever comes before."""

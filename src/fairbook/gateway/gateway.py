@@ -26,6 +26,7 @@ from fairbook.gateway.authorization import Authorizer
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
 from fairbook.gateway.endpoints.account import AccountEndpoints
 from fairbook.gateway.endpoints.checkpoints import checkpoint_endpoints
+from fairbook.gateway.endpoints.contract import contract_endpoints
 from fairbook.gateway.endpoints.deposits_withdrawals import CapitalEndpoints
 from fairbook.gateway.endpoints.faucet import faucet_endpoints
 from fairbook.gateway.endpoints.history import HistoryEndpoints
@@ -121,9 +122,9 @@ class Gateway:
             is_live=accounts.is_live,
             is_stopping=lambda: self._is_stopping,
         )
-        # Later tables replace entries of earlier ones.
-        endpoints: Endpoints = {
+        endpoints: Endpoints = {  # Later tables replace entries of earlier ones.
             **stub_endpoints(),
+            **contract_endpoints(),
             **markets.endpoints(),
             **account.endpoints(),
             **OrderEndpoints(submitter, listings).endpoints(),
