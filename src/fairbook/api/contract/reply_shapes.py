@@ -26,7 +26,7 @@ Expiry = Literal[
     "PriceOutOfBounds", "WalkLimit",
 ]  # fmt: skip
 Permission = Literal["read", "trade", "withdraw"]
-Level = tuple[Decimal, Decimal]
+Level = Annotated[list[Decimal], Meta(min_length=2, max_length=2)]
 """Price and quantity."""
 
 

@@ -16,6 +16,8 @@ ClientId = (
     Annotated[int, Meta(ge=0, le=4_294_967_295)]
     | Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{1,36}$")]
 )
+Symbol = Annotated[str, Meta(examples=["SOL_USDC"])]
+AssetSymbol = Annotated[str, Meta(examples=["SOL"])]
 Optional = UnsetType
 
 
@@ -24,7 +26,7 @@ class RequestShape(Struct, rename="camel", kw_only=True):
 
 
 class PlaceBody(RequestShape, kw_only=True):
-    symbol: str
+    symbol: Symbol
     side: Side
     order_type: Literal["Limit", "Market"]
     price: Number | Optional = UNSET
@@ -39,7 +41,7 @@ class PlaceBody(RequestShape, kw_only=True):
 class OrderName(RequestShape, kw_only=True):
     """One order, by id or client id."""
 
-    symbol: str
+    symbol: Symbol
     order_id: OrderId | Optional = UNSET
     client_id: ClientId | Optional = UNSET
 
@@ -50,15 +52,15 @@ class AmendBody(OrderName, kw_only=True):
 
 
 class CancelAllBody(RequestShape, kw_only=True):
-    symbol: str
+    symbol: Symbol
 
 
 class SymbolQuery(RequestShape, kw_only=True):
-    symbol: str
+    symbol: Symbol
 
 
 class AnySymbolQuery(RequestShape, kw_only=True):
-    symbol: str | Optional = UNSET
+    symbol: Symbol | Optional = UNSET
     market_type: str | Optional = UNSET
 
 
@@ -69,6 +71,10 @@ class MarketTypeQuery(RequestShape, kw_only=True):
 class OpenOrdersQuery(AnySymbolQuery, kw_only=True):
     limit: WholeNumber | Optional = UNSET
     offset: WholeNumber | Optional = UNSET
+
+
+class AssetQuery(RequestShape, kw_only=True):
+    symbol: AssetSymbol
 
 
 class DepthQuery(SymbolQuery, kw_only=True):
@@ -110,7 +116,7 @@ class SpanQuery(PageQuery, kw_only=True):
 
 
 class PastOrdersQuery(PageQuery, kw_only=True):
-    symbol: str | Optional = UNSET
+    symbol: Symbol | Optional = UNSET
     order_id: OrderId | Optional = UNSET
     client_id: ClientId | Optional = UNSET
     market_type: str | Optional = UNSET
@@ -118,7 +124,7 @@ class PastOrdersQuery(PageQuery, kw_only=True):
 
 
 class FillsQuery(SpanQuery, kw_only=True):
-    symbol: str | Optional = UNSET
+    symbol: Symbol | Optional = UNSET
     order_id: OrderId | Optional = UNSET
     fill_type: str | Optional = UNSET
     market_type: str | Optional = UNSET
@@ -140,7 +146,7 @@ class AddressQuery(RequestShape, kw_only=True):
 
 
 class WithdrawBody(RequestShape, kw_only=True):
-    symbol: str
+    symbol: AssetSymbol
     quantity: Number
     address: Annotated[str, Meta(max_length=256)]
     blockchain: str
@@ -148,7 +154,7 @@ class WithdrawBody(RequestShape, kw_only=True):
 
 
 class AmountBody(RequestShape, kw_only=True):
-    symbol: str
+    symbol: AssetSymbol
     quantity: Number
 
 
