@@ -75,7 +75,7 @@ async def test_fee_groups(world: OperatorsWorld) -> None:
 
 @with_operators()
 async def test_listing(world: OperatorsWorld) -> None:
-    await world.done("list-asset", {"symbol": "GOLD", "decimals": "4"})
+    await world.agree("list-asset", {"symbol": "GOLD", "decimals": "4"})
     steps = {"tick": "0.01", "lot": "1"}
     await world.done("list-market", {"symbol": "GOLD_USDC", **steps})
     await world.done("market-state", {"symbol": "GOLD_USDC", "state": "Open"})
@@ -177,6 +177,7 @@ async def test_every_act_refuses_what_is_missing_unknown_or_absurd(
         assert (await world.post(name, left)).status == 400
     absurd: list[Any] = [
         "", "x" * 5_000, "-1", "1e9", "9" * 40, "\u202e", "é", None, [], {}, True, 10**40, 1.5,
+        2**32, 2**40, 2**63, str(2**62),
     ]  # fmt: skip
     for value in absurd:
         for field in fields:

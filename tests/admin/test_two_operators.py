@@ -40,6 +40,7 @@ async def test_a_limit_is_changed_by_two(world: OperatorsWorld) -> None:
     ("act", "fields"),
     [
         ("asset-limit", LIMIT),
+        ("list-asset", {"symbol": "GOLD", "decimals": "4"}),
         ("account-limit", {"accountId": str(BOB), "symbol": "SOL", "value": "3"}),
         ("exchange-limit", {"parameter": "withdrawalDelaySeconds", "value": "0"}),
         ("operator", {"operator": "5", "roles": "money"}),

@@ -195,6 +195,7 @@ def test_what_a_key_needs(venue: Venue) -> None:
         {**body, "label": "a\nb"},
         {**body, "expiresAt": 1},
         {**body, "expiresAt": "soon"},
+        {**body, "expiresAt": 9_999_999_999_999},
         {**body, "secret": "x"},
     ):
         assert venue.call("POST", "/auth/v1/keys", wrong, token).status == 400, wrong
@@ -289,7 +290,8 @@ def test_the_first_sign_ups_of_an_address_are_taken(tmp_path: Path) -> None:
 def test_a_closed_venue_takes_no_sign_ups(tmp_path: Path) -> None:
     path = tmp_path / "venue.toml"
     path.write_text(
-        'name = "x"\n[[assets]]\nname = "A"\ndecimals = 1\n[[assets]]\nname = "B"\ndecimals = 1\n'
+        'name = "x"\n[[assets]]\nname = "A"\ndecimals = 1\ncredit_max = "0"\n'
+        '[[assets]]\nname = "B"\ndecimals = 1\ncredit_max = "0"\n'
         '[[markets]]\nsymbol = "A_B"\ntick = "0.1"\nlot = "1"\n'
         '[[operators]]\nname = "a"\n[[operators]]\nname = "b"\n'
     )

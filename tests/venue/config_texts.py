@@ -2,11 +2,11 @@
 
 SMALL = """
 name = "Small"
-
 [[assets]]
 name = "ABC"
 decimals = 4
 cap = "1000000"
+credit_max = "1000000"
 
 [[assets]]
 name = "EUR"
@@ -47,9 +47,11 @@ name = "ben"
 def many_markets(count: int) -> str:
     """A venue with so many markets, each with parameters and an asset of its own."""
     tables = ['name = "Many"', '[[operators]]\nname = "a"', '[[operators]]\nname = "b"']
-    tables.append('[[assets]]\nname = "EUR"\ndecimals = 2\n')
+    tables.append('[[assets]]\nname = "EUR"\ndecimals = 2\ncredit_max = "0"\n')
     for number in range(count):
-        tables.append(f'[[assets]]\nname = "A{number}"\ndecimals = 3\ncap = "1000"\n')
+        tables.append(
+            f'[[assets]]\nname = "A{number}"\ndecimals = 3\ncap = "1000"\ncredit_max = "5"\n'
+        )
         tables.append(
             f'[[markets]]\nsymbol = "A{number}_EUR"\ntick = "0.01"\nlot = "1"\n'
             "maker_fee_ppm = 1\ntaker_fee_ppm = 2\nband_ppm = 1000\nlevels_max = 50\n"

@@ -141,7 +141,7 @@ def test_a_difference_is_said_and_done_once(old: str, new: str, text: str, needs
 def test_a_new_market_is_listed_with_its_parameters_and_opened() -> None:
     exchange = check(venue_of(SMALL, "v.toml"))
     more = SMALL + (
-        '\n[[assets]]\nname = "XYZ"\ndecimals = 3\ncap = "9"\n'
+        '\n[[assets]]\nname = "XYZ"\ndecimals = 3\ncap = "9"\ncredit_max = "9"\n'
         '[[markets]]\nsymbol = "XYZ_EUR"\ntick = "0.1"\nlot = "0.1"\nmaker_fee_ppm = 7\n'
     )
     venue = venue_of(more, "v.toml")
@@ -149,11 +149,12 @@ def test_a_new_market_is_listed_with_its_parameters_and_opened() -> None:
     assert [change.text for change in found] == [
         "list asset XYZ, 3 decimals",
         "XYZ: cap 9",
+        "XYZ: credit_max 9",
         "list market XYZ_EUR, tick 0.1, lot 0.1",
         "XYZ_EUR: maker_fee_ppm 7",
         "XYZ_EUR: state open",
     ]
-    assert not any(change.needs_two for change in found)
+    assert all(change.needs_two for change in found), "two list a new asset"
     do(exchange, found)
     assert changes(venue, exchange) == []
     assert not_in_file(venue_of(SMALL, "v.toml"), exchange) == ["XYZ", "XYZ_EUR"]

@@ -10,11 +10,13 @@ from fairbook.api.listings import Listings
 from fairbook.api.numbers import MarketScales, Scale, whole_number
 from fairbook.api.requests import invalid_choice
 from fairbook.core import records
+from fairbook.core.ledger import FIRST_USER
 from fairbook.core.markets import Asset
 from fairbook.core.units import MAX_ATOMS, MAX_LISTED_ATOMS
 
 TEXT_CHARACTERS_MAX: Final = 200
 NUMBER_MAX: Final = 1 << 40
+ACCOUNT_MAX: Final = (1 << 32) - 1
 
 _NAME: Final = re.compile(r"[A-Z0-9_]{1,16}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
@@ -44,7 +46,7 @@ class ActFields:
     ) -> int:
         if default is not None and not self.has(name):
             return default
-        number = whole_number(self._values.get(name), digits_max=13)
+        number = whole_number(self._values.get(name), digits_max=19)
         if number is None or not least <= number <= most:
             raise BadRequest(f"{name} must be a whole number, {least} to {most}")
         return number
@@ -107,8 +109,8 @@ class ActFields:
         return units
 
     def account(self) -> int:
-        account = self.number("accountId")
-        if account < 2:
+        account = self.number("accountId", most=ACCOUNT_MAX)
+        if account < FIRST_USER:
             raise rejected(records.UNKNOWN_ACCOUNT)
         return account
 

@@ -12,8 +12,9 @@ from fairbook.accounts.logged_notes import invitation_note
 from fairbook.admin.act_fields import ActFields
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import BY_OPERATOR, OF_ACCOUNT, OF_OPERATOR
-from fairbook.core.markets import AS_MARKET
-from fairbook.core.units import MAX_DECIMALS
+from fairbook.core.markets import AS_MARKET, FEE_GROUP_MAX
+from fairbook.core.tables import OPERATORS_MAX
+from fairbook.core.units import MAX_ATOMS, MAX_DECIMALS
 from fairbook.ports.digests import money_reference
 
 MARKET_STATES: Final = {
@@ -108,7 +109,7 @@ def _market_parameter(fields: ActFields) -> bytes:
         value = fields.units("value", scales.quantity)
     else:
         value = fields.number("value")
-    group = fields.number("group", default=0)
+    group = fields.number("group", most=FEE_GROUP_MAX, default=0)
     return admin_records.set_market(
         market=scales.id, parameter=parameter, value=value, fee_group=group
     )
@@ -116,7 +117,7 @@ def _market_parameter(fields: ActFields) -> bytes:
 
 def _group_fee_end(fields: ActFields) -> bytes:
     parameter = fields.choice("parameter", {"makerFeePpm": 2, "takerFeePpm": 3})
-    group = fields.number("group", least=1)
+    group = fields.number("group", least=1, most=FEE_GROUP_MAX)
     return admin_records.set_market(
         market=fields.market().id, parameter=parameter, value=AS_MARKET, fee_group=group
     )
@@ -169,7 +170,7 @@ def _fee_group(fields: ActFields) -> bytes:
     return admin_records.set_account(
         account=fields.account(),
         parameter=admin_records.FEE_GROUP,
-        value=fields.number("group", most=255),
+        value=fields.number("group", most=FEE_GROUP_MAX),
     )
 
 
@@ -195,13 +196,19 @@ def _money(make: Callable[..., bytes]) -> Callable[[ActFields], bytes]:
     return command
 
 
+def _capture(fields: ActFields) -> bytes:
+    fee_atoms = fields.number("fee", most=MAX_ATOMS, default=0)
+    return admin_records.capture(fields.reference("referenceHash"), fee_atoms=fee_atoms)
+
+
 def _decide(make: Callable[[bytes], bytes]) -> Callable[[ActFields], bytes]:
     return lambda fields: make(fields.reference("referenceHash"))
 
 
 def _set_operator(fields: ActFields) -> bytes:
     return admin_records.set_operator(
-        operator=fields.number("operator", least=1), roles=fields.bits("roles", ROLES)
+        operator=fields.number("operator", least=1, most=OPERATORS_MAX),
+        roles=fields.bits("roles", ROLES),
     )
 
 
@@ -209,7 +216,7 @@ def _operator_token(fields: ActFields) -> bytes:
     return admin_records.add_credential(
         detail=fields.digest("tokenHash"),
         credential_type=admin_records.TOKEN,
-        owner=fields.number("operator", least=1),
+        owner=fields.number("operator", least=1, most=OPERATORS_MAX),
         owner_kind=OF_OPERATOR,
     )
 
@@ -217,7 +224,7 @@ def _operator_token(fields: ActFields) -> bytes:
 def _revoke_operator_token(fields: ActFields) -> bytes:
     return admin_records.revoke_credential(
         detail=fields.digest("tokenHash"),
-        owner=fields.number("operator", least=1),
+        owner=fields.number("operator", least=1, most=OPERATORS_MAX),
         owner_kind=OF_OPERATOR,
     )
 
@@ -265,6 +272,7 @@ ACTS: Final[dict[str, Act]] = {
         "list an asset",
         (ASSET, Field("decimals", "0 to 18; an atom is 10^-decimals")),
         _list_asset,
+        needs_two=True,
     ),
     "pause": Act(
         "pause trading: only cancels are taken",
@@ -313,9 +321,7 @@ ACTS: Final[dict[str, Act]] = {
     "confirm-withdrawal": Act(
         "take the money of a withdrawal out, once it is paid; above creditMax two operators",
         (_HASH, Field("fee", "part that the exchange keeps, in atoms", is_optional=True)),
-        lambda fields: admin_records.capture(
-            fields.reference("referenceHash"), fee_atoms=fields.number("fee", default=0)
-        ),
+        _capture,
     ),
     "reject-withdrawal": Act(
         "give the money of a withdrawal back", (_HASH,), _decide(admin_records.release)

@@ -13,6 +13,7 @@ from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_operators import StoredOperator
 from fairbook.admin.admin_gateway import AdminGateway
 from fairbook.admin.deposit_webhook import REASON, DepositWebhook
+from fairbook.admin.operators import TOKEN_CHARACTERS_MAX
 from fairbook.api.errors import ApiError, busy, server_error
 from fairbook.api.listings import Listings
 from fairbook.app.settings import SettingError, UpSettings
@@ -117,8 +118,11 @@ def _be_nice() -> None:
 def read_secret(path: Path) -> str:
     """The secret of a webhook: the first line of a file. Raises SettingError, OSError."""
     secret = path.read_text(encoding="utf-8").partition("\n")[0].strip()
-    if len(secret) < SECRET_CHARACTERS_MIN:
-        raise SettingError(f"{path} must have {SECRET_CHARACTERS_MIN} characters in its first line")
+    if not SECRET_CHARACTERS_MIN <= len(secret) <= TOKEN_CHARACTERS_MAX:
+        raise SettingError(
+            f"{path} must have {SECRET_CHARACTERS_MIN} to {TOKEN_CHARACTERS_MAX} characters in its"
+            " first line"
+        )
     return secret
 
 

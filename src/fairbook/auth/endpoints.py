@@ -19,6 +19,7 @@ from fairbook.api.errors import (
     outcome_unknown,
     unauthorized,
 )
+from fairbook.api.numbers import whole_number
 from fairbook.api.requests import Fields, read_object
 from fairbook.auth.names_and_passwords import check_email, check_password
 from fairbook.auth.password_process import PasswordsBusy
@@ -40,9 +41,9 @@ LOGINS_BURST: Final = 20  # wrong passwords of an address at once, then
 LOGINS_NS: Final = 3 * NS_PER_SECOND  # between two
 USER_LOGINS_BURST: Final = 5  # of an address, for one user
 USER_LOGINS_NS: Final = 30 * NS_PER_SECOND
-EXPIRES_MS_MAX: Final = 1 << 43
-PERMISSIONS: Final = {"read": READ, "trade": TRADE, "withdraw": WITHDRAW}
 MS: Final = 1_000_000
+EXPIRES_MS_MAX: Final = (1 << 63) // MS - 1  # nanoseconds of the log have 63 bits
+PERMISSIONS: Final = {"read": READ, "trade": TRADE, "withdraw": WITHDRAW}
 
 encode = msgspec.json.encode
 
@@ -285,8 +286,9 @@ def _permissions(value: Any) -> int:
 def _expires_ms(value: Any) -> int:
     if value is None:
         return 0
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 13:
-        return int(value)
+    milliseconds = whole_number(value, digits_max=13)
+    if milliseconds is not None and milliseconds <= EXPIRES_MS_MAX:
+        return milliseconds
     raise BadRequest("expiresAt must be a time in milliseconds")
 
 

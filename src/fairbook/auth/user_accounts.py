@@ -128,7 +128,7 @@ class UserAccounts:
     async def log_in(self, email: str, password: str) -> LoginSession:
         """Begin a session. Raises 401 for a wrong password and for an unknown user."""
         user = await asyncio.to_thread(self._store.user_named, email)
-        text = None if user is None else await self._registry.password(user.user_id)
+        text = await self._registry.password(0 if user is None else user.user_id)
         if not await self._passwords.is_right(password, text) or user is None:
             raise unauthorized()
         if await self._registry.second_factor(user.user_id) is not None:

@@ -44,7 +44,7 @@ _STATE_NAMES: Final = {code: name for name, code in STATES.items()}
 
 
 class ConfigChange(NamedTuple):
-    """One command. `needs_two`: it changes a limit, which one person alone may not do."""
+    """One command. `needs_two`: one operator alone may not do it, or it follows such a change."""
 
     text: str
     command: bytes
@@ -59,20 +59,24 @@ def changes(venue: Venue, exchange: Exchange, *, is_first: bool = False) -> list
     Raises Problem if the file changes what can never change.
     """
     found = list(_limit_changes(venue, exchange))
-    numbers: dict[str, int] = {asset.name: asset.id for asset in exchange.assets[1:]}
+    listed = {asset.name: asset for asset in exchange.assets[1:]}
+    numbers: dict[str, int] = {name: asset.id for name, asset in listed.items()}
     for asset in venue.assets:
-        listed = next((known for known in exchange.assets[1:] if known.name == asset.name), None)
-        found += _asset_changes(asset, listed, numbers.setdefault(asset.name, len(numbers) + 1))
+        number = numbers.setdefault(asset.name, len(numbers) + 1)
+        for change in _asset_changes(asset, listed.get(asset.name), number):
+            found.append(change._replace(needs_two=not is_first))
     known_markets = {market.name: market for market in exchange.markets[1:]}
     count = len(known_markets)
     for market in venue.markets:
         traded = known_markets.get(market.name)
-        if traded is None:
-            count += 1
-        else:
+        if traded is not None:
             _require_same_units(market, traded, exchange.assets[traded.base].decimals)
-        number = count if traded is None else traded.id
-        found += _market_changes(market, traded, number, numbers, is_first)
+        must_wait = not is_first and not {market.base, market.quote} <= listed.keys()
+        number = count + 1 if traded is None else traded.id
+        if traded is None and not must_wait:
+            count += 1
+        for change in _market_changes(market, traded, number, numbers, is_first):
+            found.append(change._replace(needs_two=must_wait))
     for account in venue.accounts:
         found += _fee_group_changes(exchange, account.name, account.user_id, account.fee_group)
     return found
@@ -116,7 +120,7 @@ def _asset_changes(asset: VenueAsset, listed: Asset | None, number: int) -> Iter
             command = admin_records.set_asset(
                 asset=number, parameter=ASSET_LIMITS[field], value=value
             )
-            yield ConfigChange(text, command, (*asset.path, name), listed is not None)
+            yield ConfigChange(text, command, (*asset.path, name))
 
 
 def _market_changes(

@@ -18,7 +18,7 @@ class AssetTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Text
     decimals: Count
     cap: str | None = None  # the most that may exist
-    credit_max: str | None = None  # a larger credit waits for a second operator
+    credit_max: str  # a larger credit waits for a second operator
     daily_withdrawal_max: str | None = None  # of one account
     faucet: str | None = None  # the most that one account gets from the faucet
 

@@ -107,8 +107,8 @@ def _is_credit_limit(change: ConfigChange) -> bool:
 
 
 def start_reference(account: int, asset: int) -> bytes:
-    """Of the balance with which an account begins."""
-    return blake2b(f"first balance {account} {asset}".encode(), digest_size=16).digest()
+    """Of the balance with which an account begins. It must never change: it counts once."""
+    return blake2b(f"demo start {account} {asset}".encode(), digest_size=16).digest()
 
 
 def _credits(venue: Venue, exchange: Exchange) -> Iterator[ConfigChange]:

@@ -226,6 +226,8 @@ def _asset(table: AssetTable, path: Path) -> VenueAsset:
         if text is not None:
             limits[name] = _units(scale, text, (*path, field))
     faucet = 0 if table.faucet is None else _units(scale, table.faucet, (*path, "faucet"))
+    if faucet > limits["credit_max"]:
+        raise Problem((*path, "faucet"), "faucet: more than credit_max")
     return VenueAsset(table.name, table.decimals, limits, faucet, path)
 
 
