@@ -132,8 +132,10 @@ class Server(Process):
     ) -> None:
         """settings: variables of its environment."""
         command = ["-m", "fairbook", "up", "--data", str(directory), "--no-maker"]
-        command += ["--http-port", "0", "--ws-port", "0", "--admin-port", "0"]
+        command += ["--http-port", "0", "--ws-port", "0"]
         command += [] if followers else ["--no-replica", "--no-recorder"]
+        # As variables, because another checkout may not have these options.
+        own = {"FAIRBOOK_LOGS": "json", "FAIRBOOK_ADMIN_PORT": "0"}
         self._directory = directory
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the exchange)
         started_s = time.perf_counter()
@@ -141,7 +143,7 @@ class Server(Process):
             command,
             checkout=checkout,
             cwd=checkout,
-            env=os.environ | (settings or {}) | {"FAIRBOOK_LOGS": "json"},
+            env=os.environ | (settings or {}) | own,
             stdin=subprocess.DEVNULL,
             stderr=self._log,
             **options,
