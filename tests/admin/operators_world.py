@@ -16,6 +16,7 @@ import uvloop
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_operators import StoredOperator
 from fairbook.admin.admin_gateway import AdminGateway
+from fairbook.admin.announcements import Announcements
 from fairbook.admin.deposit_webhook import DepositWebhook
 from fairbook.api.listings import Listings
 from fairbook.core import admin_records, records
@@ -61,6 +62,7 @@ class OperatorsWorld:
         webhook = DepositWebhook(
             self.exchange, self.core, Listings(self.exchange), SECRET, now_s=lambda: self.now_s
         )
+        self.announcements = Announcements(self.store.operators, self.frames.__getitem__)
         self.gateway = AdminGateway(
             commands=self.exchange,
             exchange=self.core,
@@ -69,6 +71,7 @@ class OperatorsWorld:
             store=self.store,
             read_frame=self.frames.__getitem__,
             read_acts=self._no_acts,
+            announcements=self.announcements,
             more=webhook.endpoints(),
         )
 

@@ -253,3 +253,24 @@ async def test_readings(world: OperatorsWorld) -> None:
 def test_the_documentation_has_the_table_of_acts() -> None:
     path = Path(__file__).parents[2] / "docs" / "operate" / "operators.md"
     assert documentation() in path.read_text(), "run `python -m fairbook.admin.acts`"
+
+
+@with_operators()
+async def test_announcements_are_those_that_the_log_has(world: OperatorsWorld) -> None:
+    """The newest first, ten at most; a planted one is not shown after a start."""
+    changes: list[list[str]] = []
+    world.announcements.on_change = lambda: changes.append(world.announcements.texts())
+    for number in range(12):
+        await world.done("announce", {"text": f"news {number}"})
+    shown = [f"news {number}" for number in range(11, 1, -1)]
+    assert changes[-1] == shown
+    await world.announcements.load()
+    assert world.announcements.texts() == shown
+    newest = world.store.operators.announcements(1)[0]
+    world.store.operators.add_announcement(newest._replace(sequence=900, text="send us money"))
+    await world.announcements.load()
+    assert world.announcements.texts() == shown[:9]
+    await world.done("end-announcements")
+    assert changes[-1] == []
+    await world.announcements.load()
+    assert world.announcements.texts() == []

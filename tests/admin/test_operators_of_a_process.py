@@ -17,6 +17,8 @@ import pytest
 
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import OutcomeUnknown, RestClient
+from tests.world.socket_client import SocketClient
+from tests.world.ws_frames import says
 
 FIRST, SECOND = "admin.json", "admin-2.json"
 ROUNDS = int(os.environ.get("FAIRBOOK_CRASH_ROUNDS", "50"))
@@ -60,6 +62,7 @@ def test_two_operators_run_an_exchange_from_the_command_line(tmp_path: Path) -> 
         cancel = {"symbol": "SOL_USDC", "orderId": placed["id"]}
         trader.expect(200, "DELETE", "/api/v1/order", cancel)
         assert time.monotonic() - began < HALTED_S
+        _pause_and_announce(venue, trader)
 
         limit = ("asset-limit", folder, "--symbol", "SOL", "--parameter", "creditMax")
         status, said = fairbook_admin(*limit, "--value", "10", "--reason", "as agreed")
@@ -76,16 +79,38 @@ def test_two_operators_run_an_exchange_from_the_command_line(tmp_path: Path) -> 
         _, shown = fairbook_admin("log", folder)
         over_http = operator_client(venue)
         found = over_http.expect(200, "GET", "/admin/v1/log")
-        assert [act["reason"] for act in found] == ["strange prices", "as agreed", "yes"]
-        assert [act["name"] for act in found] == ["operator1", "operator1", "operator2"]
+        reasons = [act["reason"] for act in found]
+        assert (reasons[0], reasons[-2:]) == ("strange prices", ["as agreed", "yes"])
+        names = [act["name"] for act in found]
+        assert set(names[:-1]) == {"operator1"} and names[-1] == "operator2"
         assert f"approves #{number}" in shown and "CancelOnly" in shown
         trader.close()
         over_http.close()
         venue.kill()
         venue.start()
         assert fairbook_admin("log", folder)[1] == shown
+        assert trader.expect(200, "GET", "/api/v1/status")["message"] == "Back at noon"
+        trader.close()
         venue.stop()
     assert fairbook_admin("log", folder)[1] == shown, "of a stopped exchange, too"
+
+
+def _pause_and_announce(venue: ExchangeProcess, trader: RestClient) -> None:
+    """What operators do shows on the stream `venue` and in the status."""
+    folder = venue.folder
+    socket = SocketClient(venue.ws_port, wait_s=HALTED_S).upgrade()
+    socket.send(says(method="SUBSCRIBE", params=["venue"]))
+    first = socket.text()["data"]
+    assert first["markets"]["SOL_USDC"] == "CancelOnly" and not first["paused"]
+    fairbook_admin("pause", folder, "--reason", "maintenance")
+    assert socket.text()["data"]["paused"]
+    fairbook_admin("announce", folder, "--text", "Back at noon", "--reason", "maintenance")
+    assert socket.text()["data"]["announcements"] == ["Back at noon"]
+    status = trader.expect(200, "GET", "/api/v1/status")
+    assert status == {"status": "Maintenance", "message": "Back at noon"}
+    fairbook_admin("unpause", folder, "--reason", "maintenance is over")
+    assert not socket.text()["data"]["paused"]
+    socket.close()
 
 
 def play(folder: Path, *, rounds: int, seed: int) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from fairbook.core import admin_records, records
 from fairbook.core.records import COMMAND_BYTES, OPERATOR_PART
-from fairbook.ports.digests import proposal_digest
+from fairbook.ports.digests import announcement_digest, proposal_digest
 
 ReadFrame = Callable[[int], tuple[int, bytes]]
 """Time and frame at a position of the log. Blocks. Raises KeyError if there is none."""
@@ -16,6 +16,11 @@ _TEXT_AT: Final = 8  # of a NOTE
 def proposal_note(text: str) -> bytes:
     """The NOTE of an act that is proposed, by its canonical text."""
     return _note(f"propose {proposal_digest(text).hex()}")
+
+
+def announcement_note(text: str) -> bytes:
+    """The NOTE of an announcement."""
+    return _note(f"announce {announcement_digest(text).hex()}")
 
 
 def invitation_note(digest: bytes) -> bytes:

@@ -37,6 +37,15 @@ class Invitation(NamedTuple):
     user_id: int
 
 
+class Announcement(NamedTuple):
+    """A text for everybody. `sequence`, `position`: of its NOTE in the log."""
+
+    sequence: int
+    position: int
+    operator: int
+    text: str
+
+
 class StoredOperator(NamedTuple):
     """Who an operator is. `account`: their own, on which they may not act; 0: none."""
 
@@ -113,6 +122,27 @@ class SqliteOperators:
                 (user_id, digest),
             )
             return done.rowcount == 1
+
+    def add_announcement(self, announcement: Announcement) -> None:
+        with self._lock, transaction(self._database, "") as database:
+            database.execute(
+                "INSERT INTO announcement (sequence, position, operator, text) VALUES (?, ?, ?, ?)",
+                announcement,
+            )
+
+    def announcements(self, limit: int) -> list[Announcement]:
+        """Newest first, without ended ones."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT sequence, position, operator, text FROM announcement"
+                " WHERE is_ended = 0 ORDER BY sequence DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [Announcement(*row) for row in rows]
+
+    def end_announcements(self) -> None:
+        with self._lock, transaction(self._database, "") as database:
+            database.execute("UPDATE announcement SET is_ended = 1")
 
     def add_proposal(self, proposal: Proposal) -> None:
         """Raises AccountRefused if too many are open."""

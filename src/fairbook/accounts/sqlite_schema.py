@@ -76,6 +76,13 @@ CREATE TABLE proposal (
     text TEXT NOT NULL,
     decision INTEGER NOT NULL CHECK (decision BETWEEN 0 AND 2)
 ) STRICT;
+CREATE TABLE announcement (
+    sequence INTEGER PRIMARY KEY,
+    position INTEGER NOT NULL,
+    operator INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    is_ended INTEGER NOT NULL DEFAULT 0
+) STRICT;
 CREATE TABLE invitation (
     digest BLOB PRIMARY KEY CHECK (length(digest) = 16),
     position INTEGER NOT NULL,

@@ -21,6 +21,7 @@ from fairbook.accounts.sqlite_operators import (
     APPROVED,
     OPEN,
     WITHDRAWN,
+    Announcement,
     Invitation,
     Proposal,
     SqliteOperators,
@@ -28,6 +29,7 @@ from fairbook.accounts.sqlite_operators import (
 )
 from fairbook.admin.act_fields import ActFields
 from fairbook.admin.acts import ACTS, PAUSED_BY_OPERATOR, Act
+from fairbook.admin.announcements import Announcements
 from fairbook.admin.operators import OperatorAccess
 from fairbook.api.errors import (
     ApiError,
@@ -67,7 +69,9 @@ class ActRunner:
         listings: Listings,
         store: SqliteOperators,
         read_frame: ReadFrame,
+        announcements: Announcements,
     ) -> None:
+        self._announcements = announcements
         self._commands = commands
         self._exchange = exchange
         self._listings = listings
@@ -85,11 +89,25 @@ class ActRunner:
         if command[0] == records.PAUSE:
             await self._end_pause_of_disk(operator, reason)
         answer = await self._submit(operator, command, reason)
+        await self._keep(operator, name, values, answer)
+        return self._result(name, answer, command)
+
+    async def _keep(
+        self, operator: OperatorAccess, name: str, values: Mapping[str, Any], answer: Answer
+    ) -> None:
+        """What the log has the hash of only."""
         if name == "invite":
             digest = bytes.fromhex(str(values["codeHash"]))
             invitation = Invitation(digest, answer.position, operator.number, 0)
             await asyncio.to_thread(self._store.add_invitation, invitation)
-        return self._result(name, answer, command)
+        elif name == "announce":
+            sequence = records.read_outcome(answer.events).sequence
+            text = str(values["text"])
+            await self._announcements.add(
+                Announcement(sequence, answer.position, operator.number, text)
+            )
+        elif name == "end-announcements":
+            await self._announcements.end()
 
     def _is_large_withdrawal(self, command: bytes) -> bool:
         if command[0] != records.CAPTURE:

@@ -8,7 +8,7 @@ operator and approved by another.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from fairbook.accounts.logged_notes import invitation_note
+from fairbook.accounts.logged_notes import announcement_note, invitation_note
 from fairbook.admin.act_fields import ActFields
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import BY_OPERATOR, OF_ACCOUNT, OF_OPERATOR
@@ -281,6 +281,14 @@ ACTS: Final[dict[str, Act]] = {
     ),
     "unpause": Act(
         "end the pause of an operator", (), lambda _: admin_records.resume(BY_OPERATOR)
+    ),
+    "announce": Act(
+        "show a text in the status of the exchange and on the stream `venue`",
+        (Field("text", "at most 200 characters"),),
+        lambda fields: announcement_note(fields.text("text")),
+    ),
+    "end-announcements": Act(
+        "show no announcement any more", (), lambda _: announcement_note("")
     ),
     "freeze": Act(
         "freeze an account: it may cancel, and neither trade nor withdraw", (ACCOUNT,), _frozen(1)

@@ -17,6 +17,7 @@ from fairbook.accounts.sqlite_operators import REASON_CHARACTERS_MAX
 from fairbook.admin.act_fields import ActFields
 from fairbook.admin.act_runner import ActRunner
 from fairbook.admin.acts import ACTS
+from fairbook.admin.announcements import Announcements
 from fairbook.admin.operators import OperatorAccess, operator_of
 from fairbook.admin.readings import AdminReadings, ReadActs
 from fairbook.api.errors import (
@@ -62,12 +63,15 @@ class AdminGateway:
         store: SqliteAccounts,
         read_frame: ReadFrame,
         read_acts: ReadActs,
+        announcements: Announcements,
         more: Endpoints | None = None,
     ) -> None:
         """more: endpoints that need no operator."""
         self._exchange = exchange
         self._listings = listings = Listings(catalogue)
-        self._acts = ActRunner(commands, exchange, listings, store.operators, read_frame)
+        self._acts = ActRunner(
+            commands, exchange, listings, store.operators, read_frame, announcements
+        )
         self._readings = AdminReadings(exchange, queries, listings, store, read_acts)
         self._guesses = Guesses(TokenBuckets(per_minute=GUESSES_PER_MINUTE, burst=GUESSES_BURST))
         self._is_stopping = False

@@ -12,7 +12,7 @@ from fairbook.core.units import MAX_UNITS, MILLION
 from fairbook.ports.history import TradeRow
 from fairbook.ports.queries import BookDepth
 
-_STATE_TEXT: Final = ("Open", "PostOnly", "LimitOnly", "CancelOnly", "Closed")
+STATE_TEXT: Final = ("Open", "PostOnly", "LimitOnly", "CancelOnly", "Closed")
 _FRACTION: Final = Scale("Fraction", step=1, decimals=6)
 _NO_MULTIPLIERS: Final = dict.fromkeys(
     ("maxMultiplier", "minMultiplier", "maxImpactMultiplier", "minImpactMultiplier")
@@ -56,7 +56,7 @@ def market_object(scales: MarketScales) -> dict[str, Any]:
         "baseSymbol": scales.base_symbol,
         "quoteSymbol": scales.quote_symbol,
         "marketType": "SPOT",
-        "orderBookState": _STATE_TEXT[market.state],
+        "orderBookState": STATE_TEXT[market.state],
         "visible": True,
         "createdAt": utc_text(market.created_ns),
         "filters": {

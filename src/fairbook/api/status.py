@@ -5,11 +5,11 @@ from typing import Any
 from fairbook.ports.queries import Checkpoint
 
 
-def status_object(*, is_paused: bool) -> dict[str, str | None]:
-    """Maintenance while only cancels are taken."""
+def status_object(*, is_paused: bool, announcement: str | None = None) -> dict[str, str | None]:
+    """Maintenance while only cancels are taken. announcement: the newest of the operators."""
     if is_paused:
-        return {"status": "Maintenance", "message": "Only cancels are taken"}
-    return {"status": "Ok", "message": None}
+        return {"status": "Maintenance", "message": announcement or "Only cancels are taken"}
+    return {"status": "Ok", "message": announcement}
 
 
 def checkpoint_object(checkpoint: Checkpoint) -> dict[str, Any]:

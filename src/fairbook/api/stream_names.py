@@ -10,6 +10,7 @@ TICKER: Final = 4
 KLINE: Final = 5
 ORDER_UPDATE: Final = 6
 BALANCE_UPDATE: Final = 7
+VENUE: Final = 9
 SILENT: Final = 8  # accepted for public clients; nothing is ever sent
 
 NAME_MAX: Final = 64  # characters; the longest documented name has 36
@@ -44,6 +45,8 @@ def parse_stream_name(name: str) -> StreamName | None:
         return _private_stream(rest)
     if head in _SILENT:
         return StreamName(SILENT) if rest and all(rest) else None
+    if name == "venue":
+        return StreamName(VENUE)
     if name == "liquidation":
         return StreamName(SILENT)
     if len(rest) == 1 and rest[0] and head in _BY_SYMBOL:

@@ -5,10 +5,13 @@ asset names and stream names are plain ASCII, so nothing needs escaping. Values 
 units; `sent_us` is the clock when the text is made, `time_us` the log time of the event.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from fairbook.api.errors import CLOSE_REASONS
+from fairbook.api.market_data import STATE_TEXT
 from fairbook.api.numbers import MarketScales, Scale
 from fairbook.api.orders import (
     SIDE_TEXT,
@@ -21,6 +24,7 @@ from fairbook.api.times import utc_second
 from fairbook.candles.bars import Bar
 from fairbook.candles.ticker import Totals
 from fairbook.core import records
+from fairbook.core.markets import Market
 from fairbook.core.records import Fill, OrderRecord, Placed
 from fairbook.ports.queries import BookDepth
 
@@ -174,6 +178,20 @@ def _fill_text(order: StreamedOrder, scales: MarketScales, fill: Fill, *, is_mak
         f'"L":"{scales.price.text(fill.price)}","m":{_BOOL_TEXT[is_maker]},'
         f'"n":"{fee_scale.text(fee)}","N":"{fee_symbol}",'
     )
+
+
+def venue(
+    markets: Iterable[Market], *, is_paused: bool, announcements: Sequence[str], sent_us: int
+) -> str:
+    """The state of the exchange: its markets', and what operators have announced, newest first."""
+    content = {
+        "e": "venue",
+        "E": sent_us,
+        "paused": is_paused,
+        "markets": {market.name: STATE_TEXT[market.state] for market in markets},
+        "announcements": announcements,
+    }
+    return msgspec.json.encode(content).decode()
 
 
 def balance(

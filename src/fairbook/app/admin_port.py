@@ -12,6 +12,7 @@ from typing import Any, Final
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_operators import StoredOperator
 from fairbook.admin.admin_gateway import AdminGateway
+from fairbook.admin.announcements import Announcements
 from fairbook.admin.deposit_webhook import REASON, DepositWebhook
 from fairbook.admin.operators import TOKEN_CHARACTERS_MAX
 from fairbook.api.errors import ApiError, busy, server_error
@@ -47,6 +48,7 @@ def admin_gateway(
     log: CommandLog,
     store: SqliteAccounts,
     secret_file: Path | None,
+    announcements: Announcements,
 ) -> AdminGateway:
     """secret_file: of the webhook. Raises SettingError, OSError."""
     secret = None if secret_file is None else read_secret(secret_file)
@@ -62,6 +64,7 @@ def admin_gateway(
         store=store,
         read_frame=partial(read_frame, log),
         read_acts=ActLog(directory).read,
+        announcements=announcements,
         more=DepositWebhook(commands, exchange, listings, secret).endpoints(),
     )
 

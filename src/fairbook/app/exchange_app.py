@@ -27,6 +27,7 @@ import msgspec
 from fairbook import core
 from fairbook.admin.admin_control import AdminControl
 from fairbook.admin.admin_gateway import AdminGateway
+from fairbook.admin.announcements import Announcements
 from fairbook.app import admin_port
 from fairbook.app.config_apply import ConfigApply
 from fairbook.app.disk_watch import DiskWatch
@@ -149,18 +150,21 @@ class ExchangeApp:
         replay_tail = ReplayTail()
         engine = await Engine.start(log, snapshots, on_replayed=replay_tail.on_frame)
         view, catalogue = await engine.queries.at(0), engine.catalogue
-        feed = Feed(view=view, catalogue=catalogue, replay_tail=replay_tail)
-        engine.runner.subscribe(feed.on_frame)
         _log_start(settings, log, engine)
         approves = partial(approves_withdrawal, file.venue, engine.runner.exchange)
         accounts = account_parts(settings, stack, engine, view, approves)
+        reader = partial(admin_port.read_frame, log)
+        announcements = Announcements(accounts.store.operators, reader)
+        await announcements.load()
+        feed = Feed(
+            view=view, catalogue=catalogue, replay_tail=replay_tail,
+            announcements=announcements.texts,
+        )  # fmt: skip
+        announcements.on_change = feed.venue_changed
+        engine.runner.subscribe(feed.on_frame)
         followers = _followers(settings, stack, engine, snapshots)
         stack.push_async_callback(engine.stop, followers.replica.approves_snapshot)
-        compressor = SegmentCompressor(
-            directory, on_problem=lambda problem: logger.warning("log compressor: %s", problem)
-        )
-        compressor.start()
-        stack.push_async_callback(asyncio.to_thread, compressor.stop)
+        _compress(directory, stack)
         if ended := await local_instance.begin_instance(engine.commands, engine.runner.exchange):
             logger.info("cancelled orders of an earlier process", extra={"count": ended})
         await _compare_accounts(accounts)
@@ -171,7 +175,7 @@ class ExchangeApp:
         await write_tokens(directory, file.venue.operators, engine.commands, exchange)
         await admin_port.store_operators(file.venue, exchange, accounts.store)
         admin = admin_port.admin_gateway(
-            directory, engine, log, accounts.store, file.webhook_secret
+            directory, engine, log, accounts.store, file.webhook_secret, announcements
         )
         # Commands of an earlier process are in the log.
         authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
@@ -179,11 +183,11 @@ class ExchangeApp:
             logger.warning("the log is ahead of the clock: signed requests are refused meanwhile")
         passwords = PasswordProcess(fairbook_command("passwords"))
         stack.push_async_callback(passwords.stop)
-        reader = partial(admin_port.read_frame, log)
         auth = auth_endpoints(settings, file.venue, engine, accounts, passwords, reader)
         gateway = public_gateway(
-            settings, file.venue, engine, accounts, authenticator, followers, auth
-        )
+            settings, file.venue, engine, accounts, authenticator, followers, auth,
+            announcements.texts,
+        )  # fmt: skip
         app = cls(
             engine, settings, file, stack, accounts, numbers, followers, gateway, admin, feed, disk,
             authenticator, passwords,
@@ -377,6 +381,15 @@ def _generate(log: FileLog, venue: Venue) -> None:
     if count := generate(log, venue, now_ns=time.time_ns(), seed=GENERATED_SEED, rules=rules):
         took_s = round(time.monotonic() - began_s, 1)
         logger.info("generated a day of trades", extra={"commands": count, "seconds": took_s})
+
+
+def _compress(directory: Path, stack: AsyncExitStack) -> None:
+    """Compress old segments while the exchange runs."""
+    compressor = SegmentCompressor(
+        directory, on_problem=lambda problem: logger.warning("log compressor: %s", problem)
+    )
+    compressor.start()
+    stack.push_async_callback(asyncio.to_thread, compressor.stop)
 
 
 def _url(scheme: str, host: str, port: int) -> str:

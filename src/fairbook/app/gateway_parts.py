@@ -1,7 +1,7 @@
 """The public gateway of an exchange, and the parts that it is made from."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import NamedTuple
@@ -74,6 +74,7 @@ def public_gateway(
     authenticator: Authenticator,
     followers: Followers,
     auth: AuthEndpoints,
+    announcements: Callable[[], Sequence[str]],
 ) -> Gateway:
     return Gateway(
         commands=engine.commands,
@@ -95,6 +96,7 @@ def public_gateway(
         transfers=accounts.store.transfers,
         faucet_atoms=venue.faucet_atoms(),
         approves=partial(approves_withdrawal, venue, engine.runner.exchange),
+        announcements=announcements,
         name=venue.name,
         more=Routes(auth.endpoints(), auth.endpoints_under()),
     )

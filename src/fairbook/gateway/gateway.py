@@ -10,7 +10,7 @@ Invariant: all answers are JSON (ping and time: text; static files: their own ty
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from fairbook.api.enumerations import check_values
@@ -92,6 +92,7 @@ class Gateway:
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
         approves: Callable[[int, int], bool] = lambda asset, atoms: True,
+        announcements: Callable[[], Sequence[str]] = list,
         name: str = "Fairbook",
         more: Routes | None = None,
     ) -> None:
@@ -110,18 +111,13 @@ class Gateway:
             commands, queries, long_answers, deadline_s=limits.deadline_s
         )
         listings, barrier = Listings(catalogue), ReadBarrier(submitter, history, long_answers)
-        markets = MarketEndpoints(submitter, listings, long_answers)
+        markets = MarketEndpoints(submitter, listings, long_answers, announcements)
         account = AccountEndpoints(submitter, listings, long_answers)
         self.ws_orders = WebSocketOrders(
-            submitter=submitter,
-            listings=listings,
-            sessions=SessionNumbers(commands),
-            status=account.order,
-            rates=rates,
-            shares=shares,
-            is_live=accounts.is_live,
+            submitter=submitter, listings=listings, sessions=SessionNumbers(commands),
+            status=account.order, rates=rates, shares=shares, is_live=accounts.is_live,
             is_stopping=lambda: self._is_stopping,
-        )
+        )  # fmt: skip
         endpoints: Endpoints = {  # Later tables replace entries of earlier ones.
             **stub_endpoints(),
             **contract_endpoints(),

@@ -19,6 +19,7 @@ _WITHDRAWAL: Final = b"fairbook withdrawal"
 _REASON: Final = b"fairbook reason"
 _REFERENCE: Final = b"fairbook reference"
 _PROPOSAL: Final = b"fairbook proposal"
+_ANNOUNCEMENT: Final = b"fairbook announcement"
 _INVITATION: Final = b"fairbook invitation"
 
 
@@ -61,6 +62,11 @@ def money_reference(source: str, name: str) -> bytes:
 def proposal_digest(text: str) -> bytes:
     """16 bytes: of an act that an operator proposes, as canonical text."""
     return _digest(_PROPOSAL, text)[:16]
+
+
+def announcement_digest(text: str) -> bytes:
+    """15 bytes: with its word it fills a note."""
+    return _digest(_ANNOUNCEMENT, text)[:15]
 
 
 def invitation_digest(code: str) -> bytes:

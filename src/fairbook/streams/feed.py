@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from fairbook.api import stream_names
+from fairbook.api import streams as stream_texts
 from fairbook.api.listings import Listings
 from fairbook.api.stream_names import StreamName, parse_stream_name
 from fairbook.candles.bars import INTERVALS, bucket_start
@@ -38,7 +39,13 @@ from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.history import TradeBars
 from fairbook.ports.queries import Catalogue, StateView
 from fairbook.streams.account_streams import AccountStreams
-from fairbook.streams.channel_source import Channel, ChannelMessage, Publish, StreamKind
+from fairbook.streams.channel_source import (
+    LATEST,
+    Channel,
+    ChannelMessage,
+    Publish,
+    StreamKind,
+)
 from fairbook.streams.depth_streams import DepthDelta
 from fairbook.streams.market_streams import MarketStreams
 from fairbook.streams.publisher import Publisher
@@ -51,6 +58,8 @@ _ACCOUNT_EVENTS: Final = frozenset(
     (records.TEXT, records.ACCEPTED, records.CLOSED, records.AMENDED, records.MOVED)
 )
 
+_VENUE_EVENTS: Final = frozenset((records.PARAMETER, records.PAUSED, records.MARKET))
+
 
 class Feed:
     """All streams of one exchange. For the loop's thread only."""
@@ -62,6 +71,7 @@ class Feed:
         catalogue: Catalogue,
         replay_tail: ReplayTail | None = None,
         now_ns: Callable[[], int] = time.time_ns,
+        announcements: Callable[[], Sequence[str]] = list,
     ) -> None:
         """Requires a running loop. `on_frame` must be called for every frame after those in `view`.
 
@@ -78,6 +88,9 @@ class Feed:
         self._scheduled: asyncio.Handle | None = None
         self._is_folding = False
         self._is_stopped = False
+        self._announcements = announcements
+        self._venue: Channel | None = None  # while it is open
+        self._has_venue_changed = False
         self._time_ns = 0
         self._text: str | None = None  # of a TEXT whose ACCEPTED comes next
         self._second_end_ns = 0  # of the running second of log time
@@ -146,9 +159,24 @@ class Feed:
             return None
         return StreamKind(is_private=stream.is_private)
 
+    def venue_changed(self) -> None:
+        """Something was announced."""
+        if self._venue is not None and not self._is_stopped:
+            self._publisher.publish(self._venue, self._venue_message(self._venue))
+
+    def _venue_message(self, channel: Channel) -> ChannelMessage:
+        content = stream_texts.venue(
+            self._catalogue.markets(), is_paused=self._view.paused(),
+            announcements=list(self._announcements()), sent_us=self._publisher.now_us(),
+        )  # fmt: skip
+        return ChannelMessage(stream_texts.message(channel.name, content), LATEST)
+
     async def open(self, channel: Channel) -> None:
         self._fold()
         name, market = self._parse(channel)
+        if name.kind == stream_names.VENUE:
+            self._venue = channel
+            return
         if not name.is_private:
             self._market_streams(market).open(name, channel, self._view)
             return
@@ -164,6 +192,9 @@ class Feed:
 
     def close(self, channel: Channel) -> None:
         name, market = self._parse(channel)
+        if name.kind == stream_names.VENUE:
+            self._venue = None
+            return
         if not name.is_private:
             self._market_streams(market).close(name)
             return
@@ -180,6 +211,8 @@ class Feed:
     def initial_messages(self, channel: Channel) -> Sequence[ChannelMessage]:
         self._fold()
         name, market = self._parse(channel)
+        if name.kind == stream_names.VENUE:
+            return [self._venue_message(channel)]
         if not name.is_private:
             return self._market_streams(market).initial_messages(name, channel, self._view)
         if name.kind == stream_names.BALANCE_UPDATE:
@@ -242,6 +275,9 @@ class Feed:
         while self._pending:
             time_ns, events = self._pending.popleft()
             yield from self._fold_frame(time_ns, events)
+        if self._has_venue_changed:
+            self._has_venue_changed = False
+            self.venue_changed()
         quotes, self._quote_changes = self._quote_changes, {}
         for market in quotes.values():
             market.publish_quote(self._view)
@@ -278,6 +314,8 @@ class Feed:
                     self._fold_fill(fill, events, at, time_ns)
             elif accounts and kind in _ACCOUNT_EVENTS:
                 self._fold_account_event(kind, events, at, time_ns)
+            elif self._venue is not None and kind in _VENUE_EVENTS:
+                self._has_venue_changed = True
             at = next_at(events, at)
         for streams in changed.values():
             streams.end_frame(time_ns)

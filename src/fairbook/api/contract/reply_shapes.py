@@ -25,6 +25,7 @@ Expiry = Literal[
     "ImmediateOrCancel", "FillOrKill", "SelfTradePrevention", "InsufficientLiquidity",
     "PriceOutOfBounds", "WalkLimit",
 ]  # fmt: skip
+MarketState = Literal["Open", "PostOnly", "LimitOnly", "CancelOnly", "Closed"]
 Permission = Literal["read", "trade", "withdraw"]
 Level = Annotated[list[Decimal], Meta(min_length=2, max_length=2)]
 """Price and quantity."""
@@ -73,7 +74,7 @@ class MarketReply(ReplyShape, kw_only=True):
     base_symbol: str
     quote_symbol: str
     market_type: Literal["SPOT"]
-    order_book_state: Literal["Open", "PostOnly", "LimitOnly", "CancelOnly", "Closed"]
+    order_book_state: MarketState
     visible: bool
     created_at: UtcTime
     filters: MarketFilters

@@ -9,6 +9,7 @@ from fairbook.api.contract.reply_shapes import (
     Decimal,
     Expiry,
     Level,
+    MarketState,
     Microseconds,
     OrderId,
     OrderStatus,
@@ -120,6 +121,14 @@ class BalanceEvent(Struct, forbid_unknown_fields=True, kw_only=True):
     time: Microseconds = field(name="T")
 
 
+class VenueEvent(Struct, forbid_unknown_fields=True, kw_only=True):
+    kind: Literal["venue"] = field(name="e")
+    sent: Microseconds = field(name="E")
+    is_paused: bool = field(name="paused")
+    markets: dict[str, MarketState]
+    announcements: list[str]
+
+
 class Stream(NamedTuple):
     """One kind of stream. `name`: with its parts in braces."""
 
@@ -136,6 +145,7 @@ STREAMS: Final = (
     Stream("trade.{symbol}", "trades", TradeEvent),
     Stream("ticker.{symbol}", "the last 24 hours, once a second", TickerEvent),
     Stream("kline.{interval}.{symbol}", f"candles: {', '.join(INTERVALS)}", KlineEvent),
+    Stream("venue", "states of the markets, pauses, announcements", VenueEvent),
     Stream("account.orderUpdate", "own orders", OrderEvent, True),
     Stream("account.orderUpdate.{symbol}", "own orders of a market", OrderEvent, True),
     Stream("account.balanceUpdate", "own balances", BalanceEvent, True),

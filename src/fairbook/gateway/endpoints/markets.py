@@ -4,6 +4,7 @@ They show the engine's current state, without waiting for commands under way.
 """
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -27,7 +28,14 @@ encode = msgspec.json.encode
 class MarketEndpoints:
     """Ping, time, status, markets, assets, depth."""
 
-    def __init__(self, submitter: Submitter, listings: Listings, long_answers: LongAnswers) -> None:
+    def __init__(
+        self,
+        submitter: Submitter,
+        listings: Listings,
+        long_answers: LongAnswers,
+        announcements: Callable[[], Sequence[str]],
+    ) -> None:
+        self._announcements = announcements
         self._submitter = submitter
         self._long_answers = long_answers
         self._listings = listings
@@ -51,7 +59,8 @@ class MarketEndpoints:
 
     async def status(self, _request: Request) -> bytes:
         view = await self._submitter.view_now()
-        return encode(status_object(is_paused=view.paused()))
+        newest = next(iter(self._announcements()), None)
+        return encode(status_object(is_paused=view.paused(), announcement=newest))
 
     async def markets(self, request: Request) -> bytes:
         if not wants_spot(request.fields):
