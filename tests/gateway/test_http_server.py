@@ -418,3 +418,26 @@ def test_mutated_requests_cause_no_server_error() -> None:
             client.writer.close()
 
     play(story)
+
+
+@with_exchange()
+async def test_every_answer_has_an_id_and_an_order_its_position(
+    venue: RunningExchange, client: HttpClient
+) -> None:
+    """The id is ours, also if the client sends one; a rejected order has a position too."""
+    sent = {"X-Request-Id": "mine"}
+    seen = set()
+    for method, path, body, has_position in (
+        ("GET", "/api/v1/time", None, False),
+        ("GET", "/api/v1/markets", None, False),
+        ("GET", "/none", None, False),
+        ("POST", "/api/v1/order", ORDER, True),
+        ("POST", "/api/v1/order", ORDER.replace(b'"quantity":"', b'"quantity":"999999999'), True),
+        ("POST", "/api/v1/order", b"{}", False),
+    ):
+        reply = await client.ask(method, path, body, token=ALICE_TOKEN, headers=sent)
+        seen.add(reply.headers["x-request-id"])
+        position = reply.headers.get("x-fairbook-position")
+        assert position == (str(venue.exchange.position) if has_position else None), path
+    assert len(seen) == 6 and "mine" not in seen
+    assert len({each.partition("-")[0] for each in seen}) == 1

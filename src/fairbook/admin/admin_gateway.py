@@ -121,7 +121,7 @@ class AdminGateway:
         except ApiError as error:
             respond(error.with_traceback(None))
         except Exception:
-            logger.exception("%r failed", request.path)
+            logger.exception("%r failed", request.path, extra={"request": request.id})
             respond(outcome_unknown() if endpoint.writes else server_error())
 
     def _operator(self, request: Request) -> OperatorAccess:

@@ -12,7 +12,10 @@ from fairbook.net.origins import may_connect
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _VARY: Final = (b"vary", b"Origin")
-_EXPOSED: Final = (b"access-control-expose-headers", b"Date, Retry-After, Preference-Applied")
+_EXPOSED: Final = (
+    b"access-control-expose-headers",
+    b"Date, Retry-After, Preference-Applied, X-Request-Id, X-Fairbook-Position",
+)
 _ALLOWED: Final = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE"),
     (

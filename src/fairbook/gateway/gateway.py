@@ -162,7 +162,7 @@ class Gateway:
         except ApiError as error:
             answer = error.with_traceback(None)  # It would refer to this frame, and so to itself.
         except Exception:
-            logger.exception(FAILED, request.path)
+            logger.exception(FAILED, request.path, extra={"request": request.id})
             answer = _bug_error(endpoint)
         if isinstance(answer, bytes | Reply | ApiError):
             respond(answer)
@@ -228,7 +228,7 @@ class Gateway:
         except ApiError as error:
             awaited = error.with_traceback(None)
         except Exception:
-            logger.exception(FAILED, request.path)
+            logger.exception(FAILED, request.path, extra={"request": request.id})
             awaited = _bug_error(endpoint)
         finally:
             if places:

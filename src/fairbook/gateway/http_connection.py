@@ -30,7 +30,7 @@ from fairbook.gateway.authorization import too_large
 from fairbook.gateway.compression import COMPRESSED_BYTES_MIN
 from fairbook.gateway.cors import PREFLIGHT, cors_headers, is_preflight
 from fairbook.gateway.rate_limits import REFUSED_PAUSE_S
-from fairbook.gateway.request import Endpoint, JsonOrReply, Request, Sender, to_reply
+from fairbook.gateway.request import Endpoint, JsonOrReply, Request, Sender, id_lines, to_reply
 from fairbook.gateway.server_state import ServerState
 from fairbook.net.addresses import address_key
 from fairbook.net.hosts import refusal
@@ -253,6 +253,8 @@ class HttpConnection(asyncio.Protocol):
         request = _ReceivedRequest(self._url, b"", headers, self._address, self._sender)
         request.keeps_alive = version == "1.1" and parser.should_keep_alive()
         request.is_head = method == b"HEAD"
+        self._server.requests += 1
+        request.number = self._server.requests
         request.error = None
         expect = headers.get(b"expect")
         request.wants_continue = expect is not None and expect.lower() == b"100-continue"
@@ -336,14 +338,18 @@ class HttpConnection(asyncio.Protocol):
                 request.wants_continue = False
                 self.transport.write(_CONTINUE)
 
-    def respond(self, answer: JsonOrReply | ApiError) -> None:
+    def respond(self, answer: JsonOrReply | ApiError, position: int = 0) -> None:
         if self._is_lingering or self.transport.is_closing():
             return
         request = self._requests[0]
         added = request.added_headers
         is_plain = request.keeps_alive and not (request.is_head or added)
         if type(answer) is bytes and len(answer) < COMPRESSED_BYTES_MIN and is_plain:
-            self.transport.write(b"%s%d\r\n\r\n%s" % (self._server.ok_head, len(answer), answer))
+            ids = id_lines(request.number, position)
+            self.transport.write(
+                b"%s%scontent-length: %d\r\n\r\n%s"
+                % (self._server.ok_head, ids, len(answer), answer)
+            )
             self._answered()
             return
         reply = to_reply(answer)
@@ -353,7 +359,11 @@ class HttpConnection(asyncio.Protocol):
             reply = reply._replace(headers=reply.headers + added)
         if reply.closes:
             request.keeps_alive = False
-        head = reply.head(self._server.date_line, is_closing=not request.keeps_alive)
+        head = reply.head(
+            self._server.date_line,
+            is_closing=not request.keeps_alive,
+            more=id_lines(request.number, position),
+        )
         if reply.pieces is not None and not request.is_head:
             self._is_streaming = True
             self.transport.write(head)

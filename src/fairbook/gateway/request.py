@@ -1,8 +1,9 @@
 """Requests, replies and endpoints: what the HTTP server and the handlers exchange."""
 
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 from fairbook.api.errors import INVALID_CLIENT_REQUEST, ApiError, not_implemented
 from fairbook.api.orders import OrderCommand
@@ -15,6 +16,10 @@ STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 CLOSE: Final = (b"connection", b"close")
+ID_PREFIX: Final = f"{secrets.token_hex(4)}-"
+"""Of the ids of all requests of this process."""
+_ID_LINE: Final = f"x-request-id: {ID_PREFIX}%d\r\n".encode()
+_ID_AND_POSITION: Final = _ID_LINE + b"x-fairbook-position: %d\r\n"
 
 Reads = Literal["query", "body", "body or query", "array"]
 """What the fields come from. "body or query" is for DELETE: some clients cannot send a body."""
@@ -40,7 +45,7 @@ class Request:
 
     __slots__ = (
         "account", "address", "body", "credential", "fields", "headers", "held_bytes",
-        "is_held", "orders", "path", "query", "seen", "sender", "share",
+        "is_held", "number", "orders", "path", "query", "seen", "sender", "share",
     )  # fmt: skip
 
     share: AccountShare  # set with `account`
@@ -67,6 +72,12 @@ class Request:
         self.fields: Fields = {}
         self.orders: list[Fields] = []
         self.seen: str | None = None
+        self.number = 0  # in this process
+
+    @property
+    def id(self) -> str:
+        """What `X-Request-Id` says, and the lines of the log."""
+        return f"{ID_PREFIX}{self.number}"
 
     def size(self) -> int:
         """The bytes that it takes while it is held."""
@@ -90,7 +101,8 @@ class Reply(NamedTuple):
     def closes(self) -> bool:
         return CLOSE in self.headers
 
-    def head(self, date_line: bytes, *, is_closing: bool) -> bytes:
+    def head(self, date_line: bytes, *, is_closing: bool, more: bytes = b"") -> bytes:
+        """more: further lines."""
         headers = [self.content_type, *self.headers]
         if self.pieces is None and self.status != HTTPStatus.NO_CONTENT:
             headers.append((b"content-length", b"%d" % len(self.body)))
@@ -99,7 +111,7 @@ class Reply(NamedTuple):
         if is_closing and not self.closes:
             headers.append(CLOSE)
         lines = [b"%s: %s\r\n" % header for header in headers]
-        return b"".join((STATUS_LINES[self.status], date_line, *lines, b"\r\n"))
+        return b"".join((STATUS_LINES[self.status], date_line, *lines, more, b"\r\n"))
 
 
 JsonOrReply = bytes | Reply
@@ -108,8 +120,13 @@ JsonOrReply = bytes | Reply
 Handler = Callable[[Request], JsonOrReply | OrderCommand | Awaitable[JsonOrReply]]
 """Returns the answer, the command whose outcome is the answer, or a coroutine. Raises ApiError."""
 
-Respond = Callable[[JsonOrReply | ApiError], None]
-"""Takes the answer to one request; called once."""
+
+class Respond(Protocol):
+    """Takes the answer to one request; called once. `position`: at which its command was executed;
+    0: it was none, or that is not known.
+    """
+
+    def __call__(self, answer: JsonOrReply | ApiError, position: int = 0, /) -> None: ...
 
 
 class Endpoint(NamedTuple):
@@ -152,8 +169,15 @@ def to_reply(answer: JsonOrReply | ApiError) -> Reply:
 
 
 def ok_head(date_line: bytes) -> bytes:
-    """The head of a 200 with JSON, up to the value of Content-Length."""
-    return b"%s%s%s: %s\r\ncontent-length: " % (STATUS_LINES[200], date_line, *JSON_TYPE)
+    """The head of a 200 with JSON, without the lines that differ from answer to answer."""
+    return b"%s%s%s: %s\r\n" % (STATUS_LINES[200], date_line, *JSON_TYPE)
+
+
+def id_lines(number: int, position: int) -> bytes:
+    """The request's id, and the position at which its command was executed, if there is one."""
+    if position:
+        return _ID_AND_POSITION % (number, position)
+    return _ID_LINE % number
 
 
 class MethodNotAllowed(ApiError):

@@ -87,6 +87,7 @@ class ServerState:
             per_address_max=limits.unsent_bytes_per_address_max,
         )
         self.compression = Compression()
+        self.requests = 0  # that were received
         self.connections: set[OpenConnection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.progress = asyncio.Event()  # set when a request is answered or a connection lost

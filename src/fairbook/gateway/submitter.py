@@ -55,11 +55,12 @@ class OrderWaiter:
         try:
             result = self._order.result(answer.events)
             if type(result) is str:
-                self._finish(result.encode())
+                self._finish(result.encode(), answer.position)
             else:
-                self._finish(Reply(b"", pieces=self._long_answers.pieces(*result)))
+                pieces = self._long_answers.pieces(*result)
+                self._finish(Reply(b"", pieces=pieces), answer.position)
         except ApiError as error:
-            self._finish(error)
+            self._finish(error, answer.position)
         except Exception:
             logger.exception("an answer failed")
             self._finish(outcome_unknown())
@@ -71,11 +72,11 @@ class OrderWaiter:
         """The deadline has passed."""
         self._finish(outcome_unknown())
 
-    def _finish(self, answer: JsonOrReply | ApiError) -> None:
+    def _finish(self, answer: JsonOrReply | ApiError, position: int = 0) -> None:
         self._is_done = True
         self._share.end()
         try:
-            self._respond(answer)
+            self._respond(answer, position)
         except Exception:
             logger.exception("a response failed")
 

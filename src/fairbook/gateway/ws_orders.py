@@ -277,7 +277,11 @@ class WebSocketOrders:
         return self._status(request)
 
     def _respond(
-        self, connection: OrderConnection, request_id: bytes, answer: JsonOrReply | ApiError
+        self,
+        connection: OrderConnection,
+        request_id: bytes,
+        answer: JsonOrReply | ApiError,
+        _position: int = 0,
     ) -> None:
         """Answer a request in flight."""
         if connection.waiting is not None:
