@@ -141,6 +141,7 @@ async def test_accounts(world: OperatorsWorld) -> None:
     assert await world.refused("market-state", closing, by=CLERK) == (
         403, "FORBIDDEN", "Permission denied",
     )  # fmt: skip
+    assert (await world.refused("announce", {"text": "hello"}, by=CLERK))[0] == 403
     money = {**bob, "symbol": "SOL", "quantity": "1", "reference": "r"}
     assert (await world.refused("credit", money, by=CLERK))[0] == 403
 

@@ -83,6 +83,8 @@ class ActRunner:
     ) -> dict[str, Any]:
         """Execute or propose an act. Raises ApiError."""
         act, command = self._read(name, values)
+        if act.role and not operator.roles & act.role:
+            raise rejected(records.NOT_PERMITTED)
         await self._check_own_account(operator, values, command)
         if act.needs_two or self._is_large_withdrawal(command):
             return await self._propose(operator, name, values, reason, command)

@@ -71,12 +71,15 @@ class Field(NamedTuple):
 
 
 class Act(NamedTuple):
-    """One kind of act. `make` raises BadRequest or another ApiError for fields that cannot be."""
+    """One kind of act. `make` raises BadRequest or another ApiError for fields that cannot be.
+    `role`: that a note needs; of any other command the core knows it.
+    """
 
     help: str
     fields: tuple[Field, ...]
     make: Callable[[ActFields], bytes]
     needs_two: bool = False
+    role: int = 0
 
 
 SYMBOL: Final = Field("symbol", "market, such as SOL_USDC")
@@ -286,9 +289,13 @@ ACTS: Final[dict[str, Act]] = {
         "show a text in the status of the exchange and on the stream `venue`",
         (Field("text", "at most 200 characters"),),
         lambda fields: announcement_note(fields.text("text")),
+        role=admin_records.MARKETS_ROLE,
     ),
     "end-announcements": Act(
-        "show no announcement any more", (), lambda _: announcement_note("")
+        "show no announcement any more",
+        (),
+        lambda _: announcement_note(""),
+        role=admin_records.MARKETS_ROLE,
     ),
     "freeze": Act(
         "freeze an account: it may cancel, and neither trade nor withdraw", (ACCOUNT,), _frozen(1)
@@ -308,6 +315,7 @@ ACTS: Final[dict[str, Act]] = {
         "allow one sign-up with a code of `fairbook keys invitation`",
         (Field("codeHash", "hash of the code, 32 hexadecimal digits"),),
         lambda fields: invitation_note(fields.reference("codeHash")),
+        role=admin_records.ACCOUNTS_ROLE,
     ),
     "revoke": Act("end a key or a session of an account", (ACCOUNT, _CREDENTIAL), _revoke),
     "credit": Act(

@@ -41,6 +41,8 @@ LOGINS_BURST: Final = 20  # wrong passwords of an address at once, then
 LOGINS_NS: Final = 3 * NS_PER_SECOND  # between two
 USER_LOGINS_BURST: Final = 5  # of an address, for one user
 USER_LOGINS_NS: Final = 30 * NS_PER_SECOND
+SESSIONS_BURST: Final = 30  # sessions that a user may begin at once, then
+SESSIONS_NS: Final = 60 * NS_PER_SECOND  # between two: the log remembers each for ever
 MS: Final = 1_000_000
 EXPIRES_MS_MAX: Final = (1 << 63) // MS - 1  # nanoseconds of the log have 63 bits
 PERMISSIONS: Final = {"read": READ, "trade": TRADE, "withdraw": WITHDRAW}
@@ -66,6 +68,7 @@ class AuthEndpoints:
             interval_ns=SIGN_UP_NS if sign_ups_per_hour else 0, burst=5
         )
         self._failed = TokenBuckets(interval_ns=LOGINS_NS, burst=LOGINS_BURST)
+        self._sessions = TokenBuckets(interval_ns=SESSIONS_NS, burst=SESSIONS_BURST)
         self._failed_of_user = TokenBuckets(interval_ns=USER_LOGINS_NS, burst=USER_LOGINS_BURST)
 
     def endpoints(self) -> Endpoints:
@@ -131,6 +134,7 @@ class AuthEndpoints:
         user = (address, folded(email))
         self._failed.check(address)
         self._failed_of_user.check(user)
+        self._sessions.check(folded(email))
         try:
             session = await self._users.log_in(email, password)
         except ApiError as error:
@@ -138,6 +142,7 @@ class AuthEndpoints:
                 self._failed.drain(address, 1)
                 self._failed_of_user.drain(user, 1)
             raise
+        self._sessions.drain(folded(email), 1)
         return encode({"token": session.token, "expiresAt": session.expires_ns // MS})
 
     async def log_out(self, request: Request) -> bytes:

@@ -1,9 +1,9 @@
 """Users, their sessions and keys: what /auth/v1 does, without HTTP.
 
 Design: each step is a command of the log or a row of the store; the log decides. A sign-up is: the
-row of the user, OPEN_ACCOUNT, the account in the row, ADD_CREDENTIAL of the password. After a crash
-on the way the same request completes it, because no one has ever acted for an account that never
-had a credential. A session is a token that expires: one logged fact; using it logs nothing.
+row of the user, OPEN_ACCOUNT, the account in the row, ADD_CREDENTIAL of the password, its text.
+After a crash on the way the same request completes it: no one has ever acted for the account, and
+it owns nothing. A session is a token that expires: one logged fact; using it logs nothing.
 
 Invariants:
 - a user id that the log has opened is never given to another user, also if the store lost its row;
@@ -23,13 +23,13 @@ from fairbook.accounts.sqlite_operators import Invitation
 from fairbook.api.errors import ApiError, BadRequest, not_implemented, rejected, unauthorized
 from fairbook.auth.password_process import PasswordProcess
 from fairbook.core import admin_records, records
-from fairbook.core.admin_records import ALL_PERMISSIONS, PUBLIC_KEY, TOKEN
+from fairbook.core.admin_records import ALL_PERMISSIONS, PASSWORD, PUBLIC_KEY, TOKEN
 from fairbook.core.credential_table import Credential
 from fairbook.core.units import NS_PER_SECOND
 from fairbook.ports.accounts import AccountRefused
 from fairbook.ports.commands import Commands
 from fairbook.ports.digests import folded, invitation_digest
-from fairbook.ports.queries import Facts
+from fairbook.ports.queries import StateView
 
 SESSION_S: Final = 24 * 3600
 SESSIONS_MAX: Final = 20  # of an account; the next one ends the oldest
@@ -54,7 +54,7 @@ class UserAccounts:
         store: SqliteAccounts,
         registry: CredentialRegistry,
         commands: Commands,
-        facts: Facts,
+        facts: StateView,
         passwords: PasswordProcess,
         read_frame: ReadFrame,
         *,
@@ -74,7 +74,7 @@ class UserAccounts:
         text = await self._passwords.hash(password)
         async with self._locks.setdefault(folded(email), asyncio.Lock()):
             user = await asyncio.to_thread(self._store.user_named, email)
-            if user is not None and self._had_credential(user):
+            if user is not None and await self._is_used(user):
                 raise BadRequest(TAKEN)
             if user is None:
                 user = await self._new_user(email, invitation)
@@ -83,9 +83,18 @@ class UserAccounts:
             await self._registry.set_password(user.user_id, text)
         return account
 
-    def _had_credential(self, user: User) -> bool:
+    async def _is_used(self, user: User) -> bool:
+        """Whether anything but a password, which the store may have lost in a crash, was ever added
+        to the account, or it owns something.
+        """
         account = self._facts.account_of_user(user.user_id)
-        return account != 0 and len(self._facts.credentials(account)) > 0
+        if account == 0:
+            return False
+        facts = self._facts.credentials(account)
+        has_password = await self._registry.password(user.user_id) is not None
+        has_others = any(fact.credential_type != PASSWORD for fact in facts)
+        owns = any(available or locked for _, available, locked in self._facts.balances(account))
+        return has_password or has_others or owns
 
     async def _new_user(self, email: str, invitation: str | None) -> User:
         user_id = await asyncio.to_thread(self._store.next_user_id)
