@@ -72,7 +72,9 @@ def test_orders_are_counted_by_result(venue: ExchangeProcess) -> None:
 
 
 def test_every_metric_is_documented_and_nothing_else(venue: ExchangeProcess) -> None:
-    wait_until(lambda: "fairbook_agreement_age_seconds" in scrape(venue), venue.stderr)
+    late = {"fairbook_agreement_age_seconds", "fairbook_unbalanced_assets"}
+    wait_until(lambda: late <= scrape(venue).keys(), venue.stderr)
+    assert scrape(venue)["fairbook_unbalanced_assets"][()] == 0
     listed = set(re.findall(r"^\| `(fairbook_[a-z_]+)", PAGE.read_text(), re.MULTILINE))
     assert {base(name) for name in scrape(venue)} == {base(name) for name in listed}
 

@@ -156,6 +156,9 @@ def _of_followers(status: Status) -> Iterator[Metric]:
     age_s = status["replica"].get("round_age_s")
     if age_s is not None:
         yield _gauge("agreement_age_seconds", "since engine and replica agreed on all", age_s)
+    unbalanced = status["replica"].get("unbalanced_assets")
+    if unbalanced is not None:
+        yield _gauge("unbalanced_assets", "assets whose balances do not add up", unbalanced)
     verdict = status["audit"]["verdict"]
     yield _gauge("difference_open", "1: engine and replica differ", int(verdict is not None))
     count = status["accounts"]["count"]

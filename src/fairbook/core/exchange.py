@@ -389,6 +389,13 @@ class Exchange:
         operators = self.tables.operators
         return operators[operator].roles if 0 < operator < len(operators) else 0
 
+    def unbalanced_assets(self) -> int:
+        """How many assets do not add up to zero over all accounts: none, unless there is a bug or
+        someone has changed the memory. Takes about 30 ms for a million accounts and one asset.
+        """
+        sums = self.tables.ledger.sums(len(self.tables.assets) - 1)
+        return len([total for total in sums if total != 0])
+
     def operator_roles(self, operator: int) -> int:
         """The roles of an operator; 0 for an unknown one."""
         if not 0 < operator < len(self.tables.operators):

@@ -57,6 +57,21 @@ class Ledger:
         cell = self.find(account, asset)
         return 0 if cell is None else cell.available
 
+    def sums(self, assets: i64) -> list[int]:
+        """Available plus locked of all accounts, by asset up to `assets`; entry 0 is a placeholder.
+        Each must be zero.
+        """
+        found: list[int] = []
+        for asset in range(assets + 1):
+            total: i64 = 0
+            for row in self.rows:
+                if asset < len(row):
+                    cell = row[asset]
+                    if cell is not None:
+                        total += cell.available + cell.locked
+            found.append(total)
+        return found
+
     def supply(self, asset: i64) -> i64:
         """All that users and FEE own of an asset."""
         return -self.available(EXTERNAL, asset)

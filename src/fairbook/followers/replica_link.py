@@ -101,6 +101,7 @@ class ReplicaLink(FollowerLink):
         """How often the whole state was found equal, since the engine started."""
         self._round_at_s: float | None = None
         self.snapshot_position = 0
+        self.unbalanced_assets: int | None = None  # None: nothing was added up yet
         self._slice_s_max = 0.0
         self._on_mismatch = on_mismatch
         self._round_s = round_s
@@ -141,6 +142,7 @@ class ReplicaLink(FollowerLink):
             "round_age_s": None if age_s is None else round(age_s, 3),
             "slice_ms_max": round(1000 * self._slice_s_max, 3),
             "snapshot_position": self.snapshot_position,
+            "unbalanced_assets": self.unbalanced_assets,
         }
 
     def checkpoints(self, first: int) -> list[Checkpoint]:
@@ -259,6 +261,8 @@ class ReplicaLink(FollowerLink):
                 self._report(Mismatch(int(both["position"]), engine, replica, None))
             case wire.SNAPSHOT_WRITTEN:
                 self.snapshot_position = message.position
+            case wire.BALANCED:
+                self.unbalanced_assets = message.number
             case _:
                 super()._handle(message)
 

@@ -26,6 +26,7 @@ EDIT: Final = 3  # atoms, account, asset, field: corrupt the replica's memory, f
 PROGRESS: Final = 10  # position, serial of the last slice compared: done up to there
 SLICE_DIFFERS: Final = 12  # position, serial, index and count, the replica's digest
 SNAPSHOT_WRITTEN: Final = 13  # position, -, -, digest of the state
+BALANCED: Final = 15  # position, number of assets that do not add up to zero
 EVENTS_DIFFER: Final = 14  # MAGIC, length of the text: JSON, position and both running hashes
 # Either way.
 HELLO: Final = 20  # MAGIC, length of the text: JSON
