@@ -335,3 +335,48 @@ def test_a_venue_by_invitation(tmp_path: Path) -> None:
             statuses.append(venue.call("POST", "/auth/v1/signup", asked).status)
         assert statuses == [403, 403, 403, 201, 403, 403, 403]
         venue.log_in("user3@example.org")
+
+
+def test_a_lost_password_is_set_anew_with_a_code_of_two_operators(tmp_path: Path) -> None:
+    """Once, for its account alone; one operator is not enough, nor is a planted row."""
+    folder = tmp_path / "d"
+    options = ("--no-replica", "--no-recorder")
+    unlimited = {"FAIRBOOK_SIGN_UPS_PER_HOUR": "0"}
+    with ExchangeProcess(folder, *options, environment=unlimited) as process:
+        venue = Venue(process)
+        (email, account), (other, _) = venue.new_user(), venue.new_user()
+        session = venue.log_in(email)
+        url = json.loads((folder / "admin.json").read_bytes())["admin"]
+        ann, ben = (
+            RestClient(
+                int(url.rpartition(":")[2]), json.loads((folder / name).read_bytes())["token"]
+            )
+            for name in ("admin.json", "admin-2.json")
+        )
+        made, planted = new_invitation(), new_invitation()
+        body = {"accountId": account, "codeHash": made["codeHash"], "reason": "asked"}
+        proposed = ann.expect(200, "POST", "/admin/v1/reset-password", body)
+        reset = {"email": email, "code": made["code"], "newPassword": "quite another one"}
+        assert venue.call("POST", "/auth/v1/reset", reset).status == 403, "one is not enough"
+        approve = {"proposal": proposed["proposal"], "reason": "checked"}
+        ann.expect(403, "POST", "/admin/v1/approve", approve)
+        ben.expect(200, "POST", "/admin/v1/approve", approve)
+        with closing(SqliteAccounts(folder / "accounts.db")) as store:
+            known = store.operators.reset(bytes.fromhex(made["codeHash"]))
+            assert known is not None
+            digest = bytes.fromhex(planted["codeHash"])
+            store.operators.add_reset(known._replace(digest=digest))
+        for wrong in (
+            {**reset, "code": planted["code"]}, {**reset, "email": other}, {**reset, "code": "x"},
+        ):  # fmt: skip
+            assert venue.call("POST", "/auth/v1/reset", wrong).status == 403
+        assert venue.call("GET", "/auth/v1/sessions", token=session).status == 200
+        assert venue.call("POST", "/auth/v1/reset", reset).status == 200
+        assert venue.call("POST", "/auth/v1/reset", reset).status == 403, "once"
+        assert venue.call("GET", "/auth/v1/sessions", token=session).status == 401
+        old = {"email": email, "password": PASSWORD}
+        assert venue.call("POST", "/auth/v1/login", old).status == 401
+        venue.log_in(email, "quite another one")
+        venue.log_in(other)
+        ann.close()
+        ben.close()

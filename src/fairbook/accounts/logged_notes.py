@@ -5,7 +5,7 @@ from typing import Final
 
 from fairbook.core import admin_records, records
 from fairbook.core.records import COMMAND_BYTES, OPERATOR_PART
-from fairbook.ports.digests import announcement_digest, proposal_digest
+from fairbook.ports.digests import announcement_digest, proposal_digest, reset_digest
 
 ReadFrame = Callable[[int], tuple[int, bytes]]
 """Time and frame at a position of the log. Blocks. Raises KeyError if there is none."""
@@ -21,6 +21,11 @@ def proposal_note(text: str) -> bytes:
 def announcement_note(text: str) -> bytes:
     """The NOTE of an announcement."""
     return _note(f"announce {announcement_digest(text).hex()}")
+
+
+def reset_note(account: int, code_hash: bytes) -> bytes:
+    """The NOTE of a password that may be set anew; the hash is `invitation_digest` of a code."""
+    return _note(f"reset {reset_digest(account, code_hash).hex()}")
 
 
 def invitation_note(digest: bytes) -> bytes:

@@ -37,6 +37,15 @@ class Invitation(NamedTuple):
     user_id: int
 
 
+class PasswordReset(NamedTuple):
+    """Allows the user of an account to set a new password. `digest`: of the code, in 16 bytes."""
+
+    digest: bytes
+    position: int
+    operator: int
+    account: int
+
+
 class Announcement(NamedTuple):
     """A text for everybody. `sequence`, `position`: of its NOTE in the log."""
 
@@ -120,6 +129,33 @@ class SqliteOperators:
             done = database.execute(
                 "UPDATE invitation SET user_id = ? WHERE digest = ? AND user_id IS NULL",
                 (user_id, digest),
+            )
+            return done.rowcount == 1
+
+    def add_reset(self, reset: PasswordReset) -> None:
+        """Idempotent."""
+        with self._lock, transaction(self._database, "") as database:
+            database.execute(
+                "INSERT OR IGNORE INTO reset (digest, position, operator, account)"
+                " VALUES (?, ?, ?, ?)",
+                reset,
+            )
+
+    def reset(self, digest: bytes) -> PasswordReset | None:
+        """One that was not used."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT digest, position, operator, account FROM reset"
+                " WHERE digest = ? AND is_used = 0",
+                (digest,),
+            ).fetchone()
+        return None if row is None else PasswordReset(*row)
+
+    def use_reset(self, digest: bytes) -> bool:
+        """False if it was used before."""
+        with self._lock, transaction(self._database, "") as database:
+            done = database.execute(
+                "UPDATE reset SET is_used = 1 WHERE digest = ? AND is_used = 0", (digest,)
             )
             return done.rowcount == 1
 

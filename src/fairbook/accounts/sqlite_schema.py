@@ -83,6 +83,13 @@ CREATE TABLE announcement (
     text TEXT NOT NULL,
     is_ended INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE reset (
+    digest BLOB PRIMARY KEY CHECK (length(digest) = 16),
+    position INTEGER NOT NULL,
+    operator INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    is_used INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
 CREATE TABLE invitation (
     digest BLOB PRIMARY KEY CHECK (length(digest) = 16),
     position INTEGER NOT NULL,

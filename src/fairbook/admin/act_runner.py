@@ -23,6 +23,7 @@ from fairbook.accounts.sqlite_operators import (
     WITHDRAWN,
     Announcement,
     Invitation,
+    PasswordReset,
     Proposal,
     SqliteOperators,
     StoredOperator,
@@ -41,6 +42,7 @@ from fairbook.api.errors import (
     rejected,
 )
 from fairbook.api.listings import Listings
+from fairbook.api.numbers import whole_number
 from fairbook.core import admin_records, records
 from fairbook.core.admin_call import role_for
 from fairbook.core.admin_records import BY_OPERATOR
@@ -102,6 +104,11 @@ class ActRunner:
             digest = bytes.fromhex(str(values["codeHash"]))
             invitation = Invitation(digest, answer.position, operator.number, 0)
             await asyncio.to_thread(self._store.add_invitation, invitation)
+        elif name == "reset-password":
+            digest = bytes.fromhex(str(values["codeHash"]))
+            account = int(values["accountId"])
+            reset = PasswordReset(digest, answer.position, operator.number, account)
+            await asyncio.to_thread(self._store.add_reset, reset)
         elif name == "announce":
             sequence = records.read_outcome(answer.events).sequence
             text = str(values["text"])
@@ -110,6 +117,15 @@ class ActRunner:
             )
         elif name == "end-announcements":
             await self._announcements.end()
+        elif name == "operator" and ("name" in values or "accountId" in values):
+            number = int(values["operator"])
+            before = await asyncio.to_thread(self._store.operator, number)
+            known = StoredOperator(
+                number,
+                str(values.get("name") or before.name),
+                int(values.get("accountId") or before.account),
+            )
+            await asyncio.to_thread(self._store.put_operator, known)
 
     def _is_large_withdrawal(self, command: bytes) -> bool:
         if command[0] != records.CAPTURE:
@@ -132,7 +148,9 @@ class ActRunner:
         await asyncio.to_thread(self._check_log, proposal, self._exchange.time_ns)
         proposed = json.loads(proposal.text)
         name, values = str(proposed["act"]), dict(proposed["fields"])
-        _, command = self._read(name, values)
+        act, command = self._read(name, values)
+        if act.role and not operator.roles & act.role:
+            raise rejected(records.NOT_PERMITTED)
         await self._check_own_account(operator, values, command)
         if not await asyncio.to_thread(self._store.decide, sequence, APPROVED):
             raise rejected(records.ALREADY_DECIDED)
@@ -142,13 +160,7 @@ class ActRunner:
             if error.status != 504:  # It was certainly not done.
                 await asyncio.to_thread(self._store.reopen, sequence)
             raise
-        if name == "operator" and ("name" in values or "accountId" in values):
-            known = StoredOperator(
-                int(values["operator"]),
-                str(values.get("name") or values["operator"]),
-                int(values.get("accountId") or 0),
-            )
-            await asyncio.to_thread(self._store.put_operator, known)
+        await self._keep(operator, name, values, answer)
         return self._result(name, answer, command)
 
     async def drop(self, operator: OperatorAccess, sequence: int) -> dict[str, Any]:
@@ -179,11 +191,12 @@ class ActRunner:
         self, operator: OperatorAccess, values: Mapping[str, Any], command: bytes
     ) -> None:
         stored = await asyncio.to_thread(self._store.operator, operator.number)
-        accounts = {values.get("accountId")}
+        # As a number: "07" is account 7 too.
+        accounts = {whole_number(values.get("accountId"), digits_max=19)}
         if command[-COMMAND_BYTES] in DECISIONS:
             fact = self._exchange.reference(admin_records.reference_at(command, 0))
-            accounts.add(None if fact is None else str(fact.account))
-        if stored.account and str(stored.account) in accounts:
+            accounts.add(None if fact is None else fact.account)
+        if stored.account and stored.account in accounts:
             raise ApiError(403, "FORBIDDEN", "An operator may not act on their own account")
 
     async def _propose(

@@ -8,7 +8,7 @@ operator and approved by another.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from fairbook.accounts.logged_notes import announcement_note, invitation_note
+from fairbook.accounts.logged_notes import announcement_note, invitation_note, reset_note
 from fairbook.admin.act_fields import ActFields
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import BY_OPERATOR, OF_ACCOUNT, OF_OPERATOR
@@ -209,6 +209,9 @@ def _decide(make: Callable[[bytes], bytes]) -> Callable[[ActFields], bytes]:
 
 
 def _set_operator(fields: ActFields) -> bytes:
+    for name, read in (("name", fields.text), ("accountId", lambda _: fields.account())):
+        if fields.has(name):
+            read(name)
     return admin_records.set_operator(
         operator=fields.number("operator", least=1, most=OPERATORS_MAX),
         roles=fields.bits("roles", ROLES),
@@ -315,6 +318,13 @@ ACTS: Final[dict[str, Act]] = {
         "allow one sign-up with a code of `fairbook keys invitation`",
         (Field("codeHash", "hash of the code, 32 hexadecimal digits"),),
         lambda fields: invitation_note(fields.reference("codeHash")),
+        role=admin_records.ACCOUNTS_ROLE,
+    ),
+    "reset-password": Act(
+        "let the user of an account set a new password with a code of `fairbook keys invitation`",
+        (ACCOUNT, Field("codeHash", "hash of the code, 32 hexadecimal digits")),
+        lambda fields: reset_note(fields.account(), fields.reference("codeHash")),
+        needs_two=True,
         role=admin_records.ACCOUNTS_ROLE,
     ),
     "revoke": Act("end a key or a session of an account", (ACCOUNT, _CREDENTIAL), _revoke),

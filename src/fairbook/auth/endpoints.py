@@ -44,6 +44,7 @@ USER_LOGINS_NS: Final = 30 * NS_PER_SECOND
 SESSIONS_BURST: Final = 30  # sessions that a user may begin at once, then
 SESSIONS_NS: Final = 60 * NS_PER_SECOND  # between two: the log remembers each for ever
 MS: Final = 1_000_000
+CODE_CHARACTERS_MAX: Final = 100
 EXPIRES_MS_MAX: Final = (1 << 63) // MS - 1  # nanoseconds of the log have 63 bits
 PERMISSIONS: Final = {"read": READ, "trade": TRADE, "withdraw": WITHDRAW}
 
@@ -73,7 +74,11 @@ class AuthEndpoints:
 
     def endpoints(self) -> Endpoints:
         base = b"/auth/v1/"
-        public: dict[bytes, AsyncHandler] = {b"signup": self.sign_up, b"login": self.log_in}
+        public: dict[bytes, AsyncHandler] = {
+            b"signup": self.sign_up,
+            b"login": self.log_in,
+            b"reset": self.reset,
+        }
         found: Endpoints = {
             (b"POST", base + name): Endpoint(_guarded(handler), reads="body", writes=True)
             for name, handler in public.items()
@@ -111,7 +116,9 @@ class AuthEndpoints:
         if self._mode == "closed":
             raise ApiError(403, "FORBIDDEN", "Sign-up is closed")
         code = fields.get("invitation")
-        if self._mode == "invitation" and not (isinstance(code, str) and len(code) <= 100):
+        if self._mode == "invitation" and not (
+            isinstance(code, str) and len(code) <= CODE_CHARACTERS_MAX
+        ):
             raise ApiError(403, "FORBIDDEN", UNINVITED)
         email = check_email(fields.get("email"))
         password = check_password(fields.get("password"), email)
@@ -132,18 +139,34 @@ class AuthEndpoints:
             raise unauthorized()
         address = address_key(request.address)
         user = (address, folded(email))
-        self._failed.check(address)
-        self._failed_of_user.check(user)
         self._sessions.check(folded(email))
+        self._failed.check(address)
+        self._failed_of_user.take(user)  # Before the hash, or many guesses at once cost as one.
+        self._failed.take(address)
+        is_wrong = False
         try:
             session = await self._users.log_in(email, password)
         except ApiError as error:
-            if error.status == 401:
-                self._failed.drain(address, 1)
-                self._failed_of_user.drain(user, 1)
+            is_wrong = error.status == 401
             raise
+        finally:
+            if not is_wrong:
+                self._failed.give_back(address)
+                self._failed_of_user.give_back(user)
         self._sessions.drain(folded(email), 1)
         return encode({"token": session.token, "expiresAt": session.expires_ns // MS})
+
+    async def reset(self, request: Request) -> bytes:
+        fields = _read(request, {"email", "code", "newPassword"})
+        email, code = check_email(fields.get("email")), fields.get("code")
+        password = check_password(fields.get("newPassword"), email)
+        if not isinstance(code, str) or len(code) > CODE_CHARACTERS_MAX:
+            raise BadRequest("Missing or malformed field: code")
+        address = address_key(request.address)
+        self._failed.check(address)
+        self._failed.drain(address, 1)
+        await self._users.reset_password(email, str(code), password)
+        return b"{}"
 
     async def log_out(self, request: Request) -> bytes:
         acting = self._acting_session(request)
@@ -172,14 +195,18 @@ class AuthEndpoints:
             raise BadRequest("Missing or malformed field: oldPassword")
         new = check_password(fields.get("newPassword"), await self._users.email(request.account))
         key = (address_key(request.address), request.account)
-        self._failed_of_user.check(key)
+        self._failed_of_user.take(key)
+        is_wrong = False
         try:
             await self._users.change_password(request.account, old, new, acting.digest)
         except ApiError as error:
-            if error.status == 401:
-                self._failed_of_user.drain(key, 1)
+            is_wrong = error.status == 401
+            if is_wrong:
                 raise ApiError(403, "FORBIDDEN", "Wrong password") from None
             raise
+        finally:
+            if not is_wrong:
+                self._failed_of_user.give_back(key)
         return b"{}"
 
     async def keys(self, request: Request) -> bytes:

@@ -7,6 +7,7 @@ it owns nothing. A session is a token that expires: one logged fact; using it lo
 
 Invariants:
 - a user id that the log has opened is never given to another user, also if the store lost its row;
+- no session that was begun with a password outlives it, but the one that has changed it;
 - a failed login takes the same time and gives the same answer whether the user exists or not.
 """
 
@@ -17,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from fairbook.accounts.credential_registry import CredentialRegistry, Listed
 from fairbook.accounts.credentials import StoredCredential, User
-from fairbook.accounts.logged_notes import ReadFrame, invitation_note, noted_at
+from fairbook.accounts.logged_notes import ReadFrame, invitation_note, noted_at, reset_note
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_operators import Invitation
 from fairbook.api.errors import ApiError, BadRequest, not_implemented, rejected, unauthorized
@@ -34,6 +35,8 @@ from fairbook.ports.queries import StateView
 SESSION_S: Final = 24 * 3600
 SESSIONS_MAX: Final = 20  # of an account; the next one ends the oldest
 UNINVITED: Final = "An invitation is needed, and counts once"
+RESET_NS: Final = 24 * 3600 * NS_PER_SECOND  # a code for a new password is good
+NO_RESET: Final = "The code is not one for this user, was used, or is older than a day"
 TAKEN: Final = "That e-mail address is taken"
 
 
@@ -72,7 +75,7 @@ class UserAccounts:
     async def sign_up(self, email: str, password: str, invitation: str | None = None) -> int:
         """The account of a new user. invitation: a code that is used up, if one is needed."""
         text = await self._passwords.hash(password)
-        async with self._locks.setdefault(folded(email), asyncio.Lock()):
+        async with self._lock(email):
             user = await asyncio.to_thread(self._store.user_named, email)
             if user is not None and await self._is_used(user):
                 raise BadRequest(TAKEN)
@@ -142,7 +145,13 @@ class UserAccounts:
             raise unauthorized()
         if await self._registry.second_factor(user.user_id) is not None:
             raise not_implemented("second factors")
-        account = self._facts.account_of_user(user.user_id)
+        async with self._lock(email):
+            if await self._registry.password(user.user_id) != text:
+                raise unauthorized()  # It was changed meanwhile.
+            return await self._begin_session(user.user_id)
+
+    async def _begin_session(self, user_id: int) -> LoginSession:
+        account = self._facts.account_of_user(user_id)
         sessions = sorted(self.sessions(account), key=lambda fact: (fact.added_ns, fact.slot))
         for oldest in sessions[: max(len(sessions) - SESSIONS_MAX + 1, 0)]:
             await self._registry.revoke(account=account, digest=oldest.digest)
@@ -160,10 +169,45 @@ class UserAccounts:
         text = None if user is None else await self._registry.password(user.user_id)
         if not await self._passwords.is_right(old, text) or user is None:
             raise unauthorized()
-        await self._registry.set_password(user.user_id, await self._passwords.hash(new))
+        new_text = await self._passwords.hash(new)
+        async with self._lock(user.email or ""):
+            if await self._registry.password(user.user_id) != text:
+                raise unauthorized()  # It was changed meanwhile.
+            await self._registry.set_password(user.user_id, new_text)
+            await self._end_sessions(account, acting)
+
+    async def reset_password(self, email: str, code: str, password: str) -> None:
+        """Set a new password with the code that two operators have allowed, and end all sessions.
+        Raises 403.
+        """
+        text = await self._passwords.hash(password)
+        user = await asyncio.to_thread(self._store.user_named, email)
+        account = 0 if user is None else self._facts.account_of_user(user.user_id)
+        digest = invitation_digest(code)
+        found = await asyncio.to_thread(self._store.operators.reset, digest)
+        time_ns = None
+        if found is not None and account and found.account == account:
+            note = reset_note(account, digest)
+            time_ns = await asyncio.to_thread(
+                noted_at, self._read_frame, found.position, note, found.operator
+            )
+        is_young = time_ns is not None and self._facts.log_time_ns() - time_ns < RESET_NS
+        if user is None or not is_young:
+            raise ApiError(403, "FORBIDDEN", NO_RESET)
+        async with self._lock(email):
+            if not await asyncio.to_thread(self._store.operators.use_reset, digest):
+                raise ApiError(403, "FORBIDDEN", NO_RESET)
+            await self._registry.set_password(user.user_id, text)
+            await self._end_sessions(account)
+
+    async def _end_sessions(self, account: int, but: bytes = b"") -> None:
         for session in self.sessions(account):
-            if session.digest != acting:
+            if session.digest != but:
                 await self._registry.revoke(account=account, digest=session.digest)
+
+    def _lock(self, email: str) -> asyncio.Lock:
+        """Held while the password or the sessions of a user change."""
+        return self._locks.setdefault(folded(email), asyncio.Lock())
 
     def sessions(self, account: int) -> list[Credential]:
         """The live tokens that expire."""

@@ -62,6 +62,10 @@ class TokenBuckets:
             bucket = self._buckets.get(key) or self._new_bucket(key, now_ns)
             bucket.drain(now_ns, tokens)
 
+    def give_back(self, key: Hashable, tokens: int = 1) -> None:
+        """Undo a `take` of as many tokens."""
+        self._buckets.get(key, self._shared).give_back(tokens)
+
     def check(self, key: Hashable, tokens: int = 1) -> None:
         """Raise TOO_MANY_REQUESTS if `take` would, and take nothing."""
         bucket = self._buckets.get(key)

@@ -31,6 +31,10 @@ class TokenBucket:
         if not self.wait_ns(now_ns):
             self.full_at_ns = self._full_at_ns_after(now_ns, tokens)
 
+    def give_back(self, tokens: int) -> None:
+        """Undo a `take` of as many tokens."""
+        self.full_at_ns -= min(self._interval_ns * tokens, self._burst_ns)
+
     def wait_ns(self, now_ns: int, tokens: int = 1) -> int:
         """How long to wait for tokens, at most a burst; 0: they can be taken now."""
         return max(0, self._full_at_ns_after(now_ns, tokens) - now_ns - self._burst_ns)

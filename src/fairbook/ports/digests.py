@@ -20,6 +20,7 @@ _REASON: Final = b"fairbook reason"
 _REFERENCE: Final = b"fairbook reference"
 _PROPOSAL: Final = b"fairbook proposal"
 _ANNOUNCEMENT: Final = b"fairbook announcement"
+_RESET: Final = b"fairbook password reset"
 _INVITATION: Final = b"fairbook invitation"
 
 
@@ -67,6 +68,11 @@ def proposal_digest(text: str) -> bytes:
 def announcement_digest(text: str) -> bytes:
     """15 bytes: with its word it fills a note."""
     return _digest(_ANNOUNCEMENT, text)[:15]
+
+
+def reset_digest(account: int, code_hash: bytes) -> bytes:
+    """16 bytes: of a code, by its hash, with which the user of an account sets a new password."""
+    return _digest(_RESET, account, code_hash)[:16]
 
 
 def invitation_digest(code: str) -> bytes:

@@ -173,6 +173,12 @@ class LoginBody(RequestShape, kw_only=True):
     password: str
 
 
+class ResetBody(RequestShape, kw_only=True):
+    email: Annotated[str, Meta(max_length=254)]
+    code: Annotated[str, Meta(max_length=100)]
+    new_password: Annotated[str, Meta(min_length=10, max_length=128)]
+
+
 class PasswordBody(RequestShape, kw_only=True):
     old_password: str
     new_password: Annotated[str, Meta(min_length=10, max_length=128)]

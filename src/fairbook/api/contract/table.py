@@ -129,6 +129,8 @@ AUTH: Final = (
           errors=("FORBIDDEN",)),
     Route("POST", "/auth/v1/login", "Begin a session", r.LoginReply, q.LoginBody,
           errors=("UNAUTHORIZED",)),
+    Route("POST", "/auth/v1/reset", "Set a new password with a code of the operators", r.Empty,
+          q.ResetBody, errors=("FORBIDDEN",)),
     Route("POST", "/auth/v1/logout", "End this session", r.Empty, None, "sessionEnd", READ),
     _get("/auth/v1/sessions", "Sessions", list[r.SessionReply], instruction="sessionQueryAll",
          permission=READ),
