@@ -106,7 +106,7 @@ def test_a_store_of_the_format_before_gets_what_it_lacks(tmp_path: Path) -> None
     with closing(SqliteAccounts(path)) as store:
         user = store.add_user(email="a@example.org")
     with closing(sqlite3.connect(path)) as file:
-        for table in ("operator", "reason", "proposal", "invitation", "announcement", "reset"):
+        for table in ("operator", "reason", "approval", "invitation", "announcement", "reset"):
             file.execute(f"DROP TABLE {table}")
         file.execute("PRAGMA user_version = 3")
     with SqliteAccounts.as_of_now(path) as store:

@@ -22,9 +22,10 @@ from fairbook.api.listings import Listings
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import ALL_ROLES, OF_OPERATOR, TOKEN
 from fairbook.gateway.http_server import HttpServer
-from fairbook.ports.digests import token_digest
+from fairbook.ports.digests import token_digest, webhook_digest
 from tests.world.direct_exchange import START_NS, DirectExchange, small_exchange
 from tests.world.http_client import HttpClient, HttpReply
+from tests.world.markets import SOL, USDC
 from tests.world.memory_accounts import ALICE
 from tests.world.stories import runner_of
 
@@ -32,6 +33,7 @@ ANN, BEN, CLERK = 1, 2, 3
 TOKENS = {ANN: "ann" * 14, BEN: "ben" * 14, CLERK: "clerk" * 8}
 SECRET = "a secret of the payment system, long enough"
 WEBHOOK = 4
+CREDIT_MAX = 10**12  # atoms: 1,000 SOL
 
 
 class OperatorsWorld:
@@ -50,15 +52,23 @@ class OperatorsWorld:
         roles[WEBHOOK] = admin_records.MONEY_ROLE
         for number, bits in roles.items():
             self.exchange.do(admin_records.set_operator(operator=number, roles=bits))
-        for number, token in {**TOKENS, WEBHOOK: SECRET}.items():
+        digests = {number: token_digest(token) for number, token in TOKENS.items()}
+        for number, digest in {**digests, WEBHOOK: webhook_digest(SECRET)}.items():
             self.exchange.do(
                 admin_records.add_credential(
-                    detail=token_digest(token), credential_type=TOKEN, owner=number,
+                    detail=digest, credential_type=TOKEN, owner=number,
                     owner_kind=OF_OPERATOR,
                 )
             )  # fmt: skip
+        for asset in (SOL, USDC):
+            self.exchange.do(
+                admin_records.set_asset(
+                    asset=asset, parameter=admin_records.CREDIT_MAX, value=CREDIT_MAX
+                )
+            )
         self.store.operators.put_operator(StoredOperator(BEN, "ben", ALICE))
         self.client: HttpClient
+        self.told: list[tuple[str, Any]] = []
         webhook = DepositWebhook(
             self.exchange, self.core, Listings(self.exchange), SECRET, now_s=lambda: self.now_s
         )
@@ -72,6 +82,7 @@ class OperatorsWorld:
             read_frame=self.frames.__getitem__,
             read_acts=self._no_acts,
             announcements=self.announcements,
+            emit=lambda name, fields: self.told.append((name, fields)),
             more=webhook.endpoints(),
         )
 

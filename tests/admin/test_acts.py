@@ -241,7 +241,7 @@ async def test_readings(world: OperatorsWorld) -> None:
     assert await world.read("accounts?search=*") == []
     assert await world.read(f"accounts?after={BOB}") == []
     assets = {asset["symbol"]: asset for asset in await world.read("assets")}
-    assert assets["USDC"]["supply"] == "2000" and assets["USDC"]["creditMax"] is None
+    assert assets["USDC"]["supply"] == "2000" and assets["USDC"]["creditMax"] == "1000000"
     operators = await world.read("operators")
     assert [operator["name"] for operator in operators] == ["1", "ben", "3", "4"]
     assert operators[2]["roles"] == ["accounts"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.cli.keys import new_key, new_token
+from fairbook.cli.keys import new_key, new_secret
 from tests.clients.programs import run_program
 from tests.world.exchange_process import ExchangeProcess
 from tests.world.rest_client import RestClient
@@ -43,8 +43,8 @@ class Story:
         self.data = folder / "data"
         self.config = folder / "venue.toml"
         self.ann, self.ben = self.data / "admin.json", self.data / "admin-2.json"
-        secret = new_token()
-        self.secret, self.secret_hash = secret["token"], secret["tokenHash"]
+        secret = new_secret()
+        self.secret, self.secret_hash = secret["secret"], secret["tokenHash"]
         (folder / "webhook.secret").write_text(self.secret + "\n")
         fairbook("init", self.config)
         self.config.write_text(GUIDE.read_text().split("```toml\n")[1].partition("```")[0])
@@ -126,7 +126,12 @@ def test_a_venue_of_ones_own(tmp_path: Path, client_python: Callable[[str], Path
         )
         (waiting,) = json.loads(fairbook("admin", "withdrawals", story.data))
         assert waiting["quantity"] == "1500"
-        story.two("confirm-withdrawal", "--referenceHash", waiting["referenceHash"])
+        assert not waiting["isApproved"]
+        story.two("approve-withdrawal", "--referenceHash", waiting["referenceHash"])
+        (waiting,) = json.loads(fairbook("admin", "withdrawals", story.data))
+        assert waiting["isApproved"]
+        paid_out = ("--referenceHash", waiting["referenceHash"], "--reason", "paid")
+        fairbook("admin", "confirm-withdrawal", story.data, *paid_out)
         (row,) = client.expect(200, "GET", "/wapi/v1/capital/withdrawals")
         assert row["status"] == "confirmed"
 
@@ -141,6 +146,6 @@ def test_a_venue_of_ones_own(tmp_path: Path, client_python: Callable[[str], Path
         venue.stop()
     fairbook("verify", story.data)
     shown = fairbook("admin", "log", story.data)
-    assert len(shown.splitlines()) == 12, shown
+    assert len(shown.splitlines()) == 13, shown
     for who in ("ann", "ben approves #", "payments"):
         assert who in shown

@@ -18,6 +18,16 @@ def proposal_note(text: str) -> bytes:
     return _note(f"propose {proposal_digest(text).hex()}")
 
 
+def drop_note(sequence: int) -> bytes:
+    """The NOTE that ends a proposal, by the sequence of its own NOTE."""
+    return _note(f"drop {sequence}")
+
+
+def approval_note(reference: bytes) -> bytes:
+    """The NOTE of a withdrawal that may be paid."""
+    return _note(f"pay {reference.hex()}")
+
+
 def announcement_note(text: str) -> bytes:
     """The NOTE of an announcement."""
     return _note(f"announce {announcement_digest(text).hex()}")

@@ -1,6 +1,6 @@
-"""What operators say: reasons of their acts, and acts that one proposes to another.
+"""What operators say and allow: reasons of their acts, invitations, announcements, approvals.
 
-The log has the hash of each text, so a text that was changed here is not shown and not approved.
+The log has the hash of each, so what was changed here is not shown and allows nothing.
 """
 
 import sqlite3
@@ -11,21 +11,7 @@ from fairbook.accounts.sqlite_schema import transaction
 from fairbook.ports.accounts import AccountRefused
 from fairbook.ports.digests import reason_digest
 
-PROPOSALS_MAX: Final = 1_000  # that are not decided
 REASON_CHARACTERS_MAX: Final = 500
-
-_COLUMNS: Final = "sequence, position, operator, text, decision"
-OPEN, APPROVED, WITHDRAWN = range(3)
-
-
-class Proposal(NamedTuple):
-    """An act that waits for a second operator. `sequence`, `position`: of its NOTE in the log."""
-
-    sequence: int
-    position: int
-    operator: int
-    text: str
-    decision: int  # OPEN, APPROVED or WITHDRAWN
 
 
 class Invitation(NamedTuple):
@@ -44,6 +30,14 @@ class PasswordReset(NamedTuple):
     position: int
     operator: int
     account: int
+
+
+class Approval(NamedTuple):
+    """Allows a withdrawal to be paid. `position`: of its NOTE in the log."""
+
+    reference: bytes
+    position: int
+    operator: int
 
 
 class Announcement(NamedTuple):
@@ -159,6 +153,22 @@ class SqliteOperators:
             )
             return done.rowcount == 1
 
+    def add_approval(self, approval: Approval) -> None:
+        """In place of an earlier one."""
+        with self._lock, transaction(self._database, "") as database:
+            database.execute(
+                "INSERT OR REPLACE INTO approval (reference, position, operator) VALUES (?, ?, ?)",
+                approval,
+            )
+
+    def approval(self, reference: bytes) -> Approval | None:
+        with self._lock:
+            row = self._database.execute(
+                "SELECT reference, position, operator FROM approval WHERE reference = ?",
+                (reference,),
+            ).fetchone()
+        return None if row is None else Approval(*row)
+
     def add_announcement(self, announcement: Announcement) -> None:
         with self._lock, transaction(self._database, "") as database:
             database.execute(
@@ -179,43 +189,3 @@ class SqliteOperators:
     def end_announcements(self) -> None:
         with self._lock, transaction(self._database, "") as database:
             database.execute("UPDATE announcement SET is_ended = 1")
-
-    def add_proposal(self, proposal: Proposal) -> None:
-        """Raises AccountRefused if too many are open."""
-        with self._lock, transaction(self._database, "") as database:
-            (count,) = database.execute(
-                "SELECT count(*) FROM proposal WHERE decision = 0"
-            ).fetchone()
-            if count >= PROPOSALS_MAX:
-                raise AccountRefused("Too many proposals are open")
-            database.execute(f"INSERT INTO proposal ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", proposal)
-
-    def proposal(self, sequence: int) -> Proposal | None:
-        with self._lock:
-            row = self._database.execute(
-                f"SELECT {_COLUMNS} FROM proposal WHERE sequence = ?", (sequence,)
-            ).fetchone()
-        return None if row is None else Proposal(*row)
-
-    def open_proposals(self) -> list[Proposal]:
-        """Oldest first."""
-        with self._lock:
-            rows = self._database.execute(
-                f"SELECT {_COLUMNS} FROM proposal WHERE decision = 0 ORDER BY sequence LIMIT ?",
-                (PROPOSALS_MAX,),
-            ).fetchall()
-        return [Proposal(*row) for row in rows]
-
-    def reopen(self, sequence: int) -> None:
-        """Undo `decide` for an act that was not done."""
-        with self._lock, transaction(self._database, "") as database:
-            database.execute("UPDATE proposal SET decision = 0 WHERE sequence = ?", (sequence,))
-
-    def decide(self, sequence: int, decision: int) -> bool:
-        """False if it was decided before."""
-        with self._lock, transaction(self._database, "") as database:
-            done = database.execute(
-                "UPDATE proposal SET decision = ? WHERE sequence = ? AND decision = 0",
-                (decision, sequence),
-            )
-            return done.rowcount == 1

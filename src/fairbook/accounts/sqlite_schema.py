@@ -69,13 +69,11 @@ CREATE TABLE reason (
     digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
     text TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE proposal (
-    sequence INTEGER PRIMARY KEY,
+CREATE TABLE approval (
+    reference BLOB PRIMARY KEY CHECK (length(reference) = 16),
     position INTEGER NOT NULL,
-    operator INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    decision INTEGER NOT NULL CHECK (decision BETWEEN 0 AND 2)
-) STRICT;
+    operator INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE announcement (
     sequence INTEGER PRIMARY KEY,
     position INTEGER NOT NULL,
@@ -96,7 +94,6 @@ CREATE TABLE invitation (
     operator INTEGER NOT NULL,
     user_id INTEGER UNIQUE
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX proposal_open ON proposal (sequence) WHERE decision = 0;
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """

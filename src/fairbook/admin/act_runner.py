@@ -2,13 +2,13 @@
 
 Design: the reason's text is stored first; then the command goes to the log with the operator, the
 credential and the hash of the reason. An act that needs two is only noted in the log, by the hash
-of its text (a proposal). Another operator approves it; then the frame of the note is read from the
-log again, so that no row of the store alone can be approved.
+of its text, and executed when another operator approves it (proposals.py).
 
 Invariants:
-- one person alone executes no act that needs two: proposer and approver differ, by the log;
+- one person alone executes no act that needs two;
+- one person alone credits at most `creditMax` of an asset within 24 hours;
 - an operator never acts on the account that is their own;
-- a proposal is approved at most once, within PROPOSAL_S of log time.
+- a proposal is approved at most once.
 """
 
 import asyncio
@@ -16,15 +16,18 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fairbook.accounts.logged_notes import ReadFrame, noted_at, proposal_note
+from fairbook.accounts.logged_notes import (
+    ReadFrame,
+    approval_note,
+    drop_note,
+    noted_at,
+    proposal_note,
+)
 from fairbook.accounts.sqlite_operators import (
-    APPROVED,
-    OPEN,
-    WITHDRAWN,
     Announcement,
+    Approval,
     Invitation,
     PasswordReset,
-    Proposal,
     SqliteOperators,
     StoredOperator,
 )
@@ -32,6 +35,7 @@ from fairbook.admin.act_fields import ActFields
 from fairbook.admin.acts import ACTS, PAUSED_BY_OPERATOR, Act
 from fairbook.admin.announcements import Announcements
 from fairbook.admin.operators import OperatorAccess
+from fairbook.admin.proposals import Proposal, Proposals
 from fairbook.api.errors import (
     ApiError,
     BadRequest,
@@ -45,20 +49,19 @@ from fairbook.api.listings import Listings
 from fairbook.api.numbers import whole_number
 from fairbook.core import admin_records, records
 from fairbook.core.admin_call import role_for
-from fairbook.core.admin_records import BY_OPERATOR
+from fairbook.core.admin_records import BY_OPERATOR, CREDITED, HELD, OF_ACCOUNT
 from fairbook.core.exchange import Exchange
 from fairbook.core.parts import with_operator
 from fairbook.core.records import COMMAND_BYTES, Command, Outcome
-from fairbook.core.units import NS_PER_SECOND
+from fairbook.core.units import MAX_ATOMS, NS_PER_SECOND
 from fairbook.ports.accounts import AccountRefused
 from fairbook.ports.commands import Answer, Busy, Commands, Stopped
+from fairbook.ports.events import Emit
 
 DEADLINE_S: Final = 5.0
-PROPOSAL_S: Final = 24 * 3600
+DAY_NS: Final = 24 * 3600 * NS_PER_SECOND
+ROWS_A_TURN: Final = 5_000
 MONEY_COMMANDS: Final = (records.CREDIT, records.DEBIT)
-DECISIONS: Final = (
-    records.CONFIRM_CREDIT, records.REFUSE_CREDIT, records.CAPTURE, records.RELEASE,
-)  # fmt: skip
 
 
 class ActRunner:
@@ -72,66 +75,161 @@ class ActRunner:
         store: SqliteOperators,
         read_frame: ReadFrame,
         announcements: Announcements,
+        emit: Emit,
     ) -> None:
         self._announcements = announcements
+        self._emit = emit
         self._commands = commands
         self._exchange = exchange
         self._listings = listings
         self._store = store
         self._read_frame = read_frame
+        self._crediting = asyncio.Lock()
+        self.proposals = Proposals()
 
     async def run(
         self, operator: OperatorAccess, name: str, values: Mapping[str, Any], reason: str
     ) -> dict[str, Any]:
         """Execute or propose an act. Raises ApiError."""
         act, command = self._read(name, values)
-        if act.role and not operator.roles & act.role:
-            raise rejected(records.NOT_PERMITTED)
-        await self._check_own_account(operator, values, command)
-        if act.needs_two or self._is_large_withdrawal(command):
+        self._check_role(operator.roles, act, command)
+        await self._check_own_account(operator, values)
+        if command[0] == records.CREDIT:
+            async with self._crediting:  # Or two at once would not count each other.
+                return await self._credit(operator, name, values, reason, command)
+        if name == "approve-withdrawal":
+            self._check_held(values)
+        if act.needs_two or await self._is_large_withdrawal(name, values):
             return await self._propose(operator, name, values, reason, command)
         if command[0] == records.PAUSE:
             await self._end_pause_of_disk(operator, reason)
-        answer = await self._submit(operator, command, reason)
+        return await self._execute(operator, name, values, reason, command)
+
+    async def _execute(
+        self,
+        operator: OperatorAccess,
+        name: str,
+        values: Mapping[str, Any],
+        reason: str,
+        command: bytes,
+        *,
+        proposal: int = 0,
+    ) -> dict[str, Any]:
+        if name == "operator":
+            await self._store_operator(values)  # First: a link without its act allows nothing.
+        answer = await self._submit(operator, command, reason, reference=proposal)
         await self._keep(operator, name, values, answer)
-        return self._result(name, answer, command)
+        result = self._result(name, answer, command)
+        if name == "close-account":
+            await self._end_account(operator, int(values["accountId"]), reason)
+        self._emit(name, {"operator": operator.number, "fields": dict(values), **result})
+        return result
 
     async def _keep(
         self, operator: OperatorAccess, name: str, values: Mapping[str, Any], answer: Answer
     ) -> None:
         """What the log has the hash of only."""
+        position, number = answer.position, operator.number
         if name == "invite":
             digest = bytes.fromhex(str(values["codeHash"]))
-            invitation = Invitation(digest, answer.position, operator.number, 0)
+            invitation = Invitation(digest, position, number, 0)
             await asyncio.to_thread(self._store.add_invitation, invitation)
         elif name == "reset-password":
             digest = bytes.fromhex(str(values["codeHash"]))
-            account = int(values["accountId"])
-            reset = PasswordReset(digest, answer.position, operator.number, account)
+            reset = PasswordReset(digest, position, number, int(values["accountId"]))
             await asyncio.to_thread(self._store.add_reset, reset)
+        elif name == "approve-withdrawal":
+            reference = bytes.fromhex(str(values["referenceHash"]))
+            await asyncio.to_thread(self._store.add_approval, Approval(reference, position, number))
         elif name == "announce":
             sequence = records.read_outcome(answer.events).sequence
             text = str(values["text"])
-            await self._announcements.add(
-                Announcement(sequence, answer.position, operator.number, text)
-            )
+            await self._announcements.add(Announcement(sequence, position, number, text))
         elif name == "end-announcements":
             await self._announcements.end()
-        elif name == "operator" and ("name" in values or "accountId" in values):
-            number = int(values["operator"])
-            before = await asyncio.to_thread(self._store.operator, number)
-            known = StoredOperator(
-                number,
-                str(values.get("name") or before.name),
-                int(values.get("accountId") or before.account),
-            )
+
+    async def _store_operator(self, values: Mapping[str, Any]) -> None:
+        number = int(values["operator"])
+        before = await asyncio.to_thread(self._store.operator, number)
+        name = str(values.get("name") or before.name)
+        account = int(values.get("accountId") or before.account)
+        known = StoredOperator(number, name, account)
+        if known != before:
             await asyncio.to_thread(self._store.put_operator, known)
 
-    def _is_large_withdrawal(self, command: bytes) -> bool:
-        if command[0] != records.CAPTURE:
+    async def _end_account(self, operator: OperatorAccess, account: int, reason: str) -> None:
+        """After its freeze: cancel its orders, and end its keys and sessions."""
+        await self._submit(operator, records.cancel_all(account=account, market=0), reason)
+        for fact in self._exchange.credentials(OF_ACCOUNT, account):
+            if fact.is_live(self._exchange.time_ns):
+                command = admin_records.revoke_credential(
+                    detail=fact.digest, owner=account, owner_kind=OF_ACCOUNT
+                )
+                await self._submit(operator, command, reason)
+
+    async def _credit(
+        self,
+        operator: OperatorAccess,
+        name: str,
+        values: Mapping[str, Any],
+        reason: str,
+        command: bytes,
+    ) -> dict[str, Any]:
+        """The core lets a credit above creditMax wait. Several that are more together, and those of
+        an asset that has no creditMax, are proposals.
+        """
+        asked = Command()
+        asked.read(command, len(command) - COMMAND_BYTES, 0)
+        known = self._exchange.reference(admin_records.reference_at(command, 0))
+        limit = self._exchange.assets[asked.market].credit_max
+        if known is None and limit != MAX_ATOMS and asked.quantity <= limit:
+            total = await self._credited_today(operator.number, asked.market) + asked.quantity
+        else:
+            total = asked.quantity
+        if known is None and (limit == MAX_ATOMS or asked.quantity <= limit < total):
+            return await self._propose(operator, name, values, reason, command)
+        return await self._execute(operator, name, values, reason, command)
+
+    async def _credited_today(self, operator: int, asset: int) -> int:
+        """Atoms that this operator alone has credited in the last 24 hours."""
+        rows, total = self._exchange.tables.references.rows, 0
+        since_ns = self._exchange.time_ns - DAY_NS
+        for at in range(len(rows) - 1, -1, -1):
+            row = rows[at]
+            if row.time_ns < since_ns:
+                break
+            if row.operator == operator and row.asset == asset and row.state == CREDITED:
+                total += row.atoms
+            if at % ROWS_A_TURN == 0:
+                await asyncio.sleep(0)
+        return total
+
+    def _check_held(self, values: Mapping[str, Any]) -> None:
+        """Raises 400 for what is no withdrawal that waits."""
+        fact = self._exchange.reference(bytes.fromhex(str(values["referenceHash"])))
+        if fact is None or fact.state != HELD:
+            raise rejected(records.UNKNOWN_REFERENCE if fact is None else records.ALREADY_DECIDED)
+
+    async def _is_large_withdrawal(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Above creditMax, and not approved by two before."""
+        if name not in ("approve-withdrawal", "confirm-withdrawal"):
             return False
-        fact = self._exchange.reference(admin_records.reference_at(command, 0))
-        return fact is not None and fact.atoms > self._exchange.assets[fact.asset].credit_max
+        reference = bytes.fromhex(str(values["referenceHash"]))
+        fact = self._exchange.reference(reference)
+        if fact is None or fact.atoms <= self._exchange.assets[fact.asset].credit_max:
+            return False
+        return name == "approve-withdrawal" or not await self.is_approved(reference)
+
+    async def is_approved(self, reference: bytes) -> bool:
+        """Whether the log has the approval of a withdrawal."""
+        found = await asyncio.to_thread(self._store.approval, reference)
+        if found is None:
+            return False
+        note = approval_note(reference)
+        time_ns = await asyncio.to_thread(
+            noted_at, self._read_frame, found.position, note, found.operator
+        )
+        return time_ns is not None
 
     async def _end_pause_of_disk(self, operator: OperatorAccess, reason: str) -> None:
         """There is one pause of operators; that of a full disk would end by itself."""
@@ -140,36 +238,41 @@ class ActRunner:
 
     async def approve(self, operator: OperatorAccess, sequence: int, reason: str) -> dict[str, Any]:
         """Execute what another operator has proposed. Raises ApiError."""
-        proposal = await self._open_proposal(sequence)
+        proposal = self.proposals.find(sequence)
         if proposal.operator == operator.number:
             raise ApiError(403, "FORBIDDEN", "Another operator must approve it")
-        if not self._exchange.operator_roles(proposal.operator):
-            raise ApiError(403, "FORBIDDEN", "Its proposer is no operator any more")
-        await asyncio.to_thread(self._check_log, proposal, self._exchange.time_ns)
-        proposed = json.loads(proposal.text)
-        name, values = str(proposed["act"]), dict(proposed["fields"])
+        name, values = proposal.act, proposal.fields
         act, command = self._read(name, values)
-        if act.role and not operator.roles & act.role:
-            raise rejected(records.NOT_PERMITTED)
-        await self._check_own_account(operator, values, command)
-        if not await asyncio.to_thread(self._store.decide, sequence, APPROVED):
-            raise rejected(records.ALREADY_DECIDED)
         try:
-            answer = await self._submit(operator, command, reason, reference=sequence)
+            self._check_role(self._exchange.operator_roles(proposal.operator), act, command)
+        except ApiError:
+            raise ApiError(403, "FORBIDDEN", "Its proposer may not do it any more") from None
+        self._check_role(operator.roles, act, command)
+        await self._check_own_account(operator, values)
+        self.proposals.take_in_time(sequence, self._exchange.time_ns)
+        try:
+            return await self._execute(operator, name, values, reason, command, proposal=sequence)
         except ApiError as error:
             if error.status != 504:  # It was certainly not done.
-                await asyncio.to_thread(self._store.reopen, sequence)
+                self.proposals.add(proposal)
             raise
-        await self._keep(operator, name, values, answer)
-        return self._result(name, answer, command)
 
-    async def drop(self, operator: OperatorAccess, sequence: int) -> dict[str, Any]:
-        """Take a proposal back, which any operator may. Raises ApiError."""
-        del operator
-        await self._open_proposal(sequence)
-        if not await asyncio.to_thread(self._store.decide, sequence, WITHDRAWN):
-            raise rejected(records.ALREADY_DECIDED)
-        return {"proposal": str(sequence), "status": "withdrawn"}
+    async def drop(self, operator: OperatorAccess, sequence: int, reason: str) -> dict[str, Any]:
+        """End a proposal: of one's own, or with the role for its act. Raises ApiError."""
+        proposal = self.proposals.find(sequence)
+        if proposal.operator != operator.number:
+            self._check_role(operator.roles, *self._read(proposal.act, proposal.fields))
+        self.proposals.take(sequence)
+        answer = await self._submit(operator, drop_note(sequence), reason)
+        return {"proposal": str(sequence), "status": "dropped", "position": str(answer.position)}
+
+    def _check_role(self, roles: int, act: Act, command: bytes) -> None:
+        """Before it is logged or proposed: the core checks the operator who submits it."""
+        proposed = Command()
+        proposed.read(command, len(command) - COMMAND_BYTES, 0)
+        role = act.role or role_for(proposed)
+        if not roles or (role and not roles & role):
+            raise rejected(records.NOT_PERMITTED)
 
     def _read(self, name: str, values: Mapping[str, Any]) -> tuple[Act, bytes]:
         act = ACTS.get(name)
@@ -187,14 +290,12 @@ class ActRunner:
         except (OverflowError, ValueError) as error:
             raise BadRequest(str(error)) from None
 
-    async def _check_own_account(
-        self, operator: OperatorAccess, values: Mapping[str, Any], command: bytes
-    ) -> None:
+    async def _check_own_account(self, operator: OperatorAccess, values: Mapping[str, Any]) -> None:
         stored = await asyncio.to_thread(self._store.operator, operator.number)
         # As a number: "07" is account 7 too.
         accounts = {whole_number(values.get("accountId"), digits_max=19)}
-        if command[-COMMAND_BYTES] in DECISIONS:
-            fact = self._exchange.reference(admin_records.reference_at(command, 0))
+        if values.get("referenceHash"):
+            fact = self._exchange.reference(bytes.fromhex(str(values["referenceHash"])))
             accounts.add(None if fact is None else fact.account)
         if stored.account and stored.account in accounts:
             raise ApiError(403, "FORBIDDEN", "An operator may not act on their own account")
@@ -207,43 +308,25 @@ class ActRunner:
         reason: str,
         command: bytes,
     ) -> dict[str, Any]:
-        proposed = Command()
-        proposed.read(command, len(command) - COMMAND_BYTES, 0)
-        role = role_for(proposed)
-        if role and not operator.roles & role:
-            raise rejected(records.NOT_PERMITTED)
+        self.proposals.check_room(self._exchange.time_ns)
         content = {"act": name, "fields": dict(values), "reason": reason}
-        text = json.dumps(content, sort_keys=True)
-        answer = await self._submit(operator, proposal_note(text), reason)
-        outcome = records.read_outcome(answer.events)
-        proposal = Proposal(outcome.sequence, answer.position, operator.number, text, OPEN)
-        try:
-            await asyncio.to_thread(self._store.add_proposal, proposal)
-        except AccountRefused as refused:
-            raise BadRequest(str(refused)) from None
-        return {
+        answer = await self._submit(
+            operator, proposal_note(json.dumps(content, sort_keys=True)), reason
+        )
+        sequence = records.read_outcome(answer.events).sequence
+        proposal = Proposal(
+            sequence, answer.position, self._exchange.time_ns, operator.number, name,
+            dict(values), reason,
+        )  # fmt: skip
+        self.proposals.add(proposal)
+        result = {
             "act": name,
             "status": "proposed",
-            "proposal": str(outcome.sequence),
+            "proposal": str(sequence),
             "position": str(answer.position),
         }
-
-    async def _open_proposal(self, sequence: int) -> Proposal:
-        proposal = await asyncio.to_thread(self._store.proposal, sequence)
-        if proposal is None:
-            raise not_found()
-        if proposal.decision != OPEN:
-            raise rejected(records.ALREADY_DECIDED)
-        return proposal
-
-    def _check_log(self, proposal: Proposal, now_ns: int) -> None:
-        """Raise 403 unless the log has it, of this operator, and not too long ago."""
-        note = proposal_note(proposal.text)
-        time_ns = noted_at(self._read_frame, proposal.position, note, proposal.operator)
-        if time_ns is None:
-            raise ApiError(403, "FORBIDDEN", "The log does not have this proposal")
-        if now_ns - time_ns > PROPOSAL_S * NS_PER_SECOND:
-            raise ApiError(403, "FORBIDDEN", "The proposal is older than a day")
+        self._emit("proposed", {"operator": operator.number, "fields": dict(values), **result})
+        return result
 
     async def _submit(
         self, operator: OperatorAccess, command: bytes, reason: str, *, reference: int = 0

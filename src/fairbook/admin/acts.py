@@ -8,7 +8,12 @@ operator and approved by another.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from fairbook.accounts.logged_notes import announcement_note, invitation_note, reset_note
+from fairbook.accounts.logged_notes import (
+    announcement_note,
+    approval_note,
+    invitation_note,
+    reset_note,
+)
 from fairbook.admin.act_fields import ActFields
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import BY_OPERATOR, OF_ACCOUNT, OF_OPERATOR
@@ -303,6 +308,9 @@ ACTS: Final[dict[str, Act]] = {
     "freeze": Act(
         "freeze an account: it may cancel, and neither trade nor withdraw", (ACCOUNT,), _frozen(1)
     ),
+    "close-account": Act(
+        "freeze an account, cancel its orders, end its keys and sessions", (ACCOUNT,), _frozen(1)
+    ),
     "unfreeze": Act("end the freeze of an account", (ACCOUNT,), _frozen(0)),
     "cancel-orders": Act(
         "cancel all open orders of an account",
@@ -329,7 +337,8 @@ ACTS: Final[dict[str, Act]] = {
     ),
     "revoke": Act("end a key or a session of an account", (ACCOUNT, _CREDENTIAL), _revoke),
     "credit": Act(
-        "credit an account; above the asset's creditMax it waits for another operator",
+        "credit an account; above the asset's creditMax, also in all within 24 hours, another"
+        " operator must agree",
         (ACCOUNT, ASSET, QUANTITY, REFERENCE),
         _money(admin_records.credit),
     ),
@@ -344,13 +353,21 @@ ACTS: Final[dict[str, Act]] = {
     "refuse-credit": Act(
         "refuse a credit that waits", (_HASH,), _decide(admin_records.refuse_credit)
     ),
+    "approve-withdrawal": Act(
+        "allow that a withdrawal is paid; above creditMax two operators",
+        (_HASH,),
+        lambda fields: approval_note(fields.reference("referenceHash")),
+        role=admin_records.MONEY_ROLE,
+    ),
     "confirm-withdrawal": Act(
-        "take the money of a withdrawal out, once it is paid; above creditMax two operators",
+        "take the money of a withdrawal out, once it is paid; one above creditMax that is not"
+        " approved needs two operators",
         (_HASH, Field("fee", "part that the exchange keeps, in atoms", is_optional=True)),
         _capture,
     ),
     "reject-withdrawal": Act(
-        "give the money of a withdrawal back", (_HASH,), _decide(admin_records.release)
+        "give the money of a withdrawal back, also of one that could not be paid", (_HASH,),
+        _decide(admin_records.release),
     ),
     "asset-limit": Act(
         "set a limit of an asset",
@@ -379,8 +396,8 @@ ACTS: Final[dict[str, Act]] = {
         _set_operator, needs_two=True,
     ),
     "operator-token": Act(
-        "give an operator a token, by its hash", (_OPERATOR, _TOKEN_HASH),
-        _operator_token, needs_two=True,
+        "give an operator a token, or the secret of a webhook, by its hash",
+        (_OPERATOR, _TOKEN_HASH), _operator_token, needs_two=True,
     ),
     "revoke-operator-token": Act(
         "end a token of an operator", (_OPERATOR, _TOKEN_HASH),

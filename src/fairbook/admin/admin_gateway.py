@@ -38,6 +38,7 @@ from fairbook.gateway.request import Endpoint, Endpoints, JsonOrReply, Request, 
 from fairbook.gateway.routes import Routes
 from fairbook.net.addresses import address_key
 from fairbook.ports.commands import Commands
+from fairbook.ports.events import Emit, ignore_event
 from fairbook.ports.queries import Catalogue, Queries
 
 PREFIX: Final = b"/admin/v1/"
@@ -64,15 +65,16 @@ class AdminGateway:
         read_frame: ReadFrame,
         read_acts: ReadActs,
         announcements: Announcements,
+        emit: Emit = ignore_event,
         more: Endpoints | None = None,
     ) -> None:
         """more: endpoints that need no operator."""
         self._exchange = exchange
         self._listings = listings = Listings(catalogue)
         self._acts = ActRunner(
-            commands, exchange, listings, store.operators, read_frame, announcements
+            commands, exchange, listings, store.operators, read_frame, announcements, emit
         )
-        self._readings = AdminReadings(exchange, queries, listings, store, read_acts)
+        self._readings = AdminReadings(exchange, queries, listings, store, read_acts, self._acts)
         self._guesses = Guesses(TokenBuckets(per_minute=GUESSES_PER_MINUTE, burst=GUESSES_BURST))
         self._is_stopping = False
         endpoints: Endpoints = dict(more or {})
@@ -157,7 +159,7 @@ class AdminGateway:
             given = ActFields(fields, self._listings)
             sequence = given.number("proposal", least=1)
             if name == "drop":
-                return await self._acts.drop(operator, sequence)
+                return await self._acts.drop(operator, sequence, _reason(reason))
             return await self._acts.approve(operator, sequence, _reason(reason))
         return await self._acts.run(operator, name, fields, _reason(reason))
 

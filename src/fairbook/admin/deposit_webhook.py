@@ -1,9 +1,8 @@
 """`POST /webhook/v1/deposits`: credit a deposit that a payment system reports.
 
 Design: the sender signs the time stamp and the body with a secret that it shares with the exchange.
-That secret is a token of an operator, whose hash is in the log: two operators have added it, and
-either of them can end it. A credit carries that operator, so one above the asset's `creditMax`
-waits for a person.
+The secret's hash is a credential of an operator in the log: two operators have added it, and two
+can end it. A credit carries that operator, so one above the asset's `creditMax` waits for a person.
 
 Source of the signature's form: HMAC-SHA256 (RFC 2104) over "TIMESTAMP.BODY", hexadecimal.
 """
@@ -18,7 +17,7 @@ import msgspec
 
 from fairbook.admin.act_fields import ActFields
 from fairbook.admin.act_runner import status_of, submitted
-from fairbook.admin.operators import operator_of
+from fairbook.admin.operators import operator_with
 from fairbook.api.errors import ApiError, BadRequest, not_implemented, rejected
 from fairbook.api.listings import Listings
 from fairbook.api.numbers import whole_number
@@ -26,12 +25,18 @@ from fairbook.api.requests import read_object
 from fairbook.core import admin_records, records
 from fairbook.core.exchange import Exchange
 from fairbook.core.parts import with_operator
+from fairbook.core.units import MAX_ATOMS
+from fairbook.gateway.guesses import Guesses
+from fairbook.gateway.rate_limits import TokenBuckets
 from fairbook.gateway.request import Endpoint, Endpoints, Request
+from fairbook.net.addresses import address_key
 from fairbook.ports.commands import Commands
-from fairbook.ports.digests import money_reference, reason_digest
+from fairbook.ports.digests import money_reference, reason_digest, webhook_digest
 
 PATH: Final = b"/webhook/v1/deposits"
 WINDOW_S: Final = 300
+GUESSES_PER_MINUTE: Final = 60  # wrong signatures of an address
+GUESSES_BURST: Final = 20
 SOURCE: Final = "webhook"  # where the references come from
 REASON: Final = "deposit by webhook"
 _FIELDS: Final = ("accountId", "symbol", "quantity", "reference")
@@ -53,6 +58,7 @@ class DepositWebhook:
         self._exchange = exchange
         self._listings = listings
         self._secret = secret
+        self._guesses = Guesses(TokenBuckets(per_minute=GUESSES_PER_MINUTE, burst=GUESSES_BURST))
         self._now_s = now_s
 
     def endpoints(self) -> Endpoints:
@@ -62,9 +68,9 @@ class DepositWebhook:
         if self._secret is None:
             raise not_implemented("webhook of deposits")
         self._check_signature(request, self._secret)
-        operator = operator_of(self._exchange, self._secret)
+        operator = operator_with(self._exchange, webhook_digest(self._secret))
         if operator is None:
-            raise ApiError(403, "FORBIDDEN", "The secret is not the token of an operator")
+            raise ApiError(403, "FORBIDDEN", "The secret is not that of an operator")
         values = read_object(request.body)
         for name in values:
             if name not in _FIELDS:
@@ -89,6 +95,8 @@ class DepositWebhook:
     def _command(self, values: Mapping[str, Any]) -> bytes:
         fields = ActFields(values, self._listings)
         asset, scale = fields.asset()
+        if asset.credit_max == MAX_ATOMS:
+            raise ApiError(403, "FORBIDDEN", f"{asset.name} has no creditMax")
         return admin_records.credit(
             account=fields.account(), asset=asset.id, atoms=fields.units("quantity", scale),
             reference=money_reference(SOURCE, fields.text("reference")),
@@ -101,7 +109,10 @@ class DepositWebhook:
         signed = f"{stamp}.".encode("latin-1") + request.body
         expected = hmac.new(secret.encode(), signed, sha256).hexdigest().encode()
         if not hmac.compare_digest(given, expected):
-            raise ApiError(401, "INVALID_SIGNATURE", "Invalid signature")
+            raise self._guesses.charge(
+                ApiError(401, "INVALID_SIGNATURE", "Invalid signature"),
+                address_key(request.address),
+            )
         sent_s = whole_number(stamp, digits_max=12)
         if sent_s is None or abs(self._now_s() - sent_s) > WINDOW_S:
             raise BadRequest("Request has expired")

@@ -27,7 +27,14 @@ def operator_of(
     """
     if len(token) > TOKEN_CHARACTERS_MAX:
         return None
-    fact = exchange.credential(token_digest(token))
+    return operator_with(exchange, token_digest(token), now_ns)
+
+
+def operator_with(
+    exchange: Exchange, digest: bytes, now_ns: Callable[[], int] = time.time_ns
+) -> OperatorAccess | None:
+    """As `operator_of`, by the hash."""
+    fact = exchange.credential(digest)
     if fact is None or fact.owner_kind != OF_OPERATOR or fact.credential_type != TOKEN:
         return None
     if not fact.is_live(max(now_ns(), exchange.time_ns)):

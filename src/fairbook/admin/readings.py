@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
-from fairbook.accounts.sqlite_operators import Proposal
 from fairbook.admin.act_fields import ActFields
+from fairbook.admin.act_runner import ActRunner
 from fairbook.admin.acts import ASSET_LIMITS, EXCHANGE_LIMITS, MARKET_STATES, ROLES
+from fairbook.admin.proposals import Proposal
 from fairbook.api.account import balance_object
 from fairbook.api.errors import rejected
 from fairbook.api.listings import Listings
@@ -73,8 +74,10 @@ class AdminReadings:
         listings: Listings,
         store: SqliteAccounts,
         read_acts: ReadActs,
+        acts: ActRunner,
     ) -> None:
         self._read_acts = read_acts
+        self._acts = acts
         self._exchange = exchange
         self._queries = queries
         self._listings = listings
@@ -223,6 +226,7 @@ class AdminReadings:
                     "accountId": str(row.account), "symbol": name,
                     "quantity": scale.text(row.atoms), "blockchain": row.blockchain,
                     "address": row.address, "createdAt": fact.time_ns // 1_000_000,
+                    "isApproved": await self._acts.is_approved(row.reference),
                 }
             )  # fmt: skip
             if len(found) >= PENDING_SHOWN_MAX:
@@ -235,8 +239,8 @@ class AdminReadings:
 
     async def proposals(self, _: ActFields) -> Any:
         """Acts that wait for a second operator, oldest first."""
-        stored = await asyncio.to_thread(self._store.operators.open_proposals)
-        return [_proposal(proposal) for proposal in stored]
+        waiting = self._acts.proposals.open(self._exchange.time_ns)
+        return [_proposal(proposal) for proposal in waiting]
 
     async def operators(self, _: ActFields) -> Any:
         count = len(self._exchange.tables.operators)
@@ -265,7 +269,9 @@ def _proposal(proposal: Proposal) -> dict[str, Any]:
         "proposal": str(proposal.sequence),
         "position": str(proposal.position),
         "operator": proposal.operator,
-        **json.loads(proposal.text),
+        "act": proposal.act,
+        "fields": proposal.fields,
+        "reason": proposal.reason,
     }
 
 

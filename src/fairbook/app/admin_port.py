@@ -14,10 +14,10 @@ from fairbook.accounts.sqlite_operators import StoredOperator
 from fairbook.admin.admin_gateway import AdminGateway
 from fairbook.admin.announcements import Announcements
 from fairbook.admin.deposit_webhook import REASON, DepositWebhook
-from fairbook.admin.operators import TOKEN_CHARACTERS_MAX
 from fairbook.api.errors import ApiError, busy, server_error
 from fairbook.api.listings import Listings
-from fairbook.app.settings import SettingError, UpSettings
+from fairbook.app.settings import UpSettings
+from fairbook.app.venue_file import read_secret
 from fairbook.core.exchange import Exchange
 from fairbook.engine.engine import Engine
 from fairbook.followers.supervisor import fairbook_command
@@ -25,12 +25,12 @@ from fairbook.gateway.http_server import HttpServer
 from fairbook.gateway.server_state import ServerLimits
 from fairbook.log.command_log import CommandLog
 from fairbook.net.hosts import own_names
+from fairbook.ports.events import Emit
 from fairbook.venue.venue import Venue
 
 CONNECTIONS_MAX: Final = 256
 ACTS_MAX: Final = 1_000  # in one answer
 ACTS_READ_S: Final = 60.0
-SECRET_CHARACTERS_MIN: Final = 32
 
 
 def read_frame(log: CommandLog, position: int) -> tuple[int, bytes]:
@@ -49,6 +49,7 @@ def admin_gateway(
     store: SqliteAccounts,
     secret_file: Path | None,
     announcements: Announcements,
+    emit: Emit,
 ) -> AdminGateway:
     """secret_file: of the webhook. Raises SettingError, OSError."""
     secret = None if secret_file is None else read_secret(secret_file)
@@ -65,6 +66,7 @@ def admin_gateway(
         read_frame=partial(read_frame, log),
         read_acts=ActLog(directory).read,
         announcements=announcements,
+        emit=emit,
         more=DepositWebhook(commands, exchange, listings, secret).endpoints(),
     )
 
@@ -118,20 +120,11 @@ def _be_nice() -> None:
     os.nice(10)
 
 
-def read_secret(path: Path) -> str:
-    """The secret of a webhook: the first line of a file. Raises SettingError, OSError."""
-    secret = path.read_text(encoding="utf-8").partition("\n")[0].strip()
-    if not SECRET_CHARACTERS_MIN <= len(secret) <= TOKEN_CHARACTERS_MAX:
-        raise SettingError(
-            f"{path} must have {SECRET_CHARACTERS_MIN} to {TOKEN_CHARACTERS_MAX} characters in its"
-            " first line"
-        )
-    return secret
-
-
 async def store_operators(venue: Venue, exchange: Exchange, store: SqliteAccounts) -> None:
     """Names and accounts of the first two operators: what must not be in the log."""
     for operator in venue.operators:
         account = exchange.account_of_user(operator.user_id)
-        known = StoredOperator(operator.number, operator.name, account)
+        stored = await asyncio.to_thread(store.operators.operator, operator.number)
+        # Two may have agreed on another account since.
+        known = StoredOperator(operator.number, operator.name, stored.account or account)
         await asyncio.to_thread(store.operators.put_operator, known)

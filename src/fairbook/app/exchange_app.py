@@ -28,6 +28,7 @@ from fairbook import core
 from fairbook.admin.admin_control import AdminControl
 from fairbook.admin.admin_gateway import AdminGateway
 from fairbook.admin.announcements import Announcements
+from fairbook.admin.hooks import Hooks
 from fairbook.app import admin_port
 from fairbook.app.config_apply import ConfigApply
 from fairbook.app.disk_watch import DiskWatch
@@ -106,6 +107,7 @@ class ExchangeApp:
     _disk: DiskWatch
     _authenticator: Authenticator
     _passwords: PasswordProcess
+    _hooks: Hooks
 
     def __post_init__(self) -> None:
         gateway, settings = self._gateway, self._settings
@@ -174,8 +176,9 @@ class ExchangeApp:
         exchange = engine.runner.exchange
         await write_tokens(directory, file.venue.operators, engine.commands, exchange)
         await admin_port.store_operators(file.venue, exchange, accounts.store)
+        hooks = _hooks(file, stack)
         admin = admin_port.admin_gateway(
-            directory, engine, log, accounts.store, file.webhook_secret, announcements
+            directory, engine, log, accounts.store, file.webhook_secret, announcements, hooks.emit
         )
         # Commands of an earlier process are in the log.
         authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
@@ -183,14 +186,14 @@ class ExchangeApp:
             logger.warning("the log is ahead of the clock: signed requests are refused meanwhile")
         passwords = PasswordProcess(fairbook_command("passwords"))
         stack.push_async_callback(passwords.stop)
-        auth = auth_endpoints(settings, file.venue, engine, accounts, passwords, reader)
+        auth = auth_endpoints(settings, file.venue, engine, accounts, passwords, reader, hooks.emit)
         gateway = public_gateway(
             settings, file.venue, engine, accounts, authenticator, followers, auth,
-            announcements.texts,
+            announcements.texts, hooks.emit,
         )  # fmt: skip
         app = cls(
             engine, settings, file, stack, accounts, numbers, followers, gateway, admin, feed, disk,
-            authenticator, passwords,
+            authenticator, passwords, hooks,
         )  # fmt: skip
         await app._start()
         return app
@@ -333,6 +336,7 @@ class ExchangeApp:
         found["disk"] = self._disk.status()
         found["accounts"] = self._accounts.comparison.status()
         found["passwords"] = self._passwords.status()
+        found["hooks"] = self._hooks.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
         found["streams"] = {**self._streams.status(), "has_history": self._has_history}
@@ -372,6 +376,12 @@ def _followers(
     history = SqliteHistory(directory / HISTORY_NAME, recorder)
     stack.push_async_callback(history.close)
     return Followers(replica, recorder, history)
+
+
+def _hooks(file: VenueFile, stack: AsyncExitStack) -> Hooks:
+    hooks = Hooks(file.hooks())
+    stack.push_async_callback(hooks.stop)
+    return hooks
 
 
 def _generate(log: FileLog, venue: Venue) -> None:

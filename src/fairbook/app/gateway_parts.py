@@ -26,6 +26,7 @@ from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.routes import Routes
 from fairbook.history.sqlite_history import SqliteHistory
+from fairbook.ports.events import Emit
 from fairbook.ports.queries import StateView
 from fairbook.venue.venue import Venue
 
@@ -75,6 +76,7 @@ def public_gateway(
     followers: Followers,
     auth: AuthEndpoints,
     announcements: Callable[[], Sequence[str]],
+    emit: Emit,
 ) -> Gateway:
     return Gateway(
         commands=engine.commands,
@@ -97,6 +99,7 @@ def public_gateway(
         faucet_atoms=venue.faucet_atoms(),
         approves=partial(approves_withdrawal, venue, engine.runner.exchange),
         announcements=announcements,
+        emit=emit,
         name=venue.name,
         more=Routes(auth.endpoints(), auth.endpoints_under()),
     )
@@ -109,6 +112,7 @@ def auth_endpoints(
     accounts: AccountParts,
     passwords: PasswordProcess,
     reader: ReadFrame,
+    emit: Emit,
 ) -> AuthEndpoints:
     users = UserAccounts(
         accounts.store,
@@ -119,4 +123,6 @@ def auth_endpoints(
         reader,
         now_ns=time.time_ns,
     )
-    return AuthEndpoints(users, mode=venue.sign_up, sign_ups_per_hour=settings.sign_ups_per_hour)
+    return AuthEndpoints(
+        users, mode=venue.sign_up, sign_ups_per_hour=settings.sign_ups_per_hour, emit=emit
+    )

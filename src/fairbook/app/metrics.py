@@ -176,6 +176,10 @@ def _of_servers(status: Status) -> Iterator[Metric]:
     yield _counter("slow_closed", "clients closed because they did not read", streams["slowClosed"])
     yield _gauge("stream_buffered_bytes", "unsent to stream clients", streams["bufferedBytes"])
     passwords = status["passwords"]
+    hooks = status["hooks"]
+    yield _gauge("hooks_queued", "events that wait for a hook", hooks["queued"])
+    yield _counter("hooks_delivered", "events that a hook has taken", hooks["delivered"])
+    yield _counter("hooks_dropped", "events that no hook has taken", hooks["dropped"])
     yield _gauge("passwords_queued", "passwords that wait to be hashed", passwords["queued"])
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
+from fairbook.admin.hooks import Hook
+from fairbook.admin.operators import TOKEN_CHARACTERS_MAX
 from fairbook.app.settings import SettingError, UnknownSetting, read_server_table
 from fairbook.core import admin_records
 from fairbook.core.exchange import Exchange
@@ -21,6 +23,7 @@ from fairbook.venue.toml_file import ConfigError, Problem, hint
 from fairbook.venue.venue import Venue, venue_of
 
 BYTES_MAX: Final = 16 * 1024 * 1024
+SECRET_CHARACTERS_MIN: Final = 32
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +41,36 @@ class VenueFile(NamedTuple):
     def webhook_secret(self) -> Path | None:
         """The file of the webhook's secret, beside the configuration."""
         name = self.venue.webhook_secret_file
-        return None if name is None else Path(self.name).parent / name
+        return None if name is None else self._beside(name)
+
+    def hooks(self) -> list[Hook]:
+        """With their secrets, from files beside it. Raises SettingError, OSError."""
+        return [
+            Hook(
+                hook.events,
+                hook.command,
+                hook.url,
+                None if hook.secret_file is None else read_secret(self._beside(hook.secret_file)),
+            )
+            for hook in self.venue.hooks
+        ]
+
+    def _beside(self, name: str) -> Path:
+        return Path(self.name).parent / name
 
     def error(self, problem: Problem) -> ConfigError:
         return problem.at_line(self.text, self.name)
+
+
+def read_secret(path: Path) -> str:
+    """The first line of a file. Raises SettingError, OSError."""
+    secret = path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    if not SECRET_CHARACTERS_MIN <= len(secret) <= TOKEN_CHARACTERS_MAX:
+        raise SettingError(
+            f"{path} must have {SECRET_CHARACTERS_MIN} to {TOKEN_CHARACTERS_MAX} characters in its"
+            " first line"
+        )
+    return secret
 
 
 def load_venue(path: Path | None) -> VenueFile:

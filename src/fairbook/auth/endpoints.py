@@ -33,6 +33,7 @@ from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import READ, TRADE, WITHDRAW, AccountRefused
 from fairbook.ports.commands import Busy, Stopped
 from fairbook.ports.digests import DIGEST_BYTES, folded
+from fairbook.ports.events import Emit, ignore_event
 
 DEADLINE_S: Final = 15.0  # of a login with a full queue before it
 SIGN_UPS_PER_HOUR: Final = 5  # of an address
@@ -57,9 +58,15 @@ class AuthEndpoints:
     """The endpoints. `mode`: open, invitation or closed."""
 
     def __init__(
-        self, users: UserAccounts, *, mode: str, sign_ups_per_hour: int = SIGN_UPS_PER_HOUR
+        self,
+        users: UserAccounts,
+        *,
+        mode: str,
+        sign_ups_per_hour: int = SIGN_UPS_PER_HOUR,
+        emit: Emit = ignore_event,
     ) -> None:
-        """sign_ups_per_hour: of an address; 0: no limit, also of all together."""
+        """sign_ups_per_hour: of an address; 0: no limit, also of all together. emit: hooks."""
+        self._emit = emit
         self._users = users
         self._mode = mode
         hour_ns = 3600 * NS_PER_SECOND
@@ -128,6 +135,7 @@ class AuthEndpoints:
         self._sign_ups.take(address)
         invitation = str(code) if self._mode == "invitation" else None
         account = await self._users.sign_up(email, password, invitation)
+        self._emit("signed-up", {"accountId": str(account), "email": email})
         return Reply(encode({"accountId": str(account)}), 201)
 
     async def log_in(self, request: Request) -> bytes:

@@ -58,7 +58,8 @@ def add_arguments(parser: CommandParser) -> None:
         _add(actions.add_parser(name, help=f"{act.help}{two}"), fields, needs_reason=True)
     approve = actions.add_parser("approve", help="approve what another operator has proposed")
     _add(approve, _PROPOSAL, needs_reason=True)
-    _add(actions.add_parser("drop", help="take a proposal back"), _PROPOSAL)
+    drop = actions.add_parser("drop", help="take a proposal back")
+    _add(drop, _PROPOSAL, needs_reason=True)
 
 
 def _add(parser: Any, fields: Any, *, needs_reason: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from fairbook.cli.parser import CommandParser
-from fairbook.ports.digests import invitation_digest, token_digest
+from fairbook.ports.digests import invitation_digest, token_digest, webhook_digest
 
 ERRORS: Final = ()
 
@@ -20,12 +20,12 @@ def add_arguments(parser: CommandParser) -> None:
         "new", help="an API key: public and secret half, and the proof with which it is registered"
     )
     kinds.add_parser("invitation", help="a code for one sign-up, and its hash")
+    kinds.add_parser("webhook", help="the secret of a webhook of deposits, and its hash")
     kinds.add_parser("token", help="a bearer token, as an operator has one, and its hash")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    make = {"new": new_key, "token": new_token, "invitation": new_invitation}[arguments.kind]
-    print(json.dumps(make(), indent=2))
+    print(json.dumps(_MAKERS[arguments.kind](), indent=2))
     return 0
 
 
@@ -50,3 +50,16 @@ def new_invitation() -> dict[str, str]:
 def new_token() -> dict[str, str]:
     token = secrets.token_urlsafe(32)
     return {"token": token, "tokenHash": token_digest(token).hex()}
+
+
+def new_secret() -> dict[str, str]:
+    secret = secrets.token_urlsafe(32)
+    return {"secret": secret, "tokenHash": webhook_digest(secret).hex()}
+
+
+_MAKERS: Final = {
+    "new": new_key,
+    "invitation": new_invitation,
+    "webhook": new_secret,
+    "token": new_token,
+}

@@ -53,6 +53,7 @@ from fairbook.gateway.ws_orders import WebSocketOrders
 from fairbook.net.addresses import address_key
 from fairbook.ports.accounts import Accounts, Transfers
 from fairbook.ports.commands import Commands
+from fairbook.ports.events import Emit, ignore_event
 from fairbook.ports.history import History
 from fairbook.ports.queries import Catalogue, Checkpoints, Queries
 
@@ -92,12 +93,14 @@ class Gateway:
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
         approves: Callable[[int, int], bool] = lambda asset, atoms: True,
+        emit: Emit = ignore_event,
         announcements: Callable[[], Sequence[str]] = list,
         name: str = "Fairbook",
         more: Routes | None = None,
     ) -> None:
         """pages: static files, by path. faucet_atoms: by asset, the most that one account gets.
-        approves: whether so many atoms of an asset leave without an operator. name: of the venue.
+        approves: whether so many atoms of an asset leave without an operator. emit: tells hooks.
+        name: of the venue.
         more: further endpoints. Without `history`, `transfers` or `faucet_atoms` some answer 501.
         """
         self._is_stopping = False
@@ -125,7 +128,7 @@ class Gateway:
             **account.endpoints(),
             **OrderEndpoints(submitter, listings).endpoints(),
             **HistoryEndpoints(submitter, listings, barrier).endpoints(),
-            **CapitalEndpoints(submitter, listings, barrier, transfers, approves).endpoints(),
+            **CapitalEndpoints(submitter, listings, barrier, transfers, approves, emit).endpoints(),
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
             **venue_endpoints(listings, name, is_demo=bool(transfers and faucet_atoms)),
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),

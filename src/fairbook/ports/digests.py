@@ -13,6 +13,7 @@ DIGEST_BYTES: Final = 32
 
 _PUBLIC_KEY: Final = b"fairbook public key"
 _TOKEN: Final = b"fairbook token"
+_WEBHOOK: Final = b"fairbook webhook"
 _PASSWORD: Final = b"fairbook password"
 _SECOND_FACTOR: Final = b"fairbook second factor"
 _WITHDRAWAL: Final = b"fairbook withdrawal"
@@ -31,6 +32,11 @@ def public_key_digest(public_key: bytes) -> bytes:
 def token_digest(token: str) -> bytes:
     """No salt: a token has 256 random bits. `token` is any text from outside."""
     return sha256(_TOKEN + token.encode("utf-8", "surrogatepass")).digest()
+
+
+def webhook_digest(secret: str) -> bytes:
+    """As of a token; it differs, so that the secret is not one."""
+    return sha256(_WEBHOOK + secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def password_digest(*, user_id: int, email: str, text: str) -> bytes:

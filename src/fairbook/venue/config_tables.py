@@ -95,6 +95,15 @@ class WebhookTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     secret_file: Text  # beside the configuration, or absolute; the token of an operator
 
 
+class HookTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[[hooks]]: a program or a URL that is told of events; either `command` or `url`."""
+
+    events: tuple[Text, ...]
+    command: tuple[Text, ...] = ()
+    url: Text | None = None
+    secret_file: Text | None = None  # beside the configuration, or absolute
+
+
 class ExchangeTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[exchange]: limits of the whole exchange."""
 
@@ -116,6 +125,7 @@ class VenueTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     server: dict[str, Any] = {}  # settings of `fairbook up`, by name
     exchange: ExchangeTable = ExchangeTable()
     webhook: WebhookTable | None = None
+    hooks: tuple[HookTable, ...] = ()
     assets: tuple[AssetTable, ...]
     markets: tuple[MarketTable, ...]
     accounts: tuple[AccountTable, ...] = ()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from fairbook.api.errors import BadRequest
 from fairbook.api.numbers import UNITS_OUT, Scale
@@ -14,6 +15,7 @@ from fairbook.venue.config_tables import (
     AccountTable,
     AssetTable,
     BookTable,
+    HookTable,
     KeyTable,
     MarketTable,
     OperatorTable,
@@ -41,6 +43,12 @@ ROLES: Final = {
     "money": admin_records.MONEY_ROLE,
     "operators": admin_records.OPERATORS_ROLE,
 }
+EVENTS: Final = (
+    "all", "signed-up", "withdrawal-requested", "proposed", "pause", "unpause", "market-state",
+    "announce", "freeze", "unfreeze", "close-account", "reset-password", "credit", "debit",
+    "confirm-credit", "refuse-credit", "approve-withdrawal", "confirm-withdrawal",
+    "reject-withdrawal",
+)  # fmt: skip
 MAKERS: Final = ("maker", "taker")
 """The accounts with which the market maker trades."""
 OPERATORS: Final = 2
@@ -128,6 +136,15 @@ class VenueOperator(NamedTuple):
     path: Path
 
 
+class VenueHook(NamedTuple):
+    """A program or a URL that is told of events. `secret_file`: beside the configuration."""
+
+    events: frozenset[str]
+    command: tuple[str, ...]
+    url: str | None
+    secret_file: str | None
+
+
 class Venue(NamedTuple):
     """The configuration. `server`: settings by name; `limits`: of the exchange, by field."""
 
@@ -142,6 +159,7 @@ class Venue(NamedTuple):
     accounts: tuple[VenueAccount, ...]
     operators: tuple[VenueOperator, ...]
     webhook_secret_file: str | None
+    hooks: tuple[VenueHook, ...]
 
     @property
     def user_ids(self) -> dict[str, int]:
@@ -188,6 +206,7 @@ def _venue(table: VenueTable) -> Venue:
         table.name, table.sign_up, table.withdrawals, table.generated_day, table.server,
         _limits(table), assets, markets, accounts, _operators(table.operators, user_ids),
         None if table.webhook is None else table.webhook.secret_file,
+        tuple(_hook(hook, ("hooks", at)) for at, hook in enumerate(table.hooks)),
     )  # fmt: skip
     books = sum(market.book is not None for market in markets)
     if table.generated_day and not (
@@ -199,6 +218,20 @@ def _venue(table: VenueTable) -> Venue:
             f" {GENERATED_MARKETS_MAX} markets",
         )
     return venue
+
+
+def _hook(table: HookTable, path: Path) -> VenueHook:
+    for event in table.events:
+        _one_of(event, EVENTS, (*path, "events"))
+    if not table.events:
+        raise Problem((*path, "events"), f"events: at least one of {', '.join(EVENTS)}")
+    if bool(table.command) == (table.url is not None):
+        raise Problem(path, "a hook has either a command or a url")
+    if table.url is not None:
+        url = urlsplit(table.url)
+        if url.scheme not in ("http", "https") or not url.hostname or url.username is not None:
+            raise Problem((*path, "url"), f"url: https://HOST/PATH, not {table.url!r}")
+    return VenueHook(frozenset(table.events), table.command, table.url, table.secret_file)
 
 
 def _limits(table: VenueTable) -> dict[str, int]:

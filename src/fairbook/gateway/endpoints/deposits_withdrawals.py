@@ -32,6 +32,7 @@ from fairbook.gateway.read_barrier import AsyncHandler, ReadBarrier
 from fairbook.gateway.request import Endpoint, Endpoints, Handler, Request, not_offered
 from fairbook.gateway.submitter import Submitter
 from fairbook.ports.accounts import READ, WITHDRAW, AccountRefused, Transfers, Withdrawal
+from fairbook.ports.events import Emit
 from fairbook.ports.history import MONEY_IN, TransferRow
 
 # A withdrawal is listed from when its money is held; what became of it says the engine.
@@ -58,9 +59,11 @@ class CapitalEndpoints:
         barrier: ReadBarrier,
         transfers: Transfers | None,
         approves: Callable[[int, int], bool],
+        emit: Emit,
     ) -> None:
         """approves: whether so many atoms of an asset leave without an operator."""
         self._approves = approves
+        self._emit = emit
         self._submitter = submitter
         self._listings = listings
         self._barrier = barrier
@@ -167,7 +170,21 @@ class CapitalEndpoints:
                 await self._capture(withdrawal)
             if fact.state == admin_records.CAPTURED and not withdrawal.is_captured:
                 await asyncio.to_thread(self._store.mark_captured, withdrawal.withdrawal_id)
+            if fact.state == admin_records.HELD and not is_repeated:
+                self._emit("withdrawal-requested", self._event(withdrawal))
         return self._withdrawal_json(withdrawal, fact)
+
+    def _event(self, withdrawal: Withdrawal) -> dict[str, str]:
+        """What hooks are told of a withdrawal that waits for an operator."""
+        name, scale = self._listings.asset_scale(withdrawal.asset)
+        return {
+            "referenceHash": withdrawal.reference.hex(),
+            "accountId": str(withdrawal.account),
+            "symbol": name,
+            "quantity": scale.text(withdrawal.atoms),
+            "blockchain": withdrawal.blockchain,
+            "address": withdrawal.address,
+        }
 
     async def _hold(
         self, withdrawal: Withdrawal, credential: int, *, is_repeated: bool
