@@ -25,10 +25,13 @@ STATUS_OF: Final = {
     "UNAUTHORIZED": "401",
 }
 """Of error codes that are not answered with 400."""
+ACCEPTED: Final = "durable; asked for with `Prefer: respond-async`"
 EVERYWHERE: Final = {
     "400": "INVALID_CLIENT_REQUEST",
+    "413": "INVALID_CLIENT_REQUEST: the body is too long",
     "415": "INVALID_CLIENT_REQUEST",
     "429": "TOO_MANY_REQUESTS",
+    "500": "SERVER_ERROR: a bug; nothing was changed",
     "503": "MAINTENANCE or TRADING_PAUSED: nothing was done",
     "504": "TIMEOUT: the outcome is unknown",
 }
@@ -36,15 +39,17 @@ EVERYWHERE: Final = {
 
 def openapi() -> dict[str, Any]:
     """The document. It is made anew at each call."""
-    types = [type_ for route in ROUTES for type_ in (route.reply, route.request) if type_]
+    types = [type_ for route in ROUTES for type_ in _types(route) if type_]
     schemas, components = msgspec.json.schema_components([*types, ErrorReply], ref_template=REF)
     *found, error = schemas
     by_type = iter(found)
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        reply = next(by_type) if route.reply else None
-        request = next(by_type) if route.request else None
+        reply, accepted, request = (next(by_type) if each else None for each in _types(route))
         operation = _operation(route, reply, request, error, components)
+        if accepted is not None:
+            content = {"application/json": {"schema": accepted}}
+            operation["responses"]["202"] = {"description": ACCEPTED, "content": content}
         paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -54,6 +59,10 @@ def openapi() -> dict[str, Any]:
     }
 
 
+def _types(route: Route) -> tuple[Any, Any, Any]:
+    return route.reply, route.accepted, route.request
+
+
 def _operation(
     route: Route,
     reply: dict[str, Any] | None,
@@ -61,7 +70,9 @@ def _operation(
     error: dict[str, Any],
     components: dict[str, Any],
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {"summary": route.summary, "parameters": []}
+    found: dict[str, Any] = {
+        "operationId": _operation_id(route), "summary": route.summary, "parameters": []
+    }  # fmt: skip
     if "{" in route.path:
         name = route.path.partition("{")[2].rstrip("}")
         found["parameters"].append(
@@ -84,6 +95,12 @@ def _operation(
             "content": {"application/json": {"schema": error}},
         }
     return found
+
+
+def _operation_id(route: Route) -> str:
+    """Of method and path, such as `get_api_v1_markets_symbol`."""
+    words = route.path.replace("{", "").replace("}", "").replace(".", "_").strip("/").split("/")
+    return "_".join([route.method.lower(), *words])
 
 
 def _query_parameters(

@@ -13,7 +13,7 @@ from fairbook.ports.accounts import READ, TRADE, WITHDRAW
 MONEY: Final = ("INSUFFICIENT_FUNDS", "INVALID_QUANTITY", "INVALID_ASSET")
 ORDER: Final = (
     "INVALID_ORDER", "INVALID_PRICE", "INVALID_QUANTITY", "INVALID_MARKET", "INSUFFICIENT_FUNDS",
-    "ORDER_LIMIT",
+    "ORDER_LIMIT", "NOT_IMPLEMENTED",
 )  # fmt: skip
 
 
@@ -34,6 +34,7 @@ class Route(NamedTuple):
     errors: tuple[str, ...] = ()
     status: int = 200
     is_array: bool = False  # the body is an array of `request`
+    accepted: Any = None  # the reply with status 202: done, and not readable yet
 
 
 def _get(path: str, summary: str, reply: Any, request: Any = None, **more: Any) -> Route:
@@ -69,7 +70,7 @@ MARKET_DATA: Final = (
 )  # fmt: skip
 ORDERS: Final = (
     Route("POST", "/api/v1/order", "Place an order", r.OrderReply, q.PlaceBody, "orderExecute",
-          TRADE, ORDER),
+          TRADE, ORDER, accepted=r.DurableReply),
     Route("DELETE", "/api/v1/order", "Cancel an order", r.OrderReply, q.OrderName, "orderCancel",
           TRADE, ("INVALID_ORDER", "INVALID_MARKET")),
     Route("PATCH", "/api/v1/order", "Amend an order", r.OrderReply, q.AmendBody, "orderAmend",
