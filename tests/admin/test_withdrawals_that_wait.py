@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,12 @@ import pytest
 from tests.admin.test_operators_of_a_process import FIRST, SECOND
 from tests.venue.config_texts import SMALL
 from tests.world.exchange_process import ExchangeProcess
-from tests.world.rest_client import RestClient
+from tests.world.rest_client import OutcomeUnknown, RestClient
 
 WITHDRAWALS = "/wapi/v1/capital/withdrawals"
 LIMIT = "50"
+ROUNDS = int(os.environ.get("FAIRBOOK_CRASH_ROUNDS", "50"))
+SEED = int(os.environ.get("FAIRBOOK_SEED", "1"))
 
 
 class Bank:
@@ -48,6 +54,19 @@ class Bank:
     def withdraw(self, quantity: str, **more: str) -> Any:
         body = {"symbol": "EUR", "quantity": quantity, "address": "X1", "blockchain": "Solana"}
         return self.alice.expect(200, "POST", WITHDRAWALS, {**body, **more})
+
+    def asked(self, client_id: str) -> str | None:
+        """The reference of a withdrawal of 0.01, asked for once or again; None: it is decided."""
+        status = self.withdraw("0.01", clientId=client_id)["status"]
+        return self.waiting()[-1]["referenceHash"] if status == "pending" else None
+
+    def decide(self, reference: str | None, number: int) -> None:
+        """Odd ones are approved and confirmed, even ones are rejected."""
+        if reference is None:
+            return
+        if number % 2:
+            self.act(self.ann, "approve-withdrawal", reference)
+        self.act(self.ben, f"{'confirm' if number % 2 else 'reject'}-withdrawal", reference)
 
     def waiting(self) -> list[Any]:
         found: list[Any] = self.ann.expect(200, "GET", "/admin/v1/withdrawals")
@@ -116,3 +135,38 @@ def test_a_large_withdrawal_needs_two(bank: Bank) -> None:
     bank.ann.expect(403, "POST", "/admin/v1/approve", approve)
     bank.ben.expect(200, "POST", "/admin/v1/approve", approve)
     assert bank.money() == (Decimal(40), Decimal(0)) and bank.statuses() == ["confirmed"]
+
+
+def play(bank: Bank, *, rounds: int, seed: int) -> None:
+    """Kill the process at random moments between request, approval and confirmation or rejection;
+    then finish each withdrawal, and count the money.
+    """
+    made = random.Random(seed)
+    start = sum(bank.money())
+    asked = 0
+    for _ in range(rounds):
+        killer = threading.Timer(made.uniform(0.005, 0.1), bank.process.kill)
+        killer.start()
+        with suppress(OutcomeUnknown):
+            while True:
+                asked += 1
+                reference = bank.asked(f"w{asked}")
+                bank.decide(reference, asked)
+        killer.join()
+        bank.process.start()
+        bank.connect()
+        for number in range(max(asked - 2, 1), asked + 1):
+            bank.decide(bank.asked(f"w{number}"), number)
+        assert bank.waiting() == [] and bank.money()[1] == 0
+        confirmed = sum(number % 2 for number in range(1, asked + 1))
+        assert bank.money()[0] == start - Decimal("0.01") * confirmed, f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_decisions_survive_kill_9_and_count_once(bank: Bank, seed: int) -> None:
+    play(bank, rounds=3, seed=seed)
+
+
+@pytest.mark.slow
+def test_decisions_survive_many_kills(bank: Bank) -> None:
+    play(bank, rounds=ROUNDS, seed=SEED)
