@@ -7,7 +7,8 @@ from contextlib import suppress
 import pytest
 
 from fairbook.gateway.rate_limits import REFUSED_PAUSE_S
-from fairbook.gateway.request import Reply
+from fairbook.gateway.request import Endpoint, Reply, always
+from fairbook.gateway.routes import Routes
 from fairbook.gateway.server_state import OpenConnection, ServerLimits
 from tests.world.http_client import HttpClient, bid, request_bytes
 from tests.world.memory_accounts import ALICE_TOKEN
@@ -129,7 +130,8 @@ def sweep(venue: RunningExchange, seconds: int) -> None:
 
 
 def page(kib: int) -> Extras:
-    return Extras(pages={"/page": Reply(b"x" * 1024 * kib)})
+    reply = Reply(b"x" * 1024 * kib)
+    return Extras(more=Routes({(b"GET", b"/page"): Endpoint(always(reply), is_metered=False)}))
 
 
 @pytest.mark.parametrize("rest", [b"", b"GET"], ids=["idle", "in the middle of a request"])

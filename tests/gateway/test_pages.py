@@ -1,38 +1,79 @@
-"""Static files beside the API, from a table in memory."""
+"""The web page: files of a build beside the API, from memory."""
 
-from fairbook.gateway.request import Reply
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from fairbook.gateway.page_files import SCREENS, page_routes
 from tests.world.http_client import HttpClient
-from tests.world.running_exchange import NO_LIMITS, Extras, RunningExchange, with_exchange
+from tests.world.running_exchange import NO_LIMITS, Extras, run_exchange
 
-HTML = (b"content-type", b"text/html; charset=utf-8")
-SCRIPT = (b"content-type", b"text/javascript")
-PAGES = {
-    "/": Reply(b"home", content_type=HTML),
-    "/app.js": Reply(
-        b"x" * 2_000_000, content_type=SCRIPT, headers=((b"cache-control", b"no-cache"),)
-    ),
-}
+SCRIPT = b"let a = 1;" * 200_000
+ONE_A_MINUTE = NO_LIMITS._replace(address_per_minute=1, address_burst=10)
 
 
-@with_exchange(
-    NO_LIMITS._replace(address_per_minute=1, address_burst=10), extras=Extras(pages=PAGES)
-)
-async def test_static_files_are_served_beside_the_api(
-    venue: RunningExchange, client: HttpClient
-) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_bytes(b"<!doctype html>home")
+    (tmp_path / "NOTICE.txt").write_bytes(b"notice")
+    (tmp_path / "assets" / "app-1a2b.js").write_bytes(SCRIPT)
+    (tmp_path / "assets" / "app-1a2b.js.gz").write_bytes(gzip.compress(SCRIPT))
+    (tmp_path / "assets" / "app-1a2b.js.br").write_bytes(b"as brotli")
+    (tmp_path / "assets" / "app-1a2b.js.map").write_bytes(b"{}")
+    return tmp_path
+
+
+async def test_files_are_served_beside_the_api(folder: Path) -> None:
     """GET and HEAD, whatever the rate limit and the query; other paths stay JSON errors."""
-    for _ in range(20):
-        page = await client.ask("GET", "/")
-        assert (page.status, page.body) == (200, b"home")
-        assert page.headers["content-type"] == "text/html; charset=utf-8"
-    script = await client.ask("GET", "//app.js?v=%ff")
-    assert script.body == b"x" * 2_000_000
-    assert script.headers["cache-control"] == "no-cache"
-    await client.send(b"HEAD /app.js HTTP/1.1\r\nHost: x\r\n\r\n")
-    head = await client.reader.readuntil(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 OK\r\n") and b"content-length: 2000000\r\n" in head
-    assert (await client.ask("GET", "/api/v1/ping")).body == b"pong"
-    refused = await client.ask("POST", "/app.js")
-    assert (refused.status, refused.headers["allow"]) == (405, "get, head")
-    for path in ("/api/v1/nope", "//wapi/nope", "/admin/", "/auth/v1/nope", "/nope.html"):
-        assert (await client.ask("GET", path)).error()[0] == 404
+    extras = Extras(more=page_routes(folder))
+    async with run_exchange(ONE_A_MINUTE, extras=extras) as venue:
+        client = await venue.connect()
+        for name in ("", "trade/SOL_USDC", "markets", "keys?x=1", *SCREENS):
+            page = await client.ask("GET", f"/{name}")
+            assert (page.status, page.body) == (200, b"<!doctype html>home"), name
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+            assert page.headers["cache-control"] == "no-cache"
+            policy = page.headers["content-security-policy"]
+            assert "default-src 'self'" in policy and "require-trusted-types-for" in policy
+            assert page.headers["x-content-type-options"] == "nosniff"
+        assert (await client.ask("GET", "/NOTICE.txt")).headers["cache-control"] == "no-cache"
+        refused = await client.ask("POST", "/markets")
+        assert (refused.status, refused.headers["allow"]) == (405, "get, head")
+        assert (await client.ask("GET", "/api/v1/ping")).body == b"pong"
+        others = ("/api/v1/nope", "//wapi/nope", "/admin/", "/auth/v1/nope", "/nope.html")
+        hidden = ("/assets/app-1a2b.js.br", "/assets/app-1a2b.js.map", "/assets/../index.html")
+        for path in (*others, *hidden):
+            assert (await client.ask("GET", path)).error()[0] == 404, path
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding", "body"),
+    [
+        ("gzip, deflate, br", "br", b"as brotli"),
+        ("gzip", "gzip", gzip.compress(SCRIPT)),
+        ("identity", None, SCRIPT),
+    ],
+)
+async def test_a_file_comes_as_the_client_takes_it(
+    folder: Path, accepted: str, coding: str | None, body: bytes
+) -> None:
+    async with run_exchange(extras=Extras(more=page_routes(folder))) as venue:
+        client: HttpClient = await venue.connect()
+        url = "/assets/app-1a2b.js"
+        reply = await client.ask("GET", url, headers={"Accept-Encoding": accepted})
+        assert reply.headers.get("content-encoding") == coding
+        assert reply.body[:9] == body[:9] and len(reply.body) == len(body)
+        assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert reply.headers["vary"] == "accept-encoding"
+
+
+async def test_without_a_build_the_page_says_so(tmp_path: Path) -> None:
+    async with run_exchange(extras=Extras(more=page_routes(tmp_path))) as venue:
+        client = await venue.connect()
+        for path in ("/", "/trade/SOL_USDC"):
+            page = await client.ask("GET", path)
+            assert page.status == 200 and b"The page is not built" in page.body

@@ -18,7 +18,7 @@ from fairbook.engine import local_instance
 from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.gateway import Gateway, GatewayLimits
 from fairbook.gateway.http_server import HttpServer
-from fairbook.gateway.request import Reply
+from fairbook.gateway.routes import Routes
 from fairbook.gateway.server_state import ServerLimits
 from fairbook.ports.accounts import Transfers
 from fairbook.ports.history import History
@@ -43,7 +43,7 @@ class Extras(NamedTuple):
     history: History | None = None
     transfers: Transfers | None = None
     faucet_atoms: Mapping[str, int] | None = None
-    pages: Mapping[str, Reply] | None = None
+    more: Routes | None = None
 
 
 class RunningExchange:

@@ -24,6 +24,7 @@ from fairbook.followers.recorder_link import RecorderLink
 from fairbook.followers.replica_monitor import ReplicaMonitor
 from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.gateway import Gateway, GatewayLimits
+from fairbook.gateway.page_files import page_routes
 from fairbook.gateway.routes import Routes
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.ports.events import Emit
@@ -101,7 +102,7 @@ def public_gateway(
         announcements=announcements,
         emit=emit,
         name=venue.name,
-        more=Routes(auth.endpoints(), auth.endpoints_under()),
+        more=page_routes().extended(Routes(auth.endpoints(), auth.endpoints_under())),
     )
 
 

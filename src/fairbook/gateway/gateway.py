@@ -44,7 +44,6 @@ from fairbook.gateway.request import (
     Reply,
     Request,
     Respond,
-    always,
 )
 from fairbook.gateway.routes import Routes
 from fairbook.gateway.submitter import Submitter
@@ -87,7 +86,6 @@ class Gateway:
         accounts: Accounts,
         limits: GatewayLimits,
         authenticator: Authenticator | None = None,
-        pages: Mapping[str, Reply] | None = None,
         checkpoints: Checkpoints | None = None,
         history: History | None = None,
         transfers: Transfers | None = None,
@@ -98,7 +96,7 @@ class Gateway:
         name: str = "Fairbook",
         more: Routes | None = None,
     ) -> None:
-        """pages: static files, by path. faucet_atoms: by asset, the most that one account gets.
+        """faucet_atoms: by asset, the most that one account gets.
         approves: whether so many atoms of an asset leave without an operator. emit: tells hooks.
         name: of the venue.
         more: further endpoints. Without `history`, `transfers` or `faucet_atoms` some answer 501.
@@ -132,7 +130,6 @@ class Gateway:
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
             **venue_endpoints(listings, name, is_demo=bool(transfers and faucet_atoms)),
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
-            **_page_endpoints(pages or {}),
         }
         under = {**stub_endpoints_under(), **markets.endpoints_under()}
         self.routes = Routes(endpoints, under).extended(more or Routes({}))
@@ -257,11 +254,3 @@ def _rate_limits(limits: GatewayLimits) -> RateLimits:
         address=TokenBuckets(per_minute=limits.address_per_minute, burst=limits.address_burst),
         guesses=TokenBuckets(per_minute=limits.guesses_per_minute, burst=limits.guesses_burst),
     )
-
-
-def _page_endpoints(pages: Mapping[str, Reply]) -> Endpoints:
-    """Static files. They cost nothing, so they take no tokens."""
-    return {
-        (b"GET", path.encode()): Endpoint(always(page), is_metered=False)
-        for path, page in pages.items()
-    }
