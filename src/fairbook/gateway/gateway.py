@@ -94,11 +94,12 @@ class Gateway:
         emit: Emit = ignore_event,
         announcements: Callable[[], Sequence[str]] = list,
         name: str = "Fairbook",
+        sign_up: str = "closed",
         more: Routes | None = None,
     ) -> None:
         """faucet_atoms: by asset, the most that one account gets.
         approves: whether so many atoms of an asset leave without an operator. emit: tells hooks.
-        name: of the venue.
+        name, sign_up: of the venue.
         more: further endpoints. Without `history`, `transfers` or `faucet_atoms` some answer 501.
         """
         self._is_stopping = False
@@ -128,7 +129,12 @@ class Gateway:
             **HistoryEndpoints(submitter, listings, barrier).endpoints(),
             **CapitalEndpoints(submitter, listings, barrier, transfers, approves, emit).endpoints(),
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
-            **venue_endpoints(listings, name, is_demo=bool(transfers and faucet_atoms)),
+            **venue_endpoints(
+                listings,
+                name,
+                is_demo=bool(transfers and faucet_atoms),
+                sign_up=sign_up,
+            ),
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
         }
         under = {**stub_endpoints_under(), **markets.endpoints_under()}

@@ -351,6 +351,7 @@ class VenueReply(ReplyShape, kw_only=True):
     ws: str
     demo: bool
     test: bool
+    sign_up: Literal["open", "invitation", "closed"]
     markets: dict[str, VenueFees]
 
 

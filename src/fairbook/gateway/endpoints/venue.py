@@ -11,11 +11,11 @@ from fairbook.gateway.request import Endpoint, Endpoints, Request
 WEBSOCKET_PATH = "/ws"  # on the port that answers this
 
 
-def venue_endpoints(listings: Listings, name: str, *, is_demo: bool) -> Endpoints:
-    """is_demo: there is a faucet."""
+def venue_endpoints(listings: Listings, name: str, *, is_demo: bool, sign_up: str) -> Endpoints:
+    """is_demo: there is a faucet. sign_up: open, invitation or closed."""
     fixed = {
         "name": name, "version": version("fairbook"), "ws": WEBSOCKET_PATH, "demo": is_demo,
-        "test": False,
+        "test": False, "signUp": sign_up,
     }  # fmt: skip
 
     async def venue(_request: Request) -> bytes:

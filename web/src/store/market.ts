@@ -1,0 +1,151 @@
+/** The market that is shown: its book, trades and best prices. One draw a frame. */
+
+import { effect, signal } from "@preact/signals";
+import { get } from "../api/client.ts";
+import type { Depth, Trade } from "../api/types.ts";
+import { Book, type Delta } from "../feed/book.ts";
+import { marketUnits, socket, tickers } from "./venue.ts";
+
+const DEPTH_LIMIT = 1_000;
+const TRADES_SHOWN = 60;
+const RETRY_MS = 500;
+
+export type BookState = "live" | "resyncing";
+
+/** The symbol that is shown. */
+export const symbol = signal("");
+/** Grows by one with each frame in which the book has changed. */
+export const bookDraw = signal(0);
+export const bookState = signal<BookState>("resyncing");
+export const trades = signal<readonly Trade[]>([]);
+export const lastTrade = signal<Trade | null>(null);
+
+interface TradeMessage {
+  readonly p: string;
+  readonly q: string;
+  readonly t: number;
+  readonly T: number;
+  readonly m: boolean;
+}
+
+interface TickerMessage {
+  readonly s: string;
+  readonly o: string;
+  readonly c: string;
+  readonly h: string;
+  readonly l: string;
+  readonly v: string;
+  readonly V: string;
+}
+
+let current: Book | null = null;
+
+/** The book of the market that is shown. */
+export const book = (): Book | null => current;
+
+let isDrawing = false;
+function draw(): void {
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(() => {
+    isDrawing = false;
+    bookDraw.value += 1;
+    bookState.value = current?.isLive ? "live" : "resyncing";
+  });
+}
+
+function open(name: string): () => void {
+  const market = marketUnits.value.get(name);
+  if (market === undefined) return () => undefined;
+  let isOpen = true;
+  let isAsking = false;
+  const each = new Book(market.price, market.quantity, () => void resync());
+  current = each;
+  trades.value = [];
+  lastTrade.value = null;
+  draw();
+
+  async function resync(): Promise<void> {
+    draw();
+    if (isAsking) return;
+    isAsking = true;
+    while (isOpen && !each.isLive) {
+      try {
+        const depth = await get<Depth>("/api/v1/depth", { symbol: name, limit: DEPTH_LIMIT });
+        if (each.begin(depth)) break;
+      } catch {
+        // The socket's own state says that the exchange is away; try again.
+      }
+      await new Promise((done) => setTimeout(done, RETRY_MS));
+    }
+    isAsking = false;
+    draw();
+  }
+
+  async function loadTrades(): Promise<void> {
+    const found = await get<readonly Trade[]>("/api/v1/trades", {
+      symbol: name,
+      limit: TRADES_SHOWN,
+    });
+    if (!isOpen) return;
+    const newest = trades.value.filter((trade) => trade.id > (found[0]?.id ?? 0));
+    trades.value = [...newest, ...found].slice(0, TRADES_SHOWN);
+    lastTrade.value = trades.value[0] ?? null;
+  }
+
+  const begin = (): void => {
+    each.empty();
+    void resync();
+    loadTrades().catch(() => undefined);
+  };
+  const endings = [
+    socket.subscribe(`depth.${name}`, (data) => {
+      each.change(data as Delta);
+      draw();
+    }),
+    socket.subscribe(`trade.${name}`, (data) => {
+      const message = data as TradeMessage;
+      if (message.t <= (trades.value[0]?.id ?? 0)) return;
+      const trade: Trade = {
+        id: message.t,
+        price: message.p,
+        quantity: message.q,
+        timestamp: Math.floor(message.T / 1_000),
+        isBuyerMaker: message.m,
+      };
+      trades.value = [trade, ...trades.value].slice(0, TRADES_SHOWN);
+      lastTrade.value = trade;
+    }),
+    socket.subscribe(`ticker.${name}`, (data) => {
+      const message = data as TickerMessage;
+      const before = tickers.value[name];
+      tickers.value = {
+        ...tickers.value,
+        [name]: {
+          symbol: name,
+          firstPrice: message.o,
+          lastPrice: message.c,
+          priceChange: before?.priceChange ?? "0",
+          priceChangePercent: before?.priceChangePercent ?? "0",
+          high: message.h,
+          low: message.l,
+          volume: message.v,
+          quoteVolume: message.V,
+        },
+      };
+    }),
+    socket.onOpen(begin),
+  ];
+  begin();
+  return () => {
+    isOpen = false;
+    current = null;
+    for (const end of endings) end();
+  };
+}
+
+effect(() => {
+  const name = symbol.value;
+  if (marketUnits.value.size === 0 || name === "") return;
+  return open(name);
+});

@@ -1,0 +1,333 @@
+/**
+ * Candles and volume. The chart is drawn outside of the view layer. It takes Numbers, for pixels:
+ * this is the one place where prices are no whole units.
+ */
+
+import { effect, signal } from "@preact/signals";
+import {
+  CandlestickSeries,
+  ColorType,
+  createChart,
+  createSeriesMarkers,
+  HistogramSeries,
+  type IChartApi,
+  type ISeriesApi,
+  type ISeriesMarkersPluginApi,
+  type SeriesMarker,
+  type Time,
+  type UTCTimestamp,
+} from "lightweight-charts";
+import { useEffect, useRef } from "preact/hooks";
+import { get } from "../api/client.ts";
+import type { Candle } from "../api/types.ts";
+import { isLight, palette, zone } from "../shell/settings.ts";
+import { clockTime, dateTime, msOf, zoneName } from "../shell/time.ts";
+import { fills } from "../store/account.ts";
+import { symbol } from "../store/market.ts";
+import { marketUnits, socket } from "../store/venue.ts";
+
+const SECONDS: Readonly<Record<string, number>> = {
+  "1m": 60,
+  "5m": 300,
+  "15m": 900,
+  "1h": 3_600,
+  "4h": 14_400,
+  "1d": 86_400,
+};
+const BARS_ASKED = 500;
+const BARS_LEFT_OF_VIEW = 20;
+
+const interval = signal("1m");
+const asTable = signal(false);
+const candles = signal<readonly Candle[]>([]);
+
+interface KlineMessage {
+  readonly t: string;
+  readonly o: string;
+  readonly h: string;
+  readonly l: string;
+  readonly c: string;
+  readonly v: string;
+}
+
+const seconds = (candle: Candle): UTCTimestamp => (msOf(candle.start) / 1_000) as UTCTimestamp;
+
+export function Chart() {
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (place.current === null) return;
+    return show(place.current);
+  }, []);
+  return (
+    <section class="panel chart" aria-label="Candles">
+      <header class="panel-head">
+        <h2>Candles</h2>
+        <div class="segments plain small" role="group" aria-label="Interval">
+          {Object.keys(SECONDS).map((each) => (
+            <button
+              key={each}
+              type="button"
+              aria-pressed={interval.value === each}
+              onClick={() => {
+                interval.value = each;
+              }}
+            >
+              {each}
+            </button>
+          ))}
+        </div>
+        <button
+          type="button"
+          aria-pressed={asTable.value}
+          onClick={() => {
+            asTable.value = !asTable.value;
+          }}
+        >
+          Table
+        </button>
+        <span class="small zone">{zoneName()}</span>
+      </header>
+      <div class="chart-place" ref={place} hidden={asTable.value} />
+      {asTable.value && <CandleTable />}
+      <p class="credit small">
+        <a href="https://www.tradingview.com/" target="_blank" rel="noreferrer noopener">
+          Charts by TradingView
+        </a>
+      </p>
+    </section>
+  );
+}
+
+function CandleTable() {
+  return (
+    <div class="scroll chart-place" tabIndex={0} role="region" aria-label="Candles as a table">
+      <table>
+        <thead>
+          <tr>
+            {["Time", "Open", "High", "Low", "Close", "Volume"].map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {candles.value
+            .toReversed()
+            .slice(0, 200)
+            .map((each) => (
+              <tr key={each.start}>
+                <td>{dateTime(msOf(each.start))}</td>
+                <td>{each.open}</td>
+                <td>{each.high}</td>
+                <td>{each.low}</td>
+                <td>{each.close}</td>
+                <td>{each.volume}</td>
+              </tr>
+            ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** Draw until the returned function is called. */
+function show(place: HTMLElement): () => void {
+  const chart = createChart(place, {
+    autoSize: true,
+    layout: { attributionLogo: false, fontSize: 11 },
+    timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4 },
+    crosshair: { mode: 0 },
+  });
+  const bars = chart.addSeries(CandlestickSeries, { borderVisible: false });
+  const volume = chart.addSeries(HistogramSeries, {
+    priceScaleId: "volume",
+    priceFormat: { type: "volume" },
+    lastValueVisible: false,
+    priceLineVisible: false,
+  });
+  chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
+  bars.priceScale().applyOptions({ scaleMargins: { top: 0.06, bottom: 0.22 } });
+  const markers = createSeriesMarkers(bars, []);
+  const endings = [
+    effect(() => colour(chart, bars, volume, isLight.value, palette.value)),
+    effect(() => label(chart, zone.value)),
+    effect(() => load(chart, bars, volume)),
+    effect(() => mark(markers)),
+  ];
+  Object.assign(window, { __candles: () => bars.data() }); // For browser tests.
+  return () => {
+    for (const end of endings) end();
+    chart.remove();
+  };
+}
+
+/** The market and interval that are shown: its bars, older ones when they come into view. */
+function load(
+  chart: IChartApi,
+  bars: ISeriesApi<"Candlestick">,
+  volume: ISeriesApi<"Histogram">,
+): (() => void) | undefined {
+  const name = symbol.value;
+  const length = interval.value;
+  const market = marketUnits.value.get(name);
+  const each = SECONDS[length];
+  if (market === undefined || each === undefined) return undefined;
+  bars.applyOptions({
+    priceFormat: {
+      type: "price",
+      precision: market.price.decimals,
+      minMove: Number(market.price.step) / 10 ** market.price.decimals,
+    },
+  });
+  let known: Candle[] = [];
+  let isOpen = true;
+  let isAsking = false;
+  let hasAll = false;
+
+  const draw = (): void => {
+    bars.setData(known.map((candle) => barOf(candle)));
+    volume.setData(known.map((candle) => volumeOf(candle)));
+    candles.value = known;
+  };
+
+  const ask = async (): Promise<void> => {
+    if (isAsking || hasAll) return;
+    isAsking = true;
+    const oldest = known[0];
+    const end = oldest === undefined ? Math.floor(Date.now() / 1_000) + each : seconds(oldest);
+    try {
+      const found = await get<readonly Candle[]>("/api/v1/klines", {
+        symbol: name,
+        interval: length,
+        startTime: Math.max(0, end - each * BARS_ASKED),
+        endTime: end,
+      });
+      if (!isOpen) return;
+      const before = new Set(known.map((candle) => candle.start));
+      const older = found.filter((candle) => !before.has(candle.start));
+      hasAll = older.length === 0;
+      const range = chart.timeScale().getVisibleLogicalRange();
+      const isFirst = known.length === 0;
+      known = [...older, ...known].sort((one, other) => seconds(one) - seconds(other));
+      draw();
+      if (isFirst)
+        chart
+          .timeScale()
+          .setVisibleLogicalRange({ from: known.length - 120, to: known.length + 4 });
+      else if (range !== null) {
+        chart.timeScale().setVisibleLogicalRange({
+          from: range.from + older.length,
+          to: range.to + older.length,
+        });
+      }
+    } catch {
+      // No history: the live candles are drawn all the same.
+    } finally {
+      isAsking = false;
+    }
+  };
+
+  const moved = (): void => {
+    const range = chart.timeScale().getVisibleLogicalRange();
+    if (range !== null && range.from < BARS_LEFT_OF_VIEW && known.length > 0) void ask();
+  };
+  chart.timeScale().subscribeVisibleLogicalRangeChange(moved);
+  const end = socket.subscribe(`kline.${length}.${name}`, (data) => {
+    const message = data as KlineMessage;
+    const candle: Candle = {
+      start: message.t,
+      open: message.o,
+      high: message.h,
+      low: message.l,
+      close: message.c,
+      volume: message.v,
+    };
+    const last = known.at(-1);
+    if (last !== undefined && seconds(candle) < seconds(last)) return;
+    if (last !== undefined && seconds(candle) === seconds(last)) known[known.length - 1] = candle;
+    else known.push(candle);
+    bars.update(barOf(candle));
+    volume.update(volumeOf(candle));
+    candles.value = [...known];
+  });
+  const endOpen = socket.onOpen(() => {
+    known = [];
+    hasAll = false;
+    void ask();
+  });
+  known = [];
+  draw();
+  void ask();
+  return () => {
+    isOpen = false;
+    end();
+    endOpen();
+    chart.timeScale().unsubscribeVisibleLogicalRangeChange(moved);
+  };
+}
+
+const barOf = (candle: Candle) => ({
+  time: seconds(candle),
+  open: Number(candle.open),
+  high: Number(candle.high),
+  low: Number(candle.low),
+  close: Number(candle.close),
+});
+
+const volumeOf = (candle: Candle) => ({ time: seconds(candle), value: Number(candle.volume) });
+
+/** Own fills at their bars. */
+function mark(markers: ISeriesMarkersPluginApi<Time>): void {
+  const each = SECONDS[interval.value] ?? 60;
+  const own = fills.value.filter((fill) => fill.symbol === symbol.value).toReversed();
+  const found = own.map((fill): SeriesMarker<Time> => {
+    const time = Math.floor(msOf(fill.timestamp) / 1_000 / each) * each;
+    const isBuy = fill.side === "Bid";
+    return {
+      time: time as UTCTimestamp,
+      position: isBuy ? "belowBar" : "aboveBar",
+      shape: isBuy ? "arrowUp" : "arrowDown",
+      color: tone(isBuy ? "--up" : "--down"),
+      text: `${isBuy ? "B" : "S"} ${fill.quantity}`,
+    };
+  });
+  markers.setMarkers(candles.value.length > 0 ? found : []);
+}
+
+const tone = (name: string): string =>
+  getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function colour(
+  chart: IChartApi,
+  bars: ISeriesApi<"Candlestick">,
+  volume: ISeriesApi<"Histogram">,
+  _light: boolean,
+  _palette: string,
+): void {
+  const line = tone("--line");
+  chart.applyOptions({
+    layout: {
+      background: { type: ColorType.Solid, color: tone("--panel") },
+      textColor: tone("--soft"),
+    },
+    grid: { vertLines: { color: line }, horzLines: { color: line } },
+    rightPriceScale: { borderColor: line },
+    timeScale: { borderColor: line },
+  });
+  volume.applyOptions({ color: tone("--volume") });
+  const [up, down] = [tone("--up"), tone("--down")];
+  bars.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
+}
+
+/** Data stay in UTC; only the labels are in the zone. */
+function label(chart: IChartApi, _zone: string): void {
+  const at = (time: Time): number => Number(time) * 1_000;
+  chart.applyOptions({
+    localization: { timeFormatter: (time: Time) => dateTime(at(time)) },
+    timeScale: {
+      tickMarkFormatter: (time: Time, kind: number) =>
+        kind < 3 ? dateTime(at(time)).slice(5, 10) : clockTime(at(time)).slice(0, 5),
+    },
+  });
+}
