@@ -44,7 +44,7 @@ NODE_LEAST = (20, 19)
 RUN_LISTS = ("requirements.txt", "requirements-build.txt")
 TEST_LISTS = (*RUN_LISTS, "requirements-dev.txt")
 PROCESS_TESTS = [
-    f"tests/{name}" for name in ("bench", "cli", "clients", "crash", "e2e", "followers")
+    f"tests/{name}" for name in ("bench", "browser", "cli", "clients", "crash", "e2e", "followers")
 ]
 LONG_TESTS = [
     f"tests/{name}" for name in ("badinput", "candles", "core", "demo", "golden", "history", "log")

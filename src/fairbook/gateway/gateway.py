@@ -97,9 +97,8 @@ class Gateway:
         sign_up: str = "closed",
         more: Routes | None = None,
     ) -> None:
-        """faucet_atoms: by asset, the most that one account gets.
+        """faucet_atoms: by asset, the most that one account gets. name, sign_up: of the venue.
         approves: whether so many atoms of an asset leave without an operator. emit: tells hooks.
-        name, sign_up: of the venue.
         more: further endpoints. Without `history`, `transfers` or `faucet_atoms` some answer 501.
         """
         self._is_stopping = False
@@ -112,6 +111,7 @@ class Gateway:
         self._submitter = submitter = Submitter(
             commands, queries, long_answers, deadline_s=limits.deadline_s
         )
+        is_demo = bool(transfers and faucet_atoms)
         listings, barrier = Listings(catalogue), ReadBarrier(submitter, history, long_answers)
         markets = MarketEndpoints(submitter, listings, long_answers, announcements)
         account = AccountEndpoints(submitter, listings, long_answers)
@@ -129,12 +129,7 @@ class Gateway:
             **HistoryEndpoints(submitter, listings, barrier).endpoints(),
             **CapitalEndpoints(submitter, listings, barrier, transfers, approves, emit).endpoints(),
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
-            **venue_endpoints(
-                listings,
-                name,
-                is_demo=bool(transfers and faucet_atoms),
-                sign_up=sign_up,
-            ),
+            **venue_endpoints(listings, name, is_demo=is_demo, sign_up=sign_up),
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
         }
         under = {**stub_endpoints_under(), **markets.endpoints_under()}

@@ -56,6 +56,15 @@ function Password() {
       }}
     >
       <h2>Change the password</h2>
+      <input
+        class="hidden"
+        type="email"
+        autoComplete="username"
+        readOnly
+        tabIndex={-1}
+        aria-hidden="true"
+        value={session.value?.email ?? ""}
+      />
       <div class="field">
         <label for="old-password">Present password</label>
         <input

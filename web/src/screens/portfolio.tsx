@@ -30,6 +30,12 @@ function worthOf(symbol: string, amount: bigint): bigint | null {
   return decimals >= 0 ? product / 10n ** BigInt(decimals) : product * 10n ** BigInt(-decimals);
 }
 
+/** Without what is below a hundredth: values are approximate anyway. */
+function twoPlaces(text: string): string {
+  const [whole = "", fraction] = text.split(".");
+  return fraction === undefined ? whole : `${whole}.${fraction.padEnd(2, "0").slice(0, 2)}`;
+}
+
 export default function Portfolio() {
   useEffect(() => {
     loadTickers().catch(() => undefined);
@@ -50,7 +56,7 @@ export default function Portfolio() {
       <header class="page-head">
         <h1>Portfolio</h1>
         <p class="big-number">
-          ≈ {grouped(format(quote, sum))} {valueIn()}
+          ≈ {grouped(twoPlaces(format(quote, sum)))} {valueIn()}
         </p>
         <label class="check">
           <input
@@ -88,7 +94,7 @@ export default function Portfolio() {
                 <td>{grouped(row.available)}</td>
                 <td>{grouped(row.locked)}</td>
                 <td>{grouped(row.text)}</td>
-                <td>{row.value === null ? "–" : grouped(format(quote, row.value))}</td>
+                <td>{row.value === null ? "–" : grouped(twoPlaces(format(quote, row.value)))}</td>
                 <td>
                   {markets.value
                     .filter((market) => market.baseSymbol === row.symbol)

@@ -114,7 +114,7 @@ function Header() {
   const isOpen = useSignal(false);
   return (
     <header class="top">
-      <a class="brand" href="/">
+      <a class="brand" href="/" aria-label={venue.value?.name ?? "Fairbook"}>
         <img src="/icon.svg" alt="" width="24" height="24" />
         <span>{venue.value?.name ?? "Fairbook"}</span>
       </a>
