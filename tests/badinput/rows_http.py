@@ -205,7 +205,7 @@ PATHS = [
             ("GET", "/api/v1/%70ing", ""), ("GET", "/api/v1/ping;x", ""),
             ("GET", "/api/v1/x/../ping", ""), ("GET", "/api/v1/./ping", ""),
             ("GET", "/api/v1/%2e%2e/v1/ping", ""), ("GET", "/api/v1/..%2fadmin", ""),
-            ("GET", "/api/v1%2fping", ""), ("GET", "/api/v1\\ping", ""), ("GET", "/", ""),
+            ("GET", "/api/v1%2fping", ""), ("GET", "/api/v1\\ping", ""), ("GET", "/index.php", ""),
             ("POST", "/api/v1/order/", ORDER), ("POST", "/api/v1/Order", ORDER),
             ("POST", "/admin/v1/credit", "{}"), ("POST", "//admin/v1/credit", "{}"),
             ("GET", "/api//v1/../../admin/v1/x", ""), ("GET", "/admin", ""),

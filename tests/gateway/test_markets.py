@@ -124,7 +124,9 @@ async def test_the_venue(venue: RunningExchange, client: HttpClient) -> None:
     found = (await client.ask("GET", "/api/v1/venue", token=None)).json()
     fees = found.pop("markets")
     assert found.pop("version").split(".")[0].isdigit()
-    assert found == {"name": "Fairbook", "ws": "/ws", "demo": False, "test": False}
+    assert found == {
+        "name": "Fairbook", "ws": "/ws", "demo": False, "test": False, "signUp": "closed"
+    }  # fmt: skip
     markets = {market.name: market for market in venue.exchange.markets()}
     assert fees.keys() == markets.keys()
     for name, market in markets.items():
