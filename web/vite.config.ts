@@ -1,20 +1,21 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { extname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { brotliCompress, gzip } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-const OUT = "../src/fairbook/gateway/page";
+const PUBLIC_OUT = "../src/fairbook/gateway/page";
+const OPERATOR_OUT = "../src/fairbook/admin/page";
 const COMPRESSED = new Set([".html", ".js", ".css", ".svg", ".txt"]);
 const API = process.env.FAIRBOOK_URL ?? "http://127.0.0.1:8000";
 
 /** Write each file compressed beside itself, for the server to send as it is. */
-function compress(): Plugin {
+function compress(folder: string): Plugin {
   return {
     name: "compress",
     apply: "build",
     async closeBundle() {
-      const entries = await readdir(OUT, { recursive: true, withFileTypes: true });
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true });
       const files = entries.filter(
         (entry) => entry.isFile() && COMPRESSED.has(extname(entry.name)),
       );
@@ -30,16 +31,19 @@ function compress(): Plugin {
   };
 }
 
-export default defineConfig({
+/** The public page; with `--mode operator` that of the operators, which has files of its own. */
+export default defineConfig(({ mode }) => ({
+  root: mode === "operator" ? "operator" : ".",
+  publicDir: resolve("public"),
   build: {
-    outDir: OUT,
+    outDir: resolve(mode === "operator" ? OPERATOR_OUT : PUBLIC_OUT),
     emptyOutDir: true,
     target: "es2023",
     assetsInlineLimit: 0, // The content security policy allows no data: addresses.
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 400,
   },
-  plugins: [compress()],
+  plugins: [compress(resolve(mode === "operator" ? OPERATOR_OUT : PUBLIC_OUT))],
   server: {
     proxy: {
       "/api": API,
@@ -50,4 +54,4 @@ export default defineConfig({
       "/ws": { target: API, ws: true },
     },
   },
-});
+}));

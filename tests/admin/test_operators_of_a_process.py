@@ -37,9 +37,8 @@ def fairbook_admin(*arguments: object, by: Path | None = None) -> tuple[int, str
 
 def operator_client(venue: ExchangeProcess, name: str = FIRST) -> RestClient:
     """A connection to the operators' port, as one of the two."""
-    url = json.loads((venue.folder / FIRST).read_bytes())["admin"]
     token = json.loads((venue.folder / name).read_bytes())["token"]
-    return RestClient(int(url.rpartition(":")[2]), token)
+    return RestClient(int(venue.admin_url.rpartition(":")[2]), token)
 
 
 def test_two_operators_run_an_exchange_from_the_command_line(tmp_path: Path) -> None:

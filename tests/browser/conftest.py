@@ -22,7 +22,7 @@ UNLIMITED = {
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium of this machine. In CI it must be there."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)

@@ -62,6 +62,11 @@ class ExchangeProcess:
         return f"ws://127.0.0.1:{self.ws_port}/"
 
     @property
+    def admin_url(self) -> str:
+        found: str = json.loads((self.folder / "admin.json").read_bytes())["admin"]
+        return found
+
+    @property
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid

@@ -29,9 +29,12 @@ MARKET_STATES: Final = {
     "CancelOnly": admin_records.ONLY_CANCEL,
     "Closed": admin_records.CLOSED_STATE,
 }
-PPM_PARAMETERS: Final = {
+FEES: Final = {
     "makerFeePpm": admin_records.MAKER_FEE_PPM,
     "takerFeePpm": admin_records.TAKER_FEE_PPM,
+}
+PPM_PARAMETERS: Final = {
+    **FEES,
     "bandPpm": admin_records.BAND_PPM,
     "levelsMax": admin_records.LEVELS_MAX,
     "walkMax": admin_records.WALK_MAX,
@@ -68,11 +71,12 @@ BY_OPERATORS: Final = "operator"  # where the references of their credits and de
 
 
 class Field(NamedTuple):
-    """A field of an act. Optional ones may be left out."""
+    """A field of an act. Optional ones may be left out. choices: if only these values can be."""
 
     name: str
     help: str
     is_optional: bool = False
+    choices: tuple[str, ...] = ()
 
 
 class Act(NamedTuple):
@@ -95,8 +99,8 @@ REFERENCE: Final = Field("reference", "name of this payment; the same one again 
 QUANTITY: Final = Field("quantity", "amount of the asset, such as 12.5")
 
 
-def _choices(known: dict[str, int]) -> str:
-    return ", ".join(known)
+def _one_of(name: str, known: dict[str, int]) -> Field:
+    return Field(name, ", ".join(known), choices=tuple(known))
 
 
 def _market_state(fields: ActFields) -> bytes:
@@ -124,7 +128,7 @@ def _market_parameter(fields: ActFields) -> bytes:
 
 
 def _group_fee_end(fields: ActFields) -> bytes:
-    parameter = fields.choice("parameter", {"makerFeePpm": 2, "takerFeePpm": 3})
+    parameter = fields.choice("parameter", FEES)
     group = fields.number("group", least=1, most=FEE_GROUP_MAX)
     return admin_records.set_market(
         market=fields.market().id, parameter=parameter, value=AS_MARKET, fee_group=group
@@ -248,14 +252,14 @@ _TOKEN_HASH: Final = Field("tokenHash", "SHA-256 of the token, 64 hexadecimal di
 ACTS: Final[dict[str, Act]] = {
     "market-state": Act(
         "open, halt or close a market",
-        (SYMBOL, Field("state", _choices(MARKET_STATES))),
+        (SYMBOL, _one_of("state", MARKET_STATES)),
         _market_state,
     ),
     "market-parameter": Act(
         "set a fee or a bound of a market",
         (
             SYMBOL,
-            Field("parameter", _choices(PPM_PARAMETERS | PRICE_PARAMETERS | QUANTITY_PARAMETERS)),
+            _one_of("parameter", PPM_PARAMETERS | PRICE_PARAMETERS | QUANTITY_PARAMETERS),
             VALUE,
             Field("group", "fee group, of a fee (default: all accounts)", is_optional=True),
         ),
@@ -265,7 +269,7 @@ ACTS: Final[dict[str, Act]] = {
         "let a fee group pay the fee of all accounts again",
         (
             SYMBOL,
-            Field("parameter", "makerFeePpm or takerFeePpm"),
+            _one_of("parameter", FEES),
             Field("group", "fee group, 1 to 255"),
         ),
         _group_fee_end,
@@ -371,7 +375,7 @@ ACTS: Final[dict[str, Act]] = {
     ),
     "asset-limit": Act(
         "set a limit of an asset",
-        (ASSET, Field("parameter", _choices(ASSET_LIMITS)), VALUE),
+        (ASSET, _one_of("parameter", ASSET_LIMITS), VALUE),
         _asset_limit, needs_two=True,
     ),
     "account-limit": Act(
@@ -381,14 +385,14 @@ ACTS: Final[dict[str, Act]] = {
     ),
     "exchange-limit": Act(
         "set a limit of the whole exchange",
-        (Field("parameter", _choices(EXCHANGE_LIMITS)), VALUE),
+        (_one_of("parameter", EXCHANGE_LIMITS), VALUE),
         _exchange_limit, needs_two=True,
     ),
     "operator": Act(
         "add the operator with the next number, or set the roles of one",
         (
             _OPERATOR,
-            Field("roles", f"of {_choices(ROLES)}, with commas; none: no roles"),
+            Field("roles", f"of {', '.join(ROLES)}, with commas; none: no roles"),
             Field("name", "name of the person or program", is_optional=True),
             Field("accountId", "account of that person, on which they may not act",
                   is_optional=True),
@@ -404,6 +408,12 @@ ACTS: Final[dict[str, Act]] = {
         _revoke_operator_token, needs_two=True,
     ),
 }  # fmt: skip
+
+DECISIONS: Final = {
+    "approve": "approve what another operator has proposed",
+    "drop": "take a proposal back",
+}
+PROPOSAL: Final = Field("proposal", "its number, as `proposals` shows it")
 
 
 def documentation() -> str:

@@ -1,12 +1,15 @@
-"""The operators' port: `/admin/v1`, and the webhook of deposits.
+"""The operators' port: `/admin/v1`, the webhook of deposits, and the operators' page.
 
 Design: `POST /admin/v1/ACT` with a JSON body executes an act of acts.py; `GET /admin/v1/NAME` reads
 one of readings.py. A bearer token of an operator is needed, of which the log has the hash. The same
-acts and readings come over the control socket (`fairbook admin`), with the same tokens.
+acts and readings come over the control socket (`fairbook admin`), with the same tokens. Requests
+that a browser sends for the page of another address are refused.
 """
 
 import logging
 from collections.abc import Awaitable, Coroutine, Mapping
+from inspect import isawaitable
+from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
@@ -16,7 +19,7 @@ from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_operators import REASON_CHARACTERS_MAX
 from fairbook.admin.act_fields import ActFields
 from fairbook.admin.act_runner import ActRunner
-from fairbook.admin.acts import ACTS
+from fairbook.admin.acts import ACTS, DECISIONS
 from fairbook.admin.announcements import Announcements
 from fairbook.admin.operators import OperatorAccess, operator_of
 from fairbook.admin.readings import AdminReadings, ReadActs
@@ -33,6 +36,7 @@ from fairbook.api.listings import Listings
 from fairbook.api.requests import query_fields, read_object, read_query
 from fairbook.core.exchange import Exchange
 from fairbook.gateway.guesses import Guesses
+from fairbook.gateway.page_files import file_endpoints
 from fairbook.gateway.rate_limits import TokenBuckets
 from fairbook.gateway.request import Endpoint, Endpoints, JsonOrReply, Request, Respond
 from fairbook.gateway.routes import Routes
@@ -41,6 +45,7 @@ from fairbook.ports.commands import Commands
 from fairbook.ports.events import Emit, ignore_event
 from fairbook.ports.queries import Catalogue, Queries
 
+PAGE: Final = Path(__file__).with_name("page")
 PREFIX: Final = b"/admin/v1/"
 BEARER: Final = b"Bearer "
 GUESSES_PER_MINUTE: Final = 60
@@ -77,8 +82,8 @@ class AdminGateway:
         self._readings = AdminReadings(exchange, queries, listings, store, read_acts, self._acts)
         self._guesses = Guesses(TokenBuckets(per_minute=GUESSES_PER_MINUTE, burst=GUESSES_BURST))
         self._is_stopping = False
-        endpoints: Endpoints = dict(more or {})
-        for name in (*ACTS, "approve", "drop"):
+        endpoints = file_endpoints(PAGE) | (more or {})
+        for name in (*ACTS, *DECISIONS):
             endpoints[b"POST", PREFIX + name.encode()] = Endpoint(
                 self._post, permission=1, reads="body", writes=True
             )
@@ -118,8 +123,10 @@ class AdminGateway:
         try:
             if self._is_stopping:
                 raise maintenance()
-            # All handlers of this port are coroutines.
-            respond(await cast(Awaitable[JsonOrReply], endpoint.handler(request)))
+            _refuse_other_origins(request)
+            # No handler of this port returns an order's command.
+            answer = cast(JsonOrReply | Awaitable[JsonOrReply], endpoint.handler(request))
+            respond(await answer if isawaitable(answer) else answer)
         except ApiError as error:
             respond(error.with_traceback(None))
         except Exception:
@@ -155,7 +162,7 @@ class AdminGateway:
         self, operator: OperatorAccess, name: str, fields: Mapping[str, Any], reason: object
     ) -> dict[str, Any]:
         """Execute, propose, approve or drop. Raises ApiError."""
-        if name in ("approve", "drop"):
+        if name in DECISIONS:
             given = ActFields(fields, self._listings)
             sequence = given.number("proposal", least=1)
             if name == "drop":
@@ -173,6 +180,13 @@ class AdminGateway:
     def operator(self, token: str) -> OperatorAccess | None:
         """Of a token that came over the control socket."""
         return operator_of(self._exchange, token)
+
+
+def _refuse_other_origins(request: Request) -> None:
+    """Host is one of this exchange's names already. Raises 403."""
+    origin = request.headers.get(b"origin")
+    if origin is not None and origin.partition(b"://")[2] != request.headers[b"host"]:
+        raise ApiError(403, "FORBIDDEN", "This port answers no page of another address")
 
 
 def _reason(given: object) -> str:

@@ -8,7 +8,15 @@ from typing import Any, Final
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.admin.act_fields import ActFields
 from fairbook.admin.act_runner import ActRunner
-from fairbook.admin.acts import ASSET_LIMITS, EXCHANGE_LIMITS, MARKET_STATES, ROLES
+from fairbook.admin.acts import (
+    ACTS,
+    ASSET_LIMITS,
+    DECISIONS,
+    EXCHANGE_LIMITS,
+    MARKET_STATES,
+    PROPOSAL,
+    ROLES,
+)
 from fairbook.admin.proposals import Proposal
 from fairbook.api.account import balance_object
 from fairbook.api.errors import rejected
@@ -83,6 +91,7 @@ class AdminReadings:
         self._listings = listings
         self._store = store
         self.readings: Mapping[str, Reading] = {
+            "acts": self.acts,
             "exchange": self.exchange,
             "assets": self.assets,
             "markets": self.markets,
@@ -94,6 +103,24 @@ class AdminReadings:
             "operators": self.operators,
             "log": self.log,
         }
+
+    async def acts(self, _: ActFields) -> Any:
+        """What can be done: the table of acts.py, and the decisions about proposals."""
+        found = [(name, act.help, act.fields, act.needs_two) for name, act in ACTS.items()]
+        found += [(name, text, (PROPOSAL,), False) for name, text in DECISIONS.items()]
+        return [
+            {
+                "act": name,
+                "help": text,
+                "needsTwo": needs_two,
+                "fields": [
+                    {"name": field.name, "help": field.help, "isOptional": field.is_optional,
+                     "choices": field.choices}
+                    for field in fields
+                ],
+            }
+            for name, text, fields, needs_two in found
+        ]  # fmt: skip
 
     async def exchange(self, _: ActFields) -> Any:
         tables = self._exchange.tables

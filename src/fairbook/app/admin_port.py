@@ -75,7 +75,7 @@ async def serve(gateway: AdminGateway, settings: UpSettings, stack: AsyncExitSta
     """Open the port, which closes with the stack; return it. Raises OSError."""
     hosts = None if "*" in settings.hosts else own_names(settings.admin_host, settings.hosts)
     server = HttpServer(
-        gateway, ServerLimits(connections_max=CONNECTIONS_MAX, origins=(), hosts=hosts)
+        gateway, ServerLimits(connections_max=CONNECTIONS_MAX, has_cors=False, hosts=hosts)
     )
     stack.push_async_callback(server.stop, settings.drain_max_s)
     return await server.start(settings.admin_host, settings.admin_port)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from fairbook.admin.acts import ACTS
+from fairbook.admin.acts import ACTS, DECISIONS, PROPOSAL
 from fairbook.app.operator_tokens import FILE_NAMES, read_token
 from fairbook.cli import admin_log, status
 from fairbook.cli.parser import CommandParser, UsageError
@@ -14,6 +14,7 @@ from fairbook.net import control_socket
 
 ERRORS: Final = (*status.ERRORS, *admin_log.ERRORS, control_socket.NotRunning)
 READINGS: Final = {
+    "acts": "what operators can do",
     "exchange": "limits and pauses of the exchange",
     "assets": "assets with supply and limits",
     "markets": "markets with state, fees and bounds",
@@ -31,7 +32,6 @@ _FIELDS: Final = {
         ("after", "only accounts with higher numbers", True),
     ),
 }
-_PROPOSAL: Final = (("proposal", "its number, as `proposals` shows it", False),)
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -54,18 +54,15 @@ def add_arguments(parser: CommandParser) -> None:
         _add(reading, _FIELDS.get(name, ()))
     for name, act in ACTS.items():
         two = " (needs two operators)" if act.needs_two else ""
-        fields = [(field.name, field.help, field.is_optional) for field in act.fields]
-        _add(actions.add_parser(name, help=f"{act.help}{two}"), fields, needs_reason=True)
-    approve = actions.add_parser("approve", help="approve what another operator has proposed")
-    _add(approve, _PROPOSAL, needs_reason=True)
-    drop = actions.add_parser("drop", help="take a proposal back")
-    _add(drop, _PROPOSAL, needs_reason=True)
+        _add(actions.add_parser(name, help=f"{act.help}{two}"), act.fields, needs_reason=True)
+    for name, text in DECISIONS.items():
+        _add(actions.add_parser(name, help=text), (PROPOSAL,), needs_reason=True)
 
 
 def _add(parser: Any, fields: Any, *, needs_reason: bool = False) -> None:
     """Arguments of an act or a reading: the directory, its fields, the token."""
     parser.add_directory()
-    for name, text, is_optional in fields:
+    for name, text, is_optional, *_ in fields:
         parser.add_argument(
             f"--{name}", required=not is_optional, metavar=name.upper(), help=text, dest=f"f_{name}"
         )

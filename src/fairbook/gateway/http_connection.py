@@ -295,8 +295,10 @@ class HttpConnection(asyncio.Protocol):
         self, origin: bytes, method: bytes, request: _ReceivedRequest
     ) -> tuple[Endpoint, bytes, bytes] | None:
         """Add headers for a page of this origin. Returns what it has found, for a preflight."""
-        host, origins = request.headers.get(b"host"), self._server.limits.origins
-        request.added_headers = cors_headers(origin, host, origins)
+        limits = self._server.limits
+        if not limits.has_cors:
+            return None
+        request.added_headers = cors_headers(origin, request.headers.get(b"host"), limits.origins)
         return (PREFLIGHT, self._url, b"") if is_preflight(method, request.headers) else None
 
     def on_body(self, body: bytes) -> None:

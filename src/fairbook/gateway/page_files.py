@@ -1,8 +1,9 @@
-"""The web page: files of the build, served from memory.
+"""The web pages: files of the build, served from memory.
 
-Design: `npm run build` in web/ writes index.html and assets/ to page/, each file also compressed
-(.br, .gz). Names in assets/ have a hash of their content, so clients keep them for ever; index.html
-is asked for again each time. Paths of the page's own screens all answer index.html.
+Design: `npm run build` in web/ writes index.html and assets/ to page/, and the operators' page to
+admin/page/, each file also compressed (.br, .gz). Names in assets/ have a hash of their content, so
+clients keep them for ever; index.html is asked for again each time. Paths of the page's own screens
+all answer index.html.
 
 Source of the headers: Content Security Policy level 3, Trusted Types.
 """
@@ -16,7 +17,7 @@ from fairbook.gateway.routes import Routes
 
 FOLDER: Final = Path(__file__).with_name("page")
 SCREENS: Final = (
-    "", "markets", "portfolio", "keys", "account", "transparency", "docs", "sign-up", "log-in",
+    "markets", "portfolio", "keys", "account", "transparency", "docs", "sign-up", "log-in",
 )  # fmt: skip
 CONTENT_TYPES: Final = {
     ".html": b"text/html; charset=utf-8",
@@ -64,24 +65,26 @@ class PageFile(NamedTuple):
 
 
 def page_routes(folder: Path = FOLDER) -> Routes:
-    """Routes of the files, which are read now. Files cost nothing, so they take no tokens."""
-    index = folder / "index.html"
-    if not index.is_file():
-        return _screens(Endpoint(always(_reply(MISSING, ".html", EACH_TIME)), is_metered=False))
-    endpoints: Endpoints = {}
+    """Routes of the public page: its files, and its screens, which are all index.html."""
+    endpoints = file_endpoints(folder)
+    index = endpoints[b"GET", b"/"]
+    screens = {(b"GET", f"/{name}".encode()): index for name in SCREENS}
+    return Routes(endpoints | screens, {(b"GET", b"/trade/"): index})
+
+
+def file_endpoints(folder: Path) -> Endpoints:
+    """Endpoints of the files of a page, which are read now; index.html, or a text that there is no
+    page, answers "/". Files cost nothing, so they take no tokens.
+    """
+    missing = Endpoint(always(_reply(MISSING, ".html", EACH_TIME)), is_metered=False)
+    endpoints: Endpoints = {(b"GET", b"/"): missing}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in CONTENT_TYPES and path != index:
+        if path.is_file() and path.suffix in CONTENT_TYPES:
             name = path.relative_to(folder).as_posix()
             age = FOREVER if name.startswith("assets/") else EACH_TIME
+            name = "" if name == "index.html" else name
             endpoints[b"GET", f"/{name}".encode()] = _endpoint(path, age)
-    screens = _screens(_endpoint(index, EACH_TIME))
-    return Routes(endpoints).extended(screens)
-
-
-def _screens(index: Endpoint) -> Routes:
-    return Routes(
-        {(b"GET", f"/{name}".encode()): index for name in SCREENS}, {(b"GET", b"/trade/"): index}
-    )
+    return endpoints
 
 
 def _endpoint(path: Path, age: tuple[bytes, bytes]) -> Endpoint:

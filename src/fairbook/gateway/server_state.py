@@ -32,6 +32,7 @@ class ServerLimits(NamedTuple):
     unsent_bytes_max: int = 128 * 1024 * 1024  # of answers that clients do not read, in all
     unsent_bytes_per_address_max: int = 64 * 1024 * 1024
     origins: Collection[str] = ()  # whose pages may read answers: see net/origins.py
+    has_cors: bool = True  # False: no page of another address may read answers
     hosts: Collection[str] | None = None  # names of this exchange; None: any
     proxies: TrustedProxies = TrustedProxies()
 

@@ -18,6 +18,10 @@ type Message = {
   readonly result?: unknown;
 };
 
+/** Ids of requests whose answers mean something; heartbeats have higher ones. */
+const LOGIN_ID = 0;
+const PUBLIC_ID = 1;
+const ACCOUNT_ID = 2;
 const HEARTBEAT_MS = 2_000;
 const STALE_MS = 4_000;
 const DEAD_MS = 10_000;
@@ -34,8 +38,9 @@ export class Socket {
   private tries = 0;
   private heardMs = 0;
   private retryTimer = 0;
-  private number = 1;
+  private number = ACCOUNT_ID + 1;
   private readonly opened = new Set<() => void>();
+  private readonly accountOpened = new Set<() => void>();
 
   constructor(private readonly url: string) {
     addEventListener("online", () => this.connect());
@@ -62,10 +67,15 @@ export class Socket {
     };
   }
 
-  /** Called whenever a connection begins, after the subscriptions were sent. */
+  /** Called whenever a connection begins, and its public subscriptions are in force. */
   onOpen(receive: () => void): () => void {
     this.opened.add(receive);
     return () => this.opened.delete(receive);
+  }
+
+  /** Called whenever the subscriptions of the account are in force. */
+  onAccountOpen(receive: () => void): void {
+    this.accountOpened.add(receive);
   }
 
   /** Log in, or end the connection of a session that has ended. */
@@ -96,10 +106,8 @@ export class Socket {
       this.tries = 0;
       this.isLoggedIn = false;
       const streams = [...this.subscribers.keys()].filter((name) => !name.startsWith("account."));
-      if (streams.length > 0) this.ask("SUBSCRIBE", streams);
+      this.ask("SUBSCRIBE", streams, PUBLIC_ID);
       this.sendLogin();
-      for (const receive of this.opened) receive();
-      this.heard();
     };
     socket.onmessage = (event: MessageEvent<string>) => this.receive(event.data);
     socket.onclose = (event) => {
@@ -113,10 +121,14 @@ export class Socket {
     if (message.stream !== undefined) {
       const receivers = this.subscribers.get(message.stream);
       if (receivers !== undefined) for (const each of receivers) each(message.data);
-    } else if (message.id === 0) {
+    } else if (message.id === LOGIN_ID) {
       this.isLoggedIn = message.error === undefined;
       const streams = [...this.subscribers.keys()].filter((name) => name.startsWith("account."));
-      if (this.isLoggedIn && streams.length > 0) this.ask("SUBSCRIBE", streams);
+      if (this.isLoggedIn) this.ask("SUBSCRIBE", streams, ACCOUNT_ID);
+    } else if (message.id === PUBLIC_ID) {
+      for (const receive of this.opened) receive();
+    } else if (message.id === ACCOUNT_ID) {
+      for (const receive of this.accountOpened) receive();
     }
   }
 
@@ -147,7 +159,7 @@ export class Socket {
   }
 
   private sendLogin(): void {
-    if (this.isOpen && this.token !== null) this.ask("LOGIN", { token: this.token }, 0);
+    if (this.isOpen && this.token !== null) this.ask("LOGIN", { token: this.token }, LOGIN_ID);
   }
 
   private ask(method: string, params: unknown, id?: number): void {

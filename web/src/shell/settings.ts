@@ -17,6 +17,8 @@ function setting<T extends string>(name: string, values: readonly T[]): Signal<T
 export const theme = setting<Theme>("theme", ["system", "dark", "light"]);
 export const palette = setting<Palette>("palette", ["green-red", "blue-orange"]);
 export const zone = setting<Zone>("zone", ["local", "utc"]);
+/** Whether Ctrl+Enter sends the order from anywhere on the Trade screen. */
+export const sendKey = setting<"off" | "on">("send-key", ["off", "on"]);
 export const shownOrders = setting<"all" | "market">("orders", ["all", "market"]);
 
 const systemLight = matchMedia("(prefers-color-scheme: light)");

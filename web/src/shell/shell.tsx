@@ -8,7 +8,8 @@ import { session } from "../session/session.ts";
 import { markets, news, socket, venue } from "../store/venue.ts";
 import { Trade } from "../trade/trade.tsx";
 import { go, path } from "./router.ts";
-import { palette, theme, zone } from "./settings.ts";
+import { SettingsMenu } from "./settings_menu.tsx";
+import { SendKey, Shortcuts } from "./shortcuts.tsx";
 import { dismiss, toasts } from "./toasts.ts";
 
 type Load = () => Promise<{ readonly default: ComponentType }>;
@@ -47,6 +48,7 @@ export function Shell() {
         <Guarded key={path.value} />
       </main>
       <Toasts />
+      <Shortcuts />
     </Fragment>
   );
 }
@@ -145,7 +147,9 @@ function Header() {
       </nav>
       <div class="top-end">
         <LinkBadge />
-        <Settings />
+        <SettingsMenu>
+          <SendKey />
+        </SettingsMenu>
         <SessionLinks />
       </div>
     </header>
@@ -160,53 +164,6 @@ function LinkBadge() {
     <span class={`badge link-${link}`} role="status" title={socket.reason.value}>
       {LINK_WORDS[link]}
     </span>
-  );
-}
-
-function Settings() {
-  return (
-    <details class="settings">
-      <summary aria-label="Settings">Settings</summary>
-      <div class="pop">
-        <label>
-          Theme
-          <select
-            value={theme.value}
-            onChange={(event) => {
-              theme.value = event.currentTarget.value as typeof theme.value;
-            }}
-          >
-            <option value="system">as the system</option>
-            <option value="dark">dark</option>
-            <option value="light">light</option>
-          </select>
-        </label>
-        <label>
-          Colours
-          <select
-            value={palette.value}
-            onChange={(event) => {
-              palette.value = event.currentTarget.value as typeof palette.value;
-            }}
-          >
-            <option value="green-red">green and red</option>
-            <option value="blue-orange">blue and orange</option>
-          </select>
-        </label>
-        <label>
-          Times
-          <select
-            value={zone.value}
-            onChange={(event) => {
-              zone.value = event.currentTarget.value as typeof zone.value;
-            }}
-          >
-            <option value="local">of this device</option>
-            <option value="utc">UTC</option>
-          </select>
-        </label>
-      </div>
-    </details>
   );
 }
 

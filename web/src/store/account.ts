@@ -11,12 +11,14 @@ import { get } from "../api/client.ts";
 import type { Balance, Fill, Order, OrderStatus } from "../api/types.ts";
 import { units } from "../money/scale.ts";
 import { session } from "../session/session.ts";
+import { msOf } from "../shell/time.ts";
 import { notify } from "../shell/toasts.ts";
 import { marketUnits, socket } from "./venue.ts";
 
 const ENDS: ReadonlySet<OrderStatus> = new Set(["Filled", "Cancelled", "Expired"]);
 const ENDED_MAX = 2_000;
 const FILLS_SHOWN = 100;
+const RETRY_MS = 1_000;
 
 export const openOrders = signal<ReadonlyMap<string, Order>>(new Map());
 export const fills = signal<readonly Fill[]>([]);
@@ -24,6 +26,8 @@ export const balances = signal<Readonly<Record<string, Balance>>>({});
 
 /** Ids of orders that have ended: an older message must not open them again. */
 const ended = new Set<string>();
+/** Orders and assets that changed while everything is asked for: the answer is older. */
+const changes = new Set<Set<string>>();
 
 interface OrderMessage {
   readonly e: "orderAccepted" | "orderFill" | "orderCancelled" | "orderExpired" | "orderModified";
@@ -56,9 +60,14 @@ interface BalanceMessage {
   readonly L: string;
 }
 
+function changed(name: string): void {
+  for (const each of changes) each.add(name);
+}
+
 /** Take what is newer of an order. */
 export function mergeOrder(order: Order): void {
   if (ended.has(order.id)) return;
+  changed(order.id);
   const known = openOrders.value.get(order.id);
   if (known !== undefined && executedLots(known) > executedLots(order)) return;
   const next = new Map(openOrders.value);
@@ -77,18 +86,35 @@ function executedLots(order: Order): bigint {
   return market === undefined ? 0n : units(market.quantity, order.executedQuantity);
 }
 
-/** Ask for everything. Throws ApiError. */
+/** Ask for everything. What the stream has changed meanwhile is kept. Throws ApiError. */
 export async function loadAccount(): Promise<void> {
-  const [orders, newest, found] = await Promise.all([
-    get<readonly Order[]>("/api/v1/orders"),
-    get<readonly Fill[]>("/wapi/v1/history/fills", { limit: FILLS_SHOWN }).catch(() => []),
-    get<Readonly<Record<string, Balance>>>("/api/v1/capital"),
-  ]);
-  const live = orders.filter((order) => !ended.has(order.id));
-  openOrders.value = new Map(live.map((order) => [order.id, order]));
-  fills.value = newest;
-  balances.value = found;
+  const asking = session.value?.token;
+  const newer = new Set<string>();
+  changes.add(newer);
+  try {
+    const [orders, found] = await Promise.all([
+      get<readonly Order[]>("/api/v1/orders"),
+      get<Readonly<Record<string, Balance>>>("/api/v1/capital"),
+    ]);
+    if (session.value?.token !== asking) return;
+    const live = orders.filter((order) => !ended.has(order.id) && !newer.has(order.id));
+    const streamed = [...openOrders.value.values()].filter((order) => newer.has(order.id));
+    openOrders.value = new Map([...live, ...streamed].map((order) => [order.id, order]));
+    const kept = Object.entries(balances.value).filter(([asset]) => newer.has(asset));
+    balances.value = { ...found, ...Object.fromEntries(kept) };
+  } finally {
+    changes.delete(newer);
+  }
+  const recorded = await get<readonly Fill[]>("/wapi/v1/history/fills", { limit: FILLS_SHOWN });
+  if (session.value?.token !== asking) return;
+  const known = new Set(recorded.map(fillKey));
+  const streamed = fills.value.filter((fill) => !known.has(fillKey(fill)));
+  fills.value = [...streamed, ...recorded]
+    .sort((one, other) => msOf(other.timestamp) - msOf(one.timestamp))
+    .slice(0, FILLS_SHOWN);
 }
+
+const fillKey = (fill: Fill): string => `${fill.symbol} ${fill.tradeId} ${fill.orderId}`;
 
 function orderChanged(message: OrderMessage): void {
   const known = openOrders.value.get(message.i);
@@ -114,10 +140,6 @@ function orderChanged(message: OrderMessage): void {
 }
 
 function fillCame(message: OrderMessage): void {
-  const isKnown = fills.value.some(
-    (fill) => fill.tradeId === message.t && fill.orderId === message.i && fill.symbol === message.s,
-  );
-  if (isKnown) return;
   const fill: Fill = {
     tradeId: message.t!,
     orderId: message.i,
@@ -130,6 +152,7 @@ function fillCame(message: OrderMessage): void {
     isMaker: message.m ?? false,
     timestamp: new Date(message.T / 1_000).toISOString().replace("Z", ""),
   };
+  if (fills.value.some((known) => fillKey(known) === fillKey(fill))) return;
   fills.value = [fill, ...fills.value].slice(0, FILLS_SHOWN);
   const word = fill.side === "Bid" ? "Bought" : "Sold";
   const [base, quote] = fill.symbol.split("_");
@@ -137,16 +160,26 @@ function fillCame(message: OrderMessage): void {
 }
 
 function balanceChanged(message: BalanceMessage): void {
+  changed(message.a);
   balances.value = { ...balances.value, [message.a]: { available: message.A, locked: message.L } };
 }
 
 socket.subscribe("account.orderUpdate", (data) => orderChanged(data as OrderMessage));
 socket.subscribe("account.balanceUpdate", (data) => balanceChanged(data as BalanceMessage));
 
-const reload = (): void => {
-  if (session.value !== null) loadAccount().catch(() => undefined);
-};
-socket.onOpen(reload);
+/** Ask until there is an answer, or the session is another one. */
+async function reload(): Promise<void> {
+  const asking = session.value?.token;
+  while (asking !== undefined && session.value?.token === asking) {
+    try {
+      await loadAccount();
+      return;
+    } catch {
+      await new Promise((done) => setTimeout(done, RETRY_MS));
+    }
+  }
+}
+socket.onAccountOpen(() => void reload());
 
 let token: string | null = null;
 effect(() => {
@@ -158,5 +191,5 @@ effect(() => {
   fills.value = [];
   balances.value = {};
   ended.clear();
-  reload();
+  void reload();
 });

@@ -59,6 +59,7 @@ function open(name: string): () => void {
   if (market === undefined) return () => undefined;
   let isOpen = true;
   let isAsking = false;
+  let isLoadingTrades = false;
   const each = new Book(market.price, market.quantity, () => void resync());
   current = each;
   trades.value = [];
@@ -82,21 +83,31 @@ function open(name: string): () => void {
     draw();
   }
 
+  /** Load the trades before those of the stream. Their ids have no gap, else it is done again. */
   async function loadTrades(): Promise<void> {
-    const found = await get<readonly Trade[]>("/api/v1/trades", {
-      symbol: name,
-      limit: TRADES_SHOWN,
-    });
-    if (!isOpen) return;
-    const newest = trades.value.filter((trade) => trade.id > (found[0]?.id ?? 0));
-    trades.value = [...newest, ...found].slice(0, TRADES_SHOWN);
-    lastTrade.value = trades.value[0] ?? null;
+    if (isLoadingTrades) return;
+    isLoadingTrades = true;
+    while (isOpen) {
+      const query = { symbol: name, limit: TRADES_SHOWN };
+      const found = await get<readonly Trade[]>("/api/v1/trades", query).catch(() => null);
+      if (!isOpen) return;
+      const recorded = found?.[0]?.id ?? 0;
+      const streamed = trades.value.filter((trade) => trade.id > recorded);
+      const oldest = streamed.at(-1)?.id;
+      if (found !== null && (oldest === undefined || oldest === recorded + 1)) {
+        trades.value = [...streamed, ...found].slice(0, TRADES_SHOWN);
+        lastTrade.value = trades.value[0] ?? null;
+        break;
+      }
+      await new Promise((done) => setTimeout(done, RETRY_MS));
+    }
+    isLoadingTrades = false;
   }
 
   const begin = (): void => {
     each.empty();
     void resync();
-    loadTrades().catch(() => undefined);
+    void loadTrades();
   };
   const endings = [
     socket.subscribe(`depth.${name}`, (data) => {
@@ -105,7 +116,8 @@ function open(name: string): () => void {
     }),
     socket.subscribe(`trade.${name}`, (data) => {
       const message = data as TradeMessage;
-      if (message.t <= (trades.value[0]?.id ?? 0)) return;
+      const newest = trades.value[0]?.id ?? 0;
+      if (message.t <= newest) return;
       const trade: Trade = {
         id: message.t,
         price: message.p,
@@ -113,8 +125,10 @@ function open(name: string): () => void {
         timestamp: Math.floor(message.T / 1_000),
         isBuyerMaker: message.m,
       };
-      trades.value = [trade, ...trades.value].slice(0, TRADES_SHOWN);
+      const isNext = message.t === newest + 1;
+      trades.value = isNext ? [trade, ...trades.value].slice(0, TRADES_SHOWN) : [trade];
       lastTrade.value = trade;
+      if (!isNext) void loadTrades();
     }),
     socket.subscribe(`ticker.${name}`, (data) => {
       const message = data as TickerMessage;

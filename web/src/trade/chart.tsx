@@ -20,11 +20,13 @@ import {
 import { useEffect, useRef } from "preact/hooks";
 import { get } from "../api/client.ts";
 import type { Candle } from "../api/types.ts";
+import { merged, startS, updated } from "../feed/candle_list.ts";
 import { isLight, palette, zone } from "../shell/settings.ts";
 import { clockTime, dateTime, msOf, zoneName } from "../shell/time.ts";
 import { fills } from "../store/account.ts";
 import { symbol } from "../store/market.ts";
 import { marketUnits, socket } from "../store/venue.ts";
+import { DepthChart } from "./depth_chart.tsx";
 
 const SECONDS: Readonly<Record<string, number>> = {
   "1m": 60,
@@ -35,10 +37,14 @@ const SECONDS: Readonly<Record<string, number>> = {
   "1d": 86_400,
 };
 const BARS_ASKED = 500;
+const BARS_SHOWN = 120;
 const BARS_LEFT_OF_VIEW = 20;
+const BARS_MAX = 20_000;
+const RETRY_MS = 2_000;
 
 const interval = signal("1m");
 const asTable = signal(false);
+const isDepth = signal(false);
 const candles = signal<readonly Candle[]>([]);
 
 interface KlineMessage {
@@ -50,7 +56,7 @@ interface KlineMessage {
   readonly v: string;
 }
 
-const seconds = (candle: Candle): UTCTimestamp => (msOf(candle.start) / 1_000) as UTCTimestamp;
+const seconds = (candle: Candle): UTCTimestamp => startS(candle) as UTCTimestamp;
 
 export function Chart() {
   const place = useRef<HTMLDivElement>(null);
@@ -59,10 +65,24 @@ export function Chart() {
     return show(place.current);
   }, []);
   return (
-    <section class="panel chart" aria-label="Candles">
+    <section class="panel chart" aria-label="Chart">
       <header class="panel-head">
-        <h2>Candles</h2>
-        <div class="segments plain small" role="group" aria-label="Interval">
+        <h2 class="hidden">{isDepth.value ? "Depth" : "Candles"}</h2>
+        <div class="segments plain small" role="group" aria-label="Chart">
+          {[false, true].map((each) => (
+            <button
+              key={String(each)}
+              type="button"
+              aria-pressed={isDepth.value === each}
+              onClick={() => {
+                isDepth.value = each;
+              }}
+            >
+              {each ? "Depth" : "Candles"}
+            </button>
+          ))}
+        </div>
+        <div class="segments plain small" role="group" aria-label="Interval" hidden={isDepth.value}>
           {Object.keys(SECONDS).map((each) => (
             <button
               key={each}
@@ -87,8 +107,9 @@ export function Chart() {
         </button>
         <span class="small zone">{zoneName()}</span>
       </header>
-      <div class="chart-place" ref={place} hidden={asTable.value} />
-      {asTable.value && <CandleTable />}
+      <div class="chart-place" ref={place} hidden={asTable.value || isDepth.value} />
+      {isDepth.value && <DepthChart asTable={asTable.value} />}
+      {asTable.value && !isDepth.value && <CandleTable />}
       <p class="credit small">
         <a href="https://www.tradingview.com/" target="_blank" rel="noreferrer noopener">
           Charts by TradingView
@@ -180,10 +201,11 @@ function load(
       minMove: Number(market.price.step) / 10 ** market.price.decimals,
     },
   });
-  let known: Candle[] = [];
+  let known: readonly Candle[] = [];
   let isOpen = true;
   let isAsking = false;
   let hasAll = false;
+  let isBegun = false; // the newest candles of the history are here
 
   const draw = (): void => {
     bars.setData(known.map((candle) => barOf(candle)));
@@ -192,9 +214,9 @@ function load(
   };
 
   const ask = async (): Promise<void> => {
-    if (isAsking || hasAll) return;
+    if (!isOpen || isAsking || hasAll || known.length > BARS_MAX) return;
     isAsking = true;
-    const oldest = known[0];
+    const oldest = isBegun ? known[0] : undefined;
     const end = oldest === undefined ? Math.floor(Date.now() / 1_000) + each : seconds(oldest);
     try {
       const found = await get<readonly Candle[]>("/api/v1/klines", {
@@ -204,25 +226,21 @@ function load(
         endTime: end,
       });
       if (!isOpen) return;
-      const before = new Set(known.map((candle) => candle.start));
-      const older = found.filter((candle) => !before.has(candle.start));
-      hasAll = older.length === 0;
+      const all = merged(found, known);
+      const added = all.length - known.length;
+      hasAll = isBegun && added === 0;
       const range = chart.timeScale().getVisibleLogicalRange();
-      const isFirst = known.length === 0;
-      known = [...older, ...known].sort((one, other) => seconds(one) - seconds(other));
+      known = all;
       draw();
-      if (isFirst)
-        chart
-          .timeScale()
-          .setVisibleLogicalRange({ from: known.length - 120, to: known.length + 4 });
-      else if (range !== null) {
-        chart.timeScale().setVisibleLogicalRange({
-          from: range.from + older.length,
-          to: range.to + older.length,
-        });
-      }
+      const [from, to] =
+        !isBegun || range === null
+          ? [all.length - BARS_SHOWN, all.length + 4]
+          : [range.from + added, range.to + added];
+      chart.timeScale().setVisibleLogicalRange({ from, to });
+      isBegun = true;
     } catch {
-      // No history: the live candles are drawn all the same.
+      // No answer of the history: the live candles are drawn meanwhile.
+      setTimeout(() => void ask(), RETRY_MS);
     } finally {
       isAsking = false;
     }
@@ -243,20 +261,19 @@ function load(
       close: message.c,
       volume: message.v,
     };
-    const last = known.at(-1);
-    if (last !== undefined && seconds(candle) < seconds(last)) return;
-    if (last !== undefined && seconds(candle) === seconds(last)) known[known.length - 1] = candle;
-    else known.push(candle);
+    const next = updated(known, candle);
+    if (next === known) return;
+    known = next;
     bars.update(barOf(candle));
     volume.update(volumeOf(candle));
-    candles.value = [...known];
+    candles.value = known;
   });
   const endOpen = socket.onOpen(() => {
     known = [];
-    hasAll = false;
+    hasAll = isBegun = false;
+    draw();
     void ask();
   });
-  known = [];
   draw();
   void ask();
   return () => {

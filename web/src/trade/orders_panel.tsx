@@ -218,7 +218,12 @@ function OpenOrder({ order }: { readonly order: Order }) {
             >
               Amend
             </button>
-            <button type="button" disabled={isBusy.value} onClick={() => void act("DELETE", named)}>
+            <button
+              type="button"
+              aria-label={`Cancel order ${order.id}`}
+              disabled={isBusy.value}
+              onClick={() => void act("DELETE", named)}
+            >
               Cancel
             </button>
           </>

@@ -1,6 +1,9 @@
-"""/openapi.json and /streams.json: the contract, generated from its tables at the first request."""
+"""/openapi.json and /streams.json: the contract, generated from its tables at the first request, in
+a thread: it takes some milliseconds.
+"""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
 
@@ -18,8 +21,8 @@ def contract_endpoints() -> Endpoints:
     }
 
 
-def _document(make: Callable[[], dict[str, Any]]) -> Callable[[Request], bytes]:
-    return lambda _request: _encoded(make)
+def _document(make: Callable[[], dict[str, Any]]) -> Callable[[Request], Awaitable[bytes]]:
+    return lambda _request: asyncio.to_thread(_encoded, make)
 
 
 @cache
