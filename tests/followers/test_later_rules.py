@@ -118,7 +118,7 @@ def test_the_replica_stops_and_notes_it(directory: Path) -> None:
         follow(source, replica)
     messages = list(wire.MessageParser().feed(engine.recv(65536)))
     engine.close()
-    assert {each.kind for each in messages} <= {wire.HELLO, wire.NOTE, wire.PROGRESS}
+    assert {each.kind for each in messages} <= {wire.HELLO, wire.NOTE, wire.PROGRESS, wire.STARTED}
     assert all(each.position <= 3 for each in messages if each.kind == wire.PROGRESS)
     (note,) = [each.text for each in messages if each.kind == wire.NOTE]
     assert f"cannot continue: RulesUnknown: {SAYS}" in note

@@ -31,6 +31,10 @@ READY = "Fairbook is ready"
 HOSTS = {"FAIRBOOK_HOSTS": "x"}  # what requests that tests write themselves say
 
 
+PORT_TAKEN = "address already in use"
+PORT_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
 class StartFailed(AssertionError):
     """The exchange ended before it was ready. The message has its standard error."""
 
@@ -103,7 +107,19 @@ class ExchangeProcess:
         return self
 
     def start(self) -> ExchangeProcess:
-        """Start the process and wait until it is ready."""
+        """Start the process and wait until it is ready. Its port of before may be in use by a
+        connection of another process for a moment.
+        """
+        for pause_s in PORT_PAUSES_S:
+            try:
+                return self._start()
+            except StartFailed as failure:
+                if PORT_TAKEN not in str(failure):
+                    raise
+                time.sleep(pause_s)
+        return self._start()
+
+    def _start(self) -> ExchangeProcess:
         self.spawn()
 
         def is_ready() -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fairbook.accounts.contradictions import contradiction, is_held
-from fairbook.accounts.credentials import StoredCredential, User
+from fairbook.accounts.credentials import AccountsDamaged, StoredCredential, User
 from fairbook.accounts.sqlite_accounts import (
     FILE_NAME,
     FIRST_ID,
@@ -59,6 +59,7 @@ class StoreComparison:
         self._found: list[str] = []
         self._rows = 0
         self._passes = 0
+        self._failed = ""  # why the last pass was not done
         self._ended_s = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -68,8 +69,10 @@ class StoreComparison:
         for sentence in sentences:
             self._log(sentence)
 
-    def start(self) -> None:
+    def start(self) -> "asyncio.Task[None]":
+        """The task that compares until `stop`; it ends by itself only if there is a bug."""
         self._task = asyncio.create_task(self._run())
+        return self._task
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -103,7 +106,9 @@ class StoreComparison:
         self._ended_s = time.monotonic()
 
     def status(self) -> Mapping[str, Any]:
-        """contradictions: of the last pass, at most NAMED_MAX; removed: what the start found."""
+        """contradictions: of the last pass, at most NAMED_MAX; removed: what the start found;
+        failed: why the last pass was not done.
+        """
         return {
             "rows": self._rows,
             "passes": self._passes,
@@ -111,6 +116,7 @@ class StoreComparison:
             "count": len(self._found),
             "contradictions": self._found[:NAMED_MAX],
             "removed": self._started[:NAMED_MAX],
+            "failed": self._failed or None,
         }
 
     async def _run(self) -> None:
@@ -118,8 +124,10 @@ class StoreComparison:
             began_s = time.monotonic()
             try:
                 await self.compare_all()
-            except Exception:
-                logger.exception("the comparison of %s failed", FILE_NAME)
+                self._failed = ""
+            except (sqlite3.Error, AccountsDamaged) as error:
+                self._failed = str(error)
+                logger.error("%s cannot be compared: %s", FILE_NAME, error)
             spent_s = time.monotonic() - began_s
             await asyncio.sleep(max(self._pass_every_s - spent_s, PAUSE_S))
 

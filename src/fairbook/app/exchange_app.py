@@ -51,6 +51,7 @@ from fairbook.demo.generated_day import generate
 from fairbook.engine import local_instance
 from fairbook.engine.engine import Engine
 from fairbook.engine.snapshots import Snapshots
+from fairbook.followers.full_replay_link import FullReplayLink
 from fairbook.followers.recorder_link import RecorderLink
 from fairbook.followers.replica import ReplicaOptions
 from fairbook.followers.replica_monitor import ReplicaMonitor
@@ -204,12 +205,14 @@ class ExchangeApp:
             self._stack, self._accounts, self._followers, self.engine
         )  # fmt: skip
         stack.callback(self._feed.stop)
-        accounts.comparison.start()
+        accounts.comparison.start().add_done_callback(self._stop_if_failed)
         stack.push_async_callback(accounts.comparison.stop)
         stack.callback(asyncio.ensure_future(accounts.withdrawals.run()).cancel)
         if followers.recorder is not None:
             followers.recorder.start()
         followers.replica.start()
+        if followers.full_replay is not None:
+            followers.full_replay.start()
         watching = asyncio.ensure_future(self._disk.run(engine.commands, engine.runner.exchange))
         watching.add_done_callback(self._stop_if_failed)
         stack.callback(watching.cancel)
@@ -339,6 +342,8 @@ class ExchangeApp:
         found["hooks"] = self._hooks.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
+        if followers.full_replay is not None:
+            found["full_replay"] = followers.full_replay.status()
         found["streams"] = {**self._streams.status(), "has_history": self._has_history}
         found["http"] = {"connections": len(self._http.state.connections)}
         found["work"] = work_status(self.engine.commands.measurements, self._delay)
@@ -369,13 +374,20 @@ def _followers(
         has_replica=settings.with_replica,
     )
     stack.push_async_callback(replica.stop)
+    full_replay = None
+    if settings.full_replay_days:
+        full_replay = FullReplayLink(
+            directory, engine.runner, on_difference=replica.audit.add_replayed,
+            after_s=settings.full_replay_after_s, days=settings.full_replay_days,
+        )  # fmt: skip
+        stack.push_async_callback(full_replay.stop)
     if not settings.with_recorder:
-        return Followers(replica, None, None)
+        return Followers(replica, None, full_replay, None)
     recorder = RecorderLink(directory, engine.runner)
     stack.push_async_callback(recorder.stop)
     history = SqliteHistory(directory / HISTORY_NAME, recorder)
     stack.push_async_callback(history.close)
-    return Followers(replica, recorder, history)
+    return Followers(replica, recorder, full_replay, history)
 
 
 def _hooks(file: VenueFile, stack: AsyncExitStack) -> Hooks:

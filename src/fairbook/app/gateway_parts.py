@@ -20,6 +20,7 @@ from fairbook.auth.password_process import PasswordProcess
 from fairbook.auth.user_accounts import UserAccounts
 from fairbook.engine.engine import Engine
 from fairbook.engine.queries import EngineView
+from fairbook.followers.full_replay_link import FullReplayLink
 from fairbook.followers.recorder_link import RecorderLink
 from fairbook.followers.replica_monitor import ReplicaMonitor
 from fairbook.gateway.authentication import Authenticator
@@ -47,6 +48,7 @@ class Followers(NamedTuple):
 
     replica: ReplicaMonitor
     recorder: RecorderLink | None
+    full_replay: FullReplayLink | None
     history: SqliteHistory | None
 
 

@@ -174,6 +174,12 @@ class UpSettings:
     snapshot_s: float = _setting(
         60.0, _seconds(3600), "seconds between two snapshots in quiet markets"
     )
+    full_replay_after_s: float = _setting(
+        10.0, _seconds(86_400), "seconds after the start at which the full replay begins"
+    )
+    full_replay_days: int = _setting(
+        7, _COUNT_OR_ZERO, "days after which it begins with the first entry; 0: no full replay"
+    )
     json_logs: bool | None = _setting(
         None,
         _LOG_FORMAT,

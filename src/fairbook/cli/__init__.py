@@ -36,6 +36,7 @@ COMMANDS: Final = {
 }
 INTERNAL: Final = {
     "passwords": "hash passwords (run by the exchange)",
+    "full-replay": "execute the whole log again and compare (run by the exchange)",
     "judge": "find out which engine is wrong (run by the exchange)",
     "recorder": "record history (run by the exchange)",
     "replica": "run the second engine (run by the exchange)",
@@ -75,7 +76,7 @@ def _run(argv: list[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else "`fairbook --help` lists the commands"
         raise UsageError(f"fairbook: unknown command {name!r}; {hint}")
     _require_core()
-    command = import_module(f"fairbook.cli.{name}")
+    command = import_module(f"fairbook.cli.{name.replace('-', '_')}")
     description = f"{summary[0].upper()}{summary[1:]}."
     parser = CommandParser(prog=f"fairbook {name}", description=description)
     command.add_arguments(parser)

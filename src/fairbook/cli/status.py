@@ -149,6 +149,8 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield "", f"not compared, the versions differ: {replica['other_version']}"
     if recorder := status.get("recorder"):
         yield from _follower_lines("recorder", recorder)
+    if (full := status.get("full_replay")) and full["started_from"] is not None:
+        yield "replayed", _full_replay_line(full)
     if streams := status.get("streams"):
         connections = _counted(streams["connections"], "connection")
         load = f"{connections}, {_counted(streams['subscriptions'], 'subscription')}"
@@ -160,6 +162,12 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield from _process_lines("maker", "running", maker)
 
 
+def _full_replay_line(full: Status) -> str:
+    begin = full["started_from"]
+    since = "the first entry" if begin == 0 else f"a saved state of position {begin}"
+    return f"from {since} up to position {full['position']}, beside the engine"
+
+
 def _accounts_lines(accounts: Status) -> Iterator[tuple[str, str]]:
     if accounts["contradictions"]:
         yield "accounts", f"{_counted(accounts['count'], 'ROW')} OF accounts.db CONTRADICT THE LOG:"
@@ -167,6 +175,8 @@ def _accounts_lines(accounts: Status) -> Iterator[tuple[str, str]]:
         yield "accounts", f"the log backs {_counted(accounts['rows'], 'row')} of accounts.db"
     else:
         yield "accounts", "not compared with the log yet"
+    if accounts["failed"]:
+        yield "", f"accounts.db cannot be compared: {accounts['failed']}"
     for sentence in (accounts["contradictions"] + accounts["removed"])[:SHOWN_MAX]:
         yield "", sentence
 
@@ -221,4 +231,4 @@ def _stopped_accounts(directory: Path, exchange: Exchange) -> Status | None:
     with SqliteAccounts.as_of_now(path) as store:
         found = contradictions(store, EngineView(exchange))
         counts = {"rows": store.count(), "passes": 1, "age_s": 0, "count": len(found)}
-    return {**counts, "contradictions": found[:NAMED_MAX], "removed": []}
+    return {**counts, "contradictions": found[:NAMED_MAX], "removed": [], "failed": None}

@@ -76,16 +76,18 @@ def restore_before(
     *,
     on_problem: Callable[[str], None] = lambda _: None,
     is_checked: bool = True,
+    without: int = 0,
 ) -> Runner:
     """For a reader of the log: the state of the newest valid snapshot that is not ahead of
     `position` and that the log agrees with, or the empty state. Changes nothing on disk.
 
     is_checked: as Snapshot.restore. on_problem: called for each snapshot that is passed over.
+    without: position of a snapshot that is not to be used, because another one started from it.
     """
     found = [(path.name, path, source) for source in sources for path in source.paths()]
     for _, path, source in sorted(found, key=lambda each: each[0], reverse=True):
         try:
-            if source.read_head(path).position > position:
+            if not without != source.read_head(path).position <= position:
                 continue
             snapshot = source.read(path)
             log.require(snapshot.position, snapshot.chain)

@@ -8,7 +8,8 @@ Invariants:
 - a file of that name is complete; a crash leaves at most a `.new` file, removed at the next start;
 - a snapshot is used only if checksum, format, name and digest all agree; others are left alone and
   reported;
-- a valid one is removed only when three newer ones are on disk.
+- a valid one is removed only when three newer ones are on disk;
+- one whose state is not what the log gives is renamed to `.snapshot.contradicted` and kept.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _HEAD: Final = Struct("<8sIIqqq32s32s32s")
 _CHECKSUM_BYTES: Final = 32
 _HEAD_BYTES: Final = _HEAD.size + _CHECKSUM_BYTES
 _SUFFIX: Final = ".snapshot"
+ASIDE_SUFFIX: Final = ".contradicted"
 
 
 class SnapshotInvalid(Exception):
@@ -149,6 +151,15 @@ class Snapshots:
             except SnapshotInvalid:
                 continue  # Reported by `recover`.
         return 0
+
+    def put_aside(self, path: Path) -> Path:
+        """Rename a file whose state the log contradicts, so that it is never loaded again; returns
+        its new path. Raises OSError.
+        """
+        aside = path.with_name(path.name + ASIDE_SUFFIX)
+        path.rename(aside)
+        make_directory(self._directory)  # syncs it
+        return aside
 
     def pass_over(self, path: Path) -> None:
         """Do not count this file, which is invalid, as one of the three that are kept."""

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import BY_AUDIT
@@ -25,7 +25,7 @@ from fairbook.core.parts import with_detail
 from fairbook.followers import audit_files
 from fairbook.followers.audit_files import Verdict, summary
 from fairbook.followers.follower_link import DOWN
-from fairbook.followers.judge import BOTH, ENGINE, REPLICA, UNKNOWN
+from fairbook.followers.judge import BOTH, ENGINE, REPLAYED, REPLICA, UNKNOWN
 from fairbook.followers.pauses import DIFFERENCE, pause_name
 from fairbook.followers.replica_link import Mismatch, ReplicaLink, Slice
 from fairbook.followers.wire import VERSION
@@ -56,9 +56,11 @@ class Audit:
         run_judge: Callable[[], Awaitable[Verdict]],
         replace_replica: Callable[[str], None],
         has_replica: bool = True,
+        started_from: int = 0,
     ) -> None:
         """run_judge: `judge.judge`, in another process; it may raise. replace_replica: ends the
-        replica and starts another; given the reason. exchange: recovered.
+        replica and starts another; given the reason. exchange: recovered, from the snapshot of
+        position started_from.
         """
         self.verdict: Verdict | None = None
         """The verdict of the audit's pause, or of a difference that is about to pause trading."""
@@ -73,6 +75,7 @@ class Audit:
         self._run_judge = run_judge
         self._replace_replica = replace_replica
         self._has_replica = has_replica
+        self._started_from = started_from
         self._slices: list[Slice] = []  # The engine's, of those that differed.
         self._investigation: asyncio.Task[None] | None = None
         self._resuming = asyncio.Lock()
@@ -191,7 +194,7 @@ class Audit:
         verdict = self.verdict
         if verdict is None or verdict[ENGINE]["id"] != self._link.id:
             return False
-        return verdict["wrong"] in (ENGINE, BOTH, UNKNOWN, None)
+        return verdict["wrong"] in (ENGINE, BOTH, UNKNOWN, REPLAYED, None)
 
     def add(self, mismatch: Mismatch) -> None:
         if self.verdict is not None:
@@ -210,9 +213,16 @@ class Audit:
             )
             self._replace_replica("another version")
             return
-        self.verdict = {
+        self.verdict = self._new_verdict(mismatch.position)
+        self._slices = []
+        self._extend(self.verdict, mismatch)
+        self._investigation = asyncio.ensure_future(self._investigate())
+
+    def _new_verdict(self, position: int) -> Verdict:
+        replica = self._link.follower
+        return {
             "status": "found",
-            "position": mismatch.position,
+            "position": position,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "wrong": None,
             ENGINE: {"id": self._link.id, "version": VERSION},
@@ -220,10 +230,29 @@ class Audit:
             "events": None,
             "slices": [],
             "differences": [],
+            "started_from": [self._started_from, self._link.started_from],
         }
-        self._slices = []
-        self._extend(self.verdict, mismatch)
-        self._investigation = asyncio.ensure_future(self._investigate())
+
+    def add_replayed(self, found: dict[str, Any]) -> None:
+        """The full replay contradicts a snapshot, or the events: `position`, `contradicted` and
+        `differences` as in a verdict.
+        """
+        verdict = self.verdict
+        if verdict is None:
+            verdict = self.verdict = self._new_verdict(found["position"]) | found
+            verdict |= {"status": "judged", "wrong": REPLAYED, "judge": {"version": VERSION}}
+            self._investigation = asyncio.ensure_future(self._pause_for(verdict))
+        elif verdict["wrong"] == REPLAYED and verdict[ENGINE]["id"] == self._link.id:
+            verdict["contradicted"] += found["contradicted"]
+            self._investigation = asyncio.ensure_future(self._save_after(self._investigation))
+        elif "again" not in verdict:
+            verdict["again"] = found["position"]
+        logger.error("%s", summary(verdict))
+
+    async def _save_after(self, earlier: asyncio.Task[None] | None) -> None:
+        if earlier is not None:
+            await asyncio.wait([earlier])
+        await self._save()
 
     def _extend(self, verdict: Verdict, mismatch: Mismatch) -> None:
         """Add a difference that is not judged yet."""
@@ -246,12 +275,7 @@ class Audit:
         logger.error(
             "engine and replica differ at position %d: trading is paused", verdict["position"]
         )
-        # Before anything is written: a disk that hangs must not keep trading open.
-        with suppress(Stopped):  # Trading has ended. The next start is sound: it replays the log.
-            pause = admin_records.pause(BY_AUDIT, DIFFERENCE)
-            await self._submit(with_detail(pause, audit_files.finding_hash(verdict)))
-        await self._put_aside()
-        await self._save()
+        await self._pause_for(verdict)
         if verdict["events"] is not None:
             # The state differed before the events did: compare all of it.
             await self._link.round_agreed(within_s=ROUND_WAIT_S)
@@ -263,6 +287,14 @@ class Audit:
         verdict["slices"] = verdict["slices"][: len(slices)]
         await self._save()
         await self._judge()
+
+    async def _pause_for(self, verdict: Verdict) -> None:
+        # Before anything is written: a disk that hangs must not keep trading open.
+        with suppress(Stopped):  # Trading has ended. The next start is sound: it replays the log.
+            pause = admin_records.pause(BY_AUDIT, DIFFERENCE)
+            await self._submit(with_detail(pause, audit_files.finding_hash(verdict)))
+        await self._put_aside()
+        await self._save()
 
     def _write_slices(self, slices: list[Slice]) -> None:
         for made in slices:

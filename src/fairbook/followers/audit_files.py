@@ -29,6 +29,7 @@ WRONG: Final = {
     "both": "engine and replica are both wrong",
     "neither": "neither engine nor replica is wrong",
     "unknown": "the judge failed",
+    "replayed": "the replay from the first entry contradicts what the exchange has",
 }
 """By `wrong` of a verdict."""
 
@@ -70,6 +71,8 @@ def _is_verdict(verdict: Any) -> bool:
         )
         and _all_have(verdict.get("differences"), process=str, what=str)
         and type(verdict.get("again", 0)) is int
+        and _is_list(verdict.get("started_from", []), int)
+        and _is_list(verdict.get("contradicted", []), str)
     )
 
 
@@ -77,6 +80,10 @@ def _has(record: Any, **types: type) -> bool:
     return isinstance(record, dict) and all(
         type(record.get(field)) is expected for field, expected in types.items()
     )
+
+
+def _is_list(given: Any, of: type) -> bool:
+    return isinstance(given, list) and all(type(each) is of for each in given)
 
 
 def _all_have(rows: Any, **types: type) -> bool:
@@ -173,6 +180,8 @@ def summary(verdict: Verdict) -> str:
             text += f" in {first['asset_name']}"
         if "field" in first:
             text += f", {first['field']}: expected {first['expected']}, found {first['found']}"
+    for name in verdict.get("contradicted", ()):
+        text += f"; put aside, because the log contradicts it: {name}"
     if "again" in verdict:
         text += f"; they differ again, at position {verdict['again']}: restart the exchange"
     return text

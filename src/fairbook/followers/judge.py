@@ -2,11 +2,13 @@
 
 Design: docs/operate/replicas.md, "When they differ".
 
-Invariant: the memory of engine and replica is not used; nothing is changed but the verdict.
+Invariants:
+- the memory of engine and replica is not used, nor a snapshot that either has started from;
+- nothing is changed but the verdict, and that snapshots which the log contradicts are put aside.
 """
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +18,7 @@ from fairbook.core.state_slices import BALANCE, NAMES, Difference, differences, 
 from fairbook.engine import gc_policy
 from fairbook.engine.recovery import restore_before
 from fairbook.engine.runner import Runner
-from fairbook.engine.snapshots import Snapshots
+from fairbook.engine.snapshots import Head, SnapshotInvalid, Snapshots
 from fairbook.followers.audit_files import Verdict, read_verdict, slice_path, write_verdict
 from fairbook.followers.wire import VERSION
 from fairbook.log.command_log import Entry, LogDamaged
@@ -27,6 +29,8 @@ REPLICA: Final = "replica"
 BOTH: Final = "both"
 NEITHER: Final = "neither"
 UNKNOWN: Final = "unknown"
+REPLAYED: Final = "replayed"
+"""The full replay has found it: engine and replica may have started from the same wrong state."""
 
 SHOWN_MAX: Final = 20
 BALANCE_NAME: Final = NAMES[BALANCE]
@@ -40,10 +44,10 @@ def judge(directory: Path) -> Verdict:
     if verdict is None:
         raise ValueError("there is no difference to judge")
     with gc_policy.frozen_afterwards(), closing(FileLog(directory, read_only=True)) as log:
-        wrong, found = _compared(directory, log, verdict, is_checked=False)
+        wrong, found = _compared(directory, log, verdict, before=_first_start(verdict))
         if len(wrong) == 2:
-            # Neither has what was computed here: make sure that the snapshot was loaded rightly.
-            wrong, found = _compared(directory, log, verdict, is_checked=True)
+            # Neither has what was computed here: trust no snapshot.
+            wrong, found = _compared(directory, log, verdict, before=1)
     # A balance explains more than what followed from it.
     found.sort(key=lambda described: described["what"] != BALANCE_NAME)
     verdict |= {
@@ -56,24 +60,54 @@ def judge(directory: Path) -> Verdict:
     return verdict
 
 
+def _first_start(verdict: Verdict) -> int:
+    """The position of the oldest snapshot that engine or replica has started from."""
+    starts: list[int] = [each for each in verdict.get("started_from", ()) if each > 0]
+    return min([int(verdict["position"]) + 1, *starts])
+
+
 def _compared(
-    directory: Path, log: FileLog, verdict: Verdict, *, is_checked: bool
+    directory: Path, log: FileLog, verdict: Verdict, *, before: int
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Which processes are wrong, and in what. is_checked: as restore_before."""
+    """Which processes are wrong, and in what: by a replay from a snapshot before a position."""
     snapshots = Snapshots(directory)
-    runner = restore_before(log, [snapshots], verdict["position"], is_checked=is_checked)
+    runner = restore_before(log, [snapshots], before - 1, is_checked=False)
     verdict["from_snapshot"] = runner.position
-    entries = log.read(runner.position + 1)
+    entries, check = log.read(runner.position + 1), SnapshotCheck(snapshots, verdict)
     wrong: dict[str, None] = {}
     found: list[dict[str, Any]] = []
     for dispute in _disputes(verdict):
-        _replay(runner, entries, dispute["position"])
+        _replay(runner, entries, dispute["position"], check)
         expected = _expected(runner, dispute)
         for process in (ENGINE, REPLICA):
             if expected != dispute[process]:
                 wrong[process] = None
                 found += _found(directory, runner, dispute, process)
     return list(wrong), found
+
+
+class SnapshotCheck:
+    """Compares snapshots with the states of a replay, and puts aside those that differ."""
+
+    def __init__(self, snapshots: Snapshots, verdict: Verdict) -> None:
+        self._snapshots = snapshots
+        self._verdict = verdict
+        self._heads: dict[int, tuple[Path, Head]] = {}
+        for path in snapshots.paths():
+            with suppress(SnapshotInvalid):  # Nothing loads it.
+                head = snapshots.read_head(path)
+                self._heads[head.position] = path, head
+
+    def look(self, runner: Runner) -> None:
+        """After each entry. Raises OSError."""
+        known = self._heads.pop(runner.position, None)
+        if known is None:
+            return
+        path, head = known
+        right = runner.snapshot()
+        if (head.digest, head.event_hash) != (right.digest, right.event_hash):
+            aside = self._snapshots.put_aside(path)
+            self._verdict.setdefault("contradicted", []).append(aside.name)
 
 
 def _disputes(verdict: Verdict) -> list[dict[str, Any]]:
@@ -84,12 +118,13 @@ def _disputes(verdict: Verdict) -> list[dict[str, Any]]:
     return sorted(disputes, key=lambda dispute: int(dispute["position"]))
 
 
-def _replay(runner: Runner, entries: Iterator[Entry], position: int) -> None:
+def _replay(runner: Runner, entries: Iterator[Entry], position: int, check: SnapshotCheck) -> None:
     while runner.position < position:
         entry = next(entries, None)
         if entry is None:
             raise LogDamaged(f"the log ends at position {runner.position}, before {position}")
         runner.apply(entry)
+        check.look(runner)
 
 
 def _expected(runner: Runner, dispute: dict[str, Any]) -> str:

@@ -2,7 +2,9 @@
 
 Design: docs/operate/replicas.md, "What is compared". It also writes snapshots (snapshot_policy.py).
 
-Invariant: it writes nothing but snapshots that both agreed on, and slices that differ.
+Invariants:
+- it writes nothing but snapshots that both agreed on, and slices that differ;
+- it does not start from the snapshot that the engine started from.
 """
 
 import json
@@ -39,6 +41,9 @@ class ReplicaOptions:
     """or after so long, if there was a hundredth of them."""
     allow_faults: bool = False
     """Whether the engine may have it corrupt its memory, for tests."""
+    without: int = 0
+    """Position of the snapshot that the engine started from: this replica starts from another, so
+    that one edited file shows."""
 
 
 def run(directory: Path, descriptor: int, options: ReplicaOptions) -> None:
@@ -135,9 +140,13 @@ class Replica:
         )
 
     def _restore(self, position: int) -> Runner:
-        """From the newest valid snapshot that is not ahead of the engine."""
+        """From the newest valid snapshot that is not ahead of the engine, nor its own."""
+        source, snapshots = self._source, [Snapshots(self._directory)]
         with gc_policy.frozen_afterwards():
-            source, snapshots = self._source, [Snapshots(self._directory)]
-            runner = restore_before(source.log, snapshots, position, on_problem=source.note)
+            runner = restore_before(
+                source.log, snapshots, position, on_problem=source.note,
+                without=self._options.without,
+            )  # fmt: skip
+        source.send(wire.pack(wire.STARTED, runner.position))
         self._policy.start(runner)
         return runner

@@ -101,6 +101,8 @@ class ReplicaLink(FollowerLink):
         """How often the whole state was found equal, since the engine started."""
         self._round_at_s: float | None = None
         self.snapshot_position = 0
+        self.started_from = 0
+        """Position of the snapshot that the replica started from; 0: the first entry."""
         self.unbalanced_assets: int | None = None  # None: nothing was added up yet
         self._slice_s_max = 0.0
         self._on_mismatch = on_mismatch
@@ -120,7 +122,7 @@ class ReplicaLink(FollowerLink):
     def connect(self, connection: socket.socket) -> asyncio.Future[str]:
         self._outstanding.clear()
         self._marks.clear()
-        self.position = 0
+        self.position = self.started_from = 0
         self._differs = False
         ended = super().connect(connection)
         self._begin_round()
@@ -142,6 +144,7 @@ class ReplicaLink(FollowerLink):
             "round_age_s": None if age_s is None else round(age_s, 3),
             "slice_ms_max": round(1000 * self._slice_s_max, 3),
             "snapshot_position": self.snapshot_position,
+            "started_from": self.started_from,
             "unbalanced_assets": self.unbalanced_assets,
         }
 
@@ -261,6 +264,8 @@ class ReplicaLink(FollowerLink):
                 self._report(Mismatch(int(both["position"]), engine, replica, None))
             case wire.SNAPSHOT_WRITTEN:
                 self.snapshot_position = message.position
+            case wire.STARTED:
+                self.started_from = message.position
             case wire.BALANCED:
                 self.unbalanced_assets = message.number
             case _:

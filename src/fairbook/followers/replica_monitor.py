@@ -43,7 +43,7 @@ class ReplicaMonitor:
         self.link = ReplicaLink(engine.runner, on_mismatch=self._on_mismatch, round_s=round_s)
         self.supervisor = Supervisor(
             "replica",
-            replica_command(directory, options),
+            replica_command(directory, options, without=engine.recovery.snapshot_position),
             link=self.link,
             before_start=snapshots.remove_leftovers,
         )
@@ -55,6 +55,7 @@ class ReplicaMonitor:
             run_judge=lambda: asyncio.to_thread(run_judge, directory),
             replace_replica=self._replace_replica,
             has_replica=has_replica,
+            started_from=engine.recovery.snapshot_position,
         )
         self._pauses = PauseStarts(directory)
         self._engine = engine
@@ -165,11 +166,12 @@ def room_status(exchange: Exchange) -> list[dict[str, Any]]:
     return [room._asdict() | {"left": room.most - room.used} for room in exchange.room()]
 
 
-def replica_command(directory: Path, options: ReplicaOptions) -> list[str]:
-    """Starts a replica; the number of its descriptor is to be appended."""
+def replica_command(directory: Path, options: ReplicaOptions, *, without: int) -> list[str]:
+    """Starts a replica; the number of its descriptor is to be appended. without: as its option."""
     command = fairbook_command("replica", str(directory))
     command += [f"--snapshot-commands={options.snapshot_commands}"]
     command += [f"--snapshot-s={options.snapshot_s}"]
+    command += [f"--without={without}"]
     if options.allow_faults:
         command.append("--allow-faults")
     return [*command, "--fd"]

@@ -26,14 +26,16 @@ EDIT: Final = 3  # atoms, account, asset, field: corrupt the replica's memory, f
 PROGRESS: Final = 10  # position, serial of the last slice compared: done up to there
 SLICE_DIFFERS: Final = 12  # position, serial, index and count, the replica's digest
 SNAPSHOT_WRITTEN: Final = 13  # position, -, -, digest of the state
-BALANCED: Final = 15  # position, number of assets that do not add up to zero
 EVENTS_DIFFER: Final = 14  # MAGIC, length of the text: JSON, position and both running hashes
+BALANCED: Final = 15  # position, number of assets that do not add up to zero
+STARTED: Final = 16  # position of the snapshot that the replica started from; 0: the first entry
+REPLAY_DIFFERS: Final = 17  # MAGIC, length of the text: JSON, what the full replay contradicts
 # Either way.
 HELLO: Final = 20  # MAGIC, length of the text: JSON
 NOTE: Final = 21  # MAGIC, length of the text: for the operator
 
 _LAYOUT: Final = Struct("<B7xqqq32s")
-_WITH_TEXT: Final = (EVENTS_DIFFER, HELLO, NOTE)
+_WITH_TEXT: Final = (EVENTS_DIFFER, REPLAY_DIFFERS, HELLO, NOTE)
 _TEXT_BYTES_MAX: Final = 64 * 1024
 _INDEX_BITS: Final = 32
 
@@ -62,7 +64,7 @@ def pack(kind: int, position: int, number: int = 0, detail: int = 0, digest: byt
 
 
 def pack_text(kind: int, text: str) -> bytes:
-    """An EVENTS_DIFFER, HELLO or NOTE. A text that is too long is cut off."""
+    """A message with text. One that is too long is cut off."""
     encoded = text.encode()[:_TEXT_BYTES_MAX]
     padding = -len(encoded) % BLOCK
     return _LAYOUT.pack(kind, MAGIC, len(encoded), 0, b"") + encoded + bytes(padding)

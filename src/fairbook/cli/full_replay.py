@@ -1,0 +1,21 @@
+"""`fairbook full-replay`: execute the whole log beside a running exchange, and compare."""
+
+import argparse
+
+from fairbook.cli import follower
+from fairbook.cli.parser import CommandParser
+from fairbook.followers import full_replay
+
+ERRORS = follower.ERRORS
+
+
+def add_arguments(parser: CommandParser) -> None:
+    follower.add_arguments(parser)
+    parser.add_argument("--pass-max-s", type=float, required=True, metavar="S")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return follower.run_follower(
+        "full-replay",
+        lambda: full_replay.run(arguments.directory, arguments.fd, arguments.pass_max_s),
+    )

@@ -1,0 +1,206 @@
+"""The full replay: executes the whole log from its first entry, beside a running exchange.
+
+Design: a process of lowest priority with a state of its own. It compares every snapshot of the
+exchange with its state at that position, and its running hash of events with the engine's. What it
+has computed is saved in DIR/replay from time to time, so that the next start goes on from there.
+
+Invariants:
+- it loads nothing but its own saved state, and only one that fits the log;
+- a difference counts only in a pass from the first entry: a resumed one that finds a difference
+  puts its saved states aside and starts over;
+- a snapshot that the log contradicts is put aside.
+"""
+
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from fairbook.core.exchange import Exchange
+from fairbook.core.state_slices import differences, slice_bytes
+from fairbook.engine.recovery import restore_before
+from fairbook.engine.runner import Runner
+from fairbook.engine.snapshots import Head, SnapshotInvalid, Snapshots
+from fairbook.followers import wire
+from fairbook.followers.follower import CHECK_EVERY, FileSource, follow
+from fairbook.followers.judge import SHOWN_MAX, describe
+
+DIRECTORY: Final = "replay"
+PASS_NAME: Final = "pass.json"
+NICE: Final = 14  # on top of a follower's 5: the lowest priority
+REST_PER_WORK: Final = 2.0  # it takes at most a third of a CPU
+SAVE_S: Final = 300.0
+SAVE_COMMANDS: Final = 25_000  # of new work, or it is not worth a file
+LOOK_S: Final = 1.0  # between two looks at the folder of snapshots
+
+
+def run(directory: Path, descriptor: int, pass_max_s: float) -> None:
+    """Follow the engine at the other end of `descriptor`, until that is gone. pass_max_s: age of a
+    pass after which the next start begins with the first entry. Raises as replica.run.
+    """
+    os.nice(NICE)
+    source = FileSource("replay", directory, socket.socket(fileno=descriptor))
+    follow(source, FullReplay(directory, source, pass_max_s))
+
+
+class FullReplay:
+    """A Follower that executes everything."""
+
+    def __init__(self, directory: Path, source: FileSource, pass_max_s: float) -> None:
+        self._own_directory = directory / DIRECTORY
+        self._own = Snapshots(self._own_directory)
+        self._snapshots = Snapshots(directory)
+        self._source = source
+        self._pass_max_s = pass_max_s
+        self._runner: Runner | None = None
+        self._from = 0  # the position at which this process began; 0: the first entry
+        self._heads: dict[int, tuple[Path, Head]] = {}
+        self._looked_s = self._saved_s = self._rested_s = time.monotonic()
+        self._saved_sequence = 0
+        self._events_differ = False
+
+    def handle(self, messages: list[wire.Message]) -> None:
+        for message in messages:
+            if message.kind == wire.APPLIED:
+                self._follow(message.position)
+                self._compare_events(message.position, message.digest)
+
+    def finish(self) -> None:
+        self._save()
+
+    def _follow(self, target: int) -> None:
+        runner = self._runner or self._begin(target)
+        self._rested_s = time.monotonic()
+        while runner.position < target:
+            for entry in self._source.entries(runner.position + 1, target):
+                runner.apply(entry)
+                self._source.advance(entry.position)
+                if entry.position % CHECK_EVERY == 0:
+                    self._rest()
+                if not self._is_right(runner):
+                    runner = self._start_over()
+                    break
+        if time.monotonic() - self._saved_s > SAVE_S:
+            self._save()
+
+    def _begin(self, target: int) -> Runner:
+        if time.time() - self._pass_began_s() > self._pass_max_s:
+            return self._begin_with_the_first()
+        runner = restore_before(self._source.log, [self._own], target, on_problem=self._source.note)
+        if runner.position == 0:
+            return self._begin_with_the_first()
+        return self._began(runner)
+
+    def _start_over(self) -> Runner:
+        """The saved state may be wrong."""
+        for path in self._own.paths():
+            self._own.put_aside(path)
+        return self._begin_with_the_first()
+
+    def _begin_with_the_first(self) -> Runner:
+        for path in self._own.paths():
+            path.unlink()
+        content = json.dumps({"began": time.time()})
+        (self._own_directory / PASS_NAME).write_text(content)
+        return self._began(Runner(Exchange()))
+
+    def _began(self, runner: Runner) -> Runner:
+        self._runner = runner
+        self._from = runner.position
+        self._saved_sequence = runner.exchange.sequence
+        self._heads = {}
+        self._looked_s = 0.0
+        self._source.send(wire.pack(wire.STARTED, runner.position))
+        return runner
+
+    def _pass_began_s(self) -> float:
+        """Seconds since 1970; 0.0: not known."""
+        try:
+            return float(json.loads((self._own_directory / PASS_NAME).read_text())["began"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+
+    def _rest(self) -> None:
+        worked_s = time.monotonic() - self._rested_s
+        time.sleep(min(worked_s * REST_PER_WORK, 1.0))
+        self._rested_s = time.monotonic()
+
+    def _save(self) -> None:
+        runner = self._runner
+        self._saved_s = time.monotonic()
+        if runner is None or runner.exchange.sequence - self._saved_sequence < SAVE_COMMANDS:
+            return
+        self._saved_sequence = runner.exchange.sequence
+        try:
+            self._own.write(runner.snapshot())
+        except OSError as error:
+            self._source.note(f"its state was not saved: {error}")
+
+    def _is_right(self, runner: Runner) -> bool:
+        """Whether a snapshot of this position, if there is one, has this state. False: start over;
+        a difference of a pass from the first entry is reported instead.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s > LOOK_S:
+            self._looked_s = now_s
+            self._look(runner.position)
+        known = self._heads.pop(runner.position, None)
+        if known is None:
+            return True
+        path, head = known
+        right = runner.snapshot()
+        if (head.digest, head.event_hash) == (right.digest, right.event_hash):
+            return True
+        if self._from > 0:
+            self._source.note(f"{path.name} or the saved state is wrong: starting over")
+            return False
+        self._report(runner, path)
+        return True
+
+    def _look(self, position: int) -> None:
+        """Snapshots at this position and later ones."""
+        self._heads = {}
+        for path in self._snapshots.paths():
+            with suppress(SnapshotInvalid):  # Nothing loads it.
+                head = self._snapshots.read_head(path)
+                if head.position >= position:
+                    self._heads[head.position] = path, head
+
+    def _report(self, runner: Runner, path: Path) -> None:
+        found: list[dict[str, Any]] = []
+        with suppress(SnapshotInvalid, ValueError):
+            theirs = self._snapshots.read(path).restore(is_checked=False)
+            every = differences(
+                slice_bytes(runner.exchange, 0, 1), slice_bytes(theirs, 0, 1), SHOWN_MAX
+            )
+            found = [
+                {"process": path.name, "position": runner.position}
+                | describe(runner.exchange, each)
+                for each in every
+                if each.mine != each.theirs
+            ]
+        with suppress(FileNotFoundError):  # An older one was removed meanwhile.
+            aside = self._snapshots.put_aside(path)
+            self._send(runner.position, contradicted=[aside.name], differences=found)
+
+    def _compare_events(self, position: int, event_hash: bytes) -> None:
+        runner = self._runner
+        if runner is None or runner.position != position or self._events_differ:
+            return
+        if runner.event_hash == event_hash:
+            return
+        if self._from > 0:
+            self._source.note("the events or the saved state are wrong: starting over")
+            self._start_over()
+            self._follow(position)
+            self._compare_events(position, event_hash)
+            return
+        self._events_differ = True
+        self._send(position, contradicted=[], differences=[])
+
+    def _send(self, position: int, **more: Any) -> None:
+        text = json.dumps({"position": position} | more)
+        self._source.send(wire.pack_text(wire.REPLAY_DIFFERS, text))
