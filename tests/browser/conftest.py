@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from fairbook.gateway.page_files import FOLDER
-from tests.browser.tab import Tab, open_tab
+from tests.browser.tab import CHROMIUM_OPTIONS, Tab, chromium_path, open_tab
 from tests.world.exchange_process import ExchangeProcess
 
 UNLIMITED = {
@@ -19,21 +17,15 @@ UNLIMITED = {
     "FAIRBOOK_ADDRESS_PER_MINUTE": "0",
     "FAIRBOOK_ACCOUNT_PER_MINUTE": "0",
 }
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium of this machine. In CI it must be there."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None and not os.environ.get("CI"):
-        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
-    assert found is not None, "no Chromium is installed"
+    """One for each module: while it is open, no other event loop can run."""
+    path = chromium_path()
     assert (FOLDER / "index.html").is_file(), "the page is not built: run ./dev up --help"
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
+        launched = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_OPTIONS))
         yield launched
         launched.close()
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route
 
 from tests.world.exchange_process import ExchangeProcess
@@ -15,9 +18,20 @@ from tests.world.rest_client import RestClient
 
 T = TypeVar("T")
 PASSWORD = "a good long password"
-WAIT_S = 20.0
+WAIT_S = 60.0
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_OPTIONS = ("--no-sandbox", "--disable-gpu")
 
 _numbers = itertools.count(1)
+
+
+def chromium_path() -> str:
+    """Chromium of this machine. In CI it must be there."""
+    found = next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
+    if found is None and not os.environ.get("CI"):
+        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
+    assert found is not None, "no Chromium is installed"
+    return found
 
 
 class Tab:

@@ -142,3 +142,26 @@ test("grouped sums are those of the levels, and no price looks better than it is
     { numRuns: 1_000 },
   );
 });
+
+test("of a book deeper than the snapshot only the known levels are shown", () => {
+  const exchange = new Exchange();
+  for (let each = 1; each <= 60; each += 1) exchange.change(true, 100 - each, 5);
+  for (let each = 1; each <= 60; each += 1) exchange.change(false, 110 + each, 5);
+  const limit = 20;
+  const lost: string[] = [];
+  const book = new Book(TICK, TICK, () => lost.push("lost"));
+  const cut = (): ReturnType<Exchange["snapshot"]> => {
+    const { bids, asks, lastUpdateId } = exchange.snapshot();
+    const best = (levels: [string, string][], sign: number): [string, string][] =>
+      levels.sort((one, other) => sign * (Number(one[0]) - Number(other[0]))).slice(0, limit);
+    return { bids: best(bids, -1), asks: best(asks, 1), lastUpdateId };
+  };
+  expect(book.begin(cut(), limit)).toBe(true);
+  book.change(exchange.change(true, 50, 7)); // below the last known bid
+  expect(shown(book, "bids")).toEqual(expected(exchange, "bids").slice(0, limit));
+  for (let each = 0; each <= 10; each += 1) book.change(exchange.change(true, 100 - each, 0));
+  expect(lost).toEqual(["lost"]);
+  expect(shown(book, "bids")).toEqual([]);
+  expect(book.begin(cut(), limit)).toBe(true);
+  expect(shown(book, "bids")).toEqual(expected(exchange, "bids").slice(0, limit));
+});

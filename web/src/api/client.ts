@@ -13,23 +13,32 @@ export class ApiError extends Error {
     super(message);
   }
 
-  /** Whether a command may have been executed all the same. */
+  /**
+   * Whether a command may have been executed all the same: there was no answer, or one of a proxy,
+   * or one of the exchange that says so. Its own 501 and 503 mean that it was not.
+   */
   get isUnknown(): boolean {
-    return this.status === 0 || this.status === 504;
+    const isCertain = (this.status === 501 || this.status === 503) && this.code !== "UNKNOWN";
+    return this.status === 0 || (this.status >= 500 && !isCertain);
   }
 }
 
 type Query = Readonly<Record<string, string | number | undefined>>;
 
-export function get<T>(path: string, query: Query = {}): Promise<T> {
+/** token: of the session that asks; it does not change while an answer is awaited. */
+export function get<T>(path: string, query: Query = {}, token?: string): Promise<T> {
   const known = Object.entries(query).filter(([, value]) => value !== undefined);
   const text = new URLSearchParams(known.map(([name, value]) => [name, String(value)])).toString();
-  return send<T>("GET", text ? `${path}?${text}` : path);
+  return send<T>("GET", text ? `${path}?${text}` : path, undefined, token);
 }
 
-export async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+export async function send<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  token: string | undefined = session.peek()?.token,
+): Promise<T> {
   const headers: Record<string, string> = {};
-  const token = session.value?.token;
   if (token !== undefined) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
@@ -49,10 +58,14 @@ export async function send<T>(method: string, path: string, body?: unknown): Pro
     throw new ApiError(0, "NO_ANSWER", "The exchange did not answer");
   }
   if (response.ok) return content as T;
-  if (response.status === 401 && token !== undefined && session.value?.token === token) {
+  const isLogIn = path === "/auth/v1/login"; // its 401 is about the password
+  if (response.status === 401 && !isLogIn && session.peek()?.token === token) {
     session.value = null;
   }
-  const error = content as { code?: string; message?: string };
+  const error = (typeof content === "object" && content !== null ? content : {}) as {
+    code?: string;
+    message?: string;
+  };
   throw new ApiError(
     response.status,
     error.code ?? "UNKNOWN",
@@ -63,7 +76,7 @@ export async function send<T>(method: string, path: string, body?: unknown): Pro
 
 /** What to tell a person about a failure. */
 export function said(error: unknown): string {
-  if (!(error instanceof ApiError)) throw error;
+  if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
   if (error.status === 429) {
     return `Too many requests: try again in ${Math.max(error.retryAfterS, 1)} s`;
   }

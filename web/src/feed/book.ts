@@ -2,7 +2,9 @@
  * The order book of one market: a snapshot, and every change after it.
  *
  * Invariant: what `levels` shows is the exchange's book at `id`, or nothing. A gap in the ids, a
- * lost connection or a crossed book empties it until the next snapshot.
+ * lost connection or a crossed book empties it until the next snapshot. Of a book with more levels
+ * than a snapshot has, only those up to the snapshot's last price are known and shown; when most of
+ * them are gone, another snapshot is needed.
  */
 
 import type { Depth, Level } from "../api/types.ts";
@@ -22,10 +24,25 @@ const WAITING_MAX = 10_000;
 class BookSide {
   readonly prices: bigint[] = [];
   readonly lots = new Map<bigint, bigint>();
+  /** The last price that is known; null: all are. */
+  private last: bigint | null = null;
+  private least = 0; // levels, or it is too thin
 
   constructor(private readonly isBetter: (one: bigint, other: bigint) => boolean) {}
 
+  /** A snapshot with at most `limit` levels has been set. */
+  bound(limit: number): void {
+    const isCut = this.prices.length >= limit;
+    this.last = isCut ? this.prices[limit - 1]! : null;
+    this.least = isCut ? limit / 2 : 0;
+  }
+
+  get isTooThin(): boolean {
+    return this.prices.length < this.least;
+  }
+
   set(price: bigint, lots: bigint): void {
+    if (this.last !== null && this.isBetter(this.last, price)) return;
     const known = this.lots.has(price);
     if (lots === 0n) {
       if (known) {
@@ -41,6 +58,8 @@ class BookSide {
   clear(): void {
     this.prices.length = 0;
     this.lots.clear();
+    this.last = null;
+    this.least = 0;
   }
 
   /** Where a price stands, or would stand. */
@@ -96,12 +115,17 @@ export class Book {
     this.apply(delta);
   }
 
-  /** Begin from a snapshot. Returns false if changes after it are missing: ask for another. */
-  begin(depth: Depth): boolean {
+  /**
+   * Begin from a snapshot with at most `limit` levels a side. Returns false if changes after it are
+   * missing: ask for another.
+   */
+  begin(depth: Depth, limit = Number.POSITIVE_INFINITY): boolean {
     this.bids.clear();
     this.asks.clear();
     this.id = Number(depth.lastUpdateId);
     this.set(depth.bids, depth.asks);
+    this.bids.bound(limit);
+    this.asks.bound(limit);
     const waiting = this.waiting;
     this.waiting = [];
     for (const delta of waiting) {
@@ -135,7 +159,8 @@ export class Book {
     this.id = delta.u;
     const bid = this.bids.prices[0];
     const ask = this.asks.prices[0];
-    if (bid !== undefined && ask !== undefined && bid >= ask) this.lose();
+    const isCrossed = bid !== undefined && ask !== undefined && bid >= ask;
+    if (isCrossed || this.bids.isTooThin || this.asks.isTooThin) this.lose();
   }
 
   private set(bids: readonly Level[], asks: readonly Level[]): void {

@@ -41,6 +41,8 @@ export class Socket {
   private number = ACCOUNT_ID + 1;
   private readonly opened = new Set<() => void>();
   private readonly accountOpened = new Set<() => void>();
+  private readonly refused = new Set<() => void>();
+  private readonly closed = new Set<() => void>();
 
   constructor(private readonly url: string) {
     addEventListener("online", () => this.connect());
@@ -76,6 +78,17 @@ export class Socket {
   /** Called whenever the subscriptions of the account are in force. */
   onAccountOpen(receive: () => void): void {
     this.accountOpened.add(receive);
+  }
+
+  /** Called when the exchange refuses the login of the session. */
+  onRefused(receive: () => void): void {
+    this.refused.add(receive);
+  }
+
+  /** Called when the connection is lost: what its messages have built is old from then on. */
+  onLost(receive: () => void): () => void {
+    this.closed.add(receive);
+    return () => this.closed.delete(receive);
   }
 
   /** Log in, or end the connection of a session that has ended. */
@@ -125,6 +138,7 @@ export class Socket {
       this.isLoggedIn = message.error === undefined;
       const streams = [...this.subscribers.keys()].filter((name) => name.startsWith("account."));
       if (this.isLoggedIn) this.ask("SUBSCRIBE", streams, ACCOUNT_ID);
+      else for (const receive of this.refused) receive();
     } else if (message.id === PUBLIC_ID) {
       for (const receive of this.opened) receive();
     } else if (message.id === ACCOUNT_ID) {
@@ -180,6 +194,7 @@ export class Socket {
     this.isLoggedIn = false;
     this.link.value = "offline";
     this.reason.value = reason || "The connection is lost";
+    for (const receive of this.closed) receive();
     const asked = /reconnect in (\d+(?:\.\d+)?) s/.exec(reason);
     const pauseMs = asked
       ? Number(asked[1]) * 1_000

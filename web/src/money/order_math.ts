@@ -41,7 +41,9 @@ export interface Walk {
   readonly isWhole: boolean;
 }
 
+/** Bounds of the exchange: of a quantity, and of any amount. */
 export const MAX_LOTS = 1n << 40n;
+export const MAX_ATOMS = 1n << 62n;
 
 export function tickAtomsOf(price: Scale, quantity: Scale, quoteDecimals: number): bigint {
   const decimals = price.decimals + quantity.decimals - quoteDecimals;
@@ -55,15 +57,24 @@ export const ppmOf = (basisPoints: string): bigint => units(scaleOf("0.01"), bas
 export const cost = (market: MarketUnits, ticks: bigint, lots: bigint): bigint =>
   ticks * lots * market.tickAtoms;
 
-/** Rounded up, as the exchange does. */
-export const fee = (received: bigint, ppm: bigint): bigint =>
-  (received * ppm + 999_999n) / 1_000_000n;
+/** Of what an order receives as a taker and as a maker; rounded up once, as the exchange does. */
+export const feeOf = (market: MarketUnits, taken: bigint, resting: bigint): bigint =>
+  (taken * market.takerFeePpm + resting * market.makerFeePpm + 999_999n) / 1_000_000n;
 
-/** The most lots that an order may have, by funds and by the market. */
+/** The most lots of an order at this price, by the bounds of the market and of all amounts. */
+export function mostLots(market: MarketUnits, ticks: bigint): bigint {
+  const bounds = [
+    market.lotsMax ?? MAX_LOTS,
+    MAX_ATOMS / market.lotAtoms,
+    MAX_ATOMS / (ticks * market.tickAtoms),
+  ];
+  return bounds.reduce((least, each) => (each < least ? each : least));
+}
+
+/** The most lots that an order may have, by funds and by the bounds. ticks: above zero. */
 export function lotsFor(market: MarketUnits, atoms: bigint, side: Side, ticks: bigint): bigint {
-  const each = side === "Ask" ? market.lotAtoms : ticks * market.tickAtoms;
-  const lots = each > 0n ? atoms / each : 0n;
-  const most = market.lotsMax ?? MAX_LOTS;
+  const lots = atoms / (side === "Ask" ? market.lotAtoms : ticks * market.tickAtoms);
+  const most = mostLots(market, ticks);
   return lots < most ? lots : most;
 }
 

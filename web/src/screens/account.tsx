@@ -1,30 +1,37 @@
 /** The user's password and sessions. */
 
-import { signal, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, said, send } from "../api/client.ts";
 import type { Session } from "../api/types.ts";
-import { session } from "../session/session.ts";
+import { ofSession, session } from "../session/session.ts";
 import { go } from "../shell/router.ts";
 import { dateTime } from "../shell/time.ts";
 import { NeedsSession } from "./needs_session.tsx";
 import { strength } from "./sign_up.tsx";
 
-const sessions = signal<readonly Session[]>([]);
+const sessions = ofSession<readonly Session[]>([]);
 
 const load = async (): Promise<void> => {
   sessions.value = await get<readonly Session[]>("/auth/v1/sessions");
 };
 
 export default function Account() {
+  const problem = useSignal("");
   useEffect(() => {
-    if (session.value !== null) load().catch(() => undefined);
-  }, []);
+    if (session.value === null) return;
+    load().catch((error: unknown) => {
+      problem.value = said(error);
+    });
+  }, [problem]);
   if (session.value === null) return <NeedsSession title="Account" />;
   return (
     <section class="panel page">
       <h1>Account</h1>
       <p>{session.value.email}</p>
+      <p class="problem" role="alert">
+        {problem.value}
+      </p>
       <Password />
       <Sessions />
     </section>

@@ -350,19 +350,27 @@ function StreamTable({ streams: table }: { readonly streams: Streams }) {
 
 function Sample({ name }: { readonly name: string }) {
   const text = useSignal("");
-  const listen = (): void => {
+  const isListening = useSignal(false);
+  useEffect(() => {
+    if (!isListening.value) return;
     const real = name
       .replace("{symbol}", markets.value[0]?.symbol ?? "")
       .replace("{every}", "200ms")
       .replace("{interval}", "1m");
-    const end = socket.subscribe(real, (data) => {
+    return socket.subscribe(real, (data) => {
       text.value = JSON.stringify(data).slice(0, 400);
-      queueMicrotask(() => end());
+      isListening.value = false;
     });
-  };
+  }, [isListening.value, name, text, isListening]);
   return text.value === "" ? (
-    <button type="button" onClick={listen}>
-      Listen
+    <button
+      type="button"
+      disabled={isListening.value}
+      onClick={() => {
+        isListening.value = true;
+      }}
+    >
+      {isListening.value ? "Listening…" : "Listen"}
     </button>
   ) : (
     <code class="sample">{text.value}</code>

@@ -1,11 +1,12 @@
 /** Markets that are shown first on this device. */
 
 import { effect, signal } from "@preact/signals";
+import { local } from "../shell/settings.ts";
 
 const NAME = "fairbook.favourites";
 
 export const favourites = signal<ReadonlySet<string>>(
-  new Set((localStorage.getItem(NAME) ?? "").split(",").filter(Boolean)),
+  new Set((local?.getItem(NAME) ?? "").split(",").filter(Boolean)),
 );
 
 export function toggleFavourite(symbol: string): void {
@@ -14,4 +15,4 @@ export function toggleFavourite(symbol: string): void {
   favourites.value = next;
 }
 
-effect(() => localStorage.setItem(NAME, [...favourites.value].join(",")));
+effect(() => local?.setItem(NAME, [...favourites.value].join(",")));

@@ -1,10 +1,10 @@
 /** API keys: made in this browser, shown once, with programs that use them. */
 
-import { signal, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, said, send } from "../api/client.ts";
 import type { Key, Permission } from "../api/types.ts";
-import { session } from "../session/session.ts";
+import { ofSession, session } from "../session/session.ts";
 import { dateTime } from "../shell/time.ts";
 import { venue } from "../store/venue.ts";
 import { canMakeKeys, type KeyPair, makeKeyPair } from "./key_pair.ts";
@@ -24,8 +24,8 @@ const DAYS: readonly (readonly [number, string])[] = [
 ];
 const DAY_MS = 86_400_000;
 
-const keys = signal<readonly Key[]>([]);
-const made = signal<KeyPair | null>(null);
+const keys = ofSession<readonly Key[]>([]);
+const made = ofSession<KeyPair | null>(null);
 
 const load = async (): Promise<void> => {
   keys.value = await get<readonly Key[]>("/auth/v1/keys");
@@ -187,7 +187,7 @@ function MadeKey({ pair }: { readonly pair: KeyPair }) {
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   };
   return (
-    <div class="block made" role="status">
+    <div class="block made">
       <h2>Your key</h2>
       <p class="warning-text">
         The secret is shown now and never again. Keep it where nothing else reads it.

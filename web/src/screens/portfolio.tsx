@@ -2,10 +2,10 @@
 
 import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { get, said, send } from "../api/client.ts";
+import { ApiError, get, said, send } from "../api/client.ts";
 import type { Transfer } from "../api/types.ts";
 import { atomsScale, format, grouped, readTyped, scaleOf, units } from "../money/scale.ts";
-import { session } from "../session/session.ts";
+import { ofSession, session } from "../session/session.ts";
 import { dateTime, msOf } from "../shell/time.ts";
 import { balances, loadAccount } from "../store/account.ts";
 import { assets, decimalsOf, loadTickers, markets, tickers, venue } from "../store/venue.ts";
@@ -13,7 +13,10 @@ import { getDemoMoney, left } from "./faucet.ts";
 import { NeedsSession } from "./needs_session.tsx";
 
 const hidesSmall = signal(false);
-const transfers = signal<readonly (Transfer & { readonly kind: string })[]>([]);
+const transfers = ofSession<readonly (Transfer & { readonly kind: string })[]>([]);
+const transfersProblem = ofSession("");
+/** Of the withdrawal in the form: kept until its outcome is known, so that it is made once. */
+const withdrawalId = ofSession({ id: "", request: "" });
 
 /** The asset in which values are shown: the quote of the first market. */
 const valueIn = (): string => markets.value[0]?.quoteSymbol ?? "";
@@ -169,19 +172,28 @@ function Withdraw() {
   const submit = async (): Promise<void> => {
     if (!typed.ok || isBusy.value) return;
     isBusy.value = true;
+    const request = {
+      symbol: symbol.value,
+      quantity: typed.text,
+      address: address.value,
+      blockchain,
+    };
+    const text = JSON.stringify(request);
+    if (withdrawalId.value.request !== text) withdrawalId.value = { id: newId(), request: text };
     try {
       const found = await send<Transfer>("POST", "/wapi/v1/capital/withdrawals", {
-        symbol: symbol.value,
-        quantity: typed.text,
-        address: address.value,
-        blockchain,
-        clientId: crypto.randomUUID(),
+        ...request,
+        clientId: withdrawalId.value.id,
       });
+      withdrawalId.value = { id: "", request: "" };
       status.value = `Withdrawal ${found.id} is ${found.status}`;
       quantity.value = "";
       await loadTransfers();
     } catch (error) {
-      status.value = said(error);
+      const isUnknown = error instanceof ApiError && error.isUnknown;
+      status.value = isUnknown
+        ? `The outcome is unknown (${said(error)}): press again, it is made once`
+        : said(error);
     } finally {
       isBusy.value = false;
     }
@@ -242,12 +254,18 @@ function Withdraw() {
   );
 }
 
+/** Works without https, too, where there is no randomUUID. */
+const newId = (): string => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
+
 function Transfers() {
   return (
     <section class="block">
       <h2>Deposits and withdrawals</h2>
+      <p class="problem" role="alert">
+        {transfersProblem.value}
+      </p>
       {transfers.value.length === 0 ? (
-        <p class="empty">None yet.</p>
+        <p class="empty">{transfersProblem.value ? "" : "None yet."}</p>
       ) : (
         <div class="scroll" tabIndex={0} role="region" aria-label="Deposits and withdrawals">
           <table class="wide">
@@ -279,11 +297,14 @@ function Transfers() {
 }
 
 async function loadTransfers(): Promise<void> {
-  const [deposits, withdrawals] = await Promise.all(
-    ["deposits", "withdrawals"].map((name) =>
-      get<readonly Transfer[]>(`/wapi/v1/capital/${name}`, { limit: 100 }).catch(() => []),
-    ),
+  const asked = ["deposits", "withdrawals"].map((name) =>
+    get<readonly Transfer[]>(`/wapi/v1/capital/${name}`, { limit: 100 }),
   );
+  transfersProblem.value = "";
+  const [deposits, withdrawals] = await Promise.all(asked).catch((error: unknown) => {
+    transfersProblem.value = said(error);
+    return [[], []];
+  });
   transfers.value = [
     ...deposits!.map((row) => ({ ...row, kind: "Deposit" })),
     ...withdrawals!.map((row) => ({ ...row, kind: "Withdrawal" })),

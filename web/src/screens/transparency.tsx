@@ -1,12 +1,13 @@
 /** What shows that the exchange is right: engines that agree, and how to check it. */
 
-import { signal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, said } from "../api/client.ts";
 import type { Checkpoint } from "../api/types.ts";
 import { news } from "../store/venue.ts";
 
 const RELOAD_MS = 2_000;
+const OLD_MS = 6_000;
 const SHOWN = 20;
 
 const found = signal<readonly Checkpoint[]>([]);
@@ -28,13 +29,18 @@ async function load(): Promise<void> {
 }
 
 export default function Transparency() {
+  const now = useSignal(Date.now());
   useEffect(() => {
     void load();
-    const timer = setInterval(() => void load(), RELOAD_MS);
+    const timer = setInterval(() => {
+      now.value = Date.now();
+      void load();
+    }, RELOAD_MS);
     return () => clearInterval(timer);
-  }, []);
-  const newest = found.value[0];
-  const agrees = !news.value.paused && newest !== undefined && newest.engines.length > 1;
+  }, [now]);
+  const newest = found.value.find((checkpoint) => checkpoint.engines.length > 1) ?? found.value[0];
+  const isOld = now.value - heardAt.value > OLD_MS;
+  const agrees = !isOld && newest !== undefined && newest.engines.length > 1;
   return (
     <section class="panel page">
       <h1>Transparency</h1>
@@ -47,7 +53,9 @@ export default function Transparency() {
         <p class={`verdict ${agrees ? "good" : "unsure"}`} role="status" id="verdict">
           {agrees
             ? `${newest.engines.length} engines agree at position ${newest.position}`
-            : "No second engine has confirmed a position yet"}
+            : isOld
+              ? "The exchange does not answer: nothing is known about now"
+              : "No second engine has confirmed a position yet"}
         </p>
       )}
       <p class="problem">{problem.value}</p>

@@ -3,7 +3,7 @@
  * open ones for it. Nothing is written to cookies or localStorage.
  */
 
-import { effect, signal } from "@preact/signals";
+import { effect, type Signal, signal } from "@preact/signals";
 
 export interface SessionToken {
   readonly token: string;
@@ -15,18 +15,37 @@ export interface SessionToken {
 type Message =
   | { readonly kind: "ask" }
   | { readonly kind: "tell"; readonly session: SessionToken }
-  | { readonly kind: "end" };
+  | { readonly kind: "end"; readonly token: string };
 
 const NAME = "fairbook.session";
 const ANSWER_MS = 150;
 
 export const session = signal<SessionToken | null>(stored());
 
+/** A signal about the user of the session: it is set back when the session is another one. */
+export function ofSession<T>(initial: T): Signal<T> {
+  const found = signal(initial);
+  effect(() => {
+    session.value?.token; // Read, so that it is set back.
+    found.value = initial;
+  });
+  return found;
+}
+
 const tabs = new BroadcastChannel(NAME);
 let isTold = false;
 
+/** What the browser keeps, unless its user has forbidden that. */
+function storage(): Storage | null {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
 function stored(): SessionToken | null {
-  const text = sessionStorage.getItem(NAME);
+  const text = storage()?.getItem(NAME) ?? null;
   const found = text === null ? null : (JSON.parse(text) as SessionToken);
   return found !== null && found.expiresAt > Date.now() ? found : null;
 }
@@ -37,7 +56,7 @@ tabs.onmessage = (event: MessageEvent<Message>) => {
     tabs.postMessage({ kind: "tell", session: session.value });
   } else if (message.kind === "tell" && session.value === null && isAsking) {
     session.value = message.session;
-  } else if (message.kind === "end" && session.value !== null) {
+  } else if (message.kind === "end" && session.value?.token === message.token) {
     isTold = true;
     session.value = null;
   }
@@ -54,14 +73,15 @@ export async function askOtherTabs(): Promise<void> {
   isAsking = false;
 }
 
+let known: SessionToken | null = null;
 effect(() => {
   const now = session.value;
-  const before = sessionStorage.getItem(NAME);
   if (now === null) {
-    sessionStorage.removeItem(NAME);
-    if (before !== null && !isTold) tabs.postMessage({ kind: "end" });
+    storage()?.removeItem(NAME);
+    if (known !== null && !isTold) tabs.postMessage({ kind: "end", token: known.token });
     isTold = false;
   } else {
-    sessionStorage.setItem(NAME, JSON.stringify(now));
+    storage()?.setItem(NAME, JSON.stringify(now));
   }
+  known = now;
 });

@@ -6,11 +6,22 @@ export type Theme = "system" | "dark" | "light";
 export type Palette = "green-red" | "blue-orange";
 export type Zone = "local" | "utc";
 
+/** null: this browser keeps nothing. */
+export const local = storage();
+
+function storage(): Storage | null {
+  try {
+    return localStorage;
+  } catch {
+    return null;
+  }
+}
+
 function setting<T extends string>(name: string, values: readonly T[]): Signal<T> {
   const key = `fairbook.${name}`;
-  const stored = localStorage.getItem(key) as T | null;
-  const found = signal<T>(stored !== null && values.includes(stored) ? stored : values[0]!);
-  effect(() => localStorage.setItem(key, found.value));
+  const stored = local?.getItem(key) as T | null | undefined;
+  const found = signal<T>(stored && values.includes(stored) ? stored : values[0]!);
+  effect(() => local?.setItem(key, found.value));
   return found;
 }
 

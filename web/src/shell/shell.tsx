@@ -3,14 +3,14 @@
 import { signal, useSignal } from "@preact/signals";
 import { type ComponentType, Fragment } from "preact";
 import { useEffect, useErrorBoundary } from "preact/hooks";
-import { send } from "../api/client.ts";
+import { said, send } from "../api/client.ts";
 import { session } from "../session/session.ts";
 import { markets, news, socket, venue } from "../store/venue.ts";
 import { Trade } from "../trade/trade.tsx";
 import { go, path } from "./router.ts";
 import { SettingsMenu } from "./settings_menu.tsx";
 import { SendKey, Shortcuts } from "./shortcuts.tsx";
-import { dismiss, toasts } from "./toasts.ts";
+import { dismiss, notify, toasts } from "./toasts.ts";
 
 type Load = () => Promise<{ readonly default: ComponentType }>;
 
@@ -69,6 +69,20 @@ function Guarded() {
   return <Screen />;
 }
 
+function titleOf(screen: string): string {
+  const words = LINKS.find(([link]) => link === screen)?.[1] ?? screen.slice(1).replace("-", " ");
+  return `${words} · ${venue.value?.name ?? "Fairbook"}`;
+}
+
+let shown = "";
+
+/** A screen is named by the title, and has the focus. The market's own title has its price. */
+function begin(screen: string, isTrade: boolean): void {
+  if (!isTrade) document.title = titleOf(screen);
+  if (shown !== "" && shown !== screen && !isTrade) document.getElementById("main")?.focus();
+  shown = screen;
+}
+
 function Screen() {
   const load = SCREENS[path.value];
   const failed = useSignal(false);
@@ -86,6 +100,7 @@ function Screen() {
       },
     );
   }, [load, Loaded, failed]);
+  useEffect(() => begin(path.value, isTrade), [isTrade]);
   if (isTrade) return <Trade />;
   if (load === undefined) {
     return (
@@ -193,7 +208,16 @@ function SessionLinks() {
 }
 
 async function logOut(): Promise<void> {
-  await send("POST", "/auth/v1/logout").catch(() => undefined);
+  try {
+    await send("POST", "/auth/v1/logout");
+  } catch (error) {
+    if (session.value !== null) {
+      notify(
+        "warning",
+        `Logged out here, but the exchange still knows the session: ${said(error)}`,
+      );
+    }
+  }
   session.value = null;
   go("/");
 }
@@ -224,9 +248,24 @@ function Banners() {
   );
 }
 
+const SPOKEN_EVERY_MS = 2_000;
+const spoken = signal("");
+
+/** What screen readers say: the newest message, at most every two seconds. */
+function speak(): void {
+  spoken.value = toasts.value.at(-1)?.text ?? "";
+}
+
 function Toasts() {
+  useEffect(() => {
+    const timer = setInterval(speak, SPOKEN_EVERY_MS);
+    return () => clearInterval(timer);
+  }, []);
   return (
-    <div class="toasts" role="status" aria-live="polite">
+    <div class="toasts">
+      <p class="hidden" role="status">
+        {spoken.value}
+      </p>
       {toasts.value.map((toast) => (
         <div key={toast.id} class={`toast ${toast.tone}`}>
           <span>

@@ -27,7 +27,8 @@ function focusWhenThere(selector: string, framesLeft = 60): void {
 
 function send(target: Element): void {
   const form = document.querySelector<HTMLFormElement>("form.form");
-  if (form === null || !(form.contains(target) || sendKey.value === "on")) return;
+  const isElsewhere = sendKey.value === "on" && !isTyping(target);
+  if (form === null || !(form.contains(target) || isElsewhere)) return;
   document.querySelector<HTMLButtonElement>("#submit:not(:disabled)")?.click();
 }
 
@@ -51,7 +52,7 @@ export function Shortcuts() {
       const target = event.target as HTMLElement;
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
-        send(target);
+        if (!event.repeat && document.querySelector("dialog[open]") === null) send(target);
         return;
       }
       if (event.key === "Escape" && isTyping(target)) target.blur();

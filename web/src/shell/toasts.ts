@@ -27,7 +27,7 @@ export function notify(tone: Tone, text: string, kind = ""): void {
     const id = next++;
     const toast = { id, tone, text, kind, count: 1 };
     const dropped = toasts.value.slice(0, Math.max(0, toasts.value.length + 1 - SHOWN_MAX));
-    for (const each of dropped) clearTimeout(timers.get(each.id));
+    for (const each of dropped) forget(each.id);
     toasts.value = [...toasts.value, toast].slice(-SHOWN_MAX);
     endLater(id);
   } else {
@@ -38,9 +38,13 @@ export function notify(tone: Tone, text: string, kind = ""): void {
 }
 
 export function dismiss(id: number): void {
+  forget(id);
+  toasts.value = toasts.value.filter((toast) => toast.id !== id);
+}
+
+function forget(id: number): void {
   clearTimeout(timers.get(id));
   timers.delete(id);
-  toasts.value = toasts.value.filter((toast) => toast.id !== id);
 }
 
 function endLater(id: number): void {

@@ -20,6 +20,8 @@ const ENDED_MAX = 2_000;
 const FILLS_SHOWN = 100;
 const RETRY_MS = 1_000;
 
+/** Grows by one with each order that ends. */
+export const endings = signal(0);
 export const openOrders = signal<ReadonlyMap<string, Order>>(new Map());
 export const fills = signal<readonly Fill[]>([]);
 export const balances = signal<Readonly<Record<string, Balance>>>({});
@@ -60,6 +62,19 @@ interface BalanceMessage {
   readonly L: string;
 }
 
+/** The order that an action answers, unless the stream has told of it meanwhile. */
+export async function keepNewer(action: () => Promise<Order>): Promise<Order> {
+  const newer = new Set<string>();
+  changes.add(newer);
+  try {
+    const order = await action();
+    if (!newer.has(order.id)) mergeOrder(order);
+    return openOrders.value.get(order.id) ?? order;
+  } finally {
+    changes.delete(newer);
+  }
+}
+
 function changed(name: string): void {
   for (const each of changes) each.add(name);
 }
@@ -73,6 +88,7 @@ export function mergeOrder(order: Order): void {
   const next = new Map(openOrders.value);
   if (ENDS.has(order.status)) {
     next.delete(order.id);
+    endings.value += 1;
     if (ended.size >= ENDED_MAX) ended.delete(ended.values().next().value as string);
     ended.add(order.id);
   } else {
@@ -168,7 +184,7 @@ socket.subscribe("account.orderUpdate", (data) => orderChanged(data as OrderMess
 socket.subscribe("account.balanceUpdate", (data) => balanceChanged(data as BalanceMessage));
 
 /** Ask until there is an answer, or the session is another one. */
-async function reload(): Promise<void> {
+export async function reload(): Promise<void> {
   const asking = session.value?.token;
   while (asking !== undefined && session.value?.token === asking) {
     try {
@@ -180,6 +196,7 @@ async function reload(): Promise<void> {
   }
 }
 socket.onAccountOpen(() => void reload());
+socket.onRefused(() => void reload()); // Its 401 ends a session that is over.
 
 let token: string | null = null;
 effect(() => {

@@ -58,6 +58,7 @@ function open(name: string): () => void {
   const market = marketUnits.value.get(name);
   if (market === undefined) return () => undefined;
   let isOpen = true;
+  let generation = 0; // of the connection: answers to earlier questions are old
   let isAsking = false;
   let isLoadingTrades = false;
   const each = new Book(market.price, market.quantity, () => void resync());
@@ -72,8 +73,10 @@ function open(name: string): () => void {
     isAsking = true;
     while (isOpen && !each.isLive) {
       try {
+        const asked = generation;
         const depth = await get<Depth>("/api/v1/depth", { symbol: name, limit: DEPTH_LIMIT });
-        if (each.begin(depth)) break;
+        if (asked !== generation) continue;
+        if (each.begin(depth, DEPTH_LIMIT)) break;
       } catch {
         // The socket's own state says that the exchange is away; try again.
       }
@@ -105,6 +108,7 @@ function open(name: string): () => void {
   }
 
   const begin = (): void => {
+    generation += 1;
     each.empty();
     void resync();
     void loadTrades();
@@ -149,6 +153,10 @@ function open(name: string): () => void {
       };
     }),
     socket.onOpen(begin),
+    socket.onLost(() => {
+      each.empty();
+      draw();
+    }),
   ];
   begin();
   return () => {

@@ -1,6 +1,6 @@
 /** The exchange, its markets and what it announces. */
 
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { get } from "../api/client.ts";
 import type { Asset, Market, MarketState, Ticker, Venue } from "../api/types.ts";
 import { Socket } from "../feed/socket.ts";
@@ -43,7 +43,7 @@ export const stateOf = (symbol: string): MarketState =>
 export const decimalsOf = (symbol: string): number =>
   assets.value.find((asset) => asset.symbol === symbol)?.tokens[0]?.nativeDecimals ?? 0;
 
-/** Load what does not change while the page is open. Throws ApiError. */
+/** Load what operators seldom change. Throws ApiError. */
 export async function loadVenue(): Promise<void> {
   const [foundVenue, foundMarkets, foundAssets] = await Promise.all([
     get<Venue>("/api/v1/venue"),
@@ -54,6 +54,16 @@ export async function loadVenue(): Promise<void> {
   assets.value = foundAssets;
   markets.value = foundMarkets;
 }
+
+// A fee or a market may have changed while there was no connection.
+socket.onOpen(() => void loadVenue().catch(() => undefined));
+effect(() => {
+  const names = Object.keys(news.value.markets);
+  const known = new Set(markets.peek().map((market) => market.symbol));
+  if (known.size > 0 && names.some((name) => !known.has(name))) {
+    loadVenue().catch(() => undefined);
+  }
+});
 
 /** The last 24 hours of all markets. Throws ApiError. */
 export async function loadTickers(): Promise<void> {

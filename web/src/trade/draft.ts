@@ -6,9 +6,10 @@
 import {
   average,
   cost,
-  fee,
+  feeOf,
   type Levels,
   type MarketUnits,
+  mostLots,
   type Side,
   slippageBasisPoints,
   walk,
@@ -87,8 +88,9 @@ function limitDraft(
   const within = (each: bigint): boolean => (isBuy ? each <= ticks : each >= ticks);
   const met = walk(market, other, { lots }, within);
   const rests = met.lots < lots;
-  const received = isBuy ? base : met.atoms + cost(market, ticks, lots - met.lots);
-  const rate = met.lots > 0n ? market.takerFeePpm : market.makerFeePpm;
+  const rest = cost(market, ticks, lots - met.lots);
+  const taken = isBuy ? met.lots * market.lotAtoms : met.atoms;
+  const resting = isBuy ? base - taken : rest;
   let warning = "";
   if (fields.lifetime === "post-only" && met.lots > 0n) {
     warning = "It would trade at once, so a post-only order is refused";
@@ -101,9 +103,9 @@ function limitDraft(
   return {
     price,
     amount,
-    problem: shortOf(isBuy ? total : base, context),
+    problem: tooMany(market, ticks, lots) || shortOf(isBuy ? total : base, context),
     warning,
-    summary: summaryOf(fields.side, market, total, received, rate, met, other[0]?.[0] ?? 0n),
+    summary: summaryOf(context, fields.side, met.atoms + rest, [taken, resting], met),
     body: available === null ? null : limitBody(fields, market, price, amount),
   };
 }
@@ -132,15 +134,7 @@ function marketDraft(fields: Fields, context: Context, amount: Typed & { ok: tru
     amount,
     problem,
     warning,
-    summary: summaryOf(
-      fields.side,
-      market,
-      met.atoms,
-      received,
-      market.takerFeePpm,
-      met,
-      other[0]?.[0] ?? 0n,
-    ),
+    summary: summaryOf(context, fields.side, met.atoms, [received, 0n], met),
     body:
       available === null
         ? null
@@ -198,28 +192,32 @@ function readLots(typed: string, market: MarketUnits): Typed {
   return found;
 }
 
+function tooMany(market: MarketUnits, ticks: bigint, lots: bigint): string {
+  const most = mostLots(market, ticks);
+  return lots > most ? `At this price at most ${format(market.quantity, most)} can be ordered` : "";
+}
+
 function shortOf(needed: bigint, { available }: Context): string {
   return available !== null && needed > available ? "Your funds do not reach" : "";
 }
 
+/** received: atoms for what it takes from the book, and for what rests at its price. */
 function summaryOf(
+  { market, other }: Context,
   side: Side,
-  market: MarketUnits,
   total: bigint,
-  received: bigint,
-  ppm: bigint,
+  received: readonly [bigint, bigint],
   met: ReturnType<typeof walk>,
-  best: bigint,
 ): Summary {
   const [scale, receivedSymbol] =
     side === "Bid" ? [market.baseAtoms, market.base] : [market.quoteAtoms, market.quote];
-  const taken = fee(received, ppm);
-  const points = slippageBasisPoints(market, met, best);
+  const charged = feeOf(market, ...received);
+  const points = slippageBasisPoints(market, met, other[0]?.[0] ?? 0n);
   return {
     total: format(market.quoteAtoms, total),
-    received: format(scale, received - taken),
+    received: format(scale, received[0] + received[1] - charged),
     receivedSymbol,
-    fee: format(scale, taken),
+    fee: format(scale, charged),
     averagePrice: met.lots ? format(market.price, average(market, met)) : null,
     slippage: met.lots ? `${format({ step: 1n, decimals: 2 }, points)} %` : null,
   };

@@ -38,18 +38,23 @@ interface Row {
   readonly ticks: bigint | null;
   readonly lots: bigint;
   readonly sum: bigint;
+  /** Average price up to here, in ticks, to the nearest. */
+  readonly average: bigint;
   readonly own: bigint;
 }
 
-const EMPTY: Row = { ticks: null, lots: 0n, sum: 0n, own: 0n };
+const EMPTY: Row = { ticks: null, lots: 0n, sum: 0n, average: 0n, own: 0n };
 
 function rowsOf(side: "bids" | "asks", own: ReadonlyMap<bigint, bigint>): Row[] {
   const each = book();
   const levels = each?.isLive ? each.levels(side, LEVELS_READ) : [];
   let sum = 0n;
+  let value = 0n;
   const found: Row[] = groupLevels(levels, side, step.value, rows.value).map(([ticks, lots]) => {
     sum += lots;
-    return { ticks, lots, sum, own: own.get(ticks) ?? 0n };
+    value += ticks * lots;
+    const average = (2n * value + sum) / (2n * sum);
+    return { ticks, lots, sum, average, own: own.get(ticks) ?? 0n };
   });
   while (found.length < rows.value) found.push(EMPTY);
   return found;
@@ -170,7 +175,9 @@ function LadderRow({ row, side, market, most }: LadderRowProperties) {
   const title =
     ticks === null
       ? ""
-      : `${format(market.quantity, row.sum)} ${market.base} up to here; click for the price, Shift+click for all of it`;
+      : `${format(market.quantity, row.sum)} ${market.base} up to here, at ${format(market.price, row.average)} on average` +
+        (row.own > 0n ? `; ${format(market.quantity, row.own)} of this row is yours` : "") +
+        "; click for the price, Shift+click for all of it";
   return (
     <tr
       class={row.own > 0n ? "own" : ""}

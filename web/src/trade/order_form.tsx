@@ -1,19 +1,17 @@
 /** The order form. What is typed is never changed; what is wrong is said under the field. */
 
-import { computed, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
-import { ApiError, said } from "../api/client.ts";
+import { computed } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import type { Order } from "../api/types.ts";
 import { type MarketUnits, type Side, share, walk } from "../money/order_math.ts";
-import { format, grouped, type Typed, units } from "../money/scale.ts";
+import { format, grouped, readTyped, type Typed, units } from "../money/scale.ts";
 import { session } from "../session/session.ts";
-import { notify } from "../shell/toasts.ts";
-import { balances, mergeOrder } from "../store/account.ts";
+import { balances } from "../store/account.ts";
 import { book, bookDraw, symbol } from "../store/market.ts";
 import { marketUnits, news, stateOf } from "../store/venue.ts";
 import { type Draft, draftOf, isByQuote, type Lifetime } from "./draft.ts";
-import { amountText, filledFor, kind, lifetime, priceText, side } from "./form_state.ts";
-import { placeOnce } from "./place_order.ts";
+import { amountText, isPriceGiven, kind, lifetime, priceText, side } from "./form_state.ts";
+import { isBusy, status, submit } from "./submission.ts";
 
 const PERCENTS = [25n, 50n, 75n, 100n];
 const LIFETIMES: readonly (readonly [Lifetime, string])[] = [
@@ -51,16 +49,12 @@ function otherSide(): [bigint, bigint][] {
 
 export function OrderForm() {
   const market = marketUnits.value.get(symbol.value);
-  const status = useSignal("");
-  const isBusy = useSignal(false);
-  const isSent = useRef(false);
   useEffect(() => {
-    if (market === undefined || filledFor.value === market.symbol) return;
+    if (market === undefined || isPriceGiven.value) return;
     const best = otherSide()[0];
     if (best === undefined) return;
-    filledFor.value = market.symbol;
+    isPriceGiven.value = true;
     priceText.value = format(market.price, best[0]);
-    amountText.value = "";
   });
   if (market === undefined) return <section class="panel form" />;
   const draft = draftOf(fields.value, {
@@ -72,34 +66,17 @@ export function OrderForm() {
   const isClosed = news.value.paused || state === "CancelOnly" || state === "Closed";
   const why = news.value.paused ? "Trading is paused; cancelling works" : STATE_WORDS[state];
 
-  async function submit(): Promise<void> {
-    if (draft.body === null || draft.problem || isSent.current || isClosed) return;
-    isSent.current = true;
-    isBusy.value = true;
-    status.value = "Sending…";
-    try {
-      const order = await placeOnce(draft.body, () => {
-        status.value = "Outcome unknown, checking…";
-      });
-      mergeOrder(order);
-      status.value = outcome(order, market!);
-    } catch (error) {
-      const notDone = error instanceof ApiError && error.status === 503 ? "Not done: " : "";
-      status.value = notDone + said(error);
-      notify("error", status.value, "refused");
-    } finally {
-      isSent.current = false;
-      isBusy.value = false;
-    }
-  }
-
   return (
     <form
       class="panel form"
       aria-label="Order"
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && event.repeat) event.preventDefault();
+      }}
       onSubmit={(event) => {
         event.preventDefault();
-        void submit();
+        if (draft.body === null || draft.problem || isClosed) return;
+        void submit(draft.body, (order) => outcome(order, market));
       }}
     >
       <SideTabs />
@@ -111,6 +88,7 @@ export function OrderForm() {
           value={priceText.value}
           typed={draft.price}
           onInput={(text) => {
+            isPriceGiven.value = true;
             priceText.value = text;
           }}
           onStep={(steps) => stepPrice(market, steps)}
@@ -163,7 +141,8 @@ export function OrderForm() {
           type="submit"
           id="submit"
           class={`wide ${side.value === "Bid" ? "buy" : "sell"}`}
-          disabled={isBusy.value || isClosed || draft.body === null || draft.problem !== ""}
+          aria-busy={isBusy.value}
+          disabled={isClosed || draft.body === null || draft.problem !== ""}
         >
           {side.value === "Bid" ? "Buy" : "Sell"} {market.base}
         </button>
@@ -285,12 +264,10 @@ function Percents({ market }: { readonly market: MarketUnits }) {
       return;
     }
     let ticks = 1n;
-    if (kind.value === "limit" && side.value === "Bid") {
-      try {
-        ticks = units(market.price, priceText.value);
-      } catch {
-        return;
-      }
+    if (kind.value === "limit") {
+      const typed = readTyped(market.price, priceText.value, "price");
+      if (!typed.ok) return;
+      ticks = typed.units;
     }
     amountText.value = format(
       market.quantity,
@@ -314,9 +291,9 @@ function Percents({ market }: { readonly market: MarketUnits }) {
       {available !== null && (
         <p class="row small">
           <span>Available</span>
-          <span class="number">
+          <button type="button" class="link number" onClick={() => fill(100n)}>
             {grouped(format(scale, available))} {asset}
-          </span>
+          </button>
         </p>
       )}
     </div>
@@ -356,14 +333,21 @@ function outcome(order: Order, market: MarketUnits): string {
     case "Cancelled":
       return `Order ${order.id} was cancelled after ${done}`;
     case "Expired":
-      return `Order ${order.id} ended after ${done}: the book had no more for it`;
+      return `Order ${order.id} ended after ${done}: ${whyEnded(order)}`;
   }
 }
+
+const whyEnded = (order: Order): string =>
+  order.expiryReason?.startsWith("SelfTrade")
+    ? "it met an order of your own"
+    : "the book had no more for it";
 
 /** Fill the form from a row of the book: its price, and with all the quantity up to it. */
 export function fillFromBook(ticks: bigint, from: "bids" | "asks", withSum: boolean): void {
   const market = marketUnits.value.get(symbol.value);
   if (market === undefined) return;
+  if (isByQuote(fields.value)) amountText.value = ""; // It was an amount of the quote.
+  isPriceGiven.value = true;
   kind.value = "limit";
   side.value = from === "asks" ? "Bid" : "Ask";
   priceText.value = format(market.price, ticks);

@@ -9,7 +9,7 @@ import { session } from "../session/session.ts";
 import { shownOrders } from "../shell/settings.ts";
 import { dateTime, msOf } from "../shell/time.ts";
 import { notify } from "../shell/toasts.ts";
-import { balances, fills, mergeOrder, openOrders } from "../store/account.ts";
+import { balances, endings, fills, mergeOrder, openOrders } from "../store/account.ts";
 import { symbol } from "../store/market.ts";
 import { marketUnits } from "../store/venue.ts";
 import { saveCsv } from "./csv.ts";
@@ -57,7 +57,7 @@ export function OrdersPanel() {
           />
           only this market
         </label>
-        <CancelAll orders={open} />
+        <CancelAll orders={[...openOrders.value.values()]} />
       </header>
       <div class="scroll" tabIndex={0} role="region" aria-label="Rows">
         {session.value === null ? <LoggedOut /> : <Rows open={open} />}
@@ -297,7 +297,7 @@ function FillRow({ fill }: { readonly fill: Fill }) {
 function History() {
   const rows = useSignal<readonly Order[] | null>(null);
   const problem = useSignal("");
-  const open = openOrders.value.size;
+  const ended = endings.value;
   useEffect(() => {
     get<readonly Order[]>("/wapi/v1/history/orders", { limit: CLOSED_SHOWN }).then(
       (found) => {
@@ -307,7 +307,7 @@ function History() {
         problem.value = said(error);
       },
     );
-  }, [open]);
+  }, [ended]);
   if (problem.value) return <p class="empty">{problem.value}</p>;
   if (rows.value === null) return <p class="empty">Loading…</p>;
   const shown = rows.value.filter(isShown);

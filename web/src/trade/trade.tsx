@@ -24,7 +24,7 @@ const TABS: readonly (readonly [Tab, string])[] = [
 ];
 
 export function Trade() {
-  const named = path.value.startsWith("/trade/") ? decodeURIComponent(path.value.slice(7)) : "";
+  const named = path.value.startsWith("/trade/") ? path.value.slice("/trade/".length) : "";
   const known = markets.value.some((market) => market.symbol === named);
   const shown = known ? named : (markets.value[0]?.symbol ?? "");
   useEffect(() => {
