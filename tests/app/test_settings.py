@@ -68,10 +68,12 @@ def test_every_variable_is_read() -> None:
             refused.append(variable)
     assert set(variables) - set(refused) == {
         "FAIRBOOK_ADMIN_HOST",
+        "FAIRBOOK_CHECKPOINTS_FILE",
         "FAIRBOOK_CONFIG",
         "FAIRBOOK_DATA",
         "FAIRBOOK_HOST",
         "FAIRBOOK_HOSTS",
+        "FAIRBOOK_IDENTITY_FILE",
         "FAIRBOOK_WS_ORIGINS",
     }
 

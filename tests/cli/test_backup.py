@@ -131,8 +131,8 @@ def test_a_full_backup_names_unknown_files(stopped: Path, tmp_path: Path) -> Non
     assert "notes.txt was not copied" in done.stderr
     assert done.stderr.count("\n") == 1
     assert (to / "audit" / "5-verdict.json").read_text() == "{}"
-    state, accounts, history = run_fairbook("verify", stopped).stdout.splitlines()
+    state, accounts, history, alone = run_fairbook("verify", stopped).stdout.splitlines()
     assert history.startswith("history  position ")
     assert done.stdout == state + "\n"
-    assert run_fairbook("verify", to).stdout.splitlines() == [state, accounts]
+    assert run_fairbook("verify", to).stdout.splitlines() == [state, accounts, alone]
     assert os.listdir(to / "snapshots") == os.listdir(stopped / "snapshots")

@@ -359,7 +359,7 @@ def test_checkpoints_say_who_agrees(tmp_path: Path) -> None:
         assert await monitored.link.round_agreed(within_s=WAIT_S)
         newest, *others = monitored.link.checkpoints(0)
         runner = monitored.engine.runner
-        assert newest == (
+        assert newest[:7] == (
             runner.position,
             runner.chain,
             runner.event_hash,

@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ports": {"candles", "core"},
     "api": {"candles", "core", "ports"},
     "accounts": {"api", "core", "ports"},
+    "checkpoints": set(),
     "engine": {"core", "log", "ports"},
     "history": {"candles", "core", "ports"},
     "followers": {"core", "engine", "history", "log", "net", "ports"},

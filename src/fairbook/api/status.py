@@ -25,4 +25,6 @@ def checkpoint_object(checkpoint: Checkpoint) -> dict[str, Any]:
         "eventHash": checkpoint.event_hash.hex(),
         "slice": part if checkpoint.slice_count else None,
         "engines": checkpoint.engines,
+        "note": checkpoint.note,
+        "key": checkpoint.key,
     }

@@ -20,6 +20,8 @@ from typing import BinaryIO, Final
 from fairbook.accounts.copy_accounts import copy_accounts
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.app import operator_tokens
+from fairbook.app.checkpoint_signer import FILE_NAME as CHECKPOINTS_NAME
+from fairbook.app.checkpoint_signer import KEY_NAME
 from fairbook.app.disk_watch import RESERVE_NAME
 from fairbook.core import invariants, state
 from fairbook.core.admin_commands import RulesUnknown
@@ -31,6 +33,7 @@ from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import DIRECTORY as SNAPSHOTS_NAME
 from fairbook.engine.snapshots import SnapshotInvalid, Snapshots
 from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
+from fairbook.followers.full_replay import DIRECTORY as REPLAY_NAME
 from fairbook.followers.recorder import DIRECTORY as RECORDER_NAME
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
 from fairbook.log import lock
@@ -52,11 +55,14 @@ _POLL_S: Final = 0.02
 _COPY_BYTES: Final = 1 << 20
 
 _SECRETS: Final = (
-    credentials_file.FILE_NAME, credentials_file.MAKER_FILE_NAME, *operator_tokens.FILE_NAMES
+    credentials_file.FILE_NAME, credentials_file.MAKER_FILE_NAME, KEY_NAME,
+    *operator_tokens.FILE_NAMES,
 )  # fmt: skip
-_COPIED: Final = (LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, *_SECRETS)
+_COPIED: Final = (
+    LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, CHECKPOINTS_NAME, *_SECRETS
+)  # fmt: skip
 _RECORDED: Final = (HISTORY_NAME, f"{HISTORY_NAME}.aside", RECORDER_NAME)
-_OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME, RESERVE_NAME)
+_OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME, RESERVE_NAME, REPLAY_NAME)
 _OF_SQLITE: Final = ("-wal", "-shm")
 
 
@@ -75,6 +81,8 @@ def back_up(directory: Path, to: Path, *, full: bool) -> tuple[Runner, list[str]
     _check_paths(directory, to, unfinished)
     unfinished.mkdir()
     try:
+        if (directory / CHECKPOINTS_NAME).exists():  # First: the log has all that they are of.
+            shutil.copyfile(directory / CHECKPOINTS_NAME, unfinished / CHECKPOINTS_NAME)
         runner, problems = copy_log_and_snapshots(directory, unfinished, full=full)
         if (directory / ACCOUNTS_NAME).exists():
             facts = EngineView(runner.exchange)

@@ -30,6 +30,8 @@ from fairbook.admin.admin_gateway import AdminGateway
 from fairbook.admin.announcements import Announcements
 from fairbook.admin.hooks import Hooks
 from fairbook.app import admin_port
+from fairbook.app.checkpoint_signer import FILE_NAME as CHECKPOINTS_NAME
+from fairbook.app.checkpoint_signer import KEY_NAME, CheckpointSigner, read_seed
 from fairbook.app.config_apply import ConfigApply
 from fairbook.app.disk_watch import DiskWatch
 from fairbook.app.gateway_parts import (
@@ -69,6 +71,7 @@ from fairbook.net.descriptors import connection_budget
 from fairbook.net.hosts import own_names
 from fairbook.net.proxies import TrustedProxies
 from fairbook.ports.commands import Stopped
+from fairbook.ports.events import Emit
 from fairbook.ports.history import HistoryBehind
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
@@ -109,6 +112,7 @@ class ExchangeApp:
     _authenticator: Authenticator
     _passwords: PasswordProcess
     _hooks: Hooks
+    _signer: CheckpointSigner
 
     def __post_init__(self) -> None:
         gateway, settings = self._gateway, self._settings
@@ -167,17 +171,16 @@ class ExchangeApp:
         engine.runner.subscribe(feed.on_frame)
         followers = _followers(settings, stack, engine, snapshots)
         stack.push_async_callback(engine.stop, followers.replica.approves_snapshot)
+        hooks = _hooks(file, stack)
+        signer = _signer(settings, engine, log, followers.replica, hooks.emit)
         _compress(directory, stack)
-        if ended := await local_instance.begin_instance(engine.commands, engine.runner.exchange):
+        exchange = engine.runner.exchange
+        if ended := await local_instance.begin_instance(engine.commands, exchange):
             logger.info("cancelled orders of an earlier process", extra={"count": ended})
         await _compare_accounts(accounts)
-        numbers = await apply_first_state(
-            file, engine.commands, engine.runner.exchange, accounts.store
-        )
-        exchange = engine.runner.exchange
+        numbers = await apply_first_state(file, engine.commands, exchange, accounts.store)
         await write_tokens(directory, file.venue.operators, engine.commands, exchange)
         await admin_port.store_operators(file.venue, exchange, accounts.store)
-        hooks = _hooks(file, stack)
         admin = admin_port.admin_gateway(
             directory, engine, log, accounts.store, file.webhook_secret, announcements, hooks.emit
         )
@@ -194,7 +197,7 @@ class ExchangeApp:
         )  # fmt: skip
         app = cls(
             engine, settings, file, stack, accounts, numbers, followers, gateway, admin, feed, disk,
-            authenticator, passwords, hooks,
+            authenticator, passwords, hooks, signer,
         )  # fmt: skip
         await app._start()
         return app
@@ -213,6 +216,9 @@ class ExchangeApp:
         followers.replica.start()
         if followers.full_replay is not None:
             followers.full_replay.start()
+        signing = asyncio.ensure_future(self._signer.run())
+        signing.add_done_callback(self._stop_if_failed)
+        stack.callback(signing.cancel)
         watching = asyncio.ensure_future(self._disk.run(engine.commands, engine.runner.exchange))
         watching.add_done_callback(self._stop_if_failed)
         stack.callback(watching.cancel)
@@ -340,6 +346,7 @@ class ExchangeApp:
         found["accounts"] = self._accounts.comparison.status()
         found["passwords"] = self._passwords.status()
         found["hooks"] = self._hooks.status()
+        found["checkpoint"] = self._signer.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
         if followers.full_replay is not None:
@@ -388,6 +395,23 @@ def _followers(
     history = SqliteHistory(directory / HISTORY_NAME, recorder)
     stack.push_async_callback(history.close)
     return Followers(replica, recorder, full_replay, history)
+
+
+def _signer(
+    settings: UpSettings, engine: Engine, log: FileLog, replica: ReplicaMonitor, emit: Emit
+) -> CheckpointSigner:
+    """Raises LogDamaged if the log is not that of its newest checkpoint."""
+    directory = settings.data_dir
+    signer = CheckpointSigner(
+        engine.runner,
+        replica.link,
+        seed=read_seed(settings.identity_file or directory / KEY_NAME),
+        path=settings.checkpoints_file or directory / CHECKPOINTS_NAME,
+        every_s=settings.checkpoint_s,
+        emit=emit,
+    )
+    signer.require(log)
+    return signer
 
 
 def _hooks(file: VenueFile, stack: AsyncExitStack) -> Hooks:

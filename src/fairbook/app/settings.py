@@ -180,6 +180,13 @@ class UpSettings:
     full_replay_days: int = _setting(
         7, _COUNT_OR_ZERO, "days after which it begins with the first entry; 0: no full replay"
     )
+    identity_file: Path | None = _setting(
+        None, _FILE, "secret key of the exchange; default: identity.key in the data directory"
+    )
+    checkpoints_file: Path | None = _setting(
+        None, _FILE, "signed checkpoints; default: checkpoints.txt in the data directory"
+    )
+    checkpoint_s: float = _setting(60.0, _seconds(3600), "seconds between two signed checkpoints")
     json_logs: bool | None = _setting(
         None,
         _LOG_FORMAT,

@@ -151,6 +151,10 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield from _follower_lines("recorder", recorder)
     if (full := status.get("full_replay")) and full["started_from"] is not None:
         yield "replayed", _full_replay_line(full)
+    if signed := status.get("checkpoint"):
+        yield "signed", f"checkpoint of position {signed['position']}, key {signed['key']}"
+        if signed["failed"]:
+            yield "", f"NOT WRITTEN: {signed['failed']}"
     if streams := status.get("streams"):
         connections = _counted(streams["connections"], "connection")
         load = f"{connections}, {_counted(streams['subscriptions'], 'subscription')}"

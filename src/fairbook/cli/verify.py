@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.accounts.credentials import AccountsDamaged
+from fairbook.checkpoints.saved_checkpoints import (
+    CheckpointComparison,
+    LogContradicted,
+    read_checkpoints,
+)
+from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, read_verifier
 from fairbook.cli import data_directory
 from fairbook.cli.data_directory import DataError
 from fairbook.cli.parser import CommandParser
@@ -21,12 +27,21 @@ from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot
 
-ERRORS: Final = (*data_directory.REPLAY_ERRORS, HistoryUnreadable, AccountsDamaged)
+ERRORS: Final = (
+    *data_directory.REPLAY_ERRORS, HistoryUnreadable, AccountsDamaged, CheckpointInvalid,
+    LogContradicted,
+)  # fmt: skip
 SHOWN_MAX: Final = 20  # differences of the history, rows of the accounts
 
 
 def add_arguments(parser: CommandParser) -> None:
     parser.add_directory()
+    parser.add_argument(
+        "--against", metavar="FILE|URL", help="signed checkpoints that were kept elsewhere"
+    )
+    parser.add_argument(
+        "--key", metavar="KEY", help="key that must have signed them; without it any counts"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     the log backs.
     """
     directory: Path = arguments.directory
+    against = _checkpoints(arguments.against, arguments.key)
     snapshots, problems = data_directory.read_snapshots(directory)
     runner = Runner(Exchange())
     # History and accounts are opened first: the log has all that they have.
@@ -42,10 +58,15 @@ def run(arguments: argparse.Namespace) -> int:
         accounts_comparison(directory, runner) as accounts,
     ):
         for entry, events in data_directory.replay_log(directory, runner):
+            against.take(
+                runner.position, chain=runner.chain, event_hash=runner.event_hash,
+                digest=lambda: state.digest(runner.exchange),
+            )  # fmt: skip
             if history is not None:
                 history.take(entry, events, runner)
             if snapshot := snapshots.pop(entry.position, None):
                 _compare_snapshot(runner, snapshot)
+        against.finish(runner.position)
         if snapshots:
             raise DataError(
                 f"the log ends at position {runner.position}, but there is a valid snapshot of"
@@ -67,9 +88,18 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"accounts {accounts.rows} rows, all backed by the log")
         if history is not None:
             _compare_history(runner, history)
+        if against.count:
+            print(f"checkpoints {against.count}, all of this log")
+        else:
+            print("self-consistent only: checkpoints kept elsewhere prove more (--against)")
         if contradictions:
             raise DataError(f"accounts.db contradicts the log: {len(contradictions)} rows")
     return 0
+
+
+def _checkpoints(source: str | None, key: str | None) -> CheckpointComparison:
+    public = None if key is None else read_verifier(key)
+    return CheckpointComparison([] if source is None else read_checkpoints(source, public))
 
 
 def _compare_snapshot(runner: Runner, snapshot: Snapshot) -> None:

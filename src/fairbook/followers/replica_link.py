@@ -101,6 +101,9 @@ class ReplicaLink(FollowerLink):
         """How often the whole state was found equal, since the engine started."""
         self._round_at_s: float | None = None
         self.snapshot_position = 0
+        self.snapshot_digest = bytes(32)
+        self.signed: Checkpoint | None = None
+        """The newest checkpoint that the exchange has signed."""
         self.started_from = 0
         """Position of the snapshot that the replica started from; 0: the first entry."""
         self.unbalanced_assets: int | None = None  # None: nothing was added up yet
@@ -149,10 +152,13 @@ class ReplicaLink(FollowerLink):
         }
 
     def checkpoints(self, first: int) -> list[Checkpoint]:
-        """The newest ones at positions of at least `first`, newest first; the first is now."""
+        """The newest ones at positions of at least `first`: first that of now, then the newest
+        signed one, then slices, newest first.
+        """
         runner = self._runner
         now = Checkpoint(runner.position, runner.chain, runner.event_hash, 0, 0, b"", [self.id])
-        found = [each for each in reversed(self._checkpoints) if each.position >= first]
+        signed = [] if self.signed is None else [self.signed]
+        found = [each for each in [*signed, *reversed(self._checkpoints)] if each.position >= first]
         return [now, *found] if now.position >= first else found
 
     def edit(self, *, account: int, asset: int, field: int, atoms: int) -> None:
@@ -263,7 +269,7 @@ class ReplicaLink(FollowerLink):
                 engine, replica = bytes.fromhex(both["engine"]), bytes.fromhex(both["replica"])
                 self._report(Mismatch(int(both["position"]), engine, replica, None))
             case wire.SNAPSHOT_WRITTEN:
-                self.snapshot_position = message.position
+                self.snapshot_position, self.snapshot_digest = message.position, message.digest
             case wire.STARTED:
                 self.started_from = message.position
             case wire.BALANCED:

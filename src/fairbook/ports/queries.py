@@ -136,6 +136,8 @@ class Checkpoint(NamedTuple):
     slice_count: int
     slice_digest: bytes
     engines: list[str]  # the engines that have computed these values so far; grows
+    note: str | None = None  # that the exchange has signed, of this position
+    key: str | None = None  # by which the note is checked
 
 
 class Checkpoints(Protocol):

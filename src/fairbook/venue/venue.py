@@ -44,10 +44,10 @@ ROLES: Final = {
     "operators": admin_records.OPERATORS_ROLE,
 }
 EVENTS: Final = (
-    "all", "signed-up", "withdrawal-requested", "proposed", "pause", "unpause", "market-state",
-    "announce", "freeze", "unfreeze", "close-account", "reset-password", "credit", "debit",
-    "confirm-credit", "refuse-credit", "approve-withdrawal", "confirm-withdrawal",
-    "reject-withdrawal",
+    "all", "checkpoint", "signed-up", "withdrawal-requested", "proposed", "pause", "unpause",
+    "market-state", "announce", "freeze", "unfreeze", "close-account", "reset-password",
+    "credit", "debit", "confirm-credit", "refuse-credit", "approve-withdrawal",
+    "confirm-withdrawal", "reject-withdrawal",
 )  # fmt: skip
 MAKERS: Final = ("maker", "taker")
 """The accounts with which the market maker trades."""

@@ -1,10 +1,12 @@
 /** The API, from /openapi.json and /streams.json, with requests that can be tried. */
 
 import { signal, useSignal } from "@preact/signals";
+import { Fragment } from "preact";
 import { useEffect } from "preact/hooks";
 import { get, said } from "../api/client.ts";
 import { session } from "../session/session.ts";
 import { markets, socket } from "../store/venue.ts";
+import { CCXT_NAMES } from "./ccxt_names.ts";
 
 interface Schema {
   readonly $ref?: string;
@@ -100,19 +102,7 @@ export default function Docs() {
         requests carry a session's token or the signature of a <a href="/keys">key</a>.
       </p>
       <p class="problem">{problem.value}</p>
-      {document !== null &&
-        Object.entries(document.paths).flatMap(([path, methods]) =>
-          Object.entries(methods)
-            .filter(([, operation]) => isFound(path, operation))
-            .map(([method, operation]) => (
-              <Route
-                key={`${method} ${path}`}
-                method={method.toUpperCase()}
-                path={path}
-                operation={operation}
-              />
-            )),
-        )}
+      {document !== null && GROUPS.map((group) => <Group key={group} name={group} of={document} />)}
       <h2>Streams</h2>
       <p>
         WebSocket{" "}
@@ -121,6 +111,37 @@ export default function Docs() {
       </p>
       {streams.value !== null && <StreamTable streams={streams.value} />}
     </section>
+  );
+}
+
+const GROUPS = ["Market data", "Orders", "Account and history", "Sign-up, sessions and keys"];
+
+function groupOf(path: string, operation: Operation): string {
+  if (path.startsWith("/auth/")) return GROUPS[3]!;
+  if (operation.security === undefined) return GROUPS[0]!;
+  return path.startsWith("/api/v1/order") ? GROUPS[1]! : GROUPS[2]!;
+}
+
+function Group(props: { readonly name: string; readonly of: Document }) {
+  const routes = Object.entries(props.of.paths).flatMap(([path, methods]) =>
+    Object.entries(methods)
+      .filter(([, operation]) => groupOf(path, operation) === props.name)
+      .filter(([, operation]) => isFound(path, operation))
+      .map(([method, operation]) => (
+        <Route
+          key={`${method} ${path}`}
+          method={method.toUpperCase()}
+          path={path}
+          operation={operation}
+        />
+      )),
+  );
+  if (routes.length === 0) return null;
+  return (
+    <Fragment>
+      <h2>{props.name}</h2>
+      {routes}
+    </Fragment>
   );
 }
 
@@ -134,6 +155,7 @@ interface RouteProperties {
 }
 
 function Route({ method, path, operation }: RouteProperties) {
+  const ccxt = CCXT_NAMES[`${method} ${path}`];
   const isOpen = useSignal(false);
   return (
     <details
@@ -146,6 +168,7 @@ function Route({ method, path, operation }: RouteProperties) {
       <summary>
         <span class={`method ${method}`}>{method}</span> <code>{path}</code>{" "}
         <span class="soft">{operation.summary}</span>
+        {ccxt !== undefined && <code class="soft">ccxt: {ccxt}</code>}
         {operation.security !== undefined && <span class="badge">private</span>}
       </summary>
       {isOpen.value && <RouteBody method={method} path={path} operation={operation} />}

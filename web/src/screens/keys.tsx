@@ -6,7 +6,7 @@ import { get, said, send } from "../api/client.ts";
 import type { Key, Permission } from "../api/types.ts";
 import { ofSession, session } from "../session/session.ts";
 import { dateTime } from "../shell/time.ts";
-import { venue } from "../store/venue.ts";
+import { markets, venue } from "../store/venue.ts";
 import { canMakeKeys, type KeyPair, makeKeyPair } from "./key_pair.ts";
 import { NeedsSession } from "./needs_session.tsx";
 import { snippetsFor } from "./snippets.ts";
@@ -177,6 +177,7 @@ function NoCrypto() {
 }
 
 function MadeKey({ pair }: { readonly pair: KeyPair }) {
+  const symbol = markets.value[0]?.symbol ?? "SOL_USDC";
   const ws = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${venue.value?.ws ?? "/ws"}`;
   const download = (): void => {
     const content = JSON.stringify({ apiKey: pair.publicKey, apiSecret: pair.secret }, null, 2);
@@ -209,7 +210,7 @@ function MadeKey({ pair }: { readonly pair: KeyPair }) {
           I have kept it
         </button>
       </p>
-      {snippetsFor(location.origin, ws, pair.publicKey, pair.secret).map((snippet) => (
+      {snippetsFor(location.origin, ws, pair.publicKey, pair.secret, symbol).map((snippet) => (
         <details key={snippet.name}>
           <summary>{snippet.name}</summary>
           <CopyButton text={snippet.text} />

@@ -12,6 +12,8 @@ import { assets, decimalsOf, loadTickers, markets, tickers, venue } from "../sto
 import { getDemoMoney, left } from "./faucet.ts";
 import { NeedsSession } from "./needs_session.tsx";
 
+const RELOAD_MS = 5_000;
+
 const hidesSmall = signal(false);
 const transfers = ofSession<readonly (Transfer & { readonly kind: string })[]>([]);
 const transfersProblem = ofSession("");
@@ -42,7 +44,12 @@ function twoPlaces(text: string): string {
 export default function Portfolio() {
   useEffect(() => {
     loadTickers().catch(() => undefined);
-    if (session.value !== null) void loadTransfers();
+    const load = (): void => {
+      if (session.value !== null) void loadTransfers();
+    };
+    load();
+    const timer = setInterval(load, RELOAD_MS);
+    return () => clearInterval(timer);
   }, []);
   if (session.value === null) return <NeedsSession title="Portfolio" />;
   const rows = assets.value.map(({ symbol }) => {
@@ -300,11 +307,15 @@ async function loadTransfers(): Promise<void> {
   const asked = ["deposits", "withdrawals"].map((name) =>
     get<readonly Transfer[]>(`/wapi/v1/capital/${name}`, { limit: 100 }),
   );
-  transfersProblem.value = "";
+  const token = session.peek()?.token;
+  let problem = "";
   const [deposits, withdrawals] = await Promise.all(asked).catch((error: unknown) => {
-    transfersProblem.value = said(error);
+    problem = said(error);
     return [[], []];
   });
+  if (session.peek()?.token !== token) return;
+  transfersProblem.value = problem;
+  if (problem !== "") return;
   transfers.value = [
     ...deposits!.map((row) => ({ ...row, kind: "Deposit" })),
     ...withdrawals!.map((row) => ({ ...row, kind: "Withdrawal" })),

@@ -10,8 +10,9 @@ export function snippetsFor(
   ws: string,
   key: string,
   secret: string,
+  market: string,
 ): readonly Snippet[] {
-  const symbol = "SOL/USDC";
+  const symbol = market.replace("_", "/");
   return [
     {
       name: "ccxt (Python)",
@@ -56,7 +57,7 @@ print(account.get_balances())
     },
     {
       name: "curl (public data)",
-      text: `curl -s '${origin}/api/v1/depth?symbol=SOL_USDC&limit=5'
+      text: `curl -s '${origin}/api/v1/depth?symbol=${market}&limit=5'
 `,
     },
   ];

@@ -107,6 +107,7 @@ export function Chart() {
         </button>
         <span class="small zone">{zoneName()}</span>
       </header>
+      <p class="hidden">{lastCandle()}</p>
       <div class="chart-place" ref={place} hidden={asTable.value || isDepth.value} />
       {isDepth.value && <DepthChart asTable={asTable.value} />}
       {asTable.value && !isDepth.value && <CandleTable />}
@@ -117,6 +118,14 @@ export function Chart() {
       </p>
     </section>
   );
+}
+
+/** For those who do not see the chart. */
+function lastCandle(): string {
+  const last = candles.value.at(-1);
+  if (last === undefined) return "No candles";
+  const { open, high, low, close, volume } = last;
+  return `Last candle of ${interval.value}, ${dateTime(msOf(last.start))}: open ${open}, high ${high}, low ${low}, close ${close}, volume ${volume}`;
 }
 
 function CandleTable() {

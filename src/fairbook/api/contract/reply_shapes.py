@@ -367,6 +367,8 @@ class CheckpointReply(ReplyShape, kw_only=True):
     event_hash: Hexadecimal
     slice: SliceReply | None
     engines: list[str]
+    note: str | None
+    key: str | None
 
 
 class SignUpReply(ReplyShape, kw_only=True):

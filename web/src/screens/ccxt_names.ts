@@ -1,0 +1,26 @@
+/** What ccxt calls the routes, in Python; in JavaScript the names are in camel case. */
+
+export const CCXT_NAMES: Readonly<Record<string, string>> = {
+  "GET /api/v1/assets": "fetch_currencies",
+  "GET /api/v1/capital": "fetch_balance",
+  "GET /api/v1/depth": "fetch_order_book",
+  "GET /api/v1/klines": "fetch_ohlcv",
+  "GET /api/v1/markets": "fetch_markets",
+  "GET /api/v1/order": "fetch_open_order",
+  "GET /api/v1/orders": "fetch_open_orders",
+  "GET /api/v1/status": "fetch_status",
+  "GET /api/v1/ticker": "fetch_ticker",
+  "GET /api/v1/tickers": "fetch_tickers",
+  "GET /api/v1/time": "fetch_time",
+  "GET /api/v1/trades": "fetch_trades",
+  "POST /api/v1/order": "create_order",
+  "POST /api/v1/orders": "create_orders",
+  "DELETE /api/v1/order": "cancel_order",
+  "DELETE /api/v1/orders": "cancel_all_orders",
+  "GET /wapi/v1/capital/deposit/address": "fetch_deposit_address",
+  "GET /wapi/v1/capital/deposits": "fetch_deposits",
+  "GET /wapi/v1/capital/withdrawals": "fetch_withdrawals",
+  "POST /wapi/v1/capital/withdrawals": "withdraw",
+  "GET /wapi/v1/history/fills": "fetch_my_trades",
+  "GET /wapi/v1/history/orders": "fetch_orders",
+};
