@@ -41,9 +41,9 @@ def test_an_exchange_without_a_replica(tmp_path: Path) -> None:
         status = control.ask(tmp_path, "status")
         assert status["replica"]["state"] == "not wanted" and status["replica"]["pid"] is None
         rest = RestClient(venue.http_port)
-        (only,) = rest.expect(200, "GET", "/api/v1/checkpoints")
-        assert only["engines"] == [status["engine"]["id"]]
+        rows = rest.expect(200, "GET", "/api/v1/checkpoints")
         rest.close()
+        assert {engine for row in rows for engine in row["engines"]} == {status["engine"]["id"]}
         venue.stop()
         assert "unchecked" in venue.stderr()
     assert len(Snapshots(tmp_path).paths()) == 1
