@@ -133,12 +133,23 @@ def test_a_checkpoint_that_a_crash_cut_off_is_made_again(stopped: ExchangeProces
     content = path.read_bytes()
     for cut in (1, 20, 150, 300):
         path.write_bytes(content[:-cut])
+        whole = content[: content.rfind(b"fairbook checkpoint\n", 0, len(content) - cut)]
         stopped.start()
         size = len(content)
         wait_until(lambda least=size: path.stat().st_size > least, "another checkpoint")  # type: ignore[misc]
         stopped.stop()
         assert verify(stopped.folder, "--against", path)[0] == 0
         content = path.read_bytes()
+        assert whole and content.startswith(whole), "all that were whole are kept"
+
+
+def test_another_file_is_no_file_of_checkpoints(stopped: ExchangeProcess) -> None:
+    path = stopped.folder / "checkpoints.txt"
+    for content in (b"notes of mine\n", b"x" * 100_000, path.read_bytes() + b"more\n"):
+        path.write_bytes(content)
+        with pytest.raises(StartFailed, match="no file of checkpoints"):
+            stopped.start()
+        assert path.read_bytes() == content
 
 
 def test_each_checkpoint_goes_to_a_hook(tmp_path: Path) -> None:

@@ -74,6 +74,26 @@ def test_one_edited_snapshot_is_found_and_put_aside(tmp_path: Path, which: int) 
             venue.stop()
 
 
+def test_the_judge_puts_no_right_snapshot_aside(tmp_path: Path) -> None:
+    """Although it begins with an edited one, which neither engine nor replica has used."""
+    venue = FaultyExchange(tmp_path / "d", {"FAIRBOOK_FULL_REPLAY_DAYS": "0"})
+    with venue:
+        with_snapshots(venue, 3)
+        *right, edited = Snapshots(venue.folder).paths()
+        edit_snapshot(
+            venue.folder, edited, account=venue.account("demo1"), asset=1, field="available"
+        )
+        venue.start()
+        venue.until_agreed()
+        account = venue.account("demo2")
+        venue.harm("replica", account=account, asset=4, field="available", atoms=1)
+        verdict = venue.verdict(FOUND_WITHIN_S)
+        assert verdict["wrong"] == "replica"
+        assert [each["account"] for each in verdict["differences"]] == [account]
+        assert verdict["contradicted"] == [edited.name + ASIDE_SUFFIX]
+        assert all(path.exists() for path in right)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_snapshots_edited_alike_are_found_by_the_full_replay(tmp_path: Path, count: int) -> None:
     """Engine and replica start from the same lie."""

@@ -27,11 +27,13 @@ from fairbook.checkpoints.signed_checkpoint import (
 from fairbook.engine.runner import Runner
 from fairbook.followers.replica_link import ReplicaLink
 from fairbook.log.command_log import CommandLog
+from fairbook.log.durable_file import write_file
 from fairbook.ports.events import Emit
 from fairbook.ports.queries import Checkpoint
 
 KEY_NAME: Final = "identity.key"
 FILE_NAME: Final = "checkpoints.txt"
+BEGIN: Final = b"fairbook checkpoint\n"
 SIGNATURE_BEGIN: Final = "\n\u2014 ".encode()
 TAIL_BYTES: Final = 64 * 1024  # of the file, in which the newest checkpoint stands
 
@@ -46,10 +48,7 @@ def read_seed(path: Path) -> bytes:
         text = path.read_text()
     except FileNotFoundError:
         seed = os.urandom(SEED_BYTES)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(b64encode(seed) + b"\n")
-            os.fsync(file.fileno())
+        write_file(path, [b64encode(seed) + b"\n"])
         return seed
     try:
         seed = b64decode(text.strip(), validate=True)
@@ -61,17 +60,20 @@ def read_seed(path: Path) -> bytes:
 
 
 def newest_in(path: Path, public: bytes) -> SignedCheckpoint | None:
-    """The last checkpoint of a file; None if it has none. What a crash has left after it is cut
-    off. Raises SettingError, OSError.
+    """The last checkpoint of a file; None if it has none. The beginning of another one, which a
+    crash has left after it, is cut off. Raises SettingError, OSError.
     """
     try:
         with path.open("rb+") as file:
             begin = max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES)
             file.seek(begin)
             tail = file.read()
-            signature = tail.rfind(SIGNATURE_BEGIN)
-            end = tail.find(b"\n", signature + 1) + 1 if signature >= 0 else 0
-            if 0 <= end < len(tail):
+            end = _end_of_last_note(tail)
+            left = tail[end : end + len(BEGIN)]
+            if not BEGIN.startswith(left):
+                raise SettingError(f"{path} is no file of checkpoints")
+            if left:
+                logger.warning("%s: the last checkpoint is not whole, and was cut off", path)
                 file.truncate(begin + end)
     except FileNotFoundError:
         return None
@@ -80,6 +82,12 @@ def newest_in(path: Path, public: bytes) -> SignedCheckpoint | None:
         return parse(notes[-1], public) if notes else None
     except CheckpointInvalid as problem:
         raise SettingError(f"{path}, last checkpoint: {problem}") from problem
+
+
+def _end_of_last_note(tail: bytes) -> int:
+    """Behind the last whole line that is a signature; 0: there is none."""
+    signature = tail.rfind(SIGNATURE_BEGIN, 0, tail.rfind(b"\n"))
+    return tail.find(b"\n", signature + 1) + 1 if signature >= 0 else 0
 
 
 class CheckpointSigner:

@@ -216,12 +216,12 @@ class ExchangeApp:
         followers.replica.start()
         if followers.full_replay is not None:
             followers.full_replay.start()
-        signing = asyncio.ensure_future(self._signer.run())
-        signing.add_done_callback(self._stop_if_failed)
-        stack.callback(signing.cancel)
-        watching = asyncio.ensure_future(self._disk.run(engine.commands, engine.runner.exchange))
-        watching.add_done_callback(self._stop_if_failed)
-        stack.callback(watching.cancel)
+        for work in (
+            self._signer.run(), self._disk.run(engine.commands, engine.runner.exchange)
+        ):  # fmt: skip
+            task = asyncio.ensure_future(work)
+            task.add_done_callback(self._stop_if_failed)
+            stack.callback(task.cancel)
         handlers = {
             **followers.replica.handlers(),
             "status": self._status,

@@ -87,7 +87,8 @@ def restore_before(
     found = [(path.name, path, source) for source in sources for path in source.paths()]
     for _, path, source in sorted(found, key=lambda each: each[0], reverse=True):
         try:
-            if not without != source.read_head(path).position <= position:
+            found_position = source.read_head(path).position
+            if found_position > position or found_position == without:
                 continue
             snapshot = source.read(path)
             log.require(snapshot.position, snapshot.chain)

@@ -12,6 +12,7 @@ Invariants:
 - one whose state is not what the log gives is renamed to `.snapshot.contradicted` and kept.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Final, NamedTuple
 
 from fairbook.core import state
 from fairbook.core.exchange import Exchange
-from fairbook.log.durable_file import NEW_SUFFIX, make_directory, write_file
+from fairbook.log.durable_file import NEW_SUFFIX, make_directory, rename, write_file
 
 DIRECTORY: Final = "snapshots"
 FORMAT: Final = 4
@@ -80,6 +81,10 @@ class Head(NamedTuple):
     chain: bytes
     digest: bytes
     event_hash: bytes
+
+    def is_of(self, snapshot: Snapshot) -> bool:
+        """Whether the state and the events are those of `snapshot`, which has the same position."""
+        return (self.digest, self.event_hash) == (snapshot.digest, snapshot.event_hash)
 
 
 class Snapshots:
@@ -143,6 +148,16 @@ class Snapshots:
         except OSError as error:
             raise SnapshotInvalid(f"{path.name}: {error}") from error
 
+    def heads(self, least: int = 0) -> dict[int, tuple[Path, Head]]:
+        """File and head of each snapshot with a valid one, by position, from `least` on."""
+        found = {}
+        for path in self.paths():
+            with suppress(SnapshotInvalid):  # Nothing loads it.
+                head = self.read_head(path)
+                if head.position >= least:
+                    found[head.position] = path, head
+        return found
+
     def newest_known(self) -> int:
         """The newest position that a valid head names, or 0. The log had made it durable."""
         for path in self.paths():
@@ -157,8 +172,7 @@ class Snapshots:
         its new path. Raises OSError.
         """
         aside = path.with_name(path.name + ASIDE_SUFFIX)
-        path.rename(aside)
-        make_directory(self._directory)  # syncs it
+        rename(path, aside)
         return aside
 
     def pass_over(self, path: Path) -> None:

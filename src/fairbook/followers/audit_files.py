@@ -15,7 +15,7 @@ from typing import Any, Final
 from fairbook.core.admin_records import HELD
 from fairbook.core.exchange import Exchange
 from fairbook.log.disk import Disk
-from fairbook.log.durable_file import make_directory, write_file
+from fairbook.log.durable_file import make_directory, rename, write_file
 
 DIRECTORY: Final = "audit"
 VERDICT_NAME: Final = "verdict.json"
@@ -120,9 +120,7 @@ def put_aside(directory: Path) -> None:
     number = 1
     while (folder / f"not-believed-{number}.json").exists():
         number += 1
-    disk = Disk()
-    disk.rename(folder / VERDICT_NAME, folder / f"not-believed-{number}.json")
-    disk.sync_directory(folder)
+    rename(folder / VERDICT_NAME, folder / f"not-believed-{number}.json")
 
 
 def _content(verdict: Verdict) -> bytes:

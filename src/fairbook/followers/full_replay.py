@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from fairbook.core.exchange import Exchange
-from fairbook.core.state_slices import differences, slice_bytes
+from fairbook.core.state_slices import slice_bytes
 from fairbook.engine.recovery import restore_before
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Head, SnapshotInvalid, Snapshots
 from fairbook.followers import wire
 from fairbook.followers.follower import CHECK_EVERY, FileSource, follow
-from fairbook.followers.judge import SHOWN_MAX, describe
+from fairbook.followers.judge import described
 
 DIRECTORY: Final = "replay"
 PASS_NAME: Final = "pass.json"
@@ -146,13 +146,12 @@ class FullReplay:
         now_s = time.monotonic()
         if now_s - self._looked_s > LOOK_S:
             self._looked_s = now_s
-            self._look(runner.position)
+            self._heads = self._snapshots.heads(runner.position)
         known = self._heads.pop(runner.position, None)
         if known is None:
             return True
         path, head = known
-        right = runner.snapshot()
-        if (head.digest, head.event_hash) == (right.digest, right.event_hash):
+        if head.is_of(runner.snapshot()):
             return True
         if self._from > 0:
             self._source.note(f"{path.name} or the saved state is wrong: starting over")
@@ -160,28 +159,14 @@ class FullReplay:
         self._report(runner, path)
         return True
 
-    def _look(self, position: int) -> None:
-        """Snapshots at this position and later ones."""
-        self._heads = {}
-        for path in self._snapshots.paths():
-            with suppress(SnapshotInvalid):  # Nothing loads it.
-                head = self._snapshots.read_head(path)
-                if head.position >= position:
-                    self._heads[head.position] = path, head
-
     def _report(self, runner: Runner, path: Path) -> None:
         found: list[dict[str, Any]] = []
         with suppress(SnapshotInvalid, ValueError):
             theirs = self._snapshots.read(path).restore(is_checked=False)
-            every = differences(
-                slice_bytes(runner.exchange, 0, 1), slice_bytes(theirs, 0, 1), SHOWN_MAX
+            every = described(
+                runner.exchange, slice_bytes(runner.exchange, 0, 1), slice_bytes(theirs, 0, 1)
             )
-            found = [
-                {"process": path.name, "position": runner.position}
-                | describe(runner.exchange, each)
-                for each in every
-                if each.mine != each.theirs
-            ]
+            found = [{"process": path.name, "position": runner.position} | each for each in every]
         with suppress(FileNotFoundError):  # An older one was removed meanwhile.
             aside = self._snapshots.put_aside(path)
             self._send(runner.position, contradicted=[aside.name], differences=found)

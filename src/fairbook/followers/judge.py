@@ -4,11 +4,12 @@ Design: docs/operate/replicas.md, "When they differ".
 
 Invariants:
 - the memory of engine and replica is not used, nor a snapshot that either has started from;
+- that a snapshot is wrong counts only in a replay from the first entry, which no file can mislead;
 - nothing is changed but the verdict, and that snapshots which the log contradicts are put aside.
 """
 
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +19,10 @@ from fairbook.core.state_slices import BALANCE, NAMES, Difference, differences, 
 from fairbook.engine import gc_policy
 from fairbook.engine.recovery import restore_before
 from fairbook.engine.runner import Runner
-from fairbook.engine.snapshots import Head, SnapshotInvalid, Snapshots
+from fairbook.engine.snapshots import Snapshots
 from fairbook.followers.audit_files import Verdict, read_verdict, slice_path, write_verdict
 from fairbook.followers.wire import VERSION
-from fairbook.log.command_log import Entry, LogDamaged
+from fairbook.log.command_log import LogDamaged
 from fairbook.log.file_log import FileLog
 
 ENGINE: Final = "engine"
@@ -44,10 +45,15 @@ def judge(directory: Path) -> Verdict:
     if verdict is None:
         raise ValueError("there is no difference to judge")
     with gc_policy.frozen_afterwards(), closing(FileLog(directory, read_only=True)) as log:
-        wrong, found = _compared(directory, log, verdict, before=_first_start(verdict))
-        if len(wrong) == 2:
-            # Neither has what was computed here: trust no snapshot.
-            wrong, found = _compared(directory, log, verdict, before=1)
+        replay = _Replay(directory, log, verdict, before=_first_start(verdict))
+        wrong, found = replay.compare()
+        if len(wrong) == 2 or replay.contradicted:
+            # It began with a snapshot that may be the wrong one: trust none.
+            replay = _Replay(directory, log, verdict, before=1)
+            wrong, found = replay.compare()
+    if replay.contradicted:
+        snapshots = Snapshots(directory)
+        verdict["contradicted"] = [snapshots.put_aside(path).name for path in replay.contradicted]
     # A balance explains more than what followed from it.
     found.sort(key=lambda described: described["what"] != BALANCE_NAME)
     verdict |= {
@@ -66,48 +72,44 @@ def _first_start(verdict: Verdict) -> int:
     return min([int(verdict["position"]) + 1, *starts])
 
 
-def _compared(
-    directory: Path, log: FileLog, verdict: Verdict, *, before: int
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """Which processes are wrong, and in what: by a replay from a snapshot before a position."""
-    snapshots = Snapshots(directory)
-    runner = restore_before(log, [snapshots], before - 1, is_checked=False)
-    verdict["from_snapshot"] = runner.position
-    entries, check = log.read(runner.position + 1), SnapshotCheck(snapshots, verdict)
-    wrong: dict[str, None] = {}
-    found: list[dict[str, Any]] = []
-    for dispute in _disputes(verdict):
-        _replay(runner, entries, dispute["position"], check)
-        expected = _expected(runner, dispute)
-        for process in (ENGINE, REPLICA):
-            if expected != dispute[process]:
-                wrong[process] = None
-                found += _found(directory, runner, dispute, process)
-    return list(wrong), found
+class _Replay:
+    """A replay of the log, from a snapshot before a position, to everything that differs."""
 
-
-class SnapshotCheck:
-    """Compares snapshots with the states of a replay, and puts aside those that differ."""
-
-    def __init__(self, snapshots: Snapshots, verdict: Verdict) -> None:
-        self._snapshots = snapshots
+    def __init__(self, directory: Path, log: FileLog, verdict: Verdict, *, before: int) -> None:
+        self._directory = directory
         self._verdict = verdict
-        self._heads: dict[int, tuple[Path, Head]] = {}
-        for path in snapshots.paths():
-            with suppress(SnapshotInvalid):  # Nothing loads it.
-                head = snapshots.read_head(path)
-                self._heads[head.position] = path, head
+        snapshots = Snapshots(directory)
+        self._runner = restore_before(log, [snapshots], before - 1, is_checked=False)
+        self._entries = log.read(self._runner.position + 1)
+        self._heads = snapshots.heads()
+        self.contradicted: list[Path] = []
+        """Snapshots whose state is not that of the replay at their position."""
 
-    def look(self, runner: Runner) -> None:
-        """After each entry. Raises OSError."""
-        known = self._heads.pop(runner.position, None)
-        if known is None:
-            return
-        path, head = known
-        right = runner.snapshot()
-        if (head.digest, head.event_hash) != (right.digest, right.event_hash):
-            aside = self._snapshots.put_aside(path)
-            self._verdict.setdefault("contradicted", []).append(aside.name)
+    def compare(self) -> tuple[list[str], list[dict[str, Any]]]:
+        """Which processes are wrong, and in what."""
+        self._verdict["from_snapshot"] = self._runner.position
+        wrong: dict[str, None] = {}
+        found: list[dict[str, Any]] = []
+        for dispute in _disputes(self._verdict):
+            self._replay_to(dispute["position"])
+            expected = _expected(self._runner, dispute)
+            for process in (ENGINE, REPLICA):
+                if expected != dispute[process]:
+                    wrong[process] = None
+                    found += _found(self._directory, self._runner, dispute, process)
+        return list(wrong), found
+
+    def _replay_to(self, position: int) -> None:
+        runner = self._runner
+        while runner.position < position:
+            entry = next(self._entries, None)
+            if entry is None:
+                raise LogDamaged(f"the log ends at position {runner.position}, before {position}")
+            runner.apply(entry)
+            if known := self._heads.get(runner.position):
+                path, head = known
+                if not head.is_of(runner.snapshot()):
+                    self.contradicted.append(path)
 
 
 def _disputes(verdict: Verdict) -> list[dict[str, Any]]:
@@ -116,15 +118,6 @@ def _disputes(verdict: Verdict) -> list[dict[str, Any]]:
     if verdict["events"] is not None:
         disputes.append(verdict["events"] | {"count": 0})
     return sorted(disputes, key=lambda dispute: int(dispute["position"]))
-
-
-def _replay(runner: Runner, entries: Iterator[Entry], position: int, check: SnapshotCheck) -> None:
-    while runner.position < position:
-        entry = next(entries, None)
-        if entry is None:
-            raise LogDamaged(f"the log ends at position {runner.position}, before {position}")
-        runner.apply(entry)
-        check.look(runner)
 
 
 def _expected(runner: Runner, dispute: dict[str, Any]) -> str:
@@ -144,21 +137,29 @@ def _found(
         return
     expected = slice_bytes(runner.exchange, index, count)
     try:
-        found = differences(expected, path.read_bytes(), SHOWN_MAX)
+        found = described(runner.exchange, expected, path.read_bytes())
     except ValueError as error:
         yield {"process": process, "what": f"its slice cannot be read: {error}"}
         return
     for each in found:
+        yield {"process": process, "position": dispute["position"]} | each
+
+
+def described(exchange: Exchange, expected: bytes, found: bytes) -> list[dict[str, Any]]:
+    """How a slice that was found differs from the one that is expected, of this exchange; at most
+    SHOWN_MAX differences. Raises ValueError if it cannot be read.
+    """
+    shown = []
+    for each in differences(expected, found, SHOWN_MAX):
         if each.kind == BALANCE_NAME:
             # A balance of zero has no record.
             each = each._replace(mine=each.mine or 0, theirs=each.theirs or 0)
         if each.mine != each.theirs:
-            yield {"process": process, "position": dispute["position"]} | describe(
-                runner.exchange, each
-            )
+            shown.append(_describe(exchange, each))
+    return shown
 
 
-def describe(exchange: Exchange, difference: Difference) -> dict[str, Any]:
+def _describe(exchange: Exchange, difference: Difference) -> dict[str, Any]:
     """A difference with names. mine: what is expected; theirs: what was found."""
     registry = exchange.tables
     described: dict[str, Any] = {"what": difference.kind, "key": difference.key}

@@ -21,10 +21,15 @@ def new_path(path: Path) -> Path:
     return path.with_name(path.name + NEW_SUFFIX)
 
 
+def rename(path: Path, to: Path, disk: Disk = _DISK) -> None:
+    """Rename a file within its directory, durably. Raises OSError."""
+    disk.rename(path, to)
+    disk.sync_directory(to.parent)
+
+
 def publish(path: Path, disk: Disk = _DISK) -> None:
     """Rename `NAME.new`, which is complete and synced, to NAME. Raises OSError."""
-    disk.rename(new_path(path), path)
-    disk.sync_directory(path.parent)
+    rename(new_path(path), path, disk)
 
 
 def write_file(path: Path, pieces: Iterable[bytes]) -> None:
