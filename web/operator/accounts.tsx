@@ -1,7 +1,8 @@
 /** Accounts: search, one account's balances, orders and credentials, and what can be done. */
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { Fragment } from "preact";
+import { SearchField } from "../src/shell/search_field.tsx";
 import { dateTime } from "../src/shell/time.ts";
 import { ActButton } from "./act_dialog.tsx";
 import { Problem, Table, useReading } from "./reading.tsx";
@@ -46,6 +47,10 @@ const ACCOUNTS_A_PAGE = 100;
 
 const words = signal("");
 const after = signal("0");
+effect(() => {
+  words.value; // Other words begin with the first account.
+  after.value = "0";
+});
 const chosen = signal<string | null>(null);
 
 export function Accounts() {
@@ -61,15 +66,10 @@ function Search() {
     <Fragment>
       <header class="page-head">
         <h1>Accounts</h1>
-        <input
-          type="search"
-          aria-label="Beginning of a name or an e-mail address"
+        <SearchField
+          name="Beginning of a name or an e-mail address"
           placeholder="Name or e-mail address"
-          value={words.value}
-          onInput={(event) => {
-            words.value = event.currentTarget.value;
-            after.value = "0";
-          }}
+          of={words}
         />
         <ActButton act="invite" text="Invite" />
       </header>

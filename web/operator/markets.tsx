@@ -2,7 +2,7 @@
 
 import { Fragment } from "preact";
 import { ActButton } from "./act_dialog.tsx";
-import { Problem, Table, useReading } from "./reading.tsx";
+import { ReadingTable } from "./reading.tsx";
 
 interface Market {
   readonly symbol: string;
@@ -28,8 +28,6 @@ interface Asset {
 }
 
 export function Markets() {
-  const markets = useReading<readonly Market[]>("markets");
-  const assets = useReading<readonly Asset[]>("assets");
   return (
     <Fragment>
       <header class="page-head">
@@ -37,16 +35,16 @@ export function Markets() {
         <ActButton act="list-market" text="List a market" />
         <ActButton act="list-asset" text="List an asset" />
       </header>
-      <Problem text={markets.problem} />
-      <Table
+      <ReadingTable
+        reading="markets"
         name="Markets"
         empty="No market is listed."
         heads={["Market", "State", "Tick", "Lot", "Fees (ppm)", "Price", "Quantity", "Acts"]}
-        rows={(markets.found ?? []).map(marketRow)}
+        row={marketRow}
       />
       <h2>Assets</h2>
-      <Problem text={assets.problem} />
-      <Table
+      <ReadingTable
+        reading="assets"
         name="Assets"
         empty="No asset is listed."
         heads={[
@@ -58,19 +56,21 @@ export function Markets() {
           "Withdrawn a day",
           "",
         ]}
-        rows={(assets.found ?? []).map((asset) => [
-          asset.symbol,
-          asset.decimals,
-          asset.supply,
-          asset.cap ?? "none",
-          asset.creditMax ?? "any amount",
-          asset.dailyWithdrawalMax ?? "any amount",
-          <ActButton key="limit" act="asset-limit" text="Limit" given={{ symbol: asset.symbol }} />,
-        ])}
+        row={assetRow}
       />
     </Fragment>
   );
 }
+
+const assetRow = (asset: Asset) => [
+  asset.symbol,
+  asset.decimals,
+  asset.supply,
+  asset.cap ?? "none",
+  asset.creditMax ?? "any amount",
+  asset.dailyWithdrawalMax ?? "any amount",
+  <ActButton key="limit" act="asset-limit" text="Limit" given={{ symbol: asset.symbol }} />,
+];
 
 function marketRow(market: Market) {
   const { symbol } = market;

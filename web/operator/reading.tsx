@@ -1,8 +1,9 @@
 /** What the operators' port says, loaded when it is shown, after each act, and from time to time. */
 
 import { signal, useSignal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, Fragment } from "preact";
 import { useEffect } from "preact/hooks";
+import { TableHead } from "../src/shell/table_head.tsx";
 import { AdminError, type Given, read } from "./admin_api.ts";
 
 const RELOAD_MS = 10_000;
@@ -59,15 +60,7 @@ export function Table(props: {
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label={props.name}>
       <table class="wide">
-        <thead>
-          <tr>
-            {props.heads.map((head) => (
-              <th key={head} scope="col">
-                {head}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <TableHead names={props.heads} />
         <tbody>
           {props.rows.map((row, at) => (
             <tr key={at}>
@@ -87,5 +80,27 @@ export function Problem({ text }: { text: string }) {
     <p class="problem" role="alert">
       {text}
     </p>
+  );
+}
+
+/** The rows of a reading as a table. */
+export function ReadingTable<T>(props: {
+  reading: string;
+  name: string;
+  heads: readonly string[];
+  empty: string;
+  row: (each: T) => readonly Cell[];
+}) {
+  const { found, problem } = useReading<readonly T[]>(props.reading);
+  return (
+    <Fragment>
+      <Problem text={problem} />
+      <Table
+        name={props.name}
+        empty={props.empty}
+        heads={props.heads}
+        rows={(found ?? []).map(props.row)}
+      />
+    </Fragment>
   );
 }

@@ -3,7 +3,7 @@
 import { Fragment } from "preact";
 import { dateTime } from "../src/shell/time.ts";
 import { ActButton } from "./act_dialog.tsx";
-import { Problem, Table, useReading } from "./reading.tsx";
+import { ReadingTable } from "./reading.tsx";
 
 interface Proposal {
   readonly proposal: string;
@@ -37,90 +37,69 @@ export function Waiting() {
   return (
     <Fragment>
       <h1>Decisions</h1>
-      <Proposals />
-      <Credits />
-      <Withdrawals />
-    </Fragment>
-  );
-}
-
-function Proposals() {
-  const { found, problem } = useReading<readonly Proposal[]>("proposals");
-  return (
-    <Fragment>
       <h2>Proposals</h2>
-      <Problem text={problem} />
-      <Table
+      <ReadingTable
+        reading="proposals"
         name="Proposals"
         empty="No operator has proposed anything."
         heads={["Number", "By operator", "Act", "Fields", "Reason", "Acts"]}
-        rows={(found ?? []).map((each) => [
-          each.proposal,
-          each.operator,
-          each.act,
-          Object.entries(each.fields)
-            .map(([name, value]) => `${name} ${value}`)
-            .join(", "),
-          each.reason,
-          <span key="acts" class="row">
-            <ActButton act="approve" text="Approve" given={{ proposal: each.proposal }} />
-            <ActButton act="drop" text="Drop" given={{ proposal: each.proposal }} />
-          </span>,
-        ])}
+        row={proposalRow}
       />
-    </Fragment>
-  );
-}
-
-function Credits() {
-  const { found, problem } = useReading<readonly Credit[]>("pending");
-  return (
-    <Fragment>
       <h2>Credits</h2>
-      <Problem text={problem} />
-      <Table
+      <ReadingTable
+        reading="pending"
         name="Credits"
         empty="No credit waits."
         heads={["Account", "Amount", "By operator", "Acts"]}
-        rows={(found ?? []).map(({ referenceHash, ...each }) => [
-          each.accountId,
-          `${each.quantity} ${each.symbol}`,
-          each.operator,
-          <span key="acts" class="row">
-            <ActButton act="confirm-credit" text="Confirm" given={{ referenceHash }} />
-            <ActButton act="refuse-credit" text="Refuse" given={{ referenceHash }} />
-          </span>,
-        ])}
+        row={creditRow}
+      />
+      <h2>Withdrawals</h2>
+      <ReadingTable
+        reading="withdrawals"
+        name="Withdrawals"
+        empty="No withdrawal waits."
+        heads={["Number", "Account", "Amount", "To", "Asked", "Acts"]}
+        row={withdrawalRow}
       />
     </Fragment>
   );
 }
 
-function Withdrawals() {
-  const { found, problem } = useReading<readonly Withdrawal[]>("withdrawals");
-  return (
-    <Fragment>
-      <h2>Withdrawals</h2>
-      <Problem text={problem} />
-      <Table
-        name="Withdrawals"
-        empty="No withdrawal waits."
-        heads={["Number", "Account", "Amount", "To", "Asked", "Acts"]}
-        rows={(found ?? []).map(({ referenceHash, ...each }) => [
-          each.id,
-          each.accountId,
-          `${each.quantity} ${each.symbol}`,
-          `${each.address} (${each.blockchain})`,
-          dateTime(each.createdAt),
-          <span key="acts" class="row">
-            {!each.isApproved && (
-              <ActButton act="approve-withdrawal" text="Approve" given={{ referenceHash }} />
-            )}
-            <ActButton act="confirm-withdrawal" text="Was paid" given={{ referenceHash }} />
-            <ActButton act="reject-withdrawal" text="Give back" given={{ referenceHash }} />
-          </span>,
-        ])}
-      />
-    </Fragment>
-  );
-}
+const proposalRow = ({ proposal, ...each }: Proposal) => [
+  proposal,
+  each.operator,
+  each.act,
+  Object.entries(each.fields)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(", "),
+  each.reason,
+  <span key="acts" class="row">
+    <ActButton act="approve" text="Approve" given={{ proposal }} />
+    <ActButton act="drop" text="Drop" given={{ proposal }} />
+  </span>,
+];
+
+const creditRow = ({ referenceHash, ...each }: Credit) => [
+  each.accountId,
+  `${each.quantity} ${each.symbol}`,
+  each.operator,
+  <span key="acts" class="row">
+    <ActButton act="confirm-credit" text="Confirm" given={{ referenceHash }} />
+    <ActButton act="refuse-credit" text="Refuse" given={{ referenceHash }} />
+  </span>,
+];
+
+const withdrawalRow = ({ referenceHash, ...each }: Withdrawal) => [
+  each.id,
+  each.accountId,
+  `${each.quantity} ${each.symbol}`,
+  `${each.address} (${each.blockchain})`,
+  dateTime(each.createdAt),
+  <span key="acts" class="row">
+    {!each.isApproved && (
+      <ActButton act="approve-withdrawal" text="Approve" given={{ referenceHash }} />
+    )}
+    <ActButton act="confirm-withdrawal" text="Was paid" given={{ referenceHash }} />
+    <ActButton act="reject-withdrawal" text="Give back" given={{ referenceHash }} />
+  </span>,
+];

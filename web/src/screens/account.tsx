@@ -6,6 +6,7 @@ import { get, said, send } from "../api/client.ts";
 import type { Session } from "../api/types.ts";
 import { ofSession, session } from "../session/session.ts";
 import { go } from "../shell/router.ts";
+import { TableHead } from "../shell/table_head.tsx";
 import { dateTime } from "../shell/time.ts";
 import { NeedsSession } from "./needs_session.tsx";
 import { strength } from "./sign_up.tsx";
@@ -131,15 +132,7 @@ function Sessions() {
       <h2>Sessions</h2>
       <div class="scroll" tabIndex={0} role="region" aria-label="Sessions">
         <table class="wide">
-          <thead>
-            <tr>
-              {["Began", "Ends", "", " "].map((name) => (
-                <th key={name} scope="col">
-                  {name.trim() || <span class="hidden">{name === "" ? "Which" : "Actions"}</span>}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead names={["Began", "Ends", "Which", "Actions"]} hidden={["Which", "Actions"]} />
           <tbody>
             {sessions.value.map((each) => (
               <tr key={each.id}>

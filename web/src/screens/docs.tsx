@@ -5,6 +5,8 @@ import { Fragment } from "preact";
 import { useEffect } from "preact/hooks";
 import { get, said } from "../api/client.ts";
 import { session } from "../session/session.ts";
+import { SearchField } from "../shell/search_field.tsx";
+import { TableHead } from "../shell/table_head.tsx";
 import { markets, socket } from "../store/venue.ts";
 import { CCXT_NAMES } from "./ccxt_names.ts";
 
@@ -80,15 +82,7 @@ export default function Docs() {
     <section class="panel page docs">
       <header class="page-head">
         <h1>API</h1>
-        <input
-          type="search"
-          aria-label="Search routes"
-          placeholder="Search"
-          value={words.value}
-          onInput={(event) => {
-            words.value = event.currentTarget.value;
-          }}
-        />
+        <SearchField name="Search routes" of={words} />
         <a href="/openapi.json" download="openapi.json">
           openapi.json
         </a>
@@ -345,15 +339,7 @@ function StreamTable({ streams: table }: { readonly streams: Streams }) {
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Streams">
       <table class="wide">
-        <thead>
-          <tr>
-            {["Stream", "Content", "A message"].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <TableHead names={["Stream", "Content", "A message"]} />
         <tbody>
           {table.streams.map((stream) => (
             <tr key={stream.name}>

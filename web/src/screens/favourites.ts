@@ -1,7 +1,7 @@
 /** Markets that are shown first on this device. */
 
 import { effect, signal } from "@preact/signals";
-import { local } from "../shell/settings.ts";
+import { local } from "../shell/storage.ts";
 
 const NAME = "fairbook.favourites";
 

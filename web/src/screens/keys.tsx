@@ -5,6 +5,7 @@ import { useEffect } from "preact/hooks";
 import { get, said, send } from "../api/client.ts";
 import type { Key, Permission } from "../api/types.ts";
 import { ofSession, session } from "../session/session.ts";
+import { TableHead } from "../shell/table_head.tsx";
 import { dateTime } from "../shell/time.ts";
 import { markets, venue } from "../store/venue.ts";
 import { canMakeKeys, type KeyPair, makeKeyPair } from "./key_pair.ts";
@@ -275,15 +276,10 @@ function KeyRows() {
     <>
       <div class="scroll" tabIndex={0} role="region" aria-label="Keys">
         <table class="wide">
-          <thead>
-            <tr>
-              {["Label", "Public key", "May", "Made", "Ends", ""].map((name) => (
-                <th key={name} scope="col">
-                  {name || <span class="hidden">Actions</span>}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead
+            names={["Label", "Public key", "May", "Made", "Ends", "Actions"]}
+            hidden={["Actions"]}
+          />
           <tbody>
             {keys.value.map((key) => (
               <tr key={key.id}>

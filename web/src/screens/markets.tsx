@@ -6,6 +6,8 @@ import { get } from "../api/client.ts";
 import type { Candle } from "../api/types.ts";
 import { ppmChange, signed } from "../money/change.ts";
 import { grouped } from "../money/scale.ts";
+import { SearchField } from "../shell/search_field.tsx";
+import { TableHead } from "../shell/table_head.tsx";
 import { loadTickers, markets, marketUnits, stateOf, tickers } from "../store/venue.ts";
 import { favourites, toggleFavourite } from "./favourites.ts";
 
@@ -64,15 +66,7 @@ export default function Markets() {
     <section class="panel page">
       <header class="page-head">
         <h1>Markets</h1>
-        <input
-          type="search"
-          aria-label="Search markets"
-          placeholder="Search"
-          value={words.value}
-          onInput={(event) => {
-            words.value = event.currentTarget.value;
-          }}
-        />
+        <SearchField name="Search markets" of={words} />
         <label class="row">
           Sort by
           <select
@@ -89,15 +83,10 @@ export default function Markets() {
       </header>
       <div class="scroll" tabIndex={0} role="region" aria-label="All markets">
         <table class="wide big">
-          <thead>
-            <tr>
-              {["", "Market", "Last", "24 h", "Volume", "24 h line", "State"].map((name) => (
-                <th key={name} scope="col">
-                  {name || <span class="hidden">Favourite</span>}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead
+            names={["Favourite", "Market", "Last", "24 h", "Volume", "24 h line", "State"]}
+            hidden={["Favourite"]}
+          />
           <tbody>
             {rows.value.map((row) => (
               <MarketRow key={row.symbol} row={row} />

@@ -6,6 +6,7 @@ import { ApiError, get, said, send } from "../api/client.ts";
 import type { Transfer } from "../api/types.ts";
 import { atomsScale, format, grouped, readTyped, scaleOf, units } from "../money/scale.ts";
 import { ofSession, session } from "../session/session.ts";
+import { TableHead } from "../shell/table_head.tsx";
 import { dateTime, msOf } from "../shell/time.ts";
 import { balances, loadAccount } from "../store/account.ts";
 import { assets, decimalsOf, loadTickers, markets, tickers, venue } from "../store/venue.ts";
@@ -81,22 +82,16 @@ export default function Portfolio() {
       </header>
       <div class="scroll" tabIndex={0} role="region" aria-label="Balances">
         <table class="wide big">
-          <thead>
-            <tr>
-              {[
-                "Asset",
-                "Available",
-                "In orders",
-                "Total",
-                `Value, approx. ${valueIn()}`,
-                "Trade",
-              ].map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead
+            names={[
+              "Asset",
+              "Available",
+              "In orders",
+              "Total",
+              `Value, approx. ${valueIn()}`,
+              "Trade",
+            ]}
+          />
           <tbody>
             {shown.map((row) => (
               <tr key={row.symbol}>
@@ -276,15 +271,7 @@ function Transfers() {
       ) : (
         <div class="scroll" tabIndex={0} role="region" aria-label="Deposits and withdrawals">
           <table class="wide">
-            <thead>
-              <tr>
-                {["Time", "Kind", "Asset", "Quantity", "Status"].map((name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
+            <TableHead names={["Time", "Kind", "Asset", "Quantity", "Status"]} />
             <tbody>
               {transfers.value.map((row) => (
                 <tr key={`${row.kind} ${row.id}`}>

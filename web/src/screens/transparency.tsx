@@ -4,6 +4,7 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, said } from "../api/client.ts";
 import type { Checkpoint } from "../api/types.ts";
+import { TableHead } from "../shell/table_head.tsx";
 import { news } from "../store/venue.ts";
 
 const RELOAD_MS = 2_000;
@@ -86,15 +87,7 @@ export default function Transparency() {
       <h2>Newest checkpoints</h2>
       <div class="scroll" tabIndex={0} role="region" aria-label="Newest checkpoints">
         <table class="wide">
-          <thead>
-            <tr>
-              {["Position", "Hash of the log", "Engines"].map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead names={["Position", "Hash of the log", "Engines"]} />
           <tbody>
             {found.value.map((each) => (
               <tr key={each.position}>

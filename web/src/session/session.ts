@@ -4,6 +4,8 @@
  */
 
 import { effect, type Signal, signal } from "@preact/signals";
+import { sleep } from "../shell/sleep.ts";
+import { ofTab } from "../shell/storage.ts";
 
 export interface SessionToken {
   readonly token: string;
@@ -35,17 +37,8 @@ export function ofSession<T>(initial: T): Signal<T> {
 const tabs = new BroadcastChannel(NAME);
 let isTold = false;
 
-/** What the browser keeps, unless its user has forbidden that. */
-function storage(): Storage | null {
-  try {
-    return sessionStorage;
-  } catch {
-    return null;
-  }
-}
-
 function stored(): SessionToken | null {
-  const text = storage()?.getItem(NAME) ?? null;
+  const text = ofTab?.getItem(NAME) ?? null;
   const found = text === null ? null : (JSON.parse(text) as SessionToken);
   return found !== null && found.expiresAt > Date.now() ? found : null;
 }
@@ -69,7 +62,7 @@ export async function askOtherTabs(): Promise<void> {
   if (session.value !== null) return;
   isAsking = true;
   tabs.postMessage({ kind: "ask" });
-  await new Promise((done) => setTimeout(done, ANSWER_MS));
+  await sleep(ANSWER_MS);
   isAsking = false;
 }
 
@@ -77,11 +70,11 @@ let known: SessionToken | null = null;
 effect(() => {
   const now = session.value;
   if (now === null) {
-    storage()?.removeItem(NAME);
+    ofTab?.removeItem(NAME);
     if (known !== null && !isTold) tabs.postMessage({ kind: "end", token: known.token });
     isTold = false;
   } else {
-    storage()?.setItem(NAME, JSON.stringify(now));
+    ofTab?.setItem(NAME, JSON.stringify(now));
   }
   known = now;
 });

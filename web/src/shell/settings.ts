@@ -1,21 +1,11 @@
 /** How the page looks on this device. Kept in localStorage: nothing of it is secret. */
 
 import { effect, type Signal, signal } from "@preact/signals";
+import { local } from "./storage.ts";
 
 export type Theme = "system" | "dark" | "light";
 export type Palette = "green-red" | "blue-orange";
 export type Zone = "local" | "utc";
-
-/** null: this browser keeps nothing. */
-export const local = storage();
-
-function storage(): Storage | null {
-  try {
-    return localStorage;
-  } catch {
-    return null;
-  }
-}
 
 function setting<T extends string>(name: string, values: readonly T[]): Signal<T> {
   const key = `fairbook.${name}`;

@@ -2,6 +2,7 @@
 
 import { Fragment } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { Choice } from "./choice.tsx";
 import { go, path } from "./router.ts";
 import { sendKey } from "./settings.ts";
 
@@ -87,18 +88,11 @@ export function Shortcuts() {
 export function SendKey() {
   return (
     <Fragment>
-      <label>
-        Ctrl+Enter
-        <select
-          value={sendKey.value}
-          onChange={(event) => {
-            sendKey.value = event.currentTarget.value as typeof sendKey.value;
-          }}
-        >
-          <option value="off">sends in the order form</option>
-          <option value="on">sends from anywhere</option>
-        </select>
-      </label>
+      <Choice
+        name="Ctrl+Enter"
+        of={sendKey}
+        texts={{ off: "sends in the order form", on: "sends from anywhere" }}
+      />
       <p class="small">Press ? for all keys.</p>
     </Fragment>
   );

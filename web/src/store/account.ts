@@ -11,6 +11,7 @@ import { get } from "../api/client.ts";
 import type { Balance, Fill, Order, OrderStatus } from "../api/types.ts";
 import { units } from "../money/scale.ts";
 import { session } from "../session/session.ts";
+import { sleep } from "../shell/sleep.ts";
 import { msOf } from "../shell/time.ts";
 import { notify } from "../shell/toasts.ts";
 import { marketUnits, socket } from "./venue.ts";
@@ -62,17 +63,22 @@ interface BalanceMessage {
   readonly L: string;
 }
 
-/** The order that an action answers, unless the stream has told of it meanwhile. */
-export async function keepNewer(action: () => Promise<Order>): Promise<Order> {
+/** An answer, and the names of what the stream has told of meanwhile: there the answer is older. */
+async function asked<T>(answer: Promise<T>): Promise<readonly [T, ReadonlySet<string>]> {
   const newer = new Set<string>();
   changes.add(newer);
   try {
-    const order = await action();
-    if (!newer.has(order.id)) mergeOrder(order);
-    return openOrders.value.get(order.id) ?? order;
+    return [await answer, newer];
   } finally {
     changes.delete(newer);
   }
+}
+
+/** The order that an action answers, unless the stream has told of it meanwhile. */
+export async function keepNewer(action: () => Promise<Order>): Promise<Order> {
+  const [order, newer] = await asked(action());
+  if (!newer.has(order.id)) mergeOrder(order);
+  return openOrders.value.get(order.id) ?? order;
 }
 
 function changed(name: string): void {
@@ -105,22 +111,18 @@ function executedLots(order: Order): bigint {
 /** Ask for everything. What the stream has changed meanwhile is kept. Throws ApiError. */
 export async function loadAccount(): Promise<void> {
   const asking = session.value?.token;
-  const newer = new Set<string>();
-  changes.add(newer);
-  try {
-    const [orders, found] = await Promise.all([
+  const [[orders, found], newer] = await asked(
+    Promise.all([
       get<readonly Order[]>("/api/v1/orders"),
       get<Readonly<Record<string, Balance>>>("/api/v1/capital"),
-    ]);
-    if (session.value?.token !== asking) return;
-    const live = orders.filter((order) => !ended.has(order.id) && !newer.has(order.id));
-    const streamed = [...openOrders.value.values()].filter((order) => newer.has(order.id));
-    openOrders.value = new Map([...live, ...streamed].map((order) => [order.id, order]));
-    const kept = Object.entries(balances.value).filter(([asset]) => newer.has(asset));
-    balances.value = { ...found, ...Object.fromEntries(kept) };
-  } finally {
-    changes.delete(newer);
-  }
+    ]),
+  );
+  if (session.value?.token !== asking) return;
+  const live = orders.filter((order) => !ended.has(order.id) && !newer.has(order.id));
+  const tracked = [...openOrders.value.values()].filter((order) => newer.has(order.id));
+  openOrders.value = new Map([...live, ...tracked].map((order) => [order.id, order]));
+  const kept = Object.entries(balances.value).filter(([asset]) => newer.has(asset));
+  balances.value = { ...found, ...Object.fromEntries(kept) };
   const recorded = await get<readonly Fill[]>("/wapi/v1/history/fills", { limit: FILLS_SHOWN });
   if (session.value?.token !== asking) return;
   const known = new Set(recorded.map(fillKey));
@@ -191,7 +193,7 @@ export async function reload(): Promise<void> {
       await loadAccount();
       return;
     } catch {
-      await new Promise((done) => setTimeout(done, RETRY_MS));
+      await sleep(RETRY_MS);
     }
   }
 }

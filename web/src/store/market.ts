@@ -4,6 +4,7 @@ import { effect, signal } from "@preact/signals";
 import { get } from "../api/client.ts";
 import type { Depth, Trade } from "../api/types.ts";
 import { Book, type Delta } from "../feed/book.ts";
+import { sleep } from "../shell/sleep.ts";
 import { marketUnits, socket, tickers } from "./venue.ts";
 
 const DEPTH_LIMIT = 1_000;
@@ -80,7 +81,7 @@ function open(name: string): () => void {
       } catch {
         // The socket's own state says that the exchange is away; try again.
       }
-      await new Promise((done) => setTimeout(done, RETRY_MS));
+      await sleep(RETRY_MS);
     }
     isAsking = false;
     draw();
@@ -102,7 +103,7 @@ function open(name: string): () => void {
         lastTrade.value = trades.value[0] ?? null;
         break;
       }
-      await new Promise((done) => setTimeout(done, RETRY_MS));
+      await sleep(RETRY_MS);
     }
     isLoadingTrades = false;
   }

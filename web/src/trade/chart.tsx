@@ -22,6 +22,7 @@ import { get } from "../api/client.ts";
 import type { Candle } from "../api/types.ts";
 import { merged, startS, updated } from "../feed/candle_list.ts";
 import { isLight, palette, zone } from "../shell/settings.ts";
+import { TableHead } from "../shell/table_head.tsx";
 import { clockTime, dateTime, msOf, zoneName } from "../shell/time.ts";
 import { fills } from "../store/account.ts";
 import { symbol } from "../store/market.ts";
@@ -132,15 +133,7 @@ function CandleTable() {
   return (
     <div class="scroll chart-place" tabIndex={0} role="region" aria-label="Candles as a table">
       <table>
-        <thead>
-          <tr>
-            {["Time", "Open", "High", "Low", "Close", "Volume"].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <TableHead names={["Time", "Open", "High", "Low", "Close", "Volume"]} />
         <tbody>
           {candles.value
             .toReversed()

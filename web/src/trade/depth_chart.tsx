@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { cumulate, type DepthPoint, nearestPoint, symmetric } from "../feed/depth_points.ts";
 import type { MarketUnits } from "../money/order_math.ts";
 import { formatFixed, grouped } from "../money/scale.ts";
+import { TableHead } from "../shell/table_head.tsx";
 import { book, bookDraw, symbol } from "../store/market.ts";
 import { marketUnits } from "../store/venue.ts";
 
@@ -117,15 +118,7 @@ function DepthTable({ market, bids, asks }: Sides & { market: MarketUnits }) {
   return (
     <div class="scroll chart-place" tabIndex={0} role="region" aria-label="Depth as a table">
       <table id="depth-table">
-        <thead>
-          <tr>
-            {["Bids, sum", "Bid", "Ask", "Asks, sum"].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <TableHead names={["Bids, sum", "Bid", "Ask", "Asks, sum"]} />
         <tbody>
           {Array.from({ length: rows }, (_, at) => {
             const [bidSum, bid] = cells(bids[at]);

@@ -7,6 +7,7 @@ import type { Fill, Order } from "../api/types.ts";
 import { grouped, units } from "../money/scale.ts";
 import { session } from "../session/session.ts";
 import { shownOrders } from "../shell/settings.ts";
+import { TableHead } from "../shell/table_head.tsx";
 import { dateTime, msOf } from "../shell/time.ts";
 import { notify } from "../shell/toasts.ts";
 import { balances, endings, fills, mergeOrder, openOrders } from "../store/account.ts";
@@ -134,15 +135,10 @@ function OpenOrders({ orders }: { readonly orders: readonly Order[] }) {
     return <p class="empty">No open orders. A limit order that rests shows up here.</p>;
   return (
     <table class="wide">
-      <thead>
-        <tr>
-          {["Time", "Market", "Side", "Price", "Quantity", "Filled", ""].map((name) => (
-            <th key={name} scope="col">
-              {name || <span class="hidden">Actions</span>}
-            </th>
-          ))}
-        </tr>
-      </thead>
+      <TableHead
+        names={["Time", "Market", "Side", "Price", "Quantity", "Filled", "Actions"]}
+        hidden={["Actions"]}
+      />
       <tbody>
         {orders.map((order) => (
           <OpenOrder key={order.id} order={order} />
@@ -257,15 +253,7 @@ function Fills() {
         <p class="empty">No fills yet.</p>
       ) : (
         <table class="wide">
-          <thead>
-            <tr>
-              {["Time", "Market", "Side", "Price", "Quantity", "Fee", "Order"].map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead names={["Time", "Market", "Side", "Price", "Quantity", "Fee", "Order"]} />
           <tbody>
             {shown.map((fill) => (
               <FillRow key={`${fill.symbol}-${fill.tradeId}-${fill.orderId}`} fill={fill} />
@@ -318,17 +306,9 @@ function History() {
         <p class="empty">No orders yet.</p>
       ) : (
         <table class="wide">
-          <thead>
-            <tr>
-              {["Time", "Market", "Side", "Type", "Price", "Quantity", "Filled", "Status"].map(
-                (name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ),
-              )}
-            </tr>
-          </thead>
+          <TableHead
+            names={["Time", "Market", "Side", "Type", "Price", "Quantity", "Filled", "Status"]}
+          />
           <tbody>
             {shown.map((order) => (
               <tr key={order.id}>
@@ -388,15 +368,7 @@ function Balances() {
   }
   return (
     <table class="wide">
-      <thead>
-        <tr>
-          {["Asset", "Available", "In orders"].map((name) => (
-            <th key={name} scope="col">
-              {name}
-            </th>
-          ))}
-        </tr>
-      </thead>
+      <TableHead names={["Asset", "Available", "In orders"]} />
       <tbody>
         {rows.map(([asset, balance]) => (
           <tr key={asset}>

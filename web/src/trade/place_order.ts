@@ -8,6 +8,7 @@
 import { ApiError, get, send } from "../api/client.ts";
 import type { Order } from "../api/types.ts";
 import { session } from "../session/session.ts";
+import { sleep } from "../shell/sleep.ts";
 
 const PAUSE_MS = 700;
 const REPEAT_MAX_MS = 60_000;
@@ -43,7 +44,7 @@ export async function placeOnce(
     if (session.peek()?.token !== token) throw lost();
     isUnknown = true;
     onUnknown();
-    await new Promise((done) => setTimeout(done, PAUSE_MS));
+    await sleep(PAUSE_MS);
   }
 }
 
