@@ -43,15 +43,14 @@ NODE_LEAST = (20, 19)
 
 RUN_LISTS = ("requirements.txt", "requirements-build.txt")
 TEST_LISTS = (*RUN_LISTS, "requirements-dev.txt")
-PROCESS_TESTS = [
-    f"tests/{name}" for name in ("bench", "browser", "cli", "clients", "crash", "e2e", "followers")
-]
+PROCESS_TESTS = [f"tests/{name}" for name in ("bench", "cli", "crash", "e2e", "followers")]
 LONG_TESTS = [
     f"tests/{name}" for name in ("badinput", "candles", "core", "demo", "golden", "history", "log")
 ]
+USER_TESTS = ["tests/browser", "tests/clients"]
 TEST_PARTS = {
     "tests of whole processes": ("compiled", PROCESS_TESTS),
-    "tests of many cases": ("compiled", LONG_TESTS),
+    "tests of many cases, the page and clients": ("compiled", LONG_TESTS + USER_TESTS),
     "tests of the core, interpreted": ("interpreted", ["tests/core"]),
 }
 """Run beside the other tests, each with this core."""
@@ -125,7 +124,7 @@ def test(arguments: list[str]) -> int:
 def test_everything(pytest: list[str]) -> int:
     """Run four parts at once; the output of TEST_PARTS follows that of the rest."""
     quiet = [*pytest, "-q", "-p", "no:cacheprovider"]
-    rest = [*pytest, *(f"--ignore={folder}" for folder in PROCESS_TESTS + LONG_TESTS)]
+    rest = [*pytest, *(f"--ignore={folder}" for folder in PROCESS_TESTS + LONG_TESTS + USER_TESTS)]
     with ExitStack() as stack:
         parts = [
             stack.enter_context(beside(title, [*quiet, *folders], core))

@@ -10,13 +10,15 @@ TICKER: Final = 4
 KLINE: Final = 5
 ORDER_UPDATE: Final = 6
 BALANCE_UPDATE: Final = 7
-VENUE: Final = 9
 SILENT: Final = 8  # accepted for public clients; nothing is ever sent
+VENUE: Final = 9
+CHECKPOINT: Final = 10
 
 NAME_MAX: Final = 64  # characters; the longest documented name has 36
 _CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 
 _BY_SYMBOL: Final = {"depth": DEPTH, "bookTicker": BOOK_TICKER, "trade": TRADE, "ticker": TICKER}
+_OF_EXCHANGE: Final = {"venue": VENUE, "checkpoint": CHECKPOINT}
 _EVERY_MS: Final = {"200ms": 200, "600ms": 600, "1000ms": 1000}
 _SILENT: Final = frozenset(
     ("markPrice", "openInterest", "externalTicker", "stockPrice", "stockIndicativeQuote")
@@ -45,8 +47,8 @@ def parse_stream_name(name: str) -> StreamName | None:
         return _private_stream(rest)
     if head in _SILENT:
         return StreamName(SILENT) if rest and all(rest) else None
-    if name == "venue":
-        return StreamName(VENUE)
+    if name in _OF_EXCHANGE:
+        return StreamName(_OF_EXCHANGE[name])
     if name == "liquidation":
         return StreamName(SILENT)
     if len(rest) == 1 and rest[0] and head in _BY_SYMBOL:

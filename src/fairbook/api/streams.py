@@ -194,6 +194,12 @@ def venue(
     return msgspec.json.encode(content).decode()
 
 
+def checkpoint(note: str, key: str, *, sent_us: int) -> str:
+    """A signed checkpoint, and the key by which it is checked."""
+    content = {"e": "checkpoint", "E": sent_us, "note": note, "key": key}
+    return msgspec.json.encode(content).decode()
+
+
 def balance(
     symbol: str, scale: Scale, *, available: int, locked: int, time_us: int, sent_us: int
 ) -> str:

@@ -21,8 +21,8 @@ from fairbook.accounts.copy_accounts import copy_accounts
 from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.app import operator_tokens
 from fairbook.app.checkpoint_signer import FILE_NAME as CHECKPOINTS_NAME
-from fairbook.app.checkpoint_signer import KEY_NAME
 from fairbook.app.disk_watch import RESERVE_NAME
+from fairbook.app.identity import FILE_NAME as KEY_NAME
 from fairbook.core import invariants, state
 from fairbook.core.admin_commands import RulesUnknown
 from fairbook.core.exchange import Exchange

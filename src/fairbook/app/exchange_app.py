@@ -30,8 +30,6 @@ from fairbook.admin.admin_gateway import AdminGateway
 from fairbook.admin.announcements import Announcements
 from fairbook.admin.hooks import Hooks
 from fairbook.app import admin_port
-from fairbook.app.checkpoint_signer import FILE_NAME as CHECKPOINTS_NAME
-from fairbook.app.checkpoint_signer import KEY_NAME, CheckpointSigner, read_seed
 from fairbook.app.config_apply import ConfigApply
 from fairbook.app.disk_watch import DiskWatch
 from fairbook.app.gateway_parts import (
@@ -45,6 +43,7 @@ from fairbook.app.metrics import LoopDelay, MetricsCollector, work_status
 from fairbook.app.monitoring import monitoring_endpoints
 from fairbook.app.operator_tokens import write_address, write_tokens
 from fairbook.app.settings import UpSettings
+from fairbook.app.signing import SigningParts, checkpoints_path, signing_parts
 from fairbook.app.venue_file import VenueFile, apply_first_state, approves_withdrawal
 from fairbook.auth.password_process import PasswordProcess
 from fairbook.core.units import NS_PER_SECOND
@@ -71,7 +70,6 @@ from fairbook.net.descriptors import connection_budget
 from fairbook.net.hosts import own_names
 from fairbook.net.proxies import TrustedProxies
 from fairbook.ports.commands import Stopped
-from fairbook.ports.events import Emit
 from fairbook.ports.history import HistoryBehind
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
@@ -112,7 +110,7 @@ class ExchangeApp:
     _authenticator: Authenticator
     _passwords: PasswordProcess
     _hooks: Hooks
-    _signer: CheckpointSigner
+    _signing: SigningParts
 
     def __post_init__(self) -> None:
         gateway, settings = self._gateway, self._settings
@@ -172,7 +170,9 @@ class ExchangeApp:
         followers = _followers(settings, stack, engine, snapshots)
         stack.push_async_callback(engine.stop, followers.replica.approves_snapshot)
         hooks = _hooks(file, stack)
-        signer = _signer(settings, engine, log, followers.replica, hooks.emit)
+        signing = await signing_parts(
+            settings, log, engine.runner, followers, feed.checkpoint_signed, hooks.emit
+        )
         _compress(directory, stack)
         exchange = engine.runner.exchange
         if ended := await local_instance.begin_instance(engine.commands, exchange):
@@ -188,16 +188,15 @@ class ExchangeApp:
         authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
         if authenticator.refuses_until_ms:
             logger.warning("the log is ahead of the clock: signed requests are refused meanwhile")
-        passwords = PasswordProcess(fairbook_command("passwords"))
-        stack.push_async_callback(passwords.stop)
+        passwords = _passwords(stack)
         auth = auth_endpoints(settings, file.venue, engine, accounts, passwords, reader, hooks.emit)
         gateway = public_gateway(
             settings, file.venue, engine, accounts, authenticator, followers, auth,
-            announcements.texts, hooks.emit,
+            announcements.texts, hooks.emit, signing.proofs,
         )  # fmt: skip
         app = cls(
             engine, settings, file, stack, accounts, numbers, followers, gateway, admin, feed, disk,
-            authenticator, passwords, hooks, signer,
+            authenticator, passwords, hooks, signing,
         )  # fmt: skip
         await app._start()
         return app
@@ -217,8 +216,10 @@ class ExchangeApp:
         if followers.full_replay is not None:
             followers.full_replay.start()
         for work in (
-            self._signer.run(), self._disk.run(engine.commands, engine.runner.exchange)
-        ):  # fmt: skip
+            self._signing.signer.run(),
+            self._signing.witnesses.run(),
+            self._disk.run(engine.commands, engine.runner.exchange),
+        ):
             task = asyncio.ensure_future(work)
             task.add_done_callback(self._stop_if_failed)
             stack.callback(task.cancel)
@@ -346,7 +347,8 @@ class ExchangeApp:
         found["accounts"] = self._accounts.comparison.status()
         found["passwords"] = self._passwords.status()
         found["hooks"] = self._hooks.status()
-        found["checkpoint"] = self._signer.status()
+        found["checkpoint"] = self._signing.signer.status()
+        found["witnesses"] = self._signing.witnesses.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
         if followers.full_replay is not None:
@@ -386,6 +388,7 @@ def _followers(
         full_replay = FullReplayLink(
             directory, engine.runner, on_difference=replica.audit.add_replayed,
             after_s=settings.full_replay_after_s, days=settings.full_replay_days,
+            checkpoints=checkpoints_path(settings), witnesses=settings.witnesses,
         )  # fmt: skip
         stack.push_async_callback(full_replay.stop)
     if not settings.with_recorder:
@@ -397,27 +400,16 @@ def _followers(
     return Followers(replica, recorder, full_replay, history)
 
 
-def _signer(
-    settings: UpSettings, engine: Engine, log: FileLog, replica: ReplicaMonitor, emit: Emit
-) -> CheckpointSigner:
-    """Raises LogDamaged if the log is not that of its newest checkpoint."""
-    directory = settings.data_dir
-    signer = CheckpointSigner(
-        engine.runner,
-        replica.link,
-        seed=read_seed(settings.identity_file or directory / KEY_NAME),
-        path=settings.checkpoints_file or directory / CHECKPOINTS_NAME,
-        every_s=settings.checkpoint_s,
-        emit=emit,
-    )
-    signer.require(log)
-    return signer
-
-
 def _hooks(file: VenueFile, stack: AsyncExitStack) -> Hooks:
     hooks = Hooks(file.hooks())
     stack.push_async_callback(hooks.stop)
     return hooks
+
+
+def _passwords(stack: AsyncExitStack) -> PasswordProcess:
+    passwords = PasswordProcess(fairbook_command("passwords"))
+    stack.push_async_callback(passwords.stop)
+    return passwords
 
 
 def _generate(log: FileLog, venue: Venue) -> None:

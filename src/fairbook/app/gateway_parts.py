@@ -29,7 +29,7 @@ from fairbook.gateway.page_files import page_routes
 from fairbook.gateway.routes import Routes
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.ports.events import Emit
-from fairbook.ports.queries import StateView
+from fairbook.ports.queries import LogProofs, StateView
 from fairbook.venue.venue import Venue
 
 
@@ -80,6 +80,7 @@ def public_gateway(
     auth: AuthEndpoints,
     announcements: Callable[[], Sequence[str]],
     emit: Emit,
+    proofs: LogProofs,
 ) -> Gateway:
     return Gateway(
         commands=engine.commands,
@@ -97,6 +98,7 @@ def public_gateway(
         ),
         authenticator=authenticator,
         checkpoints=followers.replica.link,
+        proofs=proofs,
         history=followers.history,
         transfers=accounts.store.transfers,
         faucet_atoms=venue.faucet_atoms(),

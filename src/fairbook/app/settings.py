@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from fairbook.net.proxies import TrustedProxies
 
@@ -98,6 +99,13 @@ def _proxies(text: str) -> tuple[str, ...]:
     return words
 
 
+def _urls(text: str) -> tuple[str, ...]:
+    words = _words(text)
+    if not all(urlsplit(word).scheme in ("http", "https") for word in words):
+        raise ValueError
+    return words
+
+
 _PATH: Final = Values("a path", Path, "DIR")
 _FILE: Final = Values("a file", Path, "FILE")
 _HOST: Final = Values("an IP address or host name", str, "HOST")
@@ -107,6 +115,8 @@ _COUNT_OR_ZERO: Final = _whole(0, COUNT_MAX)
 _ORIGINS: Final = Values("origins, separated by commas", _words)
 _NAMES: Final = Values("host names, separated by commas", _words)
 _PROXIES: Final = Values("addresses or networks, separated by commas", _proxies)
+_URLS: Final = Values("http or https URLs, separated by commas", _urls, "URL")
+_YES_OR_NO: Final = Values("yes or no", {"yes": True, "no": False}.__getitem__)
 _LOG_FORMAT: Final = Values("text or json", {"text": False, "json": True}.__getitem__)
 
 
@@ -187,6 +197,13 @@ class UpSettings:
         None, _FILE, "signed checkpoints; default: checkpoints.txt in the data directory"
     )
     checkpoint_s: float = _setting(60.0, _seconds(3600), "seconds between two signed checkpoints")
+    witnesses: tuple[str, ...] = _option(
+        (), _URLS, "witnesses (`fairbook watch --serve`) that must know this log before it opens",
+        name="witness",
+    )  # fmt: skip
+    public_chain: bool = _setting(
+        True, _YES_OR_NO, "show everyone times and hashes of the log's entries, for witnesses"
+    )
     json_logs: bool | None = _setting(
         None,
         _LOG_FORMAT,

@@ -1,49 +1,34 @@
 """Checkpoints that were kept elsewhere, to be compared with a log that is replayed."""
 
-import json
-import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
-from fairbook.checkpoints.signed_checkpoint import (
-    CheckpointInvalid,
-    SignedCheckpoint,
-    parse,
-    split_notes,
-)
-
-PATH: Final = "/api/v1/checkpoints"
-WAIT_S: Final = 30.0
-BYTES_MAX: Final = 64 * 1024 * 1024
+from fairbook.checkpoints.checkpoint_file import CheckpointFile
+from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
+from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, key_digest, parse
 
 
 class LogContradicted(Exception):
     """A log that is not the one of which a checkpoint was made. The message says where."""
 
 
-def read_checkpoints(source: str, public: bytes | None) -> list[SignedCheckpoint]:
-    """Of a file of notes, or of an exchange at a URL. public: as `parse`. Raises CheckpointInvalid,
-    OSError.
+def read_checkpoints(source: str, public: bytes | None) -> Iterator[SignedCheckpoint]:
+    """Of a file of notes, or of an exchange or a witness at a URL. public: the key that must have
+    signed the first one, and each up to one that names the next key; None: any. Raises
+    CheckpointInvalid, OSError.
     """
     if urlsplit(source).scheme in ("http", "https"):
-        notes = _notes_at(source)
+        notes: Iterable[str] = (note for _, note in RemoteCheckpoints(source).notes())
     else:
-        with Path(source).open(encoding="utf-8", errors="replace") as file:
-            notes = list(split_notes(file))
-    return [parse(note, public) for note in notes]
-
-
-def _notes_at(url: str) -> list[str]:
-    with urllib.request.urlopen(url.rstrip("/") + PATH, timeout=WAIT_S) as answer:
-        content = answer.read(BYTES_MAX)
-    try:
-        rows = json.loads(content)
-        return [row["note"] for row in rows if row.get("note")]
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointInvalid(f"{url} has no checkpoints: {error}") from error
+        Path(source).stat()  # A missing file is no empty one.
+        notes = CheckpointFile(Path(source)).notes()
+    for note in notes:
+        found = parse(note, public)
+        if public is not None and found.next_key is not None:
+            public = found.next_key
+        yield found
 
 
 class CheckpointComparison:
@@ -54,6 +39,7 @@ class CheckpointComparison:
         self.count = 0
         self._logs: dict[int, SignedCheckpoint] = {}
         self._states: dict[int, set[bytes]] = defaultdict(set)
+        self._keys: dict[int, bytes] = {}  # note of each change of key, by position of the first
         for each in checkpoints:
             known = self._logs.setdefault(each.position, each)
             if (known.chain, known.event_hash) != (each.chain, each.event_hash):
@@ -63,12 +49,23 @@ class CheckpointComparison:
                 )
             if each.state_position > 0:
                 self._states[each.state_position].add(each.state_digest)
+            if each.next_key is not None:
+                self._keys[each.position] = b"key " + key_digest(each.next_key).hex().encode()
             self.count += 1
 
     def take(
-        self, position: int, *, chain: bytes, event_hash: bytes, digest: Callable[[], bytes]
-    ) -> None:
+        self, position: int, *,
+        frame: bytes, chain: bytes, event_hash: bytes, digest: Callable[[], bytes],
+    ) -> None:  # fmt: skip
         """After each entry. digest: of the state then. Raises LogContradicted."""
+        for named_at, note in list(self._keys.items()):
+            if note in frame:
+                del self._keys[named_at]
+            elif named_at <= position:
+                raise LogContradicted(
+                    f"the checkpoint of position {named_at} names another key, which no operator"
+                    " has put into the log before it"
+                )
         known = self._logs.pop(position, None)
         if known is not None and known.chain != chain:
             raise LogContradicted(f"the chain at position {position} is not that of a checkpoint")

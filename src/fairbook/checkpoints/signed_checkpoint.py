@@ -14,8 +14,9 @@ before, and the chain of the log proves that the log was only extended.
 
     — fairbook Xk3A…
 
-`state`: position and digest of the newest snapshot that engine and replica have agreed on; position
-0 and zeros if there is none.
+`state`: position and digest of the newest state that two engines have agreed on, or that the full
+replay has saved; position 0 and zeros if there is none. A last line `next-key fairbook+…`: the
+checkpoints after this one are signed with that key.
 """
 
 import re
@@ -38,6 +39,7 @@ _TEXT: Final = re.compile(
     r"chain (?P<chain>[0-9a-f]{64})\nevents (?P<events>[0-9a-f]{64})\n"
     r"state (?P<state_position>\d{1,18}) (?P<state>[0-9a-f]{64})\n"
     r"previous (?P<previous>[0-9a-f]{64})\n"
+    r"(?:next-key (?P<next_key>[!-~]{1,200})\n)?"
 )
 _SIGNATURE: Final = re.compile(r"\u2014 (?P<name>[^ +\n]+) (?P<signature>[A-Za-z0-9+/]+=*)\n")
 
@@ -56,6 +58,7 @@ class SignedCheckpoint(NamedTuple):
     state_position: int
     state_digest: bytes
     previous: bytes  # hash of the checkpoint before
+    next_key: bytes | None  # that signs the checkpoints after this one; None: the same
     note: str
 
     @property
@@ -100,6 +103,7 @@ def sign(
     state_digest: bytes,
     previous: bytes,
     seed: bytes,
+    next_key: bytes | None = None,
 ) -> SignedCheckpoint:
     """seed: the secret key of the exchange. The hashes have 32 bytes."""
     text = (
@@ -107,6 +111,8 @@ def sign(
         f"events {event_hash.hex()}\nstate {state_position} {state_digest.hex()}\n"
         f"previous {previous.hex()}\n"
     )
+    if next_key is not None:
+        text += f"next-key {verifier(next_key)}\n"
     public, secret = crypto_sign_seed_keypair(seed)
     signature = crypto_sign(text.encode(), secret)[:SIGNATURE_BYTES]
     encoded = b64encode(_key_hash(public) + signature).decode()
@@ -132,8 +138,23 @@ def parse(note: str, public: bytes | None = None) -> SignedCheckpoint:
         state_position=int(found["state_position"]),
         state_digest=bytes.fromhex(found["state"]),
         previous=bytes.fromhex(found["previous"]),
+        next_key=read_verifier(found["next_key"]) if found["next_key"] else None,
         note=note,
     )
+
+
+def is_signed_by(note: str, public: bytes) -> bool:
+    """Whether a note is a checkpoint that this key has signed."""
+    try:
+        parse(note, public)
+    except CheckpointInvalid:
+        return False
+    return True
+
+
+def key_digest(public: bytes) -> bytes:
+    """16 bytes: what the log has of the key that signs from some checkpoint on."""
+    return sha256(f"{NAME} key\n".encode() + public).digest()[:16]
 
 
 def split_notes(lines: Iterable[str]) -> Iterator[str]:

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "status": "show the state of an exchange, running or stopped",
     "admin": "operate a running exchange",
     "verify": "replay the log, and check snapshots and history against it",
+    "watch": "keep the signed checkpoints of an exchange, as a witness of its history",
     "inspect": "print commands of the log and their events",
     "replay": "print the digest of the state at a position of the log",
     "backup": "copy a data directory, also while the exchange runs",

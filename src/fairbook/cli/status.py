@@ -168,8 +168,10 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
 
 def _full_replay_line(full: Status) -> str:
     begin = full["started_from"]
-    since = "the first entry" if begin == 0 else f"a saved state of position {begin}"
-    return f"from {since} up to position {full['position']}, beside the engine"
+    if begin and not full["is_confirmed"]:
+        return f"up to position {full['position']}, resumed, unconfirmed since position {begin}"
+    resumed = f", resumed at position {begin}, which a witness confirmed" if begin else ""
+    return f"from the first entry up to position {full['position']}{resumed}"
 
 
 def _accounts_lines(accounts: Status) -> Iterator[tuple[str, str]]:

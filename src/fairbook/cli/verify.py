@@ -37,7 +37,9 @@ SHOWN_MAX: Final = 20  # differences of the history, rows of the accounts
 def add_arguments(parser: CommandParser) -> None:
     parser.add_directory()
     parser.add_argument(
-        "--against", metavar="FILE|URL", help="signed checkpoints that were kept elsewhere"
+        "--against",
+        metavar="FILE|URL",
+        help="signed checkpoints that were kept elsewhere: a file, an exchange, a witness",
     )
     parser.add_argument(
         "--key", metavar="KEY", help="key that must have signed them; without it any counts"
@@ -59,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         for entry, events in data_directory.replay_log(directory, runner):
             against.take(
-                runner.position, chain=runner.chain, event_hash=runner.event_hash,
-                digest=lambda: state.digest(runner.exchange),
+                runner.position, frame=entry.frame, chain=runner.chain,
+                event_hash=runner.event_hash, digest=lambda: state.digest(runner.exchange),
             )  # fmt: skip
             if history is not None:
                 history.take(entry, events, runner)

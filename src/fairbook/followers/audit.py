@@ -234,8 +234,8 @@ class Audit:
         }
 
     def add_replayed(self, found: dict[str, Any]) -> None:
-        """The full replay contradicts a snapshot, or the events: `position`, `contradicted` and
-        `differences` as in a verdict.
+        """The full replay contradicts a snapshot, a checkpoint or the events: `position`,
+        `contradicted`, `problems` and `differences` as in a verdict.
         """
         verdict = self.verdict
         if verdict is None:
@@ -243,7 +243,8 @@ class Audit:
             verdict |= {"status": "judged", "wrong": REPLAYED, "judge": {"version": VERSION}}
             self._investigation = asyncio.ensure_future(self._pause_for(verdict))
         elif verdict["wrong"] == REPLAYED and verdict[ENGINE]["id"] == self._link.id:
-            verdict["contradicted"] += found["contradicted"]
+            for field in ("contradicted", "problems"):
+                verdict[field] += found[field]
             self._investigation = asyncio.ensure_future(self._save_after(self._investigation))
         elif "again" not in verdict:
             verdict["again"] = found["position"]

@@ -73,6 +73,7 @@ def _is_verdict(verdict: Any) -> bool:
         and type(verdict.get("again", 0)) is int
         and _is_list(verdict.get("started_from", []), int)
         and _is_list(verdict.get("contradicted", []), str)
+        and _is_list(verdict.get("problems", []), str)
     )
 
 
@@ -180,6 +181,8 @@ def summary(verdict: Verdict) -> str:
             text += f", {first['field']}: expected {first['expected']}, found {first['found']}"
     for name in verdict.get("contradicted", ()):
         text += f"; put aside, because the log contradicts it: {name}"
+    for problem in verdict.get("problems", ()):
+        text += f"; {problem}"
     if "again" in verdict:
         text += f"; they differ again, at position {verdict['again']}: restart the exchange"
     return text

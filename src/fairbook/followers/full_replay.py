@@ -1,13 +1,15 @@
 """The full replay: executes the whole log from its first entry, beside a running exchange.
 
 Design: a process of lowest priority with a state of its own. It compares every snapshot of the
-exchange with its state at that position, and its running hash of events with the engine's. What it
-has computed is saved in DIR/replay from time to time, so that the next start goes on from there.
+exchange and every signed checkpoint with its state at that position, and its running hash of events
+with the engine's. What it has computed is saved in DIR/replay from time to time, so that the next
+start goes on from there; the digest of what was saved stands in the next signed checkpoint.
 
 Invariants:
 - it loads nothing but its own saved state, and only one that fits the log;
-- a difference counts only in a pass from the first entry: a resumed one that finds a difference
-  puts its saved states aside and starts over;
+- a difference counts only in a pass from the first entry, or in one that goes on from a state which
+  a witness has in a signed checkpoint. Any other one that finds a difference puts its saved states
+  aside and starts over;
 - a snapshot that the log contradicts is put aside.
 """
 
@@ -15,10 +17,13 @@ import json
 import os
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
+from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, parse
 from fairbook.core.exchange import Exchange
 from fairbook.core.state_slices import slice_bytes
 from fairbook.engine.recovery import restore_before
@@ -27,6 +32,7 @@ from fairbook.engine.snapshots import Head, SnapshotInvalid, Snapshots
 from fairbook.followers import wire
 from fairbook.followers.follower import CHECK_EVERY, FileSource, follow
 from fairbook.followers.judge import described
+from fairbook.followers.replayed_checkpoints import CheckpointContradicted, ReplayedCheckpoints
 
 DIRECTORY: Final = "replay"
 PASS_NAME: Final = "pass.json"
@@ -35,28 +41,41 @@ REST_PER_WORK: Final = 2.0  # it takes at most a third of a CPU
 SAVE_S: Final = 300.0
 SAVE_COMMANDS: Final = 25_000  # of new work, or it is not worth a file
 LOOK_S: Final = 1.0  # between two looks at the folder of snapshots
+WITNESS_S: Final = 5.0  # for the answer of one
+UNCONFIRMED, CONFIRMED = 0, 1  # by a witness: the saved state that a pass goes on from
 
 
-def run(directory: Path, descriptor: int, pass_max_s: float) -> None:
-    """Follow the engine at the other end of `descriptor`, until that is gone. pass_max_s: age of a
-    pass after which the next start begins with the first entry. Raises as replica.run.
+class ReplayOptions(NamedTuple):
+    """pass_max_s: age of a pass after which the next start begins with the first entry.
+    checkpoints: the file of signed ones. witnesses: URLs of those that may confirm a saved state.
+    """
+
+    pass_max_s: float
+    checkpoints: Path
+    witnesses: Sequence[str] = ()
+
+
+def run(directory: Path, descriptor: int, options: ReplayOptions) -> None:
+    """Follow the engine at the other end of `descriptor`, until that is gone. Raises as
+    replica.run.
     """
     os.nice(NICE)
     source = FileSource("replay", directory, socket.socket(fileno=descriptor))
-    follow(source, FullReplay(directory, source, pass_max_s))
+    follow(source, FullReplay(directory, source, options))
 
 
 class FullReplay:
     """A Follower that executes everything."""
 
-    def __init__(self, directory: Path, source: FileSource, pass_max_s: float) -> None:
+    def __init__(self, directory: Path, source: FileSource, options: ReplayOptions) -> None:
         self._own_directory = directory / DIRECTORY
         self._own = Snapshots(self._own_directory)
         self._snapshots = Snapshots(directory)
         self._source = source
-        self._pass_max_s = pass_max_s
+        self._options = options
         self._runner: Runner | None = None
-        self._from = 0  # the position at which this process began; 0: the first entry
+        self._counts = True  # what this pass finds: see the invariants
+        self._checkpoints: ReplayedCheckpoints | None = None
         self._heads: dict[int, tuple[Path, Head]] = {}
         self._looked_s = self._saved_s = self._rested_s = time.monotonic()
         self._saved_sequence = 0
@@ -80,19 +99,40 @@ class FullReplay:
                 self._source.advance(entry.position)
                 if entry.position % CHECK_EVERY == 0:
                     self._rest()
-                if not self._is_right(runner):
+                if not (self._is_right(runner) and self._is_signed(runner)):
                     runner = self._start_over()
                     break
         if time.monotonic() - self._saved_s > SAVE_S:
             self._save()
 
     def _begin(self, target: int) -> Runner:
-        if time.time() - self._pass_began_s() > self._pass_max_s:
+        if time.time() - self._pass_began_s() > self._options.pass_max_s:
             return self._begin_with_the_first()
-        runner = restore_before(self._source.log, [self._own], target, on_problem=self._source.note)
+        confirmed = self._confirmed_position(target)
+        runner = restore_before(
+            self._source.log, [self._own], confirmed or target, on_problem=self._source.note
+        )
         if runner.position == 0:
             return self._begin_with_the_first()
-        return self._began(runner)
+        return self._began(runner, is_confirmed=runner.position == confirmed)
+
+    def _confirmed_position(self, target: int) -> int:
+        """Of the newest saved state whose digest a witness has in a signed checkpoint; 0: none."""
+        for position, (_, head) in sorted(self._own.heads().items(), reverse=True):
+            if position <= target and self._is_confirmed(head):
+                return position
+        return 0
+
+    def _is_confirmed(self, head: Head) -> bool:
+        for url in self._options.witnesses:
+            try:
+                for note in RemoteCheckpoints(url, wait_s=WITNESS_S).some(head.position):
+                    found = parse(note)
+                    if (found.state_position, found.state_digest) == (head.position, head.digest):
+                        return True
+            except (OSError, CheckpointInvalid) as problem:
+                self._source.note(f"witness {url}: {problem}")
+        return False
 
     def _start_over(self) -> Runner:
         """The saved state may be wrong."""
@@ -107,13 +147,15 @@ class FullReplay:
         (self._own_directory / PASS_NAME).write_text(content)
         return self._began(Runner(Exchange()))
 
-    def _began(self, runner: Runner) -> Runner:
+    def _began(self, runner: Runner, *, is_confirmed: bool = False) -> Runner:
         self._runner = runner
-        self._from = runner.position
+        self._counts = runner.position == 0 or is_confirmed
+        self._checkpoints = ReplayedCheckpoints(self._options.checkpoints, runner.position)
         self._saved_sequence = runner.exchange.sequence
         self._heads = {}
         self._looked_s = 0.0
-        self._source.send(wire.pack(wire.STARTED, runner.position))
+        confirmed = CONFIRMED if is_confirmed else UNCONFIRMED
+        self._source.send(wire.pack(wire.STARTED, runner.position, confirmed))
         return runner
 
     def _pass_began_s(self) -> float:
@@ -134,10 +176,16 @@ class FullReplay:
         if runner is None or runner.exchange.sequence - self._saved_sequence < SAVE_COMMANDS:
             return
         self._saved_sequence = runner.exchange.sequence
+        snapshot = runner.snapshot()
         try:
-            self._own.write(runner.snapshot())
+            self._own.write(snapshot)
         except OSError as error:
             self._source.note(f"its state was not saved: {error}")
+            return
+        if self._counts:
+            self._source.send(
+                wire.pack(wire.SNAPSHOT_WRITTEN, snapshot.position, digest=snapshot.digest)
+            )
 
     def _is_right(self, runner: Runner) -> bool:
         """Whether a snapshot of this position, if there is one, has this state. False: start over;
@@ -153,10 +201,26 @@ class FullReplay:
         path, head = known
         if head.is_of(runner.snapshot()):
             return True
-        if self._from > 0:
+        if not self._counts:
             self._source.note(f"{path.name} or the saved state is wrong: starting over")
             return False
         self._report(runner, path)
+        return True
+
+    def _is_signed(self, runner: Runner) -> bool:
+        """Whether the signed checkpoints, as far as there are any, are those of this log. False:
+        start over; a difference that counts is reported instead.
+        """
+        if self._checkpoints is None:
+            return True
+        try:
+            self._checkpoints.compare(runner, self._source.log)
+        except CheckpointContradicted as problem:
+            if not self._counts:
+                self._source.note(f"{problem}, or the saved state is wrong: starting over")
+                return False
+            self._checkpoints = None  # Once is enough.
+            self._send(runner.position, problems=[str(problem)])
         return True
 
     def _report(self, runner: Runner, path: Path) -> None:
@@ -177,15 +241,16 @@ class FullReplay:
             return
         if runner.event_hash == event_hash:
             return
-        if self._from > 0:
+        if not self._counts:
             self._source.note("the events or the saved state are wrong: starting over")
             self._start_over()
             self._follow(position)
             self._compare_events(position, event_hash)
             return
         self._events_differ = True
-        self._send(position, contradicted=[], differences=[])
+        self._send(position)
 
-    def _send(self, position: int, **more: Any) -> None:
-        text = json.dumps({"position": position} | more)
+    def _send(self, position: int, **more: list[Any]) -> None:
+        nothing: dict[str, list[Any]] = {"contradicted": [], "differences": [], "problems": []}
+        text = json.dumps({"position": position} | nothing | more)
         self._source.send(wire.pack_text(wire.REPLAY_DIFFERS, text))

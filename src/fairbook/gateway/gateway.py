@@ -25,7 +25,7 @@ from fairbook.gateway.authentication import Authenticator
 from fairbook.gateway.authorization import Authorizer
 from fairbook.gateway.cancel_on_disconnect import SessionNumbers
 from fairbook.gateway.endpoints.account import AccountEndpoints
-from fairbook.gateway.endpoints.checkpoints import checkpoint_endpoints
+from fairbook.gateway.endpoints.checkpoints import WitnessEndpoints, checkpoint_endpoints
 from fairbook.gateway.endpoints.contract import contract_endpoints
 from fairbook.gateway.endpoints.deposits_withdrawals import CapitalEndpoints
 from fairbook.gateway.endpoints.faucet import faucet_endpoints
@@ -54,7 +54,7 @@ from fairbook.ports.accounts import Accounts, Transfers
 from fairbook.ports.commands import Commands
 from fairbook.ports.events import Emit, ignore_event
 from fairbook.ports.history import History
-from fairbook.ports.queries import Catalogue, Checkpoints, Queries
+from fairbook.ports.queries import Catalogue, Checkpoints, LogProofs, Queries
 
 HELD_ALONE_BYTES_MAX: Final = 64 * 1024  # of a connection whose request waits to be refused
 FAILED: Final = "%r failed"
@@ -87,6 +87,7 @@ class Gateway:
         limits: GatewayLimits,
         authenticator: Authenticator | None = None,
         checkpoints: Checkpoints | None = None,
+        proofs: LogProofs | None = None,
         history: History | None = None,
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
@@ -131,6 +132,7 @@ class Gateway:
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
             **venue_endpoints(listings, name, is_demo=is_demo, sign_up=sign_up),
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
+            **(WitnessEndpoints(proofs, long_answers).endpoints() if proofs else {}),
         }
         under = {**stub_endpoints_under(), **markets.endpoints_under()}
         self.routes = Routes(endpoints, under).extended(more or Routes({}))

@@ -1,6 +1,6 @@
 """Reading the engine's current state: the port to its balances, orders, books and listings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from fairbook.core.credential_table import Credential
@@ -41,6 +41,26 @@ class Facts(Protocol):
 
     def log_time_ns(self) -> int:
         """The time of the newest frame."""
+
+
+class ChainPart(NamedTuple):
+    """Entries of the log without their commands: what a witness computes its chain from."""
+
+    before: bytes
+    """The chain before the first of them."""
+    entries: Sequence[tuple[int, bytes]]
+    """Time in ns, and hash of the frame."""
+
+
+class LogProofs(NamedTuple):
+    """What a witness reads of an exchange. The callables block, but for the first."""
+
+    newest: Callable[[], tuple[str, str | None]]
+    """The key that has signed the newest checkpoint, and its note. Does not block."""
+    notes: Callable[[int, int], list[str]]
+    """Signed checkpoints: the first so many at a position and after it."""
+    chain: Callable[[int, int], ChainPart] | None
+    """From one position to another, or to the end of the log; None: not for everyone."""
 
 
 class StateView(Facts, Protocol):

@@ -59,6 +59,7 @@ _ACCOUNT_EVENTS: Final = frozenset(
 )
 
 _VENUE_EVENTS: Final = frozenset((records.PARAMETER, records.PAUSED, records.MARKET))
+_OF_EXCHANGE: Final = (stream_names.VENUE, stream_names.CHECKPOINT)  # neither market nor account
 
 
 class Feed:
@@ -89,7 +90,8 @@ class Feed:
         self._is_folding = False
         self._is_stopped = False
         self._announcements = announcements
-        self._venue: Channel | None = None  # while it is open
+        self._of_exchange: dict[int, Channel] = {}  # those that are open, by kind
+        self._signed: tuple[str, str] | None = None  # the newest checkpoint, and its key
         self._has_venue_changed = False
         self._time_ns = 0
         self._text: str | None = None  # of a TEXT whose ACCEPTED comes next
@@ -161,21 +163,37 @@ class Feed:
 
     def venue_changed(self) -> None:
         """Something was announced."""
-        if self._venue is not None and not self._is_stopped:
-            self._publisher.publish(self._venue, self._venue_message(self._venue))
+        self._publish_of_exchange(stream_names.VENUE)
 
-    def _venue_message(self, channel: Channel) -> ChannelMessage:
+    def checkpoint_signed(self, note: str, key: str) -> None:
+        """A checkpoint was signed with this key."""
+        self._signed = note, key
+        self._publish_of_exchange(stream_names.CHECKPOINT)
+
+    def _publish_of_exchange(self, kind: int) -> None:
+        channel = self._of_exchange.get(kind)
+        if channel is not None and not self._is_stopped:
+            for message in self._messages_of_exchange(kind, channel):
+                self._publisher.publish(channel, message)
+
+    def _messages_of_exchange(self, kind: int, channel: Channel) -> Sequence[ChannelMessage]:
+        """What it is now."""
+        if kind == stream_names.CHECKPOINT:
+            if self._signed is None:
+                return []
+            content = stream_texts.checkpoint(*self._signed, sent_us=self._publisher.now_us())
+            return [ChannelMessage(stream_texts.message(channel.name, content))]
         content = stream_texts.venue(
             self._catalogue.markets(), is_paused=self._view.paused(),
             announcements=list(self._announcements()), sent_us=self._publisher.now_us(),
         )  # fmt: skip
-        return ChannelMessage(stream_texts.message(channel.name, content), LATEST)
+        return [ChannelMessage(stream_texts.message(channel.name, content), LATEST)]
 
     async def open(self, channel: Channel) -> None:
         self._fold()
         name, market = self._parse(channel)
-        if name.kind == stream_names.VENUE:
-            self._venue = channel
+        if name.kind in _OF_EXCHANGE:
+            self._of_exchange[name.kind] = channel
             return
         if not name.is_private:
             self._market_streams(market).open(name, channel, self._view)
@@ -192,8 +210,8 @@ class Feed:
 
     def close(self, channel: Channel) -> None:
         name, market = self._parse(channel)
-        if name.kind == stream_names.VENUE:
-            self._venue = None
+        if name.kind in _OF_EXCHANGE:
+            del self._of_exchange[name.kind]
             return
         if not name.is_private:
             self._market_streams(market).close(name)
@@ -211,8 +229,8 @@ class Feed:
     def initial_messages(self, channel: Channel) -> Sequence[ChannelMessage]:
         self._fold()
         name, market = self._parse(channel)
-        if name.kind == stream_names.VENUE:
-            return [self._venue_message(channel)]
+        if name.kind in _OF_EXCHANGE:
+            return self._messages_of_exchange(name.kind, channel)
         if not name.is_private:
             return self._market_streams(market).initial_messages(name, channel, self._view)
         if name.kind == stream_names.BALANCE_UPDATE:
@@ -314,7 +332,7 @@ class Feed:
                     self._fold_fill(fill, events, at, time_ns)
             elif accounts and kind in _ACCOUNT_EVENTS:
                 self._fold_account_event(kind, events, at, time_ns)
-            elif self._venue is not None and kind in _VENUE_EVENTS:
+            elif kind in _VENUE_EVENTS and stream_names.VENUE in self._of_exchange:
                 self._has_venue_changed = True
             at = next_at(events, at)
         for streams in changed.values():

@@ -7,7 +7,7 @@ venues that has no meaning here.
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 Decimal = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$", description="plain decimal")]
 SignedDecimal = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
@@ -369,6 +369,17 @@ class CheckpointReply(ReplyShape, kw_only=True):
     engines: list[str]
     note: str | None
     key: str | None
+
+
+class SignedReply(ReplyShape, kw_only=True):
+    key: str
+    notes: list[str]
+
+
+class ChainReply(ReplyShape, kw_only=True):
+    first: Position = field(name="from")
+    before: Hexadecimal
+    entries: list[tuple[Annotated[str, Meta(pattern="^[0-9]+$")], Hexadecimal]]
 
 
 class SignUpReply(ReplyShape, kw_only=True):

@@ -162,6 +162,16 @@ class CheckpointsQuery(RequestShape, kw_only=True):
     from_: WholeNumber | Optional = UNSET
 
 
+class SignedQuery(RequestShape, kw_only=True):
+    from_: WholeNumber | Optional = UNSET
+    limit: WholeNumber | Optional = UNSET
+
+
+class ChainQuery(RequestShape, kw_only=True):
+    from_: WholeNumber | Optional = UNSET
+    to: WholeNumber | Optional = UNSET
+
+
 class SignUpBody(RequestShape, kw_only=True):
     email: Annotated[str, Meta(max_length=254)]
     password: Annotated[str, Meta(min_length=10, max_length=128)]

@@ -129,6 +129,13 @@ class VenueEvent(Struct, forbid_unknown_fields=True, kw_only=True):
     announcements: list[str]
 
 
+class CheckpointEvent(Struct, forbid_unknown_fields=True, kw_only=True):
+    kind: Literal["checkpoint"] = field(name="e")
+    sent: Microseconds = field(name="E")
+    note: str
+    key: str
+
+
 class Stream(NamedTuple):
     """One kind of stream. `name`: with its parts in braces."""
 
@@ -146,6 +153,7 @@ STREAMS: Final = (
     Stream("ticker.{symbol}", "the last 24 hours, once a second", TickerEvent),
     Stream("kline.{interval}.{symbol}", f"candles: {', '.join(INTERVALS)}", KlineEvent),
     Stream("venue", "states of the markets, pauses, announcements", VenueEvent),
+    Stream("checkpoint", "each signed checkpoint", CheckpointEvent),
     Stream("account.orderUpdate", "own orders", OrderEvent, True),
     Stream("account.orderUpdate.{symbol}", "own orders of a market", OrderEvent, True),
     Stream("account.balanceUpdate", "own balances", BalanceEvent, True),

@@ -65,6 +65,11 @@ MARKET_DATA: Final = (
          q.TickersQuery, errors=("NOT_IMPLEMENTED",)),
     _get("/api/v1/checkpoints", "Digests of log and state", list[r.CheckpointReply],
          q.CheckpointsQuery, errors=("INVALID_RANGE", "NOT_IMPLEMENTED")),
+    _get("/api/v1/checkpoints/signed", "Signed checkpoints, oldest first", r.SignedReply,
+         q.SignedQuery, errors=("INVALID_RANGE", "NOT_IMPLEMENTED")),
+    _get("/api/v1/chain", "Times and hashes of the log's entries, for a witness", r.ChainReply,
+         q.ChainQuery,
+         errors=("INVALID_RANGE", "NOT_IMPLEMENTED", "FORBIDDEN")),
     _get("/openapi.json", "This contract as OpenAPI", dict[str, Any]),
     _get("/streams.json", "The streams and their messages", dict[str, Any]),
 )  # fmt: skip

@@ -73,7 +73,8 @@ def stub_endpoints() -> Endpoints:
         found[b"GET", f"/api/v1/{name}".encode()] = Endpoint(_EMPTY)
     for path, instruction in _PRIVATE_EMPTY.items():
         found[b"GET", path.encode()] = Endpoint(_EMPTY, instruction, READ)
-    found[b"GET", b"/api/v1/checkpoints"] = Endpoint(not_offered("checkpoints"))
+    for name in ("checkpoints", "checkpoints/signed", "chain"):
+        found[b"GET", f"/api/v1/{name}".encode()] = Endpoint(not_offered(name))
     for method, paths in _NEVER.items():
         for path in paths:
             found[method, path.encode()] = Endpoint(not_offered(path))

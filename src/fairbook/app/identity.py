@@ -1,0 +1,107 @@
+"""The secret key by which an exchange signs its checkpoints, in a file, and its change to another.
+
+Design: the next key lies in NAME.next until a checkpoint, which the old key has signed, names it.
+Then that file takes the place of the old one, which is kept as NAME.ended. A start finishes what a
+crash has interrupted.
+"""
+
+import os
+from base64 import b64decode, b64encode
+from pathlib import Path
+from typing import Final
+
+from fairbook.app.settings import SettingError
+from fairbook.checkpoints.signed_checkpoint import (
+    SEED_BYTES,
+    SignedCheckpoint,
+    is_signed_by,
+    public_key,
+    verifier,
+)
+from fairbook.log.durable_file import rename, write_file
+
+FILE_NAME: Final = "identity.key"
+NEXT_SUFFIX: Final = ".next"
+ENDED_SUFFIX: Final = ".ended"
+
+
+class Identity:
+    """The key of one exchange."""
+
+    def __init__(self, path: Path, newest: SignedCheckpoint | None) -> None:
+        """newest: the last checkpoint that it has signed; without one, a missing file is made.
+        Raises SettingError if the file does not have the key that signs the next one, OSError.
+        """
+        self._path = path
+        if newest is None and not path.exists():
+            make_key(path)
+        next_path = self._beside(NEXT_SUFFIX)
+        named = None if newest is None else newest.next_key
+        if named is not None and next_path.exists() and _public_in(next_path) == named:
+            self._take_next()
+        self.seed = read_seed(path)
+        if newest is not None and not _signs_after(newest, public_key(self.seed)):
+            raise SettingError(f"the last checkpoint is not signed by this key: {path}")
+
+    @property
+    def key(self) -> str:
+        return verifier(public_key(self.seed))
+
+    def has_signed(self, checkpoint: SignedCheckpoint) -> bool:
+        return is_signed_by(checkpoint.note, public_key(self.seed))
+
+    def next_key(self, key: str) -> bytes:
+        """The public key of NAME.next, which must be `key`. Raises SettingError, OSError."""
+        public = _public_in(self._beside(NEXT_SUFFIX))
+        if verifier(public) != key:
+            raise SettingError(f"{self._beside(NEXT_SUFFIX)} has another key: {verifier(public)}")
+        return public
+
+    def require(self, public: bytes) -> None:
+        """The last checkpoint has named this key: use it from now on. Raises SettingError,
+        OSError.
+        """
+        if public_key(self.seed) == public:
+            return
+        self._take_next()
+        self.seed = read_seed(self._path)
+        if public_key(self.seed) != public:
+            raise SettingError(f"{self._path} is not the key that the last checkpoint has named")
+
+    def _take_next(self) -> None:
+        if self._path.exists():
+            rename(self._path, self._beside(ENDED_SUFFIX))
+        rename(self._beside(NEXT_SUFFIX), self._path)
+
+    def _beside(self, suffix: str) -> Path:
+        return self._path.with_name(self._path.name + suffix)
+
+
+def make_key(path: Path) -> str:
+    """Write a new secret key, readable by its owner alone; returns its public one, as others know
+    it. Raises OSError.
+    """
+    seed = os.urandom(SEED_BYTES)
+    write_file(path, [b64encode(seed) + b"\n"])
+    return verifier(public_key(seed))
+
+
+def read_seed(path: Path) -> bytes:
+    """Raises SettingError, OSError."""
+    try:
+        seed = b64decode(path.read_text().strip(), validate=True)
+    except ValueError:
+        seed = b""
+    if len(seed) != SEED_BYTES:
+        raise SettingError(f"{path} has no key: 32 bytes in base64 are expected")
+    return seed
+
+
+def _public_in(path: Path) -> bytes:
+    return public_key(read_seed(path))
+
+
+def _signs_after(newest: SignedCheckpoint, public: bytes) -> bool:
+    if newest.next_key is not None:
+        return newest.next_key == public  # It says by whom the ones after it are signed.
+    return is_signed_by(newest.note, public)

@@ -1,0 +1,134 @@
+"""The witnesses that an operator has named: what they keep of this exchange's checkpoints.
+
+Design: a start asks each one for the newest checkpoint that it keeps, and goes on only with a log
+that has it. While the exchange runs they are asked again from time to time, so that status and page
+say up to where they have confirmed its history.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fairbook.app.identity import Identity
+from fairbook.app.settings import SettingError
+from fairbook.checkpoints.checkpoint_file import CheckpointFile
+from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
+from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, SignedCheckpoint, parse
+from fairbook.log.command_log import CommandLog
+
+TRIES: Final = 4  # at a start
+PAUSE_S: Final = 2.0  # between them
+WAIT_S: Final = 5.0  # for an answer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Seen:
+    """What is known of one witness. position: up to where it has confirmed; 0: nothing yet."""
+
+    position: int = 0
+    at_s: float = 0.0
+    problem: str | None = None
+
+
+class WitnessContradicts(Exception):
+    """A witness keeps a checkpoint that this exchange does not have."""
+
+
+class Witnesses:
+    """All that are named."""
+
+    def __init__(
+        self, urls: tuple[str, ...], file: CheckpointFile, identity: Identity, *, every_s: float
+    ) -> None:
+        """every_s: between two looks."""
+        self._seen = {RemoteCheckpoints(url, wait_s=WAIT_S): Seen() for url in urls}
+        self._file = file
+        self._identity = identity
+        self._every_s = every_s
+
+    def require(self, log: CommandLog, newest: SignedCheckpoint | None) -> SignedCheckpoint | None:
+        """At a start: ask all of them. Returns the newest checkpoint, of the file or of a witness;
+        one that is missing in the file is written there. Blocks. Raises LogDamaged if the log is
+        not the one that a witness has seen, SettingError if one does not answer, OSError.
+        """
+        for witness, seen in self._seen.items():
+            found = _asked(witness)
+            if found is None:
+                continue
+            log.require(found.position, found.chain)
+            if newest is None or found.position > newest.position:
+                self._require_own(found, witness)
+                logger.warning("the newest checkpoint is that of %s", witness.url)
+                self._file.append(found.note)
+                newest = found
+            try:
+                self._confirm(found, witness)
+            except WitnessContradicts as problem:
+                raise SettingError(str(problem)) from None
+            seen.position, seen.at_s = found.position, time.time()
+        return newest
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            for witness, seen in self._seen.items():
+                await asyncio.to_thread(self._look, witness, seen)
+            await asyncio.sleep(self._every_s)
+
+    def status(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "url": witness.url,
+                "position": seen.position,
+                "seen": round(seen.at_s) or None,  # seconds since 1970
+                "problem": seen.problem,
+            }
+            for witness, seen in self._seen.items()
+        ]
+
+    def _look(self, witness: RemoteCheckpoints, seen: Seen) -> None:
+        before = seen.problem
+        try:
+            note = witness.newest().note
+            if note is not None:
+                found = parse(note)
+                self._confirm(found, witness)
+                seen.position, seen.at_s = found.position, time.time()
+            seen.problem = None
+        except (OSError, CheckpointInvalid, WitnessContradicts) as problem:
+            seen.problem = str(problem)
+        if seen.problem is not None and seen.problem != before:
+            logger.error("witness %s: %s", witness.url, seen.problem)
+
+    def _confirm(self, found: SignedCheckpoint, witness: RemoteCheckpoints) -> None:
+        """Each checkpoint has the hash of the one before: the newest stands for all."""
+        if self._file.some(found.position, 1) != [found.note]:
+            raise WitnessContradicts(
+                f"{witness.url} keeps a checkpoint of position {found.position} that is not in"
+                f" {self._file.path}"
+            )
+
+    def _require_own(self, found: SignedCheckpoint, witness: RemoteCheckpoints) -> None:
+        place = f"{witness.url} keeps a checkpoint of position {found.position}"
+        if not self._identity.has_signed(found):
+            raise SettingError(f"{place} that the key of this exchange has not signed")
+        if found.next_key is not None:
+            raise SettingError(f"{place} that names another key: put the file with it back")
+
+
+def _asked(witness: RemoteCheckpoints) -> SignedCheckpoint | None:
+    for tries_left in range(TRIES - 1, -1, -1):
+        try:
+            note = witness.newest().note
+            return None if note is None else parse(note)
+        except OSError as problem:
+            if not tries_left:
+                raise SettingError(f"witness {witness.url} does not answer: {problem}") from None
+            time.sleep(PAUSE_S)
+        except CheckpointInvalid as problem:
+            raise SettingError(f"witness {witness.url}: {problem}") from None
+    raise AssertionError("the last try returns or raises")
