@@ -8,6 +8,7 @@ say up to where they have confirmed its history.
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
 from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, SignedCheckpoint, parse
 from fairbook.log.command_log import CommandLog
+from fairbook.log.durable_file import write_file
 
 TRIES: Final = 4  # at a start
 PAUSE_S: Final = 2.0  # between them
@@ -51,19 +53,18 @@ class Witnesses:
         self._every_s = every_s
 
     def require(self, log: CommandLog, newest: SignedCheckpoint | None) -> SignedCheckpoint | None:
-        """At a start: ask all of them. Returns the newest checkpoint, of the file or of a witness;
-        one that is missing in the file is written there. Blocks. Raises LogDamaged if the log is
-        not the one that a witness has seen, SettingError if one does not answer, OSError.
+        """At a start: ask all of them. newest: in the file; None: it is lost, or there was none, and
+        is made from what a witness has. Returns the newest then. Blocks. Raises LogDamaged if the
+        log is not the one that a witness has seen; SettingError if one does not answer, or keeps
+        what is not in the file; OSError.
         """
         for witness, seen in self._seen.items():
             found = _asked(witness)
             if found is None:
                 continue
             log.require(found.position, found.chain)
-            if newest is None or found.position > newest.position:
-                self._require_own(found, witness)
-                logger.warning("the newest checkpoint is that of %s", witness.url)
-                self._file.append(found.note)
+            if newest is None:
+                self._take_from(witness, found)
                 newest = found
             try:
                 self._confirm(found, witness)
@@ -112,12 +113,32 @@ class Witnesses:
                 f" {self._file.path}"
             )
 
-    def _require_own(self, found: SignedCheckpoint, witness: RemoteCheckpoints) -> None:
+    def _take_from(self, witness: RemoteCheckpoints, found: SignedCheckpoint) -> None:
+        """The file is lost: make it anew from what a witness has, up to `found`."""
         place = f"{witness.url} keeps a checkpoint of position {found.position}"
         if not self._identity.has_signed(found):
             raise SettingError(f"{place} that the key of this exchange has not signed")
         if found.next_key is not None:
             raise SettingError(f"{place} that names another key: put the file with it back")
+        try:
+            write_file(self._file.path, _notes_up_to(found, witness))
+        except CheckpointInvalid as problem:
+            raise SettingError(f"the checkpoints of {witness.url}: {problem}") from None
+        logger.warning("%s was lost, and is that of %s now", self._file.path, witness.url)
+
+
+def _notes_up_to(newest: SignedCheckpoint, witness: RemoteCheckpoints) -> Iterator[bytes]:
+    """All that a witness has, which `newest` vouches for. Raises CheckpointInvalid, OSError."""
+    last: SignedCheckpoint | None = None
+    for _, note in witness.notes():
+        each = parse(note)
+        if last is not None and each.previous != last.hash:
+            raise CheckpointInvalid(f"position {each.position} does not follow")
+        yield note.encode()
+        last = each
+        if each == newest:
+            return
+    raise CheckpointInvalid(f"position {newest.position} is not there any more")
 
 
 def _asked(witness: RemoteCheckpoints) -> SignedCheckpoint | None:

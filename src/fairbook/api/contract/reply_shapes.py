@@ -379,7 +379,8 @@ class SignedReply(ReplyShape, kw_only=True):
 class ChainReply(ReplyShape, kw_only=True):
     first: Position = field(name="from")
     before: Hexadecimal
-    entries: list[tuple[Annotated[str, Meta(pattern="^[0-9]+$")], Hexadecimal]]
+    entries: list[Annotated[list[Hexadecimal], Meta(min_length=2, max_length=2)]]
+    """Time in ns (a decimal number), and BLAKE2b-256 of the frame."""
 
 
 class SignUpReply(ReplyShape, kw_only=True):
