@@ -161,7 +161,7 @@ def test_another_log_is_found_although_its_owner_has_the_key(
         (venue.folder / "checkpoints.txt").unlink()
         with pytest.raises(StartFailed, match="the log"):
             again(venue, watch.url).start()
-        # Without a witness it starts; whoever has watched finds it at once.
+        # Without a witness it starts; a witness finds it at once.
         venue.start()
         watch.until_said("CONTRADICTION")
         assert watch.stop() == 1
@@ -179,6 +179,7 @@ def test_a_lost_file_of_checkpoints_goes_on_from_the_witness(
         kept = len(watch.kept())
         with again(venue, watch.url) as restarted:
             watch.until_kept(kept + 3)
+            assert isinstance(restarted, FaultyExchange)
             status = restarted.until(lambda status: status["witnesses"][0]["position"] > 0)
             assert status["witnesses"][0]["problem"] is None
             restarted.stop()

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway": {"api", "candles", "core", "net", "ports"},
     "streams": {"api", "candles", "core", "net", "ports"},
     "client": {"api"},
-    "admin": {"accounts", "api", "core", "gateway", "net", "ports"},
+    "admin": {"accounts", "api", "checkpoints", "core", "gateway", "net", "ports"},
     "auth": {"accounts", "api", "core", "gateway", "net", "ports"},
     "venue": {"api", "core", "ports"},
     "demo": {"accounts", "api", "client", "core", "engine", "log", "ports", "venue"},

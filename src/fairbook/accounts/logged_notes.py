@@ -43,6 +43,11 @@ def invitation_note(digest: bytes) -> bytes:
     return _note(f"invite {digest.hex()}")
 
 
+def key_note(digest: bytes) -> bytes:
+    """The NOTE of another key that signs checkpoints, by the digest of its public half."""
+    return _note(f"key {digest.hex()}")
+
+
 def noted_at(read_frame: ReadFrame, position: int, note: bytes, operator: int) -> int | None:
     """The log time of a note of this operator; None if it is not in the frame. Blocks."""
     try:

@@ -13,8 +13,8 @@ Invariants:
 
 import asyncio
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from fairbook.accounts.logged_notes import (
     ReadFrame,
@@ -32,7 +32,7 @@ from fairbook.accounts.sqlite_operators import (
     StoredOperator,
 )
 from fairbook.admin.act_fields import ActFields
-from fairbook.admin.acts import ACTS, PAUSED_BY_OPERATOR, Act
+from fairbook.admin.acts import ACTS, CHANGE_KEY, PAUSED_BY_OPERATOR, Act
 from fairbook.admin.announcements import Announcements
 from fairbook.admin.operators import OperatorAccess
 from fairbook.admin.proposals import Proposal, Proposals
@@ -42,6 +42,7 @@ from fairbook.api.errors import (
     busy,
     maintenance,
     not_found,
+    not_implemented,
     outcome_unknown,
     rejected,
 )
@@ -64,6 +65,13 @@ ROWS_A_TURN: Final = 5_000
 MONEY_COMMANDS: Final = (records.CREDIT, records.DEBIT)
 
 
+class KeyChange(NamedTuple):
+    """Of the key that signs checkpoints. Both raise ApiError if it is not ready to be used."""
+
+    check: Callable[[str], None]
+    change: Callable[[str], Awaitable[None]]
+
+
 class ActRunner:
     """Call it in the thread of the engine's loop."""
 
@@ -76,7 +84,9 @@ class ActRunner:
         read_frame: ReadFrame,
         announcements: Announcements,
         emit: Emit,
+        key_change: KeyChange | None,
     ) -> None:
+        self._key_change = key_change
         self._announcements = announcements
         self._emit = emit
         self._commands = commands
@@ -99,6 +109,8 @@ class ActRunner:
                 return await self._credit(operator, name, values, reason, command)
         if name == "approve-withdrawal":
             self._check_held(values)
+        if name == CHANGE_KEY:
+            self._keys().check(str(values["key"]))
         if act.needs_two or await self._is_large_withdrawal(name, values):
             return await self._propose(operator, name, values, reason, command)
         if command[0] == records.PAUSE:
@@ -147,6 +159,13 @@ class ActRunner:
             await self._announcements.add(Announcement(sequence, position, number, text))
         elif name == "end-announcements":
             await self._announcements.end()
+        elif name == CHANGE_KEY:
+            await self._keys().change(str(values["key"]))
+
+    def _keys(self) -> KeyChange:
+        if self._key_change is None:
+            raise not_implemented("signed checkpoints")
+        return self._key_change
 
     async def _store_operator(self, values: Mapping[str, Any]) -> None:
         number = int(values["operator"])
@@ -249,6 +268,8 @@ class ActRunner:
             raise ApiError(403, "FORBIDDEN", "Its proposer may not do it any more") from None
         self._check_role(operator.roles, act, command)
         await self._check_own_account(operator, values)
+        if name == CHANGE_KEY:
+            self._keys().check(str(values["key"]))
         self.proposals.take_in_time(sequence, self._exchange.time_ns)
         try:
             return await self._execute(operator, name, values, reason, command, proposal=sequence)

@@ -12,9 +12,12 @@ from fairbook.accounts.logged_notes import (
     announcement_note,
     approval_note,
     invitation_note,
+    key_note,
     reset_note,
 )
 from fairbook.admin.act_fields import ActFields
+from fairbook.api.errors import BadRequest
+from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, key_digest, read_verifier
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import BY_OPERATOR, OF_ACCOUNT, OF_OPERATOR
 from fairbook.core.markets import AS_MARKET, FEE_GROUP_MAX
@@ -244,10 +247,19 @@ def _revoke_operator_token(fields: ActFields) -> bytes:
     )
 
 
+def _change_key(fields: ActFields) -> bytes:
+    try:
+        return key_note(key_digest(read_verifier(fields.text("key"))))
+    except CheckpointInvalid as problem:
+        raise BadRequest(str(problem)) from None
+
+
 _CREDENTIAL: Final = Field("credential", "hash of the key or session, as `account` shows it")
 _HASH: Final = Field("referenceHash", "reference as `pending` or `withdrawals` shows it")
 _OPERATOR: Final = Field("operator", "number of the operator")
 _TOKEN_HASH: Final = Field("tokenHash", "SHA-256 of the token, 64 hexadecimal digits")
+
+CHANGE_KEY: Final = "change-key"
 
 ACTS: Final[dict[str, Act]] = {
     "market-state": Act(
@@ -406,6 +418,11 @@ ACTS: Final[dict[str, Act]] = {
     "revoke-operator-token": Act(
         "end a token of an operator", (_OPERATOR, _TOKEN_HASH),
         _revoke_operator_token, needs_two=True,
+    ),
+    CHANGE_KEY: Act(
+        "sign checkpoints with another key from now on",
+        (Field("key", "public half of the key that `fairbook keys identity` has made"),),
+        _change_key, needs_two=True, role=admin_records.OPERATORS_ROLE,
     ),
 }  # fmt: skip
 

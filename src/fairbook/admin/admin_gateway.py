@@ -18,7 +18,7 @@ from fairbook.accounts.logged_notes import ReadFrame
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_operators import REASON_CHARACTERS_MAX
 from fairbook.admin.act_fields import ActFields
-from fairbook.admin.act_runner import ActRunner
+from fairbook.admin.act_runner import ActRunner, KeyChange
 from fairbook.admin.acts import ACTS, DECISIONS
 from fairbook.admin.announcements import Announcements
 from fairbook.admin.operators import OperatorAccess, operator_of
@@ -71,13 +71,21 @@ class AdminGateway:
         read_acts: ReadActs,
         announcements: Announcements,
         emit: Emit = ignore_event,
+        key_change: KeyChange | None = None,
         more: Endpoints | None = None,
     ) -> None:
         """more: endpoints that need no operator."""
         self._exchange = exchange
         self._listings = listings = Listings(catalogue)
         self._acts = ActRunner(
-            commands, exchange, listings, store.operators, read_frame, announcements, emit
+            commands,
+            exchange,
+            listings,
+            store.operators,
+            read_frame,
+            announcements,
+            emit,
+            key_change,
         )
         self._readings = AdminReadings(exchange, queries, listings, store, read_acts, self._acts)
         self._guesses = Guesses(TokenBuckets(per_minute=GUESSES_PER_MINUTE, burst=GUESSES_BURST))

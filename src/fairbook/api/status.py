@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fairbook.ports.queries import Checkpoint
+from fairbook.ports.queries import Checkpoint, ProofStatus
 
 
 def status_object(*, is_paused: bool, announcement: str | None = None) -> dict[str, str | None]:
@@ -28,3 +28,24 @@ def checkpoint_object(checkpoint: Checkpoint) -> dict[str, Any]:
         "note": checkpoint.note,
         "key": checkpoint.key,
     }
+
+
+def proof_status_object(status: ProofStatus) -> dict[str, Any]:
+    """Positions are text; times milliseconds."""
+    replayed = None
+    if status.replayed is not None:
+        replayed = {
+            "position": str(status.replayed),
+            "resumedAt": str(status.resumed_at),
+            "confirmed": status.is_confirmed or status.resumed_at == 0,
+        }
+    witnesses = [
+        {
+            "url": witness.url,
+            "position": str(witness.position),
+            "seen": witness.seen_ms or None,
+            "problem": witness.problem,
+        }
+        for witness in status.witnesses
+    ]
+    return {"witnesses": witnesses, "replayed": replayed}

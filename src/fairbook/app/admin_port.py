@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from fairbook.accounts.sqlite_accounts import SqliteAccounts
 from fairbook.accounts.sqlite_operators import StoredOperator
+from fairbook.admin.act_runner import KeyChange
 from fairbook.admin.admin_gateway import AdminGateway
 from fairbook.admin.announcements import Announcements
 from fairbook.admin.deposit_webhook import REASON, DepositWebhook
@@ -50,6 +51,7 @@ def admin_gateway(
     secret_file: Path | None,
     announcements: Announcements,
     emit: Emit,
+    key_change: KeyChange,
 ) -> AdminGateway:
     """secret_file: of the webhook. Raises SettingError, OSError."""
     secret = None if secret_file is None else read_secret(secret_file)
@@ -67,6 +69,7 @@ def admin_gateway(
         read_acts=ActLog(directory).read,
         announcements=announcements,
         emit=emit,
+        key_change=key_change,
         more=DepositWebhook(commands, exchange, listings, secret).endpoints(),
     )
 

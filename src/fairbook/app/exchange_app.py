@@ -43,7 +43,7 @@ from fairbook.app.metrics import LoopDelay, MetricsCollector, work_status
 from fairbook.app.monitoring import monitoring_endpoints
 from fairbook.app.operator_tokens import write_address, write_tokens
 from fairbook.app.settings import UpSettings
-from fairbook.app.signing import SigningParts, checkpoints_path, signing_parts
+from fairbook.app.signing import SigningParts, checkpoints_path, key_change, signing_parts
 from fairbook.app.venue_file import VenueFile, apply_first_state, approves_withdrawal
 from fairbook.auth.password_process import PasswordProcess
 from fairbook.core.units import NS_PER_SECOND
@@ -182,12 +182,10 @@ class ExchangeApp:
         await write_tokens(directory, file.venue.operators, engine.commands, exchange)
         await admin_port.store_operators(file.venue, exchange, accounts.store)
         admin = admin_port.admin_gateway(
-            directory, engine, log, accounts.store, file.webhook_secret, announcements, hooks.emit
-        )
-        # Commands of an earlier process are in the log.
-        authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
-        if authenticator.refuses_until_ms:
-            logger.warning("the log is ahead of the clock: signed requests are refused meanwhile")
+            directory, engine, log, accounts.store, file.webhook_secret, announcements, hooks.emit,
+            key_change(signing.signer),
+        )  # fmt: skip
+        authenticator = _authenticator(accounts, logged_until_ms)
         passwords = _passwords(stack)
         auth = auth_endpoints(settings, file.venue, engine, accounts, passwords, reader, hooks.emit)
         gateway = public_gateway(
@@ -404,6 +402,14 @@ def _hooks(file: VenueFile, stack: AsyncExitStack) -> Hooks:
     hooks = Hooks(file.hooks())
     stack.push_async_callback(hooks.stop)
     return hooks
+
+
+def _authenticator(accounts: AccountParts, logged_until_ms: int) -> Authenticator:
+    """Commands of an earlier process are in the log."""
+    authenticator = Authenticator(accounts.lookup, taken_until_ms=logged_until_ms)
+    if authenticator.refuses_until_ms:
+        logger.warning("the log is ahead of the clock: signed requests are refused meanwhile")
+    return authenticator
 
 
 def _passwords(stack: AsyncExitStack) -> PasswordProcess:

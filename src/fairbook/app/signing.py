@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from fairbook.admin.act_runner import KeyChange
+from fairbook.api.errors import BadRequest
 from fairbook.app.checkpoint_signer import FILE_NAME, CheckpointSigner
 from fairbook.app.gateway_parts import Followers
 from fairbook.app.identity import FILE_NAME as KEY_NAME
@@ -16,10 +18,11 @@ from fairbook.app.witnesses import Witnesses
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid
 from fairbook.engine.runner import Runner
+from fairbook.followers.full_replay_link import FullReplayLink
 from fairbook.log.command_log import GENESIS_CHAIN, hash_frame
 from fairbook.log.file_log import FileLog
 from fairbook.ports.events import Emit
-from fairbook.ports.queries import ChainPart, LogProofs
+from fairbook.ports.queries import ChainPart, LogProofs, ProofStatus
 
 
 class SigningParts(NamedTuple):
@@ -66,8 +69,33 @@ async def signing_parts(
         newest=lambda: (signer.key, signer.note),
         notes=file.some,
         chain=partial(_chain, log) if settings.public_chain else None,
+        status=lambda: _proof_status(witnesses, followers.full_replay),
     )
     return SigningParts(signer, witnesses, proofs)
+
+
+def _proof_status(witnesses: Witnesses, replay: FullReplayLink | None) -> ProofStatus:
+    if replay is None or replay.started_from is None:
+        return ProofStatus(witnesses.seen(), None, 0, False)
+    return ProofStatus(witnesses.seen(), replay.position, replay.started_from, replay.is_confirmed)
+
+
+def key_change(signer: CheckpointSigner) -> KeyChange:
+    """As operators do it."""
+
+    def check(key: str) -> None:
+        try:
+            signer.check_next_key(key)
+        except (SettingError, OSError) as problem:
+            raise BadRequest(str(problem)) from None
+
+    async def change(key: str) -> None:
+        try:
+            await signer.change_key(key)
+        except (SettingError, OSError) as problem:
+            raise BadRequest(str(problem)) from None
+
+    return KeyChange(check, change)
 
 
 def _chain(log: FileLog, first: int, last: int) -> ChainPart:

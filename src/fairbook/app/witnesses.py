@@ -19,6 +19,7 @@ from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
 from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, SignedCheckpoint, parse
 from fairbook.log.command_log import CommandLog
 from fairbook.log.durable_file import write_file
+from fairbook.ports.queries import WitnessSeen
 
 TRIES: Final = 4  # at a start
 PAUSE_S: Final = 2.0  # between them
@@ -53,10 +54,10 @@ class Witnesses:
         self._every_s = every_s
 
     def require(self, log: CommandLog, newest: SignedCheckpoint | None) -> SignedCheckpoint | None:
-        """At a start: ask all of them. newest: in the file; None: it is lost, or there was none, and
-        is made from what a witness has. Returns the newest then. Blocks. Raises LogDamaged if the
-        log is not the one that a witness has seen; SettingError if one does not answer, or keeps
-        what is not in the file; OSError.
+        """At a start: ask all of them. newest: in the file; None: it is lost, or there was none,
+        and is made from what a witness has. Returns the newest then. Blocks. Raises LogDamaged if
+        the log is not the one that a witness has seen; SettingError if one does not answer, or
+        keeps what is not in the file; OSError.
         """
         for witness, seen in self._seen.items():
             found = _asked(witness)
@@ -80,16 +81,14 @@ class Witnesses:
                 await asyncio.to_thread(self._look, witness, seen)
             await asyncio.sleep(self._every_s)
 
-    def status(self) -> list[dict[str, Any]]:
+    def seen(self) -> list[WitnessSeen]:
         return [
-            {
-                "url": witness.url,
-                "position": seen.position,
-                "seen": round(seen.at_s) or None,  # seconds since 1970
-                "problem": seen.problem,
-            }
+            WitnessSeen(witness.url, seen.position, round(seen.at_s * 1000), seen.problem)
             for witness, seen in self._seen.items()
         ]
+
+    def status(self) -> list[dict[str, Any]]:
+        return [each._asdict() for each in self.seen()]
 
     def _look(self, witness: RemoteCheckpoints, seen: Seen) -> None:
         before = seen.problem

@@ -4,14 +4,16 @@ import argparse
 import base64
 import json
 import secrets
+from pathlib import Path
 from typing import Final
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
+from fairbook.app.identity import make_key
 from fairbook.cli.parser import CommandParser
 from fairbook.ports.digests import invitation_digest, token_digest, webhook_digest
 
-ERRORS: Final = ()
+ERRORS: Final = (OSError,)
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -23,8 +25,18 @@ def add_arguments(parser: CommandParser) -> None:
     kinds.add_parser("webhook", help="the secret of a webhook of deposits, and its hash")
     kinds.add_parser("token", help="a bearer token, as an operator has one, and its hash")
 
+    identity = kinds.add_parser(
+        "identity", help="a secret key that signs checkpoints, in a file, and its public half"
+    )
+    identity.add_argument("file", type=Path, metavar="FILE", help="a new file, for its owner alone")
+
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.kind == "identity":
+        if arguments.file.exists():
+            raise FileExistsError(f"{arguments.file} exists already")
+        print(json.dumps({"key": make_key(arguments.file)}, indent=2))
+        return 0
     print(json.dumps(_MAKERS[arguments.kind](), indent=2))
     return 0
 

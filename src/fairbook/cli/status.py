@@ -155,6 +155,9 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield "signed", f"checkpoint of position {signed['position']}, key {signed['key']}"
         if signed["failed"]:
             yield "", f"NOT WRITTEN: {signed['failed']}"
+    for witness in status.get("witnesses", ()):
+        what = witness["problem"] or f"has confirmed the log up to position {witness['position']}"
+        yield "witness", f"{witness['url']}: {what}"
     if streams := status.get("streams"):
         connections = _counted(streams["connections"], "connection")
         load = f"{connections}, {_counted(streams['subscriptions'], 'subscription')}"

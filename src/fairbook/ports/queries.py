@@ -59,8 +59,31 @@ class LogProofs(NamedTuple):
     """The key that has signed the newest checkpoint, and its note. Does not block."""
     notes: Callable[[int, int], list[str]]
     """Signed checkpoints: the first so many at a position and after it."""
-    chain: Callable[[int, int], ChainPart] | None
+    chain: Callable[[int, int], ChainPart] | None = None
     """From one position to another, or to the end of the log; None: not for everyone."""
+    status: Callable[[], "ProofStatus"] | None = None
+    """Of an exchange; None: of a witness. Does not block."""
+
+
+class WitnessSeen(NamedTuple):
+    """Up to which position a witness has confirmed the history; 0: not yet."""
+
+    url: str
+    position: int
+    seen_ms: int  # since 1970; 0: never
+    problem: str | None
+
+
+class ProofStatus(NamedTuple):
+    """What has checked the history of an exchange. replayed: up to where all of it was executed
+    again; None: no full replay has begun. resumed_at: the saved state that it goes on from; 0: the
+    first entry. is_confirmed: a witness knows that state.
+    """
+
+    witnesses: Sequence[WitnessSeen]
+    replayed: int | None
+    resumed_at: int
+    is_confirmed: bool
 
 
 class StateView(Facts, Protocol):

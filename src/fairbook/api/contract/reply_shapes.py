@@ -383,6 +383,24 @@ class ChainReply(ReplyShape, kw_only=True):
     """Time in ns (a decimal number), and BLAKE2b-256 of the frame."""
 
 
+class WitnessReply(ReplyShape, kw_only=True):
+    url: str
+    position: Position
+    seen: Milliseconds | None
+    problem: str | None
+
+
+class ReplayedReply(ReplyShape, kw_only=True):
+    position: Position
+    resumed_at: Position
+    confirmed: bool
+
+
+class ProofStatusReply(ReplyShape, kw_only=True):
+    witnesses: list[WitnessReply]
+    replayed: ReplayedReply | None
+
+
 class SignUpReply(ReplyShape, kw_only=True):
     account_id: OrderId
 

@@ -70,6 +70,8 @@ MARKET_DATA: Final = (
     _get("/api/v1/chain", "Times and hashes of the log's entries, for a witness", r.ChainReply,
          q.ChainQuery,
          errors=("INVALID_RANGE", "NOT_IMPLEMENTED", "FORBIDDEN")),
+    _get("/api/v1/proof/status", "What has checked the history", r.ProofStatusReply,
+         errors=("NOT_IMPLEMENTED",)),
     _get("/openapi.json", "This contract as OpenAPI", dict[str, Any]),
     _get("/streams.json", "The streams and their messages", dict[str, Any]),
 )  # fmt: skip

@@ -12,7 +12,7 @@ import msgspec
 
 from fairbook.api.errors import ApiError, busy, invalid_range
 from fairbook.api.requests import is_absent, number_field
-from fairbook.api.status import checkpoint_object
+from fairbook.api.status import checkpoint_object, proof_status_object
 from fairbook.gateway.long_answers import LongAnswers
 from fairbook.gateway.request import Endpoint, Endpoints, Request
 from fairbook.ports.queries import Checkpoints, LogProofs
@@ -46,10 +46,15 @@ class WitnessEndpoints:
         self._waiting = 0
 
     def endpoints(self) -> Endpoints:
-        return {
+        found: Endpoints = {
             (b"GET", b"/api/v1/checkpoints/signed"): Endpoint(self.signed),
             (b"GET", b"/api/v1/chain"): Endpoint(self.chain),
         }
+        if status := self._proofs.status:
+            found[b"GET", b"/api/v1/proof/status"] = Endpoint(
+                lambda _request: encode(proof_status_object(status()))
+            )
+        return found
 
     async def signed(self, request: Request) -> bytes:
         """Oldest first; without `from` the newest one alone."""

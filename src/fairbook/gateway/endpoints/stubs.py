@@ -73,7 +73,7 @@ def stub_endpoints() -> Endpoints:
         found[b"GET", f"/api/v1/{name}".encode()] = Endpoint(_EMPTY)
     for path, instruction in _PRIVATE_EMPTY.items():
         found[b"GET", path.encode()] = Endpoint(_EMPTY, instruction, READ)
-    for name in ("checkpoints", "checkpoints/signed", "chain"):
+    for name in ("checkpoints", "checkpoints/signed", "chain", "proof/status"):
         found[b"GET", f"/api/v1/{name}".encode()] = Endpoint(not_offered(name))
     for method, paths in _NEVER.items():
         for path in paths:
