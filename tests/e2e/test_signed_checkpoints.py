@@ -66,8 +66,10 @@ def options(tmp_path: Path) -> tuple[object, ...]:
     return ("--against", tmp_path / "kept.txt", "--key", (tmp_path / "key").read_text())
 
 
-def rewrite_log(directory: Path, *, more: bytes = b"", leave_out: int = 0) -> None:
-    """The same log with right chains: with another command in it, or without its end."""
+def rewrite_log(directory: Path, *, more: bytes = b"", after: int = 0, leave_out: int = 0) -> None:
+    """The same log with right chains: with another command in it, or without its end. after: the
+    entry before that command; 0: in the middle.
+    """
     with_log = FileLog(directory, read_only=True)
     entries = list(with_log.read(1))
     with_log.close()
@@ -76,7 +78,7 @@ def rewrite_log(directory: Path, *, more: bytes = b"", leave_out: int = 0) -> No
     log = FileLog(directory)
     for number, entry in enumerate(entries[: len(entries) - leave_out]):
         log.append(entry.frame, entry.time_ns)
-        if more and number == len(entries) // 2:
+        if more and number == (after or len(entries) // 2):
             log.append(more, entry.time_ns)
     log.close()
 

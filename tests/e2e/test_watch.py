@@ -28,7 +28,8 @@ from tests.world.money import credit
 from tests.world.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-ROUNDS = int(os.environ.get("FAIRBOOK_WATCH_ROUNDS", "8"))
+KILL_ROUNDS = int(os.environ.get("FAIRBOOK_CRASH_ROUNDS", "8"))
+EDIT_ROUNDS = int(os.environ.get("FAIRBOOK_EDIT_ROUNDS", "1"))
 SEED = int(os.environ.get("FAIRBOOK_SEED", "13"))
 OFTEN = {"FAIRBOOK_CHECKPOINT_S": "0.1"}
 WITHIN_S = 3 * 10.0
@@ -112,11 +113,12 @@ def test_it_keeps_what_was_signed_and_serves_it(venue: FaultyExchange, tmp_path:
     assert status == 0, said
 
 
+@pytest.mark.crash
 def test_killed_again_and_again_it_keeps_what_it_had(venue: FaultyExchange, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     keep = tmp_path / "kept.txt"
     before: list[str] = []
-    for _ in range(ROUNDS):
+    for _ in range(KILL_ROUNDS):
         with Watch(venue.url, keep) as watch:
             assert venue.place() == 200
             watch.until_kept(len(before) + 1)
@@ -139,13 +141,15 @@ def again(venue: FaultyExchange, witness: str) -> FaultyExchange:
     return made
 
 
+@pytest.mark.parametrize("number", range(EDIT_ROUNDS))
 @pytest.mark.parametrize("way", ["rewritten", "cut"])
 def test_another_log_is_found_although_its_owner_has_the_key(
-    venue: FaultyExchange, tmp_path: Path, way: str
+    venue: FaultyExchange, tmp_path: Path, way: str, number: int
 ) -> None:
     """The log is made anew with right chains, and the file of checkpoints is removed."""
     with Watch(venue.url, tmp_path / "kept.txt") as watch:
-        for _ in range(10):
+        chance = random.Random(f"{SEED} {way} {number}")
+        for _ in range(chance.randrange(5, 20)):
             assert venue.place() == 200
         watch.until_kept(3)
         account = venue.account("demo1")
@@ -155,9 +159,10 @@ def test_another_log_is_found_although_its_owner_has_the_key(
         last = with_log.last.position
         with_log.close()
         if way == "rewritten":
-            rewrite_log(venue.folder, more=credit(account=account, asset=1, atoms=10**9))
+            money = credit(account=account, asset=1, atoms=10**9)
+            rewrite_log(venue.folder, more=money, after=chance.randrange(2, newest))
         else:
-            rewrite_log(venue.folder, leave_out=last - newest + 1)
+            rewrite_log(venue.folder, leave_out=last - newest + chance.randrange(1, newest - 5))
         (venue.folder / "checkpoints.txt").unlink()
         with pytest.raises(StartFailed, match="the log"):
             again(venue, watch.url).start()

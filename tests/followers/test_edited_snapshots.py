@@ -18,7 +18,7 @@ from tests.followers.edited_snapshots import edit_snapshot
 from tests.followers.faulty_exchange import FaultyExchange
 
 pytestmark = pytest.mark.slow
-ROUNDS = int(os.environ.get("FAIRBOOK_SNAPSHOT_ROUNDS", "1"))
+ROUNDS = int(os.environ.get("FAIRBOOK_EDIT_ROUNDS", "1"))
 SEED = int(os.environ.get("FAIRBOOK_SEED", "13"))
 FOUND_WITHIN_S = 3 * 10.0  # three times what is promised
 NEWEST, SECOND = 0, 1
@@ -94,8 +94,11 @@ def test_the_judge_puts_no_right_snapshot_aside(tmp_path: Path) -> None:
         assert all(path.exists() for path in right)
 
 
+@pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize("count", [2, 3])
-def test_snapshots_edited_alike_are_found_by_the_full_replay(tmp_path: Path, count: int) -> None:
+def test_snapshots_edited_alike_are_found_by_the_full_replay(
+    tmp_path: Path, count: int, number: int
+) -> None:
     """Engine and replica start from the same lie."""
     venue = FaultyExchange(tmp_path / "d", AT_ONCE)
     with venue:

@@ -1,9 +1,9 @@
 """The full replay: executes the whole log from its first entry, beside a running exchange.
 
-Design: a process of lowest priority with a state of its own. It compares every snapshot of the
-exchange and every signed checkpoint with its state at that position, and its running hash of events
-with the engine's. What it has computed is saved in DIR/replay from time to time, so that the next
-start goes on from there; the digest of what was saved stands in the next signed checkpoint.
+Design: a process of lowest priority with a state of its own. It compares every snapshot of exchange
+and recorder, and every signed checkpoint, with its state at that position, and its running hash of
+events with the engine's. What it has computed is saved in DIR/replay from time to time, so that the
+next start goes on from there; the digest of what was saved stands in the next signed checkpoint.
 
 Invariants:
 - it loads nothing but its own saved state, and only one that fits the log;
@@ -32,6 +32,7 @@ from fairbook.engine.snapshots import Head, SnapshotInvalid, Snapshots
 from fairbook.followers import wire
 from fairbook.followers.follower import CHECK_EVERY, FileSource, follow
 from fairbook.followers.judge import described
+from fairbook.followers.recorder import DIRECTORY as RECORDER
 from fairbook.followers.replayed_checkpoints import CheckpointContradicted, ReplayedCheckpoints
 
 DIRECTORY: Final = "replay"
@@ -70,13 +71,14 @@ class FullReplay:
     def __init__(self, directory: Path, source: FileSource, options: ReplayOptions) -> None:
         self._own_directory = directory / DIRECTORY
         self._own = Snapshots(self._own_directory)
-        self._snapshots = Snapshots(directory)
+        self._watched = {"": Snapshots(directory), RECORDER: Snapshots(directory / RECORDER)}
+        """Where others keep snapshots, by folder."""
         self._source = source
         self._options = options
         self._runner: Runner | None = None
         self._counts = True  # what this pass finds: see the invariants
         self._checkpoints: ReplayedCheckpoints | None = None
-        self._heads: dict[int, tuple[Path, Head]] = {}
+        self._heads: dict[str, dict[int, tuple[Path, Head]]] = {}  # by folder and position
         self._looked_s = self._saved_s = self._rested_s = time.monotonic()
         self._saved_sequence = 0
         self._events_differ = False
@@ -159,11 +161,12 @@ class FullReplay:
         return runner
 
     def _pass_began_s(self) -> float:
-        """Seconds since 1970; 0.0: not known."""
+        """Seconds since 1970; 0.0: not known, or not believed."""
         try:
-            return float(json.loads((self._own_directory / PASS_NAME).read_text())["began"])
+            began_s = float(json.loads((self._own_directory / PASS_NAME).read_text())["began"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0.0
+        return began_s if began_s <= time.time() else 0.0
 
     def _rest(self) -> None:
         worked_s = time.monotonic() - self._rested_s
@@ -194,17 +197,19 @@ class FullReplay:
         now_s = time.monotonic()
         if now_s - self._looked_s > LOOK_S:
             self._looked_s = now_s
-            self._heads = self._snapshots.heads(runner.position)
-        known = self._heads.pop(runner.position, None)
-        if known is None:
-            return True
-        path, head = known
-        if head.is_of(runner.snapshot()):
-            return True
-        if not self._counts:
-            self._source.note(f"{path.name} or the saved state is wrong: starting over")
-            return False
-        self._report(runner, path)
+            self._heads = {
+                folder: snapshots.heads(runner.position)
+                for folder, snapshots in self._watched.items()
+            }
+        for folder, heads in self._heads.items():
+            known = heads.pop(runner.position, None)
+            if known is None or known[1].is_of(runner.snapshot()):
+                continue
+            path = known[0]
+            if not self._counts:
+                self._source.note(f"{path.name} or the saved state is wrong: starting over")
+                return False
+            self._report(runner, folder, path)
         return True
 
     def _is_signed(self, runner: Runner) -> bool:
@@ -223,17 +228,18 @@ class FullReplay:
             self._send(runner.position, problems=[str(problem)])
         return True
 
-    def _report(self, runner: Runner, path: Path) -> None:
+    def _report(self, runner: Runner, folder: str, path: Path) -> None:
         found: list[dict[str, Any]] = []
+        snapshots = self._watched[folder]
         with suppress(SnapshotInvalid, ValueError):
-            theirs = self._snapshots.read(path).restore(is_checked=False)
+            theirs = snapshots.read(path).restore(is_checked=False)
             every = described(
                 runner.exchange, slice_bytes(runner.exchange, 0, 1), slice_bytes(theirs, 0, 1)
             )
             found = [{"process": path.name, "position": runner.position} | each for each in every]
         with suppress(FileNotFoundError):  # An older one was removed meanwhile.
-            aside = self._snapshots.put_aside(path)
-            self._send(runner.position, contradicted=[aside.name], differences=found)
+            aside = Path(folder, snapshots.put_aside(path).name)
+            self._send(runner.position, contradicted=[str(aside)], differences=found)
 
     def _compare_events(self, position: int, event_hash: bytes) -> None:
         runner = self._runner

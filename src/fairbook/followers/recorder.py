@@ -8,7 +8,7 @@ one is started.
 
 Invariants:
 - the log is authoritative: a store that is ahead of it, of another log or damaged is renamed, and
-  everything is recorded again from the first entry;
+  everything is recorded again from the first entry; also if its events are not the engine's;
 - a snapshot is written only when the store has everything in it, durably;
 - of a frame that only a later release can execute nothing is recorded, of those before it all is.
 """
@@ -22,7 +22,7 @@ from fairbook.core.admin_commands import RulesUnknown
 from fairbook.core.records import COMMAND_BYTES
 from fairbook.engine import gc_policy
 from fairbook.engine.recovery import restore_before
-from fairbook.engine.runner import Runner
+from fairbook.engine.runner import EVENT_HASH_BYTES, Runner
 from fairbook.engine.snapshots import Snapshots
 from fairbook.followers import wire
 from fairbook.followers.follower import EngineGone, FileSource, follow
@@ -36,6 +36,7 @@ TRANSACTION_COMMANDS: Final = 4_096
 SNAPSHOT_COMMANDS: Final = 500_000
 SNAPSHOT_COMMANDS_AT_END: Final = 10_000  # Fewer are replayed sooner than a state is written.
 FINISH_S: Final = 1.0
+UNKNOWN: Final = bytes(EVENT_HASH_BYTES)  # a digest that the engine has not sent
 
 
 def run(directory: Path, descriptor: int, **limits: int) -> None:
@@ -71,9 +72,10 @@ class Recorder:
         self._state: tuple[SqliteStore, Runner, HistoryProjection] | None = None
 
     def handle(self, messages: list[wire.Message]) -> None:
-        positions = [each.position for each in messages if each.kind == wire.APPLIED]
-        if positions:
-            self._record_to(positions[-1])
+        applied = [each for each in messages if each.kind == wire.APPLIED]
+        if applied:
+            self._record_to(applied[-1].position)
+            self._compare_events(applied[-1])
 
     def finish(self) -> None:
         self._write_snapshot(SNAPSHOT_COMMANDS_AT_END)
@@ -96,6 +98,18 @@ class Recorder:
                 raise
             self._write_snapshot(self._snapshot_commands)
             self._source.check()
+
+    def _compare_events(self, applied: wire.Message) -> None:
+        """The snapshot that this began with may have been edited."""
+        assert self._state is not None
+        store, runner, _ = self._state
+        if runner.position != applied.position or applied.digest == UNKNOWN:
+            return
+        if runner.event_hash != applied.digest:
+            self._state = None
+            store.close()
+            self._move_aside(f"its events up to position {runner.position} are not the engine's")
+            self._record_to(applied.position)
 
     def _record_before_unknown(self) -> None:
         """Record everything before a frame that cannot be executed, anew: the state has a part of

@@ -1,0 +1,234 @@
+"""The full replay against edited files: checkpoints, the recorder's snapshots, its own state."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairbook.checkpoints.checkpoint_file import CheckpointFile
+from fairbook.checkpoints.signed_checkpoint import parse
+from fairbook.engine.snapshots import ASIDE_SUFFIX, Snapshots
+from fairbook.followers import full_replay, wire
+from fairbook.followers.follower import FileSource, follow
+from fairbook.followers.full_replay import DIRECTORY, PASS_NAME, FullReplay, ReplayOptions
+from fairbook.followers.recorder import DIRECTORY as RECORDER
+from tests.e2e.test_change_key import fairbook
+from tests.e2e.test_signed_checkpoints import verify
+from tests.e2e.test_watch import Watch
+from tests.followers.edited_snapshots import edit_snapshot
+from tests.followers.faulty_exchange import FaultyExchange
+from tests.followers.recorder_child import write_log
+from tests.followers.test_edited_snapshots import AT_ONCE, FOUND_WITHIN_S, with_snapshots
+
+ROUNDS = int(os.environ.get("FAIRBOOK_EDIT_ROUNDS", "1"))
+SEED = int(os.environ.get("FAIRBOOK_SEED", "13"))
+OFTEN = {**AT_ONCE, "FAIRBOOK_CHECKPOINT_S": "0.1", "FAIRBOOK_SNAPSHOT_COMMANDS": "4"}
+
+
+def checkpoints_of(venue: FaultyExchange) -> CheckpointFile:
+    return CheckpointFile(venue.folder / "checkpoints.txt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(ROUNDS))
+@pytest.mark.parametrize("field", ["chain", "events", "state", "previous"])
+def test_a_changed_checkpoint_is_found(tmp_path: Path, field: str, number: int) -> None:
+    """One digit of a hash; the last one is that of the start."""
+    chance = random.Random(f"{SEED} {field} {number}")
+    venue = FaultyExchange(tmp_path / "d", OFTEN)
+    with venue:
+        for _ in range(30):
+            assert venue.place() == 200
+        venue.until(lambda status: status["replica"]["snapshot_position"] > 0)
+        signed = venue.status()["checkpoint"]["position"]
+        venue.until(lambda status: status["checkpoint"]["position"] > signed + 2)
+        venue.stop()
+        file = checkpoints_of(venue)
+        notes = file.some(0, 10**6)
+        at = chance.randrange(len(notes) - 1)
+        lines = notes[at].split("\n")
+        line = next(each for each, text in enumerate(lines) if text.startswith(field))
+        digit = len(lines[line]) - 1 - chance.randrange(64)
+        changed = (int(lines[line][digit], 16) + chance.randrange(1, 16)) % 16
+        lines[line] = f"{lines[line][:digit]}{changed:x}{lines[line][digit + 1 :]}"
+        file.path.write_text("".join([*notes[:at], "\n".join(lines), *notes[at + 1 :]]))
+        venue.start()
+        verdict = venue.verdict(FOUND_WITHIN_S)
+        assert verdict["wrong"] == "replayed"
+        assert "checkpoints.txt" in verdict["problems"][0], verdict
+        assert venue.place() == 503
+        status, said = fairbook("status", venue.folder)
+        assert status == 1 and "checkpoints.txt" in said
+
+
+@pytest.mark.slow
+def test_a_state_that_a_witness_knows_counts_after_a_restart(tmp_path: Path) -> None:
+    venue = FaultyExchange(tmp_path / "d", OFTEN)
+    with venue, Watch(venue.url, tmp_path / "kept.txt") as watch:
+        watch.until_kept(1)
+        for _ in range(30):
+            assert venue.place() == 200
+
+        def known() -> int:
+            """A snapshot that a checkpoint of the witness has."""
+            states = {parse(note).state_position for note in watch.kept()}
+            positions = Snapshots(venue.folder).heads().keys() & states
+            return max(positions, default=0)
+
+        venue.until(lambda _: known() > 0)
+        venue.stop()
+        path, head = Snapshots(venue.folder).heads()[known()]
+        own = venue.folder / DIRECTORY
+        for each in Snapshots(own).paths():
+            each.unlink()
+        saved = Snapshots(own).write(Snapshots(venue.folder).read(path))
+        (own / PASS_NAME).write_text(json.dumps({"began": time.time()}))
+        venue.environment = {**OFTEN, "FAIRBOOK_WITNESS": watch.url}
+        venue.start()
+
+        def began(status: dict[str, Any]) -> bool:
+            return status["full_replay"]["started_from"] is not None
+
+        full = venue.until(began)["full_replay"]
+        assert (full["started_from"], full["is_confirmed"]) == (head.position, True)
+        client = venue.rest()
+        shown = client.expect(200, "GET", "/api/v1/proof/status")
+        client.close()
+        assert shown["replayed"]["confirmed"] and shown["witnesses"][0]["url"] == watch.url
+        assert "which a witness confirmed" in fairbook("status", venue.folder)[1]
+        venue.stop()
+        for each in Snapshots(own).paths():
+            each.unlink()
+        Snapshots(own).write(Snapshots(venue.folder).read(path))
+        edit_snapshot(own, saved, account=venue.account("demo1"), asset=4, field="available")
+        venue.start()
+        venue.until(began)
+        said = fairbook("status", venue.folder)[1]
+        assert f"unconfirmed since position {head.position}" in said or "first entry" in said
+        venue.stop()
+
+
+@pytest.mark.slow
+def test_all_states_edited_alike_are_found(tmp_path: Path) -> None:
+    """Those of exchange, recorder and full replay itself: the checkpoints know better."""
+    chance = random.Random(SEED)
+    venue = FaultyExchange(tmp_path / "d", OFTEN)
+    with venue:
+        for _ in range(ROUNDS):
+            places = stopped_with_known_states(venue, 2)
+            for folder in (RECORDER, DIRECTORY):
+                own = Snapshots(venue.folder / folder)
+                for each in own.paths():
+                    each.unlink()
+                own.write(Snapshots(venue.folder).read(places[0]))
+            (venue.folder / DIRECTORY / PASS_NAME).write_text(json.dumps({"began": time.time()}))
+            account, asset = venue.account(chance.choice(("demo1", "demo2"))), chance.choice((1, 4))
+            field, atoms = chance.choice(("available", "locked")), chance.choice((1, 10**6))
+            for directory in (venue.folder, venue.folder / RECORDER, venue.folder / DIRECTORY):
+                for path in Snapshots(directory).paths():
+                    edit_snapshot(
+                        directory, path, account=account, asset=asset, field=field, atoms=atoms
+                    )
+            venue.start()
+            verdict = venue.verdict(FOUND_WITHIN_S)
+            assert verdict["wrong"] == "replayed"
+            first = verdict["differences"][0]
+            assert (first["account"], first["asset"], first["field"]) == (account, asset, field)
+            assert venue.place() == 503
+            start_again(venue, verdict)
+
+
+def stopped_with_known_states(venue: FaultyExchange, count: int) -> list[Path]:
+    """So many snapshots, oldest first, that signed checkpoints have."""
+
+    def known() -> list[Path]:
+        states = {parse(note).state_position for note in checkpoints_of(venue).some(0, 10**6)}
+        heads = Snapshots(venue.folder).heads()
+        return [heads[position][0] for position in sorted(heads.keys() & states)]
+
+    while True:
+        if venue.process is None:
+            venue.start()
+        for _ in range(5):
+            assert venue.place() == 200
+        time.sleep(0.5)
+        if len(known()) > count:
+            venue.stop()
+            if len(known()) >= count:
+                return known()
+
+
+def start_again(venue: FaultyExchange, verdict: dict[str, Any]) -> None:
+    """Without what was put aside, and open trading."""
+    venue.stop()
+    venue.start()
+    venue.until_agreed()
+    venue.resume(verdict)
+    assert venue.place() == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(ROUNDS))
+@pytest.mark.parametrize("has_full_replay", [True, False])
+def test_an_edited_snapshot_of_the_recorder(
+    tmp_path: Path, has_full_replay: bool, number: int
+) -> None:
+    """The full replay names it; without one its events give it away."""
+    days = "7" if has_full_replay else "0"
+    venue = FaultyExchange(tmp_path / "d", {**AT_ONCE, "FAIRBOOK_FULL_REPLAY_DAYS": days})
+    with venue:
+        with_snapshots(venue, 2)
+        own = venue.folder / RECORDER
+        for each in Snapshots(own).paths():
+            each.unlink()
+        newest = Snapshots(venue.folder).paths()[0]
+        path = Snapshots(own).write(Snapshots(venue.folder).read(newest))
+        account, asset = venue.account("demo1"), 4
+        balances = Snapshots(own).read(path).restore(is_checked=False).balances(account)
+        (available,) = (free for each, free, _ in balances if each == asset)
+        edit_snapshot(own, path, account=account, asset=asset, field="available", atoms=-available)
+        venue.start()
+        if has_full_replay:
+            verdict = venue.verdict(FOUND_WITHIN_S)
+            assert verdict["contradicted"] == [f"{RECORDER}/{path.name}{ASIDE_SUFFIX}"]
+            assert verdict["differences"][0]["account"] == account
+        else:
+            venue.until_agreed()
+            assert venue.place() == 200
+
+            def is_recorded_again(status: dict[str, Any]) -> bool:
+                return "are not the engine's" in str(status["recorder"]["last_note"])
+
+            venue.until(is_recorded_again, FOUND_WITHIN_S)
+            venue.until(
+                lambda status: status["recorder"]["position"] >= status["engine"]["position"] - 1
+            )
+        venue.stop()
+    status, said = verify(venue.folder)
+    assert status == 0 and "every row matches the log" in said, said
+
+
+def test_what_it_has_saved_is_told_to_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(full_replay, "SAVE_COMMANDS", 1)
+    monkeypatch.setattr(full_replay, "SAVE_S", -1.0)
+    write_log(tmp_path, seed=3, frames=20)
+    engine, connection = socket.socketpair()
+    source = FileSource("replay", tmp_path, connection)
+    engine.sendall(wire.pack(wire.APPLIED, 12))
+    engine.shutdown(socket.SHUT_WR)
+    follow(source, FullReplay(tmp_path, source, ReplayOptions(60.0, tmp_path / "none.txt")))
+    parser, told = wire.MessageParser(), []
+    while octets := engine.recv(65_536):
+        told += [each for each in parser.feed(octets) if each.kind == wire.SNAPSHOT_WRITTEN]
+    engine.close()
+    (head,) = [head for _, head in Snapshots(tmp_path / DIRECTORY).heads().values()]
+    assert [(each.position, each.digest) for each in told] == [(12, head.digest)]
