@@ -16,6 +16,7 @@ BENCHES: Final = {
     "fanout": "depth and trades of a market to many connections",
     "pauses": "the longest pause with a million resting orders",
     "restart": "a start after kill -9, by the length of the history",
+    "full-replay": "what the replay of the whole log takes from orders",
     "attack": "what clients that take too much cost the others",
     "compare": "another checkout against this one",
 }

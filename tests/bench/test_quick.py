@@ -14,6 +14,7 @@ from tests.bench.quick import needs_two_processors, quick_run
 SAYS = {
     "core": "Bytes per resting order",
     "pauses": "durable to applied",
+    "full-replay": "of the processor.",
     "restart": "Ten times the history : ",
 }
 

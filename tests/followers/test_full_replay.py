@@ -17,7 +17,7 @@ from fairbook.checkpoints.signed_checkpoint import parse
 from fairbook.engine.snapshots import ASIDE_SUFFIX, Snapshots
 from fairbook.followers import full_replay, wire
 from fairbook.followers.follower import FileSource, follow
-from fairbook.followers.full_replay import DIRECTORY, PASS_NAME, FullReplay, ReplayOptions
+from fairbook.followers.full_replay import BEHIND_S, DIRECTORY, PASS_NAME, FullReplay, ReplayOptions
 from fairbook.followers.recorder import DIRECTORY as RECORDER
 from tests.e2e.test_change_key import fairbook
 from tests.e2e.test_signed_checkpoints import verify
@@ -73,18 +73,8 @@ def test_a_state_that_a_witness_knows_counts_after_a_restart(tmp_path: Path) -> 
     venue = FaultyExchange(tmp_path / "d", OFTEN)
     with venue, Watch(venue.url, tmp_path / "kept.txt") as watch:
         watch.until_kept(1)
-        for _ in range(30):
-            assert venue.place() == 200
-
-        def known() -> int:
-            """A snapshot that a checkpoint of the witness has."""
-            states = {parse(note).state_position for note in watch.kept()}
-            positions = Snapshots(venue.folder).heads().keys() & states
-            return max(positions, default=0)
-
-        venue.until(lambda _: known() > 0)
-        venue.stop()
-        path, head = Snapshots(venue.folder).heads()[known()]
+        path = stopped_with_known_states(venue, 1)[0]
+        head = Snapshots(venue.folder).read_head(path)
         own = venue.folder / DIRECTORY
         for each in Snapshots(own).paths():
             each.unlink()
@@ -113,6 +103,24 @@ def test_a_state_that_a_witness_knows_counts_after_a_restart(tmp_path: Path) -> 
         said = fairbook("status", venue.folder)[1]
         assert f"unconfirmed since position {head.position}" in said or "first entry" in said
         venue.stop()
+
+
+@pytest.mark.slow
+def test_two_memories_edited_alike_are_found(tmp_path: Path) -> None:
+    """Engine and replica agree on a lie, until there is a snapshot of it."""
+    venue = FaultyExchange(tmp_path / "d", OFTEN)
+    with venue:
+        venue.until(lambda status: status["full_replay"]["started_from"] == 0)
+        account = venue.account("demo2")
+        for process in ("replica", "engine"):
+            venue.harm(process, account=account, asset=4, field="available", atoms=10**6)
+        for _ in range(12):
+            assert venue.place() == 200
+        verdict = venue.verdict(3 * (BEHIND_S + 10))
+        assert verdict["wrong"] == "replayed"
+        first = verdict["differences"][0]
+        assert (first["account"], first["asset"], first["field"]) == (account, 4, "available")
+        assert venue.place() == 503
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ import json
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +42,8 @@ NICE: Final = 14  # on top of a follower's 5: the lowest priority
 REST_PER_WORK: Final = 2.0  # it takes at most a third of a CPU
 SAVE_S: Final = 300.0
 SAVE_COMMANDS: Final = 25_000  # of new work, or it is not worth a file
-LOOK_S: Final = 1.0  # between two looks at the folder of snapshots
+LOOK_S: Final = 1.0  # between two looks at the folders of snapshots, and at the engine
+BEHIND_S: Final = 20.0  # it takes the replica some seconds to write a snapshot
 WITNESS_S: Final = 5.0  # for the answer of one
 UNCONFIRMED, CONFIRMED = 0, 1  # by a witness: the saved state that a pass goes on from
 
@@ -76,6 +78,7 @@ class FullReplay:
         self._source = source
         self._options = options
         self._runner: Runner | None = None
+        self._later: deque[tuple[float, wire.Message]] = deque()  # at most BEHIND_S / LOOK_S
         self._counts = True  # what this pass finds: see the invariants
         self._checkpoints: ReplayedCheckpoints | None = None
         self._heads: dict[str, dict[int, tuple[Path, Head]]] = {}  # by folder and position
@@ -84,10 +87,19 @@ class FullReplay:
         self._events_differ = False
 
     def handle(self, messages: list[wire.Message]) -> None:
-        for message in messages:
-            if message.kind == wire.APPLIED:
-                self._follow(message.position)
-                self._compare_events(message.position, message.digest)
+        """What was there at the start is executed at once, what comes later BEHIND_S later: so a
+        snapshot, and a checkpoint, is there before its position is reached.
+        """
+        now_s = time.monotonic()
+        applied = [each for each in messages if each.kind == wire.APPLIED]
+        if self._runner is None:
+            self._later.extend((0.0, each) for each in applied)
+        elif applied and (not self._later or now_s - self._later[-1][0] > LOOK_S):
+            self._later.append((now_s, applied[-1]))
+        while self._later and now_s - self._later[0][0] > BEHIND_S:
+            _, message = self._later.popleft()
+            self._follow(message.position)
+            self._compare_events(message.position, message.digest)
 
     def finish(self) -> None:
         self._save()

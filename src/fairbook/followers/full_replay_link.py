@@ -12,7 +12,7 @@ from fairbook.followers.follower_link import FollowerLink
 from fairbook.followers.supervisor import Supervisor, fairbook_command
 
 FLUSH_S: Final = 1.0
-LAGGING_S: Final = 10.0
+LAGGING_S: Final = 60.0  # It stays 20 s behind.
 END_WAIT_S: Final = 15.0  # A snapshot of a large state takes seconds.
 DAY_S: Final = 86_400.0
 
