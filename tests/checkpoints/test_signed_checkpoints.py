@@ -11,12 +11,10 @@ from fairbook.checkpoints.signed_checkpoint import (
     CheckpointInvalid,
     SignedCheckpoint,
     parse,
-    public_key,
-    read_verifier,
     sign,
     split_notes,
-    verifier,
 )
+from fairbook.checkpoints.signed_note import public_key, read_verifier, verifier
 
 SEED, OTHER = bytes(range(32)), bytes(range(1, 33))
 FIELDS: dict[str, Any] = {

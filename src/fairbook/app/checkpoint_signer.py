@@ -15,15 +15,13 @@ from typing import Any, Final
 from fairbook.app.settings import SettingError
 from fairbook.checkpoints.signed_checkpoint import (
     NO_CHECKPOINT,
-    SEED_BYTES,
     CheckpointInvalid,
     SignedCheckpoint,
     parse,
-    public_key,
     sign,
     split_notes,
-    verifier,
 )
+from fairbook.checkpoints.signed_note import SEED_BYTES, public_key, verifier
 from fairbook.engine.runner import Runner
 from fairbook.followers.replica_link import ReplicaLink
 from fairbook.log.command_log import CommandLog

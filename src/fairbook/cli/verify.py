@@ -16,7 +16,8 @@ from fairbook.checkpoints.saved_checkpoints import (
     LogContradicted,
     read_checkpoints,
 )
-from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, read_verifier
+from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid
+from fairbook.checkpoints.signed_note import read_verifier
 from fairbook.cli import data_directory
 from fairbook.cli.data_directory import DataError
 from fairbook.cli.parser import CommandParser
