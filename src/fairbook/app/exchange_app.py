@@ -41,6 +41,7 @@ from fairbook.app.gateway_parts import (
     auth_endpoints,
     public_gateway,
 )
+from fairbook.app.liabilities_maker import LiabilitiesMaker, liabilities_maker
 from fairbook.app.metrics import LoopDelay, MetricsCollector, work_status
 from fairbook.app.monitoring import monitoring_endpoints
 from fairbook.app.operator_tokens import write_address, write_tokens
@@ -113,6 +114,7 @@ class ExchangeApp:
     _passwords: PasswordProcess
     _hooks: Hooks
     _signer: CheckpointSigner
+    _liabilities: LiabilitiesMaker | None
 
     def __post_init__(self) -> None:
         gateway, settings = self._gateway, self._settings
@@ -173,6 +175,7 @@ class ExchangeApp:
         stack.push_async_callback(engine.stop, followers.replica.approves_snapshot)
         hooks = _hooks(file, stack)
         signer = _signer(settings, engine, log, followers.replica, hooks.emit)
+        liabilities = liabilities_maker(settings, followers.replica.link, hooks.emit)
         _compress(directory, stack)
         exchange = engine.runner.exchange
         if ended := await local_instance.begin_instance(engine.commands, exchange):
@@ -193,11 +196,11 @@ class ExchangeApp:
         auth = auth_endpoints(settings, file.venue, engine, accounts, passwords, reader, hooks.emit)
         gateway = public_gateway(
             settings, file.venue, engine, accounts, authenticator, followers, auth,
-            announcements.texts, hooks.emit,
+            liabilities, announcements.texts, hooks.emit,
         )  # fmt: skip
         app = cls(
             engine, settings, file, stack, accounts, numbers, followers, gateway, admin, feed, disk,
-            authenticator, passwords, hooks, signer,
+            authenticator, passwords, hooks, signer, liabilities,
         )  # fmt: skip
         await app._start()
         return app
@@ -216,9 +219,10 @@ class ExchangeApp:
         followers.replica.start()
         if followers.full_replay is not None:
             followers.full_replay.start()
-        for work in (
-            self._signer.run(), self._disk.run(engine.commands, engine.runner.exchange)
-        ):  # fmt: skip
+        works = [self._signer.run(), self._disk.run(engine.commands, engine.runner.exchange)]
+        if self._liabilities is not None:
+            works.append(self._liabilities.run(engine.position))
+        for work in works:
             task = asyncio.ensure_future(work)
             task.add_done_callback(self._stop_if_failed)
             stack.callback(task.cancel)
@@ -347,6 +351,8 @@ class ExchangeApp:
         found["passwords"] = self._passwords.status()
         found["hooks"] = self._hooks.status()
         found["checkpoint"] = self._signer.status()
+        if self._liabilities is not None:
+            found["liabilities"] = self._liabilities.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
         if followers.full_replay is not None:

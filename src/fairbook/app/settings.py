@@ -187,6 +187,9 @@ class UpSettings:
         None, _FILE, "signed checkpoints; default: checkpoints.txt in the data directory"
     )
     checkpoint_s: float = _setting(60.0, _seconds(3600), "seconds between two signed checkpoints")
+    liabilities_s: float = _setting(
+        3600.0, _seconds(86_400), "seconds between two proofs of liabilities; 0: none"
+    )
     json_logs: bool | None = _setting(
         None,
         _LOG_FORMAT,

@@ -155,6 +155,10 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield "signed", f"checkpoint of position {signed['position']}, key {signed['key']}"
         if signed["failed"]:
             yield "", f"NOT WRITTEN: {signed['failed']}"
+    if proof := status.get("liabilities"):
+        yield "owed", f"proof of liabilities of position {proof['position'] or 'none yet'}"
+        if proof["failed"]:
+            yield "", f"NOT MADE: {proof['failed']}"
     if streams := status.get("streams"):
         connections = _counted(streams["connections"], "connection")
         load = f"{connections}, {_counted(streams['subscriptions'], 'subscription')}"

@@ -23,6 +23,7 @@ from fairbook.cli.data_directory import DataError
 from fairbook.cli.parser import CommandParser
 from fairbook.cli.verify_accounts import accounts_comparison
 from fairbook.cli.verify_history import HistoryComparison, HistoryUnreadable, history_comparison
+from fairbook.cli.verify_proof import LiabilitiesComparison
 from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     against = _checkpoints(arguments.against, arguments.key)
     snapshots, problems = data_directory.read_snapshots(directory)
     runner = Runner(Exchange())
+    liabilities = LiabilitiesComparison(directory)
     # History and accounts are opened first: the log has all that they have.
     with (
         history_comparison(directory, runner.exchange) as history,
@@ -63,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
                 runner.position, chain=runner.chain, event_hash=runner.event_hash,
                 digest=lambda: state.digest(runner.exchange),
             )  # fmt: skip
+            liabilities.take(runner)
             if history is not None:
                 history.take(entry, events, runner)
             if snapshot := snapshots.pop(entry.position, None):
@@ -80,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"at position {runner.position} an invariant does not hold: {error}"
             ) from error
         print(data_directory.summary(runner))
+        liabilities.finish(runner.position)
         for problem in problems:
             print(f"warning: {problem}; this snapshot is not used", file=sys.stderr)
         contradictions = [] if accounts is None else accounts.contradictions()

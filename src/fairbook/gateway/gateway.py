@@ -30,6 +30,7 @@ from fairbook.gateway.endpoints.contract import contract_endpoints
 from fairbook.gateway.endpoints.deposits_withdrawals import CapitalEndpoints
 from fairbook.gateway.endpoints.faucet import faucet_endpoints
 from fairbook.gateway.endpoints.history import HistoryEndpoints
+from fairbook.gateway.endpoints.liabilities import liabilities_endpoints
 from fairbook.gateway.endpoints.markets import MarketEndpoints
 from fairbook.gateway.endpoints.orders import OrderEndpoints
 from fairbook.gateway.endpoints.stubs import stub_endpoints, stub_endpoints_under
@@ -54,6 +55,7 @@ from fairbook.ports.accounts import Accounts, Transfers
 from fairbook.ports.commands import Commands
 from fairbook.ports.events import Emit, ignore_event
 from fairbook.ports.history import History
+from fairbook.ports.liabilities import Liabilities
 from fairbook.ports.queries import Catalogue, Checkpoints, Queries
 
 HELD_ALONE_BYTES_MAX: Final = 64 * 1024  # of a connection whose request waits to be refused
@@ -87,6 +89,7 @@ class Gateway:
         limits: GatewayLimits,
         authenticator: Authenticator | None = None,
         checkpoints: Checkpoints | None = None,
+        liabilities: Liabilities | None = None,
         history: History | None = None,
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
@@ -99,7 +102,8 @@ class Gateway:
     ) -> None:
         """faucet_atoms: by asset, the most that one account gets. name, sign_up: of the venue.
         approves: whether so many atoms of an asset leave without an operator. emit: tells hooks.
-        more: further endpoints. Without `history`, `transfers` or `faucet_atoms` some answer 501.
+        more: further endpoints. Without `liabilities`, `history`, `transfers` or
+        `faucet_atoms` some answer 501.
         """
         self._is_stopping = False
         self._rates = rates = _rate_limits(limits)
@@ -130,6 +134,7 @@ class Gateway:
             **CapitalEndpoints(submitter, listings, barrier, transfers, approves, emit).endpoints(),
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
             **venue_endpoints(listings, name, is_demo=is_demo, sign_up=sign_up),
+            **liabilities_endpoints(liabilities, long_answers),
             **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
         }
         under = {**stub_endpoints_under(), **markets.endpoints_under()}
