@@ -178,7 +178,10 @@ class ProofFile:
             if not 0 <= first <= end <= first + len(self.assets):
                 raise ProofFileInvalid(f"{self.path.name}: the rows of an account are damaged")
             content = _read_at(file, self.foot.rows + _ROW.size * first, _ROW.size * (end - first))
-        return [LeafRow._make(found) for found in _ROW.iter_unpack(content)]
+        rows = [LeafRow._make(found) for found in _ROW.iter_unpack(content)]
+        if any(row.account != account or min(row) < 0 for row in rows):
+            raise ProofFileInvalid(f"{self.path.name}: the rows of an account are damaged")
+        return rows
 
     def leaves(self, rows: Sequence[LeafRow]) -> Iterator[Leaf]:
         """With their paths. rows: of `rows`."""
