@@ -159,7 +159,7 @@ def test_a_changed_file_is_found_by_a_user_or_cannot_be_read(tmp_path: Path) -> 
                 found = leaves_of(file, account)
             except ProofFileInvalid:
                 continue  # The answer is an error.
-            if found != leaves and found:
+            if not all(leaf in leaves for leaf in found):
                 with pytest.raises(ProofWrong):
                     check_leaves(totals, found)
 

@@ -114,7 +114,7 @@ class ExchangeApp:
     _passwords: PasswordProcess
     _hooks: Hooks
     _signer: CheckpointSigner
-    _liabilities: LiabilitiesMaker | None
+    _liabilities: LiabilitiesMaker
 
     def __post_init__(self) -> None:
         gateway, settings = self._gateway, self._settings
@@ -219,10 +219,10 @@ class ExchangeApp:
         followers.replica.start()
         if followers.full_replay is not None:
             followers.full_replay.start()
-        works = [self._signer.run(), self._disk.run(engine.commands, engine.runner.exchange)]
-        if self._liabilities is not None:
-            works.append(self._liabilities.run(engine.position))
-        for work in works:
+        for work in (
+            self._signer.run(), self._disk.run(engine.commands, engine.runner.exchange),
+            self._liabilities.run(engine.position),
+        ):  # fmt: skip
             task = asyncio.ensure_future(work)
             task.add_done_callback(self._stop_if_failed)
             stack.callback(task.cancel)
@@ -351,8 +351,7 @@ class ExchangeApp:
         found["passwords"] = self._passwords.status()
         found["hooks"] = self._hooks.status()
         found["checkpoint"] = self._signer.status()
-        if self._liabilities is not None:
-            found["liabilities"] = self._liabilities.status()
+        found["liabilities"] = self._liabilities.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
         if followers.full_replay is not None:

@@ -79,7 +79,7 @@ def public_gateway(
     authenticator: Authenticator,
     followers: Followers,
     auth: AuthEndpoints,
-    liabilities: Liabilities | None,
+    liabilities: Liabilities,
     announcements: Callable[[], Sequence[str]],
     emit: Emit,
 ) -> Gateway:

@@ -34,7 +34,9 @@ class LiabilitiesMaker:
     def __init__(
         self, directory: Path, link: ReplicaLink, *, seed: bytes, every_s: float, emit: Emit
     ) -> None:
-        """directory: of the exchange. seed: the secret key that signs. Raises OSError."""
+        """directory: of the exchange. seed: the secret key that signs. every_s 0: make none. Raises
+        OSError.
+        """
         self.newest: PublishedProof | None = None
         self._directory = directory
         self._proofs = PublishedProofs(directory, seed)
@@ -46,15 +48,18 @@ class LiabilitiesMaker:
         self._failed: str | None = None
 
     def status(self) -> dict[str, Any]:
+        """For `fairbook status`."""
         position = None if self.newest is None else self.newest.totals.position
         time_ns = None if self.newest is None else self.newest.totals.time_ns
         return {
             "position": position, "time_ns": time_ns, "made": self._made, "took_s": self._took_s,
-            "failed": self._failed,
+            "failed": self._failed, "is_wanted": self._every_s > 0,
         }  # fmt: skip
 
     async def run(self, position: int) -> None:
         """Until it is cancelled. position: of the engine; a newer proof is of another log."""
+        if not self._every_s:
+            return
         self.newest = await asyncio.to_thread(self._proofs.newest, position_max=position)
         while True:
             if self._link.snapshot_position <= self._newest_position:
@@ -114,14 +119,9 @@ def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
     )
 
 
-def liabilities_maker(
-    settings: UpSettings, link: ReplicaLink, emit: Emit
-) -> LiabilitiesMaker | None:
-    """None: no proofs are wanted, or none can be made without a replica. Raises SettingError,
-    OSError.
-    """
-    if not settings.liabilities_s or not settings.with_replica:
-        return None
+def liabilities_maker(settings: UpSettings, link: ReplicaLink, emit: Emit) -> LiabilitiesMaker:
+    """It makes none without a replica: no snapshot is agreed on. Raises SettingError, OSError."""
     directory = settings.data_dir
+    every_s = settings.liabilities_s if settings.with_replica else 0.0
     seed = read_seed(settings.identity_file or directory / KEY_NAME)
-    return LiabilitiesMaker(directory, link, seed=seed, every_s=settings.liabilities_s, emit=emit)
+    return LiabilitiesMaker(directory, link, seed=seed, every_s=every_s, emit=emit)

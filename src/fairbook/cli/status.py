@@ -155,8 +155,9 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield "signed", f"checkpoint of position {signed['position']}, key {signed['key']}"
         if signed["failed"]:
             yield "", f"NOT WRITTEN: {signed['failed']}"
-    if proof := status.get("liabilities"):
-        yield "owed", f"proof of liabilities of position {proof['position'] or 'none yet'}"
+    if (proof := status.get("liabilities")) and proof["is_wanted"]:
+        made = f"of position {proof['position']}" if proof["position"] else "not made yet"
+        yield "owed", f"proof of liabilities {made}"
         if proof["failed"]:
             yield "", f"NOT MADE: {proof['failed']}"
     if streams := status.get("streams"):

@@ -65,11 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.save is not None:
         arguments.save.write_text(json.dumps(found, indent=1) + "\n")
     proof, account = found["proof"], found.get("account")
-    totals = _checked_totals(proof, arguments.key)
-    leaves = [] if account is None else _leaves(account, totals)
-    if account is not None:
-        check_leaves(totals, leaves)
-        _require_account(account, leaves, arguments.account)
+    totals = checked_totals(proof, arguments.key)
+    leaves = [] if account is None else checked_leaves(account, totals)
+    if account is not None and arguments.account not in (None, int(account["accountId"])):
+        raise ProofWrong(f"the leaves are of account {account['accountId']}, not of yours")
     _print(totals, account, leaves)
     if now is not None:
         _hint(totals, leaves, now)
@@ -100,7 +99,7 @@ async def _of_exchange(
     """Both answers, of one proof; and the balances as of now."""
     client = RestClient(url, credentials)
     try:
-        if credentials is None:
+        if credentials is None or (await client.liabilities()).get("note") is None:
             return {"proof": await client.liabilities(), "account": None}, None
         for _ in range(TRIES):
             found = {
@@ -124,17 +123,21 @@ def _of_file(path: Path) -> dict[str, Any]:
     raise ProofWrong(f"{path} is not what `--save` writes: proof and account")
 
 
-def _checked_totals(proof: dict[str, Any], key: str | None) -> SignedTotals:
+def checked_totals(proof: Any, key: str | None) -> SignedTotals:
+    """What the answer of /api/v1/proof/liabilities says, which must be what its note says. key: as
+    the option. Raises NoteInvalid, ProofWrong.
+    """
     note, own_key = proof.get("note"), proof.get("key")
     if not isinstance(note, str) or not isinstance(own_key, str):
-        raise ProofWrong("the answer has no signed note")
+        raise ProofWrong("no proof of liabilities has been made there yet")
     totals = parse_totals(note, read_verifier(own_key if key is None else key))
     if proof != totals_object(totals, own_key):
         raise ProofWrong("the answer says something else than its signed note")
     return totals
 
 
-def _leaves(account: Any, totals: SignedTotals) -> list[Leaf]:
+def checked_leaves(account: Any, totals: SignedTotals) -> list[Leaf]:
+    """The leaves of the answer of /api/v1/proof/liabilities/account. Raises ProofWrong."""
     try:
         found = msgspec.convert(account, AccountProofReply)
     except msgspec.ValidationError as error:
@@ -144,12 +147,13 @@ def _leaves(account: Any, totals: SignedTotals) -> list[Leaf]:
             f"the leaves are of position {found.position}, the note of {totals.position}"
         )
     decimals = {each.name: each.decimals for each in totals.assets}
-    leaves = []
-    for each in found.leaves:
-        leaf = _leaf(each)
+    leaves = [_leaf(each) for each in found.leaves]
+    for each, leaf in zip(found.leaves, leaves, strict=True):
+        if each.account_id != found.account_id:
+            raise ProofWrong(f"{leaf.asset}: the leaf is of another account")
         if each.quantity != amount_text(leaf.atoms, decimals.get(leaf.asset, 0)):
             raise ProofWrong(f"{leaf.asset}: {each.quantity} is not {leaf.atoms} atoms")
-        leaves.append(leaf)
+    check_leaves(totals, leaves)
     return leaves
 
 
@@ -165,14 +169,6 @@ def _leaf(found: LeafReply) -> Leaf:
     return Leaf(
         found.symbol, int(found.account_id), int(found.atoms), salt, found.index, path
     )  # fmt: skip
-
-
-def _require_account(account: dict[str, Any], leaves: list[Leaf], wanted: int | None) -> None:
-    number = int(account["accountId"])
-    if wanted is not None and number != wanted:
-        raise ProofWrong(f"the leaves are of account {number}, not of yours: {wanted}")
-    if any(leaf.account != number for leaf in leaves):
-        raise ProofWrong(f"a leaf is of another account than {number}")
 
 
 def _print(totals: SignedTotals, account: dict[str, Any] | None, leaves: list[Leaf]) -> None:

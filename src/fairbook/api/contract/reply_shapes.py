@@ -384,14 +384,14 @@ class AssetTotalReply(ReplyShape, kw_only=True):
 
 
 class LiabilitiesReply(ReplyShape, kw_only=True):
-    """`note` has all of it, signed by `key`; the time is that of the log."""
+    """`note` has all of it, signed by `key`; null: none was made yet. The time is the log's."""
 
     position: Position
     timestamp: Milliseconds
     state_digest: Hexadecimal
     assets: list[AssetTotalReply]
-    note: str
-    key: str
+    note: str | None
+    key: str | None
 
 
 class PathStepReply(ReplyShape, kw_only=True):

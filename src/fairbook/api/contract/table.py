@@ -66,7 +66,7 @@ MARKET_DATA: Final = (
     _get("/api/v1/checkpoints", "Digests of log and state", list[r.CheckpointReply],
          q.CheckpointsQuery, errors=("INVALID_RANGE", "NOT_IMPLEMENTED")),
     _get("/api/v1/proof/liabilities", "The newest proof of liabilities, signed",
-         r.LiabilitiesReply, errors=("RESOURCE_NOT_FOUND", "NOT_IMPLEMENTED")),
+         r.LiabilitiesReply, errors=("NOT_IMPLEMENTED",)),
     _get("/openapi.json", "This contract as OpenAPI", dict[str, Any]),
     _get("/streams.json", "The streams and their messages", dict[str, Any]),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from fairbook.api.errors import ApiError
-from fairbook.api.liabilities import leaf_object, totals_object
+from fairbook.api.liabilities import NONE_MADE, leaf_object, totals_object
 from fairbook.gateway.long_answers import LongAnswers
 from fairbook.gateway.request import Endpoint, Endpoints, Request, not_offered
 from fairbook.ports.accounts import READ
@@ -20,6 +20,8 @@ ROWS_PER_LEAF: Final = 20  # a leaf with its path costs about as much as so many
 PATH: Final = b"/api/v1/proof/liabilities"
 ACCOUNT_PATH: Final = b"/api/v1/proof/liabilities/account"
 INSTRUCTION: Final = "liabilitiesQuery"
+
+_NONE_MADE: Final = msgspec.json.encode(NONE_MADE)
 
 
 def liabilities_endpoints(liabilities: Liabilities | None, long_answers: LongAnswers) -> Endpoints:
@@ -49,7 +51,9 @@ class LiabilitiesEndpoints:
 
     async def totals(self, _request: Request) -> bytes:
         async with self._reading:
-            proof = self._newest()
+            proof = self._liabilities.newest
+            if proof is None:
+                return _NONE_MADE
             if proof is not self._shown:
                 self._answer = await asyncio.to_thread(_totals_json, proof)
                 self._shown = proof
@@ -57,16 +61,12 @@ class LiabilitiesEndpoints:
 
     async def account(self, request: Request) -> bytes:
         async with self._reading:
-            proof = self._newest()
+            proof = self._liabilities.newest
+            if proof is None:
+                raise ApiError(404, "RESOURCE_NOT_FOUND", "No proof of liabilities has been made")
             rows = await asyncio.to_thread(proof.rows, request.account)
             self._long_answers.charge(request, ROWS_PER_LEAF * len(rows))
             return await asyncio.to_thread(_account_json, proof, request.account, rows)
-
-    def _newest(self) -> LiabilitiesProof:
-        proof = self._liabilities.newest
-        if proof is None:
-            raise ApiError(404, "RESOURCE_NOT_FOUND", "No proof of liabilities has been made yet")
-        return proof
 
 
 def _totals_json(proof: LiabilitiesProof) -> bytes:
