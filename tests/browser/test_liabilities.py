@@ -59,6 +59,7 @@ def test_my_leaves_are_checked_in_the_browser(
     assert main(["verify-liabilities", str(tmp_path / "saved.json")]) == 0
     assert f"yours {shown}" in capsys.readouterr().out
     page.click("text=Log out")
+    page.wait_for_selector("text=Log out", state="detached")
     page = tab.open("/transparency").page
     page.wait_for_selector("#my-leaf >> text=Log in to check")
     assert page.locator("[data-own]").count() == 0
@@ -82,5 +83,7 @@ def test_a_wrong_leaf_is_shown(browser: Browser, venue: ExchangeProcess, what: s
         tab.page.route(ACCOUNT_PATH, change)
         page = tab.open("/transparency").page
         page.wait_for_selector("#liabilities-problem")
-        assert "not in the signed total" in page.inner_text("#liabilities-problem")
+        said = page.inner_text("#liabilities-problem")
+        assert "The proof is wrong" in said and "not in the signed total" in said
+        assert page.is_visible("text=Save the proof"), "it can be shown to others"
         assert page.locator("#my-leaf").count() == 0

@@ -19,45 +19,52 @@ import { dateTime, zoneName } from "../shell/time.ts";
 const RELOAD_MS = 30_000;
 const PATH = "/api/v1/proof/liabilities";
 
-interface Found {
+/** What the exchange has answered. */
+interface Answers {
   readonly proof: LiabilitiesProof;
   readonly account: AccountProof | null;
-  readonly totals: SignedTotals;
 }
 
-const found = ofSession<Found | null>(null);
+const answers = ofSession<Answers | null>(null);
+/** Null: they were not checked yet, or are wrong. */
+const totals = ofSession<SignedTotals | null>(null);
 const problem = ofSession("");
 const isAbsent = signal(false);
 
 async function load(): Promise<void> {
   const token = session.value?.token;
+  let found: Answers;
   try {
     const proof = await get<LiabilitiesProof>(PATH);
     isAbsent.value = proof.note === null;
-    if (proof.note === null) {
-      found.value = null;
-      return;
-    }
+    if (proof.note === null) return;
     const account = token === undefined ? null : await get<AccountProof>(`${PATH}/account`);
     if (session.peek()?.token !== token) return;
     // A newer proof was made between the two answers: ask again.
     if (account !== null && account.position !== proof.position) return load();
-    const totals = await readTotals(proof);
-    if (account !== null) await checkLeaves(totals, account);
-    found.value = { proof, account, totals };
-    problem.value = "";
+    found = { proof, account };
   } catch (error) {
     problem.value = said(error);
-    found.value = null;
+    return;
+  }
+  answers.value = found;
+  try {
+    const signed = await readTotals(found.proof);
+    if (found.account !== null) await checkLeaves(signed, found.account);
+    totals.value = signed;
+    problem.value = "";
+  } catch (error) {
+    totals.value = null;
+    problem.value = `The proof is wrong. ${said(error)}`;
   }
 }
 
 /** Both answers as a file, which `fairbook verify-liabilities` checks. */
-function save({ proof, account }: Found): void {
+function save(found: Answers): void {
   const link = document.createElement("a");
-  const content = JSON.stringify({ proof, account }, null, 1);
+  const content = JSON.stringify(found, null, 1);
   link.href = URL.createObjectURL(new Blob([content], { type: "application/json" }));
-  link.download = `fairbook-liabilities-${proof.position}.json`;
+  link.download = `fairbook-liabilities-${found.proof.position}.json`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
@@ -89,24 +96,37 @@ export function Liabilities() {
       )}
       {problem.value !== "" && (
         <p class="verdict bad" role="alert" id="liabilities-problem">
-          The proof is wrong, or could not be read: {problem.value}
+          {problem.value}
         </p>
       )}
       {isAbsent.value && <p class="soft">No proof has been made yet.</p>}
-      {found.value !== null && <Proof {...found.value} />}
+      {answers.value !== null && totals.value !== null && (
+        <Proof {...answers.value} totals={totals.value} />
+      )}
+      {answers.value !== null && (
+        <button type="button" onClick={() => answers.value !== null && save(answers.value)}>
+          Save the proof
+        </button>
+      )}
     </>
   );
 }
 
-function Proof(shown: Found) {
-  const { totals, account } = shown;
+function verdictOf(account: AccountProof | null): readonly [kind: string, text: string] {
+  if (account === null) return ["unsure", "Log in to check your own leaves"];
+  const count = account.leaves.length;
+  if (count === 0) return ["unsure", `Account ${account.accountId} has no leaf in this proof`];
+  const leaves = count === 1 ? "1 leaf" : `${count} leaves`;
+  return ["good", `In the signed totals, checked here: ${leaves} of account ${account.accountId}`];
+}
+
+function Proof({ proof, account, totals }: Answers & { readonly totals: SignedTotals }) {
   const own = new Map(account?.leaves.map((leaf) => [leaf.symbol, BigInt(leaf.atoms)]));
+  const [kind, text] = verdictOf(account);
   return (
     <>
-      <p class={`verdict ${account === null ? "unsure" : "good"}`} role="status" id="my-leaf">
-        {account === null
-          ? "Log in to check your own leaf"
-          : `Your ${own.size} leaves of account ${account.accountId} are in the signed totals: checked in this browser`}
+      <p class={`verdict ${kind}`} role="status" id="my-leaf">
+        {text}
       </p>
       <dl class="facts-table">
         <dt>Position of the log</dt>
@@ -120,7 +140,7 @@ function Proof(shown: Found) {
           {totals.isSigned
             ? "valid, of the key "
             : "not checked: this browser has no Ed25519; key "}
-          <code>{shown.proof.key}</code>
+          <code>{proof.key}</code>
         </dd>
       </dl>
       <div class="scroll" tabIndex={0} role="region" aria-label="Totals of each asset">
@@ -150,9 +170,6 @@ function Proof(shown: Found) {
         These are balances as of that time. If you owned something then that is not here, the signed
         note is proof against the exchange: keep it, and compare it with those of others.
       </p>
-      <button type="button" onClick={() => save(shown)}>
-        Save the proof
-      </button>
     </>
   );
 }
