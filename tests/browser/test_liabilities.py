@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Route
 from fairbook.cli import main
 from tests.browser.conftest import UNLIMITED
 from tests.browser.tab import Tab, open_tab
+from tests.browser.test_screens import problems
 from tests.world.exchange_process import ExchangeProcess
 
 pytestmark = pytest.mark.browser
@@ -50,6 +51,7 @@ def test_my_leaves_are_checked_in_the_browser(
     until_proved(tab)
     page = tab.open("/transparency").page
     page.wait_for_selector("#my-leaf.good")
+    assert problems(tab) == [], "it is accessible"
     leaves = tab.client().expect(200, "GET", "/api/v1/proof/liabilities/account")["leaves"]
     shown = page.inner_text(f"[data-own={leaves[0]['symbol']}]").replace("\u202f", "")
     assert shown == leaves[0]["quantity"]

@@ -12,7 +12,7 @@ from fairbook.cli.verify_liabilities import checked_leaves, checked_totals
 from fairbook.liabilities.published import PublishedProof, PublishedProofs
 from fairbook.ports.liabilities import Liabilities
 from tests.gateway.test_loop_turns import TURN_MS_MAX, measured_turns
-from tests.liabilities.owing import many, write_proof
+from tests.liabilities.owing import DIGEST, many, write_proof
 from tests.world.http_client import HttpClient
 from tests.world.memory_accounts import ALICE, ALICE_TOKEN, BOB, BOB_TOKEN, READER_TOKEN
 from tests.world.running_exchange import Extras, RunningExchange, play
@@ -37,7 +37,8 @@ def extras(newest: PublishedProof | None) -> Extras:
 def proof_of(tmp_path: Path, accounts: int) -> PublishedProof:
     proofs = PublishedProofs(tmp_path, bytes(range(32)))
     write_proof(many(accounts), proofs.directory / "made.1.tree")
-    return proofs.publish(proofs.directory / "made.1.tree")
+    made = proofs.directory / "made.1.tree"
+    return proofs.publish(made, position=4012, state_digest=DIGEST)
 
 
 def test_each_account_gets_its_own_leaves(tmp_path: Path) -> None:

@@ -182,7 +182,11 @@ def test_a_crash_leaves_no_half_of_a_published_proof(tmp_path: Path) -> None:
     folder = proofs.directory
     for position in (10, 20, 30):
         write_proof(owing(BALANCES), folder / "made.1.tree", position)
-        proofs.publish(folder / "made.1.tree")
+        proofs.publish(folder / "made.1.tree", position=position, state_digest=DIGEST)
+    write_proof(owing(BALANCES), folder / "made.1.tree", 5)
+    with pytest.raises(ProofFileInvalid, match="another state"):
+        proofs.publish(folder / "made.1.tree", position=6, state_digest=DIGEST)
+    proofs.remove_leftovers()
     numbers = sorted({int(path.stem) for path in folder.iterdir()})
     assert numbers == [20, 30], "two are kept"
     write_proof(owing(BALANCES), folder / "made.2.tree", 40)

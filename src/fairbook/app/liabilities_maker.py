@@ -8,6 +8,7 @@ Invariant: nothing here holds the loop: files are read and written in threads.
 
 import asyncio
 import logging
+import secrets
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from fairbook.app.checkpoint_signer import KEY_NAME, read_seed
 from fairbook.app.settings import UpSettings
+from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.followers.replica_link import ReplicaLink
 from fairbook.followers.supervisor import fairbook_command
 from fairbook.liabilities.proof_file import ProofFileInvalid
@@ -23,7 +25,6 @@ from fairbook.ports.events import Emit
 
 LOOK_S: Final = 1.0  # between two looks for an agreed snapshot
 RETRY_S: Final = 10.0  # after a failure, such as a snapshot that newer ones have replaced
-MADE_NAME: Final = "made.%d.tree"
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ class LiabilitiesMaker:
     async def _make(self, position: int, digest: bytes) -> str:
         """Of an agreed snapshot. Returns why it failed; empty: it did not."""
         self._made += 1
-        made = self._proofs.directory / (MADE_NAME % self._made)
+        # The child of an exchange that was killed may still be writing: each has its own file.
+        made = self._proofs.directory / f"made.{secrets.token_hex(8)}.tree"
         command = fairbook_command(
             "liabilities", str(self._directory), str(made), f"--position={position}",
             f"--digest={digest.hex()}",
@@ -90,8 +92,10 @@ class LiabilitiesMaker:
             status, said = await _run(command)
             if status != 0:
                 return said.strip() or f"its process has ended with status {status}"
-            self.newest = await asyncio.to_thread(self._proofs.publish, made)
-        except (OSError, ProofFileInvalid) as error:
+            self.newest = await asyncio.to_thread(
+                self._proofs.publish, made, position=position, state_digest=digest
+            )
+        except (OSError, ProofFileInvalid, NoteInvalid) as error:
             return str(error)
         self._emit("liabilities", {"note": self.newest.totals.note})
         return ""

@@ -22,11 +22,8 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    try:
-        make(
-            arguments.directory, arguments.to, position=arguments.position,
-            state_digest=arguments.digest,
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        pass  # The exchange ends it.
+    make(
+        arguments.directory, arguments.to, position=arguments.position,
+        state_digest=arguments.digest,
+    )  # fmt: skip
     return 0

@@ -41,7 +41,11 @@ def add_arguments(parser: CommandParser) -> None:
         "source", metavar="FILE|URL", help="address of an exchange, or what --save has written"
     )
     credentials = parser.add_mutually_exclusive_group()
-    credentials.add_argument("--token", metavar="T", help="bearer token of your account")
+    credentials.add_argument(
+        "--token",
+        metavar="T",
+        help="bearer token of your account; processes of this machine can see it, unlike --key-file",
+    )
     credentials.add_argument(
         "--key-file", type=Path, metavar="FILE", help="API key, as `fairbook keys new` prints it"
     )

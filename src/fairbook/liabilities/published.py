@@ -57,16 +57,18 @@ class PublishedProofs:
                 return found
         return None
 
-    def publish(self, made: Path) -> PublishedProof:
-        """Sign a file that `make` has made in this directory, and name it by its position. Raises
-        ProofFileInvalid, OSError.
+    def publish(self, made: Path, *, position: int, state_digest: bytes) -> PublishedProof:
+        """Sign a file that `make` has made in this directory, and name it by its position. It must
+        be of that state. Raises ProofFileInvalid, NoteInvalid, OSError.
         """
-        foot = ProofFile(made).foot
-        note_path = self.directory / f"{foot.position:020d}{NOTE_SUFFIX}"
+        note_path = self.directory / f"{position:020d}{NOTE_SUFFIX}"
         tree_path = note_path.with_suffix(TREE_SUFFIX)
         note_path.unlink(missing_ok=True)
         rename(made, tree_path)
         file = ProofFile(tree_path)
+        foot = file.foot
+        if (foot.position, foot.state_digest) != (position, state_digest):
+            raise ProofFileInvalid(f"{tree_path.name}: it is of another state")
         totals = sign_totals(
             position=foot.position, time_ns=foot.time_ns, state_digest=foot.state_digest,
             assets=file.assets, seed=self._seed,

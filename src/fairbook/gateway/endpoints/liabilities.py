@@ -50,14 +50,15 @@ class LiabilitiesEndpoints:
         self._answer = b""  # of the proof that is shown
 
     async def totals(self, _request: Request) -> bytes:
-        async with self._reading:
-            proof = self._liabilities.newest
-            if proof is None:
-                return _NONE_MADE
-            if proof is not self._shown:
-                self._answer = await asyncio.to_thread(_totals_json, proof)
-                self._shown = proof
-            return self._answer
+        proof = self._liabilities.newest
+        if proof is None:
+            return _NONE_MADE
+        if proof is not self._shown:
+            async with self._reading:
+                if proof is not self._shown:
+                    self._answer = await asyncio.to_thread(_totals_json, proof)
+                    self._shown = proof
+        return self._answer
 
     async def account(self, request: Request) -> bytes:
         async with self._reading:
