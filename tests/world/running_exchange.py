@@ -42,10 +42,10 @@ class Extras(NamedTuple):
     """Optional parts of a gateway."""
 
     history: History | None = None
-    liabilities: Liabilities | None = None
     transfers: Transfers | None = None
     faucet_atoms: Mapping[str, int] | None = None
     more: Routes | None = None
+    liabilities: Liabilities | None = None
 
 
 class RunningExchange:

@@ -44,7 +44,7 @@ def add_arguments(parser: CommandParser) -> None:
     credentials.add_argument(
         "--token",
         metavar="T",
-        help="bearer token of your account; processes of this machine can see it, unlike --key-file",
+        help="bearer token of your account; other users of this machine may see it",
     )
     credentials.add_argument(
         "--key-file", type=Path, metavar="FILE", help="API key, as `fairbook keys new` prints it"
