@@ -158,7 +158,7 @@ async def test_acts_and_proposals_are_told(world: OperatorsWorld) -> None:
     assert world.told[0][1]["fields"] == {"accountId": str(BOB)}
 
 
-def test_each_event_is_an_act_or_one_of_five_others() -> None:
+def test_each_event_is_an_act_or_one_of_six_others() -> None:
     assert set(EVENTS) - set(ACTS) == {
-        "all", "checkpoint", "proposed", "signed-up", "withdrawal-requested"
+        "all", "checkpoint", "liabilities", "proposed", "signed-up", "withdrawal-requested"
     }  # fmt: skip

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
-from fairbook.checkpoints.signed_checkpoint import NO_CHECKPOINT, CheckpointInvalid, sign
+from fairbook.checkpoints.signed_checkpoint import NO_CHECKPOINT, sign
+from fairbook.checkpoints.signed_note import NoteInvalid
 
 SEED = bytes(range(32))
 
@@ -65,7 +66,7 @@ def test_another_file_is_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "c.txt"
     path.write_text(content)
     if content == "hello\n":
-        with pytest.raises(CheckpointInvalid, match="no file of checkpoints"):
+        with pytest.raises(NoteInvalid, match="no file of checkpoints"):
             CheckpointFile(path).newest()
     else:
         assert CheckpointFile(path).newest() is None

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from fairbook.checkpoints.signed_checkpoint import (
-    CheckpointInvalid,
     SignedCheckpoint,
     parse,
-    public_key,
-    read_verifier,
     sign,
     split_notes,
+)
+from fairbook.checkpoints.signed_note import (
+    NoteInvalid,
+    public_key,
+    read_verifier,
     verifier,
 )
 
@@ -37,7 +39,7 @@ def test_what_was_signed_is_read() -> None:
 
 
 def test_another_key_has_not_signed_it() -> None:
-    with pytest.raises(CheckpointInvalid, match="not signed"):
+    with pytest.raises(NoteInvalid, match="not signed"):
         parse(signed().note, public_key(OTHER))
 
 
@@ -50,14 +52,14 @@ def test_no_change_of_a_note_is_accepted() -> None:
         changed = note[:at] + chance.choice("0123456789abcdefAZ \n") + note[at + 1 :]
         if changed == note:
             continue
-        with pytest.raises(CheckpointInvalid):
+        with pytest.raises(NoteInvalid):
             parse(changed, public)
     assert parse(note + "\u2014 witness AAAAAAAA\n", public).position == 4077
 
 
 @pytest.mark.parametrize("text", ["", "\n", "fairbook checkpoint\n", "x" * 10_000, "\u2014 a b\n"])
 def test_other_texts_are_no_checkpoints(text: str) -> None:
-    with pytest.raises(CheckpointInvalid):
+    with pytest.raises(NoteInvalid):
         parse(text)
 
 
@@ -71,5 +73,5 @@ def test_a_key_as_a_text() -> None:
     text = verifier(public_key(SEED))
     assert read_verifier(text + "\n") == public_key(SEED)
     for bad in ("", text[:-3], text.replace("fairbook", "other"), "fairbook+00000000+AQ=="):
-        with pytest.raises(CheckpointInvalid):
+        with pytest.raises(NoteInvalid):
             read_verifier(bad)

@@ -7,13 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from fairbook.checkpoints.signed_checkpoint import (
-    NO_CHECKPOINT,
-    CheckpointInvalid,
-    SignedCheckpoint,
-    public_key,
-    sign,
-)
+from fairbook.checkpoints.signed_checkpoint import NO_CHECKPOINT, SignedCheckpoint, sign
+from fairbook.checkpoints.signed_note import NoteInvalid, public_key
 from fairbook.checkpoints.witness import HistoryContradicted, Witness, compare
 from fairbook.log.command_log import hash_frame
 from fairbook.log.memory_log import MemoryLog
@@ -163,5 +158,5 @@ def test_what_another_key_has_signed_proves_nothing(exchange: Signer) -> None:
     mine = exchange.sign()
     stranger = Signer(OTHER)
     stranger.append(3)
-    with pytest.raises(CheckpointInvalid):
+    with pytest.raises(NoteInvalid):
         compare(mine, [stranger.sign()], "other", public_key(SEED))

@@ -16,7 +16,7 @@ from tests.world.commands import run_fairbook
 def test_help_lists_the_commands_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     for argument in ("--help", "-h", "help"):
         assert main([argument]) == 0
-        listed = re.findall(r"^  (\w+) ", capsys.readouterr().out, re.MULTILINE)
+        listed = re.findall(r"^  ([\w-]+) ", capsys.readouterr().out, re.MULTILINE)
         assert listed == list(COMMANDS)
         assert set(listed).isdisjoint(INTERNAL)
 

@@ -12,7 +12,8 @@ import pytest
 
 from fairbook.app.operator_tokens import FILE_NAMES
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
-from fairbook.checkpoints.signed_checkpoint import key_digest, parse, read_verifier
+from fairbook.checkpoints.signed_checkpoint import parse
+from fairbook.checkpoints.signed_note import key_digest, read_verifier
 from tests.e2e.test_signed_checkpoints import verify
 from tests.e2e.test_watch import OFTEN, Watch
 from tests.followers.faulty_exchange import FaultyExchange

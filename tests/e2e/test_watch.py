@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
-from fairbook.checkpoints.signed_checkpoint import is_signed_by, parse, read_verifier
+from fairbook.checkpoints.signed_checkpoint import is_signed_by, parse
+from fairbook.checkpoints.signed_note import read_verifier
 from fairbook.log.file_log import FileLog
 from tests.e2e.test_signed_checkpoints import rewrite_log, verify
 from tests.followers.faulty_exchange import FaultyExchange

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "accounts": {"api", "core", "ports"},
     "checkpoints": {"log"},
     "engine": {"core", "log", "ports"},
+    "liabilities": {"checkpoints", "core", "engine", "log", "ports"},
     "history": {"candles", "core", "ports"},
     "followers": {"checkpoints", "core", "engine", "history", "log", "net", "ports"},
     "gateway": {"api", "candles", "core", "net", "ports"},

@@ -22,6 +22,7 @@ from fairbook.gateway.routes import Routes
 from fairbook.gateway.server_state import ServerLimits
 from fairbook.ports.accounts import Transfers
 from fairbook.ports.history import History
+from fairbook.ports.liabilities import Liabilities
 from fairbook.streams.feed import Feed
 from fairbook.streams.hub import Hub
 from fairbook.streams.ws_server import StreamServer
@@ -44,6 +45,7 @@ class Extras(NamedTuple):
     transfers: Transfers | None = None
     faucet_atoms: Mapping[str, int] | None = None
     more: Routes | None = None
+    liabilities: Liabilities | None = None
 
 
 class RunningExchange:

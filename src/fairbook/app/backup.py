@@ -36,6 +36,7 @@ from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
 from fairbook.followers.full_replay import DIRECTORY as REPLAY_NAME
 from fairbook.followers.recorder import DIRECTORY as RECORDER_NAME
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
+from fairbook.liabilities.published import DIRECTORY as LIABILITIES_NAME
 from fairbook.log import lock
 from fairbook.log.command_log import LogDamaged
 from fairbook.log.compressed_segment import COMPRESSED_SUFFIX
@@ -62,7 +63,7 @@ _COPIED: Final = (
     LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, CHECKPOINTS_NAME, *_SECRETS
 )  # fmt: skip
 _RECORDED: Final = (HISTORY_NAME, f"{HISTORY_NAME}.aside", RECORDER_NAME)
-_OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME, RESERVE_NAME, REPLAY_NAME)
+_OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME, RESERVE_NAME, REPLAY_NAME, LIABILITIES_NAME)
 _OF_SQLITE: Final = ("-wal", "-shm")
 
 

@@ -190,7 +190,7 @@ class ExchangeApp:
         auth = auth_endpoints(settings, file.venue, engine, accounts, passwords, reader, hooks.emit)
         gateway = public_gateway(
             settings, file.venue, engine, accounts, authenticator, followers, auth,
-            announcements.texts, hooks.emit, signing.proofs,
+            signing.liabilities, announcements.texts, hooks.emit, signing.proofs,
         )  # fmt: skip
         app = cls(
             engine, settings, file, stack, accounts, numbers, followers, gateway, admin, feed, disk,
@@ -216,6 +216,7 @@ class ExchangeApp:
         for work in (
             self._signing.signer.run(),
             self._signing.witnesses.run(),
+            self._signing.liabilities.run(self.engine.position),
             self._disk.run(engine.commands, engine.runner.exchange),
         ):
             task = asyncio.ensure_future(work)
@@ -347,6 +348,7 @@ class ExchangeApp:
         found["hooks"] = self._hooks.status()
         found["checkpoint"] = self._signing.signer.status()
         found["witnesses"] = self._signing.witnesses.status()
+        found["liabilities"] = self._signing.liabilities.status()
         if followers.recorder is not None:
             found["recorder"] = followers.recorder.status()
         if followers.full_replay is not None:

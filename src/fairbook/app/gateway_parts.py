@@ -29,6 +29,7 @@ from fairbook.gateway.page_files import page_routes
 from fairbook.gateway.routes import Routes
 from fairbook.history.sqlite_history import SqliteHistory
 from fairbook.ports.events import Emit
+from fairbook.ports.liabilities import Liabilities
 from fairbook.ports.queries import LogProofs, StateView
 from fairbook.venue.venue import Venue
 
@@ -78,6 +79,7 @@ def public_gateway(
     authenticator: Authenticator,
     followers: Followers,
     auth: AuthEndpoints,
+    liabilities: Liabilities,
     announcements: Callable[[], Sequence[str]],
     emit: Emit,
     proofs: LogProofs,
@@ -99,6 +101,7 @@ def public_gateway(
         authenticator=authenticator,
         checkpoints=followers.replica.link,
         proofs=proofs,
+        liabilities=liabilities,
         history=followers.history,
         transfers=accounts.store.transfers,
         faucet_atoms=venue.faucet_atoms(),

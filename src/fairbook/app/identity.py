@@ -11,13 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.app.settings import SettingError
-from fairbook.checkpoints.signed_checkpoint import (
-    SEED_BYTES,
-    SignedCheckpoint,
-    is_signed_by,
-    public_key,
-    verifier,
-)
+from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, is_signed_by
+from fairbook.checkpoints.signed_note import SEED_BYTES, public_key, verifier
 from fairbook.log.durable_file import rename, write_file
 
 FILE_NAME: Final = "identity.key"

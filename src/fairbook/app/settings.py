@@ -204,6 +204,9 @@ class UpSettings:
     public_chain: bool = _setting(
         True, _YES_OR_NO, "show everyone times and hashes of the log's entries, for witnesses"
     )
+    liabilities_s: float = _setting(
+        3600.0, _seconds(86_400), "seconds between two proofs of liabilities; 0: none"
+    )
     json_logs: bool | None = _setting(
         None,
         _LOG_FORMAT,

@@ -13,10 +13,11 @@ from fairbook.app.checkpoint_signer import FILE_NAME, CheckpointSigner
 from fairbook.app.gateway_parts import Followers
 from fairbook.app.identity import FILE_NAME as KEY_NAME
 from fairbook.app.identity import Identity
+from fairbook.app.liabilities_maker import LiabilitiesMaker, liabilities_maker
 from fairbook.app.settings import SettingError, UpSettings
 from fairbook.app.witnesses import Witnesses
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
-from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid
+from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.engine.runner import Runner
 from fairbook.followers.full_replay_link import FullReplayLink
 from fairbook.log.command_log import GENESIS_CHAIN, hash_frame
@@ -30,6 +31,7 @@ class SigningParts(NamedTuple):
 
     signer: CheckpointSigner
     witnesses: Witnesses
+    liabilities: LiabilitiesMaker
     proofs: LogProofs
 
 
@@ -51,7 +53,7 @@ async def signing_parts(
     file = CheckpointFile(checkpoints_path(settings))
     try:
         newest = file.newest()
-    except CheckpointInvalid as problem:
+    except NoteInvalid as problem:
         raise SettingError(f"{file.path}, last checkpoint: {problem}") from problem
     identity = Identity(settings.identity_file or settings.data_dir / KEY_NAME, newest)
     if newest is not None:
@@ -71,7 +73,8 @@ async def signing_parts(
         chain=partial(_chain, log) if settings.public_chain else None,
         status=lambda: _proof_status(witnesses, followers.full_replay),
     )
-    return SigningParts(signer, witnesses, proofs)
+    liabilities = liabilities_maker(settings, followers.replica.link, identity, emit)
+    return SigningParts(signer, witnesses, liabilities, proofs)
 
 
 def _proof_status(witnesses: Witnesses, replay: FullReplayLink | None) -> ProofStatus:

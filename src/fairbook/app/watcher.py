@@ -19,14 +19,8 @@ from typing import Any, Final
 
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
-from fairbook.checkpoints.signed_checkpoint import (
-    CheckpointInvalid,
-    SignedCheckpoint,
-    is_signed_by,
-    parse,
-    read_verifier,
-    verifier,
-)
+from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, is_signed_by, parse
+from fairbook.checkpoints.signed_note import NoteInvalid, read_verifier, verifier
 from fairbook.checkpoints.witness import HistoryContradicted, Witness, compare
 from fairbook.log.durable_file import write_file
 
@@ -56,7 +50,7 @@ class Watcher:
     ) -> None:
         """path: where checkpoints are kept. key: that must have signed them; None: the one of
         before, or else the one that the exchange names. report: prints a line. Raises WatchRefused,
-        CheckpointInvalid, OSError.
+        NoteInvalid, OSError.
         """
         self.file = CheckpointFile(path)
         self.contradictions: list[str] = []
@@ -114,7 +108,7 @@ class Watcher:
                 step()
             except HistoryContradicted as found:
                 self._contradicted(found)
-            except (OSError, CheckpointInvalid) as problem:
+            except (OSError, NoteInvalid) as problem:
                 self.problem = str(problem)[:PROBLEM_CHARACTERS_MAX]
         if self.problem is not None and self.problem != before:
             self._report(f"not finished: {self.problem}")

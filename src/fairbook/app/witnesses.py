@@ -16,7 +16,8 @@ from fairbook.app.identity import Identity
 from fairbook.app.settings import SettingError
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
-from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, SignedCheckpoint, parse
+from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, parse
+from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.log.command_log import CommandLog
 from fairbook.log.durable_file import write_file
 from fairbook.ports.queries import WitnessSeen
@@ -99,7 +100,7 @@ class Witnesses:
                 self._confirm(found, witness)
                 seen.position, seen.at_s = found.position, time.time()
             seen.problem = None
-        except (OSError, CheckpointInvalid, WitnessContradicts) as problem:
+        except (OSError, NoteInvalid, WitnessContradicts) as problem:
             seen.problem = str(problem)
         if seen.problem is not None and seen.problem != before:
             logger.error("witness %s: %s", witness.url, seen.problem)
@@ -121,23 +122,23 @@ class Witnesses:
             raise SettingError(f"{place} that names another key: put the file with it back")
         try:
             write_file(self._file.path, _notes_up_to(found, witness))
-        except CheckpointInvalid as problem:
+        except NoteInvalid as problem:
             raise SettingError(f"the checkpoints of {witness.url}: {problem}") from None
         logger.warning("%s was lost, and is that of %s now", self._file.path, witness.url)
 
 
 def _notes_up_to(newest: SignedCheckpoint, witness: RemoteCheckpoints) -> Iterator[bytes]:
-    """All that a witness has, which `newest` vouches for. Raises CheckpointInvalid, OSError."""
+    """All that a witness has, which `newest` vouches for. Raises NoteInvalid, OSError."""
     last: SignedCheckpoint | None = None
     for _, note in witness.notes():
         each = parse(note)
         if last is not None and each.previous != last.hash:
-            raise CheckpointInvalid(f"position {each.position} does not follow")
+            raise NoteInvalid(f"position {each.position} does not follow")
         yield note.encode()
         last = each
         if each == newest:
             return
-    raise CheckpointInvalid(f"position {newest.position} is not there any more")
+    raise NoteInvalid(f"position {newest.position} is not there any more")
 
 
 def _asked(witness: RemoteCheckpoints) -> SignedCheckpoint | None:
@@ -149,6 +150,6 @@ def _asked(witness: RemoteCheckpoints) -> SignedCheckpoint | None:
             if not tries_left:
                 raise SettingError(f"witness {witness.url} does not answer: {problem}") from None
             time.sleep(PAUSE_S)
-        except CheckpointInvalid as problem:
+        except NoteInvalid as problem:
             raise SettingError(f"witness {witness.url}: {problem}") from None
     raise AssertionError("the last try returns or raises")

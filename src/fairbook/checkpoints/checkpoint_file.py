@@ -13,12 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from fairbook.checkpoints.signed_checkpoint import (
-    CheckpointInvalid,
-    SignedCheckpoint,
-    parse,
-    split_notes,
-)
+from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, parse, split_notes
+from fairbook.checkpoints.signed_note import NoteInvalid
 
 BEGIN: Final = b"fairbook checkpoint\n"
 POSITION: Final = BEGIN + b"position "
@@ -38,7 +34,7 @@ class CheckpointFile:
 
     def newest(self) -> SignedCheckpoint | None:
         """The last checkpoint, its signature not checked; None if there is none. Raises
-        CheckpointInvalid, OSError.
+        NoteInvalid, OSError.
         """
         try:
             with self.path.open("rb+") as file:
@@ -48,7 +44,7 @@ class CheckpointFile:
                 end = _end_of_last_note(tail)
                 left = tail[end : end + len(BEGIN)]
                 if not BEGIN.startswith(left):
-                    raise CheckpointInvalid(f"{self.path} is no file of checkpoints")
+                    raise NoteInvalid(f"{self.path} is no file of checkpoints")
                 if left:
                     logger.warning("%s: a checkpoint that is not whole was cut off", self.path)
                     file.truncate(begin + end)

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid
+from fairbook.checkpoints.signed_note import NoteInvalid
 
 SIGNED_PATH: Final = "/api/v1/checkpoints/signed"
 CHAIN_PATH: Final = "/api/v1/chain"
@@ -33,7 +33,7 @@ class Newest(NamedTuple):
 
 class RemoteCheckpoints:
     """What one address serves. All methods block; all raise OSError if it does not answer, and
-    CheckpointInvalid if it answers with something else.
+    NoteInvalid if it answers with something else.
     """
 
     def __init__(self, url: str, *, wait_s: float = WAIT_S) -> None:
@@ -74,7 +74,7 @@ class RemoteCheckpoints:
             until = min(last, first + CHAIN_MAX - 1)
             entries = self._get(f"{CHAIN_PATH}?from={first}&to={until}").get("entries")
             if not isinstance(entries, list) or len(entries) != until - first + 1:
-                raise CheckpointInvalid(
+                raise NoteInvalid(
                     f"{self.url} does not show its log from position {first} to {until}"
                 )
             for entry in entries:
@@ -88,7 +88,7 @@ class RemoteCheckpoints:
         except (ValueError, TypeError):
             time_ns, digest = -1, b""
         if not 0 <= time_ns < 1 << 63 or len(digest) != HASH_BYTES:
-            raise CheckpointInvalid(f"{self.url} shows an entry of its log that is none")
+            raise NoteInvalid(f"{self.url} shows an entry of its log that is none")
         return time_ns, digest
 
     def _notes_in(self, answer: dict[str, Any]) -> list[str]:
@@ -97,8 +97,8 @@ class RemoteCheckpoints:
             raise self._no_checkpoints()
         return notes
 
-    def _no_checkpoints(self) -> CheckpointInvalid:
-        return CheckpointInvalid(f"{self.url} serves no signed checkpoints")
+    def _no_checkpoints(self) -> NoteInvalid:
+        return NoteInvalid(f"{self.url} serves no signed checkpoints")
 
     def _get(self, path: str) -> dict[str, Any]:
         content = self._bytes_of(path)
@@ -129,5 +129,5 @@ def _position_of(note: str) -> int:
     _, _, rest = note.partition("\nposition ")
     digits = rest.partition("\n")[0]
     if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
-        raise CheckpointInvalid(f"no checkpoint: {note[:100]!r}")
+        raise NoteInvalid(f"no checkpoint: {note[:100]!r}")
     return int(digits)

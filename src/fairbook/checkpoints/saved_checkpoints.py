@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
-from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, key_digest, parse
+from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, parse
+from fairbook.checkpoints.signed_note import key_digest
 
 
 class LogContradicted(Exception):
@@ -17,7 +18,7 @@ class LogContradicted(Exception):
 def read_checkpoints(source: str, public: bytes | None) -> Iterator[SignedCheckpoint]:
     """Of a file of notes, or of an exchange or a witness at a URL. public: the key that must have
     signed the first one, and each up to one that names the next key; None: any. Raises
-    CheckpointInvalid, OSError.
+    NoteInvalid, OSError.
     """
     if urlsplit(source).scheme in ("http", "https"):
         notes: Iterable[str] = (note for _, note in RemoteCheckpoints(source).notes())

@@ -1,8 +1,8 @@
 """What an exchange says about its log at one position, signed with its key.
 
 Design: the text has one field a line; around it is a signed note, as transparency logs use it
-(source: c2sp.org/signed-note). It is no Merkle tree: each checkpoint has the SHA-256 of the one
-before, and the chain of the log proves that the log was only extended.
+(signed_note.py). It is no Merkle tree: each checkpoint has the SHA-256 of the one before, and the
+chain of the log proves that the log was only extended.
 
     fairbook checkpoint
     position 4077
@@ -20,18 +20,19 @@ checkpoints after this one are signed with that key.
 """
 
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
-from nacl.exceptions import BadSignatureError
+from fairbook.checkpoints.signed_note import (
+    NoteInvalid,
+    is_signed,
+    read_verifier,
+    sign_text,
+    split_note,
+    verifier,
+)
 
-NAME: Final = "fairbook"
-ED25519: Final = b"\x01"
-SEED_BYTES: Final = 32
-SIGNATURE_BYTES: Final = 64
 NO_CHECKPOINT: Final = bytes(32)
 
 _TEXT: Final = re.compile(
@@ -41,11 +42,6 @@ _TEXT: Final = re.compile(
     r"previous (?P<previous>[0-9a-f]{64})\n"
     r"(?:next-key (?P<next_key>[!-~]{1,200})\n)?"
 )
-_SIGNATURE: Final = re.compile(r"\u2014 (?P<name>[^ +\n]+) (?P<signature>[A-Za-z0-9+/]+=*)\n")
-
-
-class CheckpointInvalid(Exception):
-    """A text that is no checkpoint, or that its key has not signed."""
 
 
 class SignedCheckpoint(NamedTuple):
@@ -64,33 +60,6 @@ class SignedCheckpoint(NamedTuple):
     @property
     def hash(self) -> bytes:
         return sha256(self.note.encode()).digest()
-
-
-def public_key(seed: bytes) -> bytes:
-    public, _ = crypto_sign_seed_keypair(seed)
-    return bytes(public)
-
-
-def verifier(public: bytes) -> str:
-    """The text by which others know a public key: NAME+HASH+KEY, as signed notes have it."""
-    key = ED25519 + public
-    return f"{NAME}+{_key_hash(public).hex()}+{b64encode(key).decode()}"
-
-
-def read_verifier(text: str) -> bytes:
-    """The public key of a text of `verifier`. Raises CheckpointInvalid."""
-    name, _, rest = text.strip().partition("+")
-    found_hash, _, encoded = rest.partition("+")
-    try:
-        key = b64decode(encoded, validate=True)
-    except ValueError:
-        key = b""
-    public = key[1:]
-    if name != NAME or key[:1] != ED25519 or len(public) != 32:
-        raise CheckpointInvalid(f"no key of an exchange: {text.strip()[:100]}")
-    if found_hash != _key_hash(public).hex():
-        raise CheckpointInvalid(f"the hash in this key is wrong: {text.strip()[:100]}")
-    return public
 
 
 def sign(
@@ -113,23 +82,19 @@ def sign(
     )
     if next_key is not None:
         text += f"next-key {verifier(next_key)}\n"
-    public, secret = crypto_sign_seed_keypair(seed)
-    signature = crypto_sign(text.encode(), secret)[:SIGNATURE_BYTES]
-    encoded = b64encode(_key_hash(public) + signature).decode()
-    return parse(f"{text}\n\u2014 {NAME} {encoded}\n")
+    return parse(sign_text(text, seed))
 
 
 def parse(note: str, public: bytes | None = None) -> SignedCheckpoint:
     """Read a note. public: the key that must have signed it; None: its signature is not checked.
-    Raises CheckpointInvalid.
+    Raises NoteInvalid.
     """
-    text, gap, signatures = note.partition("\n\n")
-    text += "\n"
+    text, signatures = split_note(note)
     found = _TEXT.fullmatch(text)
-    if found is None or not gap or not signatures.endswith("\n"):
-        raise CheckpointInvalid(f"no checkpoint: {note[:100]!r}")
-    if public is not None and not _is_signed(text, signatures, public):
-        raise CheckpointInvalid(f"position {found['position']} is not signed by this key")
+    if found is None or not signatures:
+        raise NoteInvalid(f"no checkpoint: {note[:100]!r}")
+    if public is not None and not is_signed(text, signatures, public):
+        raise NoteInvalid(f"position {found['position']} is not signed by this key")
     return SignedCheckpoint(
         position=int(found["position"]),
         time_ns=int(found["time"]),
@@ -147,14 +112,9 @@ def is_signed_by(note: str, public: bytes) -> bool:
     """Whether a note is a checkpoint that this key has signed."""
     try:
         parse(note, public)
-    except CheckpointInvalid:
+    except NoteInvalid:
         return False
     return True
-
-
-def key_digest(public: bytes) -> bytes:
-    """16 bytes: what the log has of the key that signs from some checkpoint on."""
-    return sha256(f"{NAME} key\n".encode() + public).digest()[:16]
 
 
 def split_notes(lines: Iterable[str]) -> Iterator[str]:
@@ -169,24 +129,3 @@ def split_notes(lines: Iterable[str]) -> Iterator[str]:
         note.append(line)
     if note:
         yield "".join(note)
-
-
-def _is_signed(text: str, signatures: str, public: bytes) -> bool:
-    """Lines of other keys are ignored, as signed notes have it."""
-    for found in _SIGNATURE.finditer(signatures):
-        try:
-            content = b64decode(found["signature"], validate=True)
-        except ValueError:
-            continue
-        if found["name"] != NAME or content[:4] != _key_hash(public):
-            continue
-        try:
-            crypto_sign_open(content[4:] + text.encode(), public)
-        except (BadSignatureError, ValueError):
-            return False
-        return True
-    return False
-
-
-def _key_hash(public: bytes) -> bytes:
-    return sha256(f"{NAME}\n".encode() + ED25519 + public).digest()[:4]

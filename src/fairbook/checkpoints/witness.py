@@ -9,11 +9,8 @@ these, and cannot choose others: they are under the hash of the chain.
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from fairbook.checkpoints.signed_checkpoint import (
-    CheckpointInvalid,
-    SignedCheckpoint,
-    parse,
-)
+from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, parse
+from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.log.command_log import chain_after
 
 ReadChain = Callable[[int, int], Iterable[tuple[int, bytes]]]
@@ -46,7 +43,7 @@ class Witness:
         kept = [] if last is None else [last.note]
         try:
             found = parse(note, self.public)
-        except CheckpointInvalid as problem:
+        except NoteInvalid as problem:
             raise HistoryContradicted(str(problem), *kept, note) from None
         if last is not None:
             if found.position == last.position:
@@ -80,7 +77,7 @@ def extended(last: SignedCheckpoint, position: int, read_chain: ReadChain) -> by
 def compare(kept: str, shown: list[str], who: str, public: bytes) -> None:
     """kept: a checkpoint that a witness has. shown: what another one, or the exchange, has at that
     position or, if there is nothing, the first one after it; `who` that is, for the message.
-    public: the key of the exchange. Raises HistoryContradicted; CheckpointInvalid if what is shown
+    public: the key of the exchange. Raises HistoryContradicted; NoteInvalid if what is shown
     is not signed with this key, and so proves nothing.
     """
     here = parse(kept)

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "admin": "operate a running exchange",
     "verify": "replay the log, and check snapshots and history against it",
     "watch": "keep the signed checkpoints of an exchange, as a witness of its history",
+    "verify-liabilities": "check a proof of liabilities, and your own balances in it",
     "inspect": "print commands of the log and their events",
     "replay": "print the digest of the state at a position of the log",
     "backup": "copy a data directory, also while the exchange runs",
@@ -37,6 +38,7 @@ COMMANDS: Final = {
 }
 INTERNAL: Final = {
     "passwords": "hash passwords (run by the exchange)",
+    "liabilities": "make a proof of liabilities (run by the exchange)",
     "full-replay": "execute the whole log again and compare (run by the exchange)",
     "judge": "find out which engine is wrong (run by the exchange)",
     "recorder": "record history (run by the exchange)",

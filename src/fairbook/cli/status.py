@@ -158,6 +158,11 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
     for witness in status.get("witnesses", ()):
         what = witness["problem"] or f"has confirmed the log up to position {witness['position']}"
         yield "witness", f"{witness['url']}: {what}"
+    if (proof := status.get("liabilities")) and proof["is_wanted"]:
+        made = f"of position {proof['position']}" if proof["position"] else "not made yet"
+        yield "owed", f"proof of liabilities {made}"
+        if proof["failed"]:
+            yield "", f"NOT MADE: {proof['failed']}"
     if streams := status.get("streams"):
         connections = _counted(streams["connections"], "connection")
         load = f"{connections}, {_counted(streams['subscriptions'], 'subscription')}"

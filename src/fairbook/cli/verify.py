@@ -16,19 +16,23 @@ from fairbook.checkpoints.saved_checkpoints import (
     LogContradicted,
     read_checkpoints,
 )
-from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, read_verifier
+from fairbook.checkpoints.signed_note import (
+    NoteInvalid,
+    read_verifier,
+)
 from fairbook.cli import data_directory
 from fairbook.cli.data_directory import DataError
 from fairbook.cli.parser import CommandParser
 from fairbook.cli.verify_accounts import accounts_comparison
 from fairbook.cli.verify_history import HistoryComparison, HistoryUnreadable, history_comparison
+from fairbook.cli.verify_proof import LiabilitiesComparison
 from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.engine.snapshots import Snapshot
 
 ERRORS: Final = (
-    *data_directory.REPLAY_ERRORS, HistoryUnreadable, AccountsDamaged, CheckpointInvalid,
+    *data_directory.REPLAY_ERRORS, HistoryUnreadable, AccountsDamaged, NoteInvalid,
     LogContradicted,
 )  # fmt: skip
 SHOWN_MAX: Final = 20  # differences of the history, rows of the accounts
@@ -54,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     against = _checkpoints(arguments.against, arguments.key)
     snapshots, problems = data_directory.read_snapshots(directory)
     runner = Runner(Exchange())
+    liabilities = LiabilitiesComparison(directory)
     # History and accounts are opened first: the log has all that they have.
     with (
         history_comparison(directory, runner.exchange) as history,
@@ -64,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
                 runner.position, frame=entry.frame, chain=runner.chain,
                 event_hash=runner.event_hash, digest=lambda: state.digest(runner.exchange),
             )  # fmt: skip
+            liabilities.take(runner)
             if history is not None:
                 history.take(entry, events, runner)
             if snapshot := snapshots.pop(entry.position, None):
@@ -81,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"at position {runner.position} an invariant does not hold: {error}"
             ) from error
         print(data_directory.summary(runner))
+        liabilities.finish(runner.position)
         for problem in problems:
             print(f"warning: {problem}; this snapshot is not used", file=sys.stderr)
         contradictions = [] if accounts is None else accounts.contradictions()

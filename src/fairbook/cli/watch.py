@@ -11,12 +11,12 @@ from fairbook.app.logs import configure_logs
 from fairbook.app.watcher import Watcher, WatchRefused
 from fairbook.app.witness_server import WitnessGateway
 from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
-from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid
+from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.cli.parser import CommandParser
 from fairbook.gateway.http_server import HttpServer
 from fairbook.gateway.server_state import ServerLimits
 
-ERRORS: Final = (WatchRefused, CheckpointInvalid, OSError)
+ERRORS: Final = (WatchRefused, NoteInvalid, OSError)
 EVERY_S: Final = 60.0
 DRAIN_S: Final = 2.0
 CONNECTIONS_MAX: Final = 256

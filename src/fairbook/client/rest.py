@@ -88,6 +88,15 @@ class RestClient(OrderRequests):
         """By asset."""
         return await self._request("GET", "/api/v1/capital", dict[str, Balance], "balanceQuery")
 
+    async def liabilities(self) -> dict[str, Any]:
+        """The newest proof of liabilities, as it was answered."""
+        return await self._request("GET", "/api/v1/proof/liabilities", dict[str, Any])
+
+    async def own_liabilities(self) -> dict[str, Any]:
+        """The leaves of this account in it."""
+        path = "/api/v1/proof/liabilities/account"
+        return await self._request("GET", path, dict[str, Any], "liabilitiesQuery")
+
     async def open_orders(self, symbol: str | None = None) -> list[OrderState]:
         """By rising id; of one market, or of all."""
         query = {} if symbol is None else {"symbol": symbol}

@@ -98,7 +98,7 @@ class Snapshots:
 
     def write(self, snapshot: Snapshot) -> Path:
         """Store it durably, and remove all but the three newest valid ones. Raises OSError."""
-        path = self._directory / _name(snapshot.position)
+        path = self.path_of(snapshot.position)
         head = _HEAD.pack(
             _MAGIC,
             FORMAT,
@@ -122,6 +122,9 @@ class Snapshots:
     def paths(self) -> list[Path]:
         """The files named as snapshots, newest first, valid or not."""
         return sorted(self._directory.glob(f"*{_SUFFIX}"), reverse=True)
+
+    def path_of(self, position: int) -> Path:
+        return self._directory / _name(position)
 
     def read(self, path: Path) -> Snapshot:
         """Raises SnapshotInvalid."""

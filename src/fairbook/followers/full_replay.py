@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
-from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, parse
+from fairbook.checkpoints.signed_checkpoint import parse
+from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.core.exchange import Exchange
 from fairbook.core.state_slices import slice_bytes
 from fairbook.engine.recovery import restore_before
@@ -144,7 +145,7 @@ class FullReplay:
                     found = parse(note)
                     if (found.state_position, found.state_digest) == (head.position, head.digest):
                         return True
-            except (OSError, CheckpointInvalid) as problem:
+            except (OSError, NoteInvalid) as problem:
                 self._source.note(f"witness {url}: {problem}")
         return False
 

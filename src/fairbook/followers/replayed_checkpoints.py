@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
-from fairbook.checkpoints.signed_checkpoint import CheckpointInvalid, SignedCheckpoint, parse
+from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, parse
+from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.core import state
 from fairbook.engine.runner import Runner
 from fairbook.log.command_log import CommandLog, LogDamaged
@@ -40,7 +41,7 @@ class _Cursor:
         """The one that was read before the next one."""
 
     def peek(self) -> SignedCheckpoint | None:
-        """The next one, or None if there is none yet. Raises CheckpointInvalid, OSError."""
+        """The next one, or None if there is none yet. Raises NoteInvalid, OSError."""
         while self._next is None:
             note = next(self._notes, None)
             if note is None:
@@ -88,7 +89,7 @@ class ReplayedCheckpoints:
                 self._states.take()
                 if found.state_position == runner.position:
                     self._compare_state(found, runner)
-        except CheckpointInvalid as problem:
+        except NoteInvalid as problem:
             raise CheckpointContradicted(f"{self._name}: {problem}") from None
 
     def _compare_log(

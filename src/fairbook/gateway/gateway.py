@@ -30,6 +30,7 @@ from fairbook.gateway.endpoints.contract import contract_endpoints
 from fairbook.gateway.endpoints.deposits_withdrawals import CapitalEndpoints
 from fairbook.gateway.endpoints.faucet import faucet_endpoints
 from fairbook.gateway.endpoints.history import HistoryEndpoints
+from fairbook.gateway.endpoints.liabilities import liabilities_endpoints
 from fairbook.gateway.endpoints.markets import MarketEndpoints
 from fairbook.gateway.endpoints.orders import OrderEndpoints
 from fairbook.gateway.endpoints.stubs import stub_endpoints, stub_endpoints_under
@@ -54,6 +55,7 @@ from fairbook.ports.accounts import Accounts, Transfers
 from fairbook.ports.commands import Commands
 from fairbook.ports.events import Emit, ignore_event
 from fairbook.ports.history import History
+from fairbook.ports.liabilities import Liabilities
 from fairbook.ports.queries import Catalogue, Checkpoints, LogProofs, Queries
 
 HELD_ALONE_BYTES_MAX: Final = 64 * 1024  # of a connection whose request waits to be refused
@@ -88,6 +90,7 @@ class Gateway:
         authenticator: Authenticator | None = None,
         checkpoints: Checkpoints | None = None,
         proofs: LogProofs | None = None,
+        liabilities: Liabilities | None = None,
         history: History | None = None,
         transfers: Transfers | None = None,
         faucet_atoms: Mapping[str, int] | None = None,
@@ -100,7 +103,8 @@ class Gateway:
     ) -> None:
         """faucet_atoms: by asset, the most that one account gets. name, sign_up: of the venue.
         approves: whether so many atoms of an asset leave without an operator. emit: tells hooks.
-        more: further endpoints. Without `history`, `transfers` or `faucet_atoms` some answer 501.
+        more: further endpoints. Without `liabilities`, `history`, `transfers` or
+        `faucet_atoms` some answer 501.
         """
         self._is_stopping = False
         self._rates = rates = _rate_limits(limits)
@@ -131,8 +135,7 @@ class Gateway:
             **CapitalEndpoints(submitter, listings, barrier, transfers, approves, emit).endpoints(),
             **faucet_endpoints(submitter, listings, transfers, faucet_atoms),
             **venue_endpoints(listings, name, is_demo=is_demo, sign_up=sign_up),
-            **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
-            **(WitnessEndpoints(proofs, long_answers).endpoints() if proofs else {}),
+            **_proof_endpoints(checkpoints, proofs, liabilities, long_answers),
         }
         under = {**stub_endpoints_under(), **markets.endpoints_under()}
         self.routes = Routes(endpoints, under).extended(more or Routes({}))
@@ -249,6 +252,19 @@ async def _call_later(
 
 def _bug_error(endpoint: Endpoint) -> ApiError:
     return outcome_unknown() if endpoint.writes else server_error()
+
+
+def _proof_endpoints(
+    checkpoints: Checkpoints | None,
+    proofs: LogProofs | None,
+    liabilities: Liabilities | None,
+    long_answers: LongAnswers,
+) -> Endpoints:
+    return {
+        **liabilities_endpoints(liabilities, long_answers),
+        **(checkpoint_endpoints(checkpoints) if checkpoints is not None else {}),
+        **(WitnessEndpoints(proofs, long_answers).endpoints() if proofs else {}),
+    }
 
 
 def _rate_limits(limits: GatewayLimits) -> RateLimits:

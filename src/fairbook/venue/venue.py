@@ -44,8 +44,9 @@ ROLES: Final = {
     "operators": admin_records.OPERATORS_ROLE,
 }
 EVENTS: Final = (
-    "all", "checkpoint", "signed-up", "withdrawal-requested", "proposed", "pause", "unpause",
-    "market-state", "announce", "freeze", "unfreeze", "close-account", "reset-password",
+    "all", "checkpoint", "liabilities", "signed-up", "withdrawal-requested", "proposed",
+    "pause", "unpause", "market-state", "announce", "freeze", "unfreeze", "close-account",
+    "reset-password",
     "credit", "debit", "confirm-credit", "refuse-credit", "approve-withdrawal",
     "confirm-withdrawal", "reject-withdrawal",
 )  # fmt: skip

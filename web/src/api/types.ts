@@ -130,6 +130,32 @@ export interface Checkpoint {
   readonly engines: readonly string[];
 }
 
+/** The newest proof of liabilities: what counts stands in its note. */
+export interface LiabilitiesProof {
+  readonly position: string;
+  readonly note: string | null;
+  readonly key: string | null;
+}
+
+export interface Leaf {
+  readonly symbol: string;
+  readonly accountId: string;
+  readonly atoms: string;
+  readonly salt: string;
+  readonly index: number;
+  readonly path: readonly {
+    readonly hash: string;
+    readonly atoms: string;
+    readonly side: "left" | "right";
+  }[];
+}
+
+export interface AccountProof {
+  readonly position: string;
+  readonly accountId: string;
+  readonly leaves: readonly Leaf[];
+}
+
 export interface Session {
   readonly id: string;
   readonly createdAt: number;

@@ -6,6 +6,7 @@ import { get, said } from "../api/client.ts";
 import type { Checkpoint } from "../api/types.ts";
 import { TableHead } from "../shell/table_head.tsx";
 import { news } from "../store/venue.ts";
+import { Liabilities } from "./liabilities.tsx";
 
 const RELOAD_MS = 2_000;
 const OLD_MS = 6_000;
@@ -76,6 +77,7 @@ export default function Transparency() {
           <dd>{newest.engines.join(", ")}</dd>
         </dl>
       )}
+      <Liabilities />
       <h2>Check it yourself</h2>
       <p>
         Every command is in a log in which each entry has the hash of the one before. Independent

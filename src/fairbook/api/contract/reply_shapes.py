@@ -13,6 +13,7 @@ Decimal = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$", description="plain
 SignedDecimal = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
 OrderId = Annotated[str, Meta(pattern=r"^[0-9]+$")]
 Position = Annotated[str, Meta(pattern=r"^[0-9]+$", description="position of the log")]
+Atoms = Annotated[str, Meta(pattern=r"^[0-9]{1,19}$", description="in the smallest unit")]
 Hexadecimal = Annotated[str, Meta(pattern=r"^[0-9a-f]*$")]
 UtcTime = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?$")]
 Milliseconds = Annotated[int, Meta(ge=0)]
@@ -399,6 +400,56 @@ class ReplayedReply(ReplyShape, kw_only=True):
 class ProofStatusReply(ReplyShape, kw_only=True):
     witnesses: list[WitnessReply]
     replayed: ReplayedReply | None
+
+
+class AssetTotalReply(ReplyShape, kw_only=True):
+    """The tree of one asset: what all accounts own, in all."""
+
+    symbol: str
+    decimals: int
+    total: Decimal
+    atoms: Atoms
+    leaves: int
+    root: Hexadecimal
+
+
+class LiabilitiesReply(ReplyShape, kw_only=True):
+    """`note` has all of it, signed by `key`; null: none was made yet. The time is the log's."""
+
+    position: Position
+    timestamp: Milliseconds
+    state_digest: Hexadecimal
+    assets: list[AssetTotalReply]
+    note: str | None
+    key: str | None
+
+
+class PathStepReply(ReplyShape, kw_only=True):
+    """The node beside the path, and the side on which it stands."""
+
+    hash: Hexadecimal
+    atoms: Atoms
+    side: Literal["left", "right"]
+
+
+class LeafReply(ReplyShape, kw_only=True):
+    """`index`: among the leaves of the asset, from 0; `path`: from the leaf up."""
+
+    symbol: str
+    account_id: OrderId
+    quantity: Decimal
+    atoms: Atoms
+    salt: Hexadecimal
+    index: int
+    path: list[PathStepReply]
+
+
+class AccountProofReply(ReplyShape, kw_only=True):
+    """A leaf for each asset of which the account had a balance at this position."""
+
+    position: Position
+    account_id: OrderId
+    leaves: list[LeafReply]
 
 
 class SignUpReply(ReplyShape, kw_only=True):

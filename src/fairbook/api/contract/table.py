@@ -72,6 +72,8 @@ MARKET_DATA: Final = (
          errors=("INVALID_RANGE", "NOT_IMPLEMENTED", "FORBIDDEN")),
     _get("/api/v1/proof/status", "What has checked the history", r.ProofStatusReply,
          errors=("NOT_IMPLEMENTED",)),
+    _get("/api/v1/proof/liabilities", "The newest proof of liabilities, signed",
+         r.LiabilitiesReply, errors=("NOT_IMPLEMENTED",)),
     _get("/openapi.json", "This contract as OpenAPI", dict[str, Any]),
     _get("/streams.json", "The streams and their messages", dict[str, Any]),
 )  # fmt: skip
@@ -116,6 +118,9 @@ ACCOUNT: Final = (
     _get("/api/v1/account/limits/borrow", "There are no loans", r.BorrowLimitReply,
          q.AssetQuery, instruction="maxBorrowQuantity", permission=READ,
          errors=("INVALID_ASSET",)),
+    _get("/api/v1/proof/liabilities/account", "The account's leaves in the proof of liabilities",
+         r.AccountProofReply, instruction="liabilitiesQuery", permission=READ,
+         errors=("RESOURCE_NOT_FOUND", "NOT_IMPLEMENTED")),
     _get("/wapi/v1/capital/deposits", "Deposits, newest first", list[r.DepositReply], q.SpanQuery,
          instruction="depositQueryAll", permission=READ,
          errors=("INVALID_RANGE", "NOT_IMPLEMENTED")),
