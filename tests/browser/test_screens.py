@@ -136,6 +136,23 @@ def test_transparency_shows_the_checkpoints(tab: Tab) -> None:
     assert chain in {row["chain"] for row in rows if row["position"] == position}
 
 
+def test_transparency_shows_who_has_checked_the_history(tab: Tab) -> None:
+    """A browser that comes again compares what it saw; another history is shown in red."""
+    page = tab.open("/transparency").page
+    tab.until(lambda: "position" in page.inner_text("#signed"), "a signed checkpoint")
+    assert page.inner_text("#seen") == "has seen none before"
+    tab.open("/transparency")
+    tab.until(lambda: "it is still the same" in page.inner_text("#seen"), "a comparison")
+    assert page.locator("#contradiction").count() == 0
+    note = page.evaluate("localStorage.getItem('fairbook.checkpoint')")
+    changed = note.replace("\nchain ", "\nchain f", 1)
+    page.evaluate("note => localStorage.setItem('fairbook.checkpoint', note)", changed)
+    tab.open("/transparency")
+    page.wait_for_selector("#contradiction")
+    assert "has seen a signed checkpoint of position" in page.inner_text("#contradiction")
+    tab.until(lambda: "first entry" in page.inner_text("#replayed"), "the full replay")
+
+
 def test_a_halt_and_an_announcement_show_at_once(tab: Tab, venue: ExchangeProcess) -> None:
     page = tab.sign_up().page
     halt = ("market-state", venue.folder, "--symbol", "SOL_USDC", "--reason", "x", "--state")

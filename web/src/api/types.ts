@@ -130,6 +130,27 @@ export interface Checkpoint {
   readonly engines: readonly string[];
 }
 
+/** Oldest first; each note has a position, a hash of the log and a signature. */
+export interface SignedCheckpoints {
+  readonly key: string;
+  readonly notes: readonly string[];
+}
+
+/** What has checked the history. */
+export interface ProofStatus {
+  readonly witnesses: readonly {
+    readonly url: string;
+    readonly position: string;
+    readonly seen: number | null;
+    readonly problem: string | null;
+  }[];
+  readonly replayed: {
+    readonly position: string;
+    readonly resumedAt: string;
+    readonly confirmed: boolean;
+  } | null;
+}
+
 /** The newest proof of liabilities: what counts stands in its note. */
 export interface LiabilitiesProof {
   readonly position: string;

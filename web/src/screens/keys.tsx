@@ -5,6 +5,7 @@ import { useEffect } from "preact/hooks";
 import { get, said, send } from "../api/client.ts";
 import type { Key, Permission } from "../api/types.ts";
 import { ofSession, session } from "../session/session.ts";
+import { saveFile } from "../shell/save_file.ts";
 import { TableHead } from "../shell/table_head.tsx";
 import { dateTime } from "../shell/time.ts";
 import { markets, venue } from "../store/venue.ts";
@@ -182,11 +183,7 @@ function MadeKey({ pair }: { readonly pair: KeyPair }) {
   const ws = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${venue.value?.ws ?? "/ws"}`;
   const download = (): void => {
     const content = JSON.stringify({ apiKey: pair.publicKey, apiSecret: pair.secret }, null, 2);
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([content], { type: "application/json" }));
-    link.download = "fairbook-key.json";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    saveFile("fairbook-key.json", content, "application/json");
   };
   return (
     <div class="block made">

@@ -13,6 +13,7 @@ import {
   type SignedTotals,
 } from "../money/sum_tree.ts";
 import { ofSession, session } from "../session/session.ts";
+import { saveFile } from "../shell/save_file.ts";
 import { TableHead } from "../shell/table_head.tsx";
 import { dateTime, zoneName } from "../shell/time.ts";
 
@@ -61,12 +62,8 @@ async function load(): Promise<void> {
 
 /** Both answers as a file, which `fairbook verify-liabilities` checks. */
 function save(found: Answers): void {
-  const link = document.createElement("a");
-  const content = JSON.stringify(found, null, 1);
-  link.href = URL.createObjectURL(new Blob([content], { type: "application/json" }));
-  link.download = `fairbook-liabilities-${found.proof.position}.json`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  const name = `fairbook-liabilities-${found.proof.position}.json`;
+  saveFile(name, JSON.stringify(found, null, 1), "application/json");
 }
 
 const amountOf = (atoms: bigint, asset: AssetTotal): string =>

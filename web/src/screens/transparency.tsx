@@ -6,6 +6,7 @@ import { get, said } from "../api/client.ts";
 import type { Checkpoint } from "../api/types.ts";
 import { TableHead } from "../shell/table_head.tsx";
 import { news } from "../store/venue.ts";
+import { HistoryChecks } from "./history_checks.tsx";
 import { Liabilities } from "./liabilities.tsx";
 
 const RELOAD_MS = 2_000;
@@ -77,6 +78,7 @@ export default function Transparency() {
           <dd>{newest.engines.join(", ")}</dd>
         </dl>
       )}
+      <HistoryChecks />
       <Liabilities />
       <h2>Check it yourself</h2>
       <p>

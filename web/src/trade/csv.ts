@@ -2,6 +2,7 @@
 
 import { get } from "../api/client.ts";
 import type { Fill, Order } from "../api/types.ts";
+import { saveFile } from "../shell/save_file.ts";
 import { type CsvRow, csvOf } from "./csv_text.ts";
 
 const PAGE = 1_000;
@@ -58,10 +59,6 @@ export async function saveCsv(
     onRows(rows.length);
     if (found.length < PAGE) break;
   }
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([csvOf(COLUMNS[name], rows)], { type: "text/csv" }));
-  link.download = `fairbook-${name}.csv`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  saveFile(`fairbook-${name}.csv`, csvOf(COLUMNS[name], rows), "text/csv");
   return rows.length;
 }
