@@ -74,11 +74,11 @@ def test_a_state_that_a_witness_knows_counts_after_a_restart(tmp_path: Path) -> 
     with venue, Watch(venue.url, tmp_path / "kept.txt") as watch:
         watch.until_kept(1)
         path = stopped_with_known_states(venue, 1)[0]
-        head = Snapshots(venue.folder).read_head(path)
+        known = Snapshots(venue.folder).read(path)
         own = venue.folder / DIRECTORY
         for each in Snapshots(own).paths():
             each.unlink()
-        saved = Snapshots(own).write(Snapshots(venue.folder).read(path))
+        saved = Snapshots(own).write(known)
         (own / PASS_NAME).write_text(json.dumps({"began": time.time()}))
         venue.environment = {**OFTEN, "FAIRBOOK_WITNESS": watch.url}
         venue.start()
@@ -87,7 +87,7 @@ def test_a_state_that_a_witness_knows_counts_after_a_restart(tmp_path: Path) -> 
             return status["full_replay"]["started_from"] is not None
 
         full = venue.until(began)["full_replay"]
-        assert (full["started_from"], full["is_confirmed"]) == (head.position, True)
+        assert (full["started_from"], full["is_confirmed"]) == (known.position, True)
         client = venue.rest()
         shown = client.expect(200, "GET", "/api/v1/proof/status")
         client.close()
@@ -96,12 +96,12 @@ def test_a_state_that_a_witness_knows_counts_after_a_restart(tmp_path: Path) -> 
         venue.stop()
         for each in Snapshots(own).paths():
             each.unlink()
-        Snapshots(own).write(Snapshots(venue.folder).read(path))
+        Snapshots(own).write(known)
         edit_snapshot(own, saved, account=venue.account("demo1"), asset=4, field="available")
         venue.start()
         venue.until(began)
         said = fairbook("status", venue.folder)[1]
-        assert f"unconfirmed since position {head.position}" in said or "first entry" in said
+        assert f"unconfirmed since position {known.position}" in said or "first entry" in said
         venue.stop()
 
 

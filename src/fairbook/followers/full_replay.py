@@ -93,7 +93,8 @@ class FullReplay:
         """
         now_s = time.monotonic()
         applied = [each for each in messages if each.kind == wire.APPLIED]
-        if self._runner is None:
+        is_first = self._runner is None
+        if is_first:
             self._later.extend((0.0, each) for each in applied)
         elif applied and (not self._later or now_s - self._later[-1][0] > LOOK_S):
             self._later.append((now_s, applied[-1]))
@@ -101,6 +102,8 @@ class FullReplay:
             _, message = self._later.popleft()
             self._follow(message.position)
             self._compare_events(message.position, message.digest)
+        if is_first:
+            self._save()  # So that a witness soon knows it.
 
     def finish(self) -> None:
         self._save()

@@ -70,7 +70,7 @@ export function HistoryChecks() {
   const witnesses = status.value?.witnesses ?? [];
   return (
     <>
-      <h2 id="history">Its history</h2>
+      <h2 id="history">The history of the log</h2>
       <p>
         The exchange signs, again and again, what its log is. Who keeps such a checkpoint finds
         every later change of the past. This browser keeps the last one that it saw.
