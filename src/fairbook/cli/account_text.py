@@ -116,7 +116,7 @@ def _credential_text(credential: Credential, time_ns: int) -> str:
     what = name_of(CREDENTIAL_NAMES, credential.credential_type, "type")
     text = (
         f"{credential.slot}: {what} {hash_text(credential.digest)}"
-        f" may {bits_text(PERMISSION_NAMES, credential.permissions)},"
+        f" with permissions {bits_text(PERMISSION_NAMES, credential.permissions)},"
         f" added {time_text(credential.added_ns)}"
     )
     if credential.revoked_ns:

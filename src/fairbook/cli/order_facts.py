@@ -101,6 +101,12 @@ class Arrival:
             f" {self.amounts.price(last)} ({percent_text(band_ppm)})"
         )
 
+    def is_less_than_a_lot(self, total: int) -> bool:
+        """Whether it is an order by quote whose total, in atoms, pays no lot at the best price."""
+        best = self.best
+        is_by_quote = self.flags & records.BY_QUOTE != 0
+        return is_by_quote and best is not None and total < best * self.book.market.tick_atoms
+
     def own_order_met(self) -> Order | None:
         """The first order of its own account on the other side: it stops there."""
         side = self.book.asks if self.side == records.BID else self.book.bids
@@ -121,8 +127,8 @@ def rest_text(arrival: Arrival, lots: int) -> str:
     return f"{rests}: {arrival.book_text()}, so nothing crossed"
 
 
-def expiry_facts(arrival: Arrival, reason: int, lots: int) -> str:
-    """What a taker met that expired. lots: that were not filled."""
+def expiry_facts(arrival: Arrival, reason: int, total: int) -> str:
+    """What a taker met that expired. total: its quantity in lots, or by quote in atoms."""
     if reason == records.SELF_TRADE:
         order = arrival.own_order_met()
         prevention = self_trade_prevention(arrival.flags)
@@ -135,9 +141,9 @@ def expiry_facts(arrival: Arrival, reason: int, lots: int) -> str:
     if reason == records.PRICE_OUT_OF_BOUNDS:
         return arrival.band_text()
     if reason == records.FILL_OR_KILL and arrival.crosses():
-        return arrival.too_little_text(lots)
-    if reason == records.INSUFFICIENT_LIQUIDITY and arrival.flags & records.BY_QUOTE:
-        return f"{arrival.book_text()}; what was left of the total bought or sold no further lot"
+        return arrival.too_little_text(total)
+    if reason == records.INSUFFICIENT_LIQUIDITY and arrival.is_less_than_a_lot(total):
+        return f"{arrival.book_text()}, and its total is less than one lot there"
     return arrival.none_left_text() if arrival.crosses() else arrival.book_text()
 
 
@@ -226,7 +232,7 @@ class Refusal:
             return f"credential {slot} was revoked at {time_text(found.revoked_ns)}"
         if not found.is_live(self.before.time_ns):
             return f"credential {slot} expired at {time_text(found.expires_ns)}"
-        return f"credential {slot} may {bits_text(PERMISSION_NAMES, found.permissions)}"
+        return f"permissions of credential {slot}: {bits_text(PERMISSION_NAMES, found.permissions)}"
 
     def pauses(self) -> str:
         return ", ".join(pause_lines(self.before))

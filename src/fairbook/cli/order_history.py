@@ -4,7 +4,7 @@ Use, for each entry of the log: `before` it is applied, `take` after it.
 """
 
 from struct import pack
-from typing import Final
+from typing import Final, NamedTuple
 
 from fairbook.cli.executed_units import ExecutedUnit, executed_units
 from fairbook.cli.order_facts import Refusal
@@ -31,6 +31,29 @@ ClientId = int | str
 NAMES_ORDER: Final = (records.CANCEL, records.AMEND)
 
 
+class Step(NamedTuple):
+    """One unit of an entry while it is read, or events that belong to no command."""
+
+    entry: Entry
+    events: bytes  # of the whole frame
+    exchange: Exchange  # after the entry
+    executed: ExecutedUnit
+    image: bytes  # of the state before the entry, if the frame names one of the orders
+
+    def met(self) -> Exchange:
+        """The state that the command met."""
+        return state_before(self.image, self.entry, self.executed.at)
+
+    def actor(self, command: Command) -> str:
+        return actor_text(command, parts_of(self.executed.unit), self.exchange)
+
+    def ended_instance(self) -> int:
+        """The ended gateway whose orders were cancelled; 0: a command has made the events."""
+        at = self.executed.events[-1]
+        is_ended = records.kind_at(self.events, at) == records.ENDED
+        return Change(self.events, at).words[0] if is_ended else 0
+
+
 class OrderHistory:
     """Collects lines; nothing is printed."""
 
@@ -51,7 +74,7 @@ class OrderHistory:
 
     def before(self, entry: Entry, exchange: Exchange) -> None:
         """exchange: in the state before the entry."""
-        placed = self._order_id >> SLOT_BITS
+        placed = self._order_id >> SLOT_BITS  # the sequence of its PLACE
         last = exchange.sequence + len(entry.frame) // COMMAND_BYTES + 1
         is_named = any(key in entry.frame for key in self._keys)
         is_wanted = is_named or exchange.sequence < placed <= last
@@ -62,15 +85,15 @@ class OrderHistory:
         if not self._image and not any(key in events for key in self._keys):
             return
         for executed in executed_units(entry.frame, events):
-            command = executed.command()
-            outcome = executed.outcome
+            step = Step(entry, events, exchange, executed, self._image)
+            command, outcome = executed.command(), executed.outcome
             if command is not None and outcome is not None:
                 if command.kind == records.PLACE:
-                    self._place(executed, command, outcome, entry, exchange)
+                    self._place(step, command, outcome)
                 elif command.kind in NAMES_ORDER and outcome.status == records.REJECTED:
-                    self._refused_change(executed, command, outcome, entry)
+                    self._refused_change(step, command, outcome.reason)
             for at in executed.events:
-                self._event(executed, events, at, entry, exchange)
+                self._event(step, at)
             if outcome is not None and outcome.command in (records.PLACE, records.AMEND):
                 story = self._stories.get(outcome.order_id)
                 if story is not None and not outcome.repeated:
@@ -82,18 +105,8 @@ class OrderHistory:
             story.lines.append(f"at position {position}: {story.state_text(exchange)}")
         return [line for section in self._sections for line in ["", *section]][1:]
 
-    def _met(self, executed: ExecutedUnit, entry: Entry) -> Exchange:
-        return state_before(self._image, entry, executed.at)
-
-    def _place(
-        self,
-        executed: ExecutedUnit,
-        command: Command,
-        outcome: records.Outcome,
-        entry: Entry,
-        exchange: Exchange,
-    ) -> None:
-        client_id = client_id_of(executed.unit)
+    def _place(self, step: Step, command: Command, outcome: records.Outcome) -> None:
+        client_id = client_id_of(step.executed.unit)
         is_asked = (
             self._client_id is not None
             and client_id == self._client_id
@@ -101,45 +114,35 @@ class OrderHistory:
         )
         if outcome.status == records.REJECTED:
             if is_asked:
-                self._refused(executed, command, outcome.reason, entry)
+                self._refused(step, command, outcome.reason)
         elif outcome.repeated:
             story = self._stories.get(outcome.order_id)
             if story is not None:
-                story.begin(entry)
-                story.repeat(
-                    actor_text(command, parts_of(executed.unit), self._met(executed, entry))
-                )
+                story.begin(step.entry)
+                story.repeat(step.actor(command))
         elif is_asked or outcome.order_id == self._order_id:
-            self._accepted(executed, command, outcome.order_id, entry, exchange)
+            self._accepted(step, command, outcome.order_id)
         elif self._names_newest(command, client_id):
             self._newest = None  # the client id names a younger order from here on
 
-    def _refused(self, executed: ExecutedUnit, command: Command, reason: int, entry: Entry) -> None:
-        before = self._met(executed, entry)
-        market = command.market if is_listed(command.market, before) else 0
-        facts = Refusal(before, command, market=market, side=command.side).facts(reason)
-        by = actor_text(command, parts_of(executed.unit), before)
-        heading = f"refused order of {account_words(command.account, before)}"
+    def _refused(self, step: Step, command: Command, reason: int) -> None:
+        met = step.met()
+        market = command.market if is_listed(command.market, met) else 0
+        facts = Refusal(met, command, market=market, side=command.side).facts(reason)
+        heading = f"refused order of {account_words(command.account, met)}"
         self._sections.append([
             with_client_id(heading, self._client_id),
-            moment_text(entry),
-            f"  refused to {terms_text(placed_of(executed.unit), before)}",
+            moment_text(step.entry),
+            f"  refused to {terms_text(placed_of(step.executed.unit), met)}",
             f"  why: {refusal_text(reason, facts)}",
-            f"  sent by {by}",
+            f"  sent by {step.actor(command)}",
         ])  # fmt: skip
 
-    def _accepted(
-        self,
-        executed: ExecutedUnit,
-        command: Command,
-        order_id: int,
-        entry: Entry,
-        exchange: Exchange,
-    ) -> None:
-        client_id, before = client_id_of(executed.unit), self._met(executed, entry)
-        story = OrderStory(order_id, placed_of(executed.unit), client_id, exchange)
-        story.begin(entry)
-        story.place(actor_text(command, parts_of(executed.unit), before), before)
+    def _accepted(self, step: Step, command: Command, order_id: int) -> None:
+        client_id = client_id_of(step.executed.unit)
+        story = OrderStory(order_id, placed_of(step.executed.unit), client_id, step.exchange)
+        story.begin(step.entry)
+        story.place(step.actor(command), step.met())
         self._sections.append(story.lines)
         self._stories[order_id] = self._newest = story
         self._keys.append(pack("<q", order_id))
@@ -156,62 +159,46 @@ class OrderHistory:
             and command.account == newest.placed.account
         )
 
-    def _named(self, command: Command, unit: bytes) -> OrderStory | None:
-        """The order that a CANCEL or AMEND names, if it is one of these."""
-        client_id = client_id_of(unit)
+    def _refused_change(self, step: Step, command: Command, reason: int) -> None:
+        """A CANCEL or AMEND that names one of the orders."""
+        client_id = client_id_of(step.executed.unit)
+        story = self._newest if self._names_newest(command, client_id) else None
         if client_id is None:
-            return self._stories.get(command.order_id)
-        return self._newest if self._names_newest(command, client_id) else None
-
-    def _refused_change(
-        self, executed: ExecutedUnit, command: Command, outcome: records.Outcome, entry: Entry
-    ) -> None:
-        story = self._named(command, executed.unit)
+            story = self._stories.get(command.order_id)
         if story is None:
             return
-        before = self._met(executed, entry)
-        refusal = Refusal(before, command, market=story.placed.market, side=story.placed.side)
-        facts = refusal.facts(outcome.reason)
-        by = actor_text(command, parts_of(executed.unit), before)
-        story.begin(entry)
-        story.refused_change(command, by, refusal_text(outcome.reason, facts))
+        placed = story.placed
+        refusal = Refusal(step.met(), command, market=placed.market, side=placed.side)
+        why = refusal_text(reason, refusal.facts(reason))
+        story.begin(step.entry)
+        story.refused_change(command, step.actor(command), why)
 
-    def _event(
-        self, executed: ExecutedUnit, events: bytes, at: int, entry: Entry, exchange: Exchange
-    ) -> None:
-        kind = records.kind_at(events, at)
+    def _event(self, step: Step, at: int) -> None:
+        kind = records.kind_at(step.events, at)
         if kind == records.FILL:
-            fill = Fill(events, at)
+            fill = Fill(step.events, at)
             for order_id in (fill.taker_order_id, fill.maker_order_id):
                 story = self._stories.get(order_id)
                 if story is not None:
-                    story.begin(entry)
+                    story.begin(step.entry)
                     story.fill(fill)
         elif kind in (records.CLOSED, records.AMENDED):
-            order = OrderRecord(events, at)
+            order = OrderRecord(step.events, at)
             story = self._stories.get(order.order_id)
             if story is None:
                 return
-            story.begin(entry)
-            command = executed.command()
-            by = ""
-            if command is not None:
-                by = actor_text(command, parts_of(executed.unit), exchange)
-            if kind == records.CLOSED:
-                story.close(order, executed, by, instance_of(events, executed))
+            story.begin(step.entry)
+            command = step.executed.command()
+            by = "" if command is None else step.actor(command)
+            if kind == records.AMENDED:
+                story.amend(order, by, step.met())
             else:
-                story.amend(order, by, self._met(executed, entry))
+                story.close(order, step.executed, by, step.ended_instance())
 
 
 def placed_of(unit: bytes) -> Placed:
     """The terms in a PLACE with its parts."""
     return Placed(unit, len(unit) - COMMAND_BYTES, False)
-
-
-def instance_of(events: bytes, executed: ExecutedUnit) -> int:
-    """The ended gateway whose orders were cancelled; 0: a command has made the events."""
-    at = executed.events[-1]
-    return Change(events, at).words[0] if records.kind_at(events, at) == records.ENDED else 0
 
 
 def refusal_text(reason: int, facts: str) -> str:

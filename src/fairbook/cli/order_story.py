@@ -95,7 +95,7 @@ class OrderStory:
         if order.reason in (records.BY_FILL, records.BY_GATEWAY_END):
             return ""
         if self._arrival is not None:
-            return f"; {expiry_facts(self._arrival, order.reason, order.quantity - order.filled)}"
+            return f"; {expiry_facts(self._arrival, order.reason, order.quantity)}"
         # It rested, and an order of its own account came whose rule removes resting ones.
         assert executed.outcome is not None
         return f"; order {executed.outcome.order_id} of the same account came"
