@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from fairbook.cli import main
+from fairbook.cli.reason_text import CLOSE_SENTENCES, REJECT_SENTENCES
 from fairbook.core import admin_records as admin
 from fairbook.core import parts, records
 from fairbook.core.records import ASK, BID, FOK, IOC
@@ -18,14 +18,6 @@ from tests.world.markets import SOL_USDC
 
 Inspect = Callable[..., list[str]]
 BY_QUOTE = records.MARKET_ORDER | records.BY_QUOTE
-
-
-@pytest.fixture
-def logged(tmp_path: Path) -> Iterator[LoggedExchange]:
-    """Its log stays open: it is inspected while it is in use."""
-    exchange = LoggedExchange(tmp_path)
-    yield exchange
-    exchange.close()
 
 
 @pytest.fixture
@@ -150,9 +142,8 @@ def test_an_amended_order(logged: LoggedExchange, inspect: Inspect) -> None:
         ),
         "0.5 SOL rests at 104 USDC: no ask at or below its limit of 104 USDC was left",
         (
-            "amendment by the exchange itself was refused: the quantity, or the value of the order, is"
-            " outside the allowed range; the market took quantities from 0.01 SOL to 10995116277.76"
-            " SOL"
+            "amendment by the exchange itself was refused:"
+            f" {REJECT_SENTENCES[records.BAD_QUANTITY]}; the market took quantities from 0.01 SOL to 10995116277.76 SOL"
         ),
         "at position 7: open, 0.5 of 1.5 SOL left at 104 USDC, first in the queue at this price",
     ]
@@ -202,60 +193,54 @@ def test_who_cancelled_an_order(logged: LoggedExchange, inspect: Inspect) -> Non
         ]
 
 
-EXPIRIES: dict[str, tuple[bytes, str]] = {
+EXPIRIES: dict[str, tuple[bytes, int, str]] = {
     "ioc, beyond its limit": (
         order(BEN, BID, 300, 9_999, tif=IOC),
-        (
-            "it was immediate or cancel (IOC), and what does not trade at once expires; the best ask"
-            " was 100 USDC, above its limit of 99.99 USDC"
-        ),
+        records.IMMEDIATE_OR_CANCEL,
+        "the best ask was 100 USDC, above its limit of 99.99 USDC",
     ),
     "ioc, filled in part": (
         order(BEN, BID, 300, 10_000, tif=IOC),
-        (
-            "it was immediate or cancel (IOC), and what does not trade at once expires; no ask at or"
-            " below its limit of 100 USDC was left"
-        ),
+        records.IMMEDIATE_OR_CANCEL,
+        "no ask at or below its limit of 100 USDC was left",
     ),
     "fok": (
         order(BEN, BID, 300, 10_000, tif=FOK),
-        (
-            "it was fill or kill (FOK), and the book could not fill all of it at once; only 1 SOL was"
-            " at or below its limit of 100 USDC"
-        ),
+        records.FILL_OR_KILL,
+        "only 1 SOL was at or below its limit of 100 USDC",
     ),
     "fok, own orders": (
         order(ANN, BID, 100, 10_000, tif=FOK),
-        (
-            "it was fill or kill (FOK), and the book could not fill all of it at once; some of what was"
-            " at or below its limit of 100 USDC was of its own account"
-        ),
+        records.FILL_OR_KILL,
+        "some of what was at or below its limit of 100 USDC was of its own account",
     ),
     "market, no orders": (
         order(BEN, ASK, 300),
-        "the book had nothing more that a market order could trade with; there were no bids",
+        records.INSUFFICIENT_LIQUIDITY,
+        "there were no bids",
     ),
     "market, not enough orders": (
         order(BEN, BID, 300),
-        "the book had nothing more that a market order could trade with; no asks were left",
+        records.INSUFFICIENT_LIQUIDITY,
+        "no asks were left",
     ),
     "by quote, less than a lot": (
         order(BEN, BID, 999_999, flags=BY_QUOTE),
-        (
-            "the book had nothing more that a market order could trade with; the best ask was 100 USDC,"
-            " and its total is less than one lot there"
-        ),
+        records.INSUFFICIENT_LIQUIDITY,
+        "the best ask was 100 USDC, and its total is less than one lot there",
     ),
 }
 
 
 @pytest.mark.parametrize("case", EXPIRIES)
 def test_why_an_order_expired(logged: LoggedExchange, inspect: Inspect, case: str) -> None:
-    command, sentence = EXPIRIES[case]
+    command, reason, facts = EXPIRIES[case]
     logged.do(order(ANN, ASK, 100, 10_000))
     expired = logged.do(command)
     assert expired.status == records.EXPIRED
-    assert inspect("--order", expired.order_id)[-2] == f"expired: {sentence}"
+    assert (
+        inspect("--order", expired.order_id)[-2] == f"expired: {CLOSE_SENTENCES[reason]}; {facts}"
+    )
 
 
 def test_a_market_order_that_met_the_band(logged: LoggedExchange, inspect: Inspect) -> None:
@@ -297,49 +282,41 @@ def test_orders_that_self_trade_prevention_ended(logged: LoggedExchange, inspect
     assert "self-trade prevention RejectMaker" in inspect("--order", newer)[1]
 
 
-REFUSALS: dict[str, tuple[bytes, str]] = {
+REFUSALS: dict[str, tuple[bytes, int, str]] = {
     "funds": (
         order(BEN, BID, 1_000_000, 10_000, text="id"),
-        (
-            "the account had less available than this needed; it needed 1000000 USDC; 100000 USDC was"
-            " available, 0 USDC locked"
-        ),
+        records.INSUFFICIENT_FUNDS,
+        "it needed 1000000 USDC; 100000 USDC was available, 0 USDC locked",
     ),
     "funds of a market order": (
         order(BEN, ASK, 100_001, text="id"),
-        (
-            "the account had less available than this needed; it needed 1000.01 SOL; 1000 SOL was"
-            " available, 0 SOL locked"
-        ),
+        records.INSUFFICIENT_FUNDS,
+        "it needed 1000.01 SOL; 1000 SOL was available, 0 SOL locked",
     ),
     "post only": (
         order(BEN, BID, 100, 10_000, flags=records.POST_ONLY, text="id"),
-        "the order is post only, and would have traded at once; the best ask was 100 USDC",
+        records.WOULD_CROSS,
+        "the best ask was 100 USDC",
     ),
     "price": (
         order(BEN, BID, 100, 1 << 41, text="id"),
-        (
-            "the price is outside the range of the market; the market took prices from 0.01 USDC to"
-            " 10995116277.76 USDC"
-        ),
+        records.BAD_PRICE,
+        "the market took prices from 0.01 USDC to 10995116277.76 USDC",
     ),
     "quantity": (
         order(BEN, BID, -5, 10_000, text="id"),
-        (
-            "the quantity, or the value of the order, is outside the allowed range; the market took"
-            " quantities from 0.01 SOL to 10995116277.76 SOL"
-        ),
+        records.BAD_QUANTITY,
+        "the market took quantities from 0.01 SOL to 10995116277.76 SOL",
     ),
     "credential": (
         order(BEN, BID, 100, 10_000, text="id", credential=3),
-        (
-            "the credential or operator that acted is unknown, revoked or expired; there is no"
-            " credential 3"
-        ),
+        records.BAD_CREDENTIAL,
+        "there is no credential 3",
     ),
     "market": (
         records.place(account=BEN, market=9, side=BID, quantity=1, price=1, text="id"),
-        "there is no such market",
+        records.UNKNOWN_MARKET,
+        "",
     ),
 }
 
@@ -347,13 +324,13 @@ REFUSALS: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("case", REFUSALS)
 def test_why_an_order_was_refused(logged: LoggedExchange, inspect: Inspect, case: str) -> None:
     """It has no order id: its client id finds it."""
-    command, sentence = REFUSALS[case]
+    command, reason, facts = REFUSALS[case]
     logged.do(order(ANN, ASK, 100, 10_000))
     assert logged.do(command).status == records.REJECTED
     lines = inspect("--account", BEN, "--client-id", "id")
     assert lines[0] == "refused order of account 3 (user 8), client id id"
     assert lines[1].startswith("refused to ")
-    assert lines[2] == f"why: {sentence}"
+    assert lines[2] == "; ".join([f"why: {REJECT_SENTENCES[reason]}", *([facts] if facts else [])])
     assert lines == inspect("--user", 8, "--client-id", "id")
 
 
@@ -397,10 +374,7 @@ def test_all_orders_with_a_client_id(logged: LoggedExchange, inspect: Inspect) -
         "",
         "refused order of account 2 (user 7), client id 5",
         "refused to sell 1 SOL at 100.01 USDC in SOL_USDC, good till cancelled (GTC)",
-        (
-            "why: the account has used this client id for another order, which is open or was closed a"
-            " short time ago"
-        ),
+        f"why: {REJECT_SENTENCES[records.DUPLICATE_CLIENT_ID]}",
         "sent by the exchange itself",
     ]
 
