@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fairbook.cli import main
+from fairbook.cli.reason_text import REJECT_SENTENCES
 from fairbook.core import admin_records as admin
 from fairbook.core import parts, records
 from fairbook.core.ledger import EXTERNAL
@@ -87,10 +88,9 @@ def test_limits_fees_and_credentials(
     )
     logged.do(admin.pause(admin.BY_OPERATOR, 1))
     lines = inspected(logged, capsys, "--account", ANN)
-    assert lines[2] == (
-        "trading   paused by an operator: an operator has paused it, but the account is frozen"
-    )
-    assert lines[3].startswith("fees      fee group 3: SOL_USDC maker 0.015 %, taker 0.1 %; BTC")
+    assert lines[2] == "trading   paused by an operator: an operator has paused it"
+    assert lines[3] == "frozen    yes: it can cancel orders, and nothing else"
+    assert lines[4].startswith("fees      fee group 3: SOL_USDC maker 0.015 %, taker 0.1 %; BTC")
     (limited,) = [line for line in lines if line.endswith("may be withdrawn today")]
     assert "; at most 7 SOL more" in limited
     one, two = lines[lines.index("credentials") + 1 :]
@@ -150,8 +150,8 @@ def test_what_concerned_an_account(
         ),
         (
             f"#{sequence + 5} order to sell 10000000 SOL at 100 USDC in SOL_USDC, good till"
-            " cancelled (GTC), client id mine, by the exchange itself: refused, the account had"
-            " less available than this needed"
+            " cancelled (GTC), client id mine, by the exchange itself: refused,"
+            f" {REJECT_SENTENCES[records.DUPLICATE_CLIENT_ID]}"
         ),
         words[7],
         "held: 1 SOL",

@@ -143,7 +143,8 @@ def test_an_amended_order(logged: LoggedExchange, inspect: Inspect) -> None:
         "0.5 SOL rests at 104 USDC: no ask at or below its limit of 104 USDC was left",
         (
             "amendment by the exchange itself was refused:"
-            f" {REJECT_SENTENCES[records.BAD_QUANTITY]}; the market took quantities from 0.01 SOL to 10995116277.76 SOL"
+            f" {REJECT_SENTENCES[records.BAD_QUANTITY]};"
+            " the market took quantities from 0.01 SOL to 10995116277.76 SOL"
         ),
         "at position 7: open, 0.5 of 1.5 SOL left at 104 USDC, first in the queue at this price",
     ]

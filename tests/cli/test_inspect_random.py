@@ -76,4 +76,5 @@ def test_every_order_has_a_life_that_ends_as_the_state_says(is_signed: bool) -> 
 
 
 def account_of(text: str) -> int:
-    return int(text.split("account ")[1].split()[0].rstrip(","))
+    """In the first line of an order's life."""
+    return int(text.split(maxsplit=5)[4].rstrip(","))

@@ -32,7 +32,8 @@ def account_lines(exchange: Exchange, number: int) -> Iterator[str]:
         if row.account == number and row.state in (HELD, PENDING_CREDIT)
     ]  # fmt: skip
     yield f"{account_words(number, exchange)}{_house_words(number)}"
-    yield f"trading   {trading_text(exchange)}{', but the account is frozen' * account.frozen}"
+    yield f"trading   {trading_text(exchange)}"
+    yield f"frozen    {'yes: it can cancel orders, and nothing else' if account.frozen else 'no'}"
     yield f"fees      {_fee_text(exchange, account.fee_group)}"
     yield from _section("balances", _balance_lines(exchange, number, waiting))
     orders = exchange.open_orders(number)
