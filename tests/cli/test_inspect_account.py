@@ -89,7 +89,9 @@ def test_limits_fees_and_credentials(
     logged.do(admin.pause(admin.BY_OPERATOR, 1))
     lines = inspected(logged, capsys, "--account", ANN)
     assert lines[2] == "trading   paused by an operator: an operator has paused it"
-    assert lines[3] == "frozen    yes: it can cancel orders, and nothing else"
+    assert (
+        lines[3] == "frozen    yes: it can cancel orders, but not place or amend any, nor withdraw"
+    )
     assert lines[4].startswith("fees      fee group 3: SOL_USDC maker 0.015 %, taker 0.1 %; BTC")
     (limited,) = [line for line in lines if line.endswith("may be withdrawn today")]
     assert "; at most 7 SOL more" in limited

@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "status": "show the state of an exchange, running or stopped",
     "admin": "operate a running exchange",
     "verify": "replay the log, and check snapshots and history against it",
-    "inspect": "print commands of the log and their events",
+    "inspect": "say what became of an order or account, or print the log",
     "replay": "print the digest of the state at a position of the log",
     "backup": "copy a data directory, also while the exchange runs",
     "maker": "run the demo's market maker, as `up` does",

@@ -33,7 +33,12 @@ def account_lines(exchange: Exchange, number: int) -> Iterator[str]:
     ]  # fmt: skip
     yield f"{account_words(number, exchange)}{_house_words(number)}"
     yield f"trading   {trading_text(exchange)}"
-    yield f"frozen    {'yes: it can cancel orders, and nothing else' if account.frozen else 'no'}"
+    frozen = (
+        "yes: it can cancel orders, but not place or amend any, nor withdraw"
+        if account.frozen
+        else "no"
+    )
+    yield f"frozen    {frozen}"
     yield f"fees      {_fee_text(exchange, account.fee_group)}"
     yield from _section("balances", _balance_lines(exchange, number, waiting))
     orders = exchange.open_orders(number)
