@@ -90,7 +90,8 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.client_id is not None and not has_account:
         raise UsageError("fairbook inspect: --client-id needs --account or --user")
     is_of_account = has_account and arguments.client_id is None
-    if has_range and not is_of_account and (arguments.order or arguments.client_id or arguments.at):
+    asked = (arguments.order, arguments.client_id, arguments.at)
+    if has_range and not is_of_account and any(each is not None for each in asked):
         raise UsageError("fairbook inspect: --from and --to go with --account, or stand alone")
 
 
