@@ -31,7 +31,7 @@ COMMANDS: Final = {
     "verify": "replay the log, and check snapshots and history against it",
     "watch": "keep the signed checkpoints of an exchange, as a witness of its history",
     "verify-liabilities": "check a proof of liabilities, and your own balances in it",
-    "inspect": "print commands of the log and their events",
+    "inspect": "say what became of an order or account, or print the log",
     "replay": "print the digest of the state at a position of the log",
     "backup": "copy a data directory, also while the exchange runs",
     "maker": "run the demo's market maker, as `up` does",

@@ -27,18 +27,35 @@ def require_log(directory: Path) -> None:
         raise DataError("there is no log in this directory")
 
 
-def replay_log(
-    directory: Path, runner: Runner, *, to: int | None = None
-) -> Iterator[tuple[Entry, bytes]]:
-    """Apply entries up to `to` (None: all); yield each and its events. Raises REPLAY_ERRORS."""
+def read_log(directory: Path, *, to: int | None = None) -> Iterator[Entry]:
+    """Entries up to `to` (None: all). Raises REPLAY_ERRORS."""
     require_log(directory)
     with closing(FileLog(directory, read_only=True)) as log:
         for entry in log.read(1):
             if to is not None and entry.position > to:
                 break
-            events = runner.apply(entry)
-            assert events is not None, "the log gives each position once"
-            yield entry, events
+            yield entry
+
+
+def replay_log(
+    directory: Path, runner: Runner, *, to: int | None = None
+) -> Iterator[tuple[Entry, bytes]]:
+    """Apply entries up to `to` (None: all); yield each and its events. Raises REPLAY_ERRORS."""
+    for entry in read_log(directory, to=to):
+        yield entry, apply_entry(runner, entry)
+
+
+def apply_entry(runner: Runner, entry: Entry) -> bytes:
+    """Apply the next entry of the log, and return its events. Raises REPLAY_ERRORS."""
+    events = runner.apply(entry)
+    assert events is not None, "the log gives each position once"
+    return events
+
+
+def require_position(runner: Runner, position: int | None) -> None:
+    """Raises DataError if the log ended before this position."""
+    if position is not None and runner.position < position:
+        raise DataError(f"the log ends at position {runner.position}")
 
 
 def read_snapshots(directory: Path) -> tuple[dict[int, Snapshot], list[str]]:

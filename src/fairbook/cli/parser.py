@@ -43,3 +43,10 @@ def position(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"a position is a whole number from 1, not {text!r}")
     return int(text)
+
+
+def whole_number(text: str) -> int:
+    """A number of an order or account, as an argparse type."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        raise argparse.ArgumentTypeError(f"a whole number is expected, not {text!r}")
+    return int(text)

@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from fairbook.cli.data_directory import REPLAY_ERRORS, DataError, replay_log, summary
+from fairbook.cli.data_directory import REPLAY_ERRORS, replay_log, require_position, summary
 from fairbook.cli.parser import CommandParser, position
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
@@ -22,7 +22,6 @@ def run(arguments: argparse.Namespace) -> int:
     runner = Runner(Exchange())
     for _ in replay_log(arguments.directory, runner, to=arguments.to):
         pass
-    if arguments.to is not None and runner.position < arguments.to:
-        raise DataError(f"the log ends at position {runner.position}")
+    require_position(runner, arguments.to)
     print(summary(runner))
     return 0
