@@ -16,7 +16,7 @@ from fairbook.core.exchange import Exchange
 from fairbook.core.ledger import EXTERNAL
 from fairbook.engine.snapshots import Snapshot, Snapshots
 from fairbook.followers.replica_link import ReplicaLink
-from fairbook.liabilities.checking import check_leaves
+from fairbook.liabilities.leaf_check import check_leaves
 from tests.gateway.test_loop_turns import TURN_MS_MAX, measured_turns
 from tests.liabilities.owing import leaves_of, many, owing
 from tests.world.waiting import until

@@ -140,7 +140,7 @@ def test_transparency_shows_who_has_checked_the_history(tab: Tab) -> None:
     """A browser that comes again compares what it saw; another history is shown in red."""
     page = tab.open("/transparency").page
     tab.until(lambda: "position" in page.inner_text("#signed"), "a signed checkpoint")
-    assert page.inner_text("#seen") == "has seen none before"
+    assert page.inner_text("#seen") == "no earlier checkpoint to compare with"
     tab.open("/transparency")
     tab.until(lambda: "it is still the same" in page.inner_text("#seen"), "a comparison")
     assert page.locator("#contradiction").count() == 0

@@ -34,7 +34,7 @@ def test_notes_are_found_by_position(tmp_path: Path, count: int) -> None:
             [0, 1, 10**7, chance.randrange(10**6), *positions[:9], *positions[-9:]]
         )
         expected = [each for at, each in zip(positions, notes, strict=True) if at >= asked]
-        assert file.some(asked, 5) == expected[:5]
+        assert file.notes_from(asked, 5) == expected[:5]
     newest = file.newest()
     assert (newest.note if newest else None) == (notes[-1] if notes else None)
 
@@ -46,19 +46,19 @@ def test_a_note_that_is_not_whole_is_not_read_and_is_cut_off(tmp_path: Path) -> 
     for cut in range(len(second.encode())):
         path.write_bytes(first.encode() + second.encode()[:cut])
         file = CheckpointFile(path)
-        assert file.some(0, 9) == [first]
+        assert file.notes_from(0, 9) == [first]
         newest = file.newest()
         assert newest is not None and newest.note == first
         assert path.read_bytes() == first.encode()
         file.append(second)
-        assert file.some(0, 9) == [first, second]
+        assert file.notes_from(0, 9) == [first, second]
 
 
 def test_a_note_that_cannot_be_read_is_shown(tmp_path: Path) -> None:
     """A reader of later ones sees that there is something."""
     path = tmp_path / "c.txt"
     path.write_text(note(5) + note(6).replace("position 6", "position x") + note(7))
-    assert len(CheckpointFile(path).some(6, 9)) == 2
+    assert len(CheckpointFile(path).notes_from(6, 9)) == 2
 
 
 @pytest.mark.parametrize("content", ["hello\n", "fairbook checkpoint\nnonsense"])

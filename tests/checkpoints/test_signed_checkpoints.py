@@ -15,9 +15,9 @@ from fairbook.checkpoints.signed_checkpoint import (
 )
 from fairbook.checkpoints.signed_note import (
     NoteInvalid,
+    key_text,
+    parse_key_text,
     public_key,
-    read_verifier,
-    verifier,
 )
 
 SEED, OTHER = bytes(range(32)), bytes(range(1, 33))
@@ -70,8 +70,8 @@ def test_a_file_has_many() -> None:
 
 
 def test_a_key_as_a_text() -> None:
-    text = verifier(public_key(SEED))
-    assert read_verifier(text + "\n") == public_key(SEED)
+    text = key_text(public_key(SEED))
+    assert parse_key_text(text + "\n") == public_key(SEED)
     for bad in ("", text[:-3], text.replace("fairbook", "other"), "fairbook+00000000+AQ=="):
         with pytest.raises(NoteInvalid):
-            read_verifier(bad)
+            parse_key_text(bad)

@@ -139,19 +139,23 @@ def test_a_key_is_followed_by_the_one_that_it_names(exchange: Signer) -> None:
 
 
 def test_two_histories_are_found_by_comparing(exchange: Signer) -> None:
-    here, public = exchange.sign(), public_key(SEED)
-    compare(here, [here], "other", public)
+    here = exchange.sign()
+
+    def key_at(_position: int) -> bytes:
+        return public_key(SEED)
+
+    compare(here, [here], "other", key_at)
     other = exchange.copy()
     exchange.append(2)
     other.append(2, b"y")
     mine, theirs = exchange.sign(), other.sign()
     with pytest.raises(HistoryContradicted, match="two signed checkpoints of position 5"):
-        compare(mine, [theirs], "other", public)
+        compare(mine, [theirs], "other", key_at)
     other.append(1)
     with pytest.raises(HistoryContradicted, match="other has no checkpoint of position 5"):
-        compare(mine, [other.sign()], "other", public)
+        compare(mine, [other.sign()], "other", key_at)
     with pytest.raises(HistoryContradicted, match="other has no checkpoint of position 5"):
-        compare(mine, [], "other", public)
+        compare(mine, [], "other", key_at)
 
 
 def test_what_another_key_has_signed_proves_nothing(exchange: Signer) -> None:
@@ -159,4 +163,4 @@ def test_what_another_key_has_signed_proves_nothing(exchange: Signer) -> None:
     stranger = Signer(OTHER)
     stranger.append(3)
     with pytest.raises(NoteInvalid):
-        compare(mine, [stranger.sign()], "other", public_key(SEED))
+        compare(mine, [stranger.sign()], "other", lambda _: public_key(SEED))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fairbook.checkpoints.signed_note import public_key, verifier
+from fairbook.checkpoints.signed_note import key_text, public_key
 from fairbook.cli.keys import new_key
 from fairbook.liabilities.proof_file import ProofFile
 from fairbook.liabilities.signed_totals import parse_totals, sign_totals
@@ -92,7 +92,7 @@ def test_a_user_checks_its_own_balances(proved: FaultyExchange, tmp_path: Path) 
 
 
 def test_another_key_has_not_signed_it(proved: FaultyExchange) -> None:
-    other = verifier(public_key(bytes(32)))
+    other = key_text(public_key(bytes(32)))
     status, said = fairbook("verify-liabilities", proved.url, "--key", other)
     assert status == 1 and "not signed by this key" in said
 

@@ -20,7 +20,7 @@ import pytest
 
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.signed_checkpoint import is_signed_by, parse
-from fairbook.checkpoints.signed_note import read_verifier
+from fairbook.checkpoints.signed_note import parse_key_text
 from fairbook.log.file_log import FileLog
 from tests.e2e.test_signed_checkpoints import rewrite_log, verify
 from tests.followers.faulty_exchange import FaultyExchange
@@ -74,7 +74,7 @@ class Watch:
         return f"http://127.0.0.1:{line.rpartition('serving on port ')[2].split()[0]}"
 
     def kept(self) -> list[str]:
-        return CheckpointFile(self.keep).some(0, 10**6)
+        return CheckpointFile(self.keep).notes_from(0, 10**6)
 
     def until_kept(self, count: int) -> list[str]:
         wait_until(lambda: len(self.kept()) >= count, self.said, within_s=WITHIN_S)
@@ -100,7 +100,7 @@ def test_it_keeps_what_was_signed_and_serves_it(venue: FaultyExchange, tmp_path:
         assert "a first look: nothing is known about the time before it" in watch.said()
         shown = get_json(f"{watch.url}/api/v1/checkpoints/signed?from=0")
         assert shown["notes"] == watch.kept()[: len(shown["notes"])] and len(shown["notes"]) >= 4
-        assert shown["notes"] == CheckpointFile(venue.folder / "checkpoints.txt").some(
+        assert shown["notes"] == CheckpointFile(venue.folder / "checkpoints.txt").notes_from(
             first.position, len(shown["notes"])
         )
         state = get_json(watch.url + "/")
@@ -124,14 +124,14 @@ def test_killed_again_and_again_it_keeps_what_it_had(venue: FaultyExchange, tmp_
             assert venue.place() == 200
             watch.until_kept(len(before) + 1)
             time.sleep(chance.random() * 0.3)
-        kept = CheckpointFile(keep).some(0, 10**6)
+        kept = CheckpointFile(keep).notes_from(0, 10**6)
         assert kept[: len(before)] == before
         before = kept
     with Watch(venue.url, keep) as watch:
         assert watch.until_kept(len(before) + 1)[: len(before)] == before
         assert watch.stop() == 0, watch.said()
     positions = [parse(note).position for note in before]
-    own = CheckpointFile(venue.folder / "checkpoints.txt").some(positions[0], len(before))
+    own = CheckpointFile(venue.folder / "checkpoints.txt").notes_from(positions[0], len(before))
     assert own == before, "nothing is missing between"
 
 
@@ -215,6 +215,6 @@ def test_two_histories_shown_to_two_witnesses(venue: FaultyExchange, tmp_path: P
                 assert mine.stop() == 1
             assert theirs.stop() == 0
     proof = (tmp_path / "mine.txt.contradictions").read_text()
-    key = read_verifier((tmp_path / "mine.txt.key").read_text())
+    key = parse_key_text((tmp_path / "mine.txt.key").read_text())
     notes = re.findall(r"fairbook checkpoint\n.+?\n\n\u2014 [^\n]+\n", proof, re.DOTALL)
     assert len(notes) >= 2 and all(is_signed_by(note, key) for note in notes)

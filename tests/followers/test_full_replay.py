@@ -51,7 +51,7 @@ def test_a_changed_checkpoint_is_found(tmp_path: Path, field: str, number: int) 
         venue.until(lambda status: status["checkpoint"]["position"] > signed + 2)
         venue.stop()
         file = checkpoints_of(venue)
-        notes = file.some(0, 10**6)
+        notes = file.notes_from(0, 10**6)
         at = chance.randrange(len(notes) - 1)
         lines = notes[at].split("\n")
         line = next(each for each, text in enumerate(lines) if text.startswith(field))
@@ -157,7 +157,7 @@ def stopped_with_known_states(venue: FaultyExchange, count: int) -> list[Path]:
     """So many snapshots, oldest first, that signed checkpoints have."""
 
     def known() -> list[Path]:
-        states = {parse(note).state_position for note in checkpoints_of(venue).some(0, 10**6)}
+        states = {parse(note).state_position for note in checkpoints_of(venue).notes_from(0, 10**6)}
         heads = Snapshots(venue.folder).heads()
         return [heads[position][0] for position in sorted(heads.keys() & states)]
 

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from fairbook.cli.verify_liabilities import checked_leaves, checked_totals
-from fairbook.liabilities.published import PublishedProof, PublishedProofs
+from fairbook.liabilities.proof_store import ProofStore, PublishedProof
 from fairbook.ports.liabilities import Liabilities
 from tests.gateway.test_loop_turns import TURN_MS_MAX, measured_turns
 from tests.liabilities.owing import DIGEST, many, write_proof
@@ -35,7 +35,7 @@ def extras(newest: PublishedProof | None) -> Extras:
 
 
 def proof_of(tmp_path: Path, accounts: int) -> PublishedProof:
-    proofs = PublishedProofs(tmp_path, lambda: bytes(range(32)))
+    proofs = ProofStore(tmp_path, lambda: bytes(range(32)))
     write_proof(many(accounts), proofs.directory / "made.1.tree")
     made = proofs.directory / "made.1.tree"
     return proofs.publish(made, position=4012, state_digest=DIGEST)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fairbook.core import state
-from fairbook.liabilities.checking import check_leaves
+from fairbook.liabilities.leaf_check import check_leaves
 from fairbook.liabilities.proof_file import ProofFile, ProofFileInvalid, build, differs
-from fairbook.liabilities.published import PublishedProofs
+from fairbook.liabilities.proof_store import ProofStore
 from fairbook.liabilities.signed_totals import sign_totals
 from fairbook.liabilities.sum_tree import ProofWrong
 from fairbook.ports.liabilities import Leaf, SignedTotals
@@ -178,7 +178,7 @@ def test_a_file_that_is_not_whole_is_refused(tmp_path: Path, cut: int) -> None:
 
 def test_a_crash_leaves_no_half_of_a_published_proof(tmp_path: Path) -> None:
     """Files of every step of the publishing; the newest whole proof counts."""
-    proofs = PublishedProofs(tmp_path, lambda: SEED)
+    proofs = ProofStore(tmp_path, lambda: SEED)
     folder = proofs.directory
     for position in (10, 20, 30):
         write_proof(owing(BALANCES), folder / "made.1.tree", position)
@@ -192,15 +192,13 @@ def test_a_crash_leaves_no_half_of_a_published_proof(tmp_path: Path) -> None:
     write_proof(owing(BALANCES), folder / "made.2.tree", 40)
     (folder / "made.3.tree.99.new").write_bytes(b"half")
     write_proof(owing(BALANCES), folder / f"{40:020d}.tree", 40)
-    found = PublishedProofs(tmp_path, lambda: SEED).newest(position_max=100)
+    found = ProofStore(tmp_path, lambda: SEED).newest(position_max=100)
     assert found is not None and found.totals.position == 30
     (folder / f"{30:020d}.tree").unlink()
     found = proofs.newest(position_max=100)
     assert found is not None and found.totals.position == 20
     assert proofs.newest(position_max=19) is None, "of a log that is longer"
-    assert PublishedProofs(tmp_path, lambda: bytes(32)).newest(position_max=100) is None, (
-        "another key"
-    )
+    assert ProofStore(tmp_path, lambda: bytes(32)).newest(position_max=100) is None, "another key"
     proofs.remove_leftovers()
     assert {path.suffix for path in folder.iterdir()} <= {".tree", ".note"}
     assert not list(folder.glob("made*"))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fairbook.api.liabilities import leaf_object, totals_object
-from fairbook.checkpoints.signed_note import NoteInvalid, public_key, verifier
+from fairbook.checkpoints.signed_note import NoteInvalid, key_text, public_key
 from fairbook.cli.verify_liabilities import checked_leaves, checked_totals
 from fairbook.liabilities.signed_totals import sign_totals
 from fairbook.liabilities.sum_tree import SUM_MAX, ProofWrong
@@ -41,7 +41,7 @@ def answers(accounts: int) -> Answers:
         )  # fmt: skip
         leaves = [leaf_object(leaf, 9) for leaf in leaves_of(file, ACCOUNT)]
     account = {"position": str(foot.position), "accountId": str(ACCOUNT), "leaves": leaves}
-    return {"proof": totals_object(totals, verifier(public_key(SEED))), "account": account}
+    return {"proof": totals_object(totals, key_text(public_key(SEED))), "account": account}
 
 
 def change_note(found: Answers) -> None:
@@ -96,7 +96,7 @@ WRONG: dict[str, Callable[[Answers], None]] = {
     ),
     "the position is another": lambda found: found["account"].update(position="4013"),
     "the total is another": change_note,
-    "the key is another": lambda found: found["proof"].update(key=verifier(public_key(bytes(32)))),
+    "the key is another": lambda found: found["proof"].update(key=key_text(public_key(bytes(32)))),
 }
 
 

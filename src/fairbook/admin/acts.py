@@ -17,7 +17,7 @@ from fairbook.accounts.logged_notes import (
 )
 from fairbook.admin.act_fields import ActFields
 from fairbook.api.errors import BadRequest
-from fairbook.checkpoints.signed_note import NoteInvalid, key_digest, read_verifier
+from fairbook.checkpoints.signed_note import NoteInvalid, key_digest, parse_key_text
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import BY_OPERATOR, OF_ACCOUNT, OF_OPERATOR
 from fairbook.core.markets import AS_MARKET, FEE_GROUP_MAX
@@ -249,7 +249,7 @@ def _revoke_operator_token(fields: ActFields) -> bytes:
 
 def _change_key(fields: ActFields) -> bytes:
     try:
-        return key_note(key_digest(read_verifier(fields.text("key"))))
+        return key_note(key_digest(parse_key_text(fields.text("key"))))
     except NoteInvalid as problem:
         raise BadRequest(str(problem)) from None
 

@@ -45,6 +45,7 @@ def proof_status_object(status: ProofStatus) -> dict[str, Any]:
             "position": str(witness.position),
             "seen": witness.seen_ms or None,
             "problem": witness.problem,
+            "contradicts": witness.contradicts,
         }
         for witness in status.witnesses
     ]

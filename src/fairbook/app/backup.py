@@ -22,6 +22,7 @@ from fairbook.accounts.sqlite_accounts import FILE_NAME as ACCOUNTS_NAME
 from fairbook.app import operator_tokens
 from fairbook.app.checkpoint_signer import FILE_NAME as CHECKPOINTS_NAME
 from fairbook.app.disk_watch import RESERVE_NAME
+from fairbook.app.identity import ENDED_SUFFIX, NEXT_SUFFIX
 from fairbook.app.identity import FILE_NAME as KEY_NAME
 from fairbook.core import invariants, state
 from fairbook.core.admin_commands import RulesUnknown
@@ -36,7 +37,7 @@ from fairbook.followers.audit_files import DIRECTORY as AUDIT_NAME
 from fairbook.followers.full_replay import DIRECTORY as REPLAY_NAME
 from fairbook.followers.recorder import DIRECTORY as RECORDER_NAME
 from fairbook.history.sqlite_store import FILE_NAME as HISTORY_NAME
-from fairbook.liabilities.published import DIRECTORY as LIABILITIES_NAME
+from fairbook.liabilities.proof_store import DIRECTORY as LIABILITIES_NAME
 from fairbook.log import lock
 from fairbook.log.command_log import LogDamaged
 from fairbook.log.compressed_segment import COMPRESSED_SUFFIX
@@ -63,7 +64,10 @@ _COPIED: Final = (
     LOG_NAME, SNAPSHOTS_NAME, AUDIT_NAME, ACCOUNTS_NAME, CHECKPOINTS_NAME, *_SECRETS
 )  # fmt: skip
 _RECORDED: Final = (HISTORY_NAME, f"{HISTORY_NAME}.aside", RECORDER_NAME)
-_OF_A_PROCESS: Final = (lock.NAME, CONTROL_NAME, RESERVE_NAME, REPLAY_NAME, LIABILITIES_NAME)
+_OF_A_PROCESS: Final = (
+    lock.NAME, CONTROL_NAME, RESERVE_NAME, REPLAY_NAME, LIABILITIES_NAME,
+    KEY_NAME + NEXT_SUFFIX, KEY_NAME + ENDED_SUFFIX,
+)  # fmt: skip
 _OF_SQLITE: Final = ("-wal", "-shm")
 
 

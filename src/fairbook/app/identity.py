@@ -12,7 +12,7 @@ from typing import Final
 
 from fairbook.app.settings import SettingError
 from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, is_signed_by
-from fairbook.checkpoints.signed_note import SEED_BYTES, public_key, verifier
+from fairbook.checkpoints.signed_note import SEED_BYTES, key_text, public_key
 from fairbook.log.durable_file import rename, write_file
 
 FILE_NAME: Final = "identity.key"
@@ -40,16 +40,19 @@ class Identity:
 
     @property
     def key(self) -> str:
-        return verifier(public_key(self.seed))
+        return key_text(public_key(self.seed))
 
     def has_signed(self, checkpoint: SignedCheckpoint) -> bool:
         return is_signed_by(checkpoint.note, public_key(self.seed))
 
     def next_key(self, key: str) -> bytes:
         """The public key of NAME.next, which must be `key`. Raises SettingError, OSError."""
-        public = _public_in(self._beside(NEXT_SUFFIX))
-        if verifier(public) != key:
-            raise SettingError(f"{self._beside(NEXT_SUFFIX)} has another key: {verifier(public)}")
+        path = self._beside(NEXT_SUFFIX)
+        if not path.exists():
+            raise SettingError(f"{path} is missing: make it with `fairbook keys identity`")
+        public = _public_in(path)
+        if key_text(public) != key:
+            raise SettingError(f"{path} has another key: {key_text(public)}")
         return public
 
     def require(self, public: bytes) -> None:
@@ -61,7 +64,10 @@ class Identity:
         self._take_next()
         self.seed = read_seed(self._path)
         if public_key(self.seed) != public:
-            raise SettingError(f"{self._path} is not the key that the last checkpoint has named")
+            raise SettingError(
+                f"{self._path} is not the key that the last checkpoint has named: put that one"
+                " there"
+            )
 
     def _take_next(self) -> None:
         if self._path.exists():
@@ -78,7 +84,7 @@ def make_key(path: Path) -> str:
     """
     seed = os.urandom(SEED_BYTES)
     write_file(path, [b64encode(seed) + b"\n"])
-    return verifier(public_key(seed))
+    return key_text(public_key(seed))
 
 
 def read_seed(path: Path) -> bytes:

@@ -21,7 +21,7 @@ from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.followers.replica_link import ReplicaLink
 from fairbook.followers.supervisor import fairbook_command
 from fairbook.liabilities.proof_file import ProofFileInvalid
-from fairbook.liabilities.published import PublishedProof, PublishedProofs
+from fairbook.liabilities.proof_store import ProofStore, PublishedProof
 from fairbook.ports.events import Emit
 
 LOOK_S: Final = 1.0  # between two looks for an agreed snapshot
@@ -47,7 +47,7 @@ class LiabilitiesMaker:
         """
         self.newest: PublishedProof | None = None
         self._directory = directory
-        self._proofs = PublishedProofs(directory, seed)
+        self._proofs = ProofStore(directory, seed)
         self._link = link
         self._every_s = every_s
         self._emit = emit

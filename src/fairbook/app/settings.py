@@ -291,13 +291,20 @@ def misspelt(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                 yield variable, _PREFIX + near
 
 
+def shown_default(setting: Setting) -> str:
+    """As a text that sets it."""
+    if isinstance(setting.default, bool):
+        return "yes" if setting.default else "no"
+    return "none" if setting.default == () else str(setting.default)
+
+
 def documentation() -> str:
     """The table of settings in docs/operate/operations.md."""
     lines = ["| option, variable | value | default | meaning |", "|---|---|---|---|"]
     for setting in SETTINGS:
         names = " ".join(f"`{name}`" for name in (setting.option, setting.variable) if name)
         has_default = setting.values and setting.default not in (None, ())
-        default = f" `{setting.default}`" if has_default else ""
+        default = f" `{shown_default(setting)}`" if has_default else ""
         description = f" {setting.values.description}" if setting.values else ""
         lines.append(f"| {names} |{description} |{default} | {setting.help} |")
     core = (

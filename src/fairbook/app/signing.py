@@ -69,7 +69,7 @@ async def signing_parts(
         followers.full_replay.on_saved = signer.add_replayed
     proofs = LogProofs(
         newest=lambda: (signer.key, signer.note),
-        notes=file.some,
+        notes=file.notes_from,
         chain=partial(_chain, log) if settings.public_chain else None,
         status=lambda: _proof_status(witnesses, followers.full_replay),
     )

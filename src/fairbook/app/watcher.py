@@ -3,7 +3,7 @@
 Design: a round asks the exchange for the checkpoints after the newest one that is kept, checks them
 as witness.py says, and keeps them; asks for a random old one, which must be the one that is kept;
 and compares with other witnesses. What contradicts is kept in NAME.contradictions, with the notes
-that prove it. The key that signs next is in NAME.key.
+that prove it. The keys are in NAME.key.
 
 Invariants:
 - nothing is kept that was not checked, and nothing that is kept is changed;
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
+from fairbook.checkpoints.kept_keys import KeptKeys
 from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
 from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, is_signed_by, parse
-from fairbook.checkpoints.signed_note import NoteInvalid, read_verifier, verifier
+from fairbook.checkpoints.signed_note import NoteInvalid, key_text, parse_key_text
 from fairbook.checkpoints.witness import HistoryContradicted, Witness, compare
-from fairbook.log.durable_file import write_file
 
 KEY_SUFFIX: Final = ".key"
 CONTRADICTIONS_SUFFIX: Final = ".contradictions"
@@ -60,35 +60,44 @@ class Watcher:
         self._exchange = exchange
         self._others = others
         self._report = report
-        self._key_path = path.with_name(path.name + KEY_SUFFIX)
+        self._keys = KeptKeys(path.with_name(path.name + KEY_SUFFIX))
         self._contradictions_path = path.with_name(path.name + CONTRADICTIONS_SUFFIX)
         self._first = next((parse(note) for note in self.file.notes()), None)
-        self._witness = Witness(*self._known(key, self.file.newest()))
+        self._require_key(key)
+        self._witness = self._known(self.file.newest())
         if self._contradictions_path.exists():
             report(f"earlier contradictions are in {self._contradictions_path}")
 
-    def _known(
-        self, key: str | None, newest: SignedCheckpoint | None
-    ) -> tuple[bytes, SignedCheckpoint | None]:
-        kept = self._key_path.read_text().strip() if self._key_path.exists() else None
-        if newest is None and key is None and kept is None:
-            key = self._exchange.newest().key
-            self._report(f"key {key}, as the exchange says: compare it with what others know")
-        public = read_verifier(kept or key or "")
-        if key is not None and kept is not None and key != kept:
-            raise WatchRefused(f"{self._key_path} has another key: {kept}")
-        if newest is not None and newest.next_key is not None:
-            public = newest.next_key
-        elif newest is not None and not is_signed_by(newest.note, public):
-            raise WatchRefused(f"the last checkpoint in {self.file.path} is not signed by this key")
-        self._keep_key(public)
-        return public, newest
+    def _require_key(self, key: str | None) -> None:
+        keys = self._keys
+        if key is not None and keys.newest is not None and parse_key_text(key) not in keys:
+            raise WatchRefused(f"{keys.path} does not have this key")
+        if keys.newest is None and self._first is not None:
+            raise WatchRefused(f"{keys.path} is missing: it belongs to {self.file.path}")
+        if keys.newest is None:
+            if key is None:
+                key = self._exchange.newest().key
+                self._report(f"key {key}, as the exchange says: compare it with what others know")
+            keys.add(parse_key_text(key))
+
+    def _known(self, newest: SignedCheckpoint | None) -> Witness:
+        keys = self._keys
+        if newest is not None:
+            if not is_signed_by(newest.note, keys.at(newest.position)):
+                raise WatchRefused(
+                    f"the last checkpoint in {self.file.path} is not signed by the key in"
+                    f" {keys.path}"
+                )
+            if newest.next_key is not None:
+                keys.add(newest.next_key, newest.position)
+        assert keys.newest is not None
+        return Witness(keys.newest, newest)
 
     def status(self) -> dict[str, Any]:
         last = self._witness.last
         return {
             "exchange": self._exchange.url,
-            "key": verifier(self._witness.public),
+            "key": key_text(self._witness.public),
             "first": None if self._first is None else str(self._first.position),
             "newest": None if last is None else str(last.position),
             "contradictions": self.contradictions,
@@ -98,7 +107,7 @@ class Watcher:
     def newest(self) -> tuple[str, str | None]:
         """Key and note of the newest checkpoint that is kept."""
         last = self._witness.last
-        return verifier(self._witness.public), None if last is None else last.note
+        return key_text(self._witness.public), None if last is None else last.note
 
     def round(self) -> None:
         """Collect and compare; what goes wrong is reported."""
@@ -118,6 +127,7 @@ class Watcher:
         if witness.last is None:
             note = self._exchange.newest().note
             if note is not None:
+                parse(note, witness.public)  # Another key proves nothing: there is no history yet.
                 self._first = self._keep(witness.accept(note, self._exchange.chain))
                 self._report("a first look: nothing is known about the time before it")
             return
@@ -127,23 +137,20 @@ class Watcher:
     def _keep(self, accepted: SignedCheckpoint) -> SignedCheckpoint:
         self.file.append(accepted.note)
         if accepted.next_key is not None:
-            self._keep_key(accepted.next_key)
-            self._report(f"from here on the key is {verifier(accepted.next_key)}")
+            self._keys.add(accepted.next_key, accepted.position)
+            self._report(f"from here on the key is {key_text(accepted.next_key)}")
         self._report(f"position {accepted.position}, chain {accepted.chain.hex()}")
         return accepted
 
-    def _keep_key(self, public: bytes) -> None:
-        write_file(self._key_path, [verifier(public).encode() + b"\n"])
-
     def _look_back(self) -> None:
-        """Ask for a random old one."""
+        """Ask for the newest one that is kept, and for a random old one."""
         first, last = self._first, self._witness.last
-        if first is None or last is None or first.position == last.position:
+        if first is None or last is None:
             return
         position = random.randint(first.position, last.position)
-        for kept in self.file.some(position, 1):
-            shown = self._exchange.some(parse(kept).position, 1)
-            compare(kept, shown, self._exchange.url, self._witness.public)
+        for kept in (last.note, *self.file.notes_from(position, 1)):
+            shown = self._exchange.notes_from(parse(kept).position, 1)
+            compare(kept, shown, self._exchange.url, self._keys.at)
 
     def _comparison(self, other: RemoteCheckpoints) -> Callable[[], None]:
         return lambda: self._compare_with(other)
@@ -156,14 +163,14 @@ class Watcher:
             return
         theirs = parse(note)
         if theirs.position >= last.position:
-            oldest = other.some(0, 1)
+            oldest = other.notes_from(0, 1)
             if oldest and parse(oldest[0]).position <= last.position:
-                shown = other.some(last.position, 1)
-                compare(last.note, shown, other.url, self._witness.public)
+                shown = other.notes_from(last.position, 1)
+                compare(last.note, shown, other.url, self._keys.at)
         elif theirs.position >= first.position:
-            parse(note, self._witness.public)
-            kept = self.file.some(theirs.position, 1)
-            compare(note, kept, "this witness", self._witness.public)
+            parse(note, self._keys.at(theirs.position))
+            kept = self.file.notes_from(theirs.position, 1)
+            compare(note, kept, "this witness", self._keys.at)
 
     def _contradicted(self, found: HistoryContradicted) -> None:
         sentence = str(found)

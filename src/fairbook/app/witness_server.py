@@ -29,7 +29,7 @@ class WitnessGateway:
         self._watcher = watcher
         self._buckets = TokenBuckets(per_minute=PER_MINUTE, burst=BURST)
         self._is_stopping = False
-        proofs = LogProofs(newest=watcher.newest, notes=watcher.file.some, chain=None)
+        proofs = LogProofs(newest=watcher.newest, notes=watcher.file.notes_from, chain=None)
         endpoints = WitnessEndpoints(proofs).endpoints()
         self.routes = Routes({(b"GET", b"/"): Endpoint(self._status), **endpoints})
 

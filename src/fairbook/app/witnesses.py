@@ -18,7 +18,7 @@ from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
 from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, parse
 from fairbook.checkpoints.signed_note import NoteInvalid
-from fairbook.log.command_log import CommandLog
+from fairbook.log.command_log import CommandLog, LogDamaged
 from fairbook.log.durable_file import write_file
 from fairbook.ports.queries import WitnessSeen
 
@@ -30,12 +30,13 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Seen:
+class WitnessStatus:
     """What is known of one witness. position: up to where it has confirmed; 0: nothing yet."""
 
     position: int = 0
     at_s: float = 0.0
     problem: str | None = None
+    contradicts: bool = False
 
 
 class WitnessContradicts(Exception):
@@ -49,7 +50,7 @@ class Witnesses:
         self, urls: tuple[str, ...], file: CheckpointFile, identity: Identity, *, every_s: float
     ) -> None:
         """every_s: between two looks."""
-        self._seen = {RemoteCheckpoints(url, wait_s=WAIT_S): Seen() for url in urls}
+        self._seen = {RemoteCheckpoints(url, wait_s=WAIT_S): WitnessStatus() for url in urls}
         self._file = file
         self._identity = identity
         self._every_s = every_s
@@ -64,7 +65,10 @@ class Witnesses:
             found = _asked(witness)
             if found is None:
                 continue
-            log.require(found.position, found.chain)
+            try:
+                log.require(found.position, found.chain)
+            except LogDamaged as problem:
+                raise LogDamaged(f"{problem} (kept by witness {witness.url})") from None
             if newest is None:
                 self._take_from(witness, found)
                 newest = found
@@ -84,15 +88,17 @@ class Witnesses:
 
     def seen(self) -> list[WitnessSeen]:
         return [
-            WitnessSeen(witness.url, seen.position, round(seen.at_s * 1000), seen.problem)
+            WitnessSeen(
+                witness.url, seen.position, round(seen.at_s * 1000), seen.problem, seen.contradicts
+            )
             for witness, seen in self._seen.items()
         ]
 
     def status(self) -> list[dict[str, Any]]:
         return [each._asdict() for each in self.seen()]
 
-    def _look(self, witness: RemoteCheckpoints, seen: Seen) -> None:
-        before = seen.problem
+    def _look(self, witness: RemoteCheckpoints, seen: WitnessStatus) -> None:
+        before, seen.contradicts = seen.problem, False
         try:
             note = witness.newest().note
             if note is not None:
@@ -102,12 +108,13 @@ class Witnesses:
             seen.problem = None
         except (OSError, NoteInvalid, WitnessContradicts) as problem:
             seen.problem = str(problem)
+            seen.contradicts = isinstance(problem, WitnessContradicts)
         if seen.problem is not None and seen.problem != before:
             logger.error("witness %s: %s", witness.url, seen.problem)
 
     def _confirm(self, found: SignedCheckpoint, witness: RemoteCheckpoints) -> None:
         """Each checkpoint has the hash of the one before: the newest stands for all."""
-        if self._file.some(found.position, 1) != [found.note]:
+        if self._file.notes_from(found.position, 1) != [found.note]:
             raise WitnessContradicts(
                 f"{witness.url} keeps a checkpoint of position {found.position} that is not in"
                 f" {self._file.path}"

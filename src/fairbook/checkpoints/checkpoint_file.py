@@ -76,7 +76,7 @@ class CheckpointFile:
                 if found is None or found >= position:
                     yield note
 
-    def some(self, position: int, count_max: int) -> list[str]:
+    def notes_from(self, position: int, count_max: int) -> list[str]:
         """The first notes of `notes`."""
         return list(islice(self.notes(position), count_max))
 

@@ -51,14 +51,14 @@ class RemoteCheckpoints:
             raise self._no_checkpoints()
         return Newest(key, notes[0] if notes else None)
 
-    def some(self, position: int, count: int = NOTES_MAX) -> list[str]:
+    def notes_from(self, position: int, count: int = NOTES_MAX) -> list[str]:
         """The first so many notes, NOTES_MAX at most, at this position and after it."""
         return self._notes_in(self._get(f"{SIGNED_PATH}?from={position}&limit={count}"))
 
     def notes(self, position: int = 0) -> Iterator[tuple[int, str]]:
         """All notes at this position and after it, each with its position."""
         while True:
-            notes = self.some(position)
+            notes = self.notes_from(position)
             for note in notes:
                 found = _position_of(note)
                 if found < position:

@@ -27,10 +27,10 @@ from typing import Final, NamedTuple
 from fairbook.checkpoints.signed_note import (
     NoteInvalid,
     is_signed,
-    read_verifier,
+    key_text,
+    parse_key_text,
     sign_text,
     split_note,
-    verifier,
 )
 
 NO_CHECKPOINT: Final = bytes(32)
@@ -81,7 +81,7 @@ def sign(
         f"previous {previous.hex()}\n"
     )
     if next_key is not None:
-        text += f"next-key {verifier(next_key)}\n"
+        text += f"next-key {key_text(next_key)}\n"
     return parse(sign_text(text, seed))
 
 
@@ -103,7 +103,7 @@ def parse(note: str, public: bytes | None = None) -> SignedCheckpoint:
         state_position=int(found["state_position"]),
         state_digest=bytes.fromhex(found["state"]),
         previous=bytes.fromhex(found["previous"]),
-        next_key=read_verifier(found["next_key"]) if found["next_key"] else None,
+        next_key=parse_key_text(found["next_key"]) if found["next_key"] else None,
         note=note,
     )
 

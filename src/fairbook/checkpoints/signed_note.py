@@ -29,14 +29,14 @@ def public_key(seed: bytes) -> bytes:
     return bytes(public)
 
 
-def verifier(public: bytes) -> str:
+def key_text(public: bytes) -> str:
     """The text by which others know a public key: NAME+HASH+KEY, as signed notes have it."""
     key = ED25519 + public
     return f"{NAME}+{_key_hash(public).hex()}+{b64encode(key).decode()}"
 
 
-def read_verifier(text: str) -> bytes:
-    """The public key of a text of `verifier`. Raises NoteInvalid."""
+def parse_key_text(text: str) -> bytes:
+    """The public key of a text of `key_text`. Raises NoteInvalid."""
     name, _, rest = text.strip().partition("+")
     found_hash, _, encoded = rest.partition("+")
     try:
@@ -45,7 +45,7 @@ def read_verifier(text: str) -> bytes:
         key = b""
     public = key[1:]
     if name != NAME or key[:1] != ED25519 or len(public) != 32:
-        raise NoteInvalid(f"no key of an exchange: {text.strip()[:100]}")
+        raise NoteInvalid(f"not a key of the form fairbook+HASH+KEY: {text.strip()[:100]}")
     if found_hash != _key_hash(public).hex():
         raise NoteInvalid(f"the hash in this key is wrong: {text.strip()[:100]}")
     return public

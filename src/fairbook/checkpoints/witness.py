@@ -54,7 +54,7 @@ class Witness:
                     f" position {last.position}",
                     *kept, note,
                 )  # fmt: skip
-            if extended(last, found.position, read_chain) != found.chain:
+            if chain_at(last, found.position, read_chain) != found.chain:
                 raise HistoryContradicted(
                     f"the log that is shown from position {last.position + 1} to"
                     f" {found.position} is not the one that was signed",
@@ -65,7 +65,7 @@ class Witness:
         return found
 
 
-def extended(last: SignedCheckpoint, position: int, read_chain: ReadChain) -> bytes:
+def chain_at(last: SignedCheckpoint, position: int, read_chain: ReadChain) -> bytes:
     """The chain at a later position. Raises what `read_chain` raises."""
     chain = last.chain
     entries = read_chain(last.position + 1, position)
@@ -74,16 +74,18 @@ def extended(last: SignedCheckpoint, position: int, read_chain: ReadChain) -> by
     return chain
 
 
-def compare(kept: str, shown: list[str], who: str, public: bytes) -> None:
+def compare(kept: str, shown: list[str], who: str, key_at: Callable[[int], bytes]) -> None:
     """kept: a checkpoint that a witness has. shown: what another one, or the exchange, has at that
     position or, if there is nothing, the first one after it; `who` that is, for the message.
-    public: the key of the exchange. Raises HistoryContradicted; NoteInvalid if what is shown
-    is not signed with this key, and so proves nothing.
+    key_at: the key of the exchange at a position. Raises HistoryContradicted; NoteInvalid if what
+    is shown is not signed with that key, and so proves nothing.
     """
     here = parse(kept)
     if shown and shown[0] == kept:
         return
-    there = parse(shown[0], public) if shown else None
+    there = parse(shown[0]) if shown else None
+    if there is not None:
+        parse(there.note, key_at(there.position))
     if there is not None and there.position == here.position:
         raise HistoryContradicted(
             f"{SAME_PLACE.format(here.position)} ({who} has another one)", kept, there.note

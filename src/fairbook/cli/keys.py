@@ -28,7 +28,12 @@ def add_arguments(parser: CommandParser) -> None:
     identity = kinds.add_parser(
         "identity", help="a secret key that signs checkpoints, in a file, and its public half"
     )
-    identity.add_argument("file", type=Path, metavar="FILE", help="a new file, for its owner alone")
+    identity.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="new file for the secret key, readable by its owner only",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

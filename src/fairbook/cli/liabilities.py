@@ -6,8 +6,8 @@ from typing import Final
 
 from fairbook.cli.parser import CommandParser, position
 from fairbook.engine.snapshots import SnapshotInvalid
-from fairbook.liabilities.making import make
 from fairbook.liabilities.sum_tree import ProofWrong
+from fairbook.liabilities.tree_builder import make
 
 ERRORS: Final = (SnapshotInvalid, ProofWrong, OSError)
 

@@ -52,8 +52,8 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 1: the audit or the disk has paused trading, or rows of the accounts contradict the
-    log.
+    """Exit code 1: the audit or the disk has paused trading, or accounts or a witness contradict
+    the log.
     """
     status = read_status(arguments.directory)
     if arguments.json:
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{label:9} {text}")
     accounts = status.get("accounts")
     is_contradicted = accounts is not None and bool(accounts["contradictions"])
+    is_contradicted |= any(each["contradicts"] for each in status.get("witnesses", ()))
     pauses = status["pauses"]
     is_paused = status["audit"]["verdict"] is not None or pauses["audit"] is not None
     operator = pauses["operator"]
@@ -157,7 +158,7 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
             yield "", f"NOT WRITTEN: {signed['failed']}"
     for witness in status.get("witnesses", ()):
         what = witness["problem"] or f"has confirmed the log up to position {witness['position']}"
-        yield "witness", f"{witness['url']}: {what}"
+        yield "witness", f"{witness['url']}: {'CONTRADICTS: ' * witness['contradicts']}{what}"
     if (proof := status.get("liabilities")) and proof["is_wanted"]:
         made = f"of position {proof['position']}" if proof["position"] else "not made yet"
         yield "owed", f"proof of liabilities {made}"

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Final
 
-from fairbook.app.settings import SETTINGS, misspelt, read_settings
+from fairbook.app.settings import SETTINGS, misspelt, read_settings, shown_default
 from fairbook.app.venue_file import load_venue
 from fairbook.cli.parser import CommandParser
 from fairbook.venue.toml_file import ConfigError
@@ -25,7 +25,7 @@ def add_arguments(parser: CommandParser) -> None:
                 setting.option,
                 dest=setting.field,
                 metavar=setting.values.metavar,
-                help=f"{setting.help} (default: {setting.default}; or {setting.variable})",
+                help=f"{setting.help} (default: {shown_default(setting)}; or {setting.variable})",
             )
         else:
             variables.append(f"  {setting.variable:29}{setting.help}")

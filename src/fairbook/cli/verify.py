@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Final
 
 from fairbook.accounts.credentials import AccountsDamaged
-from fairbook.checkpoints.saved_checkpoints import (
+from fairbook.checkpoints.log_comparison import (
     CheckpointComparison,
     LogContradicted,
     read_checkpoints,
 )
 from fairbook.checkpoints.signed_note import (
     NoteInvalid,
-    read_verifier,
+    parse_key_text,
 )
 from fairbook.cli import data_directory
 from fairbook.cli.data_directory import DataError
-from fairbook.cli.parser import CommandParser
+from fairbook.cli.liabilities_comparison import LiabilitiesComparison
+from fairbook.cli.parser import CommandParser, UsageError
 from fairbook.cli.verify_accounts import accounts_comparison
 from fairbook.cli.verify_history import HistoryComparison, HistoryUnreadable, history_comparison
-from fairbook.cli.verify_proof import LiabilitiesComparison
 from fairbook.core import invariants, state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
@@ -43,10 +43,12 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--against",
         metavar="FILE|URL",
-        help="signed checkpoints that were kept elsewhere: a file, an exchange, a witness",
+        help="signed checkpoints kept elsewhere: a file, or the URL of a witness or an exchange",
     )
     parser.add_argument(
-        "--key", metavar="KEY", help="key that must have signed them; without it any counts"
+        "--key",
+        metavar="KEY",
+        help="key that signed the first of them; without it signatures are not checked",
     )
 
 
@@ -107,8 +109,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _checkpoints(source: str | None, key: str | None) -> CheckpointComparison:
-    public = None if key is None else read_verifier(key)
-    return CheckpointComparison([] if source is None else read_checkpoints(source, public))
+    if source is None:
+        if key is not None:
+            raise UsageError("fairbook verify: --key needs --against")
+        return CheckpointComparison([])
+    public = None if key is None else parse_key_text(key)
+    try:
+        found = CheckpointComparison(read_checkpoints(source, public))
+    except NoteInvalid as problem:
+        raise DataError(f"{source}: {problem}") from None
+    if not found.count:
+        raise DataError(f"{source} has no signed checkpoint: nothing was compared")
+    return found
 
 
 def _compare_snapshot(runner: Runner, snapshot: Snapshot) -> None:

@@ -17,14 +17,14 @@ import msgspec
 from fairbook.api.contract.reply_shapes import AccountProofReply, LeafReply
 from fairbook.api.liabilities import amount_text, totals_object
 from fairbook.api.numbers import Scale
-from fairbook.checkpoints.signed_note import NoteInvalid, read_verifier
+from fairbook.checkpoints.signed_note import NoteInvalid, parse_key_text
 from fairbook.cli.parser import CommandParser, UsageError
 from fairbook.client.credentials import BearerToken, Credentials, SigningKey
 from fairbook.client.errors import ClientError
 from fairbook.client.messages import Balance
 from fairbook.client.rest import RestClient
 from fairbook.core.units import NS_PER_SECOND
-from fairbook.liabilities.checking import check_leaves
+from fairbook.liabilities.leaf_check import check_leaves
 from fairbook.liabilities.signed_totals import parse_totals
 from fairbook.liabilities.sum_tree import ProofWrong
 from fairbook.ports.liabilities import Leaf, PathStep, SignedTotals
@@ -134,7 +134,7 @@ def checked_totals(proof: Any, key: str | None) -> SignedTotals:
     note, own_key = proof.get("note"), proof.get("key")
     if not isinstance(note, str) or not isinstance(own_key, str):
         raise ProofWrong("no proof of liabilities has been made there yet")
-    totals = parse_totals(note, read_verifier(own_key if key is None else key))
+    totals = parse_totals(note, parse_key_text(own_key if key is None else key))
     if proof != totals_object(totals, own_key):
         raise ProofWrong("the answer says something else than its signed note")
     return totals

@@ -28,7 +28,9 @@ def add_arguments(parser: CommandParser) -> None:
         "--keep", type=Path, required=True, metavar="FILE", help="where checkpoints are kept"
     )
     parser.add_argument(
-        "--key", metavar="KEY", help="key of the exchange; without it the first that it names"
+        "--key",
+        metavar="KEY",
+        help="key of the exchange; without it, at the first start, the one that it names",
     )
     parser.add_argument(
         "--every", type=_seconds, default=EVERY_S, metavar="S",

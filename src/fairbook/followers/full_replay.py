@@ -144,7 +144,7 @@ class FullReplay:
     def _is_confirmed(self, head: Head) -> bool:
         for url in self._options.witnesses:
             try:
-                for note in RemoteCheckpoints(url, wait_s=WITNESS_S).some(head.position):
+                for note in RemoteCheckpoints(url, wait_s=WITNESS_S).notes_from(head.position):
                     found = parse(note)
                     if (found.state_position, found.state_digest) == (head.position, head.digest):
                         return True

@@ -71,7 +71,8 @@ class WitnessSeen(NamedTuple):
     url: str
     position: int
     seen_ms: int  # since 1970; 0: never
-    problem: str | None
+    problem: str | None  # why it has confirmed no more
+    contradicts: bool  # it keeps what the exchange does not have
 
 
 class ProofStatus(NamedTuple):

@@ -72,8 +72,8 @@ export function HistoryChecks() {
     <>
       <h2 id="history">The history of the log</h2>
       <p>
-        The exchange signs, again and again, what its log is. Who keeps such a checkpoint finds
-        every later change of the past. This browser keeps the last one that it saw.
+        The exchange regularly signs the state of its log. Anyone who keeps such a checkpoint can
+        detect every later change of the past. This browser keeps the newest one that it saw.
       </p>
       {contradiction.value !== "" && (
         <p class="verdict bad" role="alert" id="contradiction">
@@ -92,10 +92,10 @@ export function HistoryChecks() {
           <dt>This browser</dt>
           <dd id="seen">
             {compared.value === ""
-              ? "has seen none before"
+              ? "no earlier checkpoint to compare with"
               : `has seen that of position ${compared.value}, and it is still the same`}
           </dd>
-          <dt>Executed again</dt>
+          <dt>Full replay</dt>
           <dd id="replayed">{replayedText(status.value?.replayed ?? null)}</dd>
         </dl>
       )}

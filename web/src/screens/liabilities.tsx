@@ -109,17 +109,23 @@ export function Liabilities() {
   );
 }
 
-function verdictOf(account: AccountProof | null): readonly [kind: string, text: string] {
+function verdictOf(
+  account: AccountProof | null,
+  isSigned: boolean,
+): readonly [kind: string, text: string] {
   if (account === null) return ["unsure", "Log in to check your own leaves"];
   const count = account.leaves.length;
   if (count === 0) return ["unsure", `Account ${account.accountId} has no leaf in this proof`];
   const leaves = count === 1 ? "1 leaf" : `${count} leaves`;
+  if (!isSigned) {
+    return ["unsure", `${leaves} lead to the totals below; their signature was not checked`];
+  }
   return ["good", `In the signed totals, checked here: ${leaves} of account ${account.accountId}`];
 }
 
 function Proof({ proof, account, totals }: Answers & { readonly totals: SignedTotals }) {
   const own = new Map(account?.leaves.map((leaf) => [leaf.symbol, BigInt(leaf.atoms)]));
-  const [kind, text] = verdictOf(account);
+  const [kind, text] = verdictOf(account, totals.isSigned);
   return (
     <>
       <p class={`verdict ${kind}`} role="status" id="my-leaf">

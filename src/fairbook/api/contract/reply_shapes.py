@@ -389,6 +389,7 @@ class WitnessReply(ReplyShape, kw_only=True):
     position: Position
     seen: Milliseconds | None
     problem: str | None
+    contradicts: bool
 
 
 class ReplayedReply(ReplyShape, kw_only=True):

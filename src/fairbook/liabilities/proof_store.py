@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from fairbook.checkpoints.signed_note import NoteInvalid, public_key, verifier
+from fairbook.checkpoints.signed_note import NoteInvalid, key_text, public_key
 from fairbook.liabilities.proof_file import ProofFile, ProofFileInvalid
 from fairbook.liabilities.signed_totals import parse_totals, sign_totals
 from fairbook.log.durable_file import make_directory, rename, write_file
@@ -37,7 +37,7 @@ class PublishedProof:
         return self.file.leaves(rows)
 
 
-class PublishedProofs:
+class ProofStore:
     """DIR/liabilities. All methods block; for one process at a time."""
 
     def __init__(self, directory: Path, seed: Callable[[], bytes]) -> None:
@@ -78,7 +78,7 @@ class PublishedProofs:
         )  # fmt: skip
         write_file(note_path, [totals.note.encode()])
         self.remove_leftovers()
-        return PublishedProof(totals, verifier(public_key(seed)), file)
+        return PublishedProof(totals, key_text(public_key(seed)), file)
 
     def remove_leftovers(self) -> None:
         """All but the newest proofs."""
@@ -101,4 +101,4 @@ def read_proof(note_path: Path, public: bytes | None) -> PublishedProof:
     said = (foot.position, foot.time_ns, foot.state_digest, tuple(file.assets))
     if said != (totals.position, totals.time_ns, totals.state_digest, totals.assets):
         raise ProofFileInvalid(f"{file.path.name}: it is not what the signed note says")
-    return PublishedProof(totals, "" if public is None else verifier(public), file)
+    return PublishedProof(totals, "" if public is None else key_text(public), file)

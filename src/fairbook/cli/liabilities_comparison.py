@@ -9,7 +9,7 @@ from fairbook.core import state
 from fairbook.core.exchange import Exchange
 from fairbook.engine.runner import Runner
 from fairbook.liabilities.proof_file import ProofFileInvalid, build, differs, read_table
-from fairbook.liabilities.published import DIRECTORY, PublishedProof, note_paths, read_proof
+from fairbook.liabilities.proof_store import DIRECTORY, PublishedProof, note_paths, read_proof
 from fairbook.liabilities.sum_tree import ProofWrong
 
 TRIES: Final = 3  # a running exchange may remove the proof that is about to be read
