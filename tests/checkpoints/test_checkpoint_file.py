@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -61,12 +62,48 @@ def test_a_note_that_cannot_be_read_is_shown(tmp_path: Path) -> None:
     assert len(CheckpointFile(path).notes_from(6, 9)) == 2
 
 
-@pytest.mark.parametrize("content", ["hello\n", "fairbook checkpoint\nnonsense"])
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_damage_does_not_end_the_reading_silently(tmp_path: Path, damaged: int) -> None:
+    """A blank line is gone: the notes behind it must not seem to be all."""
+    path = tmp_path / "c.txt"
+    notes = [note(5), note(6), note(7), note(8)]
+    notes[damaged] = notes[damaged].replace("\n\n", "\n")
+    path.write_text("".join(notes))
+    with pytest.raises(NoteInvalid):
+        CheckpointFile(path).notes_from(0, 9)
+
+
+@pytest.mark.parametrize("content", ["hello\n", "\0\0\0", "fairbook checkpoint\r\nposition 5\r\n"])
 def test_another_file_is_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "c.txt"
-    path.write_text(content)
-    if content == "hello\n":
-        with pytest.raises(NoteInvalid, match="no file of checkpoints"):
-            CheckpointFile(path).newest()
-    else:
-        assert CheckpointFile(path).newest() is None
+    path.write_bytes(content.encode())
+    with pytest.raises(NoteInvalid):
+        CheckpointFile(path).notes_from(0, 9)
+
+
+def test_zeros_behind_the_last_note_are_cut_off(tmp_path: Path) -> None:
+    """As a power cut may leave them."""
+    path = tmp_path / "c.txt"
+    path.write_bytes(note(5).encode() + bytes(300))
+    newest = CheckpointFile(path).newest()
+    assert newest is not None and newest.position == 5
+    assert path.read_text() == note(5)
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = CheckpointFile(tmp_path / "c.txt")
+    file.append(note(5))
+    calls = 0
+
+    def fail_once(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with pytest.raises(OSError, match="No space"):
+        file.append(note(6))
+    assert file.path.read_text() == note(5)
+    file.append(note(7))
+    assert file.notes_from(0, 9) == [note(5), note(7)]

@@ -7,9 +7,15 @@ from collections.abc import Iterable
 
 import pytest
 
-from fairbook.checkpoints.signed_checkpoint import NO_CHECKPOINT, SignedCheckpoint, sign
+from fairbook.checkpoints.signed_checkpoint import NO_CHECKPOINT, SignedCheckpoint, parse, sign
 from fairbook.checkpoints.signed_note import NoteInvalid, public_key
-from fairbook.checkpoints.witness import HistoryContradicted, Witness, compare
+from fairbook.checkpoints.witness import (
+    HistoryContradicted,
+    NotesFrom,
+    Witness,
+    first_difference,
+    require_proof,
+)
 from fairbook.log.command_log import hash_frame
 from fairbook.log.memory_log import MemoryLog
 
@@ -79,7 +85,7 @@ def test_another_key_has_not_signed_it(exchange: Signer) -> None:
     known = witness(exchange)
     exchange.append(1)
     exchange.seed = OTHER
-    with pytest.raises(HistoryContradicted, match="not signed by this key"):
+    with pytest.raises(NoteInvalid, match="not signed by this key"):
         known.accept(exchange.sign(), exchange.chain)
 
 
@@ -134,33 +140,101 @@ def test_a_key_is_followed_by_the_one_that_it_names(exchange: Signer) -> None:
     known.accept(exchange.sign(), exchange.chain)
     assert known.public == public_key(OTHER)
     again = Witness(public_key(OTHER), exchange.signed[1])
-    with pytest.raises(HistoryContradicted, match="not signed by this key"):
+    with pytest.raises(NoteInvalid, match="not signed by this key"):
         again.accept(old.sign(), old.chain)
 
 
-def test_two_histories_are_found_by_comparing(exchange: Signer) -> None:
-    here = exchange.sign()
+def line(exchange: Signer) -> NotesFrom:
+    """What it has signed, by position."""
+    return lambda position, count: [
+        each.note for each in exchange.signed if each.position >= position
+    ][:count]
 
-    def key_at(_position: int) -> bytes:
-        return public_key(SEED)
 
-    compare(here, [here], "other", key_at)
+def judged(here: Signer, there: Signer, public: bytes, *, last: int = 0) -> None:
+    """As a witness of the one compares with a witness of the other."""
+    end = last or min(here.signed[-1].position, there.signed[-1].position)
+    found = first_difference(here.signed[0].position, end, line(here), line(there))
+    if found is not None:
+        require_proof(*found, "other", public)
+
+
+@pytest.mark.parametrize("common", [1, 2, 7, 40])
+@pytest.mark.parametrize("steps", [(2, 2), (1, 3), (3, 1)])
+def test_two_histories_are_found_by_comparing(
+    exchange: Signer, common: int, steps: tuple[int, int]
+) -> None:
+    """Wherever they part, and whether or not the same positions are signed then."""
+    for _ in range(common):
+        exchange.append(2)
+        exchange.sign()
     other = exchange.copy()
-    exchange.append(2)
-    other.append(2, b"y")
-    mine, theirs = exchange.sign(), other.sign()
-    with pytest.raises(HistoryContradicted, match="two signed checkpoints of position 5"):
-        compare(mine, [theirs], "other", key_at)
-    other.append(1)
-    with pytest.raises(HistoryContradicted, match="other has no checkpoint of position 5"):
-        compare(mine, [other.sign()], "other", key_at)
-    with pytest.raises(HistoryContradicted, match="other has no checkpoint of position 5"):
-        compare(mine, [], "other", key_at)
+    judged(exchange, other, public_key(SEED))
+    for each, step, content in ((exchange, steps[0], b"x"), (other, steps[1], b"y")):
+        for _ in range(12):
+            each.append(step, content)
+            each.sign()
+    with pytest.raises(HistoryContradicted) as found:
+        judged(exchange, other, public_key(SEED))
+    first, second = (parse(note) for note in found.value.notes)
+    assert first.previous == second.previous and first.text != second.text
+    with pytest.raises(HistoryContradicted):
+        judged(other, exchange, public_key(SEED))
+
+
+def test_two_histories_are_found_across_a_change_of_key(exchange: Signer) -> None:
+    exchange.sign()
+    other = exchange.copy()
+    for each, content, seed in ((exchange, b"x", OTHER), (other, b"y", bytes(32))):
+        each.append(1, content)
+        each.sign(next_key=public_key(seed))
+        each.seed = seed
+        for _ in range(3):
+            each.append(1, content)
+            each.sign()
+    with pytest.raises(HistoryContradicted, match="two signed checkpoints of position 4"):
+        judged(exchange, other, public_key(SEED))
+
+
+def test_a_checkpoint_that_is_missing_is_a_contradiction(exchange: Signer) -> None:
+    exchange.sign()
+    other = exchange.copy()
+    exchange.append(1)
+    exchange.sign()
+    with pytest.raises(HistoryContradicted, match="other has no checkpoint of position 4"):
+        judged(exchange, other, public_key(SEED), last=4)
 
 
 def test_what_another_key_has_signed_proves_nothing(exchange: Signer) -> None:
-    mine = exchange.sign()
+    exchange.sign()
     stranger = Signer(OTHER)
-    stranger.append(3)
+    stranger.append(3, b"y")
+    stranger.sign()
     with pytest.raises(NoteInvalid):
-        compare(mine, [stranger.sign()], "other", lambda _: public_key(SEED))
+        judged(exchange, stranger, public_key(SEED))
+
+
+def test_a_signature_written_in_another_way_is_no_other_checkpoint(exchange: Signer) -> None:
+    """Signatures of others may be added, and base64 has bits that mean nothing."""
+    known = witness(exchange)
+    exchange.append(1)
+    note = exchange.sign()
+    more = note + "\u2014 other AAAA\n"
+    assert known.accept(more, exchange.chain).note == note
+    exchange.append(1)
+    known.accept(exchange.sign(), exchange.chain)
+    other = exchange.copy()
+    other.signed[1] = parse(more)
+    judged(exchange, other, public_key(SEED))
+
+
+@pytest.mark.parametrize(
+    "more", ["junk\n", "\n", "\u2014 a b", "\u2014 \udc80 AAAA\n", "\u2014 a\u0661 AAAA\n", "whole"]
+)
+def test_nothing_else_stands_in_a_note(exchange: Signer, more: str) -> None:
+    known = witness(exchange)
+    exchange.append(1)
+    note = exchange.sign()
+    with pytest.raises(NoteInvalid):
+        known.accept(note + (note if more == "whole" else more), exchange.chain)
+    assert known.last == exchange.signed[0]

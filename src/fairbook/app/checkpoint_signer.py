@@ -12,8 +12,10 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from fairbook.app.identity import Identity
+from fairbook.app.settings import SettingError
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.signed_checkpoint import NO_CHECKPOINT, SignedCheckpoint, sign
+from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.engine.runner import Runner
 from fairbook.followers.replica_link import ReplicaLink
 from fairbook.ports.events import Emit
@@ -73,6 +75,11 @@ class CheckpointSigner:
     def note(self) -> str | None:
         return None if self._newest is None else self._newest.note
 
+    @property
+    def position(self) -> int:
+        """Of the newest checkpoint that is durable; 0: there is none."""
+        return 0 if self._newest is None else self._newest.position
+
     def status(self) -> dict[str, Any]:
         newest = self._newest
         return {
@@ -91,7 +98,8 @@ class CheckpointSigner:
 
     async def change_key(self, key: str) -> None:
         """Sign a checkpoint that names the next key, and use that from then on. Raises
-        SettingError, OSError: then nothing has changed.
+        SettingError, OSError: then the key is the same as before, unless such a checkpoint was
+        written; what is left to do is done before the next one.
         """
         next_key = self._identity.next_key(key)
         async with self._signing:
@@ -99,15 +107,31 @@ class CheckpointSigner:
                 if self._failed is not None:
                     raise OSError(self._failed)
                 await asyncio.sleep(LOOK_S)
+            self._identity.require(next_key)
         logger.warning("checkpoints are signed with another key", extra={"key": key})
 
     async def _make(self, next_key: bytes | None = None) -> bool:
-        """False: the position is signed already, or the file failed."""
-        runner, newest = self._runner, self._newest
-        if newest is not None and newest.position >= runner.position:
+        """False: the position is signed already, or it failed."""
+        try:
+            return await self._sign(next_key)
+        except (OSError, NoteInvalid, SettingError) as error:
+            if str(error) != self._failed:
+                logger.error("no checkpoint was signed: %s", error)
+            self._failed = str(error)
             return False
+
+    async def _sign(self, next_key: bytes | None) -> bool:
+        if self._failed is not None:
+            # It may be in the file although its write has failed.
+            found = await asyncio.to_thread(self._file.newest)
+            is_newer = found is not None and found.position > self.position
+            if found is not None and is_newer and self._identity.has_signed(found):
+                self._newest = found
+        runner, newest = self._runner, self._newest
         if newest is not None and newest.next_key is not None:
             self._identity.require(newest.next_key)
+        if newest is not None and newest.position >= runner.position:
+            return False
         state = self._replayed or SavedState(
             self._link.snapshot_position, self._link.snapshot_digest
         )
@@ -122,12 +146,7 @@ class CheckpointSigner:
             seed=self._identity.seed,
             next_key=next_key,
         )
-        try:
-            await asyncio.to_thread(self._file.append, made.note)
-        except OSError as error:
-            self._failed = str(error)
-            logger.error("%s: the checkpoint was not written: %s", self._file.path, error)
-            return False
+        await asyncio.shield(asyncio.to_thread(self._file.append, made.note))
         self._failed = None
         self._newest = made
         self.key = self._identity.key

@@ -30,12 +30,11 @@ class Identity:
         self._path = path
         if newest is None and not path.exists():
             make_key(path)
-        next_path = self._beside(NEXT_SUFFIX)
         named = None if newest is None else newest.next_key
-        if named is not None and next_path.exists() and _public_in(next_path) == named:
-            self._take_next()
+        if named is not None and (not path.exists() or _public_in(path) != named):
+            self._take_next(named)
         self.seed = read_seed(path)
-        if newest is not None and not _signs_after(newest, public_key(self.seed)):
+        if newest is not None and named is None and not self.has_signed(newest):
             raise SettingError(f"the last checkpoint is not signed by this key: {path}")
 
     @property
@@ -61,18 +60,17 @@ class Identity:
         """
         if public_key(self.seed) == public:
             return
-        self._take_next()
+        self._take_next(public)
         self.seed = read_seed(self._path)
-        if public_key(self.seed) != public:
-            raise SettingError(
-                f"{self._path} is not the key that the last checkpoint has named: put that one"
-                " there"
-            )
 
-    def _take_next(self) -> None:
+    def _take_next(self, public: bytes) -> None:
+        """Raises SettingError, OSError; then the old key is still there."""
+        path = self._beside(NEXT_SUFFIX)
+        if not path.exists() or _public_in(path) != public:
+            raise SettingError(f"the last checkpoint names another key, which is not in {path}")
         if self._path.exists():
-            rename(self._path, self._beside(ENDED_SUFFIX))
-        rename(self._beside(NEXT_SUFFIX), self._path)
+            write_file(self._beside(ENDED_SUFFIX), [self._path.read_bytes()])
+        rename(path, self._path)
 
     def _beside(self, suffix: str) -> Path:
         return self._path.with_name(self._path.name + suffix)
@@ -100,9 +98,3 @@ def read_seed(path: Path) -> bytes:
 
 def _public_in(path: Path) -> bytes:
     return public_key(read_seed(path))
-
-
-def _signs_after(newest: SignedCheckpoint, public: bytes) -> bool:
-    if newest.next_key is not None:
-        return newest.next_key == public  # It says by whom the ones after it are signed.
-    return is_signed_by(newest.note, public)

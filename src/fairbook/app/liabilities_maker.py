@@ -25,6 +25,7 @@ from fairbook.liabilities.proof_store import ProofStore, PublishedProof
 from fairbook.ports.events import Emit
 
 LOOK_S: Final = 1.0  # between two looks for an agreed snapshot
+MAKE_MAX_S: Final = 3600.0  # a million accounts take 13 s
 RETRY_S: Final = 10.0  # after a failure, such as a snapshot that newer ones have replaced
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class LiabilitiesMaker:
             self.newest = await asyncio.to_thread(
                 self._proofs.publish, made, position=position, state_digest=digest
             )
-        except (OSError, ProofFileInvalid, NoteInvalid) as error:
+        except (OSError, ProofFileInvalid, NoteInvalid, subprocess.TimeoutExpired) as error:
             return str(error)
         self._emit("liabilities", {"note": self.newest.totals.note})
         return ""
@@ -117,7 +118,7 @@ async def _run(command: list[str]) -> tuple[int, str]:
         (await spawning).kill()
         raise
     try:
-        _, said = await asyncio.to_thread(process.communicate)
+        _, said = await asyncio.to_thread(process.communicate, timeout=MAKE_MAX_S)
         return process.returncode, said.decode(errors="replace")
     finally:
         if process.poll() is None:

@@ -79,8 +79,8 @@ def _whole(least: int, most: int, metavar: str = "") -> Values:
     return Values(f"a whole number, {least} to {shown}", parse, metavar)
 
 
-def _seconds(most: float) -> Values:
-    return Values(f"seconds, 0 to {most}", lambda text: _within(float(text), 0, most))
+def _seconds(most: float, least: float = 0) -> Values:
+    return Values(f"seconds, {least} to {most}", lambda text: _within(float(text), least, most))
 
 
 def _within(value: N, least: float, most: float) -> N:
@@ -196,7 +196,9 @@ class UpSettings:
     checkpoints_file: Path | None = _setting(
         None, _FILE, "signed checkpoints; default: checkpoints.txt in the data directory"
     )
-    checkpoint_s: float = _setting(60.0, _seconds(3600), "seconds between two signed checkpoints")
+    checkpoint_s: float = _setting(
+        60.0, _seconds(3600, 0.02), "seconds between two signed checkpoints"
+    )
     witnesses: tuple[str, ...] = _option(
         (), _URLS, "witnesses (`fairbook watch --serve`) that must know this log before it opens",
         name="witness",

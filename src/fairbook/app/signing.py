@@ -17,6 +17,7 @@ from fairbook.app.liabilities_maker import LiabilitiesMaker, liabilities_maker
 from fairbook.app.settings import SettingError, UpSettings
 from fairbook.app.witnesses import Witnesses
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
+from fairbook.checkpoints.signed_checkpoint import parse
 from fairbook.checkpoints.signed_note import NoteInvalid
 from fairbook.engine.runner import Runner
 from fairbook.followers.full_replay_link import FullReplayLink
@@ -69,7 +70,7 @@ async def signing_parts(
         followers.full_replay.on_saved = signer.add_replayed
     proofs = LogProofs(
         newest=lambda: (signer.key, signer.note),
-        notes=file.notes_from,
+        notes=partial(_durable_notes, file, signer),
         chain=partial(_chain, log) if settings.public_chain else None,
         status=lambda: _proof_status(witnesses, followers.full_replay),
     )
@@ -78,7 +79,7 @@ async def signing_parts(
 
 
 def _proof_status(witnesses: Witnesses, replay: FullReplayLink | None) -> ProofStatus:
-    if replay is None or replay.started_from is None:
+    if replay is None or replay.started_from is None or replay.is_down:
         return ProofStatus(witnesses.seen(), None, 0, False)
     return ProofStatus(witnesses.seen(), replay.position, replay.started_from, replay.is_confirmed)
 
@@ -101,8 +102,19 @@ def key_change(signer: CheckpointSigner) -> KeyChange:
     return KeyChange(check, change)
 
 
+def _durable_notes(
+    file: CheckpointFile, signer: CheckpointSigner, position: int, count: int
+) -> list[str]:
+    """The newest one in the file may not be durable yet."""
+    last = signer.position
+    return [each for each in file.notes_from(position, count) if parse(each).position <= last]
+
+
 def _chain(log: FileLog, first: int, last: int) -> ChainPart:
     """Raises LogDamaged."""
+    end = log.last
+    if first > end.position:
+        return ChainPart(end.chain if first == end.position + 1 else b"", [])
     entries = list(islice(log.read_near(first), last - first + 1))
     before = entries[0].before if entries else GENESIS_CHAIN
     return ChainPart(before, [(entry.time_ns, hash_frame(entry.frame)) for entry in entries])

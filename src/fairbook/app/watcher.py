@@ -12,6 +12,7 @@ Invariants:
 
 import logging
 import random
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,11 +23,20 @@ from fairbook.checkpoints.kept_keys import KeptKeys
 from fairbook.checkpoints.remote_checkpoints import RemoteCheckpoints
 from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, is_signed_by, parse
 from fairbook.checkpoints.signed_note import NoteInvalid, key_text, parse_key_text
-from fairbook.checkpoints.witness import HistoryContradicted, Witness, compare
+from fairbook.checkpoints.witness import (
+    HistoryContradicted,
+    Witness,
+    first_difference,
+    require_proof,
+)
+from fairbook.core.units import NS_PER_SECOND
+from fairbook.log.durable_file import write_file
 
 KEY_SUFFIX: Final = ".key"
 CONTRADICTIONS_SUFFIX: Final = ".contradictions"
-CONTRADICTIONS_MAX: Final = 1_000  # that are kept and shown
+CONTRADICTIONS_MAX: Final = 1_000  # that are shown
+PROOFS_CHARACTERS_MAX: Final = 4_000_000  # that are kept
+SILENT_S: Final = 3_900.0  # the longest time between two checkpoints is an hour
 PROBLEM_CHARACTERS_MAX: Final = 500
 
 logger = logging.getLogger(__name__)
@@ -65,8 +75,13 @@ class Watcher:
         self._first = next((parse(note) for note in self.file.notes()), None)
         self._require_key(key)
         self._witness = self._known(self.file.newest())
-        if self._contradictions_path.exists():
+        if self.has_contradictions:
             report(f"earlier contradictions are in {self._contradictions_path}")
+
+    @property
+    def has_contradictions(self) -> bool:
+        """Ever, not only in this run."""
+        return self._contradictions_path.exists()
 
     def _require_key(self, key: str | None) -> None:
         keys = self._keys
@@ -100,6 +115,7 @@ class Watcher:
             "key": key_text(self._witness.public),
             "first": None if self._first is None else str(self._first.position),
             "newest": None if last is None else str(last.position),
+            "contradicted": self.has_contradictions,
             "contradictions": self.contradictions,
             "problem": self.problem,
         }
@@ -107,7 +123,9 @@ class Watcher:
     def newest(self) -> tuple[str, str | None]:
         """Key and note of the newest checkpoint that is kept."""
         last = self._witness.last
-        return key_text(self._witness.public), None if last is None else last.note
+        if last is None:
+            return key_text(self._witness.public), None
+        return key_text(self._keys.at(last.position)), last.note
 
     def round(self) -> None:
         """Collect and compare; what goes wrong is reported."""
@@ -126,13 +144,28 @@ class Watcher:
         witness = self._witness
         if witness.last is None:
             note = self._exchange.newest().note
-            if note is not None:
-                parse(note, witness.public)  # Another key proves nothing: there is no history yet.
-                self._first = self._keep(witness.accept(note, self._exchange.chain))
-                self._report("a first look: nothing is known about the time before it")
-            return
-        for _, note in self._exchange.notes(witness.last.position + 1):
-            self._keep(witness.accept(note, self._exchange.chain))
+            if note is None:
+                return
+            if not is_signed_by(note, witness.public):
+                self._follow_keys()
+            self._first = self._keep(witness.accept(note, self._exchange.chain))
+            self._report("a first look: nothing is known about the time before it")
+        else:
+            for _, note in self._exchange.notes(witness.last.position + 1):
+                self._keep(witness.accept(note, self._exchange.chain))
+        assert witness.last is not None
+        if time.time() - witness.last.time_ns / NS_PER_SECOND > SILENT_S:
+            raise OSError(f"{self._exchange.url} has signed nothing for more than an hour")
+
+    def _follow_keys(self) -> None:
+        """From the key that was given to the one that signs now, by the checkpoints that name the
+        next one. Raises NoteInvalid.
+        """
+        for _, note in self._exchange.notes():
+            found = parse(note, self._witness.public)
+            if found.next_key is not None:
+                self._witness.public = found.next_key
+                self._keys.add(found.next_key, found.position)
 
     def _keep(self, accepted: SignedCheckpoint) -> SignedCheckpoint:
         self.file.append(accepted.note)
@@ -147,37 +180,45 @@ class Watcher:
         first, last = self._first, self._witness.last
         if first is None or last is None:
             return
+        shown = self._exchange.notes_from(0, 1)
+        begin = first.position if not shown else max(first.position, parse(shown[0]).position)
+        self._require_same(self._exchange, min(begin, last.position), last.position)
         position = random.randint(first.position, last.position)
-        for kept in (last.note, *self.file.notes_from(position, 1)):
-            shown = self._exchange.notes_from(parse(kept).position, 1)
-            compare(kept, shown, self._exchange.url, self._keys.at)
+        if position < begin:
+            raise OSError(f"{self._exchange.url} shows nothing before position {begin} any more")
+        for kept in self.file.notes_from(position, 1):
+            self._require_same(self._exchange, begin, parse(kept).position)
 
     def _comparison(self, other: RemoteCheckpoints) -> Callable[[], None]:
         return lambda: self._compare_with(other)
 
     def _compare_with(self, other: RemoteCheckpoints) -> None:
-        """At the newest position that both should have: each one has the hash of those before."""
+        """Where both have something: each checkpoint has the hash of those before."""
         first, last = self._first, self._witness.last
-        note = other.newest().note
-        if first is None or last is None or note is None:
+        note, oldest = other.newest().note, other.notes_from(0, 1)
+        if first is None or last is None or note is None or not oldest:
             return
-        theirs = parse(note)
-        if theirs.position >= last.position:
-            oldest = other.notes_from(0, 1)
-            if oldest and parse(oldest[0]).position <= last.position:
-                shown = other.notes_from(last.position, 1)
-                compare(last.note, shown, other.url, self._keys.at)
-        elif theirs.position >= first.position:
-            parse(note, self._keys.at(theirs.position))
-            kept = self.file.notes_from(theirs.position, 1)
-            compare(note, kept, "this witness", self._keys.at)
+        begin = max(first.position, parse(oldest[0]).position)
+        end = min(last.position, parse(note).position)
+        if begin <= end:
+            self._require_same(other, begin, end)
+
+    def _require_same(self, other: RemoteCheckpoints, first: int, last: int) -> None:
+        """Both have all checkpoints between these positions. Raises HistoryContradicted."""
+        found = first_difference(first, last, self.file.notes_from, other.notes_from)
+        if found is not None:
+            mine, theirs = found
+            require_proof(mine, theirs, other.url, self._keys.at(mine.position))
 
     def _contradicted(self, found: HistoryContradicted) -> None:
-        sentence = str(found)
-        if sentence in self.contradictions or len(self.contradictions) >= CONTRADICTIONS_MAX:
+        sentence, path = str(found), self._contradictions_path
+        if sentence in self.contradictions:
             return
-        at = datetime.now(UTC)
-        with self._contradictions_path.open("a", encoding="utf-8") as file:
-            file.write(f"{at:%Y-%m-%d %H:%M:%S} UTC: {sentence}\n\n" + "\n".join(found.notes))
-        self.contradictions.append(sentence)
-        self._report(f"CONTRADICTION: {sentence}; the proof is in {self._contradictions_path}")
+        known = path.read_text(errors="replace") if path.exists() else ""
+        if sentence not in known and len(known) < PROOFS_CHARACTERS_MAX:
+            at = datetime.now(UTC)
+            proof = f"{at:%Y-%m-%d %H:%M:%S} UTC: {sentence}\n\n" + "\n".join(found.notes) + "\n"
+            write_file(path, [(known + proof).encode()])
+        if len(self.contradictions) < CONTRADICTIONS_MAX:
+            self.contradictions.append(sentence)
+        self._report(f"CONTRADICTION: {sentence}; the proof is in {path}")

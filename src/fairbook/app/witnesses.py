@@ -61,6 +61,7 @@ class Witnesses:
         the log is not the one that a witness has seen; SettingError if one does not answer, or
         keeps what is not in the file; OSError.
         """
+        is_lost = newest is None
         for witness, seen in self._seen.items():
             found = _asked(witness)
             if found is None:
@@ -69,9 +70,9 @@ class Witnesses:
                 log.require(found.position, found.chain)
             except LogDamaged as problem:
                 raise LogDamaged(f"{problem} (kept by witness {witness.url})") from None
-            if newest is None:
+            if newest is None or (is_lost and found.position > newest.position):
                 self._take_from(witness, found)
-                newest = found
+                newest, is_lost = found, True
             try:
                 self._confirm(found, witness)
             except WitnessContradicts as problem:
@@ -81,9 +82,11 @@ class Witnesses:
 
     async def run(self) -> None:
         """Until it is cancelled."""
+        await asyncio.gather(*(self._watch(*each) for each in self._seen.items()))
+
+    async def _watch(self, witness: RemoteCheckpoints, seen: WitnessStatus) -> None:
         while True:
-            for witness, seen in self._seen.items():
-                await asyncio.to_thread(self._look, witness, seen)
+            await asyncio.to_thread(self._look, witness, seen)
             await asyncio.sleep(self._every_s)
 
     def seen(self) -> list[WitnessSeen]:
@@ -114,10 +117,11 @@ class Witnesses:
 
     def _confirm(self, found: SignedCheckpoint, witness: RemoteCheckpoints) -> None:
         """Each checkpoint has the hash of the one before: the newest stands for all."""
-        if self._file.notes_from(found.position, 1) != [found.note]:
+        own = self._file.notes_from(found.position, 1)
+        if not own or parse(own[0]).text != found.text:
             raise WitnessContradicts(
                 f"{witness.url} keeps a checkpoint of position {found.position} that is not in"
-                f" {self._file.path}"
+                f" {self._file.path.name}"
             )
 
     def _take_from(self, witness: RemoteCheckpoints, found: SignedCheckpoint) -> None:

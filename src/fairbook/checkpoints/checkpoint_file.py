@@ -42,8 +42,9 @@ class CheckpointFile:
                 file.seek(begin)
                 tail = file.read()
                 end = _end_of_last_note(tail)
-                left = tail[end : end + len(BEGIN)]
-                if not BEGIN.startswith(left):
+                left = tail[end:]
+                # A power cut may leave zeros.
+                if not BEGIN.startswith(left.rstrip(b"\0")[: len(BEGIN)]):
                     raise NoteInvalid(f"{self.path} is no file of checkpoints")
                 if left:
                     logger.warning("%s: a checkpoint that is not whole was cut off", self.path)
@@ -54,14 +55,24 @@ class CheckpointFile:
         return parse(notes[-1]) if notes else None
 
     def append(self, note: str) -> None:
-        """Raises OSError."""
+        """Nothing of it is left in the file if this raises OSError, unless cutting it off fails,
+        too.
+        """
         with self.path.open("ab") as file:
-            file.write(note.encode())
-            file.flush()
-            os.fsync(file.fileno())
+            size = file.tell()
+            try:
+                file.write(note.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), size)
+                os.fsync(file.fileno())
+                raise
 
     def notes(self, position: int = 0) -> Iterator[str]:
-        """Those at `position` and after it, as they stand there. Raises OSError."""
+        """Those at `position` and after it, as they stand there. Raises OSError; NoteInvalid for
+        what is no note, unless that is the beginning of the last one.
+        """
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
@@ -69,12 +80,20 @@ class CheckpointFile:
         with file:
             file.seek(_offset_before(file, position))
             lines = (line.decode(errors="replace") for line in file)
+            unfinished = ""
             for note in split_notes(lines):
+                if unfinished:
+                    raise NoteInvalid(f"{self.path.name}: no checkpoint: {unfinished[:100]!r}")
                 if not _SIGNED.search(note):
-                    return  # The last one is being written.
+                    unfinished = note
+                    continue
                 found = _position_of(note)
                 if found is None or found >= position:
                     yield note
+            # The last one may be being written.
+            begin = BEGIN.decode()
+            if unfinished and not (unfinished.startswith(begin) or begin.startswith(unfinished)):
+                raise NoteInvalid(f"{self.path.name}: no checkpoint: {unfinished[:100]!r}")
 
     def notes_from(self, position: int, count_max: int) -> list[str]:
         """The first notes of `notes`."""

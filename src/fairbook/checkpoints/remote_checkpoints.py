@@ -1,11 +1,18 @@
-"""Signed checkpoints, and times and hashes of the log, as an exchange or a witness serves them."""
+"""Signed checkpoints, and times and hashes of the log, as an exchange or a witness serves them.
 
+Invariant: whatever is answered, and however slowly, a method returns within its time, and raises
+nothing but OSError and NoteInvalid.
+"""
+
+import http.client
 import json
+import queue
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
+from threading import Thread
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,14 +21,16 @@ from fairbook.checkpoints.signed_note import NoteInvalid
 SIGNED_PATH: Final = "/api/v1/checkpoints/signed"
 CHAIN_PATH: Final = "/api/v1/chain"
 NOTES_MAX: Final = 100  # in an answer
+NOTES_MAX_IN_ALL: Final = 5_000_000  # ten years of one a minute
+NOTE_CHARACTERS_MAX: Final = 4_096
 CHAIN_MAX: Final = 1_000  # entries in an answer
-WAIT_S: Final = 30.0
-TRIES: Final = 8  # while it says that it is asked too often
-PAUSE_MAX_S: Final = 30.0
+WAIT_S: Final = 60.0
+PAUSE_MAX_S: Final = 10.0  # when it says that it is asked too often
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 HASH_BYTES: Final = 32
 
 LATER: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+Answer = bytes | OSError
 
 
 class Newest(NamedTuple):
@@ -37,11 +46,12 @@ class RemoteCheckpoints:
     """
 
     def __init__(self, url: str, *, wait_s: float = WAIT_S) -> None:
-        """wait_s: for each answer. Raises ValueError if it is no http or https URL."""
-        if urlsplit(url).scheme not in ("http", "https"):
+        """wait_s: for each answer, with all tries. Raises ValueError if it is no http(s) URL."""
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError(f"{url} must begin with http:// or https://")
         self.url = url.rstrip("/")
         self._wait_s = wait_s
+        self._asking: Thread | None = None
 
     def newest(self) -> Newest:
         answer = self._get(SIGNED_PATH)
@@ -57,7 +67,7 @@ class RemoteCheckpoints:
 
     def notes(self, position: int = 0) -> Iterator[tuple[int, str]]:
         """All notes at this position and after it, each with its position."""
-        while True:
+        for _ in range(NOTES_MAX_IN_ALL // NOTES_MAX):
             notes = self.notes_from(position)
             for note in notes:
                 found = _position_of(note)
@@ -67,6 +77,7 @@ class RemoteCheckpoints:
                 yield found, note
             if len(notes) < NOTES_MAX:
                 return
+        raise NoteInvalid(f"{self.url} serves checkpoints without end")
 
     def chain(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Time in ns and hash of the frame, of each entry from one position to another."""
@@ -84,7 +95,8 @@ class RemoteCheckpoints:
     def _entry(self, entry: Any) -> tuple[int, bytes]:
         try:
             time_text, digest_text = entry
-            time_ns, digest = int(time_text), bytes.fromhex(digest_text)
+            time_ns = int(time_text) if isinstance(time_text, str) else -1
+            digest = bytes.fromhex(digest_text)
         except (ValueError, TypeError):
             time_ns, digest = -1, b""
         if not 0 <= time_ns < 1 << 63 or len(digest) != HASH_BYTES:
@@ -93,7 +105,9 @@ class RemoteCheckpoints:
 
     def _notes_in(self, answer: dict[str, Any]) -> list[str]:
         notes = answer.get("notes")
-        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        if not isinstance(notes, list) or len(notes) > NOTES_MAX:
+            raise self._no_checkpoints()
+        if not all(isinstance(note, str) and len(note) <= NOTE_CHARACTERS_MAX for note in notes):
             raise self._no_checkpoints()
         return notes
 
@@ -101,28 +115,53 @@ class RemoteCheckpoints:
         return NoteInvalid(f"{self.url} serves no signed checkpoints")
 
     def _get(self, path: str) -> dict[str, Any]:
-        content = self._bytes_of(path)
         try:
-            answer = json.loads(content)
-        except ValueError:
+            answer = json.loads(self._bytes_of(path))
+        except (ValueError, RecursionError):
             raise self._no_checkpoints() from None
         if not isinstance(answer, dict):
             raise self._no_checkpoints()
         return answer
 
     def _bytes_of(self, path: str) -> bytes:
-        for tries_left in range(TRIES - 1, -1, -1):
+        """In a thread of its own, because a server may send a byte now and then for ever."""
+        if self._asking is not None and self._asking.is_alive():
+            raise OSError(f"{self.url} has not answered an earlier request yet")
+        answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        deadline_s = time.monotonic() + self._wait_s
+        self._asking = Thread(
+            target=lambda: answers.put(self._ask(path, deadline_s)), daemon=True, name="ask"
+        )
+        self._asking.start()
+        try:
+            found = answers.get(timeout=self._wait_s)
+        except queue.Empty:
+            raise OSError(f"{self.url}{path}: no answer in {self._wait_s:g} s") from None
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    def _ask(self, path: str, deadline_s: float) -> Answer:
+        url = self.url + path
+        while True:
             try:
-                with urllib.request.urlopen(self.url + path, timeout=self._wait_s) as answer:
+                with urllib.request.urlopen(url, timeout=self._wait_s) as answer:
                     content: bytes = answer.read(ANSWER_BYTES_MAX)
                     return content
             except urllib.error.HTTPError as error:
                 with error:
-                    if error.code not in LATER or not tries_left:
-                        raise OSError(f"{self.url}{path}: {error.code} {error.reason}") from None
-                    pause_s = float(error.headers.get("retry-after") or 1)
-                time.sleep(min(pause_s, PAUSE_MAX_S))
-        raise AssertionError("the last try returns or raises")
+                    pause_s = _retry_after_s(error.headers.get("retry-after"))
+                if error.code not in LATER or time.monotonic() + pause_s > deadline_s:
+                    return OSError(f"{url}: {error.code} {error.reason}")
+                time.sleep(pause_s)
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                return OSError(f"{url}: {str(error) or type(error).__name__}")
+
+
+def _retry_after_s(text: str | None) -> float:
+    """It may also be a date, or nothing that is allowed."""
+    is_number = text is not None and text.isascii() and text.isdigit() and len(text) < 6
+    return min(float(text or 1), PAUSE_MAX_S) if is_number else 1.0
 
 
 def _position_of(note: str) -> int:

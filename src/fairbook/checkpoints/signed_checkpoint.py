@@ -36,9 +36,9 @@ from fairbook.checkpoints.signed_note import (
 NO_CHECKPOINT: Final = bytes(32)
 
 _TEXT: Final = re.compile(
-    r"fairbook checkpoint\nposition (?P<position>\d{1,18})\ntime (?P<time>\d{1,20})\n"
+    r"fairbook checkpoint\nposition (?P<position>[0-9]{1,18})\ntime (?P<time>[0-9]{1,20})\n"
     r"chain (?P<chain>[0-9a-f]{64})\nevents (?P<events>[0-9a-f]{64})\n"
-    r"state (?P<state_position>\d{1,18}) (?P<state>[0-9a-f]{64})\n"
+    r"state (?P<state_position>[0-9]{1,18}) (?P<state>[0-9a-f]{64})\n"
     r"previous (?P<previous>[0-9a-f]{64})\n"
     r"(?:next-key (?P<next_key>[!-~]{1,200})\n)?"
 )
@@ -58,8 +58,13 @@ class SignedCheckpoint(NamedTuple):
     note: str
 
     @property
+    def text(self) -> str:
+        """What is signed. Two notes with the same text say the same."""
+        return split_note(self.note)[0]
+
+    @property
     def hash(self) -> bytes:
-        return sha256(self.note.encode()).digest()
+        return sha256(self.text.encode()).digest()
 
 
 def sign(

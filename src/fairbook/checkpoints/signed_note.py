@@ -17,7 +17,8 @@ ED25519: Final = b"\x01"
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 
-_SIGNATURE: Final = re.compile(r"\u2014 (?P<name>[^ +\n]+) (?P<signature>[A-Za-z0-9+/]+=*)\n")
+_SIGNATURE: Final = re.compile(r"\u2014 (?P<name>[!-*,-~]+) (?P<signature>[A-Za-z0-9+/]+={0,2})\n")
+_SIGNATURES: Final = re.compile(r"(?:\u2014 [!-*,-~]+ [A-Za-z0-9+/]+={0,2}\n){1,16}")
 
 
 class NoteInvalid(Exception):
@@ -65,9 +66,11 @@ def sign_text(text: str, seed: bytes) -> str:
 
 
 def split_note(note: str) -> tuple[str, str]:
-    """The text, with its last newline, and the lines of the signatures: "" if there are none."""
-    text, gap, signatures = note.partition("\n\n")
-    return f"{text}\n", signatures if gap and signatures.endswith("\n") else ""
+    """The text, with its last newline, and the lines of the signatures: "" if what stands there is
+    anything else.
+    """
+    text, _, signatures = note.partition("\n\n")
+    return f"{text}\n", signatures if _SIGNATURES.fullmatch(signatures) else ""
 
 
 def is_signed(text: str, signatures: str, public: bytes) -> bool:
@@ -85,6 +88,19 @@ def is_signed(text: str, signatures: str, public: bytes) -> bool:
             return False
         return True
     return False
+
+
+def canonical(note: str, public: bytes) -> str:
+    """A note that this key has signed, with this signature alone."""
+    text, signatures = split_note(note)
+    for found in _SIGNATURE.finditer(signatures):
+        try:
+            content = b64decode(found["signature"], validate=True)
+        except ValueError:
+            continue
+        if found["name"] == NAME and content[:4] == _key_hash(public):
+            return f"{text}\n\u2014 {NAME} {b64encode(content).decode()}\n"
+    return note
 
 
 def _key_hash(public: bytes) -> bytes:

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from fairbook.checkpoints.signed_checkpoint import SignedCheckpoint, parse
-from fairbook.checkpoints.signed_note import NoteInvalid
+from fairbook.checkpoints.signed_note import canonical
 from fairbook.log.command_log import chain_after
 
 ReadChain = Callable[[int, int], Iterable[tuple[int, bytes]]]
 """Time in ns and hash of the frame, of each entry from one position to another."""
+
+NotesFrom = Callable[[int, int], list[str]]
+"""The first so many notes at a position and after it."""
 
 SAME_PLACE: Final = "two signed checkpoints of position {}: the exchange has shown two histories"
 
@@ -36,29 +39,26 @@ class Witness:
         self.last = last
 
     def accept(self, note: str, read_chain: ReadChain) -> SignedCheckpoint:
-        """Check the next checkpoint, and believe it. Raises HistoryContradicted, and what
-        `read_chain` raises.
+        """Check the next checkpoint, and believe it. Raises HistoryContradicted; NoteInvalid for
+        what the key has not signed, which proves nothing; and what `read_chain` raises.
         """
         last = self.last
-        kept = [] if last is None else [last.note]
-        try:
-            found = parse(note, self.public)
-        except NoteInvalid as problem:
-            raise HistoryContradicted(str(problem), *kept, note) from None
+        parse(note, self.public)
+        found = parse(canonical(note, self.public))
         if last is not None:
             if found.position == last.position:
-                raise HistoryContradicted(SAME_PLACE.format(last.position), *kept, note)
+                raise HistoryContradicted(SAME_PLACE.format(last.position), last.note, found.note)
             if found.previous != last.hash:
                 raise HistoryContradicted(
                     f"the checkpoint of position {found.position} does not follow the one of"
                     f" position {last.position}",
-                    *kept, note,
+                    last.note, found.note,
                 )  # fmt: skip
             if chain_at(last, found.position, read_chain) != found.chain:
                 raise HistoryContradicted(
                     f"the log that is shown from position {last.position + 1} to"
                     f" {found.position} is not the one that was signed",
-                    *kept, note,
+                    last.note, found.note,
                 )  # fmt: skip
         self.public = found.next_key or self.public
         self.last = found
@@ -74,24 +74,55 @@ def chain_at(last: SignedCheckpoint, position: int, read_chain: ReadChain) -> by
     return chain
 
 
-def compare(kept: str, shown: list[str], who: str, key_at: Callable[[int], bytes]) -> None:
-    """kept: a checkpoint that a witness has. shown: what another one, or the exchange, has at that
-    position or, if there is nothing, the first one after it; `who` that is, for the message.
-    key_at: the key of the exchange at a position. Raises HistoryContradicted; NoteInvalid if what
-    is shown is not signed with that key, and so proves nothing.
+def first_difference(
+    first: int, last: int, here: NotesFrom, there: NotesFrom
+) -> tuple[SignedCheckpoint, SignedCheckpoint | None] | None:
+    """Where two lines of checkpoints part, of which both have all between two positions: the first
+    one here that is not there, and what is there instead, if anything. None: they do not differ.
+
+    Each checkpoint has the hash of the one before, so that once they differ they never agree again:
+    a binary search. Raises what the two raise, NoteInvalid.
     """
-    here = parse(kept)
-    if shown and shown[0] == kept:
-        return
-    there = parse(shown[0]) if shown else None
-    if there is not None:
-        parse(there.note, key_at(there.position))
-    if there is not None and there.position == here.position:
+
+    def pair(position: int) -> tuple[SignedCheckpoint | None, SignedCheckpoint | None]:
+        mine, theirs = here(position, 1), there(position, 1)
+        return (parse(mine[0]) if mine else None), (parse(theirs[0]) if theirs else None)
+
+    def agree(position: int) -> bool:
+        mine, theirs = pair(position)
+        return mine is None or (theirs is not None and mine.text == theirs.text)
+
+    if agree(last):
+        return None
+    low, high = first, last  # They part at `high` or before.
+    while low < high:
+        middle = (low + high) // 2
+        if agree(middle):
+            low = middle + 1
+        else:
+            high = middle
+    mine, theirs = pair(high)
+    assert mine is not None
+    return mine, theirs
+
+
+def require_proof(
+    mine: SignedCheckpoint, theirs: SignedCheckpoint | None, who: str, public: bytes
+) -> None:
+    """Raise HistoryContradicted for what `first_difference` has found, with the two notes. public:
+    the key that has signed the first. Raises NoteInvalid if what stands there is not signed by it.
+    """
+    if theirs is None:
         raise HistoryContradicted(
-            f"{SAME_PLACE.format(here.position)} ({who} has another one)", kept, there.note
+            f"{who} has no checkpoint of position {mine.position}, which the exchange has signed",
+            mine.note,
         )
-    raise HistoryContradicted(
-        f"{who} has no checkpoint of position {here.position}, which the exchange has signed",
-        kept,
-        *([] if there is None else [there.note]),
-    )
+    parse(theirs.note, public)
+    if theirs.position == mine.position:
+        what = SAME_PLACE.format(mine.position) + f" ({who} has another one)"
+    else:
+        what = (
+            f"{who} has no checkpoint of position {mine.position}, which the exchange has signed,"
+            f" but one of position {theirs.position}"
+        )
+    raise HistoryContradicted(what, mine.note, theirs.note)

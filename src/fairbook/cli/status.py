@@ -52,8 +52,8 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 1: the audit or the disk has paused trading, or accounts or a witness contradict
-    the log.
+    """Exit code 1: the audit or the disk has paused trading, accounts or a witness contradict the
+    log, or the full replay cannot run.
     """
     status = read_status(arguments.directory)
     if arguments.json:
@@ -67,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     pauses = status["pauses"]
     is_paused = status["audit"]["verdict"] is not None or pauses["audit"] is not None
     operator = pauses["operator"]
+    full = status.get("full_replay")
+    is_contradicted |= full is not None and is_down(full)
     is_disk_low = operator is not None and operator["reason"] == DISK_LOW
     return 1 if is_paused or is_disk_low or is_contradicted else 0
 
@@ -150,7 +152,7 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield "", f"not compared, the versions differ: {replica['other_version']}"
     if recorder := status.get("recorder"):
         yield from _follower_lines("recorder", recorder)
-    if (full := status.get("full_replay")) and full["started_from"] is not None:
+    if full := status.get("full_replay"):
         yield "replayed", _full_replay_line(full)
     if signed := status.get("checkpoint"):
         yield "signed", f"checkpoint of position {signed['position']}, key {signed['key']}"
@@ -176,11 +178,20 @@ def _running_lines(status: Status) -> Iterator[tuple[str, str]]:
 
 
 def _full_replay_line(full: Status) -> str:
+    if is_down(full):
+        return f"NOT RUNNING: {full['last_note'] or full['last_end']}"
     begin = full["started_from"]
+    if begin is None:
+        return "not begun yet"
     if begin and not full["is_confirmed"]:
         return f"up to position {full['position']}, resumed, unconfirmed since position {begin}"
     resumed = f", resumed at position {begin}, which a witness confirmed" if begin else ""
     return f"from the first entry up to position {full['position']}{resumed}"
+
+
+def is_down(full: Status) -> bool:
+    """Whether the full replay has ended and waits for its next start."""
+    return full["pid"] is None and full["last_end"] is not None
 
 
 def _accounts_lines(accounts: Status) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import fcntl
+import os
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,6 +21,7 @@ from fairbook.gateway.server_state import ServerLimits
 ERRORS: Final = (WatchRefused, NoteInvalid, OSError)
 EVERY_S: Final = 60.0
 DRAIN_S: Final = 2.0
+LOCK_SUFFIX: Final = ".lock"
 CONNECTIONS_MAX: Final = 256
 
 
@@ -47,17 +50,30 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """1: a contradiction was found, or with --once the round could not be finished."""
+    """1: a contradiction was found, now or before, or with --once the round was not finished."""
     configure_logs(None)
+    lock = hold_file(arguments.keep)
     watcher = Watcher(
         arguments.url, arguments.keep, key=arguments.key, others=arguments.compare,
         report=lambda line: print(line, flush=True),
     )  # fmt: skip
     if arguments.once:
         watcher.round()
-        return 1 if watcher.contradictions or watcher.problem else 0
+        return 1 if watcher.has_contradictions or watcher.problem else 0
     asyncio.run(_watch(watcher, arguments.serve, arguments.every))
-    return 1 if watcher.contradictions else 0
+    os.close(lock)
+    return 1 if watcher.has_contradictions else 0
+
+
+def hold_file(keep: Path) -> int:
+    """Two must not write the same file. Raises WatchRefused, OSError."""
+    descriptor = os.open(keep.with_name(keep.name + LOCK_SUFFIX), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise WatchRefused(f"another process keeps {keep}") from None
+    return descriptor
 
 
 async def _watch(watcher: Watcher, address: tuple[str, int] | None, every_s: float) -> None:

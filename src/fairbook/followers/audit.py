@@ -25,7 +25,7 @@ from fairbook.core.parts import with_detail
 from fairbook.followers import audit_files
 from fairbook.followers.audit_files import Verdict, summary
 from fairbook.followers.follower_link import DOWN
-from fairbook.followers.judge import BOTH, ENGINE, REPLAYED, REPLICA, UNKNOWN
+from fairbook.followers.judge import BOTH, ENGINE, REPLAYED, REPLICA, SHOWN_MAX, UNKNOWN
 from fairbook.followers.pauses import DIFFERENCE, pause_name
 from fairbook.followers.replica_link import Mismatch, ReplicaLink, Slice
 from fairbook.followers.wire import VERSION
@@ -243,8 +243,9 @@ class Audit:
             verdict |= {"status": "judged", "wrong": REPLAYED, "judge": {"version": VERSION}}
             self._investigation = asyncio.ensure_future(self._pause_for(verdict))
         elif verdict["wrong"] == REPLAYED and verdict[ENGINE]["id"] == self._link.id:
-            for field in ("contradicted", "problems"):
-                verdict[field] += found[field]
+            for field in ("contradicted", "problems", "differences"):
+                more = [each for each in found[field] if each not in verdict[field]]
+                verdict[field] += more[: max(0, SHOWN_MAX - len(verdict[field]))]
             self._investigation = asyncio.ensure_future(self._save_after(self._investigation))
         elif "again" not in verdict:
             verdict["again"] = found["position"]

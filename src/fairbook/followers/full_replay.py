@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -36,6 +37,7 @@ from fairbook.followers.follower import CHECK_EVERY, FileSource, follow
 from fairbook.followers.judge import described
 from fairbook.followers.recorder import DIRECTORY as RECORDER
 from fairbook.followers.replayed_checkpoints import CheckpointContradicted, ReplayedCheckpoints
+from fairbook.log.command_log import LogDamaged
 
 DIRECTORY: Final = "replay"
 PASS_NAME: Final = "pass.json"
@@ -46,6 +48,7 @@ SAVE_COMMANDS: Final = 25_000  # of new work, or it is not worth a file
 LOOK_S: Final = 1.0  # between two looks at the folders of snapshots, and at the engine
 BEHIND_S: Final = 20.0  # it takes the replica some seconds to write a snapshot
 WITNESS_S: Final = 5.0  # for the answer of one
+SEARCHED_MAX: Final = 20_000  # checkpoints after a saved state in which it may stand
 UNCONFIRMED, CONFIRMED = 0, 1  # by a witness: the saved state that a pass goes on from
 
 
@@ -100,7 +103,12 @@ class FullReplay:
             self._later.append((now_s, applied[-1]))
         while self._later and now_s - self._later[0][0] > BEHIND_S:
             _, message = self._later.popleft()
-            self._follow(message.position)
+            try:
+                self._follow(message.position)
+            except LogDamaged as problem:
+                # The others do not read there: it would not be seen otherwise.
+                self._send(message.position, problems=[f"the log is damaged: {problem}"])
+                raise
             self._compare_events(message.position, message.digest)
         if is_first:
             self._save()  # So that a witness soon knows it.
@@ -116,10 +124,14 @@ class FullReplay:
                 runner.apply(entry)
                 self._source.advance(entry.position)
                 if entry.position % CHECK_EVERY == 0:
+                    self._save_in_time()
                     self._rest()
                 if not (self._is_right(runner) and self._is_signed(runner)):
                     runner = self._start_over()
                     break
+        self._save_in_time()
+
+    def _save_in_time(self) -> None:
         if time.monotonic() - self._saved_s > SAVE_S:
             self._save()
 
@@ -144,7 +156,9 @@ class FullReplay:
     def _is_confirmed(self, head: Head) -> bool:
         for url in self._options.witnesses:
             try:
-                for note in RemoteCheckpoints(url, wait_s=WITNESS_S).notes_from(head.position):
+                # The engine may have been far ahead when the state was saved.
+                notes = RemoteCheckpoints(url, wait_s=WITNESS_S).notes(head.position)
+                for _, note in islice(notes, SEARCHED_MAX):
                     found = parse(note)
                     if (found.state_position, found.state_digest) == (head.position, head.digest):
                         return True

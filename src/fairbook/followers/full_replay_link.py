@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fairbook.engine.runner import Runner
 from fairbook.followers import wire
-from fairbook.followers.follower_link import FollowerLink
+from fairbook.followers.follower_link import DOWN, FollowerLink
 from fairbook.followers.supervisor import Supervisor, fairbook_command
 
 FLUSH_S: Final = 1.0
@@ -58,6 +58,10 @@ class FullReplayLink(FollowerLink):
             self._timer.cancel()
         await self._supervisor.stop()
         self._cancel_flush()
+
+    @property
+    def is_down(self) -> bool:
+        return self.state == DOWN
 
     def status(self) -> dict[str, Any]:
         """started_from: position of the saved state that this pass goes on from; 0: the first

@@ -68,7 +68,8 @@ class Recorder:
         self._snapshots = Snapshots(own)
         self._snapshots.remove_leftovers()
         self._snapshot_sequence = 0  # Of the newest snapshot.
-        self._was_moved_aside = False
+        self._was_moved_aside = self._has_noted = False
+        self._began_at = 0  # position of the snapshot that it began with; 0: none
         self._state: tuple[SqliteStore, Runner, HistoryProjection] | None = None
 
     def handle(self, messages: list[wire.Message]) -> None:
@@ -100,16 +101,23 @@ class Recorder:
             self._source.check()
 
     def _compare_events(self, applied: wire.Message) -> None:
-        """The snapshot that this began with may have been edited."""
+        """The snapshot that this began with may have been edited; without one, or a second time,
+        the engine may be the wrong one, which the replica finds out.
+        """
         assert self._state is not None
         store, runner, _ = self._state
-        if runner.position != applied.position or applied.digest == UNKNOWN:
+        if runner.position != applied.position or applied.digest in (UNKNOWN, runner.event_hash):
             return
-        if runner.event_hash != applied.digest:
-            self._state = None
-            store.close()
-            self._move_aside(f"its events up to position {runner.position} are not the engine's")
-            self._record_to(applied.position)
+        problem = f"its events up to position {runner.position} are not the engine's"
+        if self._was_moved_aside or not self._began_at:
+            if not self._has_noted:
+                self._source.note(problem)
+            self._has_noted = True
+            return
+        self._state = None
+        store.close()
+        self._move_aside(problem)
+        self._record_to(applied.position)
 
     def _record_before_unknown(self) -> None:
         """Record everything before a frame that cannot be executed, anew: the state has a part of
@@ -161,6 +169,7 @@ class Recorder:
                 on_problem=self._source.note,
             )
             self._snapshot_sequence = runner.exchange.sequence
+            self._began_at = runner.position
             for entry in self._source.entries(runner.position + 1, store.position):
                 runner.apply(entry)
         return store, runner, HistoryProjection(store, runner.exchange)

@@ -132,20 +132,22 @@ class FileLog:
         return self._read(first, firsts, limit)
 
     def read_near(self, first: int) -> Iterator[Entry]:
-        """As `read`, but found by a binary search: the entry before `first` is believed."""
+        """As `read`, but found by a binary search: the entry before `first`, which must be in the
+        log, is believed. Other readers are not affected.
+        """
         end = self._end
-        start = self._seek(first - 1) if 1 < first <= end.last.position else None
-        if start is None:
-            yield from self.read(first)
-            return
+        start = self._seek(first - 1) if first > 1 else None
+        begin = first if start is None else start.first
         reader = LogReader(
             self._disk,
             self._directory,
-            [each for each in self._firsts if start.first <= each <= end.first],
+            [each for each in self._firsts if begin <= each <= end.first],
             start=start,
             limit=end.offset,
             following=self._read_only,
         )
+        if start is None and first > 1:
+            raise LogDamaged(f"the entry before position {first} cannot be read")
         yield from reader.entries()
 
     def require(self, position: int, chain: bytes) -> None:

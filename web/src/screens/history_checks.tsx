@@ -35,12 +35,15 @@ async function load(): Promise<void> {
   }
 }
 
+/** What is signed: a signature may be written in several ways. */
+const textOf = (note: string): string => note.split("\n\n")[0] ?? "";
+
 async function compareWithSeen(newest: string | undefined): Promise<void> {
   const seen = local?.getItem(SEEN);
   if (seen && contradiction.value === "") {
     const at = positionOf(seen);
     const shown = await get<SignedCheckpoints>(`${SIGNED}?from=${at}&limit=1`);
-    if (shown.notes[0] !== seen) {
+    if (textOf(shown.notes[0] ?? "") !== textOf(seen)) {
       contradiction.value =
         `This browser has seen a signed checkpoint of position ${at} that the exchange does not ` +
         "show any more. Its history is another one now, or it is another exchange.";

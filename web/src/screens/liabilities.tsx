@@ -18,6 +18,7 @@ import { TableHead } from "../shell/table_head.tsx";
 import { dateTime, zoneName } from "../shell/time.ts";
 
 const RELOAD_MS = 30_000;
+const AGAIN_MS = 1_000;
 const PATH = "/api/v1/proof/liabilities";
 
 /** What the exchange has answered. */
@@ -42,7 +43,10 @@ async function load(): Promise<void> {
     const account = token === undefined ? null : await get<AccountProof>(`${PATH}/account`);
     if (session.peek()?.token !== token) return;
     // A newer proof was made between the two answers: ask again.
-    if (account !== null && account.position !== proof.position) return load();
+    if (account !== null && account.position !== proof.position) {
+      setTimeout(() => void load(), AGAIN_MS);
+      return;
+    }
     found = { proof, account };
   } catch (error) {
     problem.value = said(error);
