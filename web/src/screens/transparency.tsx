@@ -86,8 +86,8 @@ export default function Transparency() {
         engines execute the same log and compare all events and balances. With a copy of the data
         directory, anyone can do it again:
       </p>
-      <pre>fairbook verify DIR --against CHECKPOINTS</pre>
-      <p class="soft">CHECKPOINTS is a file of checkpoints that you saved, or a witness.</p>
+      <pre>{"fairbook verify DIR \\\n  --against FILE"}</pre>
+      <p class="soft">FILE has checkpoints that you saved; a witness can be named instead.</p>
       <h2>Newest checkpoints</h2>
       <div class="scroll" tabIndex={0} role="region" aria-label="Newest checkpoints">
         <table class="wide">
