@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from fairbook.app.operator_tokens import FILE_NAMES
 from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.signed_checkpoint import parse
 from fairbook.checkpoints.signed_note import key_digest, parse_key_text
-from tests.e2e.test_signed_checkpoints import verify
 from tests.e2e.test_watch import OFTEN, Watch
 from tests.followers.faulty_exchange import FaultyExchange
+from tests.world.commands import fairbook
 from tests.world.exchange_process import StartFailed
 
 pytestmark = pytest.mark.slow
@@ -28,12 +26,6 @@ def venue(tmp_path: Path) -> Iterator[FaultyExchange]:
     made = FaultyExchange(tmp_path / "d", OFTEN)
     with made:
         yield made
-
-
-def fairbook(*arguments: object) -> tuple[int, str]:
-    command = [sys.executable, "-m", "fairbook", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout + done.stderr
 
 
 def make_next(folder: Path) -> str:
@@ -77,7 +69,7 @@ def test_two_operators_change_the_key(venue: FaultyExchange, tmp_path: Path) -> 
     assert not (folder / "identity.key.next").exists()
     assert key_digest(parse_key_text(new)).hex() in fairbook("admin", "log", folder)[1]
     for key, is_right in ((old, True), (new, False)):
-        status, said = verify(folder, "--against", tmp_path / "kept.txt", "--key", key)
+        status, said = fairbook("verify", folder, "--against", tmp_path / "kept.txt", "--key", key)
         assert (status == 0) == is_right, said
     venue.stop()
     (folder / "identity.key").write_bytes((folder / "identity.key.ended").read_bytes())
@@ -104,7 +96,7 @@ def test_a_start_finishes_what_a_crash_has_interrupted(
     venue.start()
     venue.until(lambda status: status["checkpoint"]["key"] == new)
     key = parse(file.notes_from(0, 1)[0])
-    assert verify(folder, "--against", file.path)[0] == 0 and key.next_key is None
+    assert fairbook("verify", folder, "--against", file.path)[0] == 0 and key.next_key is None
 
 
 def test_a_key_that_is_not_there_is_refused(venue: FaultyExchange, tmp_path: Path) -> None:
@@ -129,10 +121,10 @@ def test_a_change_that_is_not_in_the_log_is_found(venue: FaultyExchange, tmp_pat
     venue.stop()
     kept = CheckpointFile(folder / "checkpoints.txt").notes_from(0, 10**6)
     (tmp_path / "kept.txt").write_text("".join(kept))
-    assert verify(folder, "--against", tmp_path / "kept.txt")[0] == 0
+    assert fairbook("verify", folder, "--against", tmp_path / "kept.txt")[0] == 0
     at = next(number for number, note in enumerate(kept) if parse(note).next_key)
     other = json.loads(fairbook("keys", "identity", tmp_path / "other.key")[1])["key"]
     lines = [f"next-key {other}" if "next-key" in line else line for line in kept[at].split("\n")]
     (tmp_path / "kept.txt").write_text("".join([*kept[:at], "\n".join(lines)]))
-    status, said = verify(folder, "--against", tmp_path / "kept.txt")
+    status, said = fairbook("verify", folder, "--against", tmp_path / "kept.txt")
     assert status == 1 and "which no operator has put into the log" in said, said

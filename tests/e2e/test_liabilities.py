@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from fairbook.liabilities.proof_file import ProofFile
 from fairbook.liabilities.signed_totals import parse_totals, sign_totals
 from fairbook.liabilities.sum_tree import padded, word
 from tests.followers.faulty_exchange import FaultyExchange
+from tests.world.commands import fairbook
 from tests.world.waiting import wait_until
 
 OFTEN = {
@@ -26,12 +25,6 @@ OFTEN = {
     "FAIRBOOK_LIABILITIES_S": "1",
 }
 PATH = "/api/v1/proof/liabilities"
-
-
-def fairbook(*arguments: object) -> tuple[int, str]:
-    command = [sys.executable, "-m", "fairbook", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, done.stdout + done.stderr
 
 
 def prove(venue: FaultyExchange) -> int:

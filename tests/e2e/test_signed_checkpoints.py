@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,13 @@ import pytest
 
 from fairbook.log.file_log import FileLog
 from tests.followers.faulty_exchange import FaultyExchange
+from tests.world.commands import fairbook
 from tests.world.exchange_process import ExchangeProcess, StartFailed
 from tests.world.money import credit
 from tests.world.rest_client import RestClient
 from tests.world.waiting import wait_until
 
 OFTEN = {"FAIRBOOK_CHECKPOINT_S": "0.2", "FAIRBOOK_SNAPSHOT_COMMANDS": "20"}
-
-
-def verify(directory: Path, *options: object) -> tuple[int, str]:
-    command = [sys.executable, "-m", "fairbook", "verify", str(directory), *map(str, options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +39,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert row["key"] == venue.status()["checkpoint"]["key"]
         assert f"position {row['position']}\n" in row["note"]
         against = ("--against", venue.url, "--key", row["key"])
-        status, said = verify(venue.folder, *against)
+        status, said = fairbook("verify", venue.folder, *against)
         assert status == 0 and ", all of this log" in said, said
         venue.stop()
     shutil.copy(venue.folder / "checkpoints.txt", folder / "kept.txt")
@@ -85,9 +79,9 @@ def rewrite_log(directory: Path, *, more: bytes = b"", after: int = 0, leave_out
 
 
 def test_the_log_of_the_checkpoints_is_verified(stopped: ExchangeProcess, tmp_path: Path) -> None:
-    status, said = verify(stopped.folder, *options(tmp_path))
+    status, said = fairbook("verify", stopped.folder, *options(tmp_path))
     assert status == 0 and "all of this log" in said
-    status, said = verify(stopped.folder)
+    status, said = fairbook("verify", stopped.folder)
     assert status == 0 and "self-consistent only" in said
 
 
@@ -97,9 +91,9 @@ def test_a_rewritten_log_is_found_and_not_started(stopped: ExchangeProcess, tmp_
     rewrite_log(stopped.folder, more=money)
     for name in ("history.db", "accounts.db"):
         (stopped.folder / name).unlink(missing_ok=True)
-    status, said = verify(stopped.folder)
+    status, said = fairbook("verify", stopped.folder)
     assert status == 0 and "self-consistent only" in said
-    status, said = verify(stopped.folder, *options(tmp_path))
+    status, said = fairbook("verify", stopped.folder, *options(tmp_path))
     assert status == 1 and "is not that of a checkpoint" in said
     with pytest.raises(StartFailed, match="another history"):
         stopped.start()
@@ -109,7 +103,7 @@ def test_a_log_that_was_cut_short_is_found(stopped: ExchangeProcess, tmp_path: P
     rewrite_log(stopped.folder, leave_out=8)
     for name in ("history.db", "accounts.db"):
         (stopped.folder / name).unlink(missing_ok=True)
-    status, said = verify(stopped.folder, *options(tmp_path))
+    status, said = fairbook("verify", stopped.folder, *options(tmp_path))
     assert status == 1 and "acknowledged commands are missing" in said
     with pytest.raises(StartFailed, match="acknowledged entries are missing"):
         stopped.start()
@@ -124,7 +118,7 @@ def test_a_changed_checkpoint_is_not_believed(
     at = max(number for number, line in enumerate(lines) if line.startswith(field))
     lines[at] = f"{lines[at][:-2]}{(int(lines[at][-2], 16) + 1) % 10}\n"
     kept.write_text("".join(lines))
-    status, said = verify(stopped.folder, *options(tmp_path))
+    status, said = fairbook("verify", stopped.folder, *options(tmp_path))
     assert status == 1 and "not signed by this key" in said
     shutil.copy(kept, stopped.folder / "checkpoints.txt")
     with pytest.raises(StartFailed, match="not signed by this key"):
@@ -141,7 +135,7 @@ def test_a_checkpoint_that_a_crash_cut_off_is_made_again(stopped: ExchangeProces
         size = len(content)
         wait_until(lambda least=size: path.stat().st_size > least, "another checkpoint")  # type: ignore[misc]
         stopped.stop()
-        assert verify(stopped.folder, "--against", path)[0] == 0
+        assert fairbook("verify", stopped.folder, "--against", path)[0] == 0
         content = path.read_bytes()
         assert whole and content.startswith(whole), "all that were whole are kept"
 
@@ -159,9 +153,7 @@ def test_each_checkpoint_goes_to_a_hook(tmp_path: Path) -> None:
     """Such as a program that keeps it on another machine."""
     kept = tmp_path / "told"
     program = f"import sys; open({str(kept)!r}, 'a').write(sys.stdin.read())"
-    subprocess.run(
-        [sys.executable, "-m", "fairbook", "init", str(tmp_path / "venue.toml")], check=True
-    )
+    assert fairbook("init", tmp_path / "venue.toml")[0] == 0
     with (tmp_path / "venue.toml").open("a") as file:
         command = json.dumps([sys.executable, "-c", program])
         file.write(f'\n[[hooks]]\nevents = ["checkpoint"]\ncommand = {command}\n')

@@ -22,8 +22,9 @@ from fairbook.checkpoints.checkpoint_file import CheckpointFile
 from fairbook.checkpoints.signed_checkpoint import is_signed_by, parse
 from fairbook.checkpoints.signed_note import parse_key_text
 from fairbook.log.file_log import FileLog
-from tests.e2e.test_signed_checkpoints import rewrite_log, verify
+from tests.e2e.test_signed_checkpoints import rewrite_log
 from tests.followers.faulty_exchange import FaultyExchange
+from tests.world.commands import fairbook
 from tests.world.exchange_process import StartFailed
 from tests.world.money import credit
 from tests.world.waiting import wait_until
@@ -106,11 +107,13 @@ def test_it_keeps_what_was_signed_and_serves_it(venue: FaultyExchange, tmp_path:
         state = get_json(watch.url + "/")
         assert state["first"] == str(first.position) and state["contradictions"] == []
         key = state["key"]
-        status, said = verify(venue.folder, "--against", watch.url, "--key", key)
+        status, said = fairbook("verify", venue.folder, "--against", watch.url, "--key", key)
         assert status == 0 and "all of this log" in said, said
         assert watch.stop() == 0
     assert venue.status()["checkpoint"]["key"] == key
-    status, said = verify(venue.folder, "--against", tmp_path / "kept.txt", "--key", key)
+    status, said = fairbook(
+        "verify", venue.folder, "--against", tmp_path / "kept.txt", "--key", key
+    )
     assert status == 0, said
 
 

@@ -25,13 +25,12 @@ from fairbook.followers.full_replay import BEHIND_S, DIRECTORY, PASS_NAME, FullR
 from fairbook.followers.recorder import DIRECTORY as RECORDER
 from fairbook.log.file_log import FileLog
 from fairbook.log.segments import HEADER_BYTES, RECORD_BYTES
-from tests.e2e.test_change_key import fairbook
-from tests.e2e.test_signed_checkpoints import verify
 from tests.e2e.test_watch import Watch
 from tests.followers.edited_snapshots import edit_snapshot
 from tests.followers.faulty_exchange import FaultyExchange
 from tests.followers.recorder_child import write_log
 from tests.followers.test_edited_snapshots import AT_ONCE, FOUND_WITHIN_S, with_snapshots
+from tests.world.commands import fairbook
 from tests.world.waiting import wait_until
 
 ROUNDS = int(os.environ.get("FAIRBOOK_EDIT_ROUNDS", "1"))
@@ -275,7 +274,7 @@ def test_an_edited_snapshot_of_the_recorder(
                 lambda status: status["recorder"]["position"] >= status["engine"]["position"] - 1
             )
         venue.stop()
-    status, said = verify(venue.folder)
+    status, said = fairbook("verify", venue.folder)
     assert status == 0 and "every row matches the log" in said, said
 
 

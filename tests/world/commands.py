@@ -9,6 +9,12 @@ import sys
 from tests.world.exchange_process import SOURCE
 
 
+def fairbook(*arguments: object) -> tuple[int, str]:
+    """Exit code, and all that it has printed."""
+    done = run_fairbook(*arguments)
+    return done.returncode, done.stdout + done.stderr
+
+
 def run_fairbook(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
     """environ: additions to the environment."""
     return subprocess.run(

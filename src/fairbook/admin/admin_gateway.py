@@ -6,11 +6,9 @@ acts and readings come over the control socket (`fairbook admin`), with the same
 that a browser sends for the page of another address are refused.
 """
 
-import logging
-from collections.abc import Awaitable, Coroutine, Mapping
-from inspect import isawaitable
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -23,22 +21,15 @@ from fairbook.admin.acts import ACTS, DECISIONS
 from fairbook.admin.announcements import Announcements
 from fairbook.admin.operators import OperatorAccess, operator_of
 from fairbook.admin.readings import AdminReadings, ReadActs
-from fairbook.api.errors import (
-    ApiError,
-    BadRequest,
-    maintenance,
-    not_found,
-    outcome_unknown,
-    server_error,
-    unauthorized,
-)
+from fairbook.api.errors import ApiError, BadRequest, maintenance, not_found, unauthorized
 from fairbook.api.listings import Listings
 from fairbook.api.requests import query_fields, read_object, read_query
 from fairbook.core.exchange import Exchange
 from fairbook.gateway.guesses import Guesses
 from fairbook.gateway.page_files import file_endpoints
+from fairbook.gateway.plain_answer import answer_request
 from fairbook.gateway.rate_limits import TokenBuckets
-from fairbook.gateway.request import Endpoint, Endpoints, JsonOrReply, Request, Respond
+from fairbook.gateway.request import Endpoint, Endpoints, Request, Respond
 from fairbook.gateway.routes import Routes
 from fairbook.net.addresses import address_key
 from fairbook.ports.commands import Commands
@@ -52,8 +43,6 @@ GUESSES_PER_MINUTE: Final = 60
 GUESSES_BURST: Final = 20
 
 encode = msgspec.json.encode
-
-logger = logging.getLogger(__name__)
 
 
 class AdminGateway:
@@ -125,21 +114,12 @@ class AdminGateway:
         self, endpoint: Endpoint, request: Request, respond: Respond
     ) -> Coroutine[Any, Any, None]:
         """Answer a request whose body is read."""
-        return self._answer(endpoint, request, respond)
+        return answer_request(endpoint, request, respond, admit=self._admit)
 
-    async def _answer(self, endpoint: Endpoint, request: Request, respond: Respond) -> None:
-        try:
-            if self._is_stopping:
-                raise maintenance()
-            _refuse_other_origins(request)
-            # No handler of this port returns an order's command.
-            answer = cast(JsonOrReply | Awaitable[JsonOrReply], endpoint.handler(request))
-            respond(await answer if isawaitable(answer) else answer)
-        except ApiError as error:
-            respond(error.with_traceback(None))
-        except Exception:
-            logger.exception("%r failed", request.path, extra={"request": request.id})
-            respond(outcome_unknown() if endpoint.writes else server_error())
+    def _admit(self, request: Request) -> None:
+        if self._is_stopping:
+            raise maintenance()
+        _refuse_other_origins(request)
 
     def _operator(self, request: Request) -> OperatorAccess:
         """Raises 401, 429."""

@@ -4,7 +4,7 @@
 
 from typing import Any, Final
 
-from fairbook.api.numbers import Scale
+from fairbook.api.numbers import amount_scale
 from fairbook.ports.liabilities import Leaf, SignedTotals
 
 NONE_MADE: Final[dict[str, Any]] = {
@@ -55,4 +55,4 @@ def leaf_object(leaf: Leaf, decimals: int) -> dict[str, Any]:
 
 
 def amount_text(atoms: int, decimals: int) -> str:
-    return Scale("Quantity", step=1, decimals=decimals).text(atoms)
+    return amount_scale(decimals).text(atoms)

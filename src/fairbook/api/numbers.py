@@ -158,4 +158,9 @@ class MarketScales:
 
 
 def asset_scale(asset: Asset) -> Scale:
-    return Scale("Quantity", step=1, decimals=asset.decimals)
+    return amount_scale(asset.decimals)
+
+
+def amount_scale(decimals: int) -> Scale:
+    """Of atoms. decimals: of the asset."""
+    return Scale("Quantity", step=1, decimals=decimals)

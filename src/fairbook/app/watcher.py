@@ -151,7 +151,7 @@ class Watcher:
             self._first = self._keep(witness.accept(note, self._exchange.chain))
             self._report("a first look: nothing is known about the time before it")
         else:
-            for _, note in self._exchange.notes(witness.last.position + 1):
+            for note in self._exchange.notes(witness.last.position + 1):
                 self._keep(witness.accept(note, self._exchange.chain))
         assert witness.last is not None
         if time.time() - witness.last.time_ns / NS_PER_SECOND > SILENT_S:
@@ -161,7 +161,7 @@ class Watcher:
         """From the key that was given to the one that signs now, by the checkpoints that name the
         next one. Raises NoteInvalid.
         """
-        for _, note in self._exchange.notes():
+        for note in self._exchange.notes():
             found = parse(note, self._witness.public)
             if found.next_key is not None:
                 self._witness.public = found.next_key

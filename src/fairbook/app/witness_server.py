@@ -1,15 +1,15 @@
 """What a witness serves: the checkpoints that it keeps, as an exchange serves its own."""
 
-import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
 import msgspec
 
-from fairbook.api.errors import ApiError, maintenance, server_error
+from fairbook.api.errors import ApiError, maintenance
 from fairbook.api.requests import query_fields, read_query
 from fairbook.app.watcher import Watcher
 from fairbook.gateway.endpoints.checkpoints import WitnessEndpoints
+from fairbook.gateway.plain_answer import answer_request
 from fairbook.gateway.rate_limits import TokenBuckets
 from fairbook.gateway.request import Endpoint, Request, Respond
 from fairbook.gateway.routes import Routes
@@ -18,8 +18,6 @@ from fairbook.ports.queries import LogProofs
 
 PER_MINUTE: Final = 600  # requests of an address
 BURST: Final = 100
-
-logger = logging.getLogger(__name__)
 
 
 class WitnessGateway:
@@ -42,21 +40,13 @@ class WitnessGateway:
     def handle(
         self, endpoint: Endpoint, request: Request, respond: Respond
     ) -> Coroutine[Any, Any, None]:
-        return self._answer(endpoint, request, respond)
+        return answer_request(endpoint, request, respond, admit=self._admit)
 
-    async def _answer(self, endpoint: Endpoint, request: Request, respond: Respond) -> None:
-        try:
-            if self._is_stopping:
-                raise maintenance()
-            self._buckets.take(address_key(request.address))
-            request.fields = query_fields(read_query(request.query))
-            answer: Any = await endpoint.handler(request)  # type: ignore[misc]
-            respond(answer)
-        except ApiError as error:
-            respond(error.with_traceback(None))
-        except Exception:
-            logger.exception("%r failed", request.path)
-            respond(server_error())
+    def _admit(self, request: Request) -> None:
+        if self._is_stopping:
+            raise maintenance()
+        self._buckets.take(address_key(request.address))
+        request.fields = query_fields(read_query(request.query))
 
     async def _status(self, _request: Request) -> bytes:
         return msgspec.json.encode(self._watcher.status())

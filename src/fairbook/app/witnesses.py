@@ -141,7 +141,7 @@ class Witnesses:
 def _notes_up_to(newest: SignedCheckpoint, witness: RemoteCheckpoints) -> Iterator[bytes]:
     """All that a witness has, which `newest` vouches for. Raises NoteInvalid, OSError."""
     last: SignedCheckpoint | None = None
-    for _, note in witness.notes():
+    for note in witness.notes():
         each = parse(note)
         if last is not None and each.previous != last.hash:
             raise NoteInvalid(f"position {each.position} does not follow")

@@ -21,7 +21,7 @@ def read_checkpoints(source: str, public: bytes | None) -> Iterator[SignedCheckp
     NoteInvalid, OSError.
     """
     if urlsplit(source).scheme in ("http", "https"):
-        notes: Iterable[str] = (note for _, note in RemoteCheckpoints(source).notes())
+        notes = RemoteCheckpoints(source).notes()
     else:
         Path(source).stat()  # A missing file is no empty one.
         notes = CheckpointFile(Path(source)).notes()

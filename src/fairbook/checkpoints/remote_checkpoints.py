@@ -65,8 +65,8 @@ class RemoteCheckpoints:
         """The first so many notes, NOTES_MAX at most, at this position and after it."""
         return self._notes_in(self._get(f"{SIGNED_PATH}?from={position}&limit={count}"))
 
-    def notes(self, position: int = 0) -> Iterator[tuple[int, str]]:
-        """All notes at this position and after it, each with its position."""
+    def notes(self, position: int = 0) -> Iterator[str]:
+        """All notes at this position and after it."""
         for _ in range(NOTES_MAX_IN_ALL // NOTES_MAX):
             notes = self.notes_from(position)
             for note in notes:
@@ -74,7 +74,7 @@ class RemoteCheckpoints:
                 if found < position:
                     raise self._no_checkpoints()
                 position = found + 1
-                yield found, note
+                yield note
             if len(notes) < NOTES_MAX:
                 return
         raise NoteInvalid(f"{self.url} serves checkpoints without end")

@@ -75,32 +75,33 @@ def split_note(note: str) -> tuple[str, str]:
 
 def is_signed(text: str, signatures: str, public: bytes) -> bool:
     """Whether this key has signed the text. Lines of other keys are ignored."""
-    for found in _SIGNATURE.finditer(signatures):
-        try:
-            content = b64decode(found["signature"], validate=True)
-        except ValueError:
-            continue
-        if found["name"] != NAME or content[:4] != _key_hash(public):
-            continue
-        try:
-            crypto_sign_open(content[4:] + text.encode(), public)
-        except (BadSignatureError, ValueError):
-            return False
-        return True
-    return False
+    content = _signature_of(public, signatures)
+    if content is None:
+        return False
+    try:
+        crypto_sign_open(content[4:] + text.encode(), public)
+    except (BadSignatureError, ValueError):
+        return False
+    return True
 
 
 def canonical(note: str, public: bytes) -> str:
     """A note that this key has signed, with this signature alone."""
     text, signatures = split_note(note)
+    content = _signature_of(public, signatures)
+    return note if content is None else f"{text}\n\u2014 {NAME} {b64encode(content).decode()}\n"
+
+
+def _signature_of(public: bytes, signatures: str) -> bytes | None:
+    """Hash of the key, and the signature, in the first line that is said to be of this key."""
     for found in _SIGNATURE.finditer(signatures):
         try:
             content = b64decode(found["signature"], validate=True)
         except ValueError:
             continue
         if found["name"] == NAME and content[:4] == _key_hash(public):
-            return f"{text}\n\u2014 {NAME} {b64encode(content).decode()}\n"
-    return note
+            return content
+    return None
 
 
 def _key_hash(public: bytes) -> bytes:

@@ -19,12 +19,12 @@ from fairbook.cli.order_text import (
     terms_text,
     with_client_id,
 )
-from fairbook.cli.reason_text import REJECT_SENTENCES
+from fairbook.cli.reason_text import reject_sentence
 from fairbook.cli.record_names import MOVEMENT_NAMES, name_of
 from fairbook.core import admin_records, records
 from fairbook.core.admin_records import Change, Moved, reference_at
 from fairbook.core.exchange import Exchange
-from fairbook.core.records import COMMAND_BYTES, LOW, Command, Fill, OrderRecord, Placed
+from fairbook.core.records import COMMAND_BYTES, LOW, Command, Fill, OrderRecord
 from fairbook.log.command_log import Entry
 
 _NAMES_ACCOUNT: Final = (
@@ -78,8 +78,7 @@ def _command_text(executed: ExecutedUnit, exchange: Exchange) -> str:
     assert outcome is not None
     what = f"#{outcome.sequence} {_what(command, unit, exchange)}"
     if outcome.status == records.REJECTED:
-        sentence = REJECT_SENTENCES.get(outcome.reason, f"reason {outcome.reason}")
-        return f"{what}: refused, {sentence}"
+        return f"{what}: refused, {reject_sentence(outcome.reason)}"
     if command.kind in _OF_ORDERS:
         return f"{what}: {_order_outcome(outcome)}"
     if command.kind == records.CANCEL_ALL:
@@ -92,7 +91,7 @@ def _what(command: Command, unit: bytes, exchange: Exchange) -> str:
     by = actor_text(command, parts_of(unit), exchange)
     client_id = client_id_of(unit)
     if command.kind == records.PLACE:
-        terms = terms_text(Placed(unit, len(unit) - COMMAND_BYTES, False), exchange)
+        terms = terms_text(records.read_placed(unit), exchange)
         return f"{with_client_id(f'order to {terms}', client_id)}, by {by}"
     if command.kind in (records.CANCEL, records.AMEND):
         word = "cancel" if command.kind == records.CANCEL else "amendment"

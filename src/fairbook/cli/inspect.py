@@ -160,12 +160,12 @@ def _print_account(arguments: argparse.Namespace) -> None:
     require_position(runner, arguments.at)
     if account >= len(runner.exchange.tables.accounts):
         raise DataError(f"there is no account {account}, up to position {runner.position}")
-    for line in (*lines, *_position_line(runner), *account_lines(runner.exchange, account)):
+    for line in (
+        *lines,
+        f"state at position {runner.position}",
+        *account_lines(runner.exchange, account),
+    ):
         print(line)
-
-
-def _position_line(runner: Runner) -> list[str]:
-    return [f"state at position {runner.position}"]
 
 
 def _print_exchange(arguments: argparse.Namespace) -> None:

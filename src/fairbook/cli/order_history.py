@@ -18,13 +18,13 @@ from fairbook.cli.order_text import (
     terms_text,
     with_client_id,
 )
-from fairbook.cli.reason_text import REJECT_SENTENCES
+from fairbook.cli.reason_text import reject_sentence
 from fairbook.cli.state_before import state_before
 from fairbook.core import records, state
 from fairbook.core.admin_records import Change
 from fairbook.core.book import SLOT_BITS
 from fairbook.core.exchange import Exchange
-from fairbook.core.records import COMMAND_BYTES, LOW, Command, Fill, OrderRecord, Placed
+from fairbook.core.records import COMMAND_BYTES, LOW, Command, Fill, OrderRecord
 from fairbook.log.command_log import Entry
 
 ClientId = int | str
@@ -133,14 +133,15 @@ class OrderHistory:
         self._sections.append([
             with_client_id(heading, self._client_id),
             moment_text(step.entry),
-            f"  refused to {terms_text(placed_of(step.executed.unit), met)}",
+            f"  refused to {terms_text(records.read_placed(step.executed.unit), met)}",
             f"  why: {refusal_text(reason, facts)}",
             f"  sent by {step.actor(command)}",
         ])  # fmt: skip
 
     def _accepted(self, step: Step, command: Command, order_id: int) -> None:
         client_id = client_id_of(step.executed.unit)
-        story = OrderStory(order_id, placed_of(step.executed.unit), client_id, step.exchange)
+        placed = records.read_placed(step.executed.unit)
+        story = OrderStory(order_id, placed, client_id, step.exchange)
         story.begin(step.entry)
         story.place(step.actor(command), step.met())
         self._sections.append(story.lines)
@@ -196,13 +197,8 @@ class OrderHistory:
                 story.close(order, step.executed, by, step.ended_instance())
 
 
-def placed_of(unit: bytes) -> Placed:
-    """The terms in a PLACE with its parts."""
-    return Placed(unit, len(unit) - COMMAND_BYTES, False)
-
-
 def refusal_text(reason: int, facts: str) -> str:
-    sentence = REJECT_SENTENCES.get(reason, f"reason {reason}")
+    sentence = reject_sentence(reason)
     return f"{sentence}; {facts}" if facts else sentence
 
 

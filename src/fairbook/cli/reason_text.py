@@ -72,3 +72,7 @@ PASSED_SENTENCES: Final = {
     gateways.BAD_SIGNATURE: "its signature is wrong",
     gateways.BAD_BEGIN: "it should begin a gateway, and has another content",
 }
+
+
+def reject_sentence(reason: int) -> str:
+    return REJECT_SENTENCES.get(reason, f"reason {reason}")

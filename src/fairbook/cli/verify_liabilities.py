@@ -16,7 +16,7 @@ import msgspec
 
 from fairbook.api.contract.reply_shapes import AccountProofReply, LeafReply
 from fairbook.api.liabilities import amount_text, totals_object
-from fairbook.api.numbers import Scale
+from fairbook.api.numbers import amount_scale
 from fairbook.checkpoints.signed_note import NoteInvalid, parse_key_text
 from fairbook.cli.parser import CommandParser, UsageError
 from fairbook.client.credentials import BearerToken, Credentials, SigningKey
@@ -200,7 +200,7 @@ def _hint(totals: SignedTotals, leaves: list[Leaf], now: Balances) -> None:
     """Where balances are other ones now. They move, so a difference proves nothing by itself."""
     own = {leaf.asset: leaf.atoms for leaf in leaves}
     for each in totals.assets:
-        scale = Scale("Quantity", step=1, decimals=each.decimals)
+        scale = amount_scale(each.decimals)
         balance = now.get(each.name)
         then = own.get(each.name, 0)
         is_now = 0

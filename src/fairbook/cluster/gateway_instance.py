@@ -231,9 +231,7 @@ class GatewayInstance:
         frame = self._signed(self.instance, self.number, b"".join(units))
         return self._send(Append(self.instance, self.number, frame), tuple(tickets), now_ns)
 
-    def _send(
-        self, append: Append, tickets: tuple[int | None, ...], now_ns: int
-    ) -> list[Action]:
+    def _send(self, append: Append, tickets: tuple[int | None, ...], now_ns: int) -> list[Action]:
         self._sent = _Sent(append, tickets)
         self._last_ns = now_ns
         return [append]

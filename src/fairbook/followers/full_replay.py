@@ -158,7 +158,7 @@ class FullReplay:
             try:
                 # The engine may have been far ahead when the state was saved.
                 notes = RemoteCheckpoints(url, wait_s=WITNESS_S).notes(head.position)
-                for _, note in islice(notes, SEARCHED_MAX):
+                for note in islice(notes, SEARCHED_MAX):
                     found = parse(note)
                     if (found.state_position, found.state_digest) == (head.position, head.digest):
                         return True
@@ -231,11 +231,17 @@ class FullReplay:
                 folder: snapshots.heads(runner.position)
                 for folder, snapshots in self._watched.items()
             }
-        for folder, heads in self._heads.items():
-            known = heads.pop(runner.position, None)
-            if known is None or known[1].is_of(runner.snapshot()):
+        known = {
+            folder: heads.pop(runner.position)
+            for folder, heads in self._heads.items()
+            if runner.position in heads
+        }
+        if not known:
+            return True
+        own = runner.snapshot()
+        for folder, (path, head) in known.items():
+            if head.is_of(own):
                 continue
-            path = known[0]
             if not self._counts:
                 self._source.note(f"{path.name} or the saved state is wrong: starting over")
                 return False
