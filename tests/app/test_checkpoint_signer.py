@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
@@ -144,6 +145,23 @@ async def test_a_note_that_was_written_although_it_failed_is_the_newest(
     monkeypatch.undo()
     await stage.sign()
     stage.require_one_line()
+
+
+async def test_a_write_goes_on_although_its_signer_is_cancelled(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = stage.file.append
+
+    def slow(note: str) -> None:
+        time.sleep(0.1)
+        append(note)
+
+    monkeypatch.setattr(stage.file, "append", slow)
+    for _ in range(3):
+        await stage.sign()
+    monkeypatch.undo()
+    await stage.sign(0.5)
+    assert stage.require_one_line() > 3
 
 
 async def test_the_key_changes_at_once_and_over_a_restart(stage: Stage) -> None:

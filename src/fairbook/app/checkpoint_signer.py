@@ -9,6 +9,7 @@ Invariants:
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from fairbook.app.identity import Identity
@@ -62,6 +63,7 @@ class CheckpointSigner:
         self._newest = newest
         self._replayed: SavedState | None = None
         self._failed: str | None = None
+        self._is_in_doubt = False  # the last note may be in the file although its write has failed
         self._signing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -121,8 +123,7 @@ class CheckpointSigner:
             return False
 
     async def _sign(self, next_key: bytes | None) -> bool:
-        if self._failed is not None:
-            # It may be in the file although its write has failed.
+        if self._is_in_doubt:
             found = await asyncio.to_thread(self._file.newest)
             is_newer = found is not None and found.position > self.position
             if found is not None and is_newer and self._identity.has_signed(found):
@@ -146,7 +147,7 @@ class CheckpointSigner:
             seed=self._identity.seed,
             next_key=next_key,
         )
-        await asyncio.shield(asyncio.to_thread(self._file.append, made.note))
+        await self._append(made.note)
         self._failed = None
         self._newest = made
         self.key = self._identity.key
@@ -159,3 +160,15 @@ class CheckpointSigner:
         self._on_signed(made.note, self.key)
         self._emit("checkpoint", {"note": made.note})
         return True
+
+    async def _append(self, note: str) -> None:
+        """A cancellation waits for the end of the write, so that no other note is made before."""
+        self._is_in_doubt = True
+        writing = asyncio.ensure_future(asyncio.to_thread(self._file.append, note))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            with suppress(OSError):
+                await writing
+            raise
+        self._is_in_doubt = False
